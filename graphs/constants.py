@@ -1,0 +1,38 @@
+"""Reading and making the constants of a graph."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+
+def constant(value: ir.Value | None) -> np.ndarray | None:
+    """The array behind an initializer or a Constant node; None for anything else, graph inputs included."""
+    if value is None or (value.is_graph_input() and not value.is_initializer()):
+        return None
+    tensor = ir.convenience.get_const_tensor(value)
+    return None if tensor is None else tensor.numpy()
+
+
+def float_constant(value: ir.Value | None) -> np.ndarray | None:
+    """As `constant`, for floating point only, in float64: folding is computed there and rounded once."""
+    array = constant(value)
+    return array.astype(np.float64) if array is not None and array.dtype.kind == "f" else None
+
+
+def integers(value: ir.Value | None) -> list[int] | None:
+    """The numbers of a constant integer tensor, such as axes or a shape."""
+    array = constant(value)
+    return None if array is None else [int(i) for i in array.reshape(-1)]
+
+
+def add_initializer(graph: ir.Graph, name: str, array: np.ndarray) -> ir.Value:
+    """Registers a new initializer, under `name` or, where that is taken, the name with a number."""
+    unique, number = name, 1
+    while unique in graph.initializers:
+        number += 1
+        unique = f"{name}.{number}"
+    tensor = ir.tensor(np.ascontiguousarray(array), name=unique)
+    value = ir.Value(name=unique, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
+    graph.register_initializer(value)
+    return value

@@ -1,0 +1,31 @@
+"""What goes wrong because of a user's input, a file or a machine: one line for a person, an exit code for a script."""
+
+from __future__ import annotations
+
+
+class MbertError(Exception):
+    """Something outside this program is not as it must be. The message says what was found, expected, and to do."""
+
+    exit_code = 1
+
+
+class UsageError(MbertError):
+    """An option or argument that cannot be meant."""
+
+    exit_code = 2
+
+
+class CheckpointError(MbertError):
+    """A checkpoint that cannot be read, or is not a MobileBERT."""
+
+
+class BundleError(MbertError):
+    """A folder or `.onnx` file that cannot be read or written."""
+
+
+class VerificationError(MbertError):
+    """A graph that does not say the same as the model it was made from."""
+
+
+class MissingExtraError(MbertError):
+    """A command that needs a package that is not installed."""

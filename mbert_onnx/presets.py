@@ -1,0 +1,45 @@
+"""The paper's architectures as configs, and models with random weights, so that all can be tried with no download."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import MobileBertConfig
+
+from mbert_onnx.errors import UsageError
+
+# Table 1 and section 4.4.1 of the paper. MOBILEBERT_TINY: half the feed-forward networks, and attention that reads
+# the 128-wide stream, so it has no shared query-key bottleneck.
+PRESETS: dict[str, dict[str, Any]] = {
+    "mobilebert": {},
+    "tiny": {
+        "num_feedforward_networks": 2,
+        "use_bottleneck_attention": True,
+        "key_query_shared_bottleneck": False,
+    },
+}
+
+# Spread of γ around 1 in a random model: enough that a graph in which NoNorm is folded wrongly gives other numbers.
+GAMMA_SPREAD = 0.2
+
+
+def mobilebert_config(preset: str = "mobilebert", **changes: Any) -> MobileBertConfig:
+    """A config of the paper's: `mobilebert` (25.3 M parameters in table 1) or `tiny` (15.1 M).
+
+    Counting embeddings and encoder, without pooler and head, these have 24.6 M and 15.5 M.
+    """
+    if preset not in PRESETS:
+        raise UsageError(f"no preset is called {preset!r}; known: {', '.join(PRESETS)}")
+    return MobileBertConfig(**{**PRESETS[preset], **changes})
+
+
+def initialize(model: nn.Module, config: MobileBertConfig, seed: int) -> None:
+    """Random weights in place: matrices as transformers draws them, γ around 1, biases and β around 0."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.normal_(0.0, config.initializer_range, generator=generator)
+            if name.endswith("LayerNorm.weight"):
+                parameter.mul_(GAMMA_SPREAD / config.initializer_range).add_(1.0)

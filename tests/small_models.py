@@ -1,0 +1,68 @@
+"""Small MobileBERTs for tests: one config for every switch that transformers has, with weights that hide nothing."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import torch
+from transformers import MobileBertConfig
+
+BASE: dict[str, Any] = {
+    "vocab_size": 101,
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "intra_bottleneck_size": 32,
+    "embedding_size": 24,
+    "max_position_embeddings": 40,
+    "num_feedforward_networks": 3,
+    "num_labels": 2,
+}
+
+SWITCHES: dict[str, dict[str, Any]] = {
+    "default": {},
+    "layer_norm": {"normalization_type": "layer_norm", "layer_norm_eps": 1e-12},
+    "no_bottleneck": {"use_bottleneck": False, "intermediate_size": 80},
+    "no_bottleneck_layer_norm": {"use_bottleneck": False, "normalization_type": "layer_norm"},
+    "bottleneck_attention": {"use_bottleneck_attention": True},
+    "bottleneck_attention_unshared": {"use_bottleneck_attention": True, "key_query_shared_bottleneck": False},
+    "unshared_same_width": {"key_query_shared_bottleneck": False, "intra_bottleneck_size": 64},
+    "one_ffn": {"num_feedforward_networks": 1},
+    "two_ffn": {"num_feedforward_networks": 2},
+    "no_trigram": {"trigram_input": False},
+    "no_trigram_same_width": {"trigram_input": False, "embedding_size": 64},
+    "trigram_same_width": {"embedding_size": 64},
+    "gelu": {"hidden_act": "gelu"},
+    "gelu_new": {"hidden_act": "gelu_new"},
+    "silu": {"hidden_act": "silu"},
+    "tanh": {"hidden_act": "tanh"},
+    "raw_pooler": {"classifier_activation": False},
+    "three_segments": {"type_vocab_size": 3},
+    "one_head": {"num_attention_heads": 1},
+    "untied": {"tie_word_embeddings": False},
+    "other_pad": {"pad_token_id": 3},
+    "outputs": {"output_hidden_states": True, "output_attentions": True},
+}
+
+
+def small_config(switch: str, **changes: Any) -> MobileBertConfig:
+    return MobileBertConfig(**{**BASE, **SWITCHES[switch], **changes})
+
+
+Module = TypeVar("Module", bound=torch.nn.Module)
+
+
+def randomize(model: Module, seed: int = 0) -> Module:
+    """Every parameter random, norms and biases too: with γ = 1 and β = 0 a wrong fold would look right."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            if name.endswith("LayerNorm.weight"):
+                parameter.copy_(1 + 0.3 * noise)
+            elif parameter.dim() == 1:
+                parameter.copy_(0.3 * noise)
+            else:
+                parameter.copy_(noise / parameter.shape[-1] ** 0.5)
+    return model
