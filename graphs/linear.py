@@ -52,7 +52,8 @@ def as_linear(node: ir.Node) -> Linear | None:
     if node.op_type == "MatMul":
         return Linear(node, x, weight, transposed=False, bias=None)
     attributes = node.attributes
-    if any(attributes.get_float(name, 1.0) != 1.0 for name in ("alpha", "beta")) or attributes.get_int("transA", 0):
+    scaled = any(attributes.get_float(name, 1.0) != 1.0 for name in ("alpha", "beta"))
+    if scaled or attributes.get_int("transA", 0) != 0:
         return None
     bias = node.inputs[2] if len(node.inputs) > 2 else None
     transposed = bool(attributes.get_int("transB", 0))

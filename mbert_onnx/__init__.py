@@ -1,0 +1,60 @@
+"""MobileBERT in production: a PyTorch checkpoint becomes a verified, fast `.onnx`, and runs anywhere.
+
+The public API is this module. Each name is loaded when it is first used, so that importing costs nothing::
+
+    from mbert_onnx import bench, export, inspect, load, run, verify
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_MODULES = {
+    "BundleError": "errors",
+    "CheckpointError": "errors",
+    "MbertError": "errors",
+    "UsageError": "errors",
+    "VerificationError": "errors",
+    "bench": "benchmark",
+    "export": "exporter",
+    "inspect": "inspection",
+    "load": "runtime",
+    "run": "runtime",
+    "verify": "verifier",
+}
+
+__all__ = [
+    "BundleError",
+    "CheckpointError",
+    "MbertError",
+    "UsageError",
+    "VerificationError",
+    "__version__",
+    "bench",
+    "export",
+    "inspect",
+    "load",
+    "run",
+    "verify",
+]
+
+if TYPE_CHECKING:
+    from mbert_onnx.benchmark import bench
+    from mbert_onnx.errors import BundleError, CheckpointError, MbertError, UsageError, VerificationError
+    from mbert_onnx.exporter import export
+    from mbert_onnx.inspection import inspect
+    from mbert_onnx.runtime import load, run
+    from mbert_onnx.verifier import verify
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -22,9 +22,9 @@ from onnxscript import optimizer
 from torch import Tensor, nn
 
 from mbert_onnx import student
+from mbert_onnx.rows import INPUT_NAMES
+from mbert_onnx.shapes import Shapes
 from mbert_onnx.tasks import Task
-
-INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
 
 # The exporter translates to this opset; whatever is asked for beyond it is a conversion of the finished graph.
 TRACE_OPSET = 18
@@ -38,16 +38,6 @@ SMALL_CONSTANT = 16
 
 # A head's weight of this many numbers is transposed here and not at run time; the vocabulary's never need be.
 LARGEST_FOLDED = 2**22
-
-
-@dataclass(frozen=True)
-class Shapes:
-    """What a graph takes: sizes that are None are dynamic; ids are int64 as transformers has them, or int32."""
-
-    batch: int | None = None
-    seq_len: int | None = None
-    choices: int | None = None
-    int32: bool = False
 
 
 class Front(nn.Module):

@@ -103,7 +103,7 @@ def test_a_mask_for_each_query_row() -> None:
 def test_pruned_heads() -> None:
     config = small_config("default", pruned_heads={0: [1], 1: [0, 3]})
     theirs, ours = pair("MobileBertModel", config)
-    assert ours.encoder.layer[1].attention.self.query.weight.shape[0] == 16
+    assert ours.get_parameter("encoder.layer.1.attention.self.query.weight").shape[0] == 16
     feed = inputs(config, "MobileBertModel")
     with torch.no_grad():
         assert_same(theirs(**feed), ours(**feed))

@@ -1,0 +1,5 @@
+"""`python -m mbert_onnx`."""
+
+from mbert_onnx.cli import main
+
+main()

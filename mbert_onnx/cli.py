@@ -1,0 +1,259 @@
+"""The command line: options and printing over the functions of the API, which do the work and are loaded when used."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import signal
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+import mbert_onnx
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+    from mbert_onnx.printing import Progress
+
+INTERRUPTED = 130
+TERMINATED = 128 + signal.SIGTERM
+
+app = typer.Typer(
+    name="mbert-onnx",
+    help="MobileBERT in production: a PyTorch checkpoint becomes a verified, fast .onnx, and is measured and run.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _in_one_line(command: Callable[..., None]) -> Callable[..., None]:
+    """What a user can mend becomes one line and exit code 1 or 2; an interrupt exits with 130."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except KeyboardInterrupt:
+            _fail("interrupted; nothing half-written is left", INTERRUPTED)
+        except BrokenPipeError:
+            # The reader, such as `head`, has seen enough; nothing may write to the closed pipe at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except Exception as error:
+            # The errors of our three packages carry their exit code. Any other is a mistake of ours, and shows where.
+            if not isinstance(getattr(error, "exit_code", None), int) or isinstance(error, typer.Exit):
+                raise
+            _fail(str(error), error.exit_code)  # type: ignore[attr-defined]
+
+    return wrapped
+
+
+def _fail(line: str, code: int) -> NoReturn:
+    print(f"mbert-onnx: {line}", file=sys.stderr)
+    raise typer.Exit(code)
+
+
+Task = Annotated[
+    str | None,
+    typer.Option(help="The task, such as question-answering or text-classification. Default: the checkpoint's own."),
+]
+Seed = Annotated[int, typer.Option(help="The seed of inputs, and of the weights of the built-in random models.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.callback(invoke_without_command=True)
+def root(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    if version:
+        print(f"mbert-onnx {mbert_onnx.__version__}")
+        raise typer.Exit
+
+
+@app.command()
+@_in_one_line
+def export(
+    checkpoint: Annotated[
+        str, typer.Argument(help="A folder in transformers' format, a hub id, or the built-in random or random:tiny.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")],
+    task: Task = None,
+    target: Annotated[
+        str, typer.Option(help="What it is for: cpu, mobile (fixed shapes, int32 inputs) or web.")
+    ] = "cpu",
+    seq_len: Annotated[int | None, typer.Option(help="Fix the length in tokens. Default: dynamic.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Fix the batch. Default: dynamic; 1 for mobile.")] = None,
+    choices: Annotated[
+        int | None, typer.Option(help="Fix the number of choices of multiple-choice. Default: dynamic; 4 for mobile.")
+    ] = None,
+    opset: Annotated[int, typer.Option(help="The opset, from 18 to the newest that onnxruntime runs here.")] = 18,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")] = False,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Turn a PyTorch MobileBERT into a bundle with a verified .onnx."""
+    with _progress() as progress:
+        report = mbert_onnx.export(
+            checkpoint,
+            output,
+            task=task,
+            target=target,
+            seq_len=seq_len,
+            batch=batch,
+            choices=choices,
+            opset=opset,
+            overwrite=overwrite,
+            seed=seed,
+            progress=progress,
+        )
+    from mbert_onnx.printing import print_export
+
+    if as_json:
+        print((report.path / "mbert_onnx.json").read_text(encoding="utf-8"), end="")
+    else:
+        print_export(report)
+
+
+@app.command()
+@_in_one_line
+def bench(
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL...",
+            help="Bundles, .onnx files, checkpoints (exported first), or transformers:CHECKPOINT for transformers' own "
+            "export of it. All are compared with the first.",
+        ),
+    ],
+    provider: Annotated[str, typer.Option(help="The execution provider.")] = "cpu",
+    seq_len: Annotated[
+        str | None,
+        typer.Option(help="Lengths in tokens, with commas. Default: 8,32,128,384, or a model's fixed length."),
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Texts per run.")] = 1,
+    threads: Annotated[str, typer.Option(help="Numbers of threads, with commas.")] = "1,2",
+    task: Task = None,
+    precision: Annotated[
+        float, typer.Option(help="Stop when every median's 95 % interval is within this share of it.")
+    ] = 0.02,
+    budget: Annotated[
+        float, typer.Option(help="Or after this many seconds for each length and number of threads.")
+    ] = 10,
+    seed: Seed = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the report with all raw times here.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
+) -> None:
+    """Time models in turns, and compare each with the first."""
+    with _progress() as progress:
+        report = mbert_onnx.bench(
+            models,
+            provider=provider,
+            seq_lens=None if seq_len is None else _numbers("--seq-len", seq_len),
+            batch=batch,
+            threads=_numbers("--threads", threads),
+            task=task,
+            precision=precision,
+            budget=budget,
+            seed=seed,
+            json=json_file,
+            progress=progress,
+        )
+    from mbert_onnx.printing import print_bench
+
+    print_bench(report, markdown)
+
+
+@app.command()
+@_in_one_line
+def run(
+    bundle: Annotated[str, typer.Argument(help="A bundle, or an .onnx file inside one.")],
+    text: Annotated[str, typer.Argument(help="The text, or the question; - reads it from standard input.")],
+    context: Annotated[str | None, typer.Option(help="Question answering: where the answer is to be found.")] = None,
+    pair: Annotated[str | None, typer.Option(help="The second text, for classification and next sentence.")] = None,
+    choice: Annotated[
+        list[str] | None, typer.Option(help="Multiple choice: one choice; give it several times.")
+    ] = None,
+    top_k: Annotated[int | None, typer.Option(help="How many answers, labels or words to give.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Number of threads. Default: onnxruntime's.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Text in, answer out, without torch."""
+    from mbert_onnx.printing import print_answer
+
+    text = sys.stdin.read() if text == "-" else text
+    options: dict[str, Any] = {"context": context, "pair": pair, "choices": choice or None, "top_k": top_k}
+    print_answer(mbert_onnx.run(bundle, text, threads=threads, **options), as_json)
+
+
+@app.command()
+@_in_one_line
+def inspect(
+    file: Annotated[str, typer.Argument(help="A bundle, or an .onnx file of anybody's.")],
+    seq_len: Annotated[int, typer.Option(help="The length for which operations and memory are counted.")] = 128,
+    as_json: Json = False,
+) -> None:
+    """Tell a model's inputs, outputs, parameters, nodes, operations and memory."""
+    from mbert_onnx.printing import print_census
+
+    census = mbert_onnx.inspect(file, seq_len=seq_len)
+    if as_json:
+        print(json.dumps(census.as_dict(), indent=2))
+    else:
+        print_census(census)
+
+
+@app.command()
+@_in_one_line
+def verify(
+    file: Annotated[str, typer.Argument(help="A bundle, or an .onnx file of anybody's.")],
+    against: Annotated[
+        str, typer.Option(help="A checkpoint, which judges in float64; or another bundle or .onnx file.")
+    ],
+    task: Task = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Check that a file says the same as a checkpoint or another file; exit 1 if it does not."""
+    with _progress() as progress:
+        progress(f"comparing with {against}")
+        verdict = mbert_onnx.verify(file, against, task=task, seed=seed)
+    if as_json:
+        print(json.dumps(verdict.as_dict(), indent=2))
+    else:
+        print(f"{'the same model' if verdict.passed else 'NOT the same model'}: {verdict}")
+    if not verdict.passed:
+        raise typer.Exit(1)
+
+
+def _numbers(option: str, text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise mbert_onnx.UsageError(f"{option} is {text!r}; expected whole numbers with commas, such as 8,32") from None
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    from mbert_onnx.printing import progress
+
+    with progress() as told:
+        yield told
+
+
+def main() -> None:
+    """Runs the command line."""
+    signal.signal(signal.SIGTERM, _terminate)
+    app()
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> Any:
+    # As an exception, so that temporary folders are removed on the way out.
+    raise SystemExit(TERMINATED)
+
+
+if __name__ == "__main__":
+    main()

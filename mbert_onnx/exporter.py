@@ -1,0 +1,250 @@
+"""`export`: a checkpoint becomes a bundle whose `.onnx` is verified before it is there."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from mbert_onnx._beside import require_beside
+from mbert_onnx.bundle_reader import METADATA, MODELS
+from mbert_onnx.bundle_writer import check_destination, writing
+from mbert_onnx.errors import UsageError, VerificationError
+from mbert_onnx.extras import require_extra
+
+require_extra("export", "export")
+require_beside("graphs")
+
+import onnx_ir as ir  # noqa: E402
+
+from graphs.census import Census, take_census  # noqa: E402
+from graphs.opsets import OLDEST_OPSET, check_opset  # noqa: E402
+from graphs.pipeline import TARGETS, Step, optimize  # noqa: E402
+from mbert_onnx import __version__  # noqa: E402
+from mbert_onnx.checkpoint import Checkpoint, load_checkpoint  # noqa: E402
+from mbert_onnx.shapes import Shapes  # noqa: E402
+from mbert_onnx.tokenizer_files import write_tokenizer  # noqa: E402
+from mbert_onnx.tracing import trace  # noqa: E402
+from mbert_onnx.verification import Verdict, check, sample_feeds  # noqa: E402
+
+# The version of `mbert_onnx.json`.
+METADATA_SCHEMA = 1
+
+# Phones want every size fixed: how many choices, where nobody says (SWAG, which defines the task, has 4).
+MOBILE_CHOICES = 4
+
+# What versions are recorded.
+PACKAGES = ("mbert-onnx", "torch", "transformers", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "numpy")
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What `export` did.
+
+    Args:
+        path: The bundle.
+        model: The `.onnx` in it.
+        verdict: What verification measured.
+        census: What the graph consists of.
+        steps: What each pass did.
+        restarts: Streams that had to be rescaled or written out on the way; 0 where all of NoNorm is gone.
+        seconds: What each stage took.
+        notes: What a user should know, a line each.
+    """
+
+    path: Path
+    model: Path
+    task: str
+    target: str
+    opset: int
+    verdict: Verdict
+    census: Census
+    steps: list[Step]
+    restarts: int
+    seconds: dict[str, float]
+    notes: list[str]
+
+
+def export(
+    checkpoint: str | Path,
+    output: str | Path,
+    *,
+    task: str | None = None,
+    target: str = "cpu",
+    seq_len: int | None = None,
+    batch: int | None = None,
+    choices: int | None = None,
+    opset: int = OLDEST_OPSET,
+    overwrite: bool = False,
+    seed: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> ExportReport:
+    """Turns a PyTorch MobileBERT into a bundle: `.onnx`, config, tokenizer, and what was measured.
+
+    Args:
+        checkpoint: A folder in transformers' format, a hub id, or `random`, `random:tiny`.
+        output: The folder to write.
+        task: A task's name or alias; default: what the checkpoint's `architectures` says.
+        target: `cpu`; `mobile`: fixed shapes and int32 inputs, as phones' providers want them; `web`.
+        seq_len: Fixes the length, 1 to the model's positions. `mobile` needs it.
+        batch: Fixes the batch; default: dynamic; 1 for `mobile`.
+        choices: Fixes the number of choices (multiple choice only); default: dynamic; 4 for `mobile`.
+        opset: 18 to the newest that the installed onnxruntime runs.
+        overwrite: Replace a bundle that is there.
+        seed: Of the random models' weights and of verification's inputs.
+        progress: Called with a line at the start of each stage.
+
+    Raises:
+        UsageError: an option that cannot be meant.
+        CheckpointError: a checkpoint that cannot be read, or is no MobileBERT.
+        VerificationError: the file does not say the same as the model; nothing is written.
+        BundleError: the folder exists or cannot be written.
+    """
+    output = Path(output)
+    _check_options(target, seq_len, batch, choices, opset)
+    check_destination(output, overwrite)
+    clock = _Clock(progress)
+
+    clock.start("read", f"reading {checkpoint}")
+    loaded = load_checkpoint(checkpoint, task=task, seed=seed)
+    shapes = _shapes(loaded, target, seq_len, batch, choices)
+    clock.start("trace", "tracing with torch.export")
+    graph = trace(loaded.model, loaded.task, shapes)
+    clock.start("optimize", f"removing NoNorm, merging GEMMs ({graph.graph.num_nodes():,} nodes)")
+    # The shortest text with padding is enough to see how large values are; only ratios count.
+    samples = {k: v.astype("int32") if shapes.int32 else v for k, v in _samples(loaded, shapes, seed).items()}
+    outcome = optimize(graph, target=target, opset=opset, samples=samples)
+    with writing(output, overwrite) as folder:
+        clock.start("write", "writing")
+        file = folder / MODELS[0]
+        file.parent.mkdir()
+        ir.save(_finished(outcome.model, loaded), file)
+        clock.start("verify", "verifying against float64")
+        verdict = check(file, loaded.model, loaded.task, seed=seed)
+        if not verdict.passed:
+            raise VerificationError(
+                f"{checkpoint}: the graph is not the same as the model, nothing is written: {verdict}"
+            )
+        clock.start("finish", "finishing")
+        census = take_census(file)
+        notes = list(loaded.notes)
+        config = loaded.config
+        if not write_tokenizer(loaded.folder, folder, config.vocab_size, config.max_position_embeddings):
+            notes.append(
+                "the checkpoint has no tokenizer, so `run` cannot read text: put a tokenizer.json beside config.json"
+            )
+        config.save_pretrained(folder)
+        clock.stop()
+        report = ExportReport(
+            path=output,
+            model=output / MODELS[0],
+            task=loaded.task.name,
+            target=target,
+            opset=opset,
+            verdict=verdict,
+            census=census,
+            steps=outcome.steps,
+            restarts=outcome.restarts,
+            seconds=clock.seconds,
+            notes=notes,
+        )
+        text = json.dumps(_metadata(report, loaded, shapes, seed), indent=2, ensure_ascii=False)
+        (folder / METADATA).write_text(text + "\n", encoding="utf-8")
+    return report
+
+
+def _check_options(target: str, seq_len: int | None, batch: int | None, choices: int | None, opset: int) -> None:
+    if target not in TARGETS:
+        raise UsageError(f"--target is {target!r}; expected one of {', '.join(TARGETS)}")
+    for option, value in (("--seq-len", seq_len), ("--batch", batch), ("--choices", choices)):
+        if value is not None and value < 1:
+            raise UsageError(f"{option} is {value}; expected at least 1")
+    if target == "mobile" and seq_len is None:
+        raise UsageError(
+            "--target mobile needs a fixed length, since phones' providers do; pass --seq-len, such as 128"
+        )
+    check_opset(opset)
+
+
+def _shapes(checkpoint: Checkpoint, target: str, seq_len: int | None, batch: int | None, choices: int | None) -> Shapes:
+    longest = checkpoint.config.max_position_embeddings
+    if seq_len is not None and seq_len > longest:
+        raise UsageError(f"--seq-len is {seq_len}; {checkpoint.name} has {longest} positions: pass at most {longest}")
+    if choices is not None and not checkpoint.task.has_choices:
+        raise UsageError(f"--choices is for multiple-choice; {checkpoint.name} is {checkpoint.task.name}: leave it out")
+    if target != "mobile":
+        return Shapes(batch, seq_len, choices)
+    fixed_choices = (choices or MOBILE_CHOICES) if checkpoint.task.has_choices else None
+    return Shapes(batch or 1, seq_len, fixed_choices, int32=True)
+
+
+def _samples(checkpoint: Checkpoint, shapes: Shapes, seed: int) -> dict[str, Any]:
+    feeds = [f for f in sample_feeds(checkpoint.config, checkpoint.task, shapes, seed) if f["input_ids"].shape[-1] > 1]
+    return min(feeds, key=lambda feed: feed["input_ids"].size, default=next(iter(feeds), {}))
+
+
+def _finished(model: ir.Model, checkpoint: Checkpoint) -> ir.Model:
+    """The model as it is saved: with its makers' names, and without the shapes between input and output."""
+    model.producer_name, model.producer_version = "mbert-onnx", __version__
+    model.metadata_props.update({"task": checkpoint.task.name})
+    for node in model.graph:
+        for value in node.outputs:
+            # The parts were traced apart, so their symbols for one size differ. Any tool infers what it needs.
+            if not value.is_graph_output():
+                value.shape = None
+                value.type = None
+    return model
+
+
+def _metadata(report: ExportReport, checkpoint: Checkpoint, shapes: Shapes, seed: int) -> dict[str, Any]:
+    """The text of `mbert_onnx.json`."""
+    return {
+        "schema": METADATA_SCHEMA,
+        "task": report.task,
+        # A folder's path says where it was on one machine; its name, what it is.
+        "checkpoint": checkpoint.name if checkpoint.folder is None else Path(checkpoint.name).name,
+        "seed": seed,
+        "target": report.target,
+        "opset": report.opset,
+        "precision": "fp32",
+        "shapes": {"batch": shapes.batch, "choices": shapes.choices, "sequence": shapes.seq_len},
+        "passes": [vars(step) for step in report.steps],
+        "restarts": report.restarts,
+        "verification": report.verdict.as_dict(),
+        "graph": report.census.as_dict(),
+        "notes": report.notes,
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+class _Clock:
+    """Tells stages as they start, and keeps what they took."""
+
+    def __init__(self, progress: Callable[[str], None] | None) -> None:
+        self.progress = progress
+        self.seconds: dict[str, float] = {}
+        self._stage: str | None = None
+        self._since = 0.0
+
+    def start(self, stage: str, line: str) -> None:
+        self.stop()
+        self._stage, self._since = stage, time.perf_counter()
+        if self.progress is not None:
+            self.progress(line)
+
+    def stop(self) -> None:
+        if self._stage is not None:
+            self.seconds[self._stage] = round(time.perf_counter() - self._since, 2)
+        self._stage = None

@@ -1,0 +1,26 @@
+"""`inspect`: what a model file consists of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mbert_onnx._beside import require_beside
+from mbert_onnx.bundle_reader import read_bundle
+
+require_beside("graphs")
+
+from graphs.census import Census, take_census  # noqa: E402
+
+
+def inspect(model: str | Path, *, seq_len: int = 128) -> Census:
+    """Inputs, outputs, parameters, nodes by type, multiply-accumulates and memory of a bundle or any `.onnx` file.
+
+    Args:
+        model: A bundle, or an `.onnx` file of anybody's.
+        seq_len: The length for which multiply-accumulates and memory are counted, where the file's is dynamic.
+
+    Raises:
+        BundleError, graphs.errors.GraphError: it cannot be read.
+    """
+    path = Path(model)
+    return take_census(read_bundle(path).model_path if path.is_dir() else path, seq_len)

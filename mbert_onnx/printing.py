@@ -1,0 +1,145 @@
+"""What the command line prints: progress on standard error, results on standard output."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from mbert_onnx.answers import Choices, Classification, FilledMask, NextSentence, as_json
+from mbert_onnx.entities import Entity
+from mbert_onnx.spans import Answer
+
+if TYPE_CHECKING:
+    from graphs.census import Census, Port
+    from mbert_onnx.exporter import ExportReport
+    from perf.report import Report
+
+Progress = Callable[[str], None]
+
+# Numbers of an embedding that are shown; --json has all.
+SHOWN = 8
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """A function that tells what is going on: a spinner with the time on a terminal, else a line for each stage."""
+    console = Console(stderr=True, highlight=False)
+    since = time.perf_counter()
+    if not console.is_terminal:
+        yield lambda line: print(f"[{time.perf_counter() - since:5.1f} s] {line}", file=sys.stderr, flush=True)
+        return
+    with console.status("starting") as status:
+        current: list[str] = []
+
+        def tell(line: str) -> None:
+            if current:
+                console.print(f"[dim]{time.perf_counter() - since:5.1f} s[/dim]  {current.pop()}", markup=True)
+            current.append(line)
+            status.update(line)
+
+        yield tell
+
+
+def print_export(report: ExportReport) -> None:
+    verdict, census = report.verdict, report.census
+    console = _console()
+    console.print(f"{report.model}  {_megabytes(census.file_bytes)}, {report.task}, opset {report.opset}")
+    steps = [step for step in report.steps if step.nodes_before != step.nodes_after]
+    shrunk = (
+        " → ".join([f"{steps[0].nodes_before:,}", *(f"{s.nodes_after:,} ({s.name})" for s in steps)]) if steps else ""
+    )
+    console.print(f"  nodes      {shrunk or f'{census.node_count:,}'}")
+    if report.restarts:
+        console.print(f"  restarts   {report.restarts}: streams that had to be rescaled or written out on the way")
+    console.print(f"  verified   {verdict}")
+    total = sum(report.seconds.values())
+    console.print(f"  took       {total:.1f} s: " + ", ".join(f"{name} {s:.1f}" for name, s in report.seconds.items()))
+    for note in report.notes:
+        console.print(f"  note       {note}")
+
+
+def print_bench(report: Report, markdown: bool) -> None:
+    from perf.table import print_report, to_markdown
+
+    if markdown:
+        print(to_markdown(report))
+    else:
+        print_report(report, _console())
+
+
+def print_census(census: Census) -> None:
+    console = _console()
+    console.print(
+        f"opset {census.opset}, IR {census.ir_version}, by {census.producer or 'unknown'}; "
+        f"file {_megabytes(census.file_bytes)}"
+    )
+    for title, ports in (("inputs", census.inputs), ("outputs", census.outputs)):
+        console.print(f"{title:11s}" + "\n           ".join(_port(port) for port in ports))
+    console.print(f"parameters {census.parameters:,} ({_megabytes(census.weight_bytes)})")
+    console.print(
+        f"nodes      {census.node_count:,}: " + ", ".join(f"{count} {name}" for name, count in census.nodes.items())
+    )
+    at = f"at batch 1, {census.seq_len} tokens"
+    if census.macs is None or census.macs_per_token is None:
+        console.print(f"operations unknown: a shape could not be inferred {at}")
+    else:
+        console.print(f"operations {census.macs_per_token / 1e6:.1f} M multiply-accumulates per token {at}")
+    if census.activation_bytes is None:
+        console.print(f"memory     {_megabytes(census.weight_bytes)} of weights; activations unknown {at}")
+    else:
+        activations = _megabytes(census.activation_bytes)
+        console.print(f"memory     {_megabytes(census.weight_bytes)} of weights, {activations} of activations {at}")
+
+
+def print_answer(answer: Any, as_json_text: bool) -> None:
+    """One line for each answer, best first; or JSON with all there is."""
+    if as_json_text:
+        print(json.dumps(as_json(answer), ensure_ascii=False))
+        return
+    for line in _answer_lines(answer):
+        print(line)
+
+
+def _answer_lines(answer: Any) -> list[str]:
+    if isinstance(answer, list):
+        return [line for item in answer for line in _answer_lines(item)] or ["nothing found"]
+    if isinstance(answer, Answer):
+        found = answer.answer or "(no answer in the context)"
+        return [f"{answer.score:.4f}  {found}  [{answer.start}:{answer.end}]"]
+    if isinstance(answer, Classification):
+        return [f"{label.score:.4f}  {label.label}" for label in answer.labels] + _cut(answer.truncated)
+    if isinstance(answer, Entity):
+        return [f"{answer.score:.4f}  {answer.entity_group}  {answer.word}  [{answer.start}:{answer.end}]"]
+    if isinstance(answer, FilledMask):
+        return [f"{token.score:.4f}  {token.token_str}  {token.sequence}" for token in answer.tokens]
+    if isinstance(answer, NextSentence):
+        lines = [f"{answer.is_next:.4f}  follows", f"{answer.not_next:.4f}  does not follow"]
+        return lines + _cut(answer.truncated)
+    if isinstance(answer, Choices):
+        return [f"{choice.score:.4f}  {choice.choice}" for choice in answer.choices] + _cut(answer.truncated)
+    numbers = answer.reshape(-1)
+    shown = " ".join(f"{number:.4f}" for number in numbers[:SHOWN])
+    return [f"{numbers.size} numbers: {shown}{' …' if numbers.size > SHOWN else ''}  (--json prints all)"]
+
+
+def _cut(truncated: bool) -> list[str]:
+    return ["(the end of the text was not read: it is longer than the model)"] if truncated else []
+
+
+def _port(port: Port) -> str:
+    shape = "unknown shape" if port.shape is None else f"[{', '.join(map(str, port.shape))}]"
+    return f"{port.name} {port.dtype} {shape}"
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"
+
+
+def _console() -> Console:
+    return Console(highlight=False, markup=False, soft_wrap=True)

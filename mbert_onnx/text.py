@@ -1,0 +1,291 @@
+"""Text to rows of token ids, with the `tokenizers` library alone: whole, truncated, or cut into windows.
+
+A tokenizer.json may carry truncation and padding of its own (those of its training): both are reset, because the
+length is the model's to say. The cutting is done here and not by `tokenizers`: the object then never changes after
+loading, so several threads may share it, and no window loses its token types (huggingface/tokenizers#1908).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from mbert_onnx.errors import BundleError, UsageError
+
+# What two neighbouring windows share, in tokens, where the caller does not say: SQuAD's `doc_stride`, and half the
+# window where that is shorter (the defaults of transformers' question-answering pipeline).
+DEFAULT_STRIDE = 128
+# MobileBERT's own limit, for a config.json that does not tell its `max_position_embeddings`.
+DEFAULT_MAX_POSITIONS = 512
+MASK_TOKEN = "[MASK]"
+# Two short texts that every vocabulary has tokens for, to see what the post-processor puts around them.
+PROBE = ("a", "a")
+
+
+def check_text(value: object, name: str) -> str:
+    """`value` itself. Raises UsageError where it is no text, blank, or no valid Unicode; `name` says whose it is."""
+    if not isinstance(value, str):
+        raise UsageError(f"The {name} is of type {type(value).__name__}, expected str. Give it as text.")
+    if not value.strip():
+        raise UsageError(f"The {name} is empty. Give some text.")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"The {name} is no valid Unicode ({error.reason}). Decode it with its encoding.") from error
+    return value
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A whole text in tokens, without special ones. `offsets` and `words` are [start, end) characters in `text`:
+    those of each token, and those of the word that it is part of."""
+
+    text: str
+    ids: list[int]
+    tokens: list[str]
+    offsets: list[tuple[int, int]]
+    words: list[tuple[int, int]]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the model reads as one row, special tokens included; `ids` and `type_ids` are of equal length."""
+
+    ids: list[int]
+    type_ids: list[int]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class Window(Row):
+    """A row with a part of a longer text: its tokens `first` to `first + count`, at position `begin` of the row.
+
+    Neighbouring windows overlap. `owned_from` to `owned_to` (tokens of the whole text) are those for which this window
+    is the one that has the most context; each token of the text is owned by exactly one window.
+    """
+
+    begin: int
+    first: int
+    count: int
+    owned_from: int
+    owned_to: int
+
+    @property
+    def owned(self) -> slice:
+        """The positions in the row of the tokens that this window owns."""
+        shift = self.begin - self.first
+        return slice(self.owned_from + shift, self.owned_to + shift)
+
+
+class Template:
+    """What a post-processor puts around one text or two: BERT's `[CLS] A [SEP]`, `[CLS] A [SEP] B [SEP]`."""
+
+    def __init__(self, tokenizer: Tokenizer, texts: Sequence[str]) -> None:
+        encoding = tokenizer.encode(*texts)
+        places = [encoding.sequence_ids.index(sequence) for sequence in range(len(texts))]
+        self._parts: list[tuple[int, int] | int] = []  # (id, type) of a special token, or a sequence's number
+        self._types = [encoding.type_ids[place] for place in places]
+        for position, sequence in enumerate(encoding.sequence_ids):
+            if sequence is None:
+                self._parts.append((encoding.ids[position], encoding.type_ids[position]))
+            elif position in places:
+                self._parts.append(sequence)
+        self.specials = len(self._parts) - len(texts)
+
+    @property
+    def starts_with_special(self) -> bool:
+        return isinstance(self._parts[0], tuple)
+
+    def row(self, *sequences: list[int]) -> tuple[Row, int]:
+        """The row of these ids, and the position at which the last sequence begins."""
+        ids: list[int] = []
+        type_ids: list[int] = []
+        begin = 0
+        for part in self._parts:
+            if isinstance(part, tuple):
+                ids.append(part[0])
+                type_ids.append(part[1])
+            else:
+                begin = len(ids)
+                ids.extend(sequences[part])
+                type_ids.extend([self._types[part]] * len(sequences[part]))
+        return Row(ids, type_ids), begin
+
+
+class TextEncoder:
+    """The tokenizer of a bundle, with the length of its model.
+
+    `max_length` is the most tokens, special ones included, that a row may have. Raises BundleError where
+    `tokenizer.json` cannot be used.
+    """
+
+    def __init__(
+        self, path: Path, max_length: int, *, vocab_size: int | None = None, mask_token: str = MASK_TOKEN
+    ) -> None:
+        try:
+            self.tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # `tokenizers` raises Exception itself, whatever went wrong
+            raise BundleError(f"{path} is no tokenizer.json ({error}). Save it with save_pretrained again.") from error
+        self.tokenizer.no_truncation()
+        self.tokenizer.no_padding()
+        self.max_length = max_length
+        self.mask_token = mask_token
+        self._path = path
+        self._vocab_size = vocab_size
+        try:
+            self._single, self._pair = Template(self.tokenizer, PROBE[:1]), Template(self.tokenizer, PROBE)
+        except Exception as error:
+            raise self._no_token(PROBE[0]) from error
+
+    @property
+    def has_null_token(self) -> bool:
+        """Whether rows begin with a special token ([CLS]), where a question without an answer is answered."""
+        return self._pair.starts_with_special
+
+    @property
+    def mask_id(self) -> int:
+        """The id of the mask token. Raises BundleError where the vocabulary has none."""
+        mask_id = self.tokenizer.token_to_id(self.mask_token)
+        if mask_id is None:
+            raise BundleError(f"{self._path} has no token {self.mask_token}. Name it as mask_token in its config.")
+        return int(mask_id)
+
+    @property
+    def unknown_token(self) -> str | None:
+        return getattr(self.tokenizer.model, "unk_token", None)
+
+    @property
+    def continuation_prefix(self) -> str | None:
+        """What marks a token that continues a word: WordPiece's `##`."""
+        return getattr(self.tokenizer.model, "continuing_subword_prefix", None)
+
+    def join(self, tokens: list[str]) -> str:
+        """Tokens as text: `["walk", "##ing"]` is `walking`."""
+        decoder = self.tokenizer.decoder
+        return str(decoder.decode(tokens)) if decoder is not None else " ".join(tokens)
+
+    def token_text(self, token_id: int) -> str:
+        return str(self.tokenizer.decode([token_id], skip_special_tokens=False))
+
+    def tokens(self, text: str, name: str = "text") -> Tokens:
+        """A whole text in tokens. Raises UsageError where it has none; `name` says whose it is."""
+        check_text(text, name)
+        try:
+            encoding = self.tokenizer.encode(text, add_special_tokens=False)
+        except Exception as error:
+            raise self._no_token(text) from error
+        if not encoding.ids:
+            raise UsageError(f"The {name} {text!r} has no token, only characters that are dropped. Give some text.")
+        if self._vocab_size is not None and max(encoding.ids) >= self._vocab_size:
+            raise BundleError(
+                f"{self._path} gives token id {max(encoding.ids)}, but the config's vocab_size is {self._vocab_size}. "
+                "Put the tokenizer.json of this checkpoint there."
+            )
+        return Tokens(text, encoding.ids, encoding.tokens, encoding.offsets, _word_spans(encoding))
+
+    def truncated(self, text: str, pair: str | None = None) -> tuple[Row, bool]:
+        """One row of a text or a pair, and whether it had to be cut to the model's length.
+
+        Of a pair that is too long, the longer text is cut first (`longest_first`, transformers' `truncation=True`).
+        """
+        first = self.tokens(text).ids
+        if pair is None:
+            room = self._room(self._single, self.max_length)
+            return self._single.row(first[:room])[0], len(first) > room
+        second = self.tokens(pair, "second text").ids
+        room = self._room(self._pair, self.max_length)
+        cut = len(first) + len(second) > room
+        if cut:
+            shorter = min(len(first), len(second), room // 2)
+            longer = room - shorter
+            keep = (shorter, longer) if len(first) <= len(second) else (longer, shorter)
+            first, second = first[: keep[0]], second[: keep[1]]
+        return self._pair.row(first, second)[0], cut
+
+    def windows(
+        self, text: str, question: str | None = None, *, max_seq_len: int | None = None, stride: int | None = None
+    ) -> tuple[Tokens, list[Window]]:
+        """A text of any length as overlapping windows, each after the whole question where there is one.
+
+        `max_seq_len` is the length of a window in tokens, special ones and question included (the model's, if None);
+        `stride` is how many tokens of text two neighbours share (transformers' sense of the word). Raises UsageError
+        where `max_seq_len` is more than the model takes, or the question leaves no room for text.
+        """
+        length = self._window_length(max_seq_len)
+        template, leading = self._single, []
+        if question is not None:
+            template, leading = self._pair, [self.tokens(question, "question").ids]
+        tokens = self.tokens(text, "context" if leading else "text")
+        room = self._room(template, length, *leading)
+        step = room - self._stride(stride, length, room)
+        starts = range(0, max(len(tokens) - room + step, 1), step)
+        ends = [min(start + room, len(tokens)) for start in starts]
+        # A token in two windows has the most context left of the middle of their overlap in the first, right of it in
+        # the second. The text's own ends cut nothing off.
+        seams = [0, *((start + end) // 2 for start, end in zip(starts[1:], ends[:-1], strict=True)), len(tokens)]
+        windows = []
+        for number, (start, end) in enumerate(zip(starts, ends, strict=True)):
+            row, begin = template.row(*leading, tokens.ids[start:end])
+            windows.append(
+                Window(row.ids, row.type_ids, begin, start, end - start, seams[number], seams[number + 1]),
+            )
+        return tokens, windows
+
+    def _no_token(self, text: str) -> BundleError:
+        return BundleError(
+            f"{self._path} makes no tokens of {text!r}: its vocabulary has no token for what is unknown. "
+            "Save the checkpoint's tokenizer again."
+        )
+
+    def _window_length(self, max_seq_len: int | None) -> int:
+        if max_seq_len is None:
+            return self.max_length
+        if not 0 < max_seq_len <= self.max_length:
+            raise UsageError(
+                f"max_seq_len is {max_seq_len}, but the model takes 1 to {self.max_length} tokens. Give one of those."
+            )
+        return max_seq_len
+
+    @staticmethod
+    def _room(template: Template, length: int, *leading: list[int]) -> int:
+        """How many tokens of text fit in a row beside the special ones and the question."""
+        taken = sum(map(len, leading))
+        room = length - template.specials - taken
+        if room < 1:
+            what = f"The question has {taken} tokens" if leading else "A text"
+            raise UsageError(
+                f"{what} and {template.specials} special ones, which leave no room in a row of {length} tokens. "
+                "Shorten the question, or use a model (or max_seq_len) of more tokens."
+            )
+        return room
+
+    @staticmethod
+    def _stride(stride: int | None, length: int, room: int) -> int:
+        if stride is None:
+            default = min(DEFAULT_STRIDE, length // 2)
+            # A long question can leave less room than the default overlap; windows must still move on.
+            return default if default < room else room // 2
+        if not 0 <= stride < room:
+            raise UsageError(f"stride is {stride}, but a window holds {room} tokens of text. Give 0 to {room - 1}.")
+        return stride
+
+
+def _word_spans(encoding: Any) -> list[tuple[int, int]]:
+    """For each token the [start, end) characters of its word; of the token itself where it is part of none."""
+    spans: dict[int, tuple[int, int]] = {}
+    for word, (start, end) in zip(encoding.word_ids, encoding.offsets, strict=True):
+        if word is not None:
+            spans[word] = (min(start, spans[word][0]), max(end, spans[word][1])) if word in spans else (start, end)
+    return [
+        spans[word] if word is not None else offset
+        for word, offset in zip(encoding.word_ids, encoding.offsets, strict=True)
+    ]

@@ -1,0 +1,100 @@
+"""`verify`: whether a file says the same as a checkpoint, or as another file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mbert_onnx._beside import require_beside
+from mbert_onnx.bundle_reader import MODELS, Bundle, read_bundle
+from mbert_onnx.errors import BundleError, UsageError
+from mbert_onnx.extras import require_extra
+
+require_extra("export", "verify")
+require_beside("graphs")
+
+from graphs.embeddings import embedding_rows  # noqa: E402
+from mbert_onnx.checkpoint import load_checkpoint  # noqa: E402
+from mbert_onnx.tasks import TASKS, Task  # noqa: E402
+from mbert_onnx.verification import LENGTHS, Verdict, check, check_files, open_session  # noqa: E402
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """What inputs may hold, for a file that has no config beside it."""
+
+    vocab_size: int
+    max_position_embeddings: int = max(LENGTHS)
+    type_vocab_size: int = 2
+
+
+def verify(model: str | Path, against: str | Path, *, task: str | None = None, seed: int = 0) -> Verdict:
+    """Compares a file's outputs with those of what it was made from, on random inputs.
+
+    Args:
+        model: A bundle, or an `.onnx` file of anybody's.
+        against: A checkpoint, which is run in float64 and judges; or another bundle or `.onnx` file.
+        task: The checkpoint's task; default: the bundle's, or what the checkpoint's `architectures` says.
+        seed: Of the inputs, and of `random`'s weights.
+
+    Returns:
+        What was measured; `passed` says whether it is the same model.
+
+    Raises:
+        CheckpointError, BundleError: one of them cannot be read.
+        VerificationError: the file does not load or run, or has other outputs.
+        UsageError: a task was named that the files do not answer.
+    """
+    path, bundle = _model_file(model)
+    reference = _file_or_none(against)
+    if reference is not None:
+        other, other_bundle = _model_file(reference)
+        sizes = _sizes(path, bundle or other_bundle)
+        return check_files(path, other, _task_of_file(path, bundle), sizes, seed=seed)
+    wanted = task or (None if bundle is None else bundle.task.name)
+    checkpoint = load_checkpoint(against, task=wanted, seed=seed)
+    return check(path, checkpoint.model, checkpoint.task, seed=seed)
+
+
+def _model_file(model: str | Path) -> tuple[Path, Bundle | None]:
+    path = Path(model)
+    if path.is_dir():
+        bundle = read_bundle(path)
+        return bundle.model_path, bundle
+    if not path.is_file():
+        raise BundleError(f"{model} does not exist; give a bundle or an .onnx file")
+    try:
+        return path, read_bundle(path)
+    except BundleError:
+        return path, None  # a file on its own
+
+
+def _file_or_none(against: str | Path) -> Path | None:
+    """The path, if it is a file or a bundle; None if it must be a checkpoint."""
+    path = Path(against)
+    is_bundle = path.is_dir() and any((path / name).is_file() for name in MODELS)
+    return path if path.is_file() or is_bundle else None
+
+
+def _task_of_file(path: Path, bundle: Bundle | None) -> Task:
+    """The bundle's task, or the first that has the file's outputs."""
+    if bundle is not None:
+        return bundle.task
+    session = open_session(path)
+    found = {output.name: len(output.shape) for output in session.get_outputs()}
+    rank = max((len(i.shape) for i in session.get_inputs()), default=0)
+    for task in TASKS:
+        same = all(found.get(o.name, len(o.axes) if o.optional else None) == len(o.axes) for o in task.outputs)
+        if same and rank == len(task.input_axes):
+            return task
+    raise UsageError(
+        f"{path.name} has outputs {', '.join(found)}, of no task that is known here; expected those of transformers' "
+        "or optimum's exports, such as logits or last_hidden_state"
+    )
+
+
+def _sizes(path: Path, bundle: Bundle | None) -> _Sizes:
+    config = {} if bundle is None else bundle.config
+    positions = config.get("max_position_embeddings", _Sizes.max_position_embeddings)
+    segments = config.get("type_vocab_size", _Sizes.type_vocab_size)
+    return _Sizes(config.get("vocab_size") or embedding_rows(path), positions, segments)

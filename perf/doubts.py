@@ -1,0 +1,92 @@
+"""What in a bench is to be doubted: each warning names its cause, and the option or deed that mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from perf.machine import Machine
+from perf.report import Arguments, Cell
+from perf.warmup import STEADY
+
+BUSY = 0.5
+"""A load average above this share of the cores means that other programs use them too."""
+
+TAKEN = 0.1
+"""The share of the cores that other programs may use while models are timed."""
+
+
+def doubts(machine: Machine, arguments: Arguments, other_cores: float, cells: Sequence[Cell]) -> list[str]:
+    """The warnings, in the order of their causes: threads, other programs, warm-up, width of the intervals."""
+    found = [*_threads(machine, arguments), *_load(machine), _others(machine, other_cores), _unsteady(cells)]
+    return [text for text in (*found, _unstable(arguments, cells)) if text]
+
+
+def threads_text(count: int) -> str:
+    """ "1 thread", "2 threads"."""
+    return f"{count} thread" if count == 1 else f"{count} threads"
+
+
+def _threads(machine: Machine, arguments: Arguments) -> list[str]:
+    cores = machine.available_cores
+    return [
+        f"{count} threads share {cores} available cores and wait for each other; pass --threads {cores} or fewer"
+        for count in arguments.threads
+        if count > cores
+    ]
+
+
+def _load(machine: Machine) -> list[str]:
+    cores = machine.logical_cores or machine.available_cores
+    if not machine.load_average or machine.load_average[0] <= BUSY * cores:
+        return []
+    return [
+        f"the load average was {machine.load_average[0]} on {cores} cores at the start, so something else had just "
+        "used them; wait until it has ended, and repeat"
+    ]
+
+
+def _others(machine: Machine, other_cores: float) -> str | None:
+    cores = machine.logical_cores or machine.available_cores
+    if other_cores <= TAKEN * cores:
+        return None
+    return (
+        f"other programs used {other_cores:.1f} of {cores} cores while the models were timed, which hurts the most "
+        "where threads are many; end them and repeat, or pass --threads 1"
+    )
+
+
+def _unsteady(cells: Sequence[Cell]) -> str | None:
+    found = [
+        (item.unsteady_repetitions, cell, item)
+        for cell in cells
+        for item in cell.measurements
+        if item.unsteady_repetitions > len(cell.rounds) / 2
+    ]
+    if not found:
+        return None
+    count, cell, item = max(found, key=lambda entry: entry[0])
+    return (
+        f"warm-up ended in {_share(found, cells)} while the time of most repetitions still moved by over {STEADY:.0%}, "
+        f"the most in {item.subject} at {_where(cell)} ({count} of {len(cell.rounds)} repetitions); "
+        "end other programs, or pass a longer --budget"
+    )
+
+
+def _unstable(arguments: Arguments, cells: Sequence[Cell]) -> str | None:
+    found = [(item.relative_half_width, cell, item) for cell in cells for item in cell.measurements if not item.stable]
+    if not found:
+        return None
+    width, cell, item = max(found, key=lambda entry: entry[0])
+    return (
+        f"unstable: {_share(found, cells)} are not known to the ±{arguments.precision:.1%} that was asked, the least "
+        f"{item.subject} at {_where(cell)}, to ±{width:.1%} after {item.runs} runs; "
+        "end other programs, pass a longer --budget, or a wider --precision"
+    )
+
+
+def _share(found: Sequence[object], cells: Sequence[Cell]) -> str:
+    return f"{len(found)} of {sum(len(cell.measurements) for cell in cells)} medians"
+
+
+def _where(cell: Cell) -> str:
+    return f"{cell.seq_len} tokens, {threads_text(cell.threads)}"

@@ -1,0 +1,221 @@
+"""Bench models against each other, cell by cell: one cell is one length and one thread count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+from perf import machine as host
+from perf.cell import Repetition, combine, repeat
+from perf.doubts import doubts, threads_text
+from perf.errors import PerfUsageError
+from perf.files import describe
+from perf.footprint import footprint
+from perf.inputs import DEFAULT_VOCAB_SIZE, DeclaredInput, declared_inputs, fixed_seq_len, synthesise
+from perf.providers import Provider, resolve
+from perf.report import Arguments, Report, SubjectReport
+from perf.session import Placement, fallback_warning, open_session, placement
+
+SEQ_LENS = (8, 32, 128, 384)
+"""A query, a sentence, a paragraph, and SQuAD's usual window."""
+
+REPETITIONS = 6
+"""Each cell is timed this often, with fresh sessions: the fewest values whose median has a 95 % interval."""
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model to bench: what to call it, its file, and below which number its ids must stay, if that is known."""
+
+    name: str
+    path: Path
+    vocab_size: int | None = None
+
+
+@dataclass(frozen=True)
+class _Inspected:
+    declared: tuple[DeclaredInput, ...]
+    placed: Placement
+
+
+def bench(
+    subjects: Sequence[Subject],
+    *,
+    provider: str = "cpu",
+    seq_lens: Sequence[int] | None = None,
+    batch: int = 1,
+    threads: Sequence[int] = (1, 2),
+    precision: float = 0.02,
+    budget_s: float = 10.0,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Report:
+    """Time every subject at every length and thread count, in turns, and compare each with the first.
+
+    Everything is repeated six times with fresh sessions, opened in one order and then in the other, since two sessions
+    of the same file already differ by 1 or 2 %. A repetition of a cell is a warm-up, then rounds in which every
+    subject runs once.
+
+    Args:
+        subjects: the models; the first is the one that the others are compared with.
+        provider: a short name or onnxruntime's own.
+        seq_lens: in tokens; None stands for 8, 32, 128 and 384, or the length that fixed-shape models take.
+        batch: sequences per run.
+        threads: counts of onnxruntime's threads within an operator.
+        precision: the timing of a cell ends when the 95 % interval of every median is within ± this share of it,
+        budget_s: or when its timed rounds took this many seconds over all subjects and repetitions. At least 12 rounds
+            are run; loading and warm-up come on top, the latter with up to a quarter of this. Four lengths and two
+            thread counts are eight cells.
+        seed: of the ids and of the order within a round.
+        progress: is told, in a few words, what begins.
+
+    Raises:
+        PerfUsageError: an argument that cannot be meant, or that a model does not take.
+        PerfError: a file or provider that does not work, a provider that takes no node.
+    """
+    _check(subjects, seq_lens, batch, threads, precision, budget_s)
+    tell = progress or (lambda _: None)
+    date, machine, chosen = host.now(), host.machine(), resolve(provider)
+    vocab_size = min(subject.vocab_size or DEFAULT_VOCAB_SIZE for subject in subjects)
+    inspected = [_inspect(subject, chosen, threads[0]) for subject in subjects]
+    lengths = _lengths(seq_lens, subjects, inspected)
+    arguments = Arguments(
+        chosen.name, lengths, batch, tuple(dict.fromkeys(threads)), precision, budget_s, seed, vocab_size
+    )
+    feeds = {
+        seq_len: [
+            synthesise(subject.name, item.declared, batch=batch, seq_len=seq_len, vocab_size=vocab_size, seed=seed)
+            for subject, item in zip(subjects, inspected, strict=True)
+        ]
+        for seq_len in lengths
+    }
+    described = []
+    for subject, item in zip(subjects, inspected, strict=True):
+        tell(f"{subject.name}: load time and memory")
+        described.append(_describe(subject, item.placed, arguments))
+    watch = host.OthersWatch()
+    repetitions = _repetitions(subjects, chosen, feeds, arguments, tell)
+    other_cores = watch.cores()
+    cells = tuple(
+        combine(
+            [subject.name for subject in subjects],
+            [feed["input_ids"].size if "input_ids" in feed else batch * seq_len for feed in feeds[seq_len]],
+            parts,
+            seq_len=seq_len,
+            threads=count,
+            precision=precision,
+        )
+        for (count, seq_len), parts in repetitions.items()
+    )
+    fallen = [fallback_warning(item.name, chosen, item.placement) for item in described]
+    warnings = [text for text in fallen if text] + doubts(machine, arguments, other_cores, cells)
+    return Report(date, arguments, machine, host.software(), other_cores, tuple(described), cells, tuple(warnings))
+
+
+def _repetitions(
+    subjects: Sequence[Subject],
+    provider: Provider,
+    feeds: Mapping[int, Sequence[dict[str, np.ndarray]]],
+    arguments: Arguments,
+    tell: Progress,
+) -> dict[tuple[int, int], list[Repetition]]:
+    """All repetitions of all cells; the key is (threads, seq_len).
+
+    A repetition goes through all cells before the next begins, so that what changes within minutes befalls every cell.
+    """
+    names = [subject.name for subject in subjects]
+    taken: dict[tuple[int, int], list[Repetition]] = {
+        (count, seq_len): [] for count in arguments.threads for seq_len in arguments.seq_lens
+    }
+    for number in range(REPETITIONS):
+        for count in arguments.threads:
+            sessions = _open(subjects, provider, count, reverse=number % 2 == 1)
+            for seq_len in arguments.seq_lens:
+                tell(f"repetition {number + 1} of {REPETITIONS}: {threads_text(count)}, {seq_len} tokens")
+                part = repeat(
+                    names,
+                    sessions,
+                    feeds[seq_len],
+                    precision=arguments.precision * REPETITIONS**0.5,  # all together are that much more precise
+                    budget_s=arguments.budget_s / REPETITIONS,
+                    seed=arguments.seed + number,
+                )
+                taken[count, seq_len].append(part)
+            sessions.clear()  # or the next thread count's would be made while these hold memory
+    return taken
+
+
+def _open(
+    subjects: Sequence[Subject], provider: Provider, threads: int, *, reverse: bool
+) -> list[ort.InferenceSession]:
+    """Sessions in the order of the subjects. Who is made later often lies better in memory, so both orders are used."""
+    made = [open_session(subject.path, provider, threads) for subject in (subjects[::-1] if reverse else subjects)]
+    return made[::-1] if reverse else made
+
+
+def _check(
+    subjects: Sequence[Subject],
+    seq_lens: Sequence[int] | None,
+    batch: int,
+    threads: Sequence[int],
+    precision: float,
+    budget_s: float,
+) -> None:
+    if not subjects:
+        raise PerfUsageError("no model given; expected one or more .onnx files")
+    names = [subject.name for subject in subjects]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise PerfUsageError(f"two models are called {twice!r}; expected a name of its own for each: rename one")
+    sizes = [subject.vocab_size for subject in subjects if subject.vocab_size is not None]
+    for what, values in {
+        "seq-len": seq_lens,
+        "threads": threads,
+        "batch": [batch],
+        "vocab-size": sizes or None,
+    }.items():
+        if values is not None and (not values or min(values) < 1):
+            raise PerfUsageError(f"--{what} is {list(values)}; expected whole numbers from 1 on")
+    if not 0 < precision < 1:
+        raise PerfUsageError(f"--precision is {precision}; expected a share of the median such as 0.02")
+    if not 0 < budget_s < float("inf"):
+        raise PerfUsageError(f"--budget is {budget_s}; expected seconds per cell such as 10")
+
+
+def _inspect(subject: Subject, provider: Provider, threads: int) -> _Inspected:
+    session = open_session(subject.path, provider, threads)
+    return _Inspected(declared_inputs(session), placement(session))
+
+
+def _lengths(
+    asked: Sequence[int] | None, subjects: Sequence[Subject], inspected: Sequence[_Inspected]
+) -> tuple[int, ...]:
+    if asked is not None:
+        return tuple(dict.fromkeys(asked))
+    fixed = {
+        subject.name: length
+        for subject, item in zip(subjects, inspected, strict=True)
+        if (length := fixed_seq_len(item.declared)) is not None
+    }
+    if len(set(fixed.values())) > 1:
+        found = ", ".join(f"{name} {length}" for name, length in fixed.items())
+        raise PerfUsageError(f"the models take different fixed lengths ({found}); expected one: bench them apart")
+    return (next(iter(fixed.values())),) if fixed else SEQ_LENS
+
+
+def _describe(subject: Subject, placed: Placement, arguments: Arguments) -> SubjectReport:
+    needs = footprint(
+        subject.path,
+        provider=arguments.provider,
+        threads=max(arguments.threads),
+        batch=arguments.batch,
+        seq_len=max(arguments.seq_lens),
+        vocab_size=arguments.vocab_size,
+    )
+    return SubjectReport(subject.name, describe(subject.path), needs, placed)

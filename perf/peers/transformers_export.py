@@ -1,0 +1,66 @@
+"""transformers' own module through torch's exporter, with nothing done to it afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from pathlib import Path
+
+import torch
+import transformers
+
+from perf.errors import PerfError
+
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+# Example sizes of the dynamic dimensions: all different, none 0 or 1, which torch.export takes for constants.
+EXAMPLES = {"batch": 3, "choices": 2, "sequence": 5}
+
+
+def export_transformers(folder: Path, architecture: str, output_names: tuple[str, ...], output: Path) -> None:
+    """Writes what `torch.onnx.export(dynamo=True)`, with its own defaults, makes of transformers' module.
+
+    Args:
+        folder: A checkpoint in transformers' format.
+        architecture: The name of transformers' class, such as `MobileBertForQuestionAnswering`.
+        output_names: The task's outputs.
+        output: The `.onnx` to write.
+
+    Raises:
+        PerfError: transformers does not load the checkpoint, or torch does not export it.
+    """
+    axes = ("batch", "choices", "sequence") if "MultipleChoice" in architecture else ("batch", "sequence")
+    ids = torch.ones([EXAMPLES[axis] for axis in axes], dtype=torch.int64)
+    dims = {index: torch.export.Dim(axis) for index, axis in enumerate(axes)}
+    with _quiet():
+        try:
+            model = getattr(transformers, architecture).from_pretrained(folder).eval()
+            torch.onnx.export(
+                model,
+                kwargs=dict.fromkeys(INPUTS, ids),
+                f=output,
+                dynamo=True,
+                input_names=list(INPUTS),
+                output_names=list(output_names),
+                dynamic_shapes=dict.fromkeys(INPUTS, dims),
+                external_data=False,
+                verbose=False,
+            )
+        except Exception as error:  # of torch's many
+            reason = str(error).strip().splitlines() or [type(error).__name__]
+            raise PerfError(f"transformers' own export of {folder.name} failed: {reason[0]}") from error
+
+
+@contextlib.contextmanager
+def _quiet():  # type: ignore[no-untyped-def]
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,131 @@
+"""What a bench found, as plain data, and its JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from perf.errors import PerfError
+from perf.files import ModelFile
+from perf.footprint import Footprint
+from perf.machine import Machine, Software
+from perf.session import Placement
+from perf.statistics import Ratio
+
+SCHEMA = "mbert-onnx/bench"
+SCHEMA_VERSION = 1
+"""Grows when a key changes its meaning or goes away; new keys do not count."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What was asked for, after defaults: precision is a share of the median, the budget is seconds per cell."""
+
+    provider: str
+    seq_lens: tuple[int, ...]
+    batch: int
+    threads: tuple[int, ...]
+    precision: float
+    budget_s: float
+    seed: int
+    vocab_size: int
+
+
+@dataclass(frozen=True)
+class SubjectReport:
+    """One model: called as the user called it, its file, what it needs, and which provider took its nodes."""
+
+    name: str
+    file: ModelFile
+    footprint: Footprint
+    placement: Placement
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One model in one cell. Times in ms, tokens per second at the median; `low_ms` to `high_ms` is the 95 % interval.
+
+    `stable` says whether that interval is as narrow as was asked; `unsteady_repetitions` counts those in which the
+    time was still moving when warm-up ended. `speedup` is how many times as fast as the first
+    model it is, from the ratios of the rounds; None for the first. `times_ms` are all runs, in order.
+    """
+
+    subject: str
+    median_ms: float
+    low_ms: float
+    high_ms: float
+    p90_ms: float
+    p99_ms: float
+    tokens_per_second: float
+    runs: int
+    stable: bool
+    unsteady_repetitions: int
+    speedup: Ratio | None
+    times_ms: tuple[float, ...]
+
+    @property
+    def half_width_ms(self) -> float:
+        """The longer side of the interval."""
+        return max(self.high_ms - self.median_ms, self.median_ms - self.low_ms)
+
+    @property
+    def relative_half_width(self) -> float:
+        """The same as a share of the median."""
+        return self.half_width_ms / self.median_ms
+
+
+@dataclass(frozen=True)
+class Cell:
+    """All models at one length and thread count.
+
+    The n-th times of all models are of the same round; `rounds` tells how many rounds each repetition had.
+    """
+
+    seq_len: int
+    threads: int
+    rounds: tuple[int, ...]
+    measurements: tuple[Measurement, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole bench: the conditions, the models in the order given, the cells, and what to doubt.
+
+    `other_cores` is how many cores' worth of time other programs used while the models were timed.
+    """
+
+    date: str
+    arguments: Arguments
+    machine: Machine
+    software: Software
+    other_cores: float
+    subjects: tuple[SubjectReport, ...]
+    cells: tuple[Cell, ...]
+    warnings: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict that `json` can write: the schema's name and version, then every field, raw times included."""
+        return {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **asdict(self)}
+
+    def write_json(self, path: Path) -> None:
+        """Write the JSON beside its place, then rename it there: nobody ever reads half a report.
+
+        Raises:
+            PerfError: the file cannot be written.
+        """
+        beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        text = json.dumps(self.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        try:
+            try:
+                beside.write_text(text, encoding="utf-8")
+                beside.replace(path)
+            finally:
+                beside.unlink(missing_ok=True)
+        except OSError as error:
+            raise PerfError(
+                f"cannot write {path}: {error.strerror}; expected a file in a folder that exists and may be written: "
+                "name another place"
+            ) from None

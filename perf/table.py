@@ -1,0 +1,160 @@
+"""A report for a person: tables for a terminal, the same tables in Markdown for a README."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.console import Console
+from rich.filesize import decimal
+from rich.table import Table
+from rich.text import Text
+
+from perf.doubts import threads_text
+from perf.machine import Machine
+from perf.report import Measurement, Report
+from perf.statistics import Ratio
+
+NO_DIFFERENCE = "no significant difference"
+UNSTABLE = "*"
+"""Stands behind a median whose interval is wider than asked."""
+
+CLOSE = 0.01
+"""A ratio this close to 1 is printed with a third decimal, or it would read "1.00× (1.00–1.00)"."""
+
+
+def print_report(report: Report, console: Console) -> None:
+    """Print the conditions, a table of times per thread count, a table of the files, and the warnings."""
+    _line(console, _conditions(report))
+    for threads in report.arguments.threads:
+        table = _table(threads_text(threads), _time_headers(report))
+        for cell in report.cells:
+            if cell.threads == threads:
+                for number, item in enumerate(cell.measurements):
+                    last = number == len(cell.measurements) - 1
+                    _row(table, [str(cell.seq_len) if number == 0 else "", *_time_row(item, report)], end_section=last)
+        console.print(table)
+    files = _table("files", FILE_HEADERS)
+    for row in _file_rows(report):
+        _row(files, row)
+    console.print(files)
+    for note in _notes(report):
+        _line(console, note)
+    for warning in report.warnings:
+        console.print(Text.assemble(("warning: ", "yellow"), warning), soft_wrap=True)
+
+
+def to_markdown(report: Report) -> str:
+    """The same as Markdown, ending in a line break."""
+    lines = [_conditions(report), ""]
+    rows = [
+        [str(cell.threads), str(cell.seq_len), *_time_row(item, report)]
+        for cell in report.cells
+        for item in cell.measurements
+    ]
+    lines += [*_markdown_table(["threads", *_time_headers(report)], rows), ""]
+    lines += [*_markdown_table(FILE_HEADERS, _file_rows(report)), ""]
+    lines += [f"{note}\n" for note in _notes(report)]
+    lines += [f"- warning: {warning}" for warning in report.warnings]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+FILE_HEADERS = ("model", "load ms", "peak memory", "file size", "nodes")
+
+
+def _time_headers(report: Report) -> list[str]:
+    headers = ["tokens", "model", "median ms", "p90", "p99", "tokens/s"]
+    return [*headers, f"against {report.subjects[0].name}"] if len(report.subjects) > 1 else headers
+
+
+def _time_row(item: Measurement, report: Report) -> list[str]:
+    row = [
+        item.subject,
+        f"{_ms(item.median_ms, item.median_ms)} ± {_ms(item.half_width_ms, item.median_ms)}"
+        f"{'' if item.stable else UNSTABLE}",
+        _ms(item.p90_ms, item.median_ms),
+        _ms(item.p99_ms, item.median_ms),
+        f"{item.tokens_per_second:,.0f}",
+    ]
+    return [*row, _ratio(item.speedup)] if len(report.subjects) > 1 else row
+
+
+def _file_rows(report: Report) -> list[list[str]]:
+    return [
+        [
+            subject.name,
+            _ms(subject.footprint.load_ms, subject.footprint.load_ms),
+            decimal(subject.footprint.peak_bytes),
+            decimal(subject.file.size_bytes),
+            ", ".join(
+                f"{count} {provider.removesuffix('ExecutionProvider')}"
+                for provider, count in subject.placement.nodes.items()
+            ),
+        ]
+        for subject in report.subjects
+    ]
+
+
+def _conditions(report: Report) -> str:
+    software, arguments = report.software, report.arguments
+    return (
+        f"{_machine(report.machine)}; onnxruntime {software.onnxruntime}, provider {arguments.provider}, "
+        f"batch {arguments.batch}; {report.date}"
+    )
+
+
+def _machine(machine: Machine) -> str:
+    features = f" ({', '.join(machine.cpu_features)})" if machine.cpu_features else ""
+    return f"{machine.cpu}{features}, {machine.available_cores} of {machine.logical_cores} cores"
+
+
+def _notes(report: Report) -> list[str]:
+    arguments = report.arguments
+    notes = [
+        "± is the 95 % interval of the median. Load time is the median of fresh processes; peak memory is the rise "
+        f"over loading and one run of {max(arguments.seq_lens)} tokens with {threads_text(max(arguments.threads))}."
+    ]
+    if any(not item.stable for cell in report.cells for item in cell.measurements):
+        notes.append(f"{UNSTABLE} unstable: the interval is wider than the ±{arguments.precision:.1%} that was asked.")
+    return notes
+
+
+def _ms(value: float, scale: float) -> str:
+    """Milliseconds with the decimals that a time of the size `scale` deserves: three or four digits."""
+    return f"{value:.{3 if scale < 1 else 2 if scale < 100 else 1}f}"
+
+
+def _ratio(speedup: Ratio | None) -> str:
+    if speedup is None:
+        return "1×"
+    if not speedup.significant:
+        return NO_DIFFERENCE
+    digits = 3 if abs(speedup.median - 1) < CLOSE else 2
+    return f"{speedup.median:.{digits}f}× ({speedup.low:.{digits}f}–{speedup.high:.{digits}f})"
+
+
+def _table(title: str, headers: Sequence[str]) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for header in headers:
+        text = header == "model" or header == "nodes" or header.startswith("against")
+        # A long name is broken, never cut: it may be all that tells two files apart.
+        table.add_column(Text(header), justify="left" if text else "right", overflow="fold", no_wrap=not text)
+    return table
+
+
+def _row(table: Table, cells: Iterable[str], *, end_section: bool = False) -> None:
+    # Text, because rich reads brackets in a plain string as markup, and names may have them.
+    table.add_row(*(Text(cell) for cell in cells), end_section=end_section)
+
+
+def _line(console: Console, text: str) -> None:
+    console.print(Text(text), soft_wrap=True)
+
+
+def _markdown_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    aligned = ["---" if header == "model" else "---:" for header in headers]
+    return [_markdown_row(headers), _markdown_row(aligned), *(_markdown_row(row) for row in rows)]
+
+
+def _markdown_row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

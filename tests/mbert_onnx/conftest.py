@@ -1,0 +1,143 @@
+"""Bundles for the runtime's tests: small MobileBERTs of transformers, exported plainly, written by hand."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from small_models import randomize
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+from mbert_onnx.tasks import Task, task_named
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing here may wait for a hub
+
+# The tokenizer's whole world; the tests' texts are made of it, and of words that it must cut into pieces.
+SENTENCES = [
+    "ada wrote the first program in london for the engine of charles babbage .",
+    "the quick brown fox jumps over the lazy dog near the river in paris .",
+    "grace built a compiler in new york and found a moth in the machine .",
+    "who wrote it ? where was it built ? when did she find the moth ?",
+    "alan walked , talked and worked in manchester on the theory of machines !",
+]
+VOCABULARY = 240
+MAX_POSITIONS = 48
+FIXED_LENGTH = 32
+
+
+@pytest.fixture(scope="session")
+def runtime_tokenizer() -> transformers.BertTokenizerFast:
+    """A small WordPiece tokenizer, lower-casing, as transformers wraps it."""
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokenizer.train_from_iterator(SENTENCES, trainers.WordPieceTrainer(vocab_size=VOCABULARY, special_tokens=specials))
+    tokenizer.post_processor = processors.BertProcessing(
+        ("[SEP]", tokenizer.token_to_id("[SEP]")), ("[CLS]", tokenizer.token_to_id("[CLS]"))
+    )
+    return transformers.BertTokenizerFast(tokenizer_object=tokenizer)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A bundle's folder, and the torch model that is in it."""
+
+    folder: Path
+    model: Any
+
+
+@pytest.fixture(scope="session")
+def runtime_bundle(
+    runtime_tokenizer: transformers.BertTokenizerFast, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Example]:
+    """`runtime_bundle(task, batch=None, dtype=torch.int64, inputs=(...), **config)`: exported once for each."""
+    made: dict[str, Example] = {}
+
+    def make(
+        name: str,
+        *,
+        batch: int | None = None,
+        dtype: torch.dtype = torch.int64,
+        inputs: tuple[str, ...] = ("input_ids", "attention_mask", "token_type_ids"),
+        **config: Any,
+    ) -> Example:
+        key = repr((name, batch, dtype, inputs, config))
+        if key not in made:
+            folder = tmp_path_factory.mktemp(name)
+            made[key] = Example(
+                folder, export(folder, runtime_tokenizer, task_named(name), batch, dtype, inputs, config)
+            )
+        return made[key]
+
+    return make
+
+
+def export(
+    folder: Path,
+    tokenizer: Any,
+    task: Task,
+    batch: int | None,
+    dtype: torch.dtype,
+    inputs: tuple[str, ...],
+    changes: dict[str, Any],
+) -> Any:
+    """A bundle with dynamic axes, or with inputs of `[batch, FIXED_LENGTH]` where `batch` is given."""
+    config = transformers.MobileBertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=48,
+        intra_bottleneck_size=32,
+        embedding_size=32,
+        max_position_embeddings=MAX_POSITIONS,
+        architectures=[task.architecture],
+        **changes,
+    )
+    model = randomize(getattr(transformers, task.architecture)(config)).eval()
+    with torch.no_grad():
+        # As training leaves it: the last token's trigram looks at what follows, nothing or padding, and both are 0.
+        model.base_model.embeddings.word_embeddings.weight[config.pad_token_id] = 0.0
+    shape = [batch or 2, 3, FIXED_LENGTH] if task.has_choices else [batch or 2, FIXED_LENGTH]
+    names = list(task.output_names)
+    axes = {name: dict(enumerate(task.input_axes)) for name in inputs}
+    axes |= {
+        name: {n: a for n, a in enumerate(task.axes(name)) if a not in ("labels", "vocab", "hidden")} for name in names
+    }
+
+    class Traced(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, *values: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            answer = self.model(**dict(zip(inputs, values, strict=True)))
+            return tuple(answer.values())
+
+    (folder / "onnx").mkdir()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracing exporter warns of itself; it is enough for models this plain
+        torch.onnx.export(
+            Traced().eval(),  # what it is in after the export, too
+            tuple(torch.ones(shape, dtype=dtype) for _ in inputs),
+            str(folder / "onnx" / "model.onnx"),
+            input_names=list(inputs),
+            output_names=names,
+            dynamic_axes=None if batch else axes,
+            opset_version=18,
+            dynamo=False,
+        )
+    config.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / "mbert_onnx.json").write_text(json.dumps({"task": task.name}))
+    return model

@@ -1,0 +1,103 @@
+"""Tasks: names, aliases, classes, and what a graph's outputs say about them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import transformers
+
+from mbert_onnx.errors import UsageError
+from mbert_onnx.tasks import TASKS, task_named, task_of_architectures, task_of_graph
+
+
+def test_every_architecture_is_one_of_transformers_and_none_is_left_out() -> None:
+    known = {name for name in dir(transformers) if name.startswith("MobileBertFor") or name == "MobileBertModel"}
+    assert {task.architecture for task in TASKS} == known
+
+
+def test_names_and_aliases_mean_one_task_each() -> None:
+    names = [name for task in TASKS for name in (task.name, *task.aliases)]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("question-answering", "question-answering"),
+        ("squad", "question-answering"),
+        (" Sentiment_Analysis ", "text-classification"),
+        ("sequence-classification", "text-classification"),
+        ("ner", "token-classification"),
+        ("masked-lm", "fill-mask"),
+        ("nsp", "next-sentence-prediction"),
+        ("embeddings", "feature-extraction"),
+        ("default", "feature-extraction"),
+        ("MobileBertForMultipleChoice", "multiple-choice"),
+    ],
+)
+def test_a_task_is_found_by_what_users_type(text: str, name: str) -> None:
+    assert task_named(text).name == name
+
+
+def test_a_mistyped_task_is_suggested_with_the_list() -> None:
+    with pytest.raises(UsageError, match=r"'qestion-anwering'.* Did you mean 'question-answering'\?.*fill-mask"):
+        task_named("qestion-anwering")
+
+
+def test_nothing_is_suggested_for_what_is_like_nothing() -> None:
+    with pytest.raises(UsageError) as caught:
+        task_named("zzzz")
+    assert "Did you mean" not in str(caught.value)
+
+
+def test_architectures_tell_the_task() -> None:
+    task = task_of_architectures(["SomethingElse", "MobileBertForMaskedLM"])
+    assert task is not None
+    assert task.name == "fill-mask"
+    assert task_of_architectures(["BertModel"]) is None
+    assert task_of_architectures([]) is None
+    assert task_of_architectures(None) is None
+
+
+def test_axes_are_told_for_every_output() -> None:
+    assert task_named("qa").axes("end_logits") == ("batch", "sequence")
+    assert task_named("fill-mask").axes("logits") == ("batch", "sequence", "vocab")
+    assert task_named("multiple-choice").axes("logits") == ("batch", "choices")
+    assert task_named("multiple-choice").input_axes == ("batch", "choices", "sequence")
+    assert task_named("pretraining").output_names == ("prediction_logits", "seq_relationship_logits")
+    with pytest.raises(KeyError):
+        task_named("qa").axes("logits")
+
+
+@pytest.mark.parametrize(
+    ("told", "outputs", "found"),
+    [
+        ("question-answering", ["start_logits", "end_logits", "hidden_states.0"], "question-answering"),
+        ("feature-extraction", ["last_hidden_state"], "feature-extraction"),
+        ("pretraining", ["logits"], "fill-mask"),
+        ("pretraining", ["last_hidden_state", "pooler_output"], "feature-extraction"),
+        ("text-classification", ["start_logits", "end_logits"], "question-answering"),
+        ("text-classification", ["scores"], None),
+        ("question-answering", ["start_logits"], None),
+        ("question-answering", ["logits"], None),
+    ],
+)
+def test_a_graph_is_trusted_over_its_folder(told: str, outputs: list[str], found: str | None) -> None:
+    task = task_of_graph(task_named(told), outputs)
+    assert (task.name if task else None) == found
+
+
+def test_reading_tasks_and_bundles_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, mbert_onnx.tasks, mbert_onnx.bundle_reader\n"
+        "heavy = {'numpy', 'onnx', 'onnxruntime', 'tokenizers', 'torch', 'transformers'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_runtime_imports_neither_torch_nor_transformers() -> None:
+    code = "import sys, mbert_onnx.runtime\nassert not {'torch', 'transformers'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,56 @@
+"""Warnings: there when they must be, absent when not, with their cause and cure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from perf_reports import MACHINE, report, with_measurements
+
+from perf.doubts import doubts
+from perf.report import Report
+
+CALM = with_measurements(report(), stable=True)
+
+
+def warnings(base: Report, **machine: Any) -> list[str]:
+    return doubts(replace(MACHINE, **machine), base.arguments, base.other_cores, base.cells)
+
+
+def test_nothing_to_doubt() -> None:
+    assert warnings(CALM) == []
+
+
+def test_more_threads_than_cores() -> None:
+    (text,) = warnings(replace(CALM, arguments=replace(CALM.arguments, threads=(1, 3))))
+    assert text.startswith("3 threads share 2 available cores")
+    assert "--threads 2" in text
+
+
+def test_load_average() -> None:
+    assert warnings(CALM, load_average=(2.0, 0.0, 0.0)) == []
+    assert warnings(CALM, load_average=None) == []
+    (text,) = warnings(CALM, load_average=(2.1, 0.0, 0.0))
+    assert "load average was 2.1 on 4 cores" in text
+
+
+def test_other_programs() -> None:
+    assert warnings(replace(CALM, other_cores=0.4)) == []
+    (text,) = warnings(replace(CALM, other_cores=1.26))
+    assert "other programs used 1.3 of 4 cores" in text
+
+
+def test_unstable_names_the_worst_and_the_options() -> None:
+    (text,) = warnings(report())
+    assert text.startswith("unstable: 1 of 4 medians are not known to the ±2.0%")
+    assert "fused[b]|x.onnx at 128 tokens, 2 threads, to ±50.0% after 24 runs" in text
+    assert "--budget" in text
+    assert "--precision" in text
+
+
+def test_never_steady() -> None:
+    assert warnings(with_measurements(CALM, unsteady_repetitions=3)) == []
+    (text,) = warnings(with_measurements(CALM, unsteady_repetitions=4))
+    assert "in 4 of 4 medians" in text
+    assert "(4 of 6 repetitions)" in text
+    assert "--budget" in text

@@ -1,0 +1,95 @@
+"""The statistics against worked numbers, and against what a 95 % interval promises."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import comb
+
+import numpy as np
+import pytest
+
+from perf.statistics import interval_rank, median_interval, ratio, summarise
+
+# From tables of the sign test: the ranks of the 95 % interval of the median.
+TABLE = {6: 1, 8: 1, 9: 2, 12: 3, 20: 6, 50: 18, 100: 40}
+
+
+@pytest.mark.parametrize(("n", "rank"), TABLE.items())
+def test_rank_is_that_of_the_tables(n: int, rank: int) -> None:
+    assert interval_rank(n) == rank
+
+
+@pytest.mark.parametrize("n", [6, 7, 31, 200, 1501])
+def test_rank_is_the_tightest_that_keeps_95_percent(n: int) -> None:
+    def covered(rank: int) -> Fraction:
+        return 1 - Fraction(2 * sum(comb(n, below) for below in range(rank)), 2**n)
+
+    rank = interval_rank(n)
+    assert covered(rank) >= Fraction(95, 100) > covered(rank + 1)
+
+
+def test_too_few_values_have_no_interval() -> None:
+    with pytest.raises(ValueError, match="5 values have no 95 % interval"):
+        median_interval([1, 2, 3, 4, 5])
+
+
+def test_summary_of_worked_numbers() -> None:
+    summary = summarise([5, 1, 12, 3, 7, 2, 11, 4, 10, 6, 9, 8])
+    assert (summary.median, summary.low, summary.high) == (6.5, 3, 10)
+    assert (summary.p90, summary.p99) == (11, 12)  # 0.9 · 12 = 10.8, so the 11th smallest; 11.88, so the 12th
+    assert summary.half_width == 3.5
+    assert summary.relative_half_width == 3.5 / 6.5
+
+
+def test_percentiles_of_a_hundred() -> None:
+    summary = summarise(np.arange(1, 101))
+    assert (summary.p90, summary.p99) == (90, 99)
+
+
+def test_interval_covers_the_true_median_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(7)
+    n, trials, true_median = 25, 2000, 1.0  # lognormal: skewed, as times are
+    hits = 0
+    for _ in range(trials):
+        low, high = median_interval(rng.lognormal(0.0, 0.5, n))
+        hits += low <= true_median <= high
+    exact = 1 - 2 * sum(comb(n, below) for below in range(interval_rank(n))) / 2**n
+    assert hits / trials == pytest.approx(exact, abs=0.015)  # three standard deviations of the simulation
+
+
+def test_ratio_finds_a_planted_twofold_slowdown_under_a_shared_drift() -> None:
+    rng = np.random.default_rng(1)
+    rounds = [20] * 6
+    drift = np.linspace(1, 4, sum(rounds))  # far more than the difference, and the same for both in every round
+    first = drift * rng.normal(1, 0.02, drift.size)
+    slower = 2 * drift * rng.normal(1, 0.02, drift.size)
+    found = ratio(first, slower, rounds)
+    assert found.significant
+    assert found.low <= 0.5 <= found.high
+    assert 0.48 < found.low < found.high < 0.52
+    assert ratio(slower, first, rounds).median == pytest.approx(2, rel=0.02)
+
+
+def test_equal_models_are_rarely_called_different() -> None:
+    rng = np.random.default_rng(2)
+    rounds = [12] * 6
+    called = sum(ratio(rng.lognormal(0, 0.1, 72), rng.lognormal(0, 0.1, 72), rounds).significant for _ in range(400))
+    assert called / 400 < 0.06  # 3.1 % are expected of six repetitions
+
+
+def test_what_differs_by_session_alone_is_no_difference() -> None:
+    rng = np.random.default_rng(3)
+    rounds = [50] * 6
+    luck = np.repeat([1.02, 0.99, 1.01, 0.98, 1.015, 1.005], rounds)  # of the second model's six sessions
+    first, second = rng.normal(1, 0.002, (2, sum(rounds))) * np.stack([np.ones_like(luck), luck])
+    assert not ratio(first, second, rounds).significant
+    one_long_repetition_low, one_long_repetition_high = median_interval(first / second)
+    assert not one_long_repetition_low <= 1 <= one_long_repetition_high  # what would have been claimed without them
+
+
+def test_repetitions_of_unequal_length_are_cut_where_they_end() -> None:
+    rounds = [1, 2, 3, 1, 1, 2]
+    first = np.repeat([1.0, 2, 3, 4, 5, 6], rounds)
+    found = ratio(first, np.ones_like(first), rounds)
+    assert (found.median, found.low, found.high) == (3.5, 1, 6)
+    assert not found.significant

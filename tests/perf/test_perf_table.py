@@ -1,0 +1,73 @@
+"""What a person reads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from perf_reports import measurement, report
+from rich.console import Console
+
+from perf.report import Report
+from perf.statistics import Ratio
+from perf.table import print_report, to_markdown
+
+WIDTH = 100
+
+
+def printed(shown: Report) -> str:
+    console = Console(width=WIDTH, force_terminal=False)
+    with console.capture() as capture:
+        print_report(shown, console)
+    return capture.get()
+
+
+def test_terminal() -> None:
+    text = printed(report())
+    rows = [line.split() for line in text.splitlines() if ".onnx" in line]
+    assert text.index("1 thread") < text.index("2 threads")
+    assert ["128", "base.onnx", "61.71", "±", "0.62", "74.05", "86.40", "2,074", "1×"] in rows
+    assert "1.17× (1.15–1.19)" in text
+    assert "no significant difference" in text
+    assert "8.30 ± 4.15*" in text
+    assert "fused[b]|x.onnx" in text
+    assert "* unstable" in text
+    assert ["base.onnx", "390.0", "61.0", "MB", "25.1", "MB", "361", "CPU"] in rows
+    assert "Some CPU (avx2), 2 of 4 cores" in text
+    assert text.rstrip().endswith("warning: the [b]moon[/b] was full")
+
+
+def test_tables_fit_and_names_are_whole() -> None:
+    name = "models/a-rather-long-name-for-a-model_int8[qdq].onnx"
+    text = printed(report(name))
+    tables = [line for line in text.splitlines() if not line.startswith(("Some CPU", "± ", "* ", "warning"))]
+    assert max(map(len, tables)) <= WIDTH
+    joined = "".join(line.strip().split("  ")[0] for line in tables)
+    assert "…" not in text
+    assert "1.17× (1.15–1.19)" in text
+    assert "models/" in joined
+
+
+def test_markdown() -> None:
+    lines = to_markdown(report()).splitlines()
+    header = "| threads | tokens | model | median ms | p90 | p99 | tokens/s | against base.onnx |"
+    assert lines[lines.index(header) + 1] == "| ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: |"
+    assert "| 1 | 128 | base.onnx | 61.71 ± 0.62 | 74.05 | 86.40 | 2,074 | 1× |" in lines
+    assert "| 1 | 128 | fused[b]\\|x.onnx | 52.74 ± 0.53 | 63.29 | 73.84 | 2,427 | 1.17× (1.15–1.19) |" in lines
+    assert any(line.startswith("| 2 | 128 | fused") and "no significant difference" in line for line in lines)
+    assert "| base.onnx | 390.0 | 61.0 MB | 25.1 MB | 361 CPU |" in lines
+    assert lines[-1] == "- warning: the [b]moon[/b] was full"
+
+
+def test_one_model_is_compared_with_nobody() -> None:
+    full = report()
+    cells = tuple(replace(cell, measurements=cell.measurements[:1]) for cell in full.cells)
+    alone = replace(full, subjects=full.subjects[:1], cells=cells)
+    assert "against" not in to_markdown(alone)
+    assert "against" not in printed(alone)
+
+
+def test_small_but_certain_difference_is_not_printed_as_one() -> None:
+    full = report()
+    close = measurement("fused[b]|x.onnx", 52.0, Ratio(1.004, 1.002, 1.006, True))
+    cell = replace(full.cells[0], measurements=(full.cells[0].measurements[0], close))
+    assert "1.004× (1.002–1.006)" in to_markdown(replace(full, cells=(cell,)))
