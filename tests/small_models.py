@@ -18,6 +18,8 @@ BASE: dict[str, Any] = {
     "max_position_embeddings": 40,
     "num_feedforward_networks": 3,
     "num_labels": 2,
+    # The only one of transformers 5's that returns attention probabilities; transformers 4.57 has no other.
+    "attn_implementation": "eager",
 }
 
 SWITCHES: dict[str, dict[str, Any]] = {

