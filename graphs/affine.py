@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import onnx_ir as ir
 
-from graphs.constants import add_initializer
+from graphs.constants import add_initializer, float_constant
 from graphs.layout import Layout, channels_last
 from graphs.linear import Linear
 
@@ -87,6 +87,7 @@ class Forms:
     _forms: dict[ir.Value, Form] = field(default_factory=dict)
     _settled: dict[ir.Value, Form] = field(default_factory=dict)
     _explicit: dict[ir.Value, ir.Value] = field(default_factory=dict)
+    _copies: dict[tuple[ir.Node, ir.Value], ir.Node] = field(default_factory=dict)  # of views, on other bases
 
     def known(self, value: ir.Value) -> bool:
         return value in self._forms
@@ -125,9 +126,9 @@ class Forms:
         assert form is not None
         keep = (self.absorbs(value) if keep is None else keep) and not self._cancels(value, form)
         if form.root.linear is not None:
-            settled = self._write_linear(value, form, with_shift=not keep)
+            settled = self._write_linear(form, with_shift=not keep)
         else:
-            settled = replace(form, root=Root(self._view(form, form.root.value, value)), views=(), view_outputs=())
+            settled = replace(form, root=Root(self._view(form, form.root.value)), views=(), view_outputs=())
             if not keep and not settled.plain:
                 settled = self._restart(value, settled)
         self._settled[value] = settled
@@ -138,7 +139,7 @@ class Forms:
         if value not in self._forms:
             return value
         if value not in self._explicit:
-            settled = self.settle(value)
+            settled = self.settle(value, keep=False if self.pending(value) else None)
             if settled.plain:
                 self._explicit[value] = settled.root.value
             else:
@@ -156,10 +157,12 @@ class Forms:
         """Whether the value is in the graph as it was found."""
         if value not in self._forms:
             return True
-        if value in self._settled:
-            settled = self._settled[value]
-            return (settled.root.value if settled.plain else self._explicit.get(value)) is value
-        return self._as_found(value) is value
+        form = self._settled.get(value, self._forms[value])
+        if form.plain and form.root.linear is None:
+            views = zip(form.views, form.view_outputs, strict=True)
+            path = [form.root.value, *(node.outputs[index] for node, index in views)]
+            return path[-1] is value and all(node.inputs[0] is x for node, x in zip(form.views, path, strict=False))
+        return (self._explicit.get(value) if value in self._settled else self._as_found(value)) is value
 
     def stream(self, value: ir.Value) -> Form:
         """As `settle`, for a stream that is about to be written to: with no scale that one could not divide by."""
@@ -170,6 +173,10 @@ class Forms:
         bad = (size < SMALLEST_SCALE) | (size > LARGEST_SCALE)
         if not bad.any():
             return settled
+        found = self._as_found(value)
+        if found is not None and settled.shift is None and (settled.scale[~bad] == 1).all():
+            self._settled[value] = Form(Root(found), settled.layout)  # an earlier restart
+            return self._settled[value]
         # Restart these channels at a scale of 1. One of scale 0 is the constant `shift` up to here: its base becomes 0.
         factor = self.initializer(value, "restart", np.where(bad, settled.scale, 1.0))
         base = self.node("Mul", [settled.root.value, factor], like=value)
@@ -199,10 +206,10 @@ class Forms:
             result = self.node("Add", [result, self.initializer(value, "shift", settled.shift)], like=value)
         return result
 
-    def _write_linear(self, value: ir.Value, form: Form, with_shift: bool) -> Form:
+    def _write_linear(self, form: Form, with_shift: bool) -> Form:
         scale = None if form.scale is None else _by_channel(form.layout, form.scale)
         bias = None if form.shift is None or not with_shift else _by_channel(form.layout, form.shift)
-        base = self._view(form, self.linear(form.root, scale, bias), value)
+        base = self._view(form, self.linear(form.root, scale, bias))
         return Form(Root(base), form.layout, shift=None if with_shift else form.shift)
 
     def linear(self, root: Root, scale: np.ndarray | None, bias: np.ndarray | None) -> ir.Value:
@@ -232,22 +239,28 @@ class Forms:
             vector = [] if bias is None else [self.initializer(linear.bias or linear.weight, "folded_bias", bias)]
             attributes = {"transB": 1} if transposed else {}
             return self.node("Gemm", [x, weight, *vector], like=output, attributes=attributes)
-        product = self.node("MatMul", [x, weight], like=output)
         if bias is None:
-            return product
+            return self.node("MatMul", [x, weight], like=output)
+        if x is linear.x and weight is linear.weight and own is None:
+            biased = _sum_with(output, bias)
+            if biased is not None:
+                return biased
+        product = self.node("MatMul", [x, weight], like=output)
         return self.node("Add", [product, self.initializer(linear.weight, "folded_bias", bias)], like=output)
 
-    def _view(self, form: Form, base: ir.Value, value: ir.Value) -> ir.Value:
-        """Repeats the form's views on a base; gives the value itself where the base is what they were made on."""
-        if not form.views:
-            return base
-        if base is form.views[0].inputs[0]:
-            return value
+    def _view(self, form: Form, base: ir.Value) -> ir.Value:
+        """Repeats the form's views on a base, but for those that were made on it."""
         for node, index in zip(form.views, form.view_outputs, strict=True):
-            outputs = [ir.Value(shape=o.shape, type=o.type) for o in node.outputs]
-            copy = ir.node(node.op_type, [base, *node.inputs[1:]], attributes=node.attributes, outputs=outputs)
-            self._insert(copy)
-            base = outputs[index]
+            if base is node.inputs[0]:
+                base = node.outputs[index]
+                continue
+            copy = self._copies.get((node, base))
+            if copy is None:
+                outputs = [ir.Value(shape=o.shape, type=o.type) for o in node.outputs]
+                copy = ir.node(node.op_type, [base, *node.inputs[1:]], attributes=node.attributes, outputs=outputs)
+                self._insert(copy)
+                self._copies[node, base] = copy
+            base = copy.outputs[index]
         return base
 
     def node(
@@ -275,3 +288,12 @@ def _by_channel(layout: Layout, vector: np.ndarray) -> np.ndarray:
     result = np.empty(layout.size)
     result[layout.reshape(-1)] = np.broadcast_to(vector, layout.shape).reshape(-1)
     return result
+
+
+def _sum_with(product: ir.Value, bias: np.ndarray) -> ir.Value | None:
+    """product + bias, where the graph has just that already."""
+    for use in product.uses():
+        addend = float_constant(use.node.inputs[1 - use.idx]) if use.node.op_type == "Add" else None
+        if addend is not None and addend.size in (1, bias.size) and (addend.reshape(-1) == bias).all():
+            return use.node.outputs[0]
+    return None

@@ -80,7 +80,8 @@ def take_census(path: Path, seq_len: int = 128) -> Census:
     tensors = [v.const_value for v in graph.initializers.values() if v.const_value is not None]
     external = {Path(t.path) for t in tensors if isinstance(t, ir.ExternalTensor)}
     nodes = Counter(f"{node.domain}.{node.op_type}" if node.domain else node.op_type for node in graph)
-    fixed = [size for port in inputs[:1] for size in (port.shape or ())[-1:] if isinstance(size, int)]
+    ids = [port for port in inputs[:1] if port.dtype.startswith("int")]
+    fixed = [size for port in ids for size in (port.shape or ())[-1:] if isinstance(size, int)]
     length = fixed[0] if fixed else seq_len
     parameters, weight_bytes = sum(t.size for t in tensors), sum(t.nbytes for t in tensors)
     shapes = _infer_shapes(model, length)
@@ -159,7 +160,7 @@ def _peak_bytes(model: ir.Model) -> int | None:
     for index, node in enumerate(nodes):
         for output in node.outputs:
             shape = _static(output)
-            if shape is None or output.dtype is None:
+            if shape is None or output.dtype in (None, ir.DataType.STRING):
                 return None
             sizes[output] = math.ceil(math.prod(shape) * output.dtype.itemsize)
             alive += sizes[output]

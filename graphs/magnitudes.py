@@ -20,6 +20,8 @@ def measure(model: ir.Model, feed: Mapping[str, np.ndarray]) -> dict[str, float]
         feed: its inputs. A few dozen tokens are enough, and every measured value is held at once.
     """
     names = [n.outputs[0].name for n in model.graph if n.op_type in MEASURED and n.outputs[0].dtype is not None]
+    if not names:
+        return {}  # onnxruntime takes an empty list for all outputs
     proto = ir.to_proto(model)
     present = {output.name for output in proto.graph.output}
     types = {n.outputs[0].name: n.outputs[0].dtype for n in model.graph if n.op_type in MEASURED}

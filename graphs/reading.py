@@ -12,7 +12,8 @@ from graphs.errors import GraphError
 def read_model(path: Path) -> ir.Model:
     """The graph in a file; weights beside it are found where it says.
 
-    Raises GraphError, in one line, for a file that is not there, is no ONNX model, or whose weights are missing.
+    Raises GraphError, in one line, for a file that is not there, is no ONNX model, or whose weights are missing, in
+    part or whole.
     """
     if not path.is_file():
         raise GraphError(f"{path}: no such file; expected an .onnx model")
@@ -24,10 +25,13 @@ def read_model(path: Path) -> ir.Model:
         raise GraphError(f"{path} holds no graph; it is empty, truncated, or no ONNX model: export it again")
     for value in model.graph.initializers.values():
         tensor = value.const_value
-        if isinstance(tensor, ir.ExternalTensor) and not Path(tensor.path).is_file():
-            raise GraphError(
-                f"{path} keeps its weights in {tensor.location}, which is not there; put it beside the model"
-            )
+        if not isinstance(tensor, ir.ExternalTensor):
+            continue
+        found = f"{path} keeps its weights in {tensor.location}, which is"
+        if not Path(tensor.path).is_file():
+            raise GraphError(f"{found} not there; put it beside the model")
+        if Path(tensor.path).stat().st_size < (tensor.offset or 0) + tensor.nbytes:
+            raise GraphError(f"{found} too short; copy it again")
     return model
 
 

@@ -24,15 +24,48 @@ FEWEST_NEIGHBOURS = 3
 
 
 @dataclass
+class _Spread:
+    """Squared distances of one output, summed over batches; rows are not kept, since a vocabulary's are large.
+
+    The spread around the mean is merged batch by batch (Chan, Golub, LeVeque 1979), which loses nothing to a mean that
+    is far larger than the spread.
+    """
+
+    rows: int = 0
+    mean: np.ndarray | float = 0.0
+    spread: float = 0.0
+    difference: float = 0.0
+
+    def add(self, found: np.ndarray, judge: np.ndarray) -> None:
+        """Adds a batch of rows, both ``[rows, channels]``."""
+        if not len(judge):
+            return
+        if not (np.isfinite(found).all() and np.isfinite(judge).all()):
+            self.difference = float("nan")
+            return
+        mean, rows = judge.mean(axis=0), self.rows + len(judge)
+        between = np.sum(np.square(mean - self.mean)) * self.rows * len(judge) / rows
+        self.spread += float(np.sum(np.square(judge - mean)) + between)
+        self.difference += float(np.sum(np.square(found - judge)))
+        self.mean, self.rows = self.mean + (mean - self.mean) * len(judge) / rows, rows
+
+    def centred_error(self) -> float:
+        if self.difference == 0:
+            return 0.0
+        # A NaN stays one.
+        return float(np.sqrt(self.difference / self.spread)) if self.spread != 0 else self.difference * float("inf")
+
+
+@dataclass
 class Comparison:
-    """Collects outputs, batch by batch, and compares them at the end, all rows together.
+    """Compares outputs, batch by batch, all rows as one.
 
     Args:
         task: Whose outputs they are.
     """
 
     task: Task
-    _rows: dict[str, list[tuple[np.ndarray, np.ndarray]]] = field(default_factory=dict)
+    _spreads: dict[str, _Spread] = field(default_factory=dict)
     _agreed: int = 0
     _decided: int = 0
     _pooled: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
@@ -50,7 +83,7 @@ class Comparison:
         for output in self.task.outputs:
             if output.name in judge:
                 rows = [_rows(output, np.asarray(x[output.name], dtype=np.float64), real) for x in (found, judge)]
-                self._rows.setdefault(output.name, []).append((rows[0], rows[1]))
+                self._spreads.setdefault(output.name, _Spread()).add(rows[0], rows[1])
         for a, b in self._decisions(found, judge, real):
             self._agreed += int((a == b).sum())
             self._decided += a.size
@@ -63,7 +96,7 @@ class Comparison:
 
     def errors(self) -> dict[str, float]:
         """The centred error of each output."""
-        return {name: _centred_error(pairs) for name, pairs in self._rows.items()}
+        return {name: spread.centred_error() for name, spread in self._spreads.items()}
 
     def agreement(self) -> float:
         """The share of equal decisions, 0 to 1.
@@ -75,7 +108,8 @@ class Comparison:
         if self._pooled:
             a, b = (np.concatenate([pair[side] for pair in self._pooled]) for side in (0, 1))
             if len(a) >= FEWEST_NEIGHBOURS:
-                agreed += int((_nearest(a) == _nearest(b)).sum())
+                with np.errstate(invalid="ignore"):  # of what is not finite; the error tells
+                    agreed += int((_nearest(a) == _nearest(b)).sum())
                 decided += len(a)
         return agreed / decided if decided else 1.0
 
@@ -106,20 +140,10 @@ def _rows(output: Output, values: np.ndarray, real: np.ndarray) -> np.ndarray:
     return values.reshape(*kept.shape, channels)[kept]
 
 
-def _centred_error(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
-    found, judge = (np.concatenate([pair[side] for pair in pairs]) for side in (0, 1))
-    if not (np.isfinite(found).all() and np.isfinite(judge).all()):
-        return float("nan")
-    difference, spread = np.linalg.norm(found - judge), np.linalg.norm(judge - judge.mean(axis=0))
-    if difference == 0:
-        return 0.0
-    return float(difference / spread) if spread > 0 else float("inf")
-
-
 def _mean_pooled(outputs: Outputs, real: np.ndarray) -> np.ndarray:
     kept = real.any(axis=-1)
-    states, weights = np.asarray(outputs["last_hidden_state"], dtype=np.float64)[kept], real[kept][..., None]
-    return (states * weights).sum(axis=-2) / weights.sum(axis=-2)
+    states, real = np.asarray(outputs["last_hidden_state"], dtype=np.float64)[kept], real[kept][..., None]
+    return np.where(real, states, 0.0).sum(axis=-2) / real.sum(axis=-2)
 
 
 def _nearest(vectors: np.ndarray) -> np.ndarray:

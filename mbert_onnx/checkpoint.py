@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_model
+from safetensors.torch import save_file
 from torch import nn
 from transformers import MobileBertConfig
 from transformers.activations import ACT2FN
@@ -22,6 +22,8 @@ from mbert_onnx.weights import fit, read_weights
 
 # What is fetched of a hub repository: configuration, tokenizer, weights.
 HUB_FILES = ["*.json", "*.txt", "*.safetensors", "pytorch_model*.bin"]
+
+POOLER = "pooler.dense.weight"
 
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
@@ -55,7 +57,9 @@ class Checkpoint:
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     """Writes the weights and the config as transformers' `save_pretrained` does; no tokenizer."""
-    save_model(checkpoint.model, str(folder / "model.safetensors"), metadata={"format": "pt"})
+    # Each once, under its first name: transformers reads a tied decoder from the word embeddings, not the reverse.
+    tensors = {name: parameter.detach() for name, parameter in checkpoint.model.named_parameters()}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     checkpoint.config.save_pretrained(folder)
 
 
@@ -77,25 +81,36 @@ def load_checkpoint(name: str | Path, *, task: str | None = None, seed: int = 0)
         return _random(str(name), wanted or QUESTION_ANSWERING, seed)
     folder = _folder(name)
     raw = _read_config(folder)
-    found = task_of_architectures(raw.get("architectures"))
+    architectures = raw.get("architectures")
+    named = architectures if isinstance(architectures, list) else []
+    found = task_of_architectures([name for name in named if isinstance(name, str)])
     chosen = wanted or found
     if chosen is None:
         raise CheckpointError(
-            f"{name}: config.json has architectures {raw.get('architectures')}, none of them a MobileBERT's; "
+            f"{name}: config.json has architectures {architectures}, none of them a MobileBERT's; "
             f"pass --task, one of transformers' names such as {QUESTION_ANSWERING.name} or {FEATURE_EXTRACTION.name}"
         )
     config = _config(str(name), raw, chosen)
-    model = build(config, chosen, empty=True)
-    weights, notes = fit(read_weights(folder), model, chosen, config, str(name))
+    tensors = read_weights(folder)
+    # Embeddings need no pooler, and most task checkpoints have none.
+    pooler = not config.classifier_activation or any(key.endswith(POOLER) for key in tensors)
+    try:
+        model = build(config, chosen, empty=True, pooler=pooler)
+    except Exception as error:  # what no check foresaw; torch's layers check with errors of several kinds
+        raise CheckpointError(f"{name}: config.json cannot be built: {' '.join(str(error).split())}") from error
+    weights, notes = fit(tensors, model, chosen, config, str(name))
+    if chosen is FEATURE_EXTRACTION and not pooler:
+        notes.append("the checkpoint has no pooler, so there is no pooler_output")
     model.load_state_dict(weights, strict=True, assign=True)
     retie(model)
     return Checkpoint(str(name), folder, config, chosen, model.eval(), notes)
 
 
-def build(config: MobileBertConfig, task: Task, *, empty: bool) -> nn.Module:
-    """The student's class for a task; `empty` leaves out the memory of its weights."""
+def build(config: MobileBertConfig, task: Task, *, empty: bool, pooler: bool = True) -> nn.Module:
+    """The student's class for a task; `empty` leaves out the memory of its weights, `pooler` is the bare model's."""
+    options = {"add_pooling_layer": pooler} if task is FEATURE_EXTRACTION else {}
     with torch.device("meta" if empty else "cpu"):
-        model = getattr(student, task.architecture)(config)
+        model = getattr(student, task.architecture)(config, **options)
     assert isinstance(model, nn.Module)
     return model.requires_grad_(False)
 
@@ -136,7 +151,7 @@ def _download(name: str) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=HUB_FILES))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise CheckpointError(f"{name}: no such folder, and not to be had from the hub ({reason})") from error
 
 
@@ -148,9 +163,11 @@ def _read_config(folder: Path) -> dict[str, Any]:
         )
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise CheckpointError(f"{path} is not valid JSON ({error}); save the checkpoint again") from error
-    found = raw.get("model_type") if isinstance(raw, dict) else None
+    if not isinstance(raw, dict):
+        raise CheckpointError(f"{path} holds a {type(raw).__name__}, expected a JSON object; save the checkpoint again")
+    found = raw.get("model_type")
     if found != "mobilebert":
         raise CheckpointError(
             f"{path}: model_type is {found!r}, expected 'mobilebert'; only MobileBERT is exported here"
@@ -196,7 +213,14 @@ def check_config(config: MobileBertConfig, name: str) -> None:
             config.normalization_type not in ("no_norm", "layer_norm"),
             f"normalization_type is {config.normalization_type!r}, expected no_norm or layer_norm",
         ),
-        (config.hidden_act not in ACT2FN, f"hidden_act is {config.hidden_act!r}, which transformers does not know"),
+        (
+            not isinstance(config.hidden_act, str) or config.hidden_act not in ACT2FN,
+            f"hidden_act is {config.hidden_act!r}, which transformers does not know",
+        ),
+        (
+            not isinstance(config.layer_norm_eps, int | float),
+            f"layer_norm_eps is {config.layer_norm_eps!r}, expected a number",
+        ),
         (
             student.intra_size(config) % config.num_attention_heads != 0,
             f"{config.num_attention_heads} heads do not divide {student.intra_size(config)} channels",

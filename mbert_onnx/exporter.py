@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 import time
 from collections.abc import Callable
@@ -14,15 +15,17 @@ from typing import Any
 from mbert_onnx._beside import require_beside
 from mbert_onnx.bundle_reader import METADATA, MODELS
 from mbert_onnx.bundle_writer import check_destination, writing
-from mbert_onnx.errors import UsageError, VerificationError
+from mbert_onnx.errors import CheckpointError, UsageError, VerificationError
 from mbert_onnx.extras import require_extra
 
 require_extra("export", "export")
 require_beside("graphs")
 
+import numpy as np  # noqa: E402
 import onnx_ir as ir  # noqa: E402
 
 from graphs.census import Census, take_census  # noqa: E402
+from graphs.errors import GraphError  # noqa: E402
 from graphs.opsets import OLDEST_OPSET, check_opset  # noqa: E402
 from graphs.pipeline import TARGETS, Step, optimize  # noqa: E402
 from mbert_onnx import __version__  # noqa: E402
@@ -116,9 +119,10 @@ def export(
     clock.start("trace", "tracing with torch.export")
     graph = trace(loaded.model, loaded.task, shapes)
     clock.start("optimize", f"removing NoNorm, merging GEMMs ({graph.graph.num_nodes():,} nodes)")
-    # The shortest text with padding is enough to see how large values are; only ratios count.
+    # One short text tells how large values are beside each other, which is all that folding asks.
     samples = {k: v.astype("int32") if shapes.int32 else v for k, v in _samples(loaded, shapes, seed).items()}
-    outcome = optimize(graph, target=target, opset=opset, samples=samples)
+    with np.errstate(over="ignore"):  # weights that overflow do not pass verification
+        outcome = optimize(graph, target=target, opset=opset, samples=samples)
     with writing(output, overwrite) as folder:
         clock.start("write", "writing")
         file = folder / MODELS[0]
@@ -126,6 +130,11 @@ def export(
         ir.save(_finished(outcome.model, loaded), file)
         clock.start("verify", "verifying against float64")
         verdict = check(file, loaded.model, loaded.task, seed=seed)
+        if verdict.torch_error is not None and math.isnan(verdict.torch_error):
+            raise CheckpointError(
+                f"{checkpoint}: its outputs are NaN or infinite in torch's float32, too, so nothing is written; "
+                "train or convert it again"
+            )
         if not verdict.passed:
             raise VerificationError(
                 f"{checkpoint}: the graph is not the same as the model, nothing is written: {verdict}"
@@ -168,7 +177,10 @@ def _check_options(target: str, seq_len: int | None, batch: int | None, choices:
         raise UsageError(
             "--target mobile needs a fixed length, since phones' providers do; pass --seq-len, such as 128"
         )
-    check_opset(opset)
+    try:
+        check_opset(opset)
+    except GraphError as error:
+        raise UsageError(str(error)) from error
 
 
 def _shapes(checkpoint: Checkpoint, target: str, seq_len: int | None, batch: int | None, choices: int | None) -> Shapes:
@@ -184,8 +196,9 @@ def _shapes(checkpoint: Checkpoint, target: str, seq_len: int | None, batch: int
 
 
 def _samples(checkpoint: Checkpoint, shapes: Shapes, seed: int) -> dict[str, Any]:
-    feeds = [f for f in sample_feeds(checkpoint.config, checkpoint.task, shapes, seed) if f["input_ids"].shape[-1] > 1]
-    return min(feeds, key=lambda feed: feed["input_ids"].size, default=next(iter(feeds), {}))
+    feeds = list(sample_feeds(checkpoint.config, checkpoint.task, shapes, seed))
+    longer = [feed for feed in feeds if feed["input_ids"].shape[-1] > 1]
+    return min(longer or feeds, key=lambda feed: feed["input_ids"].size)
 
 
 def _finished(model: ir.Model, checkpoint: Checkpoint) -> ir.Model:

@@ -99,11 +99,14 @@ def check(path: Path, model: nn.Module, task: Task, *, seed: int = 0) -> Verdict
     """
     run, shapes = file_runner(path, task)
     feeds = list(sample_feeds(model.config, task, shapes, seed))
-    found = [run(feed) for feed in feeds]
     single = [_run_torch(model, feed) for feed in feeds]
-    judges = [_run_torch(model.double(), feed) for feed in feeds]
-    torch_error = _compare(path, task, feeds, single, judges).error()
-    return _verdict(_compare(path, task, feeds, found, judges), feeds, torch_error)
+    model.double()
+    ours, torchs = Comparison(task), Comparison(task)
+    for feed, float32 in zip(feeds, single, strict=True):
+        judge = _run_torch(model, feed)
+        _add(ours, path, feed, run(feed), judge)
+        torchs.add(float32, judge, feed["attention_mask"])
+    return _verdict(ours, feeds, torchs.error())
 
 
 def check_files(path: Path, reference: Path, task: Task, sizes: Any, *, seed: int = 0) -> Verdict:
@@ -120,22 +123,10 @@ def check_files(path: Path, reference: Path, task: Task, sizes: Any, *, seed: in
     run, shapes = file_runner(path, task)
     judge, judge_shapes = file_runner(reference, task)
     feeds = list(sample_feeds(sizes, task, shapes.narrowed(judge_shapes), seed))
-    found, judges = [run(feed) for feed in feeds], [judge(feed) for feed in feeds]
-    return _verdict(_compare(path, task, feeds, found, judges), feeds, None)
-
-
-def _compare(
-    path: Path,
-    task: Task,
-    feeds: Sequence[Feed],
-    found: Sequence[Mapping[str, np.ndarray]],
-    judges: Sequence[Mapping[str, np.ndarray]],
-) -> Comparison:
     comparison = Comparison(task)
-    for feed, outputs, judge in zip(feeds, found, judges, strict=True):
-        _expect_outputs(path, outputs, judge)
-        comparison.add(outputs, judge, feed["attention_mask"])
-    return comparison
+    for feed in feeds:
+        _add(comparison, path, feed, run(feed), judge(feed))
+    return _verdict(comparison, feeds, None)
 
 
 def _verdict(comparison: Comparison, feeds: Sequence[Feed], torch_error: float | None) -> Verdict:
@@ -167,6 +158,10 @@ def file_runner(path: Path, task: Task) -> tuple[Runner, Shapes]:
     session = open_session(path)
     inputs = inputs_of(session, task, path.name)
     names = [output.name for output in session.get_outputs()]
+    if not task.is_answered_by(names):  # else there might be nothing to compare, in which nothing differs
+        raise VerificationError(
+            f"{path.name} has outputs {', '.join(names)}; {task.name} needs {', '.join(task.output_names)}"
+        )
 
     def run(feed: Feed) -> dict[str, np.ndarray]:
         try:
@@ -184,7 +179,10 @@ def _run_torch(model: nn.Module, feed: Feed) -> dict[str, np.ndarray]:
     return {name: value.numpy() for name, value in output.items() if isinstance(value, torch.Tensor)}
 
 
-def _expect_outputs(path: Path, found: Mapping[str, np.ndarray], judge: Mapping[str, np.ndarray]) -> None:
+def _add(
+    comparison: Comparison, path: Path, feed: Feed, found: Mapping[str, np.ndarray], judge: Mapping[str, np.ndarray]
+) -> None:
+    """Adds one batch; VerificationError if the file lacks an output or one has another shape."""
     for name, value in judge.items():
         if name not in found:
             raise VerificationError(f"{path.name} has outputs {', '.join(found)}; expected {', '.join(judge)}")
@@ -192,6 +190,7 @@ def _expect_outputs(path: Path, found: Mapping[str, np.ndarray], judge: Mapping[
             raise VerificationError(
                 f"{path.name}: {name} has the shape {list(found[name].shape)}, expected {list(value.shape)}"
             )
+    comparison.add(found, judge, feed["attention_mask"])
 
 
 def sample_feeds(config: Any, task: Task, shapes: Shapes, seed: int) -> Iterator[dict[str, np.ndarray]]:

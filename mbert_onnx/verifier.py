@@ -15,7 +15,7 @@ require_beside("graphs")
 
 from graphs.embeddings import embedding_rows  # noqa: E402
 from mbert_onnx.checkpoint import load_checkpoint  # noqa: E402
-from mbert_onnx.tasks import TASKS, Task  # noqa: E402
+from mbert_onnx.tasks import TASKS, Task, task_named  # noqa: E402
 from mbert_onnx.verification import LENGTHS, Verdict, check, check_files, open_session  # noqa: E402
 
 
@@ -34,7 +34,8 @@ def verify(model: str | Path, against: str | Path, *, task: str | None = None, s
     Args:
         model: A bundle, or an `.onnx` file of anybody's.
         against: A checkpoint, which is run in float64 and judges; or another bundle or `.onnx` file.
-        task: The checkpoint's task; default: the bundle's, or what the checkpoint's `architectures` says.
+        task: What both answer; default: the bundle's, or what the checkpoint's `architectures` or the file's outputs
+            say.
         seed: Of the inputs, and of `random`'s weights.
 
     Returns:
@@ -42,17 +43,18 @@ def verify(model: str | Path, against: str | Path, *, task: str | None = None, s
 
     Raises:
         CheckpointError, BundleError: one of them cannot be read.
-        VerificationError: the file does not load or run, or has other outputs.
-        UsageError: a task was named that the files do not answer.
+        VerificationError: a file does not load or run, or has not the task's outputs.
+        UsageError: no task of that name, or none that is known has the file's outputs.
     """
+    told = None if task is None else task_named(task)
     path, bundle = _model_file(model)
     reference = _file_or_none(against)
     if reference is not None:
         other, other_bundle = _model_file(reference)
         sizes = _sizes(path, bundle or other_bundle)
-        return check_files(path, other, _task_of_file(path, bundle), sizes, seed=seed)
-    wanted = task or (None if bundle is None else bundle.task.name)
-    checkpoint = load_checkpoint(against, task=wanted, seed=seed)
+        return check_files(path, other, told or _task_of_file(path, bundle), sizes, seed=seed)
+    wanted = told or (None if bundle is None else bundle.task)
+    checkpoint = load_checkpoint(against, task=None if wanted is None else wanted.name, seed=seed)
     return check(path, checkpoint.model, checkpoint.task, seed=seed)
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import pickle
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import MobileBertConfig
@@ -24,8 +23,11 @@ PREFIX = "mobilebert."
 
 # What a checkpoint may hold beyond a task's model: the pooler that its head does not read, the heads of other tasks,
 # and a buffer that transformers stored until version 4.31.
-OTHER_HEADS = ("cls.", "qa_outputs.", "classifier.", f"{PREFIX}pooler.")
+OTHER_HEADS = ("cls.predictions.", "cls.seq_relationship.", "qa_outputs.", "classifier.", f"{PREFIX}pooler.")
 POSITION_IDS = f"{PREFIX}embeddings.position_ids"
+
+# How a file begins that git left in the place of a large one.
+LFS_POINTER = b"version https://git-lfs"
 
 # Names of TensorFlow's layer normalization, in checkpoints converted long ago.
 LEGACY_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
@@ -51,12 +53,12 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
 def _read_shards(index: Path) -> dict[str, Tensor]:
     try:
         where = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-        shards = sorted(set(where.values()))
+        shards = sorted({str(Path(shard)) for shard in where.values()})
     except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{index} is not an index of shards: it needs a JSON object with weight_map") from error
     missing = [shard for shard in shards if not (index.parent / shard).is_file()]
     if missing:
-        raise CheckpointError(f"{index.name} names shards that are not there: {', '.join(missing)}; copy them too")
+        raise CheckpointError(f"{index} names shards that are not there: {', '.join(missing)}; copy them too")
     tensors: dict[str, Tensor] = {}
     for shard in shards:
         tensors.update(_read(index.parent / shard))
@@ -65,22 +67,42 @@ def _read_shards(index: Path) -> dict[str, Tensor]:
 
 def _read(path: Path) -> dict[str, Tensor]:
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's, about files that old versions wrote
+            if path.suffix == ".safetensors":
+                return load_file(path)
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # of many kinds: damage shows wherever the reader first stumbles
+        raise CheckpointError(f"{path} {_damage(path, error)}") from error
+    named = isinstance(loaded, Mapping) and all(isinstance(k, str) for k in loaded)
+    if not named or not all(isinstance(v, Tensor) for v in loaded.values()):
         raise CheckpointError(
-            f"{path} holds more than tensors, and loading it would run code from the file; "
-            "have its author save it as safetensors"
-        ) from error
-    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()
-        raise CheckpointError(
-            f"{path} is truncated or corrupt ({reason[0] if reason else type(error).__name__}); copy it again"
-        ) from error
-    if not isinstance(loaded, Mapping) or not all(isinstance(v, Tensor) for v in loaded.values()):
-        raise CheckpointError(f"{path} holds no state dict (names and tensors), but {type(loaded).__name__}")
+            f"{path} holds no state dict (names and tensors), but {_described(loaded)}; "
+            "save the model with transformers' save_pretrained"
+        )
     return dict(loaded)
+
+
+def _damage(path: Path, error: Exception) -> str:
+    with path.open("rb") as file:
+        if file.read(len(LFS_POINTER)) == LFS_POINTER:
+            return "is a pointer of git-lfs, which stands for the weights; fetch them with git lfs pull"
+    text = str(error).strip()
+    if "Unsupported global" in text or "Unsupported class" in text:
+        return (
+            "holds more than tensors, and loading it would run code from the file; "
+            "have its author save it as safetensors"
+        )
+    reason = text.splitlines()[0] if text else type(error).__name__
+    # torch's advice is to trust the file, and ours is not.
+    reason = "no state dict that torch saved" if "weights_only" in text else reason
+    return f"is truncated or corrupt ({reason}); copy it again"
+
+
+def _described(loaded: object) -> str:
+    if not isinstance(loaded, Mapping) or not loaded:
+        return f"a {type(loaded).__name__}"
+    return f"a {type(loaded).__name__} with {', '.join(map(str, list(loaded)[:3]))}"
 
 
 def fit(
@@ -96,9 +118,8 @@ def fit(
     if bare:
         found = {key.removeprefix(PREFIX): tensor for key, tensor in found.items()}
     _complete(found, expected, config)
-    unexpected = sorted(set(found) - set(expected))
-    ignored = [key for key in unexpected if _may_be_left_out(key if not bare else _with_prefix(key), config)]
-    unexpected = [key for key in unexpected if key not in ignored]
+    unread = {key: _unread_part(key, expected, config) for key in sorted(set(found) - set(expected))}
+    unexpected = [key for key, part in unread.items() if part is None]
     missing = sorted(set(expected) - set(found))
     wrong = [
         f"{key} is {list(found[key].shape)}, expected {list(expected[key].shape)}"
@@ -106,16 +127,16 @@ def fit(
         if key in found and found[key].shape != expected[key].shape
     ]
     problems = [
-        (missing, f"tensors of {task.architecture} are missing"),
-        (unexpected, f"tensors are unexpected in {task.architecture}"),
-        (wrong, "tensors have a shape that does not fit config.json"),
+        (missing, f"missing for {task.architecture}"),
+        (unexpected, f"unexpected in {task.architecture}"),
+        (wrong, "of a shape that does not fit config.json"),
     ]
-    found_problems = [f"{len(keys)} {what}: {', '.join(keys)}" for keys, what in problems if keys]
+    found_problems = [f"tensors {what} ({len(keys)}): {', '.join(keys)}" for keys, what in problems if keys]
     if found_problems:
         advice = "; pass the --task that it was trained for" if missing and not wrong else ""
         raise CheckpointError(f"{name}: {'; '.join(found_problems)}{advice}")
     weights = {key: _float32(key, found[key], name) for key in expected}
-    left_out = sorted({key.removeprefix(PREFIX).split(".")[0] for key in ignored if "position_ids" not in key})
+    left_out = sorted({part for part in unread.values() if part is not None and part != POSITION_IDS})
     return weights, [f"left out, since {task.name} does not read it: {', '.join(left_out)}"] if left_out else []
 
 
@@ -144,9 +165,17 @@ def _complete(found: dict[str, Tensor], expected: Mapping[str, Tensor], config: 
         found[decoder] = found[words]
 
 
-def _may_be_left_out(key: str, config: MobileBertConfig) -> bool:
-    unread = config.use_bottleneck_attention and UNSHARED_ATTENTION.search(key) is not None
-    return key.startswith(OTHER_HEADS) or key == POSITION_IDS or unread
+def _unread_part(key: str, expected: Mapping[str, Tensor], config: MobileBertConfig) -> str | None:
+    """The part that a tensor beyond the expected ones belongs to, if it may be left out; None if it may not."""
+    key = _with_prefix(key)
+    if key == POSITION_IDS:
+        return POSITION_IDS
+    if config.use_bottleneck_attention and UNSHARED_ATTENTION.search(key):
+        return "bottleneck.attention"
+    # A tensor too many in a part that the task does read would change what the part computes.
+    others = [head for head in OTHER_HEADS if not any(_with_prefix(name).startswith(head) for name in expected)]
+    part = next((head for head in others if key.startswith(head)), None)
+    return None if part is None else part.removeprefix(PREFIX).rstrip(".")
 
 
 def _float32(key: str, tensor: Tensor, name: str) -> Tensor:

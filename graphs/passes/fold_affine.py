@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import onnx_ir as ir
+import onnx_ir.passes.common as common_passes
 
 from graphs.affine import Form, Forms, Root
 from graphs.constants import constant, float_constant
@@ -62,15 +63,15 @@ class FoldAffine(ir.passes.InPlacePass):
                 _rename(output, plain)
                 graph.outputs[index] = plain
         self.restarts = forms.restarts
-        ir.passes.common.RemoveUnusedNodesPass()(model)
-        return ir.passes.PassResult(model, modified=changed)
+        removed = common_passes.RemoveUnusedNodesPass()(model).modified
+        return ir.passes.PassResult(model, modified=changed or removed)
 
     def _follow(self, node: ir.Node, forms: Forms, readers: Readers) -> bool:
         """Gives the node's outputs their forms; False if the node is not affine, and must read plain values."""
         linear = as_linear(node)
         if linear is not None:
             return _follow_linear(node, linear, forms)
-        if node.op_type == "MatMul":
+        if node.op_type == "MatMul" and node.domain == "":
             return _follow_attention(node, forms, readers)
         if node.op_type in ("Add", "Sub", "Mul", "Div") and node.domain == "":
             if any(constant(x) is not None for x in node.inputs):
@@ -84,7 +85,7 @@ class FoldAffine(ir.passes.InPlacePass):
         assert left is not None
         assert right is not None
         writers = [v for v in (left, right) if forms.pending(v) and _writes(forms.get(v))]
-        if not writers or not _same_shape(left, right):
+        if not writers or not _aligned(left, right, forms):
             return _follow_plain_sum(node, forms)
         # Of two linear layers the later one writes: the other's result is there by then.
         writer = max(writers, key=lambda v: readers.position(v.producer()))
@@ -92,8 +93,6 @@ class FoldAffine(ir.passes.InPlacePass):
         if forms.pending(stream_value) and not readers.absorbs(node.outputs[0]):
             # A sum that must be plain in the end: the first layer's bias costs nothing in its Gemm.
             forms.settle(stream_value, keep=False)
-        if forms.get(stream_value) is None:
-            return False
         stream, written = forms.stream(stream_value), forms.get(writer)
         assert written is not None
         scale, shift = written.scale, written.shift
@@ -118,6 +117,10 @@ def _follow_linear(node: ir.Node, linear: Linear, forms: Forms) -> bool:
     bias = linear.bias64()
     root = Root(output, linear)
     if forms.known(linear.x):
+        read = forms.get(linear.x)
+        assert read is not None
+        if read.layout.shape[-1] != read.layout.size:
+            return False  # a sum over tokens, or over the channels of one head
         source = forms.settle(linear.x)
         root.x = source.root.value
         if source.scale is not None:
@@ -184,6 +187,9 @@ def _follow_attention(node: ir.Node, forms: Forms, readers: Readers) -> bool:
         return False
     form = forms.get(right)
     assert form is not None
+    shape = node.outputs[0].shape
+    if shape is None or len(shape) != form.layout.ndim:
+        return False
     if readers.rows_sum_to_one(left) and form.layout.ndim >= 2 and form.layout.shape[-2] == 1:
         settled = forms.settle(right)
         product = _product(node, forms, forms.explicit(left), settled.root.value)
@@ -203,9 +209,7 @@ def _follow_plain_sum(node: ir.Node, forms: Forms) -> bool:
     left, right = node.inputs
     assert left is not None
     assert right is not None
-    if not (forms.known(left) or forms.known(right)) or not _same_shape(left, right):
-        return False
-    if forms.get(left) is None or forms.get(right) is None:
+    if not (forms.known(left) or forms.known(right)) or not _aligned(left, right, forms):
         return False
     a, b = forms.settle(left), forms.settle(right)
     if a.scale is not None or b.scale is not None:
@@ -244,11 +248,10 @@ def _per_channel(k: np.ndarray, form: Form) -> bool:
         return False
 
 
-def _same_shape(a: ir.Value, b: ir.Value) -> bool:
-    """Whether neither side of a sum is broadcast in its channels or to another rank."""
-    if a.shape is None or b.shape is None or len(a.shape) != len(b.shape):
-        return False
-    return isinstance(a.shape[-1], int) and a.shape[-1] == b.shape[-1]
+def _aligned(a: ir.Value, b: ir.Value, forms: Forms) -> bool:
+    """Whether the channels of two summands lie on the same dimensions, and neither side is broadcast there."""
+    left, right = forms.get(a), forms.get(b)
+    return left is not None and right is not None and left.layout.shape == right.layout.shape
 
 
 def _read_plain(node: ir.Node, forms: Forms) -> None:

@@ -1,8 +1,9 @@
-"""Bundles for the runtime's tests: small MobileBERTs of transformers, exported plainly, written by hand."""
+"""Bundles of small MobileBERTs: exported by us for most tests; for the runtime's, plainly, and written by hand."""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import warnings
 from collections.abc import Callable
@@ -13,12 +14,15 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from filelock import FileLock
+from small_checkpoints import save_small
 from small_models import randomize
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from mbert_onnx.tasks import Task, task_named
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing here may wait for a hub
+logging.getLogger("torch.__trace").disabled = True  # else a failed test shows thousands of lines of torch.export's
 
 # The tokenizer's whole world; the tests' texts are made of it, and of words that it must cut into pieces.
 SENTENCES = [
@@ -141,3 +145,53 @@ def export(
     tokenizer.save_pretrained(folder)
     (folder / "mbert_onnx.json").write_text(json.dumps({"task": task.name}))
     return model
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A small checkpoint of transformers, and the bundle that `export` made of it."""
+
+    checkpoint: Path
+    bundle: Path
+
+    @property
+    def model(self) -> Path:
+        return self.bundle / "onnx" / "model.onnx"
+
+    @property
+    def metadata(self) -> Any:
+        return json.loads((self.bundle / "mbert_onnx.json").read_text())
+
+    @property
+    def theirs(self) -> Any:
+        """transformers' own model."""
+        config = json.loads((self.checkpoint / "config.json").read_text())
+        return getattr(transformers, config["architectures"][0]).from_pretrained(self.checkpoint).eval()
+
+
+@pytest.fixture(scope="session")
+def exported(
+    runtime_tokenizer: transformers.BertTokenizerFast, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Exported]:
+    """`exported(task="question-answering", switch="default", **options of export)`: once for each, for all processes.
+
+    An export takes seconds, so tests share them; nobody may change one.
+    """
+    from mbert_onnx import export
+
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "exported"
+    root.mkdir(exist_ok=True)
+
+    def make(task: str = "question-answering", switch: str = "default", **options: Any) -> Exported:
+        name = "-".join([task, switch, *(f"{key}={value}" for key, value in sorted(options.items()))])
+        found = Exported(root / f"{task}-{switch}", root / f"{name}-onnx")
+        with FileLock(root / "lock"):
+            if not found.checkpoint.is_dir():
+                save_small(found.checkpoint, task_named(task).architecture, switch, vocab_size=len(runtime_tokenizer))
+                runtime_tokenizer.save_pretrained(found.checkpoint)
+            if not found.bundle.is_dir():
+                export(found.checkpoint, found.bundle, **options)
+        return found
+
+    return make

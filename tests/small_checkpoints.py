@@ -1,0 +1,79 @@
+"""Checkpoints of small models, as transformers writes them and as people leave them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+from small_models import randomize, small_config
+
+WEIGHTS = "model.safetensors"
+
+# Of float64 outputs of the same weights in two implementations.
+FLOAT64 = 1e-9
+
+
+def save_small(
+    folder: Path, head: str = "MobileBertForQuestionAnswering", switch: str = "default", **changes: Any
+) -> torch.nn.Module:
+    """Writes a random model of transformers' class `head` with `save_pretrained`; returns it."""
+    model = randomize(getattr(transformers, head)(small_config(switch, **changes))).eval()
+    model.save_pretrained(folder)
+    assert isinstance(model, torch.nn.Module)
+    return model
+
+
+def names_in(folder: Path) -> list[str]:
+    """What a folder holds, hidden files included."""
+    return sorted(path.name for path in folder.iterdir())
+
+
+def tensors_of(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / WEIGHTS)
+
+
+def put_tensors(folder: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Makes these the checkpoint's weights."""
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / WEIGHTS, {"format": "pt"})
+
+
+def put_bin(folder: Path, content: object) -> None:
+    """Makes this the checkpoint's `pytorch_model.bin`, its only weights."""
+    (folder / WEIGHTS).unlink()
+    torch.save(content, folder / "pytorch_model.bin")
+
+
+def put_config(folder: Path, **changes: Any) -> None:
+    """Changes keys of the checkpoint's config.json."""
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def some_ids(config: transformers.MobileBertConfig, *, choices: bool) -> dict[str, torch.Tensor]:
+    """Batch 3, 11 tokens, ragged padding, two segments; with an axis of two choices if asked for."""
+    generator = torch.Generator().manual_seed(5)
+    shape = (3, 2, 11) if choices else (3, 11)
+    mask = torch.ones(shape, dtype=torch.long)
+    mask[1, ..., 7:] = 0
+    return {
+        "input_ids": torch.randint(0, config.vocab_size, shape, generator=generator),
+        "attention_mask": mask,
+        "token_type_ids": torch.randint(0, 2, shape, generator=generator),
+    }
+
+
+def assert_same_model(theirs: torch.nn.Module, ours: torch.nn.Module) -> None:
+    """Both compute the same outputs in float64. Both are in float64 afterwards."""
+    assert isinstance(theirs.config, transformers.MobileBertConfig)
+    feed = some_ids(theirs.config, choices="MultipleChoice" in type(theirs).__name__)
+    with torch.no_grad():
+        expected, found = theirs.double()(**feed), ours.double()(**feed)
+    assert list(expected.keys()) == list(found.keys())
+    for name in expected:
+        error = (expected[name] - found[name]).norm() / expected[name].norm()
+        assert error <= FLOAT64, f"{name}: {error:.1e}"
