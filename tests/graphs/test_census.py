@@ -100,10 +100,15 @@ def test_activation_bytes_are_the_most_that_is_alive_at_once(tmp_path: Path, seq
 
 
 def test_a_residual_stays_alive_until_it_is_read(tmp_path: Path) -> None:
-    text = """(float[seq, 4] x) => (float[seq, 4] y)
-        { a = Relu(x) b = Relu(a) c = Relu(b) d = Add(c, a) unread = Relu(d) y = Relu(d) }"""
-    # a, b and c; then a, c and d; then d, y and what is still an output.
+    text = "(float[seq, 4] x) => (float[seq, 4] y) { a = Relu(x) b = Relu(a) c = Relu(b) y = Add(c, a) }"
+    # a, b and c; then a, c and y.
     assert census_of(graph(text), tmp_path / "model.onnx").activation_bytes == 3 * 8 * 4 * 4
+
+
+def test_what_nothing_reads_dies_at_once(tmp_path: Path) -> None:
+    text = """(float[seq, 4] x) => (float[seq, 2] y)
+        { left, right = Split <axis = 1, num_outputs = 2> (x) a = Relu(left) b = Relu(a) y = Relu(b) }"""
+    assert census_of(graph(text), tmp_path / "model.onnx").activation_bytes == 2 * 8 * 2 * 4
 
 
 def test_an_output_stays_alive_to_the_end(tmp_path: Path) -> None:
@@ -129,16 +134,22 @@ def test_the_width_of_features_is_no_length(tmp_path: Path) -> None:
 
 
 def test_shapes_that_are_computed_from_the_inputs_are_followed(tmp_path: Path) -> None:
-    text = """(int64[batch, seq_len] input_ids) => (float[batch, seq_len, 2, 2] y)
+    text = """(int64[batch, seq_len] input_ids) => (float[tokens, 2, 2] y)
         <float[10, 4] table, float[2, 2] W, int64[2] heads = {2, 2}>
         {
             embedded = Gather(table, input_ids)
             ids_shape = Shape(input_ids)
-            shape = Concat <axis = 0> (ids_shape, heads)
+            tokens = ReduceProd <keepdims = 1> (ids_shape)
+            shape = Concat <axis = 0> (tokens, heads)
             parted = Reshape(embedded, shape)
             y = MatMul(parted, W)
         }"""
     assert census_of(graph(text), tmp_path / "model.onnx").macs == 8 * 2 * 2 * 2
+
+
+def test_shapes_that_a_file_notes_for_another_length_do_not_count(tmp_path: Path) -> None:
+    text = "(float[seq, 4] x) => (float[128, 4] y) <float[128, 4] a> { a = Relu(x) y = Relu(a) }"
+    assert foreign(text, tmp_path / "model.onnx").activation_bytes == 2 * 8 * 4 * 4
 
 
 def test_weights_beside_the_file_are_counted(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from graphs.errors import GraphError
 
 
 def rows(path: Path, body: str, ids: str = "input_ids") -> int:
-    text = f"""(int64[n, s] {ids}, int64[n, s] token_type_ids) => (float[n, s, 4] y)
+    text = f"""(int64[2, s] {ids}, int64[2, s] token_type_ids) => (float[2, s, 4] y)
         <float[123, 4] words, float[2, 4] types, int64[1] flat = {{-1}}, int64[1] axis = {{0}}> {{ {body} }}"""
     ir.save(graph(text), path / "model.onnx")
     return embedding_rows(path / "model.onnx")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from graph_helpers import becomes, constant, graph, leaves_alone
+from graph_helpers import becomes, constant, graph, leaves_alone, same_numbers
 
 from graphs.passes.fold_affine import FoldAffine
 
@@ -204,3 +204,33 @@ def test_scores_and_a_learned_bias_of_static_length() -> None:
         y = Softmax(sum)""",
         again=False,  # with the scores plain, the layer may write to them
     )
+
+
+def test_keys_that_are_not_turned_keep_their_bias() -> None:
+    before = graph("""(float[n, 4] query, float[4, 6] x) => (float[n, 5] y) <float[6, 5] W, float[5] b>
+        { keys = Gemm(x, W, b) scores = MatMul(query, keys) y = Softmax(scores) }""")
+    leaves_alone(FoldAffine(), before)
+
+
+def test_values_that_are_turned_keep_their_bias() -> None:
+    before = graph("""(float[n, 5] scores, float[4, 6] x) => (float[n, 3] y) <float[6, 5] W, float[5] b, float[4, 3] V>
+        { p = Softmax(scores) v = Gemm(x, W, b) values = Transpose(v) c = MatMul(p, values) y = MatMul(c, V) }""")
+    after = before.clone()
+    FoldAffine()(after)
+    assert "V.folded_bias" not in after.graph.initializers
+    same_numbers(before, after)
+
+
+def test_keys_that_are_a_scaled_stream_are_read_as_plain_values() -> None:
+    before = graph("""(float[n, 4] query, float[T, 4] x) => (float[n, T] y) <float[4] g, float[4] beta>
+        { m = Mul(x, g) k = Add(m, beta) keys = Transpose(k) scores = MatMul(query, keys) y = Softmax(scores) }""")
+    after = before.clone()
+    FoldAffine()(after)
+    assert sorted(node.op_type for node in after.graph) == sorted(node.op_type for node in before.graph)
+    same_numbers(before, after)
+
+
+def test_a_mask_that_is_computed_from_an_input_is_left_alone() -> None:
+    before = graph("""(float[b, 2, 5, 5] scores, float[b, 1, 1, 5] mask) => (float[b, 2, 5, 5] y)
+        <float[1] one> { bias = Sub(mask, one) masked = Add(scores, bias) y = Softmax(masked) }""")
+    leaves_alone(FoldAffine(), before)

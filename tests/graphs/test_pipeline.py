@@ -47,6 +47,12 @@ def test_phones_get_gemms_with_constant_biases_and_residuals_beside_them() -> No
     assert all(value is not None and value.is_initializer() for value in third)
 
 
+def test_a_residual_without_a_bias_stays_beside_its_product_on_phones() -> None:
+    text = "(float[n, 4] x, float[n, 3] u) => (float[n, 3] y) <float[4, 3] W> { p = MatMul(x, W) y = Add(p, u) }"
+    assert census(optimize(graph(text), target="cpu").model) == Counter({"Gemm": 1})
+    assert census(optimize(graph(text), target="mobile").model) == Counter({"MatMul": 1, "Add": 1})
+
+
 def test_no_target_is_the_cpu() -> None:
     assert census(optimize(graph(LAYER)).model) == census(optimize(graph(LAYER), target="cpu").model)
 

@@ -12,7 +12,7 @@ from graph_helpers import graph, same_numbers
 from graphs.errors import GraphError
 from graphs.reading import read_model
 
-TEXT = "(float[n, 4] x) => (float[n, 3] y) <float[4, 3] W> { y = MatMul(x, W) }"
+TEXT = "(float[n, 4] x) => (float[n, 4] y) <float[4, 4] W, float[4, 4] V> { a = MatMul(x, W) y = MatMul(a, V) }"
 
 
 def refusal(path: Path) -> str:
