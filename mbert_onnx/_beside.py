@@ -16,13 +16,21 @@ def require_beside(name: str) -> None:
     loaded already, and where there is none.
     """
     home = Path(__file__).resolve().parent.parent / name
-    loaded = sys.modules.get(name)
-    spec = loaded.__spec__ if loaded is not None else importlib.util.find_spec(name)
-    if spec is None:
+    found = _place(name)
+    if found is None:
         raise MbertError(f"the package {name!r} is missing; it belongs at {home}: install mbert-onnx again")
-    found = Path(spec.origin).parent if spec.origin else Path(next(iter(spec.submodule_search_locations or ["?"])))
-    if found.resolve() != home:
+    if found != home:
         raise MbertError(
             f"another module called {name!r} is in the way: found {found}, expected {home}; "
             "run from another folder, or take it off PYTHONPATH"
         )
+
+
+def _place(name: str) -> Path | None:
+    """The folder of the package called `name`, or the file of the module; None where there is neither."""
+    loaded = sys.modules.get(name)
+    spec = loaded.__spec__ if loaded is not None else importlib.util.find_spec(name)
+    if spec is None:
+        return None if loaded is None else Path(getattr(loaded, "__file__", None) or f"a {name} made at run time")
+    file = Path(spec.origin or next(iter(spec.submodule_search_locations or ["?"])))
+    return (file.parent if file.name == "__init__.py" else file).resolve()

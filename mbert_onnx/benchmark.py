@@ -64,6 +64,8 @@ def bench(
     if not names:
         raise UsageError("no model to bench; give a bundle, an .onnx file, or a checkpoint such as random")
     resolve(provider)  # a wrong name is told now, and not after exporting
+    if json is not None and (Path(json).is_dir() or not Path(json).parent.is_dir()):
+        raise UsageError(f"--json is {json}; expected a file in a folder that exists")
     with ExitStack() as stack:
         prepared: dict[str, Subject] = {}
         for index, name in enumerate(names):
@@ -112,7 +114,7 @@ def _export_peer(
 ) -> Subject:
     from mbert_onnx.extras import require_extra
 
-    require_extra("export", f"{PEER}'s own export")
+    require_extra("export", f"{PEER}' own export")
     from mbert_onnx.checkpoint import load_checkpoint, save_checkpoint
     from perf.peers.transformers_export import export_transformers
 

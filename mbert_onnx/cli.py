@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -40,6 +41,7 @@ def _in_one_line(command: Callable[..., None]) -> Callable[..., None]:
     def wrapped(*args: Any, **kwargs: Any) -> None:
         try:
             command(*args, **kwargs)
+            sys.stdout.flush()  # here, where a closed pipe is no surprise
         except KeyboardInterrupt:
             _fail("interrupted; nothing half-written is left", INTERRUPTED)
         except BrokenPipeError:
@@ -63,7 +65,7 @@ Task = Annotated[
     str | None,
     typer.Option(help="The task, such as question-answering or text-classification. Default: the checkpoint's own."),
 ]
-Seed = Annotated[int, typer.Option(help="The seed of inputs, and of the weights of the built-in random models.")]
+Seed = Annotated[int, typer.Option(min=0, help="The seed of inputs, and of the weights of the built-in random models.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -184,7 +186,7 @@ def run(
     """Text in, answer out, without torch."""
     from mbert_onnx.printing import print_answer
 
-    text = sys.stdin.read() if text == "-" else text
+    text = sys.stdin.read().rstrip("\r\n") if text == "-" else text
     options: dict[str, Any] = {"context": context, "pair": pair, "choices": choice or None, "top_k": top_k}
     print_answer(mbert_onnx.run(bundle, text, threads=threads, **options), as_json)
 
@@ -247,6 +249,10 @@ def _progress() -> Iterator[Progress]:
 def main() -> None:
     """Runs the command line."""
     signal.signal(signal.SIGTERM, _terminate)
+    # Where a terminal has no → it shows a question mark, and where text is no valid Unicode, `run` says so.
+    for stream, errors in ((sys.stdout, "replace"), (sys.stderr, "replace"), (sys.stdin, "surrogateescape")):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors=errors)
     app()
 
 

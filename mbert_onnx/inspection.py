@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mbert_onnx._beside import require_beside
 from mbert_onnx.bundle_reader import read_bundle
+from mbert_onnx.errors import UsageError
 
 require_beside("graphs")
 
@@ -20,7 +21,10 @@ def inspect(model: str | Path, *, seq_len: int = 128) -> Census:
         seq_len: The length for which multiply-accumulates and memory are counted, where the file's is dynamic.
 
     Raises:
+        UsageError: a length below 1.
         BundleError, graphs.errors.GraphError: it cannot be read.
     """
+    if seq_len < 1:
+        raise UsageError(f"--seq-len is {seq_len}; expected at least 1")
     path = Path(model)
     return take_census(read_bundle(path).model_path if path.is_dir() else path, seq_len)

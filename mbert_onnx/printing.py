@@ -100,7 +100,8 @@ def print_census(census: Census) -> None:
 def print_answer(answer: Any, as_json_text: bool) -> None:
     """One line for each answer, best first; or JSON with all there is."""
     if as_json_text:
-        print(json.dumps(as_json(answer), ensure_ascii=False))
+        readable = (sys.stdout.encoding or "").lower() == "utf-8"
+        print(json.dumps(as_json(answer), ensure_ascii=not readable))
         return
     for line in _answer_lines(answer):
         print(line)

@@ -6,6 +6,7 @@ import json
 import shutil
 import string
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
@@ -30,29 +31,34 @@ def write_tokenizer(source: Path | None, destination: Path, vocab_size: int, max
     Raises CheckpointError for a tokenizer that cannot be read.
     """
     if source is None:
-        _save(_wordpiece(character_vocabulary(vocab_size), lowercase=True), destination, max_length)
+        _save(_wordpiece(character_vocabulary(vocab_size), {}), destination, max_length)
         return True
     for name in COMPANIONS:
         if (source / name).is_file():
             shutil.copyfile(source / name, destination / name)
     if (destination / "tokenizer.json").is_file():
+        try:
+            Tokenizer.from_file(str(destination / "tokenizer.json"))
+        except Exception as error:  # the library's errors have no class of their own
+            reason = " ".join(str(error).split())
+            raise CheckpointError(f"{source / 'tokenizer.json'} cannot be read ({reason}); copy it again") from error
         return True
     vocabulary = source / "vocab.txt"
     if not vocabulary.is_file():
         return False
     try:
-        words = vocabulary.read_text(encoding="utf-8").splitlines()
+        # One word a line, and lines end in nothing but a line feed: some words are Unicode's other line separators.
+        words = vocabulary.read_text(encoding="utf-8").removesuffix("\n").split("\n")
         settings = source / "tokenizer_config.json"
-        options = json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        options = dict(json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else {})
+    except (ValueError, TypeError) as error:
         raise CheckpointError(f"{source}: the tokenizer's files cannot be read ({error}); copy them again") from error
     missing = sorted(set(SPECIAL.values()) - set(words))
     if missing:
         raise CheckpointError(
             f"{vocabulary} lacks {', '.join(missing)}; expected a WordPiece vocabulary as BERT has it"
         )
-    tokenizer = _wordpiece({word: index for index, word in enumerate(words)}, options.get("do_lower_case", True))
-    _save(tokenizer, destination, max_length)
+    _save(_wordpiece({word: index for index, word in enumerate(words)}, options), destination, max_length)
     return True
 
 
@@ -67,10 +73,14 @@ def character_vocabulary(size: int) -> dict[str, int]:
     return {word: index for index, word in enumerate(words[:size])}
 
 
-def _wordpiece(vocabulary: dict[str, int], lowercase: bool) -> Tokenizer:
-    """A tokenizer as BERT's."""
+def _wordpiece(vocabulary: dict[str, int], options: dict[str, Any]) -> Tokenizer:
+    """A tokenizer as BERT's, with the options that `tokenizer_config.json` has for it."""
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=SPECIAL["unk"]))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    tokenizer.normalizer = normalizers.BertNormalizer(
+        lowercase=options.get("do_lower_case", True),
+        strip_accents=options.get("strip_accents"),
+        handle_chinese_chars=options.get("tokenize_chinese_chars", True),
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
     cls, sep = SPECIAL["cls"], SPECIAL["sep"]
@@ -85,4 +95,7 @@ def _wordpiece(vocabulary: dict[str, int], lowercase: bool) -> Tokenizer:
 def _save(tokenizer: Tokenizer, destination: Path, max_length: int) -> None:
     special = {f"{name}_token": token for name, token in SPECIAL.items()}
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=max_length, **special)
-    fast.save_pretrained(destination)
+    try:
+        fast.save_pretrained(destination)
+    except Exception as error:  # from the library, in Rust: a full disk is an Exception there
+        raise error if isinstance(error, OSError) else OSError(str(error)) from error

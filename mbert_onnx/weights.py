@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -102,7 +102,12 @@ def _damage(path: Path, error: Exception) -> str:
 def _described(loaded: object) -> str:
     if not isinstance(loaded, Mapping) or not loaded:
         return f"a {type(loaded).__name__}"
-    return f"a {type(loaded).__name__} with {', '.join(map(str, list(loaded)[:3]))}"
+    return f"a {type(loaded).__name__} with {_shown(map(str, list(loaded)[:3]))}"
+
+
+def _shown(names: Iterable[str]) -> str:
+    """In one line, whatever a damaged file has for names."""
+    return ", ".join(name if name.isprintable() else repr(name) for name in names)
 
 
 def fit(
@@ -131,7 +136,7 @@ def fit(
         (unexpected, f"unexpected in {task.architecture}"),
         (wrong, "of a shape that does not fit config.json"),
     ]
-    found_problems = [f"tensors {what} ({len(keys)}): {', '.join(keys)}" for keys, what in problems if keys]
+    found_problems = [f"tensors {what} ({len(keys)}): {_shown(keys)}" for keys, what in problems if keys]
     if found_problems:
         advice = "; pass the --task that it was trained for" if missing and not wrong else ""
         raise CheckpointError(f"{name}: {'; '.join(found_problems)}{advice}")

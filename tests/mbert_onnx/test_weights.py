@@ -295,6 +295,13 @@ def test_each_unexpected_tensor_is_listed(tmp_path: Path) -> None:
         load_checkpoint(tmp_path)
 
 
+def test_names_are_told_in_one_line(tmp_path: Path) -> None:
+    save_small(tmp_path)
+    put_tensors(tmp_path, tensors_of(tmp_path) | {"two\nlines": torch.ones(1)})
+    with pytest.raises(CheckpointError, match=r"unexpected in .* \(1\): 'two\\nlines'$"):
+        load_checkpoint(tmp_path)
+
+
 def test_a_tensor_too_many_in_the_task_s_own_head_is_unexpected(tmp_path: Path) -> None:
     save_small(tmp_path, "MobileBertForSequenceClassification")
     put_tensors(tmp_path, tensors_of(tmp_path) | {"classifier.scale": torch.ones(2)})
