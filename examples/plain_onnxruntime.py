@@ -1,6 +1,6 @@
 """Answer a question with a bundle, in a program that has onnxruntime and tokenizers and nothing of ours.
 
-    python examples/plain_onnxruntime.py BUNDLE "Who wrote it?" "It was written by Ada in 1843."
+python examples/plain_onnxruntime.py BUNDLE "Who wrote it?" "It was written by Ada in 1843."
 """
 
 import sys
@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 
 def answer(bundle: Path, question: str, context: str) -> str:
-    """The most likely span of the context. (Contexts longer than the model: `mbert_onnx.load` reads them in windows.)"""
+    """The most likely span of the context. (`mbert_onnx.load` also reads contexts that are longer than the model.)"""
     tokenizer = Tokenizer.from_file(str(bundle / "tokenizer.json"))
     session = onnxruntime.InferenceSession(bundle / "onnx" / "model.onnx", providers=["CPUExecutionProvider"])
 
