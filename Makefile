@@ -59,7 +59,7 @@ format: setup ## Format the code
 
 bench: setup ## Time our export against transformers' own, 1 and 2 threads, 8 to 384 tokens; nothing else should run
 	@mkdir -p $(BUILD)
-	$(BIN)/mbert-onnx bench transformers:random random --seq-len 8,32,128,384 --threads 1,2 --budget 40 \
+	$(BIN)/mbert-onnx bench transformers:random random --seq-len 8,32,128,384 --threads 1,2 --budget 30 \
 		--json $(BUILD)/bench.json
 
 clean: ## Remove what the other targets made

@@ -18,7 +18,7 @@ from mbert_onnx import student
 from mbert_onnx.errors import CheckpointError, UsageError
 from mbert_onnx.presets import PRESETS, initialize, mobilebert_config
 from mbert_onnx.tasks import FEATURE_EXTRACTION, QUESTION_ANSWERING, Task, task_named, task_of_architectures
-from mbert_onnx.weights import fit, read_weights
+from mbert_onnx.weights import LM_BIAS, LM_DECODER_BIAS, fit, read_weights
 
 # What is fetched of a hub repository: configuration, tokenizer, weights.
 HUB_FILES = ["*.json", "*.txt", "*.safetensors", "pytorch_model*.bin"]
@@ -59,6 +59,8 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     """Writes the weights and the config as transformers' `save_pretrained` does; no tokenizer."""
     # Each once, under its first name: transformers reads a tied decoder from the word embeddings, not the reverse.
     tensors = {name: parameter.detach() for name, parameter in checkpoint.model.named_parameters()}
+    if LM_BIAS in tensors and not checkpoint.config.tie_word_embeddings:
+        tensors[LM_DECODER_BIAS] = tensors[LM_BIAS].clone()  # of its own in transformers 5
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     checkpoint.config.save_pretrained(folder)
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], None]
 
+# Columns of a file or pipe.
+PIPE_WIDTH = 110
+
 # Numbers of an embedding that are shown; --json has all.
 SHOWN = 8
 
@@ -143,4 +146,8 @@ def _megabytes(size: int) -> str:
 
 
 def _console() -> Console:
-    return Console(highlight=False, markup=False, soft_wrap=True)
+    """As wide as the terminal; elsewhere wide enough for a bench's tables, whatever rich would take for a pipe."""
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = max(console.width, PIPE_WIDTH)
+    return console

@@ -24,6 +24,7 @@ PREFIX = "mobilebert."
 # What a checkpoint may hold beyond a task's model: the pooler that its head does not read, the heads of other tasks,
 # and a buffer that transformers stored until version 4.31.
 OTHER_HEADS = ("cls.predictions.", "cls.seq_relationship.", "qa_outputs.", "classifier.", f"{PREFIX}pooler.")
+LM_BIAS, LM_DECODER_BIAS = "cls.predictions.bias", "cls.predictions.decoder.bias"
 POSITION_IDS = f"{PREFIX}embeddings.position_ids"
 
 # How a file begins that git left in the place of a large one.
@@ -159,10 +160,12 @@ def _with_prefix(key: str) -> str:
 
 def _complete(found: dict[str, Tensor], expected: Mapping[str, Tensor], config: MobileBertConfig) -> None:
     """Adds what is stored once though it has two names: the LM head's bias, and its decoder if that is tied."""
-    bias, decoder_bias = "cls.predictions.bias", "cls.predictions.decoder.bias"
     decoder, words = "cls.predictions.decoder.weight", f"{PREFIX}embeddings.word_embeddings.weight"
+    bias, decoder_bias = LM_BIAS, LM_DECODER_BIAS
     if bias not in expected:
         return
+    if decoder_bias in found and not config.tie_word_embeddings:
+        found[bias] = found[decoder_bias]  # transformers 5 parts them there, and reads the decoder's
     for key, other in ((bias, decoder_bias), (decoder_bias, bias)):
         if key not in found and other in found:
             found[key] = found[other]

@@ -98,6 +98,7 @@ LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 98765\
 LN = "mobilebert.embeddings.LayerNorm.bias"
 SHARDS = json.dumps({"weight_map": {"a": "model-2.safetensors", "b": "model-1.safetensors"}})
 
+# Some say it in other words with transformers 5, which checks the types of fields itself.
 FAULTS: dict[str, Fault] = {
     # config.json
     "no config": without("config.json", says="has no config.json; expected a folder that transformers'"),
@@ -113,21 +114,23 @@ FAULTS: dict[str, Fault] = {
     "architectures of objects": config("pass --task", architectures=[{}]),
     "heads do not divide": config("5 heads do not divide 32 channels", num_attention_heads=5),
     "unknown activation": config("hidden_act is 'swishy', which", hidden_act="swishy"),
-    "activation is a list": config(r"hidden_act is \['relu'\], which", hidden_act=["relu"]),
+    "activation is a list": config(r"hidden_act is \['relu'\], which|field 'hidden_act'", hidden_act=["relu"]),
     "unknown normalization": config("normalization_type is 'rms', expected no_norm", normalization_type="rms"),
     "unshared widths": config("key_query_shared_bottleneck is false", key_query_shared_bottleneck=False),
     "zero layers": config("num_hidden_layers = 0, expected an integer of at least 1", num_hidden_layers=0),
     "negative width": config("hidden_size = -64, expected", hidden_size=-64),
-    "width is a string": config("hidden_size = '64', expected", hidden_size="64"),
-    "width is a fraction": config("embedding_size = 24.0, expected", embedding_size=24.0),
-    "heads are true": config("num_attention_heads = True, expected", num_attention_heads=True),
+    "width is a string": config("hidden_size = '64', expected|field 'hidden_size'", hidden_size="64"),
+    "width is a fraction": config("embedding_size = 24.0, expected|field 'embedding_size'", embedding_size=24.0),
+    "heads are true": config(
+        "num_attention_heads = True, expected|field 'num_attention_heads'", num_attention_heads=True
+    ),
     "no feed-forward network": config("num_feedforward_networks = 0, expected", num_feedforward_networks=0),
     "wide embeddings": config("embedding_size 65 is larger than hidden_size 64", embedding_size=65),
     "a decoder": config("is_decoder is true", is_decoder=True),
     "padding beyond the vocabulary": config("cannot be built: Padding_idx must be", pad_token_id=101),
-    "padding is a string": config("cannot be built", pad_token_id="0"),
+    "padding is a string": config("cannot be built|field 'pad_token_id'", pad_token_id="0"),
     "impossible dropout": config("cannot be built: dropout", hidden_dropout_prob=7),
-    "epsilon is a string": config("layer_norm_eps is '1e-12', expected a number", layer_norm_eps="1e-12"),
+    "epsilon is a string": config("layer_norm_eps is '1e-12', expected|field 'layer_norm_eps'", layer_norm_eps="1e-12"),
     "three labels": config("question answering has 2 labels .* has 3", id2label={"0": "a", "1": "b", "2": "c"}),
     "labels are a number": config("config.json is not a MobileBERT's", id2label=3),
     # Files of weights

@@ -10,7 +10,7 @@ import pytest
 import torch
 from small_checkpoints import some_ids
 
-ort = pytest.importorskip("optimum.onnxruntime")
+ort = pytest.importorskip("optimum.onnxruntime.modeling", exc_type=ImportError)
 
 
 class Exported(Protocol):

@@ -276,6 +276,16 @@ def test_an_untied_decoder_keeps_its_own_weights(head: str, tmp_path: Path) -> N
     assert_same_model(theirs, found)
 
 
+@pytest.mark.parametrize(("switch", "read"), [("untied", DECODER_BIAS), ("default", BIAS)])
+def test_of_two_biases_the_one_that_transformers_reads(switch: str, read: str, tmp_path: Path) -> None:
+    """Its version 5 lets go of the decoder's bias where `tie_word_embeddings` is off."""
+    save_small(tmp_path, "MobileBertForMaskedLM", switch)
+    biases = {BIAS: torch.randn(101), DECODER_BIAS: torch.randn(101)}
+    put_tensors(tmp_path, tensors_of(tmp_path) | biases)
+    found: Any = load_checkpoint(tmp_path).model
+    assert torch.equal(found.cls.predictions.decoder.bias, biases[read])
+
+
 # Tensors that do not fit
 
 
