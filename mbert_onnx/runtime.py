@@ -173,7 +173,7 @@ class Model:
             inspect.signature(method).bind(text, **given)
         except TypeError as error:
             takes = ", ".join(inspect.signature(method).parameters)
-            raise UsageError(f"{self.task.name} has {error}. Give what `{name}` takes: {takes}.") from None
+            raise UsageError(f"{self.task.name}: {error}; expected what `{name}` takes: {takes}.") from None
         return method(text, **given)
 
     __call__ = run

@@ -166,7 +166,9 @@ class Exported:
     def theirs(self) -> Any:
         """transformers' own model."""
         config = json.loads((self.checkpoint / "config.json").read_text())
-        return getattr(transformers, config["architectures"][0]).from_pretrained(self.checkpoint).eval()
+        theirs = getattr(transformers, config["architectures"][0])
+        # The one implementation that gives attentions in every version.
+        return theirs.from_pretrained(self.checkpoint, attn_implementation="eager").eval()
 
 
 @pytest.fixture(scope="session")
