@@ -398,7 +398,7 @@ def test_run_dispatches_by_task(squad: Model) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({}, "question-answering has missing a required argument: 'context'.*answer` takes: question, context"),
+        ({}, "question-answering: missing a required argument: 'context'.*answer` takes: question, context"),
         ({"context": SHORT, "pair": SHORT}, "unexpected keyword argument 'pair'"),
         ({"context": SHORT, "normalize": True}, "unexpected keyword argument 'normalize'"),
     ],
