@@ -160,6 +160,12 @@ def test_the_nearest_text_is_a_decision() -> None:
     assert compare("feature-extraction", found, judge, mask).agreement() == 0.0
 
 
+def test_what_all_texts_share_does_not_decide_who_is_near() -> None:
+    points = np.array([[[1, 0]], [[0.8, 0.2]], [[-1, 0]], [[-0.8, 0.2]]])
+    judge, found = {"last_hidden_state": points}, {"last_hidden_state": points + [0, 3]}
+    assert compare("feature-extraction", found, judge, np.ones((4, 1), int)).agreement() == 1.0
+
+
 def test_texts_are_pooled_over_their_tokens_only() -> None:
     points = [[1, 0], [0.9, 0.1], [-1, 0], [-0.9, 0.1]]
     judge = {"last_hidden_state": [[point, [0, 0]] for point in points]}

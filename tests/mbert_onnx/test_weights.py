@@ -258,6 +258,14 @@ def test_a_tied_decoder_that_is_stored_twice(tmp_path: Path) -> None:
     assert_same_model(theirs, load_checkpoint(tmp_path).model)
 
 
+@pytest.mark.parametrize("head", LM_HEADS)
+def test_a_tied_decoder_of_its_own_numbers_is_not_read(head: str, tmp_path: Path) -> None:
+    theirs = save_small(tmp_path, head)
+    tensors = tensors_of(tmp_path)
+    put_tensors(tmp_path, tensors | {DECODER: torch.randn_like(tensors[WORDS])})
+    assert_same_model(theirs, load_checkpoint(tmp_path).model)
+
+
 def test_a_bias_that_is_stored_under_the_decoder_only(tmp_path: Path) -> None:
     theirs = save_small(tmp_path, "MobileBertForMaskedLM")
     tensors = tensors_of(tmp_path)
