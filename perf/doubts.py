@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from perf.machine import Machine
-from perf.report import Arguments, Cell
+from perf.report import Arguments, Cell, SubjectReport
 from perf.warmup import STEADY
 
 BUSY = 0.5
@@ -15,15 +15,34 @@ TAKEN = 0.1
 """The share of the cores that other programs may use while models are timed."""
 
 
-def doubts(machine: Machine, arguments: Arguments, other_cores: float, cells: Sequence[Cell]) -> list[str]:
-    """The warnings, in the order of their causes: threads, other programs, warm-up, width of the intervals."""
-    found = [*_threads(machine, arguments), *_load(machine), _others(machine, other_cores), _unsteady(cells)]
-    return [text for text in (*found, _unstable(arguments, cells)) if text]
+ANOTHER = 0.01
+"""Outputs this far from the first model's are no float32 rounding, which was seen to stay below 1e-4."""
+
+
+def doubts(
+    machine: Machine,
+    arguments: Arguments,
+    other_cores: float,
+    cells: Sequence[Cell],
+    subjects: Sequence[SubjectReport] = (),
+) -> list[str]:
+    """The warnings, in the order of their causes: models, threads, other programs, warm-up, width of intervals."""
+    found = [*_strangers(subjects), *_threads(machine, arguments), *_load(machine), _others(machine, other_cores)]
+    return [text for text in (*found, _unsteady(cells), _unstable(arguments, cells)) if text]
 
 
 def threads_text(count: int) -> str:
     """ "1 thread", "2 threads"."""
     return f"{count} thread" if count == 1 else f"{count} threads"
+
+
+def _strangers(subjects: Sequence[SubjectReport]) -> list[str]:
+    return [
+        f"{subject.name} does not say the same as {subjects[0].name}: its outputs differ by {subject.difference:.2g} "
+        "of how much they vary; compare the speed of equal models, or know what is lost"
+        for subject in subjects
+        if subject.difference is not None and not subject.difference <= ANOTHER
+    ]
 
 
 def _threads(machine: Machine, arguments: Arguments) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime as ort
 
 from perf import machine as host
+from perf.agreement import difference
 from perf.cell import Repetition, combine, repeat
 from perf.doubts import doubts, threads_text
 from perf.errors import PerfUsageError
@@ -18,7 +19,7 @@ from perf.footprint import footprint
 from perf.inputs import DEFAULT_VOCAB_SIZE, DeclaredInput, declared_inputs, fixed_seq_len, synthesise
 from perf.providers import Provider, resolve
 from perf.report import Arguments, Report, SubjectReport
-from perf.session import Placement, fallback_warning, open_session, placement
+from perf.session import Placement, fallback_warning, first_run, open_session, placement
 
 SEQ_LENS = (8, 32, 128, 384)
 """A query, a sentence, a paragraph, and SQuAD's usual window."""
@@ -95,10 +96,14 @@ def bench(
         ]
         for seq_len in lengths
     }
-    described = []
-    for subject, item in zip(subjects, inspected, strict=True):
+    described: list[SubjectReport] = []
+    first: dict[str, np.ndarray] | None = None
+    for subject, item, feed in zip(subjects, inspected, feeds[min(lengths)], strict=True):
         tell(f"{subject.name}: load time and memory")
-        described.append(_describe(subject, item.placed, arguments))
+        said = first_run(subject.name, open_session(subject.path, chosen, threads[0]), feed)
+        far = None if first is None else difference(said, first)
+        first = said if first is None else first
+        described.append(_describe(subject, item.placed, arguments, far))
     watch = host.OthersWatch()
     repetitions = _repetitions(subjects, chosen, feeds, arguments, tell)
     other_cores = watch.cores()
@@ -114,7 +119,7 @@ def bench(
         for (count, seq_len), parts in repetitions.items()
     )
     fallen = [fallback_warning(item.name, chosen, item.placement) for item in described]
-    warnings = [text for text in fallen if text] + doubts(machine, arguments, other_cores, cells)
+    warnings = [text for text in fallen if text] + doubts(machine, arguments, other_cores, cells, described)
     return Report(date, arguments, machine, host.software(), other_cores, tuple(described), cells, tuple(warnings))
 
 
@@ -209,7 +214,7 @@ def _lengths(
     return (next(iter(fixed.values())),) if fixed else SEQ_LENS
 
 
-def _describe(subject: Subject, placed: Placement, arguments: Arguments) -> SubjectReport:
+def _describe(subject: Subject, placed: Placement, arguments: Arguments, far: float | None) -> SubjectReport:
     needs = footprint(
         subject.path,
         provider=arguments.provider,
@@ -218,4 +223,4 @@ def _describe(subject: Subject, placed: Placement, arguments: Arguments) -> Subj
         seq_len=max(arguments.seq_lens),
         vocab_size=arguments.vocab_size,
     )
-    return SubjectReport(subject.name, describe(subject.path), needs, placed)
+    return SubjectReport(subject.name, describe(subject.path), needs, placed, far)

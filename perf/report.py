@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,12 +37,17 @@ class Arguments:
 
 @dataclass(frozen=True)
 class SubjectReport:
-    """One model: called as the user called it, its file, what it needs, and which provider took its nodes."""
+    """One model: called as the user called it, its file, what it needs, and which provider took its nodes.
+
+    `difference` is how far its outputs are from the first model's, as `perf.agreement` measures it at the shortest
+    length; None for the first, and where no output is shared; infinite ones are the text "inf" in JSON.
+    """
 
     name: str
     file: ModelFile
     footprint: Footprint
     placement: Placement
+    difference: float | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +114,11 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """A dict that `json` can write: the schema's name and version, then every field, raw times included."""
-        return {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **asdict(self)}
+        told = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **asdict(self)}
+        for subject in told["subjects"]:
+            if subject["difference"] == math.inf:  # JSON has no infinity
+                subject["difference"] = "inf"
+        return told
 
     def write_json(self, path: Path) -> None:
         """Write the JSON beside its place, then rename it there: nobody ever reads half a report.

@@ -87,20 +87,22 @@ def fallback_warning(name: str, provider: Provider, placed: Placement) -> str | 
     )
 
 
-def first_run(name: str, session: ort.InferenceSession, feeds: dict[str, np.ndarray]) -> None:
-    """Run once, and say what was fed if the model called `name` does not take it.
+def first_run(name: str, session: ort.InferenceSession, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Run once, and say what was fed if the model called `name` does not take it; the tensors it answers, by name.
 
     Raises:
         PerfUsageError: most often a length beyond the model's positions, or ids beyond its vocabulary.
     """
     try:
-        session.run(None, feeds)
+        values = session.run(None, feeds)
     except Exception as error:
         fed = ", ".join(f"{key} {list(value.shape)}" for key, value in feeds.items())
         raise PerfUsageError(
             f"{name} does not run on {fed} ({one_line(error)}); expected lengths within its positions and ids within "
             "its vocabulary: pass a shorter --seq-len, or the size of its vocabulary"
         ) from None
+    named = zip((output.name for output in session.get_outputs()), values, strict=True)
+    return {key: value for key, value in named if isinstance(value, np.ndarray)}
 
 
 def _options(threads: int) -> ort.SessionOptions:

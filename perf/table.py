@@ -59,7 +59,7 @@ def to_markdown(report: Report) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-FILE_HEADERS = ("model", "load ms", "peak memory", "file size", "nodes")
+FILE_HEADERS = ("model", "load ms", "peak memory", "file size", "nodes", "difference")
 
 
 def _time_headers(report: Report) -> list[str]:
@@ -90,6 +90,7 @@ def _file_rows(report: Report) -> list[list[str]]:
                 f"{count} {provider.removesuffix('ExecutionProvider')}"
                 for provider, count in subject.placement.nodes.items()
             ),
+            "" if subject.difference is None else f"{subject.difference:.1g}",
         ]
         for subject in report.subjects
     ]

@@ -32,14 +32,15 @@ def export_transformers(folder: Path, architecture: str, output_names: tuple[str
         PerfError: transformers does not load the checkpoint, or torch does not export it.
     """
     axes = ("batch", "choices", "sequence") if "MultipleChoice" in architecture else ("batch", "sequence")
-    ids = torch.ones([EXAMPLES[axis] for axis in axes], dtype=torch.int64)
+    # A tensor for each input: one that is passed thrice would be exported as a single input.
+    ids = {name: torch.ones([EXAMPLES[axis] for axis in axes], dtype=torch.int64) for name in INPUTS}
     dims = {index: torch.export.Dim(axis) for index, axis in enumerate(axes)}
     with _quiet():
         try:
             model = getattr(transformers, architecture).from_pretrained(folder).eval()
             torch.onnx.export(
                 model,
-                kwargs=dict.fromkeys(INPUTS, ids),
+                kwargs=ids,
                 f=output,
                 dynamo=True,
                 input_names=list(INPUTS),

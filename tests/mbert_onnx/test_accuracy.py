@@ -162,7 +162,7 @@ def test_the_nearest_text_is_a_decision() -> None:
 
 def test_what_all_texts_share_does_not_decide_who_is_near() -> None:
     points = np.array([[[1, 0]], [[0.8, 0.2]], [[-1, 0]], [[-0.8, 0.2]]])
-    judge, found = {"last_hidden_state": points}, {"last_hidden_state": points + [0, 3]}
+    judge, found = {"last_hidden_state": points}, {"last_hidden_state": points + np.array([0, 3])}
     assert compare("feature-extraction", found, judge, np.ones((4, 1), int)).agreement() == 1.0
 
 

@@ -22,10 +22,12 @@ def token_model(
     mask: int | None = None,
     extra: Sequence[str] = (),
     external: bool = False,
+    seed: int = 0,
 ) -> Path:
     """Writes Gather(table, input_ids) @ weight, and one identity for every further input."""
+    table = np.random.default_rng(seed).normal(size=(VOCAB_SIZE, WIDTH)).astype(np.float32)
     weights = [
-        numpy_helper.from_array(np.ones((VOCAB_SIZE, WIDTH), np.float32), "table"),
+        numpy_helper.from_array(table, "table"),
         numpy_helper.from_array(np.eye(WIDTH, dtype=np.float32), "weight"),
     ]
     nodes = [

@@ -14,11 +14,20 @@ CALM = with_measurements(report(), stable=True)
 
 
 def warnings(base: Report, **machine: Any) -> list[str]:
-    return doubts(replace(MACHINE, **machine), base.arguments, base.other_cores, base.cells)
+    return doubts(replace(MACHINE, **machine), base.arguments, base.other_cores, base.cells, base.subjects)
 
 
 def test_nothing_to_doubt() -> None:
     assert warnings(CALM) == []
+
+
+def test_models_that_are_not_the_same() -> None:
+    first, second = CALM.subjects
+    assert warnings(replace(CALM, subjects=(first, replace(second, difference=1e-6)))) == []
+    (text,) = warnings(replace(CALM, subjects=(first, replace(second, difference=0.25))))
+    assert "fused[b]|x.onnx does not say the same as base.onnx" in text
+    assert "differ by 0.25" in text
+    assert warnings(replace(CALM, subjects=(first, replace(second, difference=float("nan")))))
 
 
 def test_more_threads_than_cores() -> None:

@@ -31,6 +31,20 @@ def subject(path: Path) -> Subject:
     return Subject(path.name, path, VOCAB_SIZE)
 
 
+def test_models_that_say_different_things_are_told(tmp_path: Path) -> None:
+    subjects = [
+        subject(token_model(tmp_path / f"{name}.onnx", seed=seed)) for name, seed in {"a": 1, "b": 1, "c": 2}.items()
+    ]
+    report = bench(subjects, seq_lens=(4,), threads=(1,), **QUICK)
+    first, same, other = (item.difference for item in report.subjects)
+    assert first is None
+    assert same == 0
+    assert other is not None
+    assert other > 0.1
+    assert [text for text in report.warnings if "c.onnx does not say the same as a.onnx" in text]
+    assert not [text for text in report.warnings if "b.onnx does not say" in text]
+
+
 def test_report_and_its_json(tmp_path: Path) -> None:
     subjects = [
         subject(token_model(tmp_path / "one.onnx")),
@@ -104,7 +118,7 @@ def test_sessions_are_opened_in_both_orders_and_one_thread_count_at_a_time(
     monkeypatch.setattr("perf.harness.open_session", spy)
     bench([subject(token_model(tmp_path / f"{name}.onnx")) for name in "ab"], seq_lens=[4], threads=(1, 2), **QUICK)
     there, back = [("a", 1), ("b", 1), ("a", 2), ("b", 2)], [("b", 1), ("a", 1), ("b", 2), ("a", 2)]
-    assert opened[2:] == (there + back) * (REPETITIONS // 2)  # the first two are looked at only
+    assert opened[4:] == (there + back) * (REPETITIONS // 2)  # each was looked at, and asked once
 
 
 @pytest.mark.parametrize(

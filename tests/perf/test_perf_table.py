@@ -54,7 +54,7 @@ def test_markdown() -> None:
     assert "| 1 | 128 | base.onnx | 61.71 ± 0.62 | 74.05 | 86.40 | 2,074 | 1× |" in lines
     assert "| 1 | 128 | fused[b]\\|x.onnx | 52.74 ± 0.53 | 63.29 | 73.84 | 2,427 | 1.17× (1.15–1.19) |" in lines
     assert any(line.startswith("| 2 | 128 | fused") and "no significant difference" in line for line in lines)
-    assert "| base.onnx | 390.0 | 61.0 MB | 25.1 MB | 361 CPU |" in lines
+    assert "| base.onnx | 390.0 | 61.0 MB | 25.1 MB | 361 CPU |  |" in lines
     assert lines[-1] == "- warning: the [b]moon[/b] was full"
 
 
