@@ -16,11 +16,15 @@ PASSED = ("Cast", "Identity", "Reshape", "Unsqueeze", "Squeeze", "Flatten")
 
 
 def embedding_rows(path: Path) -> int:
-    """How many ids the graph knows: the rows of the table in which `input_ids` are looked up.
+    """How many ids the graph in a file knows: the rows of the table in which `input_ids` are looked up.
 
     Raises GraphError for a file that cannot be read.
     """
-    graph = read_model(path).graph
+    return rows_of(read_model(path).graph) or FEWEST_ROWS
+
+
+def rows_of(graph: ir.Graph) -> int | None:
+    """The rows of the table in which `input_ids` are looked up; None where there is none."""
     ids = next((value for value in graph.inputs if value.name == "input_ids"), None)
     seen, waiting = set[ir.Value](), [] if ids is None else [ids]
     while waiting:
@@ -35,4 +39,4 @@ def embedding_rows(path: Path) -> int:
                     return table.shape[0]
             elif use.node.op_type in PASSED and use.idx == 0:
                 waiting.extend(use.node.outputs)
-    return FEWEST_ROWS
+    return None

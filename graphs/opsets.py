@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 
 import onnx
 import onnx_ir as ir
@@ -12,8 +13,12 @@ from onnx import version_converter as onnx_converter
 from onnxscript import version_converter as onnxscript_converter
 
 from graphs.errors import GraphError
+from graphs.sizes import infer_sizes
 
 OLDEST_OPSET = 18
+
+# The oldest that is read, and raised. onnx's converter knows older ones; exporters have not written them since 2019.
+OLDEST_READ = 11
 
 # onnxscript's converter, which works on the IR and keeps names, ends here; beyond it onnx's own takes over.
 ONNXSCRIPT_NEWEST = 25
@@ -62,3 +67,28 @@ def convert(model: ir.Model, opset: int) -> ir.Model:
         model = ir.from_proto(onnx_converter.convert_version(ir.to_proto(model), opset))
     model.ir_version = helper.find_min_ir_version_for([helper.make_opsetid("", opset)])
     return model
+
+
+def raise_opset(model: ir.Model) -> None:
+    """Brings a model of opset 11 to 17 to 18; one of a newer opset is left as it is.
+
+    Raises GraphError if it is older, or cannot be converted.
+    """
+    current = model.opset_imports.get("", 0)
+    if current >= OLDEST_OPSET or not model.graph.num_nodes():
+        return
+    if current < OLDEST_READ:
+        raise GraphError(f"the graph is opset {current}; expected {OLDEST_READ} or newer: export it again")
+    infer_sizes(model)  # the converter writes less where it knows that an axis is the last
+    logger = logging.getLogger("onnxscript.version_converter")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        onnxscript_converter.convert_version(model, OLDEST_OPSET, fallback=True)
+    except Exception as error:  # onnx's errors have no common class
+        raise GraphError(f"opset {current} cannot be raised to {OLDEST_OPSET}: {' '.join(str(error).split())}") from error
+    finally:
+        logger.setLevel(level)
+    if model.opset_imports.get("", 0) != OLDEST_OPSET:
+        raise GraphError(f"opset {current} cannot be raised to {OLDEST_OPSET}; export it again, with that opset")
+    model.ir_version = max(model.ir_version, helper.find_min_ir_version_for([helper.make_opsetid("", OLDEST_OPSET)]))

@@ -22,6 +22,8 @@ _MODULES = {
     "export": "exporter",
     "inspect": "inspection",
     "load": "runtime",
+    "optimize": "optimizer",
+    "passes": "optimizer",
     "run": "runtime",
     "verify": "verifier",
 }
@@ -37,6 +39,8 @@ __all__ = [
     "export",
     "inspect",
     "load",
+    "optimize",
+    "passes",
     "run",
     "verify",
 ]
@@ -46,6 +50,7 @@ if TYPE_CHECKING:
     from mbert_onnx.errors import BundleError, CheckpointError, MbertError, UsageError, VerificationError
     from mbert_onnx.exporter import export
     from mbert_onnx.inspection import inspect
+    from mbert_onnx.optimizer import optimize, passes
     from mbert_onnx.runtime import load, run
     from mbert_onnx.verifier import verify
 

@@ -66,6 +66,17 @@ Task = Annotated[
     typer.Option(help="The task, such as question-answering or text-classification. Default: the checkpoint's own."),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="The seed of inputs, and of the weights of the built-in random models.")]
+Target = Annotated[str, typer.Option(help="What it is for: cpu, mobile or web.")]
+Functions = Annotated[
+    bool,
+    typer.Option(
+        "--functions/--no-functions",
+        help="Whether blocks become operators of the domain mbert, whose bodies are standard ONNX. mobile has none.",
+    ),
+]
+Only = Annotated[list[str] | None, typer.Option(help="Run this pass alone; several with commas, or given repeatedly.")]
+Skip = Annotated[list[str] | None, typer.Option(help="Do not run this pass; several likewise.")]
+Explain = Annotated[bool, typer.Option("--explain", help="Tell for each block that a pass left alone, where and why.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -93,6 +104,10 @@ def export(
         int | None, typer.Option(help="Fix the number of choices of multiple-choice. Default: dynamic; 4 for mobile.")
     ] = None,
     opset: Annotated[int, typer.Option(help="The opset, from 18 to the newest that onnxruntime runs here.")] = 18,
+    functions: Functions = True,
+    only: Only = None,
+    skip: Skip = None,
+    explain: Explain = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")] = False,
     seed: Seed = 0,
     as_json: Json = False,
@@ -108,6 +123,9 @@ def export(
             batch=batch,
             choices=choices,
             opset=opset,
+            functions=functions,
+            only=_names(only),
+            skip=_names(skip) or (),
             overwrite=overwrite,
             seed=seed,
             progress=progress,
@@ -117,7 +135,58 @@ def export(
     if as_json:
         print((report.path / "mbert_onnx.json").read_text(encoding="utf-8"), end="")
     else:
-        print_export(report)
+        print_export(report, explain)
+
+
+@app.command()
+@_in_one_line
+def optimize(
+    file: Annotated[str, typer.Argument(help="An .onnx file of anybody's MobileBERT, of opset 11 or newer; or a bundle.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .onnx file to write.")],
+    target: Target = "cpu",
+    opset: Annotated[
+        int | None, typer.Option(help="The opset to write. Default: the file's, 18 at least if anything is rewritten.")
+    ] = None,
+    functions: Functions = True,
+    only: Only = None,
+    skip: Skip = None,
+    explain: Explain = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make anybody's .onnx of a MobileBERT fast: no NoNorm, fewer GEMMs, fused blocks. The result is checked."""
+    with _progress() as progress:
+        progress(f"optimizing {file}")
+        report = mbert_onnx.optimize(
+            file,
+            output,
+            target=target,
+            opset=opset,
+            functions=functions,
+            only=_names(only),
+            skip=_names(skip) or (),
+            overwrite=overwrite,
+        )
+    from mbert_onnx.printing import print_optimize
+
+    if as_json:
+        print(json.dumps(report.as_dict(), indent=2))
+    else:
+        print_optimize(report, explain)
+
+
+@app.command()
+@_in_one_line
+def passes(as_json: Json = False) -> None:
+    """List the graph passes, in the order in which they run."""
+    from mbert_onnx.printing import print_passes
+
+    stages = mbert_onnx.passes()
+    if as_json:
+        fields = ("name", "summary", "why", "targets")
+        print(json.dumps([{field: getattr(stage, field) for field in fields} for stage in stages], indent=2))
+    else:
+        print_passes(stages)
 
 
 @app.command()
@@ -229,6 +298,10 @@ def verify(
         print(f"{'the same model' if verdict.passed else 'NOT the same model'}: {verdict}")
     if not verdict.passed:
         raise typer.Exit(1)
+
+
+def _names(values: list[str] | None) -> list[str] | None:
+    return None if values is None else [name for value in values for name in value.split(",") if name]
 
 
 def _numbers(option: str, text: str) -> list[int]:

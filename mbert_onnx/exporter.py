@@ -6,8 +6,8 @@ import json
 import math
 import platform
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,14 @@ import onnx_ir as ir  # noqa: E402
 from graphs.census import Census, take_census  # noqa: E402
 from graphs.errors import GraphError  # noqa: E402
 from graphs.opsets import OLDEST_OPSET, check_opset  # noqa: E402
-from graphs.pipeline import TARGETS, Step, optimize  # noqa: E402
+from graphs.pipeline import TARGETS, Entry, optimize  # noqa: E402
 from mbert_onnx import __version__  # noqa: E402
 from mbert_onnx.checkpoint import Checkpoint, load_checkpoint  # noqa: E402
+from mbert_onnx.optimizer import check_passes  # noqa: E402
 from mbert_onnx.shapes import Shapes  # noqa: E402
 from mbert_onnx.tokenizer_files import write_tokenizer  # noqa: E402
 from mbert_onnx.tracing import trace  # noqa: E402
-from mbert_onnx.verification import Verdict, check, sample_feeds  # noqa: E402
+from mbert_onnx.verification import Verdict, check  # noqa: E402
 
 # The version of `mbert_onnx.json`.
 METADATA_SCHEMA = 1
@@ -54,7 +55,7 @@ class ExportReport:
         model: The `.onnx` in it.
         verdict: What verification measured.
         census: What the graph consists of.
-        steps: What each pass did.
+        ledger: What each pass did, in order.
         restarts: Streams that had to be rescaled or written out on the way; 0 where all of NoNorm is gone.
         seconds: What each stage took.
         notes: What a user should know, a line each.
@@ -67,7 +68,7 @@ class ExportReport:
     opset: int
     verdict: Verdict
     census: Census
-    steps: list[Step]
+    ledger: list[Entry]
     restarts: int
     seconds: dict[str, float]
     notes: list[str]
@@ -83,6 +84,9 @@ def export(
     batch: int | None = None,
     choices: int | None = None,
     opset: int = OLDEST_OPSET,
+    functions: bool = True,
+    only: Collection[str] | None = None,
+    skip: Collection[str] = (),
     overwrite: bool = False,
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
@@ -98,6 +102,8 @@ def export(
         batch: Fixes the batch; default: dynamic; 1 for `mobile`.
         choices: Fixes the number of choices (multiple choice only); default: dynamic; 4 for `mobile`.
         opset: 18 to the newest that the installed onnxruntime runs.
+        functions: Whether blocks become operators of the domain `mbert`, with standard bodies; never for `mobile`.
+        only, skip: Names of the graph passes that run, or do not; default: all.
         overwrite: Replace a bundle that is there.
         seed: Of the random models' weights and of verification's inputs.
         progress: Called with a line at the start of each stage.
@@ -110,6 +116,7 @@ def export(
     """
     output = Path(output)
     _check_options(target, seq_len, batch, choices, opset)
+    check_passes(only, skip)
     check_destination(output, overwrite)
     clock = _Clock(progress)
 
@@ -119,10 +126,16 @@ def export(
     clock.start("trace", "tracing with torch.export")
     graph = trace(loaded.model, loaded.task, shapes)
     clock.start("optimize", f"removing NoNorm, merging GEMMs ({graph.graph.num_nodes():,} nodes)")
-    # One short text tells how large values are beside each other, which is all that folding asks.
-    samples = {k: v.astype("int32") if shapes.int32 else v for k, v in _samples(loaded, shapes, seed).items()}
     with np.errstate(over="ignore"):  # weights that overflow do not pass verification
-        outcome = optimize(graph, target=target, opset=opset, samples=samples)
+        outcome = optimize(
+            graph,
+            target=target,
+            opset=opset,
+            functions=functions,
+            only=only,
+            skip=skip,
+            refuse=False,  # the file is verified below, against torch
+        )
     with writing(output, overwrite) as folder:
         clock.start("write", "writing")
         file = folder / MODELS[0]
@@ -157,7 +170,7 @@ def export(
             opset=opset,
             verdict=verdict,
             census=census,
-            steps=outcome.steps,
+            ledger=outcome.ledger,
             restarts=outcome.restarts,
             seconds=clock.seconds,
             notes=notes,
@@ -195,22 +208,10 @@ def _shapes(checkpoint: Checkpoint, target: str, seq_len: int | None, batch: int
     return Shapes(batch or 1, seq_len, fixed_choices, int32=True)
 
 
-def _samples(checkpoint: Checkpoint, shapes: Shapes, seed: int) -> dict[str, Any]:
-    feeds = list(sample_feeds(checkpoint.config, checkpoint.task, shapes, seed))
-    longer = [feed for feed in feeds if feed["input_ids"].shape[-1] > 1]
-    return min(longer or feeds, key=lambda feed: feed["input_ids"].size)
-
-
 def _finished(model: ir.Model, checkpoint: Checkpoint) -> ir.Model:
-    """The model as it is saved: with its makers' names, and without the shapes between input and output."""
+    """The model as it is saved: with its makers' names."""
     model.producer_name, model.producer_version = "mbert-onnx", __version__
     model.metadata_props.update({"task": checkpoint.task.name})
-    for node in model.graph:
-        for value in node.outputs:
-            # The parts were traced apart, so their symbols for one size differ. Any tool infers what it needs.
-            if not value.is_graph_output():
-                value.shape = None
-                value.type = None
     return model
 
 
@@ -226,7 +227,7 @@ def _metadata(report: ExportReport, checkpoint: Checkpoint, shapes: Shapes, seed
         "opset": report.opset,
         "precision": "fp32",
         "shapes": {"batch": shapes.batch, "choices": shapes.choices, "sequence": shapes.seq_len},
-        "passes": [vars(step) for step in report.steps],
+        "passes": [asdict(entry) for entry in report.ledger],
         "restarts": report.restarts,
         "verification": report.verdict.as_dict(),
         "graph": report.census.as_dict(),

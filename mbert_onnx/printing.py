@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.table import Table
 
 from mbert_onnx.answers import Choices, Classification, FilledMask, NextSentence, as_json
 from mbert_onnx.entities import Entity
@@ -17,13 +18,18 @@ from mbert_onnx.spans import Answer
 
 if TYPE_CHECKING:
     from graphs.census import Census, Port
+    from graphs.pipeline import Entry, Stage
     from mbert_onnx.exporter import ExportReport
+    from mbert_onnx.optimizer import OptimizeReport
     from perf.report import Report
 
 Progress = Callable[[str], None]
 
 # Columns of a file or pipe.
 PIPE_WIDTH = 110
+
+# A pass that runs for so many targets runs for all.
+ALL_TARGETS = 3
 
 # Numbers of an embedding that are shown; --json has all.
 SHOWN = 8
@@ -49,22 +55,78 @@ def progress() -> Iterator[Progress]:
         yield tell
 
 
-def print_export(report: ExportReport) -> None:
+def print_export(report: ExportReport, explain: bool = False) -> None:
     verdict, census = report.verdict, report.census
     console = _console()
     console.print(f"{report.model}  {_megabytes(census.file_bytes)}, {report.task}, opset {report.opset}")
-    steps = [step for step in report.steps if step.nodes_before != step.nodes_after]
-    shrunk = (
-        " → ".join([f"{steps[0].nodes_before:,}", *(f"{s.nodes_after:,} ({s.name})" for s in steps)]) if steps else ""
-    )
-    console.print(f"  nodes      {shrunk or f'{census.node_count:,}'}")
-    if report.restarts:
-        console.print(f"  restarts   {report.restarts}: streams that had to be rescaled or written out on the way")
+    _print_ledger(console, report.ledger, explain)
+    _print_restarts(console, report.restarts)
     console.print(f"  verified   {verdict}")
     total = sum(report.seconds.values())
     console.print(f"  took       {total:.1f} s: " + ", ".join(f"{name} {s:.1f}" for name, s in report.seconds.items()))
     for note in report.notes:
         console.print(f"  note       {note}")
+
+
+def print_optimize(report: OptimizeReport, explain: bool = False) -> None:
+    console = _console()
+    sizes = f"{_megabytes(report.bytes_before)} → {_megabytes(report.bytes_after)}"
+    console.print(f"{report.path}  {sizes}, target {report.target}, opset {report.opset}")
+    _print_ledger(console, report.ledger, explain)
+    if not report.changed:
+        console.print("  unchanged  nothing applies, or the file is optimised already: it was copied as it is")
+    _print_restarts(console, report.restarts)
+    if report.error is not None:
+        given = "" if report.given_error is None else f" (the file that was read: {report.given_error:.1e})"
+        judge = "the file that was read" if report.given_error is None else "float64"
+        console.print(f"  checked    centred error {report.error:.1e} against {judge}{given}, bar {report.bar:.1e}")
+    console.print(f"  took       {report.seconds:.1f} s")
+
+
+def print_passes(stages: list[Stage]) -> None:
+    console = _console()
+    seen = set()
+    for stage in stages:
+        targets = "" if len(stage.targets) == ALL_TARGETS else f" [{', '.join(stage.targets)}]"
+        console.print(f"{stage.name}{targets}", markup=False, style="bold")
+        if stage.name not in seen:
+            console.print(f"    {stage.summary}", markup=False)
+        seen.add(stage.name)
+        console.print(f"    stands here: {stage.why}", markup=False)
+
+
+def _print_ledger(console: Console, ledger: list[Entry], explain: bool) -> None:
+    """One line for each pass that did something; with `explain`, why others did not."""
+    if not ledger:
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("  pass")
+    for title in ("matches", "nodes", "MACs saved", "weights saved", "difference"):
+        table.add_column(title, justify="right")
+    busy = {entry.name for entry in ledger if entry.matches}
+    idle = [entry.name for entry in ledger if entry.name not in busy]
+    for entry in ledger:
+        if entry.matches:
+            nodes = f"{entry.nodes_before:,} → {entry.nodes_after:,}"
+            macs = "?" if entry.macs_saved is None else f"{entry.macs_saved:,}"
+            error = "" if entry.error is None else f"{entry.error:.1e}"
+            table.add_row(f"  {entry.name}", f"{entry.matches:,}", nodes, macs, f"{entry.bytes_saved:,} B", error)
+    console.print(table)
+    if idle:
+        console.print(f"  found nothing to do: {', '.join(dict.fromkeys(idle))}")
+    misses = [(entry.name, miss) for entry in ledger for miss in entry.misses]
+    if explain:
+        for name, miss in misses:
+            console.print(f"  {name} left {miss.node} alone: {miss.reason}", markup=False)
+        if not misses:
+            console.print("  no block was left alone")
+    elif misses:
+        console.print(f"  {len(misses)} places were left alone; --explain tells which, and why")
+
+
+def _print_restarts(console: Console, restarts: int) -> None:
+    if restarts:
+        console.print(f"  restarts   {restarts}: streams that had to be rescaled or written out on the way")
 
 
 def print_bench(report: Report, markdown: bool) -> None:

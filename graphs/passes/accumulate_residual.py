@@ -5,9 +5,10 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from graphs.linear import as_linear
+from graphs.rewrite import Rewrite
 
 
-class AccumulateResidual(ir.passes.InPlacePass):
+class AccumulateResidual(Rewrite):
     """A residual sum costs nothing where the GEMM starts from it.
 
     Before::
@@ -22,12 +23,10 @@ class AccumulateResidual(ir.passes.InPlacePass):
     a Gemm with a constant third input only: not for them.)
     """
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        modified = False
+    def rewrite(self, model: ir.Model) -> None:
         for node in model.graph:
-            if node.op_type == "Add" and node.domain == "":
-                modified |= _accumulate(model.graph, node)
-        return ir.passes.PassResult(model, modified=modified)
+            if node.op_type == "Add" and node.domain == "" and _accumulate(model.graph, node):
+                self.matches += 1
 
 
 def _accumulate(graph: ir.Graph, add: ir.Node) -> bool:

@@ -13,9 +13,10 @@ from graphs.constants import constant, float_constant
 from graphs.layout import channels_last, moved
 from graphs.linear import Linear, as_linear
 from graphs.readers import Readers
+from graphs.rewrite import Rewrite
 
 
-class FoldAffine(ir.passes.InPlacePass):
+class FoldAffine(Rewrite):
     """A forward data-flow analysis over affine forms; each value of a stream becomes ``scale∘base + shift``.
 
     Before::
@@ -36,7 +37,7 @@ class FoldAffine(ir.passes.InPlacePass):
         magnitudes: Root mean square of values by name, measured on sample inputs. A shift far larger than its value is
             not carried on, since float32 would lose to the cancellation; with no entry there is no such guard.
 
-    After a call, `restarts` is the number of streams that had to be scaled or written out explicitly on the way.
+    After a call, `matches` is the number of nodes that are gone, and `restarts` is the number of streams that had to be scaled or written out explicitly on the way.
     """
 
     def __init__(self, *, bias_in_gemm: bool = False, magnitudes: Mapping[str, float] | None = None) -> None:
@@ -45,7 +46,7 @@ class FoldAffine(ir.passes.InPlacePass):
         self.magnitudes = magnitudes or {}
         self.restarts = 0
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
+    def rewrite(self, model: ir.Model) -> None:
         graph = model.graph
         before = graph.num_nodes()
         readers = Readers(graph)
@@ -64,7 +65,7 @@ class FoldAffine(ir.passes.InPlacePass):
                 graph.outputs[index] = plain
         self.restarts = forms.restarts
         removed = common_passes.RemoveUnusedNodesPass()(model).modified
-        return ir.passes.PassResult(model, modified=changed or removed)
+        self.matches = max(1, before - graph.num_nodes()) if changed or removed else 0
 
     def _follow(self, node: ir.Node, forms: Forms, readers: Readers) -> bool:
         """Gives the node's outputs their forms; False if the node is not affine, and must read plain values."""

@@ -7,9 +7,10 @@ import onnx_ir as ir
 
 from graphs.constants import add_initializer
 from graphs.linear import Linear, as_linear
+from graphs.rewrite import Rewrite
 
 
-class MergeLinear(ir.passes.InPlacePass):
+class MergeLinear(Rewrite):
     """One wide GEMM in the place of several narrow ones: fewer nodes, and the tensor is read once.
 
     Before::
@@ -27,7 +28,7 @@ class MergeLinear(ir.passes.InPlacePass):
     A weight that something else reads too (the word embeddings, tied to the LM head) stays where it is.
     """
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
+    def rewrite(self, model: ir.Model) -> None:
         groups: dict[ir.Value, list[Linear]] = {}
         for node in model.graph:
             linear = as_linear(node)
@@ -36,7 +37,7 @@ class MergeLinear(ir.passes.InPlacePass):
         merged = [group for group in groups.values() if len(group) > 1]
         for group in merged:
             _merge(model.graph, group)
-        return ir.passes.PassResult(model, modified=bool(merged))
+        self.matches = len(merged)
 
 
 def _merge(graph: ir.Graph, group: list[Linear]) -> None:

@@ -6,10 +6,12 @@ import re
 
 import onnx_ir as ir
 
+from graphs.rewrite import Rewrite
+
 LAYER = re.compile(r"\blayer\.(\d+)\b")
 
 
-class NameNodes(ir.passes.InPlacePass):
+class NameNodes(Rewrite):
     """Names nodes and values after the layer whose weights they come from: ``layer.7/Gemm_3``.
 
     Before::
@@ -24,23 +26,22 @@ class NameNodes(ir.passes.InPlacePass):
     ``embeddings``, those after the last to ``head``. Inputs, outputs and initializers keep their names.
     """
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
+    def rewrite(self, model: ir.Model) -> None:
         graph = model.graph
         nodes = list(graph)
         places = [_layer(node) for node in nodes]
         last = max((index for index, place in enumerate(places) if place), default=-1)
-        place, counts, modified = "embeddings", dict[str, int](), False
+        place, counts = "embeddings", dict[str, int]()
         for index, node in enumerate(nodes):
             place = places[index] or (place if index <= last else "head")
             prefix = f"{place}/{node.op_type}"
             name = f"{prefix}_{counts.get(prefix, 0)}"
             counts[prefix] = counts.get(prefix, 0) + 1
-            modified |= node.name != name
+            self.matches += node.name != name
             node.name = name
             for position, output in enumerate(node.outputs):
                 if not output.is_graph_output():
                     output.name = name if position == 0 else f"{name}:{position}"
-        return ir.passes.PassResult(model, modified=modified)
 
 
 def _layer(node: ir.Node) -> str | None:

@@ -1,0 +1,96 @@
+"""Running a graph that is being rewritten, in onnxruntime, without writing its weights anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime
+
+# Weights of more bytes than this are handed to onnxruntime as they lie in memory; smaller ones go with the graph.
+SMALL_WEIGHT = 1024
+
+# Where such a weight says that it lies. onnxruntime wants a name, and never opens it.
+IN_MEMORY = "in_memory"
+
+# onnxruntime's severity of fatal errors: what goes wrong is raised.
+SILENT = 4
+
+
+def run(
+    model: ir.Model,
+    feed: Mapping[str, np.ndarray],
+    also: Mapping[str, ir.DataType] | None = None,
+) -> dict[str, np.ndarray]:
+    """Runs a model as it is written, with no optimisation by onnxruntime.
+
+    Args:
+        model: Any model that onnxruntime runs; left as it was.
+        feed: Its inputs.
+        also: Values of the main graph that are wanted besides the outputs, and their types.
+
+    Returns:
+        The outputs, and those values, by name.
+
+    Raises whatever onnxruntime does.
+    """
+    proto, weights = _without_weights(model)
+    present = {output.name for output in proto.graph.output}
+    for name, dtype in (also or {}).items():
+        if name not in present:
+            proto.graph.output.add(name=name).type.tensor_type.elem_type = int(dtype)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = SILENT
+    # One run only: packing the weights costs more than it saves.
+    options.add_session_config_entry("session.disable_prepacking", "1")
+    if weights:
+        values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
+        options.add_external_initializers(list(weights), values)
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    wanted = {name: feed[name] for name in (value.name for value in session.get_inputs())}
+    names = [output.name for output in proto.graph.output]
+    return dict(zip(names, session.run(names, wanted), strict=True))
+
+
+def run_file(path: Path, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Runs a file as its users do. Raises whatever onnxruntime does."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = SILENT
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    wanted = {name: feed[name] for name in (value.name for value in session.get_inputs())}
+    return dict(zip(names, session.run(names, wanted), strict=True))
+
+
+def _without_weights(model: ir.Model) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
+    """The model, with its large weights taken out; and these."""
+    kept: dict[ir.Value, ir.TensorProtocol] = {}
+    weights: dict[str, np.ndarray] = {}
+    for value in model.graph.initializers.values():
+        tensor = value.const_value
+        if tensor is None or tensor.nbytes <= SMALL_WEIGHT or tensor.dtype.numpy().kind not in "fiu":
+            continue
+        kept[value] = tensor
+        weights[value.name or ""] = np.ascontiguousarray(tensor.numpy())
+        value.const_value = ir.ExternalTensor(
+            IN_MEMORY, 0, tensor.nbytes, tensor.dtype, shape=tensor.shape, name=value.name or ""
+        )
+    # onnxruntime drops what nothing reads, and then finds no place for it.
+    unread = [v for v in kept if not v.uses() and not v.is_graph_output()]
+    for value in unread:
+        del weights[value.name or ""]
+    try:
+        proto = ir.to_proto(model)
+        names = {value.name for value in unread}
+        found = [tensor for tensor in proto.graph.initializer if tensor.name not in names]
+        del proto.graph.initializer[:]
+        proto.graph.initializer.extend(found)
+        return proto, weights
+    finally:
+        for value, tensor in kept.items():
+            value.const_value = tensor
+

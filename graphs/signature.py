@@ -1,0 +1,73 @@
+"""Whether two graphs are the same but for the names and the order of their nodes."""
+
+from __future__ import annotations
+
+import hashlib
+
+import onnx_ir as ir
+
+
+def signature(model: ir.Model) -> bytes:
+    """A digest of inputs, outputs, and of what is computed between them."""
+    graph = model.graph
+    known: dict[ir.Value | None, bytes] = {None: b""}
+    for index, value in enumerate(graph.inputs):
+        known[value] = _digest(b"input", str(index), str(value.name), str(value.dtype), str(value.shape))
+    return _digest(
+        *(f"{domain} {version}" for domain, version in sorted(model.opset_imports.items())),
+        *(f"{key}" for key in sorted(map(str, model.functions))),
+        *(_of(value, known) for value in graph.inputs),
+        *(_of(value, known) + _text(value.name, value.dtype, value.shape) for value in graph.outputs),
+    )
+
+
+def _of(value: ir.Value | None, known: dict[ir.Value | None, bytes]) -> bytes:
+    """The digest of a value, from those of what it is computed from; without recursion, which deep graphs exceed."""
+    waiting = [value]
+    while waiting:
+        current = waiting[-1]
+        if current in known:
+            waiting.pop()
+            continue
+        assert current is not None
+        node = current.producer()
+        if node is None or (node.op_type == "Constant" and node.domain == ""):
+            known[current] = _constant(current)
+            continue
+        missing = [x for x in node.inputs if x not in known]
+        if missing:
+            waiting += missing
+            continue
+        attributes = sorted((name, _attribute(a)) for name, a in node.attributes.items())
+        inputs = [known[x] for x in node.inputs]
+        for index, output in enumerate(node.outputs):
+            known[output] = _digest(node.domain, node.op_type, str(index), *map(str, attributes), *inputs)
+    return known[value]
+
+
+def _constant(value: ir.Value) -> bytes:
+    tensor = ir.convenience.get_const_tensor(value)
+    if tensor is None:
+        return _digest(b"outer", str(value.name))
+    return _digest(str(tensor.dtype), str(list(tensor.shape)), tensor.tobytes())
+
+
+def _attribute(attribute: ir.Attr) -> str:
+    if attribute.type == ir.AttributeType.TENSOR:
+        tensor = attribute.as_tensor()
+        return _digest(str(tensor.dtype), str(list(tensor.shape)), tensor.tobytes()).hex()
+    value = attribute.value
+    return str(list(value) if isinstance(value, (tuple, list)) else value)
+
+
+def _text(*parts: object) -> bytes:
+    return " ".join(map(str, parts)).encode()
+
+
+def _digest(*parts: bytes | str) -> bytes:
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "little"))
+        digest.update(data)
+    return digest.digest()

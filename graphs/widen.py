@@ -1,0 +1,45 @@
+"""A float32 graph in float64: what it says, without what rounding adds."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+import onnx_ir.passes.common as common_passes
+
+FLOAT, DOUBLE = ir.DataType.FLOAT, ir.DataType.DOUBLE
+
+# Attributes that hold a type.
+TYPE_ATTRIBUTES = ("to", "dtype", "stash_type", "output_datatype")
+
+
+def widen(model: ir.Model) -> None:
+    """Turns all that is float32 in a model into float64, in place; functions are inlined first."""
+    if model.functions:
+        common_passes.InlinePass()(model)
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            if value.const_value is not None and value.const_value.dtype == FLOAT:
+                value.const_value = _wide(value.const_value)
+        values = [*graph.inputs, *graph.outputs, *graph.initializers.values()]
+        for node in graph:
+            values += node.outputs
+            for attribute in list(node.attributes.values()):
+                _widen_attribute(node, attribute)
+        for value in values:
+            if value.dtype == FLOAT:
+                value.type = ir.TensorType(DOUBLE)
+
+
+def _widen_attribute(node: ir.Node, attribute: ir.Attr) -> None:
+    if attribute.name in TYPE_ATTRIBUTES and attribute.type == ir.AttributeType.INT and attribute.value == FLOAT:
+        node.attributes[attribute.name] = ir.AttrInt64(attribute.name, int(DOUBLE))
+    elif attribute.type == ir.AttributeType.TENSOR and attribute.as_tensor().dtype == FLOAT:
+        node.attributes[attribute.name] = ir.AttrTensor(attribute.name, _wide(attribute.as_tensor()))
+    elif node.op_type == "Constant" and attribute.type in (ir.AttributeType.FLOAT, ir.AttributeType.FLOATS):
+        array = np.asarray(attribute.value, dtype=np.float64)
+        node.attributes.pop(attribute.name)
+        node.attributes["value"] = ir.AttrTensor("value", ir.tensor(array))
+
+
+def _wide(tensor: ir.TensorProtocol) -> ir.Tensor:
+    return ir.tensor(tensor.numpy().astype("float64"), name=tensor.name)

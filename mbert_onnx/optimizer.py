@@ -1,0 +1,178 @@
+"""`optimize`: an `.onnx` of anybody's MobileBERT becomes a fast one."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Collection
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mbert_onnx._beside import require_beside
+from mbert_onnx.bundle_reader import read_bundle
+from mbert_onnx.errors import BundleError, UsageError, VerificationError
+from mbert_onnx.file_writer import check_file_destination, writing_file
+
+require_beside("graphs")
+
+import onnx_ir as ir  # noqa: E402
+
+from graphs.errors import GraphError  # noqa: E402
+from graphs.opsets import check_opset  # noqa: E402
+from graphs.pipeline import STAGES, TARGETS, Entry, Outcome, Stage  # noqa: E402
+from graphs.pipeline import optimize as optimize_graph  # noqa: E402
+from graphs.reading import read_model  # noqa: E402
+
+
+@dataclass(frozen=True)
+class OptimizeReport:
+    """What `optimize` did.
+
+    Args:
+        path: The file that was written.
+        changed: Whether it is another graph than the one that was read; if not, the file is a copy.
+        target, opset: What it is for, and its opset.
+        nodes_before, nodes_after: Of the main graph, functions not counted into.
+        bytes_before, bytes_after: Of the files, weights included.
+        ledger: What each pass did, in order.
+        restarts: Streams that had to be rescaled or written out on the way; 0 where all of NoNorm is gone.
+        given_error, error: Centred errors from float64, of the file that was read and of this one; None where
+            nothing could be compared.
+        bar: The largest error that passes.
+        seconds: What it took.
+    """
+
+    path: Path
+    changed: bool
+    target: str
+    opset: int
+    nodes_before: int
+    nodes_after: int
+    bytes_before: int
+    bytes_after: int
+    ledger: list[Entry]
+    restarts: int
+    given_error: float | None
+    error: float | None
+    bar: float | None
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "path": str(self.path)}
+
+
+def optimize(
+    model: str | Path,
+    output: str | Path,
+    *,
+    target: str = "cpu",
+    opset: int | None = None,
+    functions: bool = True,
+    only: Collection[str] | None = None,
+    skip: Collection[str] = (),
+    overwrite: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> OptimizeReport:
+    """Removes NoNorm from a MobileBERT graph, merges its GEMMs and fuses its blocks; checks the result, and writes it.
+
+    Args:
+        model: An `.onnx` file of anybody's, of opset 11 or newer, or a bundle.
+        output: The `.onnx` file to write.
+        target: `cpu`, `mobile` or `web`.
+        opset: The opset of the result; default: the file's, 18 at least where anything is rewritten.
+        functions: Whether blocks become operators of the domain `mbert`, with standard bodies; never for `mobile`.
+        only, skip: Names of the passes that run, or do not; default: all. `passes` lists them.
+        overwrite: Replace a file that is there.
+        progress: Called with each pass's name.
+
+    Raises:
+        UsageError: no such target, pass or opset.
+        BundleError: the output cannot be written.
+        graphs.errors.GraphError: the file cannot be read or run, or its opset not be raised.
+        VerificationError: the result is not the same model; nothing is written.
+    """
+    started = time.perf_counter()
+    output = Path(output)
+    _check_options(target, opset, only, skip)
+    path = Path(model)
+    path = read_bundle(path).model_path if path.is_dir() else path
+    check_file_destination(output, overwrite)
+    if output.exists() and path.exists() and output.samefile(path):
+        raise BundleError(f"{output} is the file that is read; choose another --output")
+    graph = read_model(path)
+    nodes, old_bytes = graph.graph.num_nodes(), _file_bytes(path, graph)
+    external = any(isinstance(v.const_value, ir.ExternalTensor) for v in graph.graph.initializers.values())
+    outcome = optimize_graph(
+        graph, target=target, opset=opset, functions=functions, only=only, skip=skip, progress=progress
+    )
+    with writing_file(output, overwrite) as partial:
+        if outcome.changed:
+            ir.save(outcome.model, partial)
+            _check_file(outcome, partial)
+        elif external:
+            ir.save(read_model(path), partial)  # one file, as ours are
+        else:
+            shutil.copyfile(path, partial)
+    final = outcome.model if outcome.changed else read_model(path)
+    return OptimizeReport(
+        path=output,
+        changed=outcome.changed,
+        target=target,
+        opset=final.opset_imports.get("", 0),
+        nodes_before=nodes,
+        nodes_after=final.graph.num_nodes(),
+        bytes_before=old_bytes,
+        bytes_after=output.stat().st_size,
+        ledger=outcome.ledger,
+        restarts=outcome.restarts,
+        given_error=outcome.given_error,
+        error=outcome.error,
+        bar=outcome.bar,
+        seconds=round(time.perf_counter() - started, 2),
+    )
+
+
+def passes() -> list[Stage]:
+    """The passes, in the order in which they run; one that runs several times stands there as often."""
+    return list(STAGES)
+
+
+def check_passes(only: Collection[str] | None, skip: Collection[str]) -> None:
+    """Raises UsageError for a name that no pass has."""
+    known = sorted({stage.name for stage in STAGES})
+    for name in (*(only or ()), *skip):
+        if name not in known:
+            raise UsageError(f"no pass is called {name!r}; expected some of {', '.join(known)}")
+
+
+def _check_options(target: str, opset: int | None, only: Collection[str] | None, skip: Collection[str]) -> None:
+    if target not in TARGETS:
+        raise UsageError(f"--target is {target!r}; expected one of {', '.join(TARGETS)}")
+    check_passes(only, skip)
+    if opset is not None:
+        try:
+            check_opset(opset)
+        except GraphError as error:
+            raise UsageError(str(error)) from error
+
+
+def _check_file(outcome: Outcome, path: Path) -> None:
+    """Runs the file as its users will, with all that onnxruntime makes of it."""
+    if outcome.judge is None:
+        return
+    try:
+        error = outcome.judge.error_of_file(path)
+    except GraphError as error_:
+        raise VerificationError(str(error_)) from error_
+    if not error <= outcome.judge.bar:
+        raise VerificationError(
+            f"the optimised file is not the same model: centred error {error:.1e}, bar {outcome.judge.bar:.1e}; "
+            "nothing is written"
+        )
+
+
+def _file_bytes(path: Path, model: ir.Model) -> int:
+    tensors = [value.const_value for value in model.graph.initializers.values()]
+    beside = {Path(tensor.path) for tensor in tensors if isinstance(tensor, ir.ExternalTensor)}
+    return path.stat().st_size + sum(other.stat().st_size for other in beside)
