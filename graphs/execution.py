@@ -77,7 +77,7 @@ def _without_weights(model: ir.Model) -> tuple[onnx.ModelProto, dict[str, np.nda
         kept[value] = tensor
         weights[value.name or ""] = np.ascontiguousarray(tensor.numpy())
         value.const_value = ir.ExternalTensor(
-            IN_MEMORY, 0, tensor.nbytes, tensor.dtype, shape=tensor.shape, name=value.name or ""
+            IN_MEMORY, 0, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape.numpy()), name=value.name or ""
         )
     # onnxruntime drops what nothing reads, and then finds no place for it.
     unread = [v for v in kept if not v.uses() and not v.is_graph_output()]
@@ -93,4 +93,3 @@ def _without_weights(model: ir.Model) -> tuple[onnx.ModelProto, dict[str, np.nda
     finally:
         for value, tensor in kept.items():
             value.const_value = tensor
-

@@ -24,9 +24,7 @@ def all_feeds(model: ir.Model) -> Iterator[list[dict[str, np.ndarray]]]:
         yield text_feeds(model, texts)
 
 
-def text_feeds(
-    model: ir.Model, texts: Sequence[tuple[int, int]] = TEXTS, seed: int = 0
-) -> list[dict[str, np.ndarray]]:
+def text_feeds(model: ir.Model, texts: Sequence[tuple[int, int]] = TEXTS, seed: int = 0) -> list[dict[str, np.ndarray]]:
     """Feeds for a model that takes transformers' inputs; for one that does not, a single one of random numbers.
 
     Args:

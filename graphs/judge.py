@@ -76,7 +76,9 @@ class Judge:
             found = [run(model, feed) for feed in self.feeds[:feeds]]
         except Exception as error:
             line = " ".join(str(error).split())
-            raise GraphError(f"the rewritten graph does not run in onnxruntime ({line}); this is our mistake") from error
+            raise GraphError(
+                f"the rewritten graph does not run in onnxruntime ({line}); this is our mistake"
+            ) from error
         return self._error_of(found)
 
     def error_of_file(self, path: Path) -> float:

@@ -8,7 +8,7 @@ from graphs.constants import add_initializer
 from graphs.linear import Linear
 
 
-class Mismatch(Exception):
+class MismatchError(Exception):
     """A block is not what was looked for: at which node, and why."""
 
     def __init__(self, node: ir.Node, reason: str) -> None:
@@ -18,9 +18,9 @@ class Mismatch(Exception):
 
 
 def check(condition: bool, node: ir.Node, reason: str) -> None:
-    """Raises Mismatch unless the condition holds."""
+    """Raises MismatchError unless the condition holds."""
     if not condition:
-        raise Mismatch(node, reason)
+        raise MismatchError(node, reason)
 
 
 def made_by(value: ir.Value | None, op_type: str | tuple[str, ...], reader: ir.Node) -> ir.Node:
@@ -29,17 +29,17 @@ def made_by(value: ir.Value | None, op_type: str | tuple[str, ...], reader: ir.N
     node = None if value is None else value.producer()
     if node is None or node.op_type not in expected or node.domain != "":
         found = "an input or constant" if node is None else f"{node.op_type} ({node.name})"
-        raise Mismatch(reader, f"it reads {found}; expected {' or '.join(expected)}")
+        raise MismatchError(reader, f"it reads {found}; expected {' or '.join(expected)}")
     return node
 
 
 def only_reader(value: ir.Value, node: ir.Node, what: str) -> ir.Node:
     """The one node that reads a value, which must be no output."""
     if value.is_graph_output():
-        raise Mismatch(node, f"{what} are an output of the graph")
+        raise MismatchError(node, f"{what} are an output of the graph")
     readers = [use.node for use in value.uses()]
     if len(readers) != 1:
-        raise Mismatch(node, f"{what} have {len(readers)} readers; expected one")
+        raise MismatchError(node, f"{what} have {len(readers)} readers; expected one")
     return readers[0]
 
 

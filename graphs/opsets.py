@@ -86,7 +86,9 @@ def raise_opset(model: ir.Model) -> None:
     try:
         onnxscript_converter.convert_version(model, OLDEST_OPSET, fallback=True)
     except Exception as error:  # onnx's errors have no common class
-        raise GraphError(f"opset {current} cannot be raised to {OLDEST_OPSET}: {' '.join(str(error).split())}") from error
+        raise GraphError(
+            f"opset {current} cannot be raised to {OLDEST_OPSET}: {' '.join(str(error).split())}"
+        ) from error
     finally:
         logger.setLevel(level)
     if model.opset_imports.get("", 0) != OLDEST_OPSET:

@@ -173,15 +173,13 @@ def _doubtful_slices(node: ir.Node, rank: int) -> set[int]:
 
 def _slice_is_sure(start: Size, end: Size, step: int, dim: Size) -> bool:
     """Whether a slice is as long as the library says, however long the axis is. Each has one number at least."""
-    if isinstance(start, str) or (isinstance(end, str) and not end.isidentifier()):
+    if step < 1 or isinstance(start, str):
         return False
-    if isinstance(end, str):
-        return start >= 0 and step > 0
-    if isinstance(dim, int):
+    if isinstance(end, str):  # the library's own names stand for anything, and a difference may be negative
+        return start >= 0 and end.isidentifier() and not re.fullmatch(r"_d\d+", end)
+    if isinstance(dim, int) or end >= FAR:
         return True
-    if end >= FAR or step <= 0 or start < 0:
-        return end > -FAR or step <= 0
-    return -FAR < end < 0 or (start == 0 and end == 1)
+    return start >= 0 and (-FAR < end < 0 or (start == 0 and end == 1))
 
 
 def _numbers_are_sure(node: ir.Node, output: ir.Value) -> bool:

@@ -41,5 +41,5 @@ def _widen_attribute(node: ir.Node, attribute: ir.Attr) -> None:
         node.attributes["value"] = ir.AttrTensor("value", ir.tensor(array))
 
 
-def _wide(tensor: ir.TensorProtocol) -> ir.Tensor:
+def _wide(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
     return ir.tensor(tensor.numpy().astype("float64"), name=tensor.name)

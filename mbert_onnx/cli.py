@@ -141,7 +141,9 @@ def export(
 @app.command()
 @_in_one_line
 def optimize(
-    file: Annotated[str, typer.Argument(help="An .onnx file of anybody's MobileBERT, of opset 11 or newer; or a bundle.")],
+    file: Annotated[
+        str, typer.Argument(help="An .onnx file of anybody's MobileBERT, of opset 11 or newer; or a bundle.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .onnx file to write.")],
     target: Target = "cpu",
     opset: Annotated[

@@ -57,4 +57,4 @@ def bottleneck_attention(opset: int, width: int) -> ir.Function:
     text = f'<domain: "{DOMAIN}", opset_import: ["" : {opset}]>\n{NAME} ({inputs}) => (y)\n{{{body}}}'
     proto = onnx.parser.parse_function(text)
     proto.doc_string = DOCUMENTATION
-    return ir.from_proto(proto)
+    return ir.serde.deserialize_function(proto)

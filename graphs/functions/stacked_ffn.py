@@ -24,7 +24,7 @@ Output:
     y           [tokens, hidden]
 
 A function has a fixed number of inputs: a file carries the signature of its own N, 3·N + 3 inputs. Numerics: those of
-the body, in the type of the inputs; NoNorm's scales and shifts are folded into the weights, so there is none left here."""
+the body, in the type of the inputs. NoNorm's scales and shifts are folded into the weights: none is left here."""
 
 
 def stacked_ffn(networks: int, opset: int) -> ir.Function:
@@ -43,4 +43,4 @@ def stacked_ffn(networks: int, opset: int) -> ir.Function:
     )
     proto = onnx.parser.parse_function(text)
     proto.doc_string = DOCUMENTATION
-    return ir.from_proto(proto)
+    return ir.serde.deserialize_function(proto)

@@ -37,7 +37,8 @@ class FoldAffine(Rewrite):
         magnitudes: Root mean square of values by name, measured on sample inputs. A shift far larger than its value is
             not carried on, since float32 would lose to the cancellation; with no entry there is no such guard.
 
-    After a call, `matches` is the number of nodes that are gone, and `restarts` is the number of streams that had to be scaled or written out explicitly on the way.
+    After a call, `matches` is the number of nodes that are gone, and `restarts` is the number of streams that had to be
+    scaled or written out explicitly on the way.
     """
 
     def __init__(self, *, bias_in_gemm: bool = False, magnitudes: Mapping[str, float] | None = None) -> None:

@@ -10,8 +10,8 @@ from graphs.constants import add_initializer, integers
 from graphs.functions import DOMAIN, VERSION
 from graphs.functions.bottleneck_attention import NAME, bottleneck_attention
 from graphs.linear import Linear, as_linear
-from graphs.matching import Mismatch, check, made_by, only_reader, plain_weight, residual_gemm
 from graphs.masks import masked_scores
+from graphs.matching import MismatchError, check, made_by, only_reader, plain_weight, residual_gemm
 from graphs.rewrite import Rewrite, replace
 from graphs.sizes import shape_of
 
@@ -45,7 +45,7 @@ class FuseAttention(Rewrite):
                 continue
             try:
                 self._fuse(model, node)
-            except Mismatch as mismatch:
+            except MismatchError as mismatch:
                 self.miss(mismatch.node, mismatch.reason)
         if self.matches:
             common_passes.RemoveUnusedNodesPass()(model)
@@ -102,12 +102,10 @@ def _scores_and_mask(add: ir.Node) -> tuple[ir.Value, ir.Value]:
             rows = shape_of(scores)
             check(rows is not None and rows[0] == shape[0], add, "the mask and the scores differ in their batch")
             return scores, mask
-    raise Mismatch(add, "what is added to the scores has not the shape [batch, 1, 1, seq]")
+    raise MismatchError(add, "what is added to the scores has not the shape [batch, 1, 1, seq]")
 
 
-def _split_into_heads(
-    value: ir.Value | None, perm: tuple[int, ...], reader: ir.Node
-) -> tuple[ir.Value, ir.Value]:
+def _split_into_heads(value: ir.Value | None, perm: tuple[int, ...], reader: ir.Node) -> tuple[ir.Value, ir.Value]:
     """What a Transpose of a Reshape splits into heads, and the shape that the Reshape takes."""
     transpose = made_by(value, "Transpose", reader)
     found = tuple(transpose.attributes.get_ints("perm", []))
@@ -120,9 +118,7 @@ def _split_into_heads(
     return x, heads
 
 
-def _parts(
-    value: ir.Value | None, expected: list[ir.Value | None], reader: ir.Node
-) -> tuple[Linear, list[int]]:
+def _parts(value: ir.Value | None, expected: list[ir.Value | None], reader: ir.Node) -> tuple[Linear, list[int]]:
     """The linear layer that a Split takes apart into the expected values alone, and where each stands."""
     split = made_by(value, "Split", reader)
     axis = split.attributes.get_int("axis", 0)

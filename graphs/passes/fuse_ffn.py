@@ -10,7 +10,7 @@ from graphs.constants import add_initializer
 from graphs.functions import DOMAIN, VERSION
 from graphs.functions.stacked_ffn import NAME, stacked_ffn
 from graphs.linear import Linear, as_linear
-from graphs.matching import Mismatch, check, made_by, plain_weight, residual_gemm
+from graphs.matching import MismatchError, check, made_by, plain_weight, residual_gemm
 from graphs.rewrite import Rewrite, replace
 
 # What transformers' `hidden_act` becomes. (Tanh is the pooler's.)
@@ -33,16 +33,16 @@ class FuseFFN(Rewrite):
     def rewrite(self, model: ir.Model) -> None:
         graph = model.graph
         fused: set[ir.Node] = set()
-        missed: dict[ir.Node, Mismatch] = {}
+        missed: dict[ir.Node, MismatchError] = {}
         for node in list(graph):
             if node.op_type != "Gemm" or node.domain != "" or not _follows_network(node):
                 continue
             try:
                 fused |= self._fuse(model, node)
-            except Mismatch as mismatch:
+            except MismatchError as mismatch:
                 missed[node] = mismatch
-        for mismatch in missed.values():
-            self.miss(mismatch.node, mismatch.reason)
+        for found in missed.values():
+            self.miss(found.node, found.reason)
         for node in graph:
             if not missed and node.op_type in ACTIVATIONS and node not in fused:
                 reason = _why_no_network(node)
@@ -101,7 +101,7 @@ def _network(stream: ir.Value) -> tuple[Linear, ir.Node, Linear] | None:
         narrow = residual_gemm(node)
         relu = made_by(narrow.x, "Relu", node)
         wide = as_linear(made_by(relu.inputs[0], ("Gemm", "MatMul"), relu))
-    except Mismatch:
+    except MismatchError:
         return None
     if wide is None or wide.x is not node.inputs[2]:
         return None
@@ -134,7 +134,7 @@ def _why_no_network(activation: ir.Node) -> str | None:
         return f"the activation is {activation.op_type}; expected Relu"
     try:
         narrow = residual_gemm(after[0])
-    except Mismatch as mismatch:
+    except MismatchError as mismatch:
         return f"at {after[0].name}: {mismatch.reason}"
     linear = as_linear(before)
     if linear is not None and narrow.node.inputs[2] is not linear.x:

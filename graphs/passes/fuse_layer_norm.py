@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import onnx_ir as ir
-from onnxscript.rewriter import pattern
+from onnxscript.rewriter import MatchResult, pattern
 
 from graphs.constants import float_constant
 from graphs.rewrite import Rewrite
@@ -37,7 +37,12 @@ class _Written(pattern.RewriteRuleClassBase):
         variance = op.ReduceMean(op.Pow(deviation, two), [-1], _outputs=["variance"])
         return op.Add(op.Mul(op.Div(deviation, op.Sqrt(op.Add(variance, eps))), scale), bias)
 
-    def check(self, context: Any, x: ir.Value, mean: ir.Value, variance: ir.Value, **constants: ir.Value) -> bool:
+    def check(self, op: Any, *_: Any, **values: Any) -> MatchResult:
+        result = MatchResult()
+        return result if self._is_layer_norm(**values) else result.fail("no layer norm along the last dimension")
+
+    @staticmethod
+    def _is_layer_norm(x: ir.Value, mean: ir.Value, variance: ir.Value, **constants: ir.Value) -> bool:
         # What is not kept would be added along another axis. The attribute's default is not written.
         means = [value.producer() for value in (mean, variance)]
         if any(node is None or node.attributes.get_int("keepdims", 1) != 1 for node in means):

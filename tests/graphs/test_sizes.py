@@ -9,7 +9,7 @@ import onnx_ir as ir
 import pytest
 from graph_helpers import Arrays, graph, run
 
-from graphs.sizes import Size, Sizes, infer_sizes, numbers_of, shape_of
+from graphs.sizes import NUMBERS, Size, Sizes, infer_sizes, numbers_of, shape_of
 
 SEVERAL = ({"n": 5, "m": 5}, {"n": 1, "m": 5}, {"n": 5, "m": 1}, {"n": 2, "m": 2}, {"n": 9, "m": 9}, {"n": 1, "m": 1})
 
@@ -65,7 +65,8 @@ def feed_of(model: ir.Model, sizes: Mapping[str, int]) -> Arrays:
         if value.is_initializer() or dims is None or value.dtype is None:
             continue
         shape = [sizes[dim] if isinstance(dim, str) else dim for dim in dims]
-        feed[str(value.name)] = np.ones(shape, dtype=value.dtype.numpy())
+        number = -1 if value.name == "given" else 1
+        feed[str(value.name)] = np.full(shape, number, dtype=value.dtype.numpy())
     return feed
 
 
@@ -122,7 +123,7 @@ def test_a_size_that_is_cut_off_is_the_smaller_one() -> None:
         pytest.param([0], [3], [1], None, id="longer than the axis may be"),
         pytest.param([2], [7], [1], None, id="beside it"),
         pytest.param([0], [1], [1], [1, 4], id="one of them"),
-        pytest.param([0], [-1], [1], ["Max(0, n - 1)", 4], id="all but one"),
+        pytest.param([0], [-1], [1], ["n - 1", 4], id="all but one"),
         pytest.param([2], [2**63 - 1], [1], ["Max(0, n - 2)", 4], id="from the third on"),
         pytest.param([0], [2**63 - 1], [1], ["n", 4], id="all"),
         pytest.param([0], [-(2**63)], [1], None, id="none"),
@@ -147,6 +148,11 @@ def test_slices_to_ends_that_are_computed() -> None:
         { size = Shape <end = 1> (z) y = Slice(x, i, size, axes) less = Sub(size, four) w = Slice(x, i, less, axes) }""")
 
 
+def test_slices_to_ends_that_an_input_gives() -> None:
+    inferred("""(float[n, 4] x, int64[1] given) => (float[a, 4] y, float[c, 4] w) <int64[1] i = {0}, int64[1] axes = {0}>
+        { y = Slice(x, i, given, axes) end = Concat <axis = 0> (given) w = Slice(x, i, end, axes) }""")
+
+
 def test_axes_and_steps_of_slices_that_only_a_run_knows() -> None:
     inferred("""(float[n, m] x, int64[1] axis) => (float[a, c] y) <int64[1] i = {0}, int64[1] j = {-1}>
         { y = Slice(x, i, j, axis) }""")
@@ -155,8 +161,8 @@ def test_axes_and_steps_of_slices_that_only_a_run_knows() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        "wide = Reshape(sizes, row) r = Gather(wide, zero)",
-        "wide = Reshape(sizes, row) r = Gather <axis = 1> (wide, zero)",
+        "wide = Reshape(sizes, row) g = Gather(wide, zero) r = Reshape(g, any)",
+        "wide = Reshape(sizes, row) g = Gather <axis = 1> (wide, zero) r = Reshape(g, any)",
         "wide = Reshape(sizes, row) cut = Slice(wide, one, end, one) flat = Reshape(cut, any) r = Identity(flat)",
         "wide = Reshape(sizes, row) tall = Reshape(sizes, column) sum = Add(wide, tall) r = Reshape(sum, any)",
         "wide = Reshape(sizes, row) tall = Reshape(sizes, column) r0 = Where(yes, wide, tall) r = Reshape(r0, any)",
@@ -202,3 +208,189 @@ def test_numbers_are_true_however_they_are_computed(body: str) -> None:
         <int64[2] row = {{1, -1}}, int64[2] column = {{-1, 1}}, int64[1] any = {{-1}}, int64[1] one = {{1}},
          int64[1] two = {{2}}> {{ sizes = Shape(x) {body} }}"""
     )
+
+
+@pytest.mark.parametrize(
+    ("signature", "body"),
+    [
+        ("(float[n, 4] x, int64[2] given) => (float[a, c] y)", "size = Shape(x) t = Max(size, given) y = Expand(x, t)"),
+        ("(float[n, 4] x, float[m, 4] z) => (float[a, c] y)", "t = Shape(z) y = Expand(x, t)"),
+        ("(float[n, 2, 3] x, float[m, 3, 4] z) => (float[a, 2, 4] y)", "y = MatMul(x, z)"),
+        ("(bool[n, 1] x, float[1, m] z, float[m, m] w) => (float[a, c] y)", "y = Where(x, z, w)"),
+        ("(float[n, 4] x, float[m, 4] z) => (float[a, 4] y)", "y = Concat <axis = 0> (x, z)"),
+        ("(float[n, m] x) => (float[a, c] y)", "f = Flatten(x) t = Transpose(f) y = Relu(t)"),
+        ("(float[n, m] x) => (float[a] y)", "z = NonZero(x) t = Transpose(z) y = GatherND(x, t)"),
+        ("(float[1, 2, n, m] x) => (float[1, 2, a, c] y)", "y = MaxPool <kernel_shape = [2, 2], pads = [1, 1, 0, 0]> (x)"),
+    ],
+)
+def test_shapes_are_true(signature: str, body: str) -> None:
+    inferred(f"{signature} {{ {body} }}")
+
+
+GROWS = """(float[n, 4] x, int64 times, float[m, 4] z) => (float[a, 4] y)
+    <bool go = {1}>
+    { last = Loop (times, go, x) <body = b (int64 i, bool c, float[k, 4] s) => (bool d, float[l, 4] t)
+      { d = Identity(c) t = Concat <axis = 0> (s, x) }> y = Relu(last) }"""
+BRANCHES = """(float[n, 4] x, float[m, 4] z, bool yes) => (float[a, 4] y)
+    { last = If (yes) <then_branch = t () => (float[k, 4] r) { r = Relu(x) },
+      else_branch = e () => (float[l, 4] q) { q = Add(x, z) }> y = Relu(last) }"""
+
+
+@pytest.mark.parametrize("text", [GROWS, BRANCHES])
+def test_of_loops_and_branches_nothing_is_told(text: str) -> None:
+    before = graph(text)
+    model = inferred(text)
+    assert shape(model, "last") is None
+    inner = [[list(v.shape or ()) for v in (*g.inputs, *g.outputs)] for g in _subgraphs(model)]
+    assert inner == [[list(v.shape or ()) for v in (*g.inputs, *g.outputs)] for g in _subgraphs(before)]
+
+
+def _subgraphs(model: ir.Model) -> list[ir.Graph]:
+    return [a.as_graph() for n in model.graph for a in n.attributes.values() if a.type == ir.AttributeType.GRAPH]
+
+
+def test_of_operators_of_others_what_the_file_states_is_told() -> None:
+    model = graph("(float[n, 4] x) => (float[n, 4] y) { a = Relu(x) y = Relu(a) }")
+    node = model.graph.node(0)
+    node.domain, node.outputs[0].shape = "com.example", ir.Shape(["n", 7])
+    infer_sizes(model)
+    assert (node.domain, node.op_type) == ("com.example", "Relu")
+    assert shape(model, "a") == ["n", 7]
+    assert shape(model, "y") == ["n", 7]
+
+
+def test_a_wrong_statement_about_an_operator_of_onnx_is_not_believed() -> None:
+    model = graph("(float[n, 4] x) => (float[n, 4] y) { a = Relu(x) y = Relu(a) }")
+    model.graph.node(0).outputs[0].shape = ir.Shape(["n", 7])
+    infer_sizes(model)
+    assert shape(model, "a") == ["n", 4]
+
+
+def test_a_default_that_a_caller_may_replace_is_no_size() -> None:
+    model = graph("(float[n, 4] x) => (float[a, c] y) <int64[2] target = {-1, 2}> { y = Reshape(x, target) }")
+    model.graph.inputs.append(model.graph.initializers["target"])
+    infer_sizes(model)
+    dims = shape(model)
+    assert dims is None or 2 not in dims
+    assert model.graph.initializers["target"].const_value is not None
+
+
+def test_an_operator_that_cannot_be_inferred_leaves_what_onnx_knows() -> None:
+    model = graph("(float[n, 4] x) => (float[n, 4] y) { a = Relu(x) y = Relu(a) }")
+    bad = ir.node("Reshape", [model.graph.inputs[0]])  # without a target
+    model.graph.append(bad)
+    infer_sizes(model)
+    assert shape(model) == ["n", 4]
+
+
+def test_dimensions_without_a_name_get_one_each() -> None:
+    model = graph("(float[?, 4] x, float[?, 4] z) => (float[?, 4] y) { y = Concat <axis = 0> (x, z) }")
+    infer_sizes(model)
+    assert [shape_of(value) for value in model.graph.inputs] == [["x_0", 4], ["z_0", 4]]
+    assert shape(model) == ["x_0 + z_0", 4]
+
+
+@pytest.mark.parametrize("name", ["5", "-1", "n-1", "n + m", "batch size", "Max", "floor", "", "größe:0", "a.b", "*"])
+def test_names_that_could_be_read_as_an_expression_are_replaced(name: str) -> None:
+    model = graph("(float[n, 4] x, float[m, 4] z) => (float[n, 4] y, float[m, 4] w) { y = Relu(x) w = Add(z, z) }")
+    for value in (model.graph.inputs[0], model.graph.outputs[0]):
+        value.shape = ir.Shape([name, 4])
+    infer_sizes(model)
+    first, second = shape(model, "y") or [], shape(model, "w") or []
+    assert str(first[0]).isidentifier()
+    assert first == shape_of(model.graph.inputs[0])
+    assert second == ["m", 4] != first
+
+
+def test_an_equal_name_stays_equal_in_all_inputs() -> None:
+    model = graph("(float[n, 4] x, float[n, 4] z) => (float[n, 4] y) { y = Add(x, z) }")
+    for value in model.graph.inputs:
+        value.shape = ir.Shape(["n-1", 4])
+    infer_sizes(model)
+    assert shape(model) == shape_of(model.graph.inputs[0]) == shape_of(model.graph.inputs[1])
+
+
+def test_a_new_name_is_none_that_is_there() -> None:
+    model = graph("(float[?, 4] x, float[n, 4] z) => (float[?, 4] y) { y = Relu(x) }")
+    model.graph.inputs[1].shape = ir.Shape(["x_0", 4])
+    infer_sizes(model)
+    assert shape(model) == ["x_0_", 4]
+
+
+IDS = "(int64[a, c] input_ids, int64[d, e] attention_mask{}) => (int64[f, g] y) {{ y = Mul(input_ids, attention_mask) }}"
+
+
+def test_an_encoders_inputs_have_one_shape() -> None:
+    model = graph(IDS.format(", int64[h, 7] token_type_ids"))
+    infer_sizes(model)
+    assert [shape_of(value) for value in model.graph.inputs] == [["a", "c"], ["a", "c"], ["a", 7]]
+    assert shape(model) == ["a", "c"]
+
+
+@pytest.mark.parametrize("other", [", float[a, 2, p, 8] past_key", ", float[a, 3, h, w] pixel_values"])
+def test_a_decoders_mask_is_longer_than_its_ids(other: str) -> None:
+    model = graph(IDS.format(other))
+    infer_sizes(model)
+    assert shape_of(model.graph.inputs[1]) == ["d", "e"]
+
+
+def test_outputs_keep_what_they_state_where_nothing_is_known() -> None:
+    model = graph("(float[n, 4] x) => (float[k, 4] y) { y = Relu(x) }")
+    node = model.graph.node(0)
+    node.op_type, node.domain = "Relu", "com.example"
+    infer_sizes(model)
+    assert shape_of(model.graph.outputs[0]) == ["k", 4]
+
+
+def test_inference_leaves_the_graph_itself_alone() -> None:
+    model = graph("(float[n, 4] x, float[m, 4] z) => (float[a, 4] y) { t = Shape(x) w = Reshape(x, t) y = Add(w, z) }")
+    nodes = [(node.op_type, node.domain, dict(node.attributes), node.inputs) for node in model.graph]
+    infer_sizes(model)
+    assert [(node.op_type, node.domain, dict(node.attributes), node.inputs) for node in model.graph] == nodes
+    assert all(output.const_value is None for node in model.graph for output in node.outputs)
+    told = {output.name: output.metadata_props.get(NUMBERS) for node in model.graph for output in node.outputs}
+    assert [name for name, numbers in told.items() if numbers] == ["t"]
+
+
+@pytest.mark.parametrize(
+    ("dims", "expected"),
+    [
+        ([2, 4], [2, 4]),
+        (["n", 4], [-1, 4]),
+        (["n", "m", 4], ["n", -1, 4]),
+        (["n", "n*m", 4], ["n", -1, 4]),
+        (["n*m", "m", 4], [-1, "m", 4]),
+        (["n*m", "n - 1"], None),
+        (["n", 0], None),
+    ],
+)
+def test_what_reshape_takes_for_a_shape(dims: list[Size], expected: list[Size] | None) -> None:
+    sizes = Sizes(graph("(float[n, m] x) => (float[n, m] y) { y = Relu(x) }").graph)
+    made = sizes.shape(dims)
+    assert sizes.shape_possible(dims) == (made is not None)
+    assert (None if made is None else list(sizes.numbers(made) or [])) == expected
+
+
+def test_sizes_are_made_once_and_before_all_nodes() -> None:
+    model = graph("(float[n, m] x) => (float[n, m] y) { y = Relu(x) }")
+    sizes = Sizes(model.graph)
+    first, number = sizes.vector(["n", 4, 5]), sizes.scalar("m")
+    assert first is sizes.vector(["n", 4, 5]) is Sizes(model.graph).vector(["n", 4, 5])
+    assert sizes.vector(["k"]) is sizes.scalar("k") is None
+    assert first is not None
+    assert number is not None
+    assert [node.op_type for node in model.graph] == ["Shape", "Concat", "Shape", "Squeeze", "Relu"]
+    model.graph.outputs.extend([first, number])
+    first.name, number.name = "first", "number"
+    found = run(model, {"x": np.zeros((3, 2), dtype=np.float32)})
+    np.testing.assert_array_equal(found["first"], [3, 4, 5])
+    np.testing.assert_array_equal(found["number"], 2)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "expected"),
+    [(1, 2, True), (2, 2, False), ("n", -1, True), (-1, "n", True), ("n", 1, False), ("n", "m", False), ("k", -1, False)],
+)
+def test_what_differs_for_certain(left: Size, right: Size, expected: bool) -> None:
+    sizes = Sizes(graph("(float[n, m] x) => (float[n, m] y) { y = Relu(x) }").graph)
+    assert sizes.differ(left, right) is expected
