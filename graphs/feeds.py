@@ -14,8 +14,8 @@ TEXTS = ((3, 23), (2, 64))
 SHORTER_TEXTS = ((3, 5), (2, 7))
 SHORTEST_TEXTS = ((3, 1),)
 
-# For inputs that are no text: the first dynamic dimension, and all others.
-ROWS, LENGTH = 2, 16
+# For inputs that are no text: the first dynamic dimension, the last, and those between.
+ROWS, LENGTH, BETWEEN = 2, 16, 2
 
 
 def all_feeds(model: ir.Model) -> Iterator[list[dict[str, np.ndarray]]]:
@@ -40,7 +40,7 @@ def text_feeds(model: ir.Model, texts: Sequence[tuple[int, int]] = TEXTS, seed: 
     generator = np.random.default_rng(seed)
     feeds = []
     for batch, length in texts:
-        shape = _sizes(ids, batch, length)
+        shape = _sizes(ids, batch, length, {})
         real = np.arange(shape[-1]) < generator.integers(1, shape[-1] + 1, shape[:-1])[..., None]
         real.reshape(-1, shape[-1])[0] = True
         feed = random_feed(inputs, seed, batch, length)
@@ -60,20 +60,24 @@ def random_feed(inputs: list[ir.Value], seed: int = 0, rows: int = ROWS, length:
     """One feed: floats are normal, integers 0 or 1, which are ids of every vocabulary."""
     generator = np.random.default_rng(seed)
     feed: dict[str, np.ndarray] = {}
+    named: dict[str, int] = {}  # dimensions of one name have one size
     for value in inputs:
-        shape, dtype = _sizes(value, rows, length), (value.dtype or ir.DataType.FLOAT).numpy()
+        shape, dtype = _sizes(value, rows, length, named), (value.dtype or ir.DataType.FLOAT).numpy()
         array = generator.standard_normal(shape) if dtype.kind == "f" else generator.integers(0, 2, shape)
         feed[value.name or ""] = np.asarray(array).astype(dtype)
     return feed
 
 
-def _sizes(value: ir.Value, rows: int, length: int) -> tuple[int, ...]:
+def _sizes(value: ir.Value, rows: int, length: int, named: dict[str, int]) -> tuple[int, ...]:
     """A shape: the last dynamic dimension is a length, the first one a batch, those between are 2."""
     dims = [] if value.shape is None else list(value.shape)
     dynamic = [axis for axis, dim in enumerate(dims) if not isinstance(dim, int)]
-    sizes = [dim if isinstance(dim, int) else 2 for dim in dims]
-    if dynamic:
-        sizes[dynamic[-1]] = length
-        if len(dims) > 1 and dynamic[0] == 0:
-            sizes[0] = rows
+    sizes = []
+    for axis, dim in enumerate(dims):
+        if isinstance(dim, int):
+            sizes.append(dim)
+            continue
+        batch = axis == 0 and len(dims) > 1 and (axis != dynamic[-1] or len(dynamic) == 1)
+        size = rows if batch else length if axis == dynamic[-1] else BETWEEN
+        sizes.append(size if dim.value is None else named.setdefault(dim.value, size))
     return tuple(sizes)

@@ -31,6 +31,7 @@ from graphs.passes.name_nodes import NameNodes
 from graphs.passes.remove_nan_guard import RemoveNanGuard
 from graphs.passes.scale_query import ScaleQuery
 from graphs.passes.select_index import SelectIndex
+from graphs.passes.separate_residual import SeparateResidual
 from graphs.passes.simplify_mask import SimplifyMask
 from graphs.passes.simplify_shapes import SimplifyShapes
 from graphs.passes.split_tied_head import SplitTiedHead
@@ -90,6 +91,7 @@ STAGES = (
     Stage(CleanUp, "equal mask, sizes and views of all layers become one"),
     Stage(FlattenTokens, "before folding, so that linear layers are written as Gemm, which takes matrices"),
     Stage(SplitTiedHead, "on matrices, and before folding, which knows Gemm"),
+    Stage(SeparateResidual, "before folding, which puts the residual's bias into its Gemm", targets=("mobile",)),
     Stage(FoldAffine, "while γ, β and biases are still constants of their own"),
     Stage(MergeLinear, "after folding, which gives readers of one tensor the same scale, and takes away most biases"),
     Stage(

@@ -51,7 +51,8 @@ def infer_sizes(model: ir.Model) -> None:
             output.metadata_props.pop(NUMBERS, None)
             if node.domain != "":
                 continue
-            output.shape = _readable(found.shape) or (output.shape if output.is_graph_output() else None)
+            if found.shape is not None or not output.is_graph_output():
+                output.shape = _readable(found.shape)
             output.type = output.type or found.type
             if NUMBERS in found.metadata_props:
                 output.metadata_props[NUMBERS] = found.metadata_props[NUMBERS]

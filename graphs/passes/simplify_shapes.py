@@ -95,6 +95,8 @@ class SimplifyShapes(Rewrite):
             numbers = numbers_of(value)
             if numbers is None or value.dtype != ir.DataType.INT64 or value.shape is None or len(value.shape) > 1:
                 continue
+            if len(numbers) > 1 and _is_shape_of_input(value):
+                continue
             if len(value.shape) == 0 and _from_sizes(value, sizes):
                 continue
             new = sizes.vector(numbers) if len(value.shape) == 1 else sizes.scalar(numbers[0])
@@ -131,6 +133,14 @@ def _chosen(node: ir.Node, sizes: Sizes) -> list[Size] | None:
 
 def _is_vector(value: ir.Value) -> bool:
     return value.shape is not None and len(value.shape) == 1
+
+
+def _is_shape_of_input(value: ir.Value) -> bool:
+    """Whether one node gives these sizes already."""
+    node = value.producer()
+    return (
+        node is not None and node.op_type == "Shape" and node.inputs[0] is not None and node.inputs[0].is_graph_input()
+    )
 
 
 def _from_sizes(value: ir.Value, sizes: Sizes) -> bool:

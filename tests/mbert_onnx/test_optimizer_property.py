@@ -1,0 +1,228 @@
+"""Random small MobileBERTs by random exporters: the optimised file says the same, is valid, and stays as it is."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+import transformers
+from hypothesis import HealthCheck, example, given, note, settings
+from hypothesis import strategies as st
+from small_models import SWITCHES, randomize, small_config
+
+from mbert_onnx import optimize
+
+HEADS = (
+    "MobileBertModel",
+    "MobileBertForPreTraining",
+    "MobileBertForMaskedLM",
+    "MobileBertForNextSentencePrediction",
+    "MobileBertForSequenceClassification",
+    "MobileBertForMultipleChoice",
+    "MobileBertForTokenClassification",
+    "MobileBertForQuestionAnswering",
+)
+NORMS = ("near one", "some zero", "negative", "large", "small", "mixed", "large beta")
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+# Against float64, a file may be this far off, or 4 times as far as the file that it was made from.
+BAR = 1e-5
+
+
+class Flat(torch.nn.Module):
+    """A model that takes its inputs in order and returns a tuple, as TorchScript wants it."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        output = self.model(**dict(zip(INPUTS, inputs, strict=True)))
+        flat: list[torch.Tensor] = []
+        for value in output.values():
+            flat += value if isinstance(value, tuple) else [value]
+        return tuple(flat)
+
+
+@st.composite
+def configs(draw: st.DrawFn) -> dict[str, Any]:
+    heads = draw(st.sampled_from((1, 2, 4)))
+    return {
+        "num_hidden_layers": draw(st.integers(1, 3)),
+        "num_attention_heads": heads,
+        "num_feedforward_networks": draw(st.integers(1, 4)),
+        "hidden_size": 64,
+        "intra_bottleneck_size": draw(st.sampled_from((16, 32))),
+        "intermediate_size": draw(st.sampled_from((16, 48))),
+        "embedding_size": draw(st.sampled_from((16, 24))),
+    }
+
+
+def put_norms(model: torch.nn.Module, kind: str, generator: torch.Generator) -> None:
+    """Makes γ and β of all NoNorms as asked for."""
+    for name, parameter in model.named_parameters():
+        if "LayerNorm" not in name or "predictions" in name:
+            continue
+        noise = torch.randn(parameter.shape, generator=generator)
+        with torch.no_grad():
+            if name.endswith("bias"):
+                parameter.copy_(noise * (100.0 if kind == "large beta" else 0.2))
+            elif kind == "some zero":
+                parameter.copy_((1 + 0.2 * noise) * (torch.rand(parameter.shape, generator=generator) > 0.3))
+            elif kind == "negative":
+                parameter.copy_(-1 + 0.2 * noise)
+            elif kind in ("large", "small", "mixed"):
+                power = {"large": 6.0, "small": -6.0, "mixed": None}[kind]
+                one = torch.rand(parameter.shape, generator=generator) < 0.1  # a few channels, as real models have
+                exponent = 6 * torch.sign(noise) if power is None else torch.full_like(noise, power)
+                parameter.copy_(torch.where(one, 10.0**exponent, 1 + 0.2 * noise))
+
+
+def drop_biases(model: torch.nn.Module) -> None:
+    """Takes the biases of linear layers away, of those for which transformers has no use of its own."""
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear) and "predictions" not in name:
+            module.bias = None
+
+
+def export(model: torch.nn.Module, path: Path, exporter: str, opset: int, shape: tuple[int, ...]) -> None:
+    ids = torch.zeros(shape, dtype=torch.int64)
+    arguments = (ids, torch.ones_like(ids), torch.zeros_like(ids))
+    axes = dict(enumerate(("batch", "choices", "sequence") if len(shape) == 3 else ("batch", "sequence")))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if exporter == "torchscript":
+            torch.onnx.export(
+                Flat(model),
+                arguments,
+                path,
+                dynamo=False,
+                opset_version=opset,
+                input_names=list(INPUTS),
+                dynamic_axes=dict.fromkeys(INPUTS, axes),
+            )
+        else:
+            program = torch.onnx.export(
+                Flat(model),
+                arguments,
+                dynamo=True,
+                opset_version=max(opset, 18),
+                input_names=list(INPUTS),
+                dynamic_shapes=((dict.fromkeys(axes, torch.export.Dim.DYNAMIC),) * 3,),
+                verbose=False,
+            )
+            assert program is not None
+            program.save(path)
+
+
+def centred(found: np.ndarray, judge: np.ndarray) -> float:
+    channels = judge.reshape(-1, judge.shape[-1]) if judge.ndim > 2 else judge.reshape(-1, 1)
+    spread = np.linalg.norm(channels - channels.mean(axis=0))
+    return float(np.linalg.norm(found.reshape(channels.shape) - channels) / spread)
+
+
+def worst(path: Path, feed: dict[str, np.ndarray], judge: list[np.ndarray], real: np.ndarray) -> float:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(path, options)
+    found = session.run(None, {value.name: feed[value.name] for value in session.get_inputs()})
+    errors = [0.0]
+    for a, b in zip(found, judge, strict=True):
+        rows = real if a.shape[: real.ndim] == real.shape else slice(None)
+        errors.append(centred(a[rows].astype(np.float64), b[rows]))
+    return float(np.max(errors))  # NaN stays
+
+
+@settings(max_examples=14, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    head=st.sampled_from(HEADS),
+    switch=st.sampled_from([name for name in SWITCHES if name not in ("outputs", "unshared_same_width")]),
+    changes=configs(),
+    norms=st.sampled_from(NORMS),
+    biases=st.booleans(),
+    opset=st.sampled_from((11, 14, 17, 18)),
+    target=st.sampled_from(("cpu", "mobile", "web")),
+    seed=st.integers(0, 2**16),
+)
+@example("MobileBertForMaskedLM", "default", {}, "mixed", True, 14, "cpu", 0)
+@example("MobileBertForQuestionAnswering", "default", {}, "some zero", True, 18, "cpu", 1)
+@example("MobileBertForQuestionAnswering", "default", {}, "large beta", True, 18, "cpu", 2)
+def test_random_models(
+    head: str, switch: str, changes: dict[str, Any], norms: str, biases: bool, opset: int, target: str, seed: int
+) -> None:
+    check(head, switch, changes, norms, biases, "torchscript", opset, target, seed)
+
+
+@pytest.mark.full
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    head=st.sampled_from(HEADS),
+    switch=st.sampled_from([name for name in SWITCHES if name not in ("outputs", "unshared_same_width")]),
+    changes=configs(),
+    norms=st.sampled_from(NORMS),
+    biases=st.booleans(),
+    exporter=st.sampled_from(("torchscript", "torchscript", "torch.export")),
+    opset=st.integers(11, 18),
+    target=st.sampled_from(("cpu", "mobile", "web")),
+    seed=st.integers(0, 2**16),
+)
+def test_many_random_models(
+    head: str,
+    switch: str,
+    changes: dict[str, Any],
+    norms: str,
+    biases: bool,
+    exporter: str,
+    opset: int,
+    target: str,
+    seed: int,
+) -> None:
+    check(head, switch, changes, norms, biases, exporter, opset, target, seed)
+
+
+def check(
+    head: str,
+    switch: str,
+    changes: dict[str, Any],
+    norms: str,
+    biases: bool,
+    exporter: str,
+    opset: int,
+    target: str,
+    seed: int,
+) -> None:
+    kept = {key: value for key, value in changes.items() if key not in SWITCHES[switch]}
+    model = randomize(getattr(transformers, head)(small_config(switch, **kept)), seed).eval()
+    put_norms(model, norms, torch.Generator().manual_seed(seed))
+    if not biases:
+        drop_biases(model)
+    shape = (3, 2, 9) if head == "MobileBertForMultipleChoice" else (3, 9)
+    with TemporaryDirectory() as folder:
+        source, result, again = (Path(folder) / f"{name}.onnx" for name in ("source", "result", "again"))
+        export(model, source, exporter, opset, (2, *shape[1:]))
+        report = optimize(source, result, target=target)
+        onnx.checker.check_model(onnx.load(result), full_check=True)
+        assert not optimize(result, again, target=target).changed
+        assert result.read_bytes() == again.read_bytes()
+
+        rng = np.random.default_rng(seed)
+        real = np.arange(9) < rng.integers(1, 10, shape[:-1])[..., None]
+        feed = {
+            "input_ids": rng.integers(0, model.config.vocab_size, shape),
+            "attention_mask": real.astype(np.int64),
+            "token_type_ids": rng.integers(0, 2, shape),
+        }
+        model.double()
+        with torch.no_grad():
+            tensors = Flat(model)(*(torch.from_numpy(feed[name]) for name in INPUTS))
+        judge = [tensor.numpy() for tensor in tensors]
+        before, after = (worst(path, feed, judge, real) for path in (source, result))
+        note(f"{before:.1e} before, {after:.1e} after, {report.restarts} restarts")
+        assert np.isnan(before) or after <= max(BAR, 4 * before)
