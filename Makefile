@@ -9,7 +9,7 @@ BUILD := build
 PYTEST := $(BIN)/python -m pytest -q -n auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full test-transformers5 lint format bench clean
+.PHONY: help setup demo test test-full test-transformers5 lint format bench bench-optimize clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-20s %s\n", $$1, $$2}'
@@ -61,6 +61,11 @@ bench: setup ## Time our export against transformers' own, 1 and 2 threads, 8 to
 	@mkdir -p $(BUILD)
 	$(BIN)/mbert-onnx bench transformers:random random --seq-len 8,32,128,384 --threads 1,2 --budget 30 \
 		--json $(BUILD)/bench.json
+
+bench-optimize: setup ## Time transformers' own export against what optimize, onnxslim and onnxruntime.transformers make of it
+	@mkdir -p $(BUILD)
+	$(BIN)/mbert-onnx bench transformers:random ort-transformers:transformers:random onnxslim:transformers:random \
+		optimized:transformers:random --seq-len 8,32,128,384 --threads 1,2 --budget 30 --json $(BUILD)/bench-optimize.json
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) $(VENV5) $(BUILD) .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info

@@ -58,6 +58,13 @@ def infer_sizes(model: ir.Model) -> None:
                 output.metadata_props[NUMBERS] = found.metadata_props[NUMBERS]
 
 
+def forget_numbers(model: ir.Model) -> None:
+    """Takes away what is known of numbers, and would be written into the file; shapes stay."""
+    for node in model.graph:
+        for output in node.outputs:
+            output.metadata_props.pop(NUMBERS, None)
+
+
 def _infer(model: ir.Model) -> None:
     """Infers, and infers again without the nodes of which something is in doubt, until nothing is."""
     for value in model.graph.inputs:

@@ -23,6 +23,9 @@ from perf.report import Report  # noqa: E402
 # `transformers:CHECKPOINT` stands for transformers' own export of that checkpoint.
 PEER = "transformers"
 
+# What can be made of a model before it is timed: `onnxslim:MODEL` and so on.
+OPTIMIZED, SLIM, ORT_TRANSFORMERS = "optimized", "onnxslim", "ort-transformers"
+
 Progress = Callable[[str], None]
 
 
@@ -44,7 +47,9 @@ def bench(
 
     Args:
         models: One or more of: a bundle; an `.onnx` file of anybody's; a checkpoint, which is exported first;
-            `transformers:CHECKPOINT`, transformers' own export of it. The others are compared with the first.
+            `transformers:CHECKPOINT`, transformers' own export of it; `optimized:MODEL`, what our `optimize` makes of
+            any of these; `onnxslim:MODEL` and `ort-transformers:MODEL`, what onnxslim and
+            `onnxruntime.transformers.optimizer` make of it. The others are compared with the first.
         provider: An execution provider: `cpu`, or another that the installed onnxruntime has.
         seq_lens: Lengths in tokens; default: 8, 32, 128, 384, or what a model with a fixed length takes.
         batch: Texts per run.
@@ -68,9 +73,8 @@ def bench(
         raise UsageError(f"--json is {json}; expected a file in a folder that exists")
     with ExitStack() as stack:
         prepared: dict[str, Subject] = {}
-        for index, name in enumerate(names):
-            if name not in prepared:
-                prepared[name] = _subject(name, index, stack, task, seed, progress)
+        for name in names:
+            _prepare(name, prepared, stack, task, seed, progress)
         report = bench_subjects(
             _distinct([prepared[name] for name in names]),
             provider=provider,
@@ -87,9 +91,40 @@ def bench(
     return report
 
 
-def _subject(
-    name: str, index: int, stack: ExitStack, task: str | None, seed: int, progress: Progress | None
+def _prepare(
+    name: str, prepared: dict[str, Subject], stack: ExitStack, task: str | None, seed: int, progress: Progress | None
 ) -> Subject:
+    """The file that a name stands for; made once, though several names ask for it."""
+    if name not in prepared:
+        tool, colon, inner = name.partition(":")
+        if colon and tool in (OPTIMIZED, SLIM, ORT_TRANSFORMERS) and not Path(name).exists():
+            source = _prepare(inner, prepared, stack, task, seed, progress)
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mbert-onnx-")))
+            if progress is not None:
+                progress(f"{name}: optimizing")
+            prepared[name] = Subject(name, _apply(tool, source.path, folder / "model.onnx"), source.vocab_size)
+        else:
+            prepared[name] = _subject(name, stack, task, seed, progress)
+    return prepared[name]
+
+
+def _apply(tool: str, source: Path, output: Path) -> Path:
+    if tool == OPTIMIZED:
+        from mbert_onnx.optimizer import optimize
+
+        optimize(source, output)
+    elif tool == SLIM:
+        from perf.peers.onnxslim_file import slim
+
+        slim(source, output)
+    else:
+        from perf.peers.ort_transformers import optimize_as_bert
+
+        optimize_as_bert(source, output, heads=0, hidden=0)
+    return output
+
+
+def _subject(name: str, stack: ExitStack, task: str | None, seed: int, progress: Progress | None) -> Subject:
     path = Path(name)
     if path.is_file():
         return Subject(name, path, embedding_rows(path))
@@ -105,7 +140,7 @@ def _subject(
     from mbert_onnx.exporter import export
 
     told = None if progress is None else lambda line: progress(f"{name}: {line}")
-    exported = export(name, folder / f"model-{index}", task=task, seed=seed, progress=told)
+    exported = export(name, folder / "bundle", task=task, seed=seed, progress=told)
     return Subject(name, exported.model, read_bundle(exported.path).config.get("vocab_size"))
 
 

@@ -199,7 +199,8 @@ def bench(
         typer.Argument(
             metavar="MODEL...",
             help="Bundles, .onnx files, checkpoints (exported first), or transformers:CHECKPOINT for transformers' own "
-            "export of it. All are compared with the first.",
+            "export of it. optimized:MODEL, onnxslim:MODEL and ort-transformers:MODEL are what optimize, onnxslim and "
+            "onnxruntime.transformers make of it. All are compared with the first.",
         ),
     ],
     provider: Annotated[str, typer.Option(help="The execution provider.")] = "cpu",

@@ -7,7 +7,7 @@ import onnx_ir.passes.common as common_passes
 
 from graphs.constants import constant, integers
 from graphs.rewrite import Rewrite, replace
-from graphs.sizes import Size, Sizes, infer_sizes, numbers_of, shape_of
+from graphs.sizes import Size, Sizes, forget_numbers, infer_sizes, numbers_of, shape_of
 
 
 class SimplifyShapes(Rewrite):
@@ -43,6 +43,7 @@ class SimplifyShapes(Rewrite):
         if self.matches:
             common_passes.RemoveUnusedNodesPass()(model)
             model.graph.sort()  # sizes that were there may stand behind what reads them now
+        forget_numbers(model)
 
     def _choose_sizes(self, graph: ir.Graph) -> bool:
         """Of Where(target == -1, …, target), which PyTorch's `expand` is exported with, the sizes that it gives."""
@@ -138,9 +139,8 @@ def _is_vector(value: ir.Value) -> bool:
 def _is_shape_of_input(value: ir.Value) -> bool:
     """Whether one node gives these sizes already."""
     node = value.producer()
-    return (
-        node is not None and node.op_type == "Shape" and node.inputs[0] is not None and node.inputs[0].is_graph_input()
-    )
+    x = None if node is None or node.op_type != "Shape" else node.inputs[0]
+    return x is not None and x.is_graph_input()
 
 
 def _from_sizes(value: ir.Value, sizes: Sizes) -> bool:

@@ -7,11 +7,11 @@ from collections import Counter
 import numpy as np
 import onnx_ir as ir
 import pytest
-from graph_helpers import LAYER, graph, leaves_alone, random_feed, same_numbers, valid
+from graph_helpers import LAYER, graph, leaves_alone, same_numbers, valid
 
 from graphs.errors import GraphError
 from graphs.passes.fold_affine import FoldAffine
-from graphs.pipeline import TARGETS, optimize
+from graphs.pipeline import STAGES, TARGETS, optimize
 
 # Softmax(q·kᵀ + mask)·v, the mask, and the NoNorm of the output, which is written out.
 ATTENTION = Counter({"Transpose": 1, "Add": 1, "Softmax": 1, "MatMul": 2})
@@ -36,8 +36,16 @@ def test_a_layer_computes_the_same_for_every_target(target: str) -> None:
 
 @pytest.mark.parametrize("target", ["cpu", "web"])
 def test_residuals_become_gemms_where_providers_take_them(target: str) -> None:
-    model = optimize(graph(LAYER), target=target).model
+    model = optimize(graph(LAYER), target=target, functions=False).model
     assert census(model) == ATTENTION + WRITTEN_OUT + MERGED + FEED_FORWARD + Counter({"Gemm": 3})
+
+
+@pytest.mark.parametrize("target", ["cpu", "web"])
+def test_blocks_become_operators_where_providers_take_functions(target: str) -> None:
+    model = optimize(graph(LAYER), target=target).model
+    # Of the Gemms, the attention's is left.
+    assert census(model) == ATTENTION + WRITTEN_OUT + MERGED + Counter({"Gemm": 1, "StackedFFN": 1})
+    assert [identifier[:2] for identifier in model.functions] == [("mbert", "StackedFFN")]
 
 
 def test_phones_get_gemms_with_constant_biases_and_residuals_beside_them() -> None:
@@ -65,12 +73,39 @@ def test_an_unknown_target_is_refused_with_those_that_are_known() -> None:
 def test_every_pass_reports_itself_and_its_nodes() -> None:
     said: list[str] = []
     outcome = optimize(graph(LAYER), progress=said.append)
-    assert said == [step.name for step in outcome.steps]
-    assert said[:3] == ["FoldAffine", "MergeLinear", "AccumulateResidual"]
-    assert said[-1] == "NameNodes"
-    assert [step.nodes_after for step in outcome.steps[:3]] == [20, 19, 16]
-    befores = [step.nodes_before for step in outcome.steps]
-    assert befores == [graph(LAYER).graph.num_nodes(), *(step.nodes_after for step in outcome.steps[:-1])]
+    assert said == [entry.name for entry in outcome.ledger]
+    assert said == [stage.name for stage in STAGES if "cpu" in stage.targets]
+    befores = [entry.nodes_before for entry in outcome.ledger]
+    assert befores == [graph(LAYER).graph.num_nodes(), *(entry.nodes_after for entry in outcome.ledger[:-1])]
+    fired = {entry.name: (entry.matches, entry.nodes_after) for entry in outcome.ledger if entry.matches}
+    assert fired == {
+        "clean-up": (1, 16),
+        "fold-affine": (11, 20),
+        "merge-linear": (2, 19),
+        "accumulate-residual": (3, 16),
+        "fuse-ffn": (1, 13),
+        "name-nodes": (13, 13),
+    }
+
+
+def test_the_ledger_says_what_was_saved_and_how_far_the_graph_is_from_the_first() -> None:
+    outcome = optimize(graph(LAYER))
+    by_name = {entry.name: entry for entry in outcome.ledger}
+    # γ, β and biases are gone: 5 · (8 or 4) scales and shifts, less those that were written out again.
+    assert by_name["fold-affine"].bytes_saved > 0
+    assert all(entry.macs_saved == 0 for entry in outcome.ledger)
+    assert all((entry.error is None) == (entry.matches == 0) for entry in outcome.ledger)
+    assert outcome.error is not None
+    assert outcome.bar is not None
+    assert outcome.error <= outcome.bar
+    assert outcome.given_error is not None
+
+
+def test_nothing_is_measured_where_nothing_shall_be_compared() -> None:
+    outcome = optimize(graph(LAYER), compare=False)
+    assert all(entry.error is None for entry in outcome.ledger)
+    assert (outcome.error, outcome.bar, outcome.given_error) == (None, None, None)
+    same_numbers(graph(LAYER), outcome.model)
 
 
 def test_nodes_are_named_in_the_end() -> None:
@@ -84,13 +119,15 @@ def test_constants_that_nothing_reads_are_gone() -> None:
     assert all(value.uses() for value in model.graph.initializers.values())
 
 
-def test_samples_guard_against_cancellation() -> None:
-    text = "(float[n, 4] x) => (float[n, 3] y) <float[4] beta, float[4, 3] W> { a = Add(x, beta) y = MatMul(a, W) }"
-    model = graph(text, beta=np.full(4, 100.0))
-    assert census(optimize(model.clone()).model) == Counter({"Gemm": 1})
-    # x + β is random_feed's, and β a hundred times as large.
-    guarded = optimize(model, samples={"x": random_feed(model)["x"] - 100})
-    assert census(guarded.model) == Counter({"Add": 1, "MatMul": 1})
+def test_comparing_guards_against_cancellation() -> None:
+    # far is x − 69, and β takes the 69 away again: β·W is much larger than what it would be added to.
+    text = """(float[n, 4] x) => (float[n, 3] y) <float[1] tiny, float[4] beta, float[4, 3] W>
+        { e = Exp(x) p = Mul(e, tiny) far = Log(p) a = Add(far, beta) y = MatMul(a, W) }"""
+    model = graph(text, tiny=np.array([1e-30]), beta=np.full(4, 69.0))
+    before = Counter({"Exp": 1, "Mul": 1, "Log": 1})
+    assert census(optimize(model.clone(), compare=False).model) == before + Counter({"Gemm": 1})
+    guarded = optimize(model)
+    assert census(guarded.model) == before + Counter({"Add": 1, "MatMul": 1})
     assert guarded.restarts == 1
 
 

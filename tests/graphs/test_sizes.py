@@ -1,4 +1,4 @@
-"""Sizes that are inferred must be true: each is compared with what the graph computes, for several sizes of its inputs."""
+"""Sizes that are inferred must be true: they are compared with what the graph computes, for several sizes of inputs."""
 
 from __future__ import annotations
 
@@ -111,7 +111,8 @@ def test_what_hangs_on_an_unknown_size_is_told_in_terms_of_it() -> None:
 
 def test_a_size_that_is_cut_off_is_the_smaller_one() -> None:
     """Positions are as many as tokens, or as the table has, and a sum with tokens is of as many as tokens."""
-    model = inferred("""(float[n, m, 4] x) => (float[a, c, 4] y) <float[1, 6, 4] table, int64[1] zero = {0}, int64[1] one = {1}>
+    model = inferred("""(float[n, m, 4] x) => (float[a, c, 4] y)
+        <float[1, 6, 4] table, int64[1] zero = {0}, int64[1] one = {1}>
         { size = Shape <start = 1, end = 2> (x) part = Slice(table, zero, size, one) y = Add(x, part) }""")
     assert shape(model, "part") == [1, "Min(6, m)", 4]
     assert shape(model) == ["n", "m", 4]
@@ -145,11 +146,13 @@ def test_slices(starts: list[int], ends: list[int], steps: list[int], expected: 
 def test_slices_to_ends_that_are_computed() -> None:
     inferred("""(float[n, 4] x, float[m, 4] z) => (float[a, 4] y, float[c, 4] w)
         <int64[1] i = {0}, int64[1] four = {4}, int64[1] axes = {0}>
-        { size = Shape <end = 1> (z) y = Slice(x, i, size, axes) less = Sub(size, four) w = Slice(x, i, less, axes) }""")
+        { size = Shape <end = 1> (z) y = Slice(x, i, size, axes)
+          less = Sub(size, four) w = Slice(x, i, less, axes) }""")
 
 
 def test_slices_to_ends_that_an_input_gives() -> None:
-    inferred("""(float[n, 4] x, int64[1] given) => (float[a, 4] y, float[c, 4] w) <int64[1] i = {0}, int64[1] axes = {0}>
+    inferred("""(float[n, 4] x, int64[1] given) => (float[a, 4] y, float[c, 4] w)
+        <int64[1] i = {0}, int64[1] axes = {0}>
         { y = Slice(x, i, given, axes) end = Concat <axis = 0> (given) w = Slice(x, i, end, axes) }""")
 
 
@@ -189,7 +192,8 @@ def test_axes_and_steps_of_slices_that_only_a_run_knows() -> None:
         "p = NonZero(sizes) r = Shape(p)",
         "p = Unique(sizes) r = Shape(p)",
         "p = Range(axis, count, step) r = Shape(p)",
-        "wide = Unsqueeze(sizes, zero) turned = Transpose(wide) cut = Slice(turned, zero, one, zero) r = Reshape(cut, any)",
+        "wide = Unsqueeze(sizes, zero) turned = Transpose(wide) cut = Slice(turned, zero, one, zero) "
+        "r = Reshape(cut, any)",
         "r = ScatterElements(sizes, zero, one)",
         "r = Tile(sizes, two)",
         "r = Pad(sizes, ends)",
@@ -200,7 +204,8 @@ def test_numbers_are_true_however_they_are_computed(body: str) -> None:
         f"""(float[n, m] x, int64[2] given, bool[3] more) => (int64[k] r)
         <int64[2] row = {{1, -1}}, int64[2] column = {{-1, 1}}, int64[1] any = {{-1}}, int64[1] zero = {{0}},
          int64[1] one = {{1}}, int64[1] two = {{2}}, int64[1] three = {{3}}, int64[1] end = {{9223372036854775807}},
-         int64[1] last = {{-1}}, int64[1] low = {{-9223372036854775808}}, int64[1] back = {{-1}}, int64[1] big = {{300}},
+         int64[1] last = {{-1}}, int64[1] low = {{-9223372036854775808}}, int64[1] back = {{-1}},
+         int64[1] big = {{300}},
          float[1] half = {{2.0}}, int64 axis = {{0}}, int64 step = {{1}}, int64 at = {{1}}, int64[2] ends = {{1, 1}}>
         {{ sizes = Shape(x) yes = Greater(sizes, zero) count = Gather(sizes, at) large = Mul(sizes, big) {body} }}"""
         if "yes" not in body and "more" not in body
