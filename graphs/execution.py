@@ -70,26 +70,26 @@ def _without_weights(model: ir.Model) -> tuple[onnx.ModelProto, dict[str, np.nda
     """The model, with its large weights taken out; and these."""
     kept: dict[ir.Value, ir.TensorProtocol] = {}
     weights: dict[str, np.ndarray] = {}
-    for value in model.graph.initializers.values():
-        tensor = value.const_value
-        if tensor is None or tensor.nbytes <= SMALL_WEIGHT or tensor.dtype.numpy().kind not in "fiu":
-            continue
-        kept[value] = tensor
-        weights[value.name or ""] = np.ascontiguousarray(tensor.numpy())
-        value.const_value = ir.ExternalTensor(
-            IN_MEMORY, 0, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape.numpy()), name=value.name or ""
-        )
-    # onnxruntime drops what nothing reads, and then finds no place for it.
-    unread = [v for v in kept if not v.uses() and not v.is_graph_output()]
-    for value in unread:
-        del weights[value.name or ""]
     try:
+        for value in [value for graph in model.graphs() for value in graph.initializers.values()]:
+            tensor, name = value.const_value, value.name or ""
+            if tensor is None:
+                continue
+            if value.graph is model.graph and tensor.nbytes > SMALL_WEIGHT and tensor.dtype.numpy().kind in "fiu":
+                kept[value] = tensor
+                weights[name] = np.ascontiguousarray(tensor.numpy())
+                shape = ir.Shape(tensor.shape.numpy())
+                value.const_value = ir.ExternalTensor(IN_MEMORY, 0, tensor.nbytes, tensor.dtype, shape=shape, name=name)
+            elif isinstance(tensor, ir.ExternalTensor):  # onnxruntime is not told in which folder
+                kept[value] = tensor
+                value.const_value = ir.Tensor(tensor.numpy(), dtype=tensor.dtype, name=name)
+        # onnxruntime drops what nothing reads, and then finds no place for it.
+        unread = {v.name for v in kept if v.name in weights and not v.uses() and not v.is_graph_output()}
         proto = ir.to_proto(model)
-        names = {value.name for value in unread}
-        found = [tensor for tensor in proto.graph.initializer if tensor.name not in names]
+        found = [tensor for tensor in proto.graph.initializer if tensor.name not in unread]
         del proto.graph.initializer[:]
         proto.graph.initializer.extend(found)
-        return proto, weights
+        return proto, {name: array for name, array in weights.items() if name not in unread}
     finally:
         for value, tensor in kept.items():
             value.const_value = tensor

@@ -49,7 +49,9 @@ def text_feeds(model: ir.Model, texts: Sequence[tuple[int, int]] = TEXTS, seed: 
             if value.name == "input_ids":
                 feed["input_ids"] = generator.integers(0, rows, shape).astype(dtype)
             elif value.name == "attention_mask":
-                feed["attention_mask"] = real.astype(dtype)
+                # Some take it as it is added to the scores, [batch, 1, 1, seq].
+                if feed["attention_mask"].size == real.size:
+                    feed["attention_mask"] = real.astype(dtype).reshape(feed["attention_mask"].shape)
             elif value.name == "token_type_ids":
                 feed["token_type_ids"] = (np.arange(shape[-1]) >= shape[-1] // 2).astype(dtype) + np.zeros(shape, dtype)
         feeds.append(feed)

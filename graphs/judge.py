@@ -19,6 +19,10 @@ from graphs.widen import widen
 ABSOLUTE_BAR = 1e-5
 FACTOR = 4.0
 
+# An output that varies by less than this share of its size (a saturated pooler's) is compared with its size: its
+# variation is not much more than what float32 rounds away.
+NEARLY_CONSTANT = 1e-3
+
 # Where no float64 can be had, between two graphs of which neither is exact.
 BETWEEN_FILES_BAR = 5e-5
 
@@ -64,7 +68,7 @@ class Judge:
         return BETWEEN_FILES_BAR if self.given is None else max(ABSOLUTE_BAR, FACTOR * self.given)
 
     def error(self, model: ir.Model, feeds: int | None = None) -> float:
-        """The centred error of a model's outputs, the largest over outputs and feeds; NaN if one is not finite.
+        """The centred error of a model's outputs, the largest over outputs and feeds; NaN if one is NaN.
 
         Args:
             model: What is judged.
@@ -97,6 +101,8 @@ class Judge:
         worst = 0.0
         for outputs, reference, feed in zip(found, self.reference, self.feeds, strict=False):
             for name, judge in reference.items():
+                if name not in outputs:
+                    raise GraphError(f"{name} is gone; expected the outputs {', '.join(reference)}")
                 if outputs[name].shape != judge.shape:
                     raise GraphError(f"{name} has the shape {outputs[name].shape}, not {judge.shape}")
                 error = centred_error(outputs[name], judge, feed.get("attention_mask"))
@@ -121,6 +127,8 @@ def _first_that_runs(model: ir.Model) -> tuple[list[dict[str, np.ndarray]], list
 def centred_error(found: np.ndarray, judge: np.ndarray, mask: np.ndarray | None = None) -> float:
     """‖found − judge‖ / ‖judge − mean‖ over real tokens; 0 where both are the same, however little they vary.
 
+    What is nearly constant is compared with its size.
+
     Args:
         found, judge: Of one shape. What is no floating point counts as different or not.
         mask: ``[batch, seq]``; where outputs begin with its shape, rows of padding are not compared. Texts with no
@@ -137,11 +145,13 @@ def centred_error(found: np.ndarray, judge: np.ndarray, mask: np.ndarray | None 
     same = (found == judge) | (np.isnan(found) & np.isnan(judge))
     if same.all():
         return 0.0
-    mean = judge.mean(axis=tuple(range(judge.ndim - 1))) if judge.ndim > 1 else judge.mean()
-    spread = float(np.linalg.norm(judge - mean))
-    # Too few rows to vary: relative to what they are.
-    spread = spread if judge.size > np.size(mean) else float(np.linalg.norm(judge))
-    difference = float(np.linalg.norm(found - judge))
+    # Infinite scores of padding are the same in both, and their difference is no number.
+    difference = float(np.linalg.norm(np.subtract(found, judge, where=~same, out=np.zeros_like(judge))))
+    judge = np.where(np.isfinite(judge), judge, 0.0).reshape(-1, judge.shape[-1] if judge.ndim > 1 else 1)
+    centred = judge - judge.mean(axis=0) if len(judge) > 1 else judge  # one row is not centred: nothing would be left
+    spread, size = float(np.linalg.norm(centred)), float(np.linalg.norm(judge))
+    if spread < NEARLY_CONSTANT * size:
+        spread = size
     return difference / spread if spread else float("inf")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 
 import onnx
 import onnx_ir as ir
@@ -13,6 +12,7 @@ from onnx import version_converter as onnx_converter
 from onnxscript import version_converter as onnxscript_converter
 
 from graphs.errors import GraphError
+from graphs.quiet import quiet
 from graphs.sizes import infer_sizes
 
 OLDEST_OPSET = 18
@@ -80,17 +80,12 @@ def raise_opset(model: ir.Model) -> None:
     if current < OLDEST_READ:
         raise GraphError(f"the graph is opset {current}; expected {OLDEST_READ} or newer: export it again")
     infer_sizes(model)  # the converter writes less where it knows that an axis is the last
-    logger = logging.getLogger("onnxscript.version_converter")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
     try:
-        onnxscript_converter.convert_version(model, OLDEST_OPSET, fallback=True)
+        with quiet("onnxscript.version_converter"):
+            onnxscript_converter.convert_version(model, OLDEST_OPSET, fallback=True)
     except Exception as error:  # onnx's errors have no common class
-        raise GraphError(
-            f"opset {current} cannot be raised to {OLDEST_OPSET}: {' '.join(str(error).split())}"
-        ) from error
-    finally:
-        logger.setLevel(level)
+        line = " ".join(str(error).split())
+        raise GraphError(f"opset {current} cannot be raised to {OLDEST_OPSET}: {line}") from error
     if model.opset_imports.get("", 0) != OLDEST_OPSET:
         raise GraphError(f"opset {current} cannot be raised to {OLDEST_OPSET}; export it again, with that opset")
     model.ir_version = max(model.ir_version, helper.find_min_ir_version_for([helper.make_opsetid("", OLDEST_OPSET)]))

@@ -6,19 +6,32 @@ import hashlib
 
 import onnx_ir as ir
 
+GRAPHS = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
+
 
 def signature(model: ir.Model) -> bytes:
-    """A digest of inputs, outputs, and of what is computed between them."""
+    """A digest of inputs, outputs, and of what is computed between them; of functions, only which there are."""
     graph = model.graph
     known: dict[ir.Value | None, bytes] = {None: b""}
     for index, value in enumerate(graph.inputs):
-        known[value] = _digest(b"input", str(index), str(value.name), str(value.dtype), str(value.shape))
+        default = _constant(value) if value.is_initializer() else b""
+        known[value] = _digest(b"input", str(index), _text(value.name, value.dtype, value.shape), default)
+    _know_inputs_of_bodies(graph, known)
     return _digest(
         *(f"{domain} {version}" for domain, version in sorted(model.opset_imports.items())),
         *(f"{key}" for key in sorted(map(str, model.functions))),
         *(_of(value, known) for value in graph.inputs),
         *(_of(value, known) + _text(value.name, value.dtype, value.shape) for value in graph.outputs),
     )
+
+
+def _know_inputs_of_bodies(graph: ir.Graph, known: dict[ir.Value | None, bytes], depth: int = 1) -> None:
+    """Inputs of the bodies of If, Loop and Scan are told apart by how deep they lie, and by their place."""
+    for node in graph:
+        for body in _bodies(node):
+            for index, value in enumerate(body.inputs):
+                known[value] = _digest(b"body", str(depth), str(index))
+            _know_inputs_of_bodies(body, known, depth + 1)
 
 
 def _of(value: ir.Value | None, known: dict[ir.Value | None, bytes]) -> bytes:
@@ -34,12 +47,13 @@ def _of(value: ir.Value | None, known: dict[ir.Value | None, bytes]) -> bytes:
         if node is None or (node.op_type == "Constant" and node.domain == ""):
             known[current] = _constant(current)
             continue
-        missing = [x for x in node.inputs if x not in known]
+        results = [x for body in _bodies(node) for x in body.outputs]
+        missing = [x for x in (*node.inputs, *results) if x not in known]
         if missing:
             waiting += missing
             continue
         attributes = sorted((name, _attribute(a)) for name, a in node.attributes.items())
-        inputs = [known[x] for x in node.inputs]
+        inputs = [known[x] for x in (*node.inputs, *results)]
         for index, output in enumerate(node.outputs):
             known[output] = _digest(node.domain, node.op_type, str(index), *map(str, attributes), *inputs)
     return known[value]
@@ -52,7 +66,15 @@ def _constant(value: ir.Value) -> bytes:
     return _digest(str(tensor.dtype), str(list(tensor.shape)), tensor.tobytes())
 
 
+def _bodies(node: ir.Node) -> list[ir.Graph]:
+    attributes = [attribute for _, attribute in sorted(node.attributes.items())]
+    found = [[a.value] if a.type == ir.AttributeType.GRAPH else list(a.value) for a in attributes if a.type in GRAPHS]
+    return [body for bodies in found for body in bodies]
+
+
 def _attribute(attribute: ir.Attr) -> str:
+    if attribute.type in GRAPHS:
+        return ""  # what it returns counts as if the node read it
     if attribute.type == ir.AttributeType.TENSOR:
         tensor = attribute.as_tensor()
         return _digest(str(tensor.dtype), str(list(tensor.shape)), tensor.tobytes()).hex()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 from collections.abc import Sequence
 
@@ -13,6 +12,7 @@ import onnx_ir.passes.common as common_passes
 import onnx_shape_inference
 
 from graphs.constants import add_initializer, constant
+from graphs.quiet import quiet
 
 # Where onnx_shape_inference leaves what it knows of the numbers in a value.
 NUMBERS = "pkg.onnx_shape_inference.sym_data"
@@ -102,20 +102,17 @@ def _forget(graph: ir.Graph, hidden: dict[ir.Node, list[ir.Shape | None]]) -> No
 
 
 def _call_library(model: ir.Model) -> None:
-    logger = logging.getLogger("onnx_shape_inference")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
     try:
-        onnx_shape_inference.infer_symbolic_shapes(model, warn_on_missing=False, adopt_declared_symbols=False)
+        with quiet("onnx_shape_inference"):
+            onnx_shape_inference.infer_symbolic_shapes(model, warn_on_missing=False, adopt_declared_symbols=False)
     except Exception:  # one node that it cannot infer ends it; onnx's own inference knows less, and goes on
         for node in model.graph:
             for output in node.outputs:
                 output.metadata_props.pop(NUMBERS, None)
                 output.shape = output.shape if node.domain == UNKNOWN_DOMAIN else None
                 output.const_value = None
-        common_passes.ShapeInferencePass()(model)
-    finally:
-        logger.setLevel(level)
+        with quiet("onnx_ir"):
+            common_passes.ShapeInferencePass()(model)
 
 
 def _has_subgraph(node: ir.Node) -> bool:

@@ -8,8 +8,8 @@ import onnx_ir.passes.common as common_passes
 
 FLOAT, DOUBLE = ir.DataType.FLOAT, ir.DataType.DOUBLE
 
-# Attributes that hold a type.
-TYPE_ATTRIBUTES = ("to", "dtype", "stash_type", "output_datatype")
+# Attributes that hold a type. (`stash_type` of layer norms is no matter to onnxruntime, for float64.)
+TYPE_ATTRIBUTES = ("to", "dtype", "output_datatype")
 
 
 def widen(model: ir.Model) -> None:
@@ -23,11 +23,21 @@ def widen(model: ir.Model) -> None:
         values = [*graph.inputs, *graph.outputs, *graph.initializers.values()]
         for node in graph:
             values += node.outputs
+            if node.op_type == "ConstantOfShape" and not node.attributes:
+                node.attributes["value"] = ir.AttrTensor("value", ir.tensor(np.zeros(1)))  # else it is float32
+            if node.op_type == "SequenceEmpty" and not node.attributes:
+                node.attributes["dtype"] = ir.AttrInt64("dtype", int(DOUBLE))
             for attribute in list(node.attributes.values()):
                 _widen_attribute(node, attribute)
         for value in values:
-            if value.dtype == FLOAT:
-                value.type = ir.TensorType(DOUBLE)
+            if value.type is not None:
+                value.type = _wide_type(value.type)
+
+
+def _wide_type(kind: ir.TypeProtocol) -> ir.TypeProtocol:
+    if isinstance(kind, (ir.SequenceType, ir.OptionalType)):
+        return type(kind)(_wide_type(kind.elem_type))
+    return ir.TensorType(DOUBLE) if isinstance(kind, ir.TensorType) and kind.dtype == FLOAT else kind
 
 
 def _widen_attribute(node: ir.Node, attribute: ir.Attr) -> None:

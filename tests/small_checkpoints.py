@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import onnxruntime
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
@@ -16,6 +17,9 @@ WEIGHTS = "model.safetensors"
 
 # Of float64 outputs of the same weights in two implementations.
 FLOAT64 = 1e-9
+
+# Of a file's float32 outputs from float64, centred.
+FLOAT32 = 2e-5
 
 
 def save_small(
@@ -77,3 +81,30 @@ def assert_same_model(theirs: torch.nn.Module, ours: torch.nn.Module) -> None:
     for name in expected:
         error = (expected[name] - found[name]).norm() / expected[name].norm()
         assert error <= FLOAT64, f"{name}: {error:.1e}"
+
+
+def assert_file_answers_as(theirs: Any, path: Path) -> None:
+    """On three texts with padding; transformers' model in float64 judges, under the names that graphs give outputs."""
+    theirs = theirs.double()
+    feed = some_ids(theirs.config, choices=type(theirs).__name__ == "MobileBertForMultipleChoice")
+    with torch.no_grad():
+        expected = _flat(theirs(**feed))
+    ours = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = [output.name for output in ours.get_outputs()]
+    assert sorted(names) == sorted(expected)
+    found = dict(zip(names, ours.run(names, {k: v.numpy() for k, v in feed.items()}), strict=True))
+    for name, judge in expected.items():
+        real = torch.ones(judge.shape, dtype=torch.bool)
+        if name in ("start_logits", "end_logits", "last_hidden_state") or name.startswith("hidden_states"):
+            real = feed["attention_mask"].bool()
+        a, b = torch.from_numpy(found[name])[real].double(), judge[real]
+        assert (a - b).norm() <= FLOAT32 * (b - b.mean(0)).norm(), name
+
+
+def _flat(outputs: Any) -> dict[str, torch.Tensor]:
+    """transformers' outputs under the names that graphs give them."""
+    named: dict[str, torch.Tensor] = {}
+    for name, value in outputs.items():
+        parts = {name: value} if torch.is_tensor(value) else {f"{name}.{n}": part for n, part in enumerate(value)}
+        named |= parts
+    return named

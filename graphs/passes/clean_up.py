@@ -9,6 +9,7 @@ import onnx_ir.passes.common as common_passes
 from onnxscript import optimizer
 
 from graphs.constants import integers
+from graphs.quiet import quiet
 from graphs.rewrite import Rewrite
 
 # Constants up to this many numbers (shapes, axes, split sizes) are shared where they are equal.
@@ -19,6 +20,10 @@ LARGEST_FOLDED = 8192
 
 # What exporters make of an empty padding is folded, too; larger ones stay a node, which is smaller than its result.
 LARGEST_FILLED = 64
+
+
+# What onnxscript would leave in the file.
+FOLDED_FROM = "pkg.onnxscript.optimizer.folded_from"
 
 
 class CleanUp(Rewrite):
@@ -50,7 +55,8 @@ class CleanUp(Rewrite):
             common_passes.RemoveUnusedOpsetsPass(),
             common_passes.NameFixPass(),
         ):
-            changed |= clean(model).modified
+            with quiet("onnx_ir"):  # which tells of each initializer that is an input or output
+                changed |= clean(model).modified
         self.matches = max(int(changed), before - model.graph.num_nodes())
 
 
@@ -63,6 +69,8 @@ def fold_small_constants(model: ir.Model, largest: int = LARGEST_FOLDED) -> bool
         output_size_limit=largest,
         should_fold=_is_small_filling,
     )
+    for value in (*model.graph.initializers.values(), *model.graph.outputs):
+        value.metadata_props.pop(FOLDED_FROM, None)
     return bool(result.modified)
 
 

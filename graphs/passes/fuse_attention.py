@@ -74,17 +74,18 @@ class FuseAttention(Rewrite):
         check(_is_matrix(x), bottleneck.node, "its input is no matrix")
         width = out.width
         check(query_key.width == 2 * width, query_key.node, "queries and keys are not as wide as the inner stream")
-
-        weights = [
-            *_columns(graph, bottleneck, places, 3),
-            *_columns(graph, query_key, order, 2),
-            plain_weight(graph, out),
-        ]
+        check(bottleneck.width == 3 * width, bottleneck.node, "its parts are not as wide as the inner stream")
+        check(out.weight.shape == ir.Shape([width, width]), out.node, "it does not read as many channels as it writes")
         function = bottleneck_attention(model.opset_imports[""], width)
         known = model.functions.get(function.identifier())
         check(
             known is None or _width(known) == width, out.node, f"it is {width} wide, unlike other blocks of this model"
         )
+        weights = [
+            *_columns(graph, bottleneck, places, 3),
+            *_columns(graph, query_key, order, 2),
+            plain_weight(graph, out),
+        ]
         model.functions[function.identifier()] = known or function
         output = out.node.outputs[0]
         fused = ir.Value(shape=output.shape, type=output.type)
@@ -127,13 +128,13 @@ def _parts(value: ir.Value | None, expected: list[ir.Value | None], reader: ir.N
     same = len(outputs) == len(expected) and all(any(o is e for e in expected) for o in outputs)
     check(same, split, f"its {len(outputs)} parts are not those of a bottleneck; expected {len(expected)}")
     for output in outputs:
-        only_reader(output, split, "a part of the bottleneck")
+        only_reader(output, split, "parts of the bottleneck")
     widths = {None if output.shape is None else output.shape[-1] for output in outputs}
     check(len(widths) == 1, split, "its parts are not of one width")
     linear = as_linear(made_by(split.inputs[0], ("Gemm", "MatMul"), split))
     check(linear is not None, split, "it does not split a linear layer with constant weights")
     assert linear is not None
-    only_reader(linear.node.outputs[0], linear.node, "the linear layer")
+    only_reader(linear.node.outputs[0], linear.node, "sums of the linear layer")
     return linear, [next(i for i, o in enumerate(outputs) if o is e) for e in expected]
 
 

@@ -64,6 +64,8 @@ class FuseFFN(Rewrite):
             networks.insert(0, (wide, narrow))
             activations.add(relu)
             stream = wide.x
+        inner = {narrow.node.outputs[0] for _, narrow in networks}
+        check(last.inputs[2] not in inner, last, "it adds to the inner stream; expected the outer one")
         readers = {use.node for wide, narrow in networks for use in narrow.node.outputs[0].uses()}
         inside = {last, *(linear.node for pair in networks for linear in pair)}
         outside = [node for node in readers if node not in inside]

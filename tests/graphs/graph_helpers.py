@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import zlib
 from collections.abc import Mapping, Sequence
+from typing import SupportsIndex
 
 import numpy as np
 import onnx
@@ -67,6 +68,16 @@ LAYER = """(float[n, 8] embeddings, float[1, n] mask) => (float[n, 8] hidden)
 }"""
 
 Arrays = dict[str, np.ndarray]
+
+
+class Text(str):
+    """A graph as text, of which cases are made by replacing a part; one that is not there is a mistake of the test."""
+
+    __slots__ = ()
+
+    def replace(self, old: str, new: str, count: SupportsIndex = -1, /) -> Text:
+        assert old in self, old
+        return Text(super().replace(old, new, count))
 
 
 def graph(text: str, **values: np.ndarray) -> ir.Model:

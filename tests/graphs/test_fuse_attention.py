@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import onnx_ir as ir
 import pytest
-from graph_helpers import becomes, constant, graph, leaves_alone, run, same_numbers
+from graph_helpers import becomes, constant, graph, leaves_alone, run, same_numbers, valid
 
 from graphs.functions.bottleneck_attention import NAME
 from graphs.passes.fuse_attention import FuseAttention
@@ -94,8 +96,7 @@ def test_transposed_weights_come_out_as_they_act() -> None:
 
 def test_layers_without_a_bias_get_one_of_zeros() -> None:
     before = block(("Gemm(x, Wb, bb)", "MatMul(x, Wb)"), ("Gemm(shared, Wqk, bqk)", "Gemm(shared, Wqk)"))
-    after = becomes(FuseAttention(), before, "y = mbert.BottleneckAttention(x, mask, heads, Wb, c, Wqk, d, Wo)"
-                    .replace("c,", "Wb_bias,").replace("d,", "Wqk_bias,"))
+    after = becomes(FuseAttention(), before, FUSED.replace("bb", "Wb_bias").replace("bqk", "Wqk_bias"))
     np.testing.assert_array_equal(constant(after, "Wb.bias"), np.zeros(12))
     np.testing.assert_array_equal(constant(after, "Wqk.bias"), np.zeros(8))
 
@@ -107,7 +108,9 @@ def test_a_bias_of_one_number_is_written_out() -> None:
 
 
 def test_columns_are_put_into_the_order_of_the_function() -> None:
-    before = block(("inner, shared, value = Split", "shared, value, inner = Split"), ("query, key = Sp", "key, query = Sp"))
+    before = block(
+        ("inner, shared, value = Split", "shared, value, inner = Split"), ("query, key = Sp", "key, query = Sp")
+    )
     fused = "y = mbert.BottleneckAttention(x, mask, heads, Wb_ordered, Wb_bias, Wqk_ordered, Wqk_bias, Wo)"
     after = becomes(FuseAttention(), before, fused)
     shared, value, inner = np.split(constant(before, "Wb"), 3, axis=1)
@@ -122,8 +125,7 @@ def test_columns_of_transposed_weights_are_put_into_order_too() -> None:
         ("float[8, 12] Wb", "float[12, 8] Wb"),
         ("inner, shared, value = Split", "value, inner, shared = Split"),
     )
-    after = becomes(FuseAttention(), before, "y = mbert.BottleneckAttention(x, mask, heads, A, B, Wqk, bqk, Wo)"
-                    .replace("A,", "Wb_ordered,").replace("B,", "Wb_bias,"))
+    after = becomes(FuseAttention(), before, FUSED.replace("Wb, bb", "Wb_ordered, Wb_bias"))
     value, inner, shared = np.split(constant(before, "Wb"), 3)
     np.testing.assert_array_equal(constant(after, "Wb.ordered"), np.vstack([inner, shared, value]).T)
 
@@ -183,22 +185,22 @@ REFUSED = {
     "an inner stream that is an output": (
         [("(float[10, 4] y)", "(float[10, 4] y, float[10, 4] inner)")],
         "the inner (Split)",
-        "a part of the bottleneck are an output of the graph",
+        "parts of the bottleneck are an output of the graph",
     ),
     "queries that are an output": (
         [("(float[10, 4] y)", "(float[10, 4] y, float[10, 4] query)")],
         "the query (Split)",
-        "a part of the bottleneck are an output of the graph",
+        "parts of the bottleneck are an output of the graph",
     ),
     "a value that is read twice": (
         [("(float[10, 4] y)", "(float[10, 4] y, float[10, 4] z)"), ("y = Gemm", "z = Relu(value) y = Gemm")],
         "the inner (Split)",
-        "a part of the bottleneck have 2 readers; expected one",
+        "parts of the bottleneck have 2 readers; expected one",
     ),
     "a projection that is an output": (
         [("(float[10, 4] y)", "(float[10, 4] y, float[10, 12] projected)")],
         "the projected (Gemm)",
-        "the linear layer are an output of the graph",
+        "sums of the linear layer are an output of the graph",
     ),
     "a context that is an output": (
         [("(float[10, 4] y)", "(float[10, 4] y, float[2, 2, 5, 2] context)")],
@@ -268,6 +270,70 @@ def test_what_is_not_quite_a_block_is_left_alone_and_told(case: str) -> None:
     found = misses(block(*changes))
     assert [miss.node for miss in found] == [node]
     assert reason in found[0].reason
+
+
+def two_blocks(*changes: tuple[str, str]) -> ir.Model:
+    """The block, and behind a layer back to the outer stream another one, of which pieces are replaced."""
+    names = "projected inner shared value both query key queries keys values scores masked weights context joined"
+    first, second = BODY, BODY
+    for name in [*names.split(), "query4", "key4", "value4", "context4"]:
+        first = re.sub(rf"\b{name}\b", f"{name}_1", first)
+    first = re.sub(r"\by =", "u =", first)
+    second = second.replace("Gemm(x,", "Gemm(z,")
+    for name in ("Wb", "bb", "Wqk", "bqk", "Wo"):
+        second = re.sub(rf"\b{name}\b", f"{name}2", second)
+    text = CONSTANTS.replace("float[8, 12] Wb", "float[8, 12] Wb, float[4, 8] Wz, float[8, 12] Wb2, float[12] bb2")
+    text = text.replace("int64[4] heads", "float[4, 8] Wqk2, float[8] bqk2, float[4, 4] Wo2, int64[4] heads")
+    text = f"{SIGNATURE} {text} {{ {first} z = MatMul(u, Wz) {second} }}"
+    for old, new in changes:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return graph(text)
+
+
+BOTH = """u = mbert.BottleneckAttention(x, mask, heads, Wb, bb, Wqk, bqk, Wo) z = MatMul(u, Wz)
+    y = mbert.BottleneckAttention(z, mask, heads, Wb2, bb2, Wqk2, bqk2, Wo2)"""
+
+
+def test_blocks_of_one_width_share_a_function() -> None:
+    step = FuseAttention()
+    assert len(becomes(step, two_blocks(), BOTH).functions) == 1
+    assert (step.matches, step.misses) == (2, [])
+
+
+def test_one_of_two_blocks_is_fused_and_the_other_told() -> None:
+    step = FuseAttention()
+    after = two_blocks(("(float[10, 4] y)", "(float[10, 4] y, float[2, 2, 5, 5] weights)"))
+    before = after.clone()
+    step(after)
+    assert step.matches == 1
+    assert [miss.reason for miss in step.misses] == ["attention probabilities are an output of the graph"]
+    valid(before, after)
+    same_numbers(before, after)
+    leaves_alone(FuseAttention(), after)
+
+
+def test_a_block_of_another_width_stays_and_leaves_nothing_behind() -> None:
+    step = FuseAttention()
+    after = two_blocks(
+        ("(float[10, 4] y)", "(float[10, 6] y)"),
+        ("float[8, 12] Wb2, float[12] bb2", "float[8, 18] Wb2, float[18] bb2"),
+        ("float[4, 8] Wqk2, float[8] bqk2, float[4, 4] Wo2", "float[6, 12] Wqk2, float[12] bqk2, float[6, 6] Wo2"),
+        (
+            "int64[2] rows = {-1, 4}",
+            "int64[2] rows = {-1, 4}, int64[2] rows6 = {-1, 6}, int64[4] heads6 = {2, 5, 2, 3}",
+        ),
+        *((f"Reshape({name}, heads)", f"Reshape({name}, heads6)") for name in ("query", "key", "value")),
+        ("Reshape(context4, rows)", "Reshape(context4, rows6)"),
+        ("query, key = Split", "key, query = Split"),
+    )
+    before = after.clone()
+    step(after)
+    assert step.matches == 1
+    assert [miss.reason for miss in step.misses] == ["it is 6 wide, unlike other blocks of this model"]
+    valid(before, after)
+    same_numbers(before, after)
+    leaves_alone(FuseAttention(), after)
 
 
 def test_a_softmax_that_is_no_attention_is_not_even_missed() -> None:

@@ -30,9 +30,8 @@ def test_the_query_is_scaled(scaled: str, expected: float, shape: str) -> None:
 
 
 def test_scaled_scores_that_are_an_output_keep_their_name() -> None:
-    before = graph(
-        f"{INPUTS} {WEIGHTS.format(shape='')} {{ {PROJECTED} scores = MatMul(q, keys) y = Div(scores, root) }}"
-    )
+    weights = WEIGHTS.format(shape="")
+    before = graph(f"{INPUTS} {weights} {{ {PROJECTED} scores = MatMul(q, keys) y = Div(scores, root) }}")
     becomes(ScaleQuery(), before, f"{PROJECTED} scaled = Mul(q, query_scale) y = MatMul(scaled, keys)")
 
 
@@ -52,39 +51,50 @@ def test_a_query_in_heads_is_a_query() -> None:
 
 
 @pytest.mark.parametrize(
-    ("output", "nodes"),
+    "nodes",
     [
-        pytest.param("y", "scores = MatMul(q, keys) y = Div(root, scores)", id="a reciprocal"),
-        pytest.param("y", "scores = MatMul(q, keys) y = Mul(scores, row)", id="a number for each column"),
-        pytest.param("y", "scores = MatMul(q, keys) y = Mul(scores, given)", id="a number that an input gives"),
-        pytest.param("y", "scores = MatMul(q, keys) y = Div(scores, none)", id="a division by 0"),
-        pytest.param(
-            "y", "scores = MatMul(q, keys) r = Relu(scores) y0 = Div(scores, root) y = Add(y0, r)", id="two readers"
-        ),
-        pytest.param("y", "scores = MatMul(q, keys) y = Mul(scores, scores)", id="a square"),
-        pytest.param("y, float[b, s, s] scores", "scores = MatMul(q, keys) y = Div(scores, root)", id="an output"),
-        pytest.param("y", "p = Softmax(x) scores = MatMul(p, turned) y = Div(scores, root)", id="no query"),
-        pytest.param(
-            "y", "scores = Add(x, x) p = MatMul(scores, turned) y = Div(scores, root) w = Relu(p)", id="a sum"
-        ),
+        pytest.param("scores = MatMul(q, keys) y = Div(root, scores)", id="a reciprocal"),
+        pytest.param("scores = MatMul(q, keys) y = Mul(scores, row)", id="a number for each column"),
+        pytest.param("scores = MatMul(q, keys) y = Mul(scores, given)", id="a number that an input gives"),
+        pytest.param("scores = MatMul(q, keys) y = Mul(scores, scores)", id="a square"),
+        pytest.param("scores = MatMul(q, keys) r = Relu(scores) z = Div(scores, root) y = Add(z, r)", id="two readers"),
+        pytest.param("p = Softmax(x) scores = MatMul(p, turned) y = Div(scores, root)", id="no query"),
+        pytest.param("q2 = Mul(q, k) scores = MatMul(q2, keys) y = Div(scores, root)", id="a gated query"),
+        pytest.param("scores = Add(turned, turned) z = Div(scores, root) y = MatMul(x, z)", id="a sum"),
     ],
 )
-def test_other_products_are_left_alone(output: str, nodes: str) -> None:
-    width = "6" if "Div(scores, root) w" in nodes else "s"
-    before = graph(
-        f"""(float[b, s, 6] x, float given) => (float[b, s, {width}] {output})
-        <float[6, 4] Q, float[6, 4] K, float[4] bias, float root = {{4.0}}, float none = {{0.0}}, float[5] row>
-        {{ {PROJECTED} turned = Transpose <perm = [0, 2, 1]> (x) {nodes} }}""".replace(
-            "float[b, s, s]", "float[b, 5, 5]"
-        ).replace("float[b, s", "float[b, 5")
-    )
+def test_other_products_are_left_alone(nodes: str) -> None:
+    before = graph(f"""(float[b, 5, 6] x, float given) => (float[b, 5, 5] y)
+        <float[6, 4] Q, float[6, 4] K, float[4] bias, float root = {{4.0}}, float[5] row>
+        {{ {PROJECTED} turned = Transpose <perm = [0, 2, 1]> (x) {nodes} }}""")
+    leaves_alone(ScaleQuery(), before)
+
+
+def test_scores_that_are_an_output_are_left_alone() -> None:
+    before = graph(f"""(float[b, s, 6] x) => (float[b, s, s] y, float[b, s, s] scores) {WEIGHTS.format(shape="")}
+        {{ {PROJECTED} scores = MatMul(q, keys) y = Div(scores, root) }}""")
+    leaves_alone(ScaleQuery(), before)
+
+
+def test_scores_that_a_branch_reads_are_left_alone() -> None:
+    before = graph(f"""(float[b, s, 6] x, bool yes) => (float[b, s, s] y) {WEIGHTS.format(shape="")}
+        {{ {PROJECTED} scores = MatMul(q, keys) z = Div(scores, root)
+           y = If (yes) <then_branch = t () => (float[b, s, s] u) {{ u = Relu(scores) }},
+               else_branch = e () => (float[b, s, s] v) {{ v = Relu(z) }}> }}""")
+    leaves_alone(ScaleQuery(), before)
+
+
+def test_a_division_by_0_is_left_alone() -> None:
+    before = graph(f"""{INPUTS} <float[6, 4] Q, float[6, 4] K, float[4] bias, float none = {{0.0}}>
+        {{ {PROJECTED} scores = MatMul(q, keys) y = Div(scores, none) }}""")
     leaves_alone(ScaleQuery(), before)
 
 
 def test_what_is_no_query_is_told() -> None:
     step = ScaleQuery()
     model = graph("""(float[b, 5, 6] x) => (float[b, 5, 5] y) <float root = {4.0}>
-        { p = Softmax(x) turned = Transpose <perm = [0, 2, 1]> (x) scores = MatMul(p, turned) y = Div(scores, root) }""")
+        { p = Softmax(x) turned = Transpose <perm = [0, 2, 1]> (x) scores = MatMul(p, turned)
+          y = Div(scores, root) }""")
     assert not step(model).modified
     assert [miss.reason for miss in step.misses] == [
         "the left-hand side of the product is no query of a linear layer with constant weights"

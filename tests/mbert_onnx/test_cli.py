@@ -33,7 +33,7 @@ class Exported(Protocol):
 Exports = Callable[..., Exported]
 
 HOME = Path(mbert_onnx.__file__).parent.parent
-COMMANDS = ["export", "bench", "run", "inspect", "verify"]
+COMMANDS = ["export", "optimize", "passes", "bench", "run", "inspect", "verify"]
 # As short as a measurement can be; nothing is asserted about its numbers.
 SHORT = ["--budget", "0.05", "--seq-len", "4", "--threads", "1"]
 
@@ -101,7 +101,7 @@ def test_help_and_import_load_nothing_heavy(code: str) -> None:
 
 
 def test_every_name_of_the_api_is_there() -> None:
-    assert set(mbert_onnx.__all__) >= {"export", "bench", "run", "load", "inspect", "verify"}
+    assert set(mbert_onnx.__all__) >= {"export", "optimize", "passes", "bench", "run", "load", "inspect", "verify"}
     assert all(getattr(mbert_onnx, name) is not None for name in mbert_onnx.__all__)
     with pytest.raises(AttributeError, match="module 'mbert_onnx' has no attribute 'quantise'"):
         _ = mbert_onnx.quantise
@@ -338,14 +338,17 @@ def test_what_a_model_consists_of(exported: Exports) -> None:
     lines = result.stdout.splitlines()
     assert lines[0] == f"opset 18, IR 8, by mbert-onnx {mbert_onnx.__version__}; file 0.2 MB"
     assert lines[1] == "inputs     input_ids int64 [batch, sequence]"
-    assert any(line.startswith("nodes      78: 20 Gemm") for line in lines)
+    nodes = next(line for line in lines if line.startswith("nodes "))
+    assert nodes.startswith("nodes      27: ")
+    assert "2 mbert.BottleneckAttention, 2 mbert.StackedFFN" in nodes
     assert any("at batch 1, 16 tokens" in line for line in lines)
 
 
 @pytest.mark.parametrize("place", ["bundle", "model"])
 def test_what_a_model_consists_of_as_json(place: str, exported: Exports) -> None:
     told = json.loads(call("inspect", getattr(exported(), place), "--json").stdout)
-    assert told["node_count"] == 78
+    assert told["node_count"] == 27
+    assert told["nodes"]["mbert.StackedFFN"] == 2
     assert [port["name"] for port in told["outputs"]] == ["start_logits", "end_logits"]
 
 

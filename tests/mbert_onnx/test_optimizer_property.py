@@ -89,7 +89,7 @@ def drop_biases(model: torch.nn.Module) -> None:
     """Takes the biases of linear layers away, of those for which transformers has no use of its own."""
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.Linear) and "predictions" not in name:
-            module.bias = None
+            module.register_parameter("bias", None)
 
 
 def export(model: torch.nn.Module, path: Path, exporter: str, opset: int, shape: tuple[int, ...]) -> None:

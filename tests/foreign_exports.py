@@ -1,0 +1,106 @@
+"""`.onnx` files of small MobileBERTs as others write them: torch.export, TorchScript, optimum."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+# optimum has no heads of pretraining and of next sentences.
+OPTIMUM_TASKS = (
+    *("question-answering", "text-classification", "token-classification"),
+    *("fill-mask", "multiple-choice", "feature-extraction"),
+)
+
+
+class Flat(torch.nn.Module):
+    """A model that takes its inputs in order and returns a tuple, as exporters want it."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        flat: list[torch.Tensor] = []
+        for value in self.model(**dict(zip(INPUTS, inputs, strict=True))).values():
+            flat += value if isinstance(value, tuple) else [value]
+        return tuple(flat)
+
+
+def export_with_torch_export(
+    model: torch.nn.Module, path: Path, outputs: Sequence[str], *, choices: bool = False, fixed: bool = False
+) -> None:
+    """Writes what `torch.onnx.export` writes by default, with dynamic axes unless `fixed`."""
+    example = _example(choices)
+    dynamic = dict.fromkeys(range(example[0].dim()), torch.export.Dim.DYNAMIC)
+    with _quietly():
+        program = torch.onnx.export(
+            Flat(model).eval(),
+            example,
+            dynamo=True,
+            opset_version=18,
+            input_names=list(INPUTS),
+            output_names=list(outputs),
+            dynamic_shapes=None if fixed else (tuple(dynamic for _ in INPUTS),),  # one, since forward takes *inputs
+            verbose=False,
+        )
+        assert program is not None
+        program.save(path)
+
+
+def export_with_torchscript(
+    model: torch.nn.Module,
+    path: Path,
+    outputs: Sequence[str],
+    *,
+    choices: bool = False,
+    fixed: bool = False,
+    opset: int = 18,
+) -> None:
+    """Writes what `torch.onnx.export` wrote before torch 2.9; its outputs have no declared dynamic axes."""
+    example = _example(choices)
+    axes = dict(enumerate(("batch", "choices", "sequence") if choices else ("batch", "sequence")))
+    with _quietly():
+        torch.onnx.export(
+            Flat(model).eval(),
+            example,
+            str(path),
+            input_names=list(INPUTS),
+            output_names=list(outputs),
+            dynamic_axes=None if fixed else dict.fromkeys(INPUTS, axes),
+            opset_version=opset,
+            dynamo=False,
+        )
+
+
+def export_with_optimum(checkpoint: Path, path: Path, task: str) -> None:
+    """Writes what `optimum-cli export onnx` writes of a folder in transformers' format."""
+    from optimum.exporters.onnx import main_export
+
+    folder = path.with_suffix(".optimum")
+    with _quietly():
+        main_export(str(checkpoint), folder, task=task, opset=18, do_validation=False, local_files_only=True)
+    shutil.move(folder / "model.onnx", path)
+    shutil.rmtree(folder)
+
+
+def _example(choices: bool) -> tuple[torch.Tensor, ...]:
+    """Sizes of which no two are equal, nor 1: an exporter may take equal ones for one."""
+    ids = torch.zeros((2, 3, 7) if choices else (2, 7), dtype=torch.long)
+    return ids, torch.ones_like(ids), torch.zeros_like(ids)
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Exporters warn of themselves, and print."""
+    sink = io.StringIO()
+    with contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
