@@ -27,6 +27,9 @@ from graphs.linear import Linear
 LARGEST_SCALE = 2.0**40
 SMALLEST_SCALE = 2.0**-40
 
+# A base is base = x / scale; what it may reach, with room for inputs that are larger than the samples.
+LARGEST_BASE = 1e30
+
 # A shift this many times the size of the value itself is not carried on: scale∘base would be as large and of opposite
 # sign, and float32 loses to the cancellation. The centred error was seen to grow as 3e-7 times this ratio, against a
 # bar of 1e-5.
@@ -164,13 +167,20 @@ class Forms:
             return path[-1] is value and all(node.inputs[0] is x for node, x in zip(form.views, path, strict=False))
         return (self._explicit.get(value) if value in self._settled else self._as_found(value)) is value
 
-    def stream(self, value: ir.Value) -> Form:
-        """As `settle`, for a stream that is about to be written to: with no scale that one could not divide by."""
+    def stream(self, value: ir.Value, result: ir.Value) -> Form:
+        """As `settle`, for a stream that is about to be written to: with no scale that one could not divide by.
+
+        Args:
+            value: The stream.
+            result: What it is after that.
+        """
         settled = self.settle(value)
         if settled.scale is None:
             return settled
         size = np.abs(settled.scale)
-        bad = (size < SMALLEST_SCALE) | (size > LARGEST_SCALE)
+        measured = [self.magnitudes.get(v.name or "", 0.0) for v in (value, result)]
+        largest = max(x for x in (0.0, *measured) if np.isfinite(x))
+        bad = (size < max(SMALLEST_SCALE, largest / LARGEST_BASE)) | (size > LARGEST_SCALE)
         if not bad.any():
             return settled
         found = self._as_found(value)

@@ -24,6 +24,9 @@ from graphs.pipeline import STAGES, TARGETS, Entry, Outcome, Stage  # noqa: E402
 from graphs.pipeline import optimize as optimize_graph  # noqa: E402
 from graphs.reading import read_model  # noqa: E402
 
+# Of weights in one file: protobuf reads 2 GiB, and the graph takes a part of it.
+MOST_BYTES = 2**31 - 2**24
+
 
 @dataclass(frozen=True)
 class OptimizeReport:
@@ -103,15 +106,16 @@ def optimize(
     graph = read_model(path)
     nodes, old_bytes = graph.graph.num_nodes(), _file_bytes(path, graph)
     external = any(isinstance(v.const_value, ir.ExternalTensor) for v in graph.graph.initializers.values())
+    _check_size(path, graph)
     outcome = optimize_graph(
         graph, target=target, opset=opset, functions=functions, only=only, skip=skip, progress=progress
     )
     with writing_file(output, overwrite) as partial:
         if outcome.changed:
-            ir.save(outcome.model, partial)
+            ir.save(ir.external_data.load_to_model(outcome.model), partial)
             _check_file(outcome, partial)
         elif external:
-            ir.save(read_model(path), partial)  # one file, as ours are
+            ir.save(ir.external_data.load_to_model(read_model(path)), partial)  # one file, as ours are
         else:
             shutil.copyfile(path, partial)
     final = outcome.model if outcome.changed else read_model(path)
@@ -170,6 +174,12 @@ def _check_file(outcome: Outcome, path: Path) -> None:
             f"the optimised file is not the same model: centred error {error:.1e}, bar {outcome.judge.bar:.1e}; "
             "nothing is written"
         )
+
+
+def _check_size(path: Path, model: ir.Model) -> None:
+    size = sum(v.const_value.nbytes for v in model.graph.initializers.values() if v.const_value is not None)
+    if size > MOST_BYTES:
+        raise GraphError(f"{path} has {size:,} bytes of weights; an .onnx file holds {MOST_BYTES:,}: not for this tool")
 
 
 def _file_bytes(path: Path, model: ir.Model) -> int:

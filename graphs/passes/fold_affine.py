@@ -95,7 +95,7 @@ class FoldAffine(Rewrite):
         if forms.pending(stream_value) and not readers.absorbs(node.outputs[0]):
             # A sum that must be plain in the end: the first layer's bias costs nothing in its Gemm.
             forms.settle(stream_value, keep=False)
-        stream, written = forms.stream(stream_value), forms.get(writer)
+        stream, written = forms.stream(stream_value, node.outputs[0]), forms.get(writer)
         assert written is not None
         scale, shift = written.scale, written.shift
         if stream.scale is not None:

@@ -74,7 +74,6 @@ class FuseAttention(Rewrite):
         check(_is_matrix(x), bottleneck.node, "its input is no matrix")
         width = out.width
         check(query_key.width == 2 * width, query_key.node, "queries and keys are not as wide as the inner stream")
-        check(bottleneck.width == 3 * width, bottleneck.node, "its parts are not as wide as the inner stream")
         check(out.weight.shape == ir.Shape([width, width]), out.node, "it does not read as many channels as it writes")
         function = bottleneck_attention(model.opset_imports[""], width)
         known = model.functions.get(function.identifier())

@@ -66,8 +66,8 @@ def _guarded(node: ir.Node) -> ir.Node | None:
     condition, zero, value = node.inputs
     isnan = None if condition is None else condition.producer()
     softmax = None if value is None else value.producer()
-    if isnan is None or isnan.op_type != "IsNaN" or isnan.inputs[0] is not value or softmax is None:
+    if isnan is None or isnan.op_type != "IsNaN" or isnan.domain != "" or isnan.inputs[0] is not value:
         return None
     array = float_constant(zero)
     is_zero = array is not None and array.size == 1 and array.ndim <= 4 and array.item() == 0
-    return softmax if softmax.op_type == "Softmax" and is_zero else None
+    return softmax if softmax is not None and softmax.op_type == "Softmax" and is_zero else None

@@ -111,13 +111,13 @@ def _concatenated(weight: ir.Value, tables: list[ir.Value]) -> tuple[ir.Value, i
         return None
     upper, dense = concat.inputs
     transpose = None if upper is None else upper.producer()
-    if transpose is None or transpose.op_type != "Transpose" or concat.attributes.get_int("axis", 0) % 2 != 0:
+    if transpose is None or transpose.op_type != "Transpose" or transpose.domain != "":
         return None
     table = transpose.inputs[0]
     turned = list(transpose.attributes.get_ints("perm", [1, 0])) == [1, 0]
-    if not turned or table is None or not any(table is t for t in tables) or dense is None or constant(dense) is None:
+    if not turned or concat.attributes.get_int("axis", 0) % 2 != 0 or dense is None or constant(dense) is None:
         return None
-    return table, dense
+    return (table, dense) if table is not None and any(table is t for t in tables) else None
 
 
 def _bias_after(node: ir.Node) -> tuple[ir.Node, ir.Value] | None:

@@ -146,6 +146,14 @@ def test_scales_that_multiply_beyond_the_bound_restart_once_they_are_there(gamma
     np.testing.assert_allclose(constant(after, "x3.restart").reshape(-1), [1, gamma**3, 1, 1], rtol=1e-6)
 
 
+@pytest.mark.parametrize(("size", "restarts"), [(1e17, 0), (1e19, 1)])
+def test_a_stream_whose_base_would_overflow_restarts(size: float, restarts: int) -> None:
+    # γ² is 1e-12, within the bound; a stream of 1e19 has a base of 1e31 there, near the end of float32.
+    step = FoldAffine(magnitudes={"s2": size})
+    step(blocks(1e-6, 3))
+    assert step.restarts == restarts
+
+
 def test_restarts_are_counted_anew_for_each_graph() -> None:
     step = FoldAffine()
     step(graph(WRITTEN_TO, g=np.array([1, 0, 1, 1])))

@@ -248,6 +248,36 @@ REFUSED = {
         "the queries (Transpose)",
         "perm is [0, 1, 2, 3]; expected [0, 2, 1, 3]",
     ),
+    "parts of unequal width": (
+        [("Split <axis = -1, num_outputs = 3> (projected)", "Split <axis = -1> (projected, parts)"),
+         ("float[8, 12] Wb, float[12] bb", "float[8, 14] Wb, float[14] bb, int64[3] parts = {4, 6, 4}"),
+         ("float[4, 8] Wqk", "float[6, 8] Wqk")],
+        "the inner (Split)",
+        "its parts are not of one width",
+    ),
+    "queries and keys wider than the inner stream": (
+        [("float[4, 8] Wqk, float[8] bqk", "float[4, 12] Wqk, float[12] bqk"),
+         ("heads = {2, 5, 2, 2}", "heads = {2, 5, 2, -1}")],
+        "the both (Gemm)",
+        "queries and keys are not as wide as the inner stream",
+    ),
+    "heads that are not put back": (
+        [("perm = [0, 2, 1, 3]> (context)", "perm = [0, 1, 2, 3]> (context)")],
+        "the context4 (Transpose)",
+        "perm is not [0, 2, 1, 3]",
+    ),
+    "heads that are joined as they are": (
+        [("Transpose <perm = [0, 2, 1, 3]> (context)", "Neg(context)")],
+        "the context4 (Neg)",
+        "expected a Transpose of the heads",
+    ),
+    "a single token whose heads are projected each": (
+        [("float[10, 8] x, float[2, 1, 1, 5] mask", "float[1, 8] x, float[1, 1, 1, 1] mask"),
+         ("float[10, 4] y", "float[2, 4] y"), ("heads = {2, 5, 2, 2}", "heads = {1, 1, 2, 2}"),
+         ("rows = {-1, 4}", "rows = {-1, 2}"), ("float[4, 4] Wo", "float[2, 4] Wo")],
+        "the y (Gemm)",
+        "it does not read as many channels as it writes",
+    ),
     "queries of another tensor": (
         [("(float[10, 8] x,", "(float[10, 8] x, float[10, 4] u,"), ("Reshape(query,", "Reshape(u,")],
         "the scores (MatMul)",

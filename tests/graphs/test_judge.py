@@ -148,6 +148,9 @@ def test_the_largest_error_of_all_outputs_counts() -> None:
     both = judge.error(graph(text.replace("OP", "Abs(x)")))
     assert both > 0.5
     assert np.isnan(judge.error(graph(text.replace("OP", "Sqrt(x)"))))
+    reversed_text = text.replace("y, float[n, 4] z", "z, float[n, 4] y")
+    judge = Judge.of(graph(reversed_text.replace("OP", "Relu(x)")))
+    assert np.isnan(judge.error(graph(reversed_text.replace("OP", "Sqrt(x)"))))
 
 
 def test_a_graph_without_a_counterpart_in_float64_is_compared_as_it_is() -> None:

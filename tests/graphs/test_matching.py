@@ -109,16 +109,6 @@ def test_a_product_of_streams_is_told() -> None:
         residual_gemm(nodes["y"])
 
 
-def test_a_weight_that_an_input_may_replace_is_no_constant() -> None:
-    """An input with a default value: whoever runs the model may hand in another one."""
-    model, nodes = named("(float[n, 4] x, float[4, 3] W, float[n, 3] u) => (float[n, 3] y) { y = Gemm(x, W, u) }")
-    value = model.graph.inputs[1]
-    value.const_value = ir.tensor(np.ones((4, 3), np.float32), name="W")
-    model.graph.initializers["W"] = value
-    with pytest.raises(MismatchError):
-        residual_gemm(nodes["y"])
-
-
 def test_a_transposed_weight_as_it_acts() -> None:
     text = "(float[n, 4] x) => (float[n, 3] y) <float[3, 4] W> { y = Gemm <transB = 1> (x, W) }"
     model, nodes = named(text)
