@@ -19,7 +19,7 @@ require_beside("graphs")
 import onnx_ir as ir  # noqa: E402
 
 from graphs.errors import GraphError  # noqa: E402
-from graphs.opsets import check_opset  # noqa: E402
+from graphs.opsets import check_opset, newest_opset  # noqa: E402
 from graphs.pipeline import STAGES, TARGETS, Entry, Outcome, Stage  # noqa: E402
 from graphs.pipeline import optimize as optimize_graph  # noqa: E402
 from graphs.reading import read_model  # noqa: E402
@@ -106,7 +106,7 @@ def optimize(
     graph = read_model(path)
     nodes, old_bytes = graph.graph.num_nodes(), _file_bytes(path, graph)
     external = any(isinstance(v.const_value, ir.ExternalTensor) for v in graph.graph.initializers.values())
-    _check_size(path, graph)
+    _check_readable(path, graph)
     outcome = optimize_graph(
         graph, target=target, opset=opset, functions=functions, only=only, skip=skip, progress=progress
     )
@@ -176,10 +176,14 @@ def _check_file(outcome: Outcome, path: Path) -> None:
         )
 
 
-def _check_size(path: Path, model: ir.Model) -> None:
+def _check_readable(path: Path, model: ir.Model) -> None:
+    """Raises GraphError for what onnxruntime does not load, or no file of ours can hold."""
+    opset, newest = model.opset_imports.get("", 0), newest_opset()
+    if opset > newest:
+        raise GraphError(f"{path} is opset {opset}; the installed onnxruntime goes up to {newest}: export it again")
     size = sum(v.const_value.nbytes for v in model.graph.initializers.values() if v.const_value is not None)
     if size > MOST_BYTES:
-        raise GraphError(f"{path} has {size:,} bytes of weights; an .onnx file holds {MOST_BYTES:,}: not for this tool")
+        raise GraphError(f"{path} has {size:,} bytes of weights; one .onnx file holds {MOST_BYTES:,}: it is too large")
 
 
 def _file_bytes(path: Path, model: ir.Model) -> int:

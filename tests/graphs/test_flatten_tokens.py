@@ -110,6 +110,7 @@ def test_what_is_done_to_each_token_alone_is_done_on_matrices(nodes: str) -> Non
         pytest.param("a, c = Split <axis = 2> (sum, halves) y = Concat <axis = 1> (c, a)", id="joined along tokens"),
         pytest.param("y = Slice(sum, start, four, axis)", id="the first tokens"),
         pytest.param("a = Slice(sum, start, four) y = Neg(a)", id="a slice without axes"),
+        pytest.param("a = Slice(sum, two_zeros, halves, two_axes) y = Neg(a)", id="a slice along two axes"),
         pytest.param("y = CumSum(sum, one_axis)", id="summed up"),
         pytest.param("y = ReduceMean(sum, axis)", id="a mean of tokens"),
         pytest.param("k = Transpose <perm = [0, 2, 1]> (sum) p = MatMul(sum, k) y = MatMul(p, sum)", id="attention"),
@@ -118,7 +119,7 @@ def test_what_is_done_to_each_token_alone_is_done_on_matrices(nodes: str) -> Non
 )
 def test_what_is_done_to_several_tokens_is_done_on_their_own_shape(nodes: str) -> None:
     before = graph(f"""(float[3, 5, 8] x) => (float[i, j, k] y)
-        {weights_and("float[5, 8] all, int64 one_axis = {1}")}
+        {weights_and("float[5, 8] all, int64 one_axis = {1}, int64[2] two_axes = {1, 2}, int64[2] two_zeros = {0, 0}")}
         {{ {BLOCK} {nodes} }}""")
     after = flattened(before)
     assert rank_of(after, "Add") == [2]
@@ -173,6 +174,13 @@ def test_a_dynamic_last_dimension_stays_as_it_is() -> None:
         { product = MatMul(x, W) sum = Add(product, x) g = MatMul(sum, G) y = Mul(z, g) }""")
     after = flattened(before)
     assert rank_of(after, "Mul") == [3]
+
+
+def test_a_linear_layer_with_a_bias_starts_a_residual_block() -> None:
+    before = graph("""(float[b, s, 8] x) => (float[b, s, 8] y) <float[8, 8] W, float[8] bias>
+        { product = MatMul(x, W) shifted = Add(bias, product) y = Add(x, shifted) }""")
+    after = flattened(before)
+    assert rank_of(after, "Add") == [2, 2]
 
 
 def test_values_are_outputs_in_their_own_shape() -> None:

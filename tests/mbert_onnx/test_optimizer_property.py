@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,6 +12,7 @@ import onnxruntime
 import pytest
 import torch
 import transformers
+from foreign_exports import INPUTS, Flat, export_with_torch_export, export_with_torchscript
 from hypothesis import HealthCheck, example, given, note, settings
 from hypothesis import strategies as st
 from small_models import SWITCHES, randomize, small_config
@@ -30,7 +30,6 @@ HEADS = (
     "MobileBertForQuestionAnswering",
 )
 NORMS = ("near one", "some zero", "negative", "large", "small", "mixed", "large beta")
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 FLAT_AND_NARROW = {
     "num_hidden_layers": 2,
@@ -43,21 +42,6 @@ FLAT_AND_NARROW = {
 
 # Against float64, a file may be this far off, or 4 times as far as the file that it was made from.
 BAR = 1e-5
-
-
-class Flat(torch.nn.Module):
-    """A model that takes its inputs in order and returns a tuple, as TorchScript wants it."""
-
-    def __init__(self, model: torch.nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        output = self.model(**dict(zip(INPUTS, inputs, strict=True)))
-        flat: list[torch.Tensor] = []
-        for value in output.values():
-            flat += value if isinstance(value, tuple) else [value]
-        return tuple(flat)
 
 
 @st.composite
@@ -99,36 +83,6 @@ def drop_biases(model: torch.nn.Module) -> None:
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.Linear) and "predictions" not in name:
             module.register_parameter("bias", None)
-
-
-def export(model: torch.nn.Module, path: Path, exporter: str, opset: int, shape: tuple[int, ...]) -> None:
-    ids = torch.zeros(shape, dtype=torch.int64)
-    arguments = (ids, torch.ones_like(ids), torch.zeros_like(ids))
-    axes = dict(enumerate(("batch", "choices", "sequence") if len(shape) == 3 else ("batch", "sequence")))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        if exporter == "torchscript":
-            torch.onnx.export(
-                Flat(model),
-                arguments,
-                path,
-                dynamo=False,
-                opset_version=opset,
-                input_names=list(INPUTS),
-                dynamic_axes=dict.fromkeys(INPUTS, axes),
-            )
-        else:
-            program = torch.onnx.export(
-                Flat(model),
-                arguments,
-                dynamo=True,
-                opset_version=max(opset, 18),
-                input_names=list(INPUTS),
-                dynamic_shapes=((dict.fromkeys(axes, torch.export.Dim.DYNAMIC),) * 3,),
-                verbose=False,
-            )
-            assert program is not None
-            program.save(path)
 
 
 def centred(found: np.ndarray, judge: np.ndarray) -> float:
@@ -217,7 +171,11 @@ def check(
     shape = (3, 2, 9) if head == "MobileBertForMultipleChoice" else (3, 9)
     with TemporaryDirectory() as folder:
         source, result, again = (Path(folder) / f"{name}.onnx" for name in ("source", "result", "again"))
-        export(model, source, exporter, opset, (2, *shape[1:]))
+        choices = len(shape) == 3
+        if exporter == "torchscript":
+            export_with_torchscript(model, source, (), choices=choices, opset=opset)
+        else:
+            export_with_torch_export(model, source, (), choices=choices)
         report = optimize(source, result, target=target)
         onnx.checker.check_model(onnx.load(result), full_check=True)
         assert not optimize(result, again, target=target).changed
