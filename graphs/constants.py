@@ -7,8 +7,11 @@ import onnx_ir as ir
 
 
 def constant(value: ir.Value | None) -> np.ndarray | None:
-    """The array behind an initializer or a Constant node; None for anything else, graph inputs included."""
-    if value is None or (value.is_graph_input() and not value.is_initializer()):
+    """The array behind an initializer or a Constant node; None for anything else.
+
+    An initializer that is an input, too, is only a default, and none of ours to fold.
+    """
+    if value is None or value.is_graph_input():
         return None
     tensor = ir.convenience.get_const_tensor(value)
     return None if tensor is None else tensor.numpy()

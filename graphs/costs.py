@@ -7,7 +7,8 @@ import math
 import onnx
 import onnx_ir as ir
 import onnx_ir.passes.common as common_passes
-from onnxscript import optimizer
+
+from graphs.folding import fold_small_constants
 
 # Initializers of up to this many numbers may be shapes that the inference of shapes needs; larger ones are weights.
 SHAPE_CONSTANT = 64
@@ -36,7 +37,7 @@ def sized(model: ir.Model, seq_len: int) -> ir.Model:
             if value not in graph.inputs:
                 graph.inputs.append(value)
     # Sizes that are computed from the inputs' are constants now, which is what the inference of onnx wants.
-    optimizer.fold_constants_ir(copy)
+    fold_small_constants(copy)
     return ir.from_proto(onnx.shape_inference.infer_shapes(ir.to_proto(copy), data_prop=True))
 
 

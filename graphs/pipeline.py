@@ -13,12 +13,13 @@ import onnx_ir.passes.common as common_passes
 
 from graphs.costs import macs, sized, weight_bytes
 from graphs.errors import GraphError
+from graphs.folding import fold_small_constants
 from graphs.functions import DOMAIN
 from graphs.judge import Judge
 from graphs.magnitudes import measure
 from graphs.opsets import convert, raise_opset
 from graphs.passes.accumulate_residual import AccumulateResidual
-from graphs.passes.clean_up import CleanUp, fold_small_constants
+from graphs.passes.clean_up import CleanUp
 from graphs.passes.embed_tokens import EmbedTokens
 from graphs.passes.flatten_tokens import FlattenTokens
 from graphs.passes.fold_affine import FoldAffine
@@ -102,6 +103,7 @@ STAGES = (
     Stage(CleanUp, "what the passes above have left behind"),
     Stage(FuseAttention, "last, on blocks in the form that the passes above give them", ("cpu", "web"), function=True),
     Stage(FuseFFN, "likewise", ("cpu", "web"), function=True),
+    Stage(CleanUp, "fusing may leave equal constants behind"),
     Stage(NameNodes, "when all nodes are there"),
 )
 

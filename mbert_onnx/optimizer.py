@@ -181,6 +181,10 @@ def _check_readable(path: Path, model: ir.Model) -> None:
     opset, newest = model.opset_imports.get("", 0), newest_opset()
     if opset > newest:
         raise GraphError(f"{path} is opset {opset}; the installed onnxruntime goes up to {newest}: export it again")
+    read = [value for node in model.graph for value in node.inputs if value is not None]
+    for value in (*read, *model.graph.outputs):
+        if value.producer() is None and not value.is_graph_input() and not value.is_initializer():
+            raise GraphError(f"{path}: nothing computes {value.name}; the graph is incomplete: export it again")
     size = sum(v.const_value.nbytes for v in model.graph.initializers.values() if v.const_value is not None)
     if size > MOST_BYTES:
         raise GraphError(f"{path} has {size:,} bytes of weights; one .onnx file holds {MOST_BYTES:,}: it is too large")

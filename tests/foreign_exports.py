@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import onnx
 import torch
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -89,6 +90,11 @@ def export_with_optimum(checkpoint: Path, path: Path, task: str) -> None:
         main_export(str(checkpoint), folder, task=task, opset=18, do_validation=False, local_files_only=True)
     shutil.move(folder / "model.onnx", path)
     shutil.rmtree(folder)
+
+
+def save_with_weights_beside(model: onnx.ModelProto, path: Path, weights: str) -> None:
+    """Saves a model with its weights in a file of that name; sizes and such stay, since onnxruntime wants them."""
+    onnx.save(model, path, save_as_external_data=True, location=weights, size_threshold=100)
 
 
 def _example(choices: bool) -> tuple[torch.Tensor, ...]:

@@ -7,7 +7,8 @@ import onnx_ir as ir
 import pytest
 from graph_helpers import Arrays, constant, graph, leaves_alone, run, same_numbers, structure, valid
 
-from graphs.passes.clean_up import LARGEST_FOLDED, CleanUp, fold_small_constants
+from graphs.folding import LARGEST_FOLDED, fold_small_constants
+from graphs.passes.clean_up import CleanUp
 
 
 def cleaned(before: ir.Model) -> ir.Model:

@@ -83,6 +83,23 @@ def test_a_product_that_something_else_reads_keeps_its_sum() -> None:
     )
 
 
+def test_a_product_that_is_an_output_keeps_its_sum() -> None:
+    before = head("p = MatMul(x, W) y = Add(p, bias)", inputs=INPUTS.replace("=> (", "=> (float[n, 7] p, "))
+    becomes(
+        SplitTiedHead(),
+        before,
+        f"{SPLIT} tied = Gemm <transB = 1> (a, table) {REST} p = Gemm(c, W_dense, tied) y = Add(p, bias)",
+    )
+
+
+def test_what_is_no_sum_stays_what_it_is() -> None:
+    becomes(
+        SplitTiedHead(),
+        head("p = MatMul(x, W) y = Mul(p, bias)"),
+        f"{SPLIT} tied = Gemm <transB = 1> (a, table) {REST} p = Gemm(c, W_dense, tied) y = Mul(p, bias)",
+    )
+
+
 def test_a_sum_in_a_branch_stays_there() -> None:
     before = head(
         """p = MatMul(x, W) y = If (yes) <then_branch = t () => (float[n, 7] u) { u = Add(p, bias) },
@@ -112,6 +129,17 @@ def test_a_table_that_nothing_is_looked_up_in_is_none() -> None:
         W=HEAD,
     )
     leaves_alone(SplitTiedHead(), before)
+
+
+def test_a_weight_that_is_turned_is_left_alone_and_told() -> None:
+    before = head(
+        "y = Gemm <transB = 1> (x, W)",
+        inputs="(int64[n] ids, float[n, 7] x) => (float[n, 3] words, float[n, 5] y)",
+    )
+    leaves_alone(SplitTiedHead(), before)
+    step = SplitTiedHead()
+    step(before)
+    assert [miss.reason for miss in step.misses] == [PLAIN]
 
 
 def test_a_head_of_the_table_alone_is_left_alone() -> None:
@@ -163,12 +191,13 @@ def test_products_that_gemm_does_not_take_are_left_alone_and_told(nodes: str, x:
         pytest.param("upper = Transpose(table) W = Concat <axis = 1> (upper, dense)", id="side by side"),
         pytest.param("upper = Transpose(table) W = Concat <axis = 0> (upper, upper)", id="twice"),
         pytest.param("upper = Transpose(other) W = Concat <axis = 0> (upper, dense)", id="another table"),
+        pytest.param("upper = Transpose(table) W = Concat <axis = 0> (upper, dense, dense)", id="thrice"),
         pytest.param("upper = Transpose(table) r = Relu(dense) W = Concat <axis = 0> (upper, r)", id="computed"),
     ],
 )
 def test_other_weights_that_the_graph_puts_together_are_left_alone(concat: str) -> None:
     """All of 4 by 4, so that each could be read as another."""
-    width = 4 if "axis = 1" in concat else 8
+    width = 4 if "axis = 1" in concat else 12 if "dense, dense" in concat else 8
     before = graph(f"""(int64[n] ids, float[n, {width}] x) => (float[n, 4] words, float[n, c] y)
         <float[4, 4] table, float[4, 4] other, float[4, 4] dense>
         {{ words = Gather(table, ids) {concat} y = MatMul(x, W) }}""")

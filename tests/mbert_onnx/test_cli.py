@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
 import onnx
+import onnx_ir as ir
 import pytest
 from broken_checkpoints import FAULTS, Fault, RunsCode
+from foreign_exports import export_with_torchscript, save_with_weights_beside
 from small_checkpoints import names_in, save_small
 from typer.testing import CliRunner, Result
 
 import mbert_onnx
+from graphs import pipeline
 from mbert_onnx.cli import app
 
 
@@ -176,6 +182,252 @@ def test_options_of_the_wrong_kind_are_told(option: list[str], tmp_path: Path) -
     assert isinstance(result.exception, SystemExit)
     assert result.exit_code == 2
     assert option[0] in result.stderr
+
+
+# optimize and passes
+
+
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small MobileBERT as TorchScript writes it."""
+    folder = tmp_path_factory.mktemp("theirs")
+    export_with_torchscript(save_small(folder), folder / "theirs.onnx", ("start_logits", "end_logits"))
+    return folder / "theirs.onnx"
+
+
+def test_what_optimize_did_is_told(theirs: Path, tmp_path: Path) -> None:
+    result = call("optimize", theirs, "--output", tmp_path / "ours.onnx")
+    assert result.exit_code == 0
+    assert result.stderr.endswith(f"optimizing {theirs}\n")
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith(f"{tmp_path / 'ours.onnx'}  0.3 MB → 0.2 MB, target cpu, opset 18")
+    assert lines[1].split() == ["pass", "matches", "nodes", "MACs", "saved", "weights", "saved", "difference"]
+    assert [line for line in lines if line.startswith("  fold-affine ")]
+    assert [line for line in lines if line.startswith("  fuse-ffn ") and line.split()[1] == "2"]
+    assert any(line.startswith("  found nothing to do: ") for line in lines)
+    assert any(re.match(r"  checked    centred error \S+ against float64 \(the file .*\), bar", line) for line in lines)
+    assert lines[-1].startswith("  took       ")
+    assert names_in(tmp_path) == ["ours.onnx"]
+
+
+def test_a_file_that_is_optimised_already_is_copied(theirs: Path, tmp_path: Path) -> None:
+    assert call("optimize", theirs, "--output", tmp_path / "once.onnx").exit_code == 0
+    result = call("optimize", tmp_path / "once.onnx", "--output", tmp_path / "twice.onnx")
+    assert "unchanged  nothing applies, or the file is optimised already" in result.stdout
+    assert (tmp_path / "once.onnx").read_bytes() == (tmp_path / "twice.onnx").read_bytes()
+
+
+def test_what_optimize_did_as_json(theirs: Path, tmp_path: Path) -> None:
+    result = call("optimize", theirs, "-o", tmp_path / "ours.onnx", "--target", "mobile", "--opset", "20", "--json")
+    told = json.loads(result.stdout)
+    assert (told["path"], told["target"], told["opset"]) == (str(tmp_path / "ours.onnx"), "mobile", 20)
+    assert (told["changed"], told["restarts"]) == (True, 0)
+    assert told["bytes_after"] == (tmp_path / "ours.onnx").stat().st_size
+    assert told["error"] <= told["bar"]
+    assert "fuse-attention" not in [entry["name"] for entry in told["ledger"]]
+    expected = {"name", "matches", "nodes_before", "nodes_after", "macs_saved", "bytes_saved", "error", "seconds"}
+    assert all(set(entry) == expected | {"misses"} for entry in told["ledger"])
+    ends = [(entry["nodes_before"], entry["nodes_after"]) for entry in told["ledger"]]
+    assert all(before[1] == after[0] for before, after in pairwise(ends))
+    assert (ends[0][0], ends[-1][1]) == (told["nodes_before"], told["nodes_after"])
+
+
+def test_passes_are_chosen(theirs: Path, tmp_path: Path) -> None:
+    def names(*options: str) -> list[str]:
+        result = call("optimize", theirs, "-o", tmp_path / "ours.onnx", "--overwrite", "--json", *options)
+        assert result.exit_code == 0, result.stderr
+        return list(dict.fromkeys(entry["name"] for entry in json.loads(result.stdout)["ledger"]))
+
+    some = ["select-index", "remove-nan-guard"]
+    assert sorted(names("--only", ",".join(some))) == sorted(some)
+    assert sorted(names("--only", some[0], "--only", some[1])) == sorted(some)
+    assert names("--only", ",".join(some), "--skip", some[1]) == some[:1]
+    assert {"fuse-attention", "fuse-ffn"} <= set(names())
+    without = names("--no-functions")
+    assert "accumulate-residual" in without
+    assert not {"fuse-attention", "fuse-ffn"} & set(without)
+
+
+def test_places_that_were_left_alone_are_explained(theirs: Path, tmp_path: Path) -> None:
+    # Without flat streams there is no Gemm, and so no block in the form that is fused.
+    options = ("--output", tmp_path / "ours.onnx", "--overwrite", "--skip", "flatten-tokens")
+    result = call("optimize", theirs, *options)
+    number = re.search(r"  (\d+) places were left alone; --explain tells which, and why", result.stdout)
+    assert number, result.stdout
+    result = call("optimize", theirs, *options, "--explain")
+    told = re.findall(r"^  [a-z-]+ left .+ alone: .+$", result.stdout, re.MULTILINE)
+    assert len(told) == int(number[1])
+
+
+def test_an_export_is_optimised_as_it_is_asked(exported: Exports, tmp_path: Path) -> None:
+    result = call(
+        "export", exported().checkpoint, "-o", tmp_path / "bundle", "--no-functions", "--skip", "merge-linear"
+    )
+    assert result.exit_code == 0, result.stderr
+    model = onnx.load(tmp_path / "bundle" / "onnx" / "model.onnx")
+    assert not model.functions
+    assert "merge-linear" not in result.stdout
+    result = call("export", "random", "-o", tmp_path / "other", "--only", "merge")
+    assert "no pass is called 'merge'" in complaint(result, 2)
+
+
+def test_the_passes_are_listed() -> None:
+    result = call("passes")
+    assert (result.exit_code, result.stderr) == (0, "")
+    told = json.loads(call("passes", "--json").stdout)
+    assert [stage["name"] for stage in told] == [stage.name for stage in mbert_onnx.passes()]
+    for stage in told:
+        assert set(stage) == {"name", "summary", "why", "targets"}
+        assert f"    {stage['summary']}\n    stands here: " in result.stdout
+        assert f"    stands here: {stage['why']}\n" in result.stdout
+    assert "\naccumulate-residual [cpu, web]\n" in result.stdout
+
+
+def text_model(text: str) -> Callable[[Path, Path], Path]:
+    def make(_theirs: Path, folder: Path) -> Path:
+        onnx.save(onnx.parser.parse_model(text), folder / "given.onnx")
+        return folder / "given.onnx"
+
+    return make
+
+
+def bytes_model(content: Callable[[Path], bytes]) -> Callable[[Path, Path], Path]:
+    def make(theirs: Path, folder: Path) -> Path:
+        (folder / "given.onnx").write_bytes(content(theirs))
+        return folder / "given.onnx"
+
+    return make
+
+
+def without_its_weights(theirs: Path, folder: Path) -> Path:
+    save_with_weights_beside(onnx.load(theirs), folder / "given.onnx", "gone.bin")
+    (folder / "gone.bin").unlink()
+    return folder / "given.onnx"
+
+
+def half_its_weights(theirs: Path, folder: Path) -> Path:
+    save_with_weights_beside(onnx.load(theirs), folder / "given.onnx", "half.bin")
+    os.truncate(folder / "half.bin", 50_000)
+    return folder / "given.onnx"
+
+
+def another_output(theirs: Path, folder: Path) -> Path:
+    model = onnx.load(theirs)
+    model.graph.output[1].name = "nowhere"
+    onnx.save(model, folder / "given.onnx")
+    return folder / "given.onnx"
+
+
+def model_of(body: str, opset: int = 18) -> str:
+    return f'<ir_version: 9, opset_import: ["": {opset}, "them": 1]> g (float[4] x) => (float[4] y) {{ {body} }}'
+
+
+# What is handed in, and what is said of it.
+UNREADABLE: dict[str, tuple[Callable[[Path, Path], Path], str]] = {
+    "nothing": (lambda theirs, folder: folder / "given.onnx", "no such file; expected an .onnx model"),
+    "a folder": (lambda theirs, folder: folder, "has no onnx/model.onnx"),
+    "empty": (bytes_model(lambda _: b""), "holds no graph; it is empty, truncated, or no ONNX model"),
+    "text": (bytes_model(lambda _: b"some text\n"), "is no ONNX model, or is corrupt"),
+    "truncated": (bytes_model(lambda theirs: theirs.read_bytes()[:-9_999]), "is no ONNX model, or is corrupt"),
+    "random": (bytes_model(lambda _: random.Random(0).randbytes(9_999)), "is no ONNX model, or is corrupt"),
+    "no nodes": (text_model(model_of("")), "nothing computes y; the graph is incomplete"),
+    "cyclic": (text_model(model_of("a = Add(x, b) b = Add(x, a) y = Relu(b)")), "the graph is cyclic"),
+    "weights missing": (without_its_weights, "keeps its weights in gone.bin, which is not there"),
+    "weights cut off": (half_its_weights, "keeps its weights in half.bin, which is too short"),
+    "opset 10": (text_model(model_of("y = Relu(x)", 10)), "the graph is opset 10; expected 11 or newer"),
+    "opset 99": (text_model(model_of("y = Relu(x)", 99)), "is opset 99; the installed onnxruntime goes up to"),
+    "input missing": (text_model(model_of("y = Relu(nowhere)")), "nothing computes nowhere; the graph is incomplete"),
+    "input missing in opset 13": (text_model(model_of("y = Relu(nowhere)", 13)), "nothing computes nowhere"),
+    "output missing": (another_output, "nothing computes nowhere; the graph is incomplete"),
+    "unknown operator": (text_model(model_of("y = them.Relu(x)")), "onnxruntime does not run the graph as it is"),
+    "wrong sizes": (
+        text_model(model_of("a = Concat <axis = 0> (x, x) b = Add(a, x) y = Identity(b)")),
+        "onnxruntime does not run the graph as it is",
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "says"), UNREADABLE.values(), ids=list(UNREADABLE))
+def test_a_file_that_cannot_be_optimised_is_one_line(
+    make: Callable[[Path, Path], Path], says: str, theirs: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    result = call("optimize", make(theirs, tmp_path / "in"), "--output", tmp_path / "out" / "ours.onnx")
+    assert says in complaint(result, 1)
+    assert names_in(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize(
+    ("output", "says"),
+    [
+        ("there.onnx", "exists; pass --overwrite to replace it"),
+        ("folder.onnx", "is a folder; give the name of an .onnx file"),
+        ("ours.bin", "does not end in .onnx"),
+        ("ours", "does not end in .onnx"),
+        ("no/such/ours.onnx", "is no folder; make it, or choose another --output"),
+        ("there.onnx/ours.onnx", "is no folder; make it, or choose another --output"),
+    ],
+)
+def test_an_output_that_cannot_be_is_one_line(output: str, says: str, theirs: Path, tmp_path: Path) -> None:
+    (tmp_path / "there.onnx").write_text("x")
+    (tmp_path / "folder.onnx").mkdir()
+    result = call("optimize", theirs, "--output", tmp_path / output)
+    assert says in complaint(result, 1)
+    assert names_in(tmp_path) == ["folder.onnx", "there.onnx"]
+    assert (tmp_path / "there.onnx").read_text() == "x"
+
+
+def test_a_file_is_replaced_where_asked_but_never_by_itself(theirs: Path, tmp_path: Path) -> None:
+    (tmp_path / "there.onnx").write_text("x")
+    assert call("optimize", theirs, "-o", tmp_path / "there.onnx", "--overwrite").exit_code == 0
+    before = (tmp_path / "there.onnx").read_bytes()
+    (tmp_path / "link.onnx").symlink_to(tmp_path / "there.onnx")
+    for output in ("there.onnx", "link.onnx"):
+        result = call("optimize", tmp_path / "there.onnx", "-o", tmp_path / output, "--overwrite")
+        assert "is the file that is read; choose another --output" in complaint(result, 1)
+    assert (tmp_path / "there.onnx").read_bytes() == before
+    assert names_in(tmp_path) == ["link.onnx", "there.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--only", "fold"], "no pass is called 'fold'; expected some of accumulate-residual, clean-up,"),
+        (["--skip", "fold-affine,fold"], "no pass is called 'fold'; expected some of"),
+        (["--target", "gpu"], "--target is 'gpu'; expected one of cpu, mobile, web"),
+        (["--opset", "17"], "opset 17 is not possible: graphs here start at 18"),
+        (["--opset", "99"], "opset 99 is not possible"),
+    ],
+)
+def test_an_option_of_optimize_that_cannot_be_is_one_line(
+    options: list[str], says: str, theirs: Path, tmp_path: Path
+) -> None:
+    assert says in complaint(call("optimize", theirs, "--output", tmp_path / "ours.onnx", *options), 2)
+    assert names_in(tmp_path) == []
+
+
+def test_an_opset_does_not_go_down(theirs: Path, tmp_path: Path) -> None:
+    assert call("optimize", theirs, "-o", tmp_path / "new.onnx", "--opset", "20").exit_code == 0
+    result = call("optimize", tmp_path / "new.onnx", "-o", tmp_path / "old.onnx", "--opset", "18")
+    assert "the graph is opset 20 and cannot go down to 18" in complaint(result, 1)
+    assert names_in(tmp_path) == ["new.onnx"]
+
+
+def test_what_turns_out_wrong_is_not_written(theirs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mbert_onnx import optimizer
+
+    def spoiled(*args: Any, **kwargs: Any) -> Any:
+        outcome = pipeline.optimize(*args, **kwargs)
+        weights = {value: value.const_value for value in outcome.model.graph.initializers.values()}
+        value, tensor = max(weights.items(), key=lambda item: item[1].nbytes if item[1] else 0)
+        value.const_value = ir.tensor(1.1 * tensor.numpy(), name=value.name)
+        return outcome
+
+    monkeypatch.setattr(optimizer, "optimize_graph", spoiled)
+    result = call("optimize", theirs, "-o", tmp_path / "ours.onnx")
+    assert "the optimised file is not the same model: centred error" in complaint(result, 1)
+    assert names_in(tmp_path) == []
 
 
 # Interrupts

@@ -24,6 +24,7 @@ from foreign_exports import (
     export_with_optimum,
     export_with_torch_export,
     export_with_torchscript,
+    save_with_weights_beside,
 )
 from small_checkpoints import assert_file_answers_as, names_in
 from small_models import BASE, randomize
@@ -351,8 +352,7 @@ def test_weights_beside_the_file(question_answering: onnx.ModelProto, tmp_path: 
     (tmp_path / "theirs").mkdir()
     (tmp_path / "ours").mkdir()
     file, path = tmp_path / "theirs" / "model.onnx", tmp_path / "ours" / "model.onnx"
-    weights = {"save_as_external_data": True, "location": "weights.bin", "size_threshold": 100}
-    onnx.save(question_answering, file, **weights)
+    save_with_weights_beside(question_answering, file, "weights.bin")
     assert names_in(file.parent) == ["model.onnx", "weights.bin"]
     report = optimize(file, path)
     assert names_in(path.parent) == ["model.onnx"]
@@ -361,7 +361,7 @@ def test_weights_beside_the_file(question_answering: onnx.ModelProto, tmp_path: 
     # What is optimised already is left as it is, and in one file.
     file.unlink()
     (file.parent / "weights.bin").unlink()
-    onnx.save(onnx.load(path), file, **weights)
+    save_with_weights_beside(onnx.load(path), file, "weights.bin")
     report = optimize(file, path.with_name("again.onnx"))
     assert not report.changed
     assert names_in(path.parent) == ["again.onnx", "model.onnx"]
@@ -522,6 +522,8 @@ their_functions = parsed("""
     }
 """)
 
+nothing = parsed('<ir_version: 9, opset_import: ["": 18]> g (float[n] x) => (float[n] x) { }')
+
 identity = parsed("""
     <ir_version: 9, opset_import: ["": 18]>
     g (float[n, 4] x) => (float[n, 4] y, float[n, 4] x_again)
@@ -534,8 +536,8 @@ identity = parsed("""
 
 @pytest.mark.parametrize(
     "make",
-    [bert, mlp, cnn, branches, loop, their_functions, identity],
-    ids=["bert", "mlp", "cnn", "if", "loop", "functions", "identity"],
+    [bert, mlp, cnn, branches, loop, their_functions, identity, nothing],
+    ids=["bert", "mlp", "cnn", "if", "loop", "functions", "identity", "nothing"],
 )
 def test_what_is_no_mobilebert_says_what_it_said(make: Callable[[Path], Path], tmp_path: Path) -> None:
     file, path = make(tmp_path / "theirs.onnx"), tmp_path / "ours.onnx"
