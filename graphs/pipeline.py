@@ -203,6 +203,8 @@ def optimize(
     ports = [(v, v.name, v.type, v.shape) for v in (*model.graph.inputs, *model.graph.outputs)]
     raise_opset(model)
     before = signature(model)
+    # Ours are written anew, from the same nodes, if they are wanted.
+    matched = any(function.domain == DOMAIN for function in model.functions.values())
     common_passes.InlinePass(criteria=lambda function: function.domain == DOMAIN)(model)
     model.opset_imports.pop(DOMAIN, None)
     judge = Judge.of(model) if compare and model.graph.num_nodes() else None
@@ -212,7 +214,7 @@ def optimize(
         fold_small_constants(model)  # else the inference of sizes takes paddings that are computed for unknown
         infer_sizes(model)
     ledger: list[Entry] = []
-    restarts, matched = 0, False
+    restarts = 0
     costs = _Costs(model)
     for stage in stages:
         if progress is not None:

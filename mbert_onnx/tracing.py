@@ -21,6 +21,7 @@ from onnx.helper import find_min_ir_version_for, make_opsetid
 from onnxscript import optimizer
 from torch import Tensor, nn
 
+from graphs.folding import fold_small_constants
 from mbert_onnx import student
 from mbert_onnx.rows import INPUT_NAMES
 from mbert_onnx.shapes import Shapes
@@ -282,8 +283,9 @@ class _Assembly:
             value.name, value.shape = f"attentions.{index}", ir.Shape([rows, value.shape[1], seq, seq])
         self.graph.outputs.extend([*outputs, *attentions])
         model = ir.Model(self.graph, ir_version=find_min_ir_version_for([make_opsetid("", TRACE_OPSET)]))
+        # What hangs on weights alone, now that they are constants: the head's transposed weight.
+        fold_small_constants(model, LARGEST_FOLDED)
         for clean in (
-            fold_small_constants,
             common_passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
             common_passes.DeduplicateInitializersPass(size_limit=SMALL_CONSTANT),
             common_passes.CommonSubexpressionEliminationPass(),
@@ -292,13 +294,6 @@ class _Assembly:
         ):
             clean(model)
         return model
-
-
-def fold_small_constants(model: ir.Model) -> None:
-    """What hangs on weights alone, now that they are constants: the head's transposed weight."""
-    optimizer.fold_constants_ir(
-        model, onnx_shape_inference=False, input_size_limit=LARGEST_FOLDED, output_size_limit=LARGEST_FOLDED
-    )
 
 
 @contextlib.contextmanager

@@ -60,6 +60,16 @@ def test_a_guard_that_is_an_output_gives_softmax_its_name() -> None:
     )
 
 
+def test_probabilities_that_are_an_output_are_read_at_once() -> None:
+    before = graph(GUARDED.replace("=> (", "=> (float[b, 2, s, s] p, "))
+    becomes(
+        RemoveNanGuard(),
+        before,
+        f"{MASK} scores = MatMul(q, k) masked = Add(scores, bias) p = Softmax(masked) y = Relu(p)",
+        feed(),
+    )
+
+
 def test_two_outputs_stay_two() -> None:
     written = GUARDED.replace("w = Where(bad, zero, p)", "y = Where(bad, zero, p)").replace("y = Relu(w)", "")
     leaves_alone(RemoveNanGuard(), graph(written.replace("=> (", "=> (float[b, 2, s, s] p, ")))

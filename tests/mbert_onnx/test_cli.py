@@ -419,8 +419,9 @@ def test_what_turns_out_wrong_is_not_written(theirs: Path, tmp_path: Path, monke
 
     def spoiled(*args: Any, **kwargs: Any) -> Any:
         outcome = pipeline.optimize(*args, **kwargs)
-        weights = {value: value.const_value for value in outcome.model.graph.initializers.values()}
-        value, tensor = max(weights.items(), key=lambda item: item[1].nbytes if item[1] else 0)
+        values = outcome.model.graph.initializers.values()
+        weights = [(value, value.const_value) for value in values if value.const_value is not None]
+        value, tensor = max(weights, key=lambda weight: weight[1].nbytes)
         value.const_value = ir.tensor(1.1 * tensor.numpy(), name=value.name)
         return outcome
 
