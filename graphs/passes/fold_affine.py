@@ -117,6 +117,8 @@ def _follow_linear(node: ir.Node, linear: Linear, forms: Forms) -> bool:
     if rank is None:
         return False
     bias = linear.bias64()
+    if bias is not None and not bias.any():
+        bias = None  # as an operator has it that wants one, written out
     root = Root(output, linear)
     if forms.known(linear.x):
         read = forms.get(linear.x)

@@ -685,3 +685,11 @@ def test_a_layer_that_operators_of_another_domain_read_keeps_its_bias() -> None:
         if node.op_type == "Add":
             node.domain = "com.example"
     leaves_alone(FoldAffine(), before)
+
+
+def test_a_bias_of_zeros_is_none() -> None:
+    """Fused operators have one where a block has none; written out, it is gone."""
+    before = graph(
+        "(float[n, 4] x) => (float[n, 3] y) <float[4, 3] W, float[3] b> { y = Gemm(x, W, b) }", b=np.zeros(3)
+    )
+    becomes(FoldAffine(), before, "y = MatMul(x, W)")

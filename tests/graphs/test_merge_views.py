@@ -80,6 +80,14 @@ def test_four_dimensions_that_are_merged_otherwise_are_left_alone() -> None:
     leaves_alone(MergeViews(), before)
 
 
+def test_what_only_looks_like_a_view_is_left_alone() -> None:
+    """The length of a vector of one number is its absolute."""
+    before = graph("""(float[1, 4, 5, 8] key) => (float[1, 4, 8, 5] y)
+        <int64[1] axis = {0}, int64[4] split = {1, 4, 8, 5}>
+        { a = ReduceL2 <keepdims = 0> (key, axis) t = Transpose <perm = [0, 2, 1]> (a) y = Reshape(t, split) }""")
+    leaves_alone(MergeViews(), before)
+
+
 def test_equal_sizes_are_told_apart_by_their_place() -> None:
     """Of a cube any view has the right shape."""
     before = graph("""(float[8, 8, 8, 8] key) => (float[8, 8, 8, 8] y)
