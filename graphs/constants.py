@@ -31,8 +31,9 @@ def integers(value: ir.Value | None) -> list[int] | None:
 
 def add_initializer(graph: ir.Graph, name: str, array: np.ndarray) -> ir.Value:
     """Registers a new initializer, under `name` or, where that is taken, the name with a number."""
+    taken = {value.name for value in graph.inputs} | {output.name for node in graph for output in node.outputs}
     unique, number = name, 1
-    while unique in graph.initializers:
+    while unique in graph.initializers or unique in taken:
         number += 1
         unique = f"{name}.{number}"
     tensor = ir.tensor(np.asarray(array, order="C"), name=unique)

@@ -31,7 +31,7 @@ def is_padding_bias(value: ir.Value) -> bool:
         return False
     factor = float_constant(mul.inputs[1])
     sub = None if mul.inputs[0] is None else mul.inputs[0].producer()
-    one = None if sub is None or sub.op_type != "Sub" else float_constant(sub.inputs[0])
+    one = None if sub is None or sub.op_type != "Sub" or sub.domain != "" else float_constant(sub.inputs[0])
     if factor is None or factor.size != 1 or one is None or one.size != 1 or one.item() != 1 or value.dtype is None:
         return False
     return bool(factor.item() == lowest_half(value.dtype)) and sub is not None and _is_integer_mask(sub.inputs[1])

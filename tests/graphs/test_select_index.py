@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from graph_helpers import becomes, constant, graph, leaves_alone
+from graph_helpers import becomes, constant, graph, leaves_alone, same_numbers, valid
 
 from graphs.passes.select_index import SelectIndex
 
@@ -124,3 +124,12 @@ def test_a_part_that_a_branch_reads_stays_for_it() -> None:
             else_branch = e () => (float[b, s] r) { r = Neg(p) }>""",
         {"x": x, "yes": np.array(True)},
     )
+
+
+def test_a_name_that_an_input_has_is_not_taken() -> None:
+    before = graph("""(float[n, 2] x, float[n] index) => (float[n] y) <int64[1] axis = {1}>
+        { a, b = Split <axis = 1, num_outputs = 2> (x) c = Squeeze(b, axis) y = Add(c, index) }""")
+    after = before.clone()
+    SelectIndex()(after)
+    valid(before, after)
+    same_numbers(before, after)
