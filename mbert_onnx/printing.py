@@ -121,7 +121,8 @@ def _print_ledger(console: Console, ledger: list[Entry], explain: bool) -> None:
         if not misses:
             console.print("  no block was left alone")
     elif misses:
-        console.print(f"  {len(misses)} places were left alone; --explain tells which, and why")
+        places = "1 place was" if len(misses) == 1 else f"{len(misses)} places were"
+        console.print(f"  {places} left alone; --explain tells which, and why")
 
 
 def _print_restarts(console: Console, restarts: int) -> None:
