@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from graphs.errors import GraphError
+from graphs.errors import GraphError, one_line
 from graphs.execution import run, run_file
 from graphs.feeds import all_feeds
 from graphs.widen import widen
@@ -79,9 +79,8 @@ class Judge:
         try:
             found = [run(model, feed) for feed in self.feeds[:feeds]]
         except Exception as error:
-            line = " ".join(str(error).split())
             raise GraphError(
-                f"the rewritten graph does not run in onnxruntime ({line}); this is our mistake"
+                f"the rewritten graph does not run in onnxruntime ({one_line(error)}); this is our mistake"
             ) from error
         return self._error_of(found)
 
@@ -93,8 +92,9 @@ class Judge:
         try:
             found = [run_file(path, feed) for feed in self.feeds]
         except Exception as error:
-            line = " ".join(str(error).split())
-            raise GraphError(f"the optimised file does not run in onnxruntime ({line}); this is our mistake") from error
+            raise GraphError(
+                f"the optimised file does not run in onnxruntime ({one_line(error)}); this is our mistake"
+            ) from error
         return self._error_of(found)
 
     def _error_of(self, found: Sequence[Outputs]) -> float:
@@ -118,8 +118,7 @@ def _first_that_runs(model: ir.Model) -> tuple[list[dict[str, np.ndarray]], list
             return feeds, [run(model, feed) for feed in feeds]
         except Exception as error:  # onnxruntime's errors have no common class
             first = first or error
-    line = " ".join(str(first).split())
-    raise GraphError(f"onnxruntime does not run the graph as it is ({line}); export it again") from first
+    raise GraphError(f"onnxruntime does not run the graph as it is ({one_line(first)}); export it again") from first
 
 
 def centred_error(found: np.ndarray, judge: np.ndarray, mask: np.ndarray | None = None) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx_ir as ir
 
 from graphs.constants import add_initializer
@@ -64,3 +65,13 @@ def plain_weight(graph: ir.Graph, linear: Linear) -> ir.Value:
         return linear.weight
     assert linear.weight.const_value is not None
     return add_initializer(graph, f"{linear.weight.name}.transposed", linear.weight.const_value.numpy().T)
+
+
+def plain_bias(graph: ir.Graph, linear: Linear) -> ir.Value:
+    """The bias as ``[out]``; zeros where there is none."""
+    if linear.bias is not None and linear.bias.shape == ir.Shape([linear.width]):
+        return linear.bias
+    own, dtype = linear.bias64(), linear.weight.dtype
+    assert dtype is not None
+    array = np.zeros(linear.width) if own is None else own
+    return add_initializer(graph, f"{linear.weight.name}.bias", array.astype(dtype.numpy()))

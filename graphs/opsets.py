@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 from onnx import version_converter as onnx_converter
 from onnxscript import version_converter as onnxscript_converter
 
-from graphs.errors import GraphError
+from graphs.errors import GraphError, one_line
 from graphs.quiet import quiet
 from graphs.sizes import infer_sizes
 
@@ -84,8 +84,7 @@ def raise_opset(model: ir.Model) -> None:
         with quiet("onnxscript.version_converter"):
             onnxscript_converter.convert_version(model, OLDEST_OPSET, fallback=True)
     except Exception as error:  # onnx's errors have no common class
-        line = " ".join(str(error).split())
-        raise GraphError(f"opset {current} cannot be raised to {OLDEST_OPSET}: {line}") from error
+        raise GraphError(f"opset {current} cannot be raised to {OLDEST_OPSET}: {one_line(error)}") from error
     if model.opset_imports.get("", 0) != OLDEST_OPSET:
         raise GraphError(f"opset {current} cannot be raised to {OLDEST_OPSET}; export it again, with that opset")
     model.ir_version = max(model.ir_version, helper.find_min_ir_version_for([helper.make_opsetid("", OLDEST_OPSET)]))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from graphs.errors import GraphError
+from graphs.errors import GraphError, one_line
 from graphs.quiet import quiet
 
 
@@ -22,7 +22,7 @@ def read_model(path: Path) -> ir.Model:
         with quiet("onnx_ir"):
             model = ir.load(path)
     except Exception as error:  # protobuf's and onnx_ir's errors have no common class
-        raise GraphError(f"{path} is no ONNX model, or is corrupt ({_line(error)}); export it again") from error
+        raise GraphError(f"{path} is no ONNX model, or is corrupt ({one_line(error)}); export it again") from error
     if not model.graph.num_nodes() and not model.graph.outputs:
         raise GraphError(f"{path} holds no graph; it is empty, truncated, or no ONNX model: export it again")
     _check_order(model.graph, path)
@@ -50,8 +50,3 @@ def _check_order(graph: ir.Graph, path: Path) -> None:
                     "cyclic or out of order: export it again"
                 )
         seen.add(node)
-
-
-def _line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text or type(error).__name__

@@ -120,7 +120,7 @@ def _apply(tool: str, source: Path, output: Path) -> Path:
     else:
         from perf.peers.ort_transformers import optimize_as_bert
 
-        optimize_as_bert(source, output, heads=0, hidden=0)
+        optimize_as_bert(source, output)
     return output
 
 

@@ -104,7 +104,7 @@ def optimize(
     if output.exists() and path.exists() and output.samefile(path):
         raise BundleError(f"{output} is the file that is read; choose another --output")
     graph = read_model(path)
-    nodes, old_bytes = graph.graph.num_nodes(), _file_bytes(path, graph)
+    nodes, old_opset, old_bytes = graph.graph.num_nodes(), graph.opset_imports.get("", 0), _file_bytes(path, graph)
     external = any(isinstance(v.const_value, ir.ExternalTensor) for v in graph.graph.initializers.values())
     _check_readable(path, graph)
     outcome = optimize_graph(
@@ -118,14 +118,13 @@ def optimize(
             ir.save(ir.external_data.load_to_model(read_model(path)), partial)  # one file, as ours are
         else:
             shutil.copyfile(path, partial)
-    final = outcome.model if outcome.changed else read_model(path)
     return OptimizeReport(
         path=output,
         changed=outcome.changed,
         target=target,
-        opset=final.opset_imports.get("", 0),
+        opset=outcome.model.opset_imports.get("", 0) if outcome.changed else old_opset,
         nodes_before=nodes,
-        nodes_after=final.graph.num_nodes(),
+        nodes_after=outcome.model.graph.num_nodes() if outcome.changed else nodes,
         bytes_before=old_bytes,
         bytes_after=output.stat().st_size,
         ledger=outcome.ledger,

@@ -11,7 +11,7 @@ from graphs.functions import DOMAIN, VERSION
 from graphs.functions.bottleneck_attention import NAME, bottleneck_attention
 from graphs.linear import Linear, as_linear
 from graphs.masks import masked_scores
-from graphs.matching import MismatchError, check, made_by, only_reader, plain_weight, residual_gemm
+from graphs.matching import MismatchError, check, made_by, only_reader, plain_bias, plain_weight, residual_gemm
 from graphs.rewrite import Rewrite, replace
 from graphs.sizes import shape_of
 
@@ -156,21 +156,21 @@ def _back_from_heads(mixed: ir.Node) -> Linear:
 
 def _columns(graph: ir.Graph, linear: Linear, places: list[int], parts: int) -> tuple[ir.Value, ir.Value]:
     """Weight ``[in, out]`` and bias ``[out]``, their parts in the order of the function."""
+    if places == list(range(parts)):
+        return plain_weight(graph, linear), plain_bias(graph, linear)
     assert linear.weight.const_value is not None
     array = linear.weight.const_value.numpy()
     array = array.T if linear.transposed else array
     own = linear.bias64()
     bias = np.zeros(linear.width, dtype=array.dtype) if own is None else own.astype(array.dtype)
-    if places == list(range(parts)):
-        weight = plain_weight(graph, linear)
-        same = own is not None and linear.bias is not None and linear.bias.shape == ir.Shape([linear.width])
-        if same and linear.bias is not None:
-            return weight, linear.bias
-    else:
-        columns = [np.split(array, parts, axis=1)[place] for place in places]
-        weight = add_initializer(graph, f"{linear.weight.name}.ordered", np.concatenate(columns, axis=1))
-        bias = np.concatenate([np.split(bias, parts)[place] for place in places])
-    return weight, add_initializer(graph, f"{linear.weight.name}.bias", bias)
+    weight, vector = (
+        np.concatenate([np.split(values, parts, axis=-1)[place] for place in places], axis=-1)
+        for values in (array, bias)
+    )
+    return (
+        add_initializer(graph, f"{linear.weight.name}.ordered", weight),
+        add_initializer(graph, f"{linear.weight.name}.bias", vector),
+    )
 
 
 def _width(function: ir.Function) -> int:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import onnx_ir as ir
 import onnx_ir.passes.common as common_passes
 
-from graphs.constants import add_initializer
 from graphs.functions import DOMAIN, VERSION
 from graphs.functions.stacked_ffn import NAME, stacked_ffn
 from graphs.linear import Linear, as_linear
-from graphs.matching import MismatchError, check, made_by, plain_weight, residual_gemm
+from graphs.matching import MismatchError, check, made_by, plain_bias, plain_weight, residual_gemm
 from graphs.rewrite import Rewrite, replace
 
 # What transformers' `hidden_act` becomes. (Tanh is the pooler's.)
@@ -77,7 +75,7 @@ class FuseFFN(Rewrite):
         model.functions[function.identifier()] = known or function
         weights: list[ir.Value] = []
         for wide, narrow in networks:
-            weights += [plain_weight(graph, wide), _bias(graph, wide), plain_weight(graph, narrow)]
+            weights += [plain_weight(graph, wide), plain_bias(graph, wide), plain_weight(graph, narrow)]
         output = last.outputs[0]
         fused = ir.Value(shape=output.shape, type=output.type)
         inputs = [stream, last.inputs[2], *weights, plain_weight(graph, projection)]
@@ -114,15 +112,6 @@ def _network(stream: ir.Value) -> tuple[Linear, ir.Node, Linear] | None:
 
 
 _NOWHERE = ir.node("Identity", [])
-
-
-def _bias(graph: ir.Graph, linear: Linear) -> ir.Value:
-    if linear.bias is not None and linear.bias.shape == ir.Shape([linear.width]):
-        return linear.bias
-    own, dtype = linear.bias64(), linear.weight.dtype
-    assert dtype is not None
-    array = np.zeros(linear.width) if own is None else own
-    return add_initializer(graph, f"{linear.weight.name}.bias", array.astype(dtype.numpy()))
 
 
 def _why_no_network(activation: ir.Node) -> str | None:

@@ -8,13 +8,8 @@ from pathlib import Path
 from perf.errors import PerfError
 
 
-def optimize_as_bert(source: Path, output: Path, heads: int, hidden: int) -> None:
+def optimize_as_bert(source: Path, output: Path) -> None:
     """Writes what `onnxruntime.transformers.optimizer` makes of a file, taken for a BERT.
-
-    Args:
-        source: The file.
-        output: The file to write.
-        heads, hidden: Attention heads and hidden size; 0 lets it find them.
 
     Raises PerfError where it fails.
     """
@@ -22,9 +17,8 @@ def optimize_as_bert(source: Path, output: Path, heads: int, hidden: int) -> Non
     try:
         from onnxruntime.transformers import optimizer
 
-        model = optimizer.optimize_model(
-            str(source), model_type="bert", num_heads=heads, hidden_size=hidden, opt_level=0, use_gpu=False
-        )
+        # It finds the numbers of heads and channels itself.
+        model = optimizer.optimize_model(str(source), model_type="bert", opt_level=0, use_gpu=False)
         model.save_model_to_file(str(output))
     except Exception as error:  # of its many
         line = (str(error).splitlines() or [type(error).__name__])[0]
