@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 import onnx_ir as ir
@@ -288,10 +289,30 @@ def _as_size(number: str) -> Size:
     return int(number) if re.fullmatch(r"-?\d+", number) else number
 
 
+def _reshaped_inputs(graph: ir.Graph, known: Mapping[str, object]) -> dict[str, tuple[ir.Value, int]]:
+    """Where the sizes stand that inputs have only after a Reshape, products of their dimensions.
+
+    One for each Reshape, which it can find itself: it must not be told its size from what it gives.
+    """
+    found: dict[str, tuple[ir.Value, int]] = {}
+    for value in graph.inputs:
+        for use in value.uses():
+            if use.node.op_type != "Reshape" or use.node.domain != "" or use.idx != 0:
+                continue
+            dims = shape_of(use.node.outputs[0]) or []
+            new = [(dim, axis) for axis, dim in enumerate(dims) if isinstance(dim, str) and dim not in known]
+            if len(new) == 1 and 0 not in dims and all(part in known for part in new[0][0].split("*")):
+                dim, axis = new[0]
+                found.setdefault(dim, (use.node.outputs[0], axis))
+    return found
+
+
 class Sizes:
     """Makes tensors that hold sizes: constants where nothing is dynamic, else from the inputs' shapes, once each.
 
-    ``[batch, -1, 4, 32]`` is ``Concat(Shape(input_ids)[0:1], [-1, 4, 32])``, at the start of the graph.
+    ``[batch, -1, 4, 32]`` is ``Concat(Shape(input_ids)[0:1], [-1, 4, 32])``, at the start of the graph. Sizes that an
+    input has only after a Reshape (the rows of multiple choice, ``batch*choices``) are read from what reshapes it;
+    then the graph wants to be sorted.
     """
 
     def __init__(self, graph: ir.Graph) -> None:
@@ -304,6 +325,7 @@ class Sizes:
             for axis, dim in enumerate(shape_of(value) or []):
                 if isinstance(dim, str):
                     self._at.setdefault(dim, (value, axis))
+        self._reshaped = _reshaped_inputs(graph, self._at)
         self._made: dict[tuple[Size, ...], ir.Value] = {}
         for node in graph:
             self._remember(node)
@@ -313,7 +335,7 @@ class Sizes:
         if node.op_type == "Shape" and node.domain == "":
             source, start, end = node.inputs[0], node.attributes.get_int("start", 0), node.attributes.get_int("end", 0)
             name = next(
-                (n for n, (v, axis) in self._at.items() if v is source and (axis, axis + 1) == (start, end)), None
+                (n for n, (v, axis) in self._sources() if v is source and (axis, axis + 1) == (start, end)), None
             )
             if name is not None:
                 self._made.setdefault((name,), node.outputs[0])
@@ -330,16 +352,19 @@ class Sizes:
                 numbers += made
             self._made.setdefault(tuple(numbers), node.outputs[0])
 
+    def _sources(self) -> Iterable[tuple[str, tuple[ir.Value, int]]]:
+        return chain(self._at.items(), self._reshaped.items())
+
     def possible(self, numbers: Sequence[Size]) -> bool:
-        """Whether each is a number or the dimension of an input."""
-        return all(isinstance(n, int) or n in self._at for n in numbers)
+        """Whether each is a number or the dimension of an input, as it is or reshaped."""
+        return all(isinstance(n, int) or n in self._at or n in self._reshaped for n in numbers)
 
     def differ(self, left: Size, right: Size) -> bool:
         """Whether two are different for certain: numbers, or a dimension of an input and a negative number."""
         if isinstance(left, int) and isinstance(right, int):
             return left != right
         number, name = (left, right) if isinstance(left, int) else (right, left)
-        return isinstance(number, int) and number < 0 and name in self._at
+        return isinstance(number, int) and number < 0 and self.possible([name])
 
     def shape_possible(self, dims: Sequence[Size]) -> bool:
         """Whether all sizes but one, which Reshape finds itself, are numbers or dimensions of inputs."""
@@ -387,7 +412,8 @@ class Sizes:
         if all(isinstance(n, int) for n in numbers):
             return add_initializer(self._graph, "sizes", np.array(numbers, dtype=np.int64))
         if len(numbers) == 1:
-            value, axis = self._at[str(numbers[0])]
+            name = str(numbers[0])
+            value, axis = self._at[name] if name in self._at else self._reshaped[name]
             return self._node("Shape", [value], ir.Shape([1]), {"start": axis, "end": axis + 1})
         parts: list[tuple[Size, ...]] = []
         for number in numbers:  # neighbouring numbers are one constant

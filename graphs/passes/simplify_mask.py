@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -20,6 +21,9 @@ LARGEST_AT_PADDING = -9999.0
 
 # Masks that are tried: batch, length. The lengths tell a window or a triangle from a mask of padding.
 TRIED = ((1, 1), (3, 1), (1, 5), (3, 7), (2, 33), (2, 129), (1, 1025))
+
+# Where the mask has three dimensions, the second is this.
+CHOICES = 2
 
 # A graph may be made for no more tokens than this: where it does not run on longer ones, that is no reason.
 LONG_ENOUGH = 129
@@ -42,6 +46,7 @@ class SimplifyMask(Rewrite):
     masks of several sizes. They must give 0 where the mask has 1, and `LARGEST_AT_PADDING` or less where it has 0, for
     each row of scores alike. A row with no token at all is not compared: it stays finite, where it may have been NaN.
     Masks are of 0 and 1, as transformers has them. Scores that something else reads with their mask are left alone.
+    Of multiple choice, where the input is [batch, choices, length], the mask is what reshapes it to rows.
     """
 
     def rewrite(self, model: ir.Model) -> None:
@@ -68,19 +73,33 @@ class SimplifyMask(Rewrite):
             common_passes.RemoveUnusedNodesPass()(model)
 
     def _source(self, model: ir.Model, add: ir.Node, bias: ir.Value) -> ir.Value | None:
-        """The input that `bias` is the mask of; None if it is something else."""
+        """The mask [rows, length] that `bias` is made of; None if it is something else."""
         found = _inputs_behind(bias)
         if found is None or len(found) != 1:
             return None
-        mask = found.pop()
-        shape = shape_of(mask)
-        if shape is None or len(shape) != 2 or mask.dtype not in (ir.DataType.INT64, ir.DataType.INT32):
+        given = found.pop()
+        mask = _as_rows(given, bias)
+        if mask is None or given.dtype not in (ir.DataType.INT64, ir.DataType.INT32):
             return None
-        reason = _differs(model, mask, bias)
+        reason = _differs(model, given, bias)
         if reason:
             self.miss(add, f"what is added to the scores is no mask of padding: {reason}")
             return None
         return mask
+
+
+def _as_rows(given: ir.Value, bias: ir.Value) -> ir.Value | None:
+    """An input [rows, length], or what reshapes an input [batch, choices, length] to that on its way to `bias`."""
+    shape = shape_of(given)
+    if shape is None or len(shape) == 2:
+        return None if shape is None else given
+    if len(shape) != 3 or shape[-1] is None:
+        return None
+    for node in _nodes_behind(bias):
+        rows = shape_of(node.outputs[0])
+        if node.op_type == "Reshape" and node.inputs[0] is given and rows is not None and rows[1:] == shape[2:]:
+            return node.outputs[0]
+    return None
 
 
 def _only_softmax_reads(scores: ir.Value) -> bool:
@@ -88,6 +107,7 @@ def _only_softmax_reads(scores: ir.Value) -> bool:
 
 
 def _write(graph: ir.Graph, mask: ir.Value, dtype: ir.DataType) -> ir.Value:
+    """Writes the four nodes behind the mask, or before all others where it is an input."""
     wide = None if mask.shape is None else ir.Shape([mask.shape[0], 1, 1, mask.shape[1]])
     one = add_initializer(graph, "one", np.array(1.0, dtype=dtype.numpy()))
     axes = add_initializer(graph, "mask_axes", np.array([1, 2], dtype=np.int64))
@@ -103,7 +123,11 @@ def _write(graph: ir.Graph, mask: ir.Value, dtype: ir.DataType) -> ir.Value:
     real = node("Cast", [mask], mask.shape, to=int(dtype))
     real = node("Unsqueeze", [real, axes], wide)
     result = node("Mul", [node("Sub", [one, real], wide), padding], wide)
-    graph.insert_before(next(iter(graph)), nodes)
+    producer = mask.producer()
+    if producer is None:
+        graph.insert_before(next(iter(graph)), nodes)
+    else:
+        graph.insert_after(producer, nodes)
     return result
 
 
@@ -128,23 +152,23 @@ def _inputs_behind(value: ir.Value) -> set[ir.Value] | None:
     return found
 
 
-def _differs(model: ir.Model, mask: ir.Value, bias: ir.Value) -> str | None:
-    """Runs the nodes between a mask and a bias; None if the bias is that of padding, else what it is instead."""
+def _differs(model: ir.Model, given: ir.Value, bias: ir.Value) -> str | None:
+    """Runs the nodes between an input and a bias; None if the bias is that of padding, else what it is instead."""
     session = _session(model, bias)
     if session is None:
         return "the nodes before it read other tensors, or do not run alone"
-    for sizes in _tried(mask):
-        real = _random_mask(*sizes)
+    for sizes in _tried(given):
+        real = _random_mask(math.prod(sizes[:-1]), sizes[-1])
         feed = {
-            value.name: real.astype(_numpy_type(value.type))
-            if value.name == mask.name
-            else np.zeros(_shape_like(value.shape, mask, sizes), dtype=_numpy_type(value.type))
+            value.name: real.reshape(sizes).astype(_numpy_type(value.type))
+            if value.name == given.name
+            else np.zeros(_shape_like(value.shape, given, sizes), dtype=_numpy_type(value.type))
             for value in session.get_inputs()
         }
         try:
             found = session.run(None, feed)[0]
         except Exception as error:  # onnxruntime's errors have no common class
-            if sizes[1] > LONG_ENOUGH:
+            if sizes[-1] > LONG_ENOUGH:
                 continue
             return f"it does not run alone on a mask of {list(sizes)}: {str(error).splitlines()[0]}"
         reason = _compare(found, real)
@@ -215,20 +239,20 @@ def _nodes_behind(value: ir.Value) -> list[ir.Node]:
     return list(nodes)
 
 
-def _tried(mask: ir.Value) -> Iterator[tuple[int, int]]:
-    """Sizes to try; where one is fixed, that one."""
-    rows, length = shape_of(mask) or ["", ""]
-    found = dict.fromkeys(
-        (rows if isinstance(rows, int) else r, length if isinstance(length, int) else n) for r, n in TRIED
+def _tried(given: ir.Value) -> Iterator[tuple[int, ...]]:
+    """Sizes to try of an input whose last dimension is the length; where one is fixed, that one."""
+    dims = shape_of(given) or []
+    tried = [(rows, length) if len(dims) == 2 else (rows, CHOICES, length) for rows, length in TRIED]
+    yield from dict.fromkeys(
+        tuple(dim if isinstance(dim, int) else size for dim, size in zip(dims, sizes, strict=True)) for sizes in tried
     )
-    yield from found
 
 
-def _shape_like(dims: list[int | str | None], mask: ir.Value, sizes: tuple[int, int]) -> list[int]:
+def _shape_like(dims: list[int | str | None], given: ir.Value, sizes: tuple[int, ...]) -> list[int]:
     """A shape for another input: the mask's, for one of as many dimensions; else 1 for what is dynamic."""
     if len(dims) == len(sizes):
         return list(sizes)
-    named = dict(zip(map(str, shape_of(mask) or []), sizes, strict=False))
+    named = dict(zip(map(str, shape_of(given) or []), sizes, strict=False))
     return [dim if isinstance(dim, int) else named.get(str(dim), 1) for dim in dims]
 
 

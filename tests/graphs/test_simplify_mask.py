@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 from graph_helpers import Arrays, Text, becomes, constant, graph, leaves_alone, run, same_numbers
 
@@ -211,6 +212,53 @@ def test_it_leaves_alone(old: str, new: str) -> None:
 def test_a_mask_of_three_dimensions_is_left_alone() -> None:
     written = text(MULTIPLIED).replace("int64[b, s] attention_mask", "int64[b, s, s] attention_mask")
     leaves_alone(SimplifyMask(), graph(written.replace("int64[2] axes = {1, 2}", "int64[1] axes = {1}")))
+
+
+# Multiple choice: the mask is of the texts, one for each choice.
+CHOICES = """(float[n, 2, s, s] scores, int64[b, c, s] attention_mask) => (float[n, 2, s, s] y)
+    <int64[1] all = {{-1}}, float one = {{1.0}}, float lowest = {{-10000.0}}, int64[2] axes = {{1, 2}}>
+    {{ length = Shape <start = 2> (attention_mask) target = Concat <axis = 0> (all, length)
+       {rows} real = Cast <to = 1> (texts) wide = Unsqueeze(real, axes) padded = Sub(one, wide)
+       bias = Mul(padded, lowest) masked = Add(scores, bias) y = Softmax(masked) }}"""
+
+RESHAPED = "texts = Reshape(attention_mask, target)"
+# Also read as it is, but what masks is made of it in another order.
+SWAPPED = f"""{RESHAPED.replace("texts", "plain")} none = Sub(plain, plain)
+    t = Transpose <perm = [1, 0, 2]> (attention_mask) swapped = Reshape(t, target) texts = Add(swapped, none)"""
+
+
+def choices(rows: str) -> ir.Model:
+    model = graph(Text(CHOICES.format(rows=rows)))
+    for node in model.graph:
+        if node.op_type == "Reshape":
+            node.outputs[0].shape = ir.Shape(["n", "s"])
+    return model
+
+
+def choices_feed() -> Arrays:
+    other = feed(rows=6)
+    return {**other, "attention_mask": other["attention_mask"].reshape(2, 3, -1)}
+
+
+def test_of_multiple_choice_the_mask_is_of_rows() -> None:
+    before = choices(RESHAPED)
+    after = becomes(
+        SimplifyMask(),
+        before,
+        """length = Shape <start = 2> (attention_mask) target = Concat <axis = 0> (all, length)
+        texts = Reshape(attention_mask, target) real = Cast <to = 1> (texts) wide = Unsqueeze(real, mask_axes)
+        padded = Sub(one_2, wide) bias = Mul(padded, padding) masked = Add(scores, bias) y = Softmax(masked)""",
+        choices_feed(),
+    )
+    assert constant(after, "padding").item() == LOWEST / 2
+
+
+def test_rows_in_another_order_are_left_alone() -> None:
+    before = choices(SWAPPED)
+    leaves_alone(SimplifyMask(), before)
+    step = SimplifyMask()
+    step(before)
+    assert [miss.reason for miss in step.misses] == [CHANGES]
 
 
 def test_masked_scores_that_are_an_output_are_left_alone() -> None:

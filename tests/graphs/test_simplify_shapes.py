@@ -128,6 +128,23 @@ def test_the_sizes_that_expand_keeps_are_known() -> None:
     )
 
 
+def test_sizes_of_a_reshaped_input_are_read_from_it() -> None:
+    """As multiple choice has them: batch and choices are one."""
+    before = graph("""(float[b, c, 4] x) => (float[n, 3, 4] y)
+        <int64[1] along = {1}, int64[2] flat = {-1, 4},
+         int64 zero = {0}, int64[1] axis = {0}, int64[1] three = {3}, int64[1] four = {4}>
+        { r = Reshape(x, flat) e = Relu(r) size = Shape(e) rows = Gather(size, zero) one = Unsqueeze(rows, axis)
+          target = Concat <axis = 0> (one, three, four) wide = Unsqueeze(e, along) y = Expand(wide, target) }""")
+    before.graph.outputs[0].shape = ir.Shape(["b*c", 3, 4])
+    becomes(
+        SimplifyShapes(),
+        before,
+        """r = Reshape(x, flat) n = Shape <start = 0, end = 1> (r) target = Concat <axis = 0> (n, sizes) e = Relu(r)
+        wide = Unsqueeze(e, along) y = Expand(wide, target)""",
+        {"x": np.ones((2, 3, 4), np.float32)},
+    )
+
+
 def test_a_choice_that_hangs_on_numbers_of_an_input_stays() -> None:
     text = "(float[n, 1, 4] x, int64[1] given) => (float[n, c, d] y) " + EXPAND.format(target="size, given, keep")
     x = np.ones((2, 1, 4), np.float32)
