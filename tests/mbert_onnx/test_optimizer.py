@@ -182,19 +182,20 @@ def run(path: Path, feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return dict(zip(names, session.run(names, feed), strict=True))
 
 
-def assert_same_answers(found: Optimized) -> None:
-    """Both files are as near to float64 as the report's bar says, and to each other."""
+def assert_same_answers(found: Optimized, *, float64: bool = True) -> None:
+    """Both files are as near to float64, or where there is none to each other, as the report's bar says."""
     report = found.report
     assert report.error is not None
     assert report.bar is not None
-    assert report.given_error is not None
+    assert (report.given_error is not None) == float64
     assert report.error <= report.bar
+    apart = report.bar + (report.given_error or 0.0)
     feed = feed_for(found.given)
     theirs, ours = run(found.given, feed), run(found.path, feed)
     assert list(theirs) == list(ours)
     for name, judge in theirs.items():
         assert ours[name].dtype == judge.dtype
-        assert centred_error(ours[name], judge, feed["attention_mask"]) <= report.bar + report.given_error, name
+        assert centred_error(ours[name], judge, feed["attention_mask"]) <= apart, name
 
 
 def assert_sound(found: Optimized) -> None:
@@ -427,7 +428,7 @@ def test_some_switches(switch: str, optimized: Optimizes, exported: Exports) -> 
     if switch != "gelu":  # which exporters write in different ways
         assert census(found.path) == census(optimized("ours", "question-answering", switch).path)
     assert_file_answers_as(exported("question-answering", switch).theirs, found.path)
-    assert_same_answers(found)
+    assert_same_answers(found, float64=switch != "gelu")  # onnxruntime has no Erf in float64
     assert_sound(found)
 
 
