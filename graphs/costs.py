@@ -13,6 +13,9 @@ from graphs.folding import fold_small_constants
 # Initializers of up to this many numbers may be shapes that the inference of shapes needs; larger ones are weights.
 SHAPE_CONSTANT = 64
 
+# Matrix products.
+PRODUCTS = ("MatMul", "Gemm", "MatMulInteger", "FusedMatMul", "FusedGemm")
+
 # Dimensions called so are lengths; other unknown ones are batches.
 LENGTH_NAMES = ("seq", "length")
 
@@ -52,7 +55,7 @@ def macs(model: ir.Model) -> int | None:
     """The multiply-accumulates of all matrix products of a sized model; None if some shape is not known."""
     total = 0
     for node in model.graph:
-        if node.op_type not in ("MatMul", "Gemm", "FusedMatMul", "FusedGemm"):
+        if node.op_type not in PRODUCTS:
             continue
         left, result = node.inputs[0], node.outputs[0]
         left_shape = None if left is None else _static(left)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,22 +20,26 @@ IN_MEMORY = "in_memory"
 SILENT = 4
 
 
-def run(
-    model: ir.Model,
-    feed: Mapping[str, np.ndarray],
-    also: Mapping[str, ir.DataType] | None = None,
-) -> dict[str, np.ndarray]:
-    """Runs a model as it is written, with no optimisation by onnxruntime.
+Feed = Mapping[str, np.ndarray]
+Outputs = dict[str, np.ndarray]
+
+
+def run(model: ir.Model, feed: Feed, also: Mapping[str, ir.DataType] | None = None) -> Outputs:
+    """As `runner`, for one feed."""
+    return runner(model, also)(feed)
+
+
+def runner(model: ir.Model, also: Mapping[str, ir.DataType] | None = None) -> Callable[[Feed], Outputs]:
+    """A function that runs a model as it is written, with no optimisation by onnxruntime.
 
     Args:
         model: Any model that onnxruntime runs; left as it was.
-        feed: Its inputs.
         also: Values of the main graph that are wanted besides the outputs, and their types.
 
     Returns:
-        The outputs, and those values, by name.
+        From inputs to the outputs and those values, by name. It holds the model's weights.
 
-    Raises whatever onnxruntime does.
+    Raises whatever onnxruntime does, here and there.
     """
     proto, weights = _without_weights(model)
     present = {output.name for output in proto.graph.output}
@@ -45,18 +49,23 @@ def run(
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = SILENT
-    # One run only: packing the weights costs more than it saves.
+    # A few runs only: packing the weights costs more than it saves.
     options.add_session_config_entry("session.disable_prepacking", "1")
+    # They live as long as the session reads them.
+    values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
     if weights:
-        values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
         options.add_external_initializers(list(weights), values)
     session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    wanted = {name: feed[name] for name in (value.name for value in session.get_inputs())}
     names = [output.name for output in proto.graph.output]
-    return dict(zip(names, session.run(names, wanted), strict=True))
+    inputs = [value.name for value in session.get_inputs()]
+
+    def call(feed: Feed, _held: object = (values, weights)) -> Outputs:
+        return dict(zip(names, session.run(names, {name: feed[name] for name in inputs}), strict=True))
+
+    return call
 
 
-def run_file(path: Path, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def run_file(path: Path, feed: Feed) -> Outputs:
     """Runs a file as its users do. Raises whatever onnxruntime does."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = SILENT

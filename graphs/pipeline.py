@@ -11,36 +11,54 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 import onnx_ir.passes.common as common_passes
 
-from graphs.costs import macs, sized, weight_bytes
+from graphs.calibration import calibrate
+from graphs.channels import Channels, scaled_linear
+from graphs.costs import PRODUCTS, macs, sized, weight_bytes
 from graphs.errors import GraphError
+from graphs.execution import Feed
 from graphs.folding import fold_small_constants
 from graphs.functions import DOMAIN
+from graphs.half import rounded
 from graphs.judge import Judge
+from graphs.layers import in_layers, layers
+from graphs.linear import Linear
 from graphs.magnitudes import measure
 from graphs.opsets import convert, raise_opset
 from graphs.passes.accumulate_residual import AccumulateResidual
 from graphs.passes.clean_up import CleanUp
 from graphs.passes.embed_tokens import EmbedTokens
+from graphs.passes.equalize_input import EqualizeInput
 from graphs.passes.flatten_tokens import FlattenTokens
 from graphs.passes.fold_affine import FoldAffine
 from graphs.passes.fuse_attention import FuseAttention
 from graphs.passes.fuse_ffn import FuseFFN
 from graphs.passes.fuse_layer_norm import FuseLayerNorm
+from graphs.passes.halve import Halve
 from graphs.passes.merge_linear import MergeLinear
 from graphs.passes.merge_views import MergeViews
 from graphs.passes.name_nodes import NameNodes
+from graphs.passes.name_weights import NameWeights
+from graphs.passes.quantize_dynamic import QuantizeDynamic
+from graphs.passes.quantize_table import QuantizeTable
 from graphs.passes.remove_nan_guard import RemoveNanGuard
+from graphs.passes.rescale import Rescale
 from graphs.passes.scale_query import ScaleQuery
 from graphs.passes.select_index import SelectIndex
 from graphs.passes.separate_residual import SeparateResidual
 from graphs.passes.simplify_mask import SimplifyMask
 from graphs.passes.simplify_shapes import SimplifyShapes
 from graphs.passes.split_tied_head import SplitTiedHead
+from graphs.quantization import is_large
 from graphs.rewrite import Miss, Rewrite
 from graphs.signature import signature
 from graphs.sizes import NUMBERS, infer_sizes
+from graphs.units import units_for_half, units_for_int8
 
 TARGETS = ("cpu", "mobile", "web")
+
+# fp32 is what a graph comes in.
+PRECISIONS = ("fp32", "fp16", "int8")
+LOWER = ("fp16", "int8")
 
 # The length at which multiply-accumulates are counted.
 COUNTED_LENGTH = 128
@@ -54,12 +72,14 @@ class Stage:
         kind: The pass.
         why: Why it stands there.
         targets: For which targets it runs.
+        precisions: For which precisions.
         function: Whether it writes an operator of the domain `mbert`.
     """
 
     kind: type[Rewrite]
     why: str
     targets: Sequence[str] = TARGETS
+    precisions: Sequence[str] = PRECISIONS
     function: bool = False
 
     @property
@@ -78,6 +98,7 @@ def name_of(kind: type[Rewrite]) -> str:
 
 
 STAGES = (
+    Stage(NameWeights, "while nodes have the names that their exporter gave them"),
     Stage(CleanUp, "first, so that what exporters leave behind hides nothing"),
     Stage(SimplifyShapes, "before all that asks for shapes, and reads values that only their shapes were read of"),
     Stage(MergeViews, "after sizes are known, since what a Reshape does is told by them"),
@@ -101,14 +122,21 @@ STAGES = (
         targets=("cpu", "web"),
     ),
     Stage(CleanUp, "what the passes above have left behind"),
+    Stage(NameNodes, "what is measured has a name, and layers to keep are told by theirs", precisions=LOWER),
+    Stage(Rescale, "when all weights are final", precisions=LOWER),
+    Stage(EqualizeInput, "after units are chosen, where they do not do", precisions=("int8",)),
+    Stage(Halve, "before fusing, whose bodies take any type", precisions=("fp16",)),
     Stage(FuseAttention, "last, on blocks in the form that the passes above give them", ("cpu", "web"), function=True),
     Stage(FuseFFN, "likewise", ("cpu", "web"), function=True),
     Stage(CleanUp, "fusing may leave equal constants behind"),
     Stage(NameNodes, "when all nodes are there"),
+    Stage(QuantizeTable, "before products, since the LM head's reads the same numbers", precisions=("int8",)),
+    Stage(QuantizeDynamic, "last: fused blocks become those of 8 bits", precisions=("int8",)),
+    Stage(NameNodes, "of the new nodes, too", precisions=("int8",)),
 )
 
 # Passes that alone are no reason to write another file.
-HOUSEKEEPING = (CleanUp, NameNodes)
+HOUSEKEEPING = (CleanUp, NameNodes, NameWeights)
 
 
 @dataclass(frozen=True)
@@ -172,6 +200,9 @@ def optimize(
     model: ir.Model,
     *,
     target: str = "cpu",
+    precision: str = "fp32",
+    calibration: Sequence[Feed] = (),
+    keep_float: Collection[str] = (),
     opset: int | None = None,
     functions: bool = True,
     only: Collection[str] | None = None,
@@ -180,26 +211,31 @@ def optimize(
     refuse: bool = True,
     progress: Callable[[str], None] | None = None,
 ) -> Outcome:
-    """Rewrites a MobileBERT graph for a target. The model handed in is used up.
+    """Rewrites a MobileBERT graph for a target and a precision. The model handed in is used up.
 
     Args:
         model: opset 11 or newer; raised to 18.
         target: `cpu`, `mobile` (residuals stay outside of Gemm, whose third input must be constant there, and there
             are no functions) or `web`.
+        precision: `fp32`, `fp16`, or `int8` (weights of 8 bits, and activations quantized as they come).
+        calibration: Inputs of real texts, one each, on which fp16 and int8 are chosen.
+        keep_float: Layers that stay float32, such as `layer.3`, `embeddings` or `head`.
         opset: the opset of the result; default: as it is, 18 at least.
         functions: Whether blocks become operators of the domain `mbert`.
         only: Names of the passes that run; default: all.
         skip: Names of passes that do not run.
         compare: Whether to run the model on a few texts: values are measured, and none is folded that would cancel;
             the result is compared after each pass.
-        refuse: Whether a result that differs is an error, for callers that do not compare it themselves.
+        refuse: Whether a float32 result that differs is an error, for callers that do not compare it themselves.
         progress: called with each pass's name.
 
     Raises:
-        GraphError: the target or a pass is unknown, the graph cannot be converted to that opset, or the result is not
-            the same model.
+        GraphError: the target, precision, a layer or a pass is unknown, the graph cannot be converted to that opset or
+            precision, or the result is not the same model.
     """
-    stages = [s for s in _chosen(target, only, skip) if functions or not s.function]
+    stages = [s for s in _chosen(target, precision, only, skip) if functions or not s.function]
+    if precision != "fp32" and not calibration:
+        raise GraphError(f"{precision} is chosen on texts, and there are none; pass calibration")
     ports = [(v, v.name, v.type, v.shape) for v in (*model.graph.inputs, *model.graph.outputs)]
     raise_opset(model)
     before = signature(model)
@@ -210,38 +246,44 @@ def optimize(
     judge = Judge.of(model) if compare and model.graph.num_nodes() else None
     if opset is not None:
         model = convert(model, opset)
-    if not stages or stages[0].kind is not CleanUp:
+    if not any(stage.kind is CleanUp for stage in stages):
         fold_small_constants(model)  # else the inference of sizes takes paddings that are computed for unknown
         infer_sizes(model)
     ledger: list[Entry] = []
-    restarts = 0
+    restarts, halved = 0, False
     costs = _Costs(model)
     for stage in stages:
         if progress is not None:
             progress(stage.name)
-        step = _make(stage, target, model, judge)
+        if stage.kind is Rescale:
+            _check_layers(model, keep_float)
+        step = _make(stage, target, precision, model, judge, calibration, keep_float)
         nodes, started = model.graph.num_nodes(), time.perf_counter()
         step(model)
         seconds = time.perf_counter() - started
         matched |= step.matches > 0 and stage.kind not in HOUSEKEEPING
         restarts += getattr(step, "restarts", 0)
         saved_macs, saved_bytes = costs.saved(model) if step.matches else (0, 0)
-        error = judge.error(model, feeds=1) if judge is not None and step.matches else None
+        halved |= stage.kind is Halve
+        error = judge.error(rounded(model) if halved else model, feeds=1) if judge and step.matches else None
         after = model.graph.num_nodes()
         ledger.append(
             Entry(stage.name, step.matches, nodes, after, saved_macs, saved_bytes, error, seconds, step.misses)
         )
     _tidy(model, ports)
     changed = (matched or opset is not None) and signature(model) != before
-    error = judge.error(model) if judge is not None else None
-    if refuse and judge is not None and error is not None and not error <= judge.bar:
+    error = judge.error(rounded(model) if halved else model) if judge is not None else None
+    exact = precision == "fp32"
+    if refuse and exact and judge is not None and error is not None and not error <= judge.bar:
         raise GraphError(f"the optimised graph is not the same model: centred error {error:.1e}, bar {judge.bar:.1e}")
     return Outcome(model, ledger, changed, restarts, error, judge)
 
 
-def _chosen(target: str, only: Collection[str] | None, skip: Collection[str]) -> list[Stage]:
+def _chosen(target: str, precision: str, only: Collection[str] | None, skip: Collection[str]) -> list[Stage]:
     if target not in TARGETS:
         raise GraphError(f"no target is called {target!r}; known: {', '.join(TARGETS)}")
+    if precision not in PRECISIONS:
+        raise GraphError(f"no precision is called {precision!r}; known: {', '.join(PRECISIONS)}")
     known = {stage.name for stage in STAGES}
     unknown = next((name for name in (*(only or ()), *skip) if name not in known), None)
     if unknown is not None:
@@ -249,14 +291,54 @@ def _chosen(target: str, only: Collection[str] | None, skip: Collection[str]) ->
     return [
         stage
         for stage in STAGES
-        if target in stage.targets and (only is None or stage.name in only) and stage.name not in skip
+        if target in stage.targets
+        and precision in stage.precisions
+        and (only is None or stage.name in only)
+        and stage.name not in skip
     ]
 
 
-def _make(stage: Stage, target: str, model: ir.Model, judge: Judge | None) -> Rewrite:
+def _check_layers(model: ir.Model, keep_float: Collection[str]) -> None:
+    known = layers(model.graph)
+    unknown = next((name for name in keep_float if name not in known), None)
+    if unknown is not None:
+        raise GraphError(f"no layer is called {unknown!r}; known: {', '.join(known)}")
+
+
+def _make(
+    stage: Stage,
+    target: str,
+    precision: str,
+    model: ir.Model,
+    judge: Judge | None,
+    calibration: Sequence[Feed],
+    keep_float: Collection[str],
+) -> Rewrite:
+    def wanted(linear: Linear) -> bool:
+        """Whether a product is to be computed in 8 bits."""
+        return is_large(linear) and not in_layers(linear.node, keep_float)
+
     if stage.kind is FoldAffine:
         magnitudes = {} if judge is None else measure(model, judge.feeds[0])
         return FoldAffine(bias_in_gemm=target == "mobile", magnitudes=magnitudes)
+    if stage.kind is Rescale:
+        channels = Channels(model.graph)
+        ranges = calibrate(model, calibration, channels)
+        if precision == "fp16":
+            return Rescale(channels, units_for_half(channels, ranges))
+        readers = [linear for node in model.graph if (linear := scaled_linear(node)) and wanted(linear)]
+        return Rescale(channels, units_for_int8(channels, ranges, readers))
+    if stage.kind is EqualizeInput:
+        channels = Channels(model.graph)
+        read = {linear.x for node in model.graph if (linear := scaled_linear(node)) and wanted(linear)}
+        ranges = calibrate(model, calibration, channels, read)
+        return EqualizeInput(ranges, channels, wanted)
+    if stage.kind is Halve:
+        return Halve(calibrate(model, calibration, Channels(model.graph)), keep_float)
+    if stage.kind is QuantizeTable:
+        return QuantizeTable(keep_float)
+    if stage.kind is QuantizeDynamic:
+        return QuantizeDynamic(wanted, keep_float)
     return stage.kind()
 
 
@@ -282,7 +364,7 @@ def _products(model: ir.Model) -> Counter[str]:
     for node in model.graph:
         if node.domain != "":
             found[node.op_type] += 1
-        elif node.op_type in ("MatMul", "Gemm"):
+        elif node.op_type in PRODUCTS:
             weight = node.inputs[1]
             constant = weight is not None and weight.const_value is not None and weight.shape is not None
             found[str(sorted(map(str, weight.shape))) if constant and weight and weight.shape else "activations"] += 1

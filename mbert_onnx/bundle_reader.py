@@ -1,7 +1,8 @@
 """A bundle, read: the folder that `export` writes, or one that optimum or transformers.js users already have.
 
-A bundle has `onnx/model.onnx` (or `model.onnx`, as optimum writes it), `config.json`, and usually `tokenizer.json`,
-`tokenizer_config.json` and `mbert_onnx.json`. Only small JSON files are read here; the graph is the runtime's.
+A bundle has `onnx/model.onnx` (or `model.onnx`, as optimum writes it; or a variant, such as `onnx/model_int8.onnx`),
+`config.json`, and usually `tokenizer.json`, `tokenizer_config.json` and `mbert_onnx.json`. Only small JSON files are
+read here; the graph is the runtime's.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ CONFIG = "config.json"
 METADATA = "mbert_onnx.json"
 TOKENIZER = "tokenizer.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
-MODELS = ("onnx/model.onnx", "model.onnx")  # in the order in which they are looked for
+# What a precision's file is called: as transformers.js calls its dtypes.
+VARIANTS = {"fp32": "onnx/model.onnx", "fp16": "onnx/model_fp16.onnx", "int8": "onnx/model_int8.onnx"}
+# In the order in which they are looked for.
+MODELS = (VARIANTS["fp32"], "model.onnx", VARIANTS["fp16"], VARIANTS["int8"])
 
 
 @dataclass(frozen=True)

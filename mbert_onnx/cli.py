@@ -77,6 +77,25 @@ Functions = Annotated[
 Only = Annotated[list[str] | None, typer.Option(help="Run this pass alone; several with commas, or given repeatedly.")]
 Skip = Annotated[list[str] | None, typer.Option(help="Do not run this pass; several likewise.")]
 Explain = Annotated[bool, typer.Option("--explain", help="Tell for each block that a pass left alone, where and why.")]
+Precision = Annotated[
+    str, typer.Option(help="fp32; fp16; or int8: weights of 8 bits, activations quantized as they come.")
+]
+Calibrate = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Texts on which fp16 or int8 is chosen, and others to measure its damage on: lines, TSV, JSONL, or "
+        "SQuAD's JSON. Default: built-in sentences.",
+    ),
+]
+KeepFloat = Annotated[
+    list[str] | None,
+    typer.Option(help="Let this layer stay float32, such as layer.3, embeddings or head; several with commas."),
+]
+MinAgreement = Annotated[
+    float | None,
+    typer.Option(help="Refuse fp16 or int8 that makes fewer decisions than this as float64 does. Default: 0.99."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -103,6 +122,10 @@ def export(
     choices: Annotated[
         int | None, typer.Option(help="Fix the number of choices of multiple-choice. Default: dynamic; 4 for mobile.")
     ] = None,
+    precision: Precision = "fp32",
+    calibrate: Calibrate = None,
+    keep_float: KeepFloat = None,
+    min_agreement: MinAgreement = None,
     opset: Annotated[int, typer.Option(help="The opset, from 18 to the newest that onnxruntime runs here.")] = 18,
     functions: Functions = True,
     only: Only = None,
@@ -122,6 +145,10 @@ def export(
             seq_len=seq_len,
             batch=batch,
             choices=choices,
+            precision=precision,
+            calibrate=calibrate,
+            keep_float=_names(keep_float) or (),
+            min_agreement=min_agreement,
             opset=opset,
             functions=functions,
             only=_names(only),

@@ -27,5 +27,9 @@ class VerificationError(MbertError):
     """A graph that does not say the same as the model it was made from."""
 
 
+class PrecisionError(MbertError):
+    """A model that a lower precision would damage more than is allowed."""
+
+
 class MissingExtraError(MbertError):
     """A command that needs a package that is not installed."""

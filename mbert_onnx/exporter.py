@@ -6,16 +6,17 @@ import json
 import math
 import platform
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from mbert_onnx._beside import require_beside
-from mbert_onnx.bundle_reader import METADATA, MODELS
+from mbert_onnx.bundle_reader import METADATA, TOKENIZER, VARIANTS
 from mbert_onnx.bundle_writer import check_destination, writing
-from mbert_onnx.errors import CheckpointError, UsageError, VerificationError
+from mbert_onnx.damage import MIN_AGREEMENT, Damage, check_damage, measure_damage
+from mbert_onnx.errors import CheckpointError, PrecisionError, UsageError, VerificationError
 from mbert_onnx.extras import require_extra
 
 require_extra("export", "export")
@@ -25,16 +26,18 @@ import numpy as np  # noqa: E402
 import onnx_ir as ir  # noqa: E402
 
 from graphs.census import Census, take_census  # noqa: E402
+from graphs.damage import damage_by_layer  # noqa: E402
 from graphs.errors import GraphError  # noqa: E402
 from graphs.opsets import OLDEST_OPSET, check_opset  # noqa: E402
-from graphs.pipeline import TARGETS, Entry, optimize  # noqa: E402
+from graphs.pipeline import TARGETS, Entry, Outcome, optimize  # noqa: E402
 from mbert_onnx import __version__  # noqa: E402
 from mbert_onnx.checkpoint import Checkpoint, load_checkpoint  # noqa: E402
 from mbert_onnx.optimizer import check_passes  # noqa: E402
+from mbert_onnx.precision import LAYER_TEXTS, Calibration, as_it_will_run, check_precision, read_texts  # noqa: E402
 from mbert_onnx.shapes import Shapes  # noqa: E402
 from mbert_onnx.tokenizer_files import write_tokenizer  # noqa: E402
 from mbert_onnx.tracing import trace  # noqa: E402
-from mbert_onnx.verification import Verdict, check  # noqa: E402
+from mbert_onnx.verification import Verdict, check, run_torch  # noqa: E402
 
 # The version of `mbert_onnx.json`.
 METADATA_SCHEMA = 1
@@ -53,7 +56,8 @@ class ExportReport:
     Args:
         path: The bundle.
         model: The `.onnx` in it.
-        verdict: What verification measured.
+        precision: `fp32`, `fp16` or `int8`.
+        verdict: What verification measured; of a lower precision, what it costs.
         census: What the graph consists of.
         ledger: What each pass did, in order.
         restarts: Streams that had to be rescaled or written out on the way; 0 where all of NoNorm is gone.
@@ -66,7 +70,8 @@ class ExportReport:
     task: str
     target: str
     opset: int
-    verdict: Verdict
+    precision: str
+    verdict: Verdict | Damage
     census: Census
     ledger: list[Entry]
     restarts: int
@@ -83,6 +88,10 @@ def export(
     seq_len: int | None = None,
     batch: int | None = None,
     choices: int | None = None,
+    precision: str = "fp32",
+    calibrate: str | Path | None = None,
+    keep_float: Sequence[str] = (),
+    min_agreement: float | None = None,
     opset: int = OLDEST_OPSET,
     functions: bool = True,
     only: Collection[str] | None = None,
@@ -101,6 +110,12 @@ def export(
         seq_len: Fixes the length, 1 to the model's positions. `mobile` needs it.
         batch: Fixes the batch; default: dynamic; 1 for `mobile`.
         choices: Fixes the number of choices (multiple choice only); default: dynamic; 4 for `mobile`.
+        precision: `fp32`; `fp16`; or `int8`: weights and embeddings of 8 bits, activations quantized as they come.
+        calibrate: Texts on which fp16 or int8 is chosen, and others on which its damage is measured: lines, TSV, JSONL,
+            or SQuAD's JSON; default: built-in sentences.
+        keep_float: Layers that stay float32, such as `layer.3`, `embeddings` or `head`.
+        min_agreement: The share of decisions that fp16 or int8 must make as float64 does; default 0.99. Random models'
+            decisions hang on a hair: for those it is told, and nothing is refused.
         opset: 18 to the newest that the installed onnxruntime runs.
         functions: Whether blocks become operators of the domain `mbert`, with standard bodies; never for `mobile`.
         only, skip: Names of the graph passes that run, or do not; default: all.
@@ -112,10 +127,13 @@ def export(
         UsageError: an option that cannot be meant.
         CheckpointError: a checkpoint that cannot be read, or is no MobileBERT.
         VerificationError: the file does not say the same as the model; nothing is written.
+        PrecisionError: a lower precision does too much damage, or cannot hold the model; nothing is written.
+        CalibrationError: the texts cannot be used.
         BundleError: the folder exists or cannot be written.
     """
     output = Path(output)
     _check_options(target, seq_len, batch, choices, opset)
+    check_precision(precision, target, calibrate, keep_float, min_agreement)
     check_passes(only, skip)
     check_destination(output, overwrite)
     clock = _Clock(progress)
@@ -123,51 +141,59 @@ def export(
     clock.start("read", f"reading {checkpoint}")
     loaded = load_checkpoint(checkpoint, task=task, seed=seed)
     shapes = _shapes(loaded, target, seq_len, batch, choices)
-    clock.start("trace", "tracing with torch.export")
-    graph = trace(loaded.model, loaded.task, shapes)
-    clock.start("optimize", f"removing NoNorm, merging GEMMs ({graph.graph.num_nodes():,} nodes)")
-    with np.errstate(over="ignore"):  # weights that overflow do not pass verification
-        outcome = optimize(
-            graph,
-            target=target,
-            opset=opset,
-            functions=functions,
-            only=only,
-            skip=skip,
-            refuse=False,  # the file is verified below, against torch
-        )
     with writing(output, overwrite) as folder:
-        clock.start("write", "writing")
-        file = folder / MODELS[0]
-        file.parent.mkdir()
-        ir.save(_finished(outcome.model, loaded), file)
-        clock.start("verify", "verifying against float64")
-        verdict = check(file, loaded.model, loaded.task, seed=seed)
-        if verdict.torch_error is not None and math.isnan(verdict.torch_error):
-            raise CheckpointError(
-                f"{checkpoint}: its outputs are NaN or infinite in torch's float32, too, so nothing is written; "
-                "train or convert it again"
-            )
-        if not verdict.passed:
-            raise VerificationError(
-                f"{checkpoint}: the graph is not the same as the model, nothing is written: {verdict}"
-            )
-        clock.start("finish", "finishing")
-        census = take_census(file)
         notes = list(loaded.notes)
         config = loaded.config
-        if not write_tokenizer(loaded.folder, folder, config.vocab_size, config.max_position_embeddings):
+        has_tokenizer = write_tokenizer(loaded.folder, folder, config.vocab_size, config.max_position_embeddings)
+        if not has_tokenizer:
             notes.append(
                 "the checkpoint has no tokenizer, so `run` cannot read text: put a tokenizer.json beside config.json"
             )
+        texts = None
+        if precision != "fp32":
+            clock.start("texts", "reading calibration texts")
+            if not has_tokenizer:
+                raise CheckpointError(
+                    f"{checkpoint} has no tokenizer, and --precision {precision} is chosen on texts; put the "
+                    "checkpoint's tokenizer.json beside its config.json"
+                )
+            texts = _texts(calibrate, loaded, shapes, folder / TOKENIZER)
+            notes += texts.notes
+        clock.start("trace", "tracing with torch.export")
+        graph = trace(loaded.model, loaded.task, shapes)
+        traced = graph.clone() if texts is not None else None
+        clock.start("optimize", f"removing NoNorm, merging GEMMs ({graph.graph.num_nodes():,} nodes)")
+        with np.errstate(over="ignore"):  # weights that overflow do not pass verification
+            outcome = _optimized(
+                graph, precision, texts, keep_float, target, opset, functions=functions, only=only, skip=skip
+            )
+        clock.start("write", "writing")
+        file = folder / VARIANTS[precision]
+        file.parent.mkdir()
+        ir.save(_finished(outcome.model, loaded), file)
+        clock.start("verify", "verifying against float64")
+        verdict: Verdict | Damage
+        if texts is None:
+            verdict = _verify(file, loaded, checkpoint, seed)
+        else:
+            agreement = MIN_AGREEMENT if min_agreement is None else min_agreement
+            verdict = _damage(outcome.model, precision, loaded, texts, agreement, keep_float)
+            assert traced is not None
+            first, least = texts.held_out[:LAYER_TEXTS], traced  # which mypy knows within the lambda, too
+            check_damage(verdict, str(checkpoint), lambda: damage_by_layer(least, precision, texts.fit, first))
+            if not verdict.passed:
+                notes.append(f"random weights: their decisions hang on a hair, so {precision} is not refused for them")
+        clock.start("finish", "finishing")
+        census = take_census(file)
         config.save_pretrained(folder)
         clock.stop()
         report = ExportReport(
             path=output,
-            model=output / MODELS[0],
+            model=output / VARIANTS[precision],
             task=loaded.task.name,
             target=target,
             opset=opset,
+            precision=precision,
             verdict=verdict,
             census=census,
             ledger=outcome.ledger,
@@ -178,6 +204,86 @@ def export(
         text = json.dumps(_metadata(report, loaded, shapes, seed), indent=2, ensure_ascii=False)
         (folder / METADATA).write_text(text + "\n", encoding="utf-8")
     return report
+
+
+def _optimized(
+    graph: ir.Model,
+    precision: str,
+    texts: Calibration | None,
+    keep_float: Sequence[str],
+    target: str,
+    opset: int,
+    *,
+    functions: bool,
+    only: Collection[str] | None,
+    skip: Collection[str],
+) -> Outcome:
+    try:
+        return optimize(
+            graph,
+            target=target,
+            precision=precision,
+            calibration=() if texts is None else texts.fit,
+            keep_float=keep_float,
+            opset=opset,
+            functions=functions,
+            only=only,
+            skip=skip,
+            refuse=False,  # the file is verified below, against torch
+        )
+    except GraphError as error:
+        if precision == "fp32":
+            raise
+        raise PrecisionError(f"{error}; nothing is written") from error
+
+
+def _texts(calibrate: str | Path | None, checkpoint: Checkpoint, shapes: Shapes, tokenizer: Path) -> Calibration:
+    config = checkpoint.config
+    return read_texts(
+        calibrate,
+        checkpoint.task,
+        tokenizer,
+        vocab_size=config.vocab_size,
+        max_positions=config.max_position_embeddings,
+        seq_len=shapes.seq_len,
+        choices=shapes.choices,
+        int32=shapes.int32,
+    )
+
+
+def _verify(file: Path, loaded: Checkpoint, checkpoint: str | Path, seed: int) -> Verdict:
+    """Raises where the file does not say the same as the model."""
+    verdict = check(file, loaded.model, loaded.task, seed=seed)
+    if verdict.torch_error is not None and math.isnan(verdict.torch_error):
+        raise CheckpointError(
+            f"{checkpoint}: its outputs are NaN or infinite in torch's float32, too, so nothing is written; "
+            "train or convert it again"
+        )
+    if not verdict.passed:
+        raise VerificationError(f"{checkpoint}: the graph is not the same as the model, nothing is written: {verdict}")
+    return verdict
+
+
+def _damage(
+    model: ir.Model,
+    precision: str,
+    checkpoint: Checkpoint,
+    texts: Calibration,
+    min_agreement: float,
+    keep_float: Sequence[str],
+) -> Damage:
+    wide = checkpoint.model.double()
+    return measure_damage(
+        lambda feed: run_torch(wide, {name: ids.astype(np.int64) for name, ids in feed.items()}),
+        as_it_will_run(model, precision),
+        texts.held_out,
+        checkpoint.task,
+        precision=precision,
+        calibration=texts.source,
+        min_agreement=min_agreement,
+        keep_float=keep_float,
+        binding=checkpoint.folder is not None,
+    )
 
 
 def _check_options(target: str, seq_len: int | None, batch: int | None, choices: int | None, opset: int) -> None:
@@ -225,7 +331,7 @@ def _metadata(report: ExportReport, checkpoint: Checkpoint, shapes: Shapes, seed
         "seed": seed,
         "target": report.target,
         "opset": report.opset,
-        "precision": "fp32",
+        "precision": report.precision,
         "shapes": {"batch": shapes.batch, "choices": shapes.choices, "sequence": shapes.seq_len},
         "passes": [asdict(entry) for entry in report.ledger],
         "restarts": report.restarts,

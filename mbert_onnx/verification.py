@@ -99,11 +99,11 @@ def check(path: Path, model: nn.Module, task: Task, *, seed: int = 0) -> Verdict
     """
     run, shapes = file_runner(path, task)
     feeds = list(sample_feeds(model.config, task, shapes, seed))
-    single = [_run_torch(model, feed) for feed in feeds]
+    single = [run_torch(model, feed) for feed in feeds]
     model.double()
     ours, torchs = Comparison(task), Comparison(task)
     for feed, float32 in zip(feeds, single, strict=True):
-        judge = _run_torch(model, feed)
+        judge = run_torch(model, feed)
         _add(ours, path, feed, run(feed), judge)
         torchs.add(float32, judge, feed["attention_mask"])
     return _verdict(ours, feeds, torchs.error())
@@ -173,7 +173,8 @@ def file_runner(path: Path, task: Task) -> tuple[Runner, Shapes]:
     return run, Shapes(inputs.batch, inputs.sequence, inputs.choices, inputs.dtype is np.int32)
 
 
-def _run_torch(model: nn.Module, feed: Feed) -> dict[str, np.ndarray]:
+def run_torch(model: nn.Module, feed: Feed) -> dict[str, np.ndarray]:
+    """The outputs of a torch model that are tensors, by name."""
     with torch.inference_mode():
         output = model(**{name: torch.from_numpy(ids) for name, ids in feed.items()})
     return {name: value.numpy() for name, value in output.items() if isinstance(value, torch.Tensor)}

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 import onnx_ir as ir
 
+from graphs.layers import EMBEDDINGS, HEAD, LAYER
 from graphs.rewrite import Rewrite
-
-LAYER = re.compile(r"\blayer\.(\d+)\b")
 
 
 class NameNodes(Rewrite):
@@ -31,9 +28,9 @@ class NameNodes(Rewrite):
         nodes = list(graph)
         places = [_layer(node) for node in nodes]
         last = max((index for index, place in enumerate(places) if place), default=-1)
-        place, counts = "embeddings", dict[str, int]()
+        place, counts = EMBEDDINGS, dict[str, int]()
         for index, node in enumerate(nodes):
-            place = places[index] or (place if index <= last else "head")
+            place = places[index] or (place if index <= last else HEAD)
             prefix = f"{place}/{node.op_type}"
             name = f"{prefix}_{counts.get(prefix, 0)}"
             counts[prefix] = counts.get(prefix, 0) + 1

@@ -243,6 +243,7 @@ def becomes(
     body: str,
     feed: Mapping[str, np.ndarray] | None = None,
     again: bool = True,
+    exact: bool = True,
 ) -> ir.Model:
     """Asserts that a pass makes this of a graph, computing the same; returns it.
 
@@ -252,6 +253,7 @@ def becomes(
         body: the nodes expected, as text.
         feed: the inputs to compare on; default: random.
         again: whether a second run must change nothing.
+        exact: whether both must compute the same.
     """
     after = before.clone()
     assert step(after).modified, "the pass says that it changed nothing"
@@ -260,7 +262,8 @@ def becomes(
     expected = onnx.parser.parse_graph(f"g ({inputs}) => ({outputs}) {{ {body} }}")
     assert structure(after) == structure(expected)
     valid(before, after)
-    same_numbers(before, after, feed)
+    if exact:
+        same_numbers(before, after, feed)
     if again:
         leaves_alone(copy.copy(step), after)
     return after

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -15,8 +16,11 @@ from onnx.inliner import inline_local_functions
 
 from graphs.functions import DOMAIN, VERSION
 from graphs.functions.bottleneck_attention import bottleneck_attention
+from graphs.functions.bottleneck_attention_int8 import bottleneck_attention_int8
 from graphs.functions.stacked_ffn import stacked_ffn
+from graphs.functions.stacked_ffn_int8 import stacked_ffn_int8
 from graphs.opsets import OLDEST_OPSET, newest_opset
+from graphs.quantization import quantized
 
 OPSETS = (OLDEST_OPSET, newest_opset())
 BATCH, SEQ, HEADS, HEAD, HIDDEN, WIDE = 2, 5, 2, 3, 8, 7
@@ -35,18 +39,23 @@ def attention_feed() -> Arrays:
 
 
 def attention_by_hand(feed: Arrays) -> np.ndarray:
-    """Figure 1 c of the paper, one text and one head after the other."""
+    """Figure 1 c of the paper."""
     inner, shared, value = np.split(feed["x"] @ feed["weight_in"] + feed["bias_in"], 3, axis=1)
     query, key = np.split(shared @ feed["weight_qk"] + feed["bias_qk"], 2, axis=1)
+    return inner + attended_by_hand(query, key, value, feed["mask"]) @ feed["weight_out"]
+
+
+def attended_by_hand(query: np.ndarray, key: np.ndarray, value: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The heads, joined: one text and one head after the other."""
     joined = np.zeros((TOKENS, INTRA))
     for text in range(BATCH):
         rows = slice(text * SEQ, (text + 1) * SEQ)
         for head in range(HEADS):
             columns = slice(head * HEAD, (head + 1) * HEAD)
-            scores = query[rows, columns] @ key[rows, columns].T + feed["mask"][text, 0, 0]
+            scores = query[rows, columns] @ key[rows, columns].T + mask[text, 0, 0]
             exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
             joined[rows, columns] = exponentials / exponentials.sum(axis=1, keepdims=True) @ value[rows, columns]
-    return inner + joined @ feed["weight_out"]
+    return joined
 
 
 def ffn_feed(networks: int) -> Arrays:
@@ -165,3 +174,146 @@ def test_padding_changes_nothing() -> None:
     x[-2:] = 100
     other = computed(model, {**feed, "x": x}, FLOAT)
     np.testing.assert_array_equal(other[:-2], computed(model, feed, FLOAT)[:-2])
+
+
+# In 8 bits
+
+
+def with_8_bit_weights(feed: Arrays) -> Arrays:
+    """Each weight as int8 numbers, with their scales."""
+    found: Arrays = {}
+    for name, array in feed.items():
+        if name.startswith("weight"):
+            found[name], found[name.replace("weight", "scale")] = quantized(array, axis=0)
+        else:
+            found[name] = array
+    return found
+
+
+def product_by_hand(x: np.ndarray, weight: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """As ONNX describes DynamicQuantizeLinear, and MatMulInteger."""
+    x = x.astype(np.float32)
+    low, high = np.minimum(x.min(), np.float32(0)), np.maximum(x.max(), np.float32(0))
+    step = (high - low) / np.float32(255)
+    zero = np.clip(np.rint(-low / step), 0, 255).astype(np.int32)
+    numbers = np.clip(np.rint(x / step).astype(np.int32) + zero, 0, 255)
+    return ((numbers - zero) @ weight.astype(np.int32)).astype(np.float32) * (step * scale)
+
+
+def attention_int8_by_hand(feed: Arrays) -> np.ndarray:
+    projected = product_by_hand(feed["x"], feed["weight_in"], feed["scale_in"]) + feed["bias_in"]
+    inner, shared, value = np.split(projected, 3, axis=1)
+    query, key = np.split(product_by_hand(shared, feed["weight_qk"], feed["scale_qk"]) + feed["bias_qk"], 2, axis=1)
+    attended = attended_by_hand(query, key, value, feed["mask"])
+    return inner + product_by_hand(attended, feed["weight_out"], feed["scale_out"])
+
+
+def ffn_int8_by_hand(feed: Arrays, networks: int) -> np.ndarray:
+    u = feed["x"].astype(np.float32)
+    for i in range(networks):
+        wide = product_by_hand(u, feed[f"weight1_{i}"], feed[f"scale1_{i}"]) + feed[f"bias1_{i}"].astype(np.float32)
+        u = u + product_by_hand(np.maximum(wide, 0), feed[f"weight2_{i}"], feed[f"scale2_{i}"])
+    return feed["residual"] + product_by_hand(u, feed["weight_out"], feed["scale_out"])
+
+
+def cases_of_8_bits(opset: int) -> list[tuple[ir.Function, Arrays, np.ndarray, np.ndarray]]:
+    """Functions, inputs, what comes out, and what would with weights and activations of float64."""
+    feed = with_8_bit_weights(attention_feed())
+    found = [
+        (bottleneck_attention_int8(opset, INTRA), feed, attention_int8_by_hand(feed), attention_by_hand(real(feed)))
+    ]
+    for networks in (1, 2, 4):
+        feed = with_8_bit_weights(ffn_feed(networks))
+        expected, exact = ffn_int8_by_hand(feed, networks), ffn_by_hand(real(feed), networks)
+        found.append((stacked_ffn_int8(networks, opset), feed, expected, exact))
+    return found
+
+
+def real(feed: Arrays) -> Arrays:
+    """The weights that 8-bit numbers and scales stand for."""
+    return {k: v * feed[k.replace("weight", "scale")] if k.startswith("weight") else v for k, v in feed.items()}
+
+
+@pytest.mark.parametrize(("opset", "index"), CASES)
+def test_the_body_of_8_bits_computes_what_the_documentation_says(opset: int, index: int) -> None:
+    function, feed, expected, exact = cases_of_8_bits(opset)[index]
+    found = computed(calling(function, feed, opset, FLOAT), feed, FLOAT)
+    assert error(found, expected) < 2e-3  # a number that is rounded to the other side makes as much
+    assert 1e-4 < error(found, exact) < 0.05
+
+
+@pytest.mark.parametrize(("opset", "index"), CASES)
+def test_of_8_bits_inlined_by_either_library_it_is_the_same(opset: int, index: int) -> None:
+    function, feed, *_ = cases_of_8_bits(opset)[index]
+    model = calling(function, feed, opset, FLOAT)
+    called = computed(model, feed, FLOAT)
+    by_onnx = ir.from_proto(inline_local_functions(ir.to_proto(model)))
+    common_passes.InlinePass()(model)
+    for inlined in (model, by_onnx):
+        assert not inlined.functions
+        assert {node.domain for node in inlined.graph} == {""}
+        np.testing.assert_array_equal(computed(inlined, feed, FLOAT), called)
+
+
+@pytest.mark.parametrize("opset", range(OLDEST_OPSET, newest_opset() + 1))
+def test_a_function_of_8_bits_is_valid_at_every_opset(opset: int) -> None:
+    for function, feed, *_ in cases_of_8_bits(opset):
+        assert (function.domain, function.opset_imports) == (DOMAIN, {"": opset})
+        calling(function, feed, opset, FLOAT)
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_every_input_and_output_of_8_bits_is_documented_with_its_shape(index: int) -> None:
+    function, feed, *_ = cases_of_8_bits(OLDEST_OPSET)[index]
+    text = function.doc_string or ""
+    shapes = text[text.index("Inputs") :]
+    for value in (*function.inputs, *function.outputs):
+        name = re.sub(r"_\d+$", "_i", value.name or "")
+        found = re.search(rf"\b{name}\b +\[([^\]]*)\](, int8)?", shapes)
+        assert found, name
+        if value.name in feed and name != "heads":
+            assert found.group(1).count(",") + 1 == feed[value.name or ""].ndim, name
+        assert bool(found.group(2)) == name.startswith("weight"), name
+
+
+def test_the_number_of_inputs_of_8_bits() -> None:
+    for networks in (1, 2, 4):
+        assert len(stacked_ffn_int8(networks, OLDEST_OPSET).inputs) == 5 * networks + 4
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_an_operator_of_8_bits_takes_the_float_one_s_inputs_and_scales(index: int) -> None:
+    function, *_ = cases_of_8_bits(OLDEST_OPSET)[index]
+    known, *_ = cases(OLDEST_OPSET)[index]
+    expected: list[str] = []
+    for value in known.inputs:
+        name = value.name or ""
+        expected += [name, name.replace("weight", "scale")] if name.startswith("weight") else [name]
+    assert [value.name for value in function.inputs] == expected
+    assert function.name == f"{known.name}Int8"
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_onnxruntime_computes_each_product_as_one_node(index: int, tmp_path: Path) -> None:
+    function, feed, expected, _ = cases_of_8_bits(OLDEST_OPSET)[index]
+    model = calling(function, feed, OLDEST_OPSET, FLOAT)
+    # Weights are constants, as they are in files.
+    inputs = [value for value in model.graph.inputs if (value.name or "").startswith(("weight", "scale", "bias"))]
+    for value in inputs:
+        array = feed[value.name or ""]
+        value.const_value = ir.tensor(array if array.dtype == np.int8 else array.astype(np.float32), name=value.name)
+        model.graph.inputs.remove(value)
+        model.graph.register_initializer(value)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    data = ir.to_proto(model).SerializeToString()
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    rest = {value.name: feed[value.name or ""] for value in model.graph.inputs}
+    (found,) = session.run(None, {k: v if v.dtype.kind == "i" else v.astype(np.float32) for k, v in rest.items()})
+    assert error(found, expected) < 1e-2  # what is rounded to the other side in one product goes on to the next
+
+    types = [node.op_type for node in onnx.load(options.optimized_model_filepath).graph.node]
+    products = sum(name.startswith("weight") for name in feed)
+    assert types.count("DynamicQuantizeMatMul") == products
+    assert not {"DynamicQuantizeLinear", "MatMulInteger", "MatMulIntegerToFloat", "Gemm"} & set(types)

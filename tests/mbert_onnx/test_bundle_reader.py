@@ -96,10 +96,15 @@ def test_a_folder_without_a_model(folder: Path) -> None:
     assert "has no onnx/model.onnx. Give the folder of a bundle" in refusal(folder)
 
 
-def test_a_folder_with_variants_only_lists_them(folder: Path) -> None:
+def test_a_folder_with_a_variant_only_has_that(folder: Path) -> None:
     (folder / "onnx" / "model.onnx").rename(folder / "onnx" / "model_int8.onnx")
+    assert read_bundle(folder).model_path == folder / "onnx" / "model_int8.onnx"
+
+
+def test_a_folder_with_models_of_other_names_lists_them(folder: Path) -> None:
+    (folder / "onnx" / "model.onnx").rename(folder / "onnx" / "model_q4.onnx")
     message = refusal(folder)
-    assert "model_int8.onnx" in message
+    assert "model_q4.onnx" in message
     assert "give the path" in message
 
 

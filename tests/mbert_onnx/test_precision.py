@@ -1,0 +1,277 @@
+"""fp16 and int8: what `export` writes, what it measures, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hot_checkpoints
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+import transformers
+from small_checkpoints import names_in, put_tensors, save_small, tensors_of
+
+from graphs import pipeline
+from graphs.linear import as_linear
+from mbert_onnx import export, exporter, load
+from mbert_onnx.checkpoint import load_checkpoint
+from mbert_onnx.cli import app
+from mbert_onnx.errors import CheckpointError, PrecisionError, UsageError
+from mbert_onnx.tasks import TASKS, Task
+from mbert_onnx.tokenizer_files import write_tokenizer
+
+WORDS = "the of was in who what when where first last school river city game year won by and at"
+
+# Centred errors that a precision may cost a small random model.
+BARS = {"fp16": 2e-2, "int8": 0.4}
+FILES = {"fp16": "model_fp16.onnx", "int8": "model_int8.onnx"}
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Questions with contexts, of words that the small vocabulary has."""
+    generator = np.random.default_rng(0)
+    words = WORDS.split()
+    path = tmp_path_factory.mktemp("texts") / "texts.jsonl"
+    lines = [
+        {name: " ".join(generator.choice(words, generator.integers(3, size))) for name, size in parts}
+        for parts in [(("question", 9), ("context", 30))] * 24
+    ]
+    path.write_text("\n".join(json.dumps(line) for line in lines))
+    return path
+
+
+@pytest.fixture(scope="module")
+def checkpoint(
+    runtime_tokenizer: transformers.BertTokenizerFast, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Task], Path]:
+    """A small random checkpoint with a tokenizer, for each task once."""
+    root = tmp_path_factory.mktemp("checkpoints")
+
+    def make(task: Task) -> Path:
+        folder = root / task.name
+        if not folder.is_dir():
+            save_small(folder, task.architecture, vocab_size=len(runtime_tokenizer))
+            runtime_tokenizer.save_pretrained(folder)
+        return folder
+
+    return make
+
+
+QA = TASKS[0]
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+@pytest.mark.parametrize(
+    "task",
+    [TASKS[0], *(pytest.param(task, marks=pytest.mark.full) for task in TASKS[1:])],
+    ids=lambda task: task.name,
+)
+def test_every_task(
+    task: Task, precision: str, checkpoint: Callable[[Task], Path], texts: Path, tmp_path: Path
+) -> None:
+    report = export(checkpoint(task), tmp_path / "b", precision=precision, calibrate=texts, min_agreement=0)
+    file = tmp_path / "b" / "onnx" / FILES[precision]
+    assert report.model == file
+    assert names_in(file.parent) == [file.name]
+    assert 0 < report.verdict.error <= BARS[precision]
+    model = onnx.load(file)
+    onnx.checker.check_model(model, full_check=True)
+    kinds = {tensor.data_type for tensor in model.graph.initializer}
+    assert (onnx.TensorProto.FLOAT16 if precision == "fp16" else onnx.TensorProto.INT8) in kinds
+    assert [value.type.tensor_type.elem_type for value in model.graph.output] == [1] * len(model.graph.output)
+    metadata = json.loads((tmp_path / "b" / "mbert_onnx.json").read_text())
+    assert metadata["precision"] == precision
+    measured = metadata["verification"]
+    assert measured["error"] == report.verdict.error
+    assert measured["texts"] >= 8  # every third; some tasks make two of a pair
+    assert measured["calibration"] == "texts.jsonl"
+    logits = load(tmp_path / "b").logits(np.ones((1, 2, 5) if task.has_choices else (1, 5), np.int64))
+    assert all(np.isfinite(value).all() for value in logits.values())
+
+
+def test_blocks_are_operators_of_8_bits_unless_told_otherwise(
+    checkpoint: Callable[[Task], Path], texts: Path, tmp_path: Path
+) -> None:
+    found = {}
+    for functions in (True, False):
+        folder = tmp_path / str(functions)
+        report = export(checkpoint(QA), folder, precision="int8", calibrate=texts, min_agreement=0, functions=functions)
+        found[functions] = [node.op_type for node in onnx.load(report.model).graph.node]
+    assert found[True].count("StackedFFNInt8") == found[True].count("BottleneckAttentionInt8") == 2
+    assert "StackedFFNInt8" not in found[False]
+    assert "MatMulInteger" in found[False]
+    assert not {"MatMul", "Gemm"} & set(found[True]) - {"Gemm"}
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_layers_to_keep_stay_float32(
+    precision: str, checkpoint: Callable[[Task], Path], texts: Path, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"precision": precision, "calibrate": texts, "min_agreement": 0, "functions": False}
+    report = export(checkpoint(QA), tmp_path / "b", keep_float=["layer.1"], **options)
+    model = ir.load(report.model)
+    linears = [linear for node in model.graph if (linear := as_linear(node)) or node.op_type == "Gemm"]
+    assert linears
+    floats = [v for v in model.graph.initializers.values() if v.dtype == ir.DataType.FLOAT and len(v.shape or ()) == 2]
+    kept = [v.name for v in floats if v.name and "layer.1." in v.name]
+    assert len(kept) > 5
+    assert not [v.name for v in floats if v.name and "layer.0." in v.name]
+    assert report.verdict.as_dict()["keep_float"] == ["layer.1"]
+    both = export(checkpoint(QA), tmp_path / "c", **options)
+    assert both.model.stat().st_size < report.model.stat().st_size
+
+
+def spoiled(*args: Any, **kwargs: Any) -> Any:
+    """`optimize`, of whose result one weight of the last layer is another."""
+    outcome = pipeline.optimize(*args, **kwargs)
+    weights = [v for name, v in outcome.model.graph.initializers.items() if "output.bottleneck" in name]
+    value = [v for v in weights if v.shape is not None and len(v.shape) == 2][-1]
+    assert value.const_value is not None
+    value.const_value = ir.tensor(-value.const_value.numpy()[::-1].copy(), name=value.name)
+    return outcome
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_too_much_damage_is_refused_and_tells_where(
+    precision: str,
+    checkpoint: Callable[[Task], Path],
+    texts: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(exporter, "optimize", spoiled)
+    with pytest.raises(PrecisionError, match=rf"{precision} makes .*% of decisions as float64 does") as caught:
+        export(checkpoint(QA), tmp_path / "b", precision=precision, calibrate=texts)
+    line = str(caught.value)
+    assert "expected at least 99.0%; nothing is written" in line
+    assert "Pass --keep-float layer." in line or "Pass --keep-float embeddings" in line
+    assert "\n" not in line
+    assert names_in(tmp_path) == []
+
+
+def test_random_weights_are_told_and_not_refused(texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = load_checkpoint("random:tiny")
+    model: Any = small.model
+    monkeypatch.setattr(exporter, "load_checkpoint", lambda *_, **__: small)
+    monkeypatch.setattr(exporter, "optimize", spoiled)
+    model.mobilebert.encoder.layer = model.mobilebert.encoder.layer[:1]
+    small.config.num_hidden_layers = 1
+    report = export("random:tiny", tmp_path / "b", precision="int8", calibrate=texts)
+    assert not report.verdict.passed
+    assert "random weights: their decisions hang on a hair, so int8 is not refused for them" in report.notes
+
+
+def test_without_texts_built_in_sentences_are_used_and_told(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    small = load_checkpoint("random:tiny")
+    model: Any = small.model
+    model.mobilebert.encoder.layer = model.mobilebert.encoder.layer[:1]
+    small.config.num_hidden_layers = 1
+    hot_checkpoints.save(small.model, folder)
+    write_tokenizer(None, folder, small.config.vocab_size, small.config.max_position_embeddings)
+    report = export(folder, tmp_path / "b", precision="fp16")
+    assert any("built-in" in note and "--calibrate FILE" in note for note in report.notes)
+    assert report.verdict.as_dict()["calibration"] == "built-in sentences"
+
+
+def test_numbers_that_fp16_does_not_hold_are_refused_and_named(
+    runtime_tokenizer: transformers.BertTokenizerFast, texts: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "checkpoint"
+    save_small(folder, vocab_size=len(runtime_tokenizer))
+    runtime_tokenizer.save_pretrained(folder)
+    tensors = tensors_of(folder)
+    tensors["qa_outputs.weight"] *= 1e6
+    put_tensors(folder, tensors)
+    line = r"logits reaches \S+ in channel \d .*: pass --keep-float head, .*nothing is"
+    with pytest.raises(PrecisionError, match=line):
+        export(folder, tmp_path / "b", precision="fp16", calibrate=texts)
+    assert names_in(tmp_path) == ["checkpoint"]
+    options: dict[str, Any] = {"precision": "fp16", "calibrate": texts, "min_agreement": 0}
+    assert export(folder, tmp_path / "b", keep_float=["head"], **options).verdict.error < BARS["fp16"]
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"precision": "int4"}, "--precision is 'int4'; expected one of fp32, fp16, int8"),
+        ({"calibrate": "x.txt"}, "--calibrate is for --precision fp16 or int8; this is fp32: leave it out"),
+        ({"keep_float": ["head"]}, "--keep-float is for --precision fp16 or int8; this is fp32: leave it out"),
+        ({"min_agreement": 0.5}, "--min-agreement is for --precision fp16 or int8; this is fp32: leave it out"),
+        (
+            {"precision": "int8", "min_agreement": 99.0},
+            "--min-agreement is 99.0; expected 0 to 1, such as 0.99",
+        ),
+        (
+            {"precision": "int8", "target": "mobile", "seq_len": 8},
+            "--precision int8 quantizes activations as they come, which phones' providers do not take; choose --target "
+            "cpu or web, or --precision fp16",
+        ),
+    ],
+)
+def test_options_that_cannot_be_meant(options: dict[str, Any], line: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        export("random", tmp_path / "b", **options)
+    assert str(caught.value) == line
+
+
+def test_a_layer_that_is_not_there(checkpoint: Callable[[Task], Path], texts: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        PrecisionError, match=r"^no layer is called 'layer.7'; known: embeddings, layer.0, layer.1, head"
+    ):
+        export(checkpoint(QA), tmp_path / "b", precision="int8", calibrate=texts, keep_float=["layer.7"])
+
+
+def test_texts_need_a_tokenizer(tmp_path: Path) -> None:
+    save_small(tmp_path / "checkpoint")
+    with pytest.raises(CheckpointError, match=r"has no tokenizer, and --precision int8 is chosen on texts; put"):
+        export(tmp_path / "checkpoint", tmp_path / "b", precision="int8")
+    assert names_in(tmp_path) == ["checkpoint"]
+
+
+def test_phones_take_fp16_of_one_length(checkpoint: Callable[[Task], Path], texts: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"precision": "fp16", "calibrate": texts, "min_agreement": 0}
+    report = export(checkpoint(QA), tmp_path / "b", target="mobile", seq_len=16, **options)
+    assert report.verdict.error < BARS["fp16"]
+    assert not onnx.load(report.model).functions
+
+
+def test_the_command_line(checkpoint: Callable[[Task], Path], texts: Path, tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    arguments = ["export", str(checkpoint(QA)), "-o", str(tmp_path / "b"), "--precision", "int8"]
+    options = ["--calibrate", str(texts), "--keep-float", "layer.0,head", "--min-agreement", "0", "--json"]
+    found = CliRunner().invoke(app, [*arguments, *options])
+    assert found.exit_code == 0, found.output
+    assert json.loads(found.stdout)["verification"]["keep_float"] == ["layer.0", "head"]
+    missing = CliRunner().invoke(app, [*arguments, "--overwrite", "--calibrate", str(tmp_path / "none.txt")])
+    assert missing.exit_code in (1, 2)
+    *progress, line = missing.stderr.splitlines()
+    assert line.startswith("mbert-onnx: ")
+    assert line.endswith("none.txt does not exist. Give --calibrate a file of texts.")
+    assert all(told.startswith("[") for told in progress)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("make", "int8"),
+    [("hot_channels", 1.1), ("hot_inner_channels", 1.1), ("hot_hidden", 1.1), ("hot_token", 2.0)],
+)
+def test_hot_models_are_as_good_as_tame_ones(make: str, int8: float, tmp_path: Path) -> None:
+    """Full size, against what the same weights cost before they were made hot; fp16's bar is 1e-2."""
+    tame = load_checkpoint("random")
+    folder = tmp_path / "hot"
+    report = {}
+    hot_checkpoints.save(getattr(hot_checkpoints, make)(tame.model, 0), folder)
+    write_tokenizer(None, folder, tame.config.vocab_size, tame.config.max_position_embeddings)
+    for precision in ("fp16", "int8"):
+        report[precision] = export(folder, tmp_path / precision, precision=precision, min_agreement=0).verdict.error
+    usual = export("random", tmp_path / "tame", precision="int8").verdict.error
+    assert usual <= 0.12  # onnxruntime's own dynamic quantization of transformers' export costs about as much
+    assert report["int8"] <= int8 * usual
+    assert report["fp16"] <= 1e-2
