@@ -16,6 +16,7 @@ from graphs.passes.quantize_dynamic import QuantizeDynamic
 from graphs.passes.quantize_table import QuantizeTable
 from graphs.pipeline import optimize
 from graphs.quantization import is_large
+from graphs.sizes import infer_sizes
 
 # What turns a prepared graph into one of lower precision.
 LOWERING = ("halve", "fuse-attention", "fuse-ffn", "quantize-table", "quantize-dynamic")
@@ -35,6 +36,7 @@ def damage_by_layer(
     prepared = optimize(
         model, precision=precision, calibration=calibration, functions=False, skip=LOWERING, compare=False
     ).model
+    infer_sizes(prepared)  # a file tells no types of what is within; without them, nothing would be lowered
     names = layers(prepared.graph)
     exact = runner(prepared)
     reference = [exact(feed) for feed in feeds]
