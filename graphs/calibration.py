@@ -23,12 +23,14 @@ class Range:
             have size 1.
         rms: Root mean square of each channel.
         tokens: The largest magnitude in each row (all but the last dimension are rows), of all texts.
+        mean: Of each channel, over what is no padding.
     """
 
     low: np.ndarray
     high: np.ndarray
     rms: np.ndarray
     tokens: np.ndarray
+    mean: np.ndarray
 
     @property
     def channels(self) -> np.ndarray:
@@ -73,7 +75,8 @@ def calibrate(
         for name, value in values.items():
             array = found[name]
             if array.size:
-                sums.setdefault(name, _Sum(_channel_axes(value, array.ndim, channels))).add(array)
+                one = sums.setdefault(name, _Sum(_channel_axes(value, array.ndim, channels)))
+                one.add(array, _without_padding(array, feed.get("attention_mask")))
     return {name: one.range() for name, one in sums.items()}
 
 
@@ -86,6 +89,16 @@ def _channel_axes(value: ir.Value, rank: int, channels: Channels) -> tuple[int, 
     return (rank - 1,) if fixed else ()
 
 
+def _without_padding(array: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    """The rows of real tokens, where a value has rows for tokens: ``[tokens, channels]`` or ``[batch, seq, channels]``."""
+    if mask is None or mask.all():
+        return array
+    for shape in (mask.shape, (mask.size,)):
+        if array.ndim == len(shape) + 1 and array.shape[:-1] == shape:
+            return array[mask.reshape(shape).astype(bool)].reshape((-1,) + (1,) * (array.ndim - 2) + array.shape[-1:])
+    return array
+
+
 class _Sum:
     """Statistics of one value, text by text."""
 
@@ -95,15 +108,19 @@ class _Sum:
         self._high: np.ndarray | float = -np.inf
         self._squares: np.ndarray | float = 0.0
         self._count = 0
+        self._total: np.ndarray | float = 0.0
+        self._real = 0
         self._tokens: list[np.ndarray] = []
 
-    def add(self, array: np.ndarray) -> None:
+    def add(self, array: np.ndarray, real: np.ndarray) -> None:
         others = tuple(axis for axis in range(array.ndim) if axis not in self._axes)
         low, high = array.min(axis=others, keepdims=True), array.max(axis=others, keepdims=True)
         self._low, self._high = np.minimum(self._low, low), np.maximum(self._high, high)
         with np.errstate(over="ignore"):
             self._squares = self._squares + np.square(array, dtype=np.float64).sum(axis=others, keepdims=True)
         self._count += array.size // low.size
+        self._total = self._total + real.sum(axis=others, keepdims=True, dtype=np.float64)
+        self._real += real.size // low.size
         rows = array.reshape(-1, array.shape[-1] if array.ndim else 1)
         self._tokens.append(np.maximum(rows.max(axis=1), -rows.min(axis=1)))
 
@@ -113,4 +130,5 @@ class _Sum:
             np.asarray(self._high),
             np.sqrt(np.asarray(self._squares) / self._count),
             np.concatenate(self._tokens),
+            np.asarray(self._total) / max(self._real, 1),
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import onnx_ir as ir
 
@@ -13,6 +15,28 @@ LARGEST = 127
 # Products of fewer inputs or outputs than this stay float32: a head of two labels costs nothing, and its error is the
 # answer's.
 SMALLEST_PRODUCT = 32
+
+
+# Unsigned numbers that activations become.
+UNSIGNED = {8: ir.DataType.UINT8, 16: ir.DataType.UINT16}
+
+
+@dataclass(frozen=True)
+class Interval:
+    """What the numbers of a quantized activation reach from and to; 0 is among them."""
+
+    low: float
+    high: float
+
+    def step(self, bits: int) -> float:
+        """The distance of neighbours, float32's nearest; 1 where there is but one number."""
+        width = max(self.high, 0.0) - min(self.low, 0.0)
+        step = float(np.float32(width / (2**bits - 1)))
+        return step if np.isfinite(step) and step > 0 else 1.0
+
+    def zero(self, bits: int) -> int:
+        """Which of them stands for 0."""
+        return int(np.clip(round(-min(self.low, 0.0) / self.step(bits)), 0, 2**bits - 1))
 
 
 def is_large(linear: Linear) -> bool:

@@ -55,21 +55,27 @@ def units_for_int8(channels: Channels, ranges: Ranges, readers: Iterable[Linear]
     A matrix product in 8 bits has one step for all channels of its input, and one for all rows of a weight's column. A
     channel's unit is √(peak / weight), where weight is what its row contributes for a number of 1, measured in what
     varies in each output: as Xiao et al. 2022 (SmoothQuant, arXiv 2211.10438, with α = ½) share it. A stream that
-    several layers read gets the geometric mean of what each of them would want.
+    several layers read gets the geometric mean of what each of them would want, and peaks at about 1, so that streams
+    that are computed side by side can share a step.
+
+    What none of these products reads has the units of half precision, in which phones compute what is left.
 
     Args:
         readers: The products that will be computed in 8 bits.
     """
     total, count = np.zeros(channels.count), np.zeros(channels.count)
+    unread = units_for_half(channels, ranges)
     for linear in readers:
         found, measured = channels.of(linear.x), ranges.get(str(linear.x.name))
         if found is None or measured is None or not is_measured(linear, measured):
             continue
         ids, inverse = (array.reshape(-1) for array in found)
-        wish = np.log2(wished_units(linear, measured))
+        wished = wished_units(linear, measured)
+        peak = (measured.channels.reshape(-1) / wished).max()
+        wish = np.log2(wished * peak if np.isfinite(peak) and peak > 0 else wished)
         np.add.at(total, ids, np.where(inverse, -wish, wish))
         np.add.at(count, ids, 1.0)
-    return _powers_of_two(np.exp2(total / np.maximum(count, 1.0)))
+    return _powers_of_two(np.where(count > 0, np.exp2(total / np.maximum(count, 1.0)), unread))
 
 
 def is_measured(linear: Linear, measured: Range) -> bool:

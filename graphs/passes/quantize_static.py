@@ -1,0 +1,151 @@
+"""Matrix products in 8 bits with steps that are known beforehand, as phones' neural processors compute them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import onnx_ir as ir
+import onnx_ir.passes.common as common_passes
+
+from graphs.channels import scaled_linear
+from graphs.constants import add_initializer, float_constant
+from graphs.linear import Linear
+from graphs.quantization import UNSIGNED, Interval, quantized
+from graphs.rewrite import Rewrite, replace
+
+# Biases are added to sums of products, in whole numbers of this many; half of int32's, so that the sum has room.
+LARGEST_BIAS = 2.0**30
+
+# From this opset on ONNX itself has steps for 16 bits; before, they are onnxruntime's.
+OPSET_OF_16_BITS = 21
+MICROSOFT = "com.microsoft"
+
+
+class QuantizeStatic(Rewrite):
+    """Weights of 8 bits, activations of 8 or 16, written as what they stand for between a quantizer and its inverse.
+
+    Before::
+
+        x ── Gemm(w, b) ── Relu ── y
+
+    After, where Q is QuantizeLinear and DQ DequantizeLinear::
+
+        x ── Q ── DQ ── Gemm(DQ(int8 w), DQ(int32 b)) ── Q ── DQ ── y
+
+    A provider that computes in 8 bits takes DQ, Gemm and Q for one node; it wants x and y to have as many bits. A Relu
+    is what the second Q does to numbers below its interval, which begins at 0.
+
+    Args:
+        intervals: By the names of values.
+        bits: Of a product's activations, 8 or 16; None for one that stays float.
+        weights: Whether weights become whole numbers, too. They need not where only the damage is asked for, of weights
+            that are rounded already.
+    """
+
+    def __init__(
+        self, intervals: Mapping[str, Interval], bits: Callable[[Linear], int | None], *, weights: bool = True
+    ) -> None:
+        super().__init__()
+        self._intervals, self._bits, self._weights = intervals, bits, weights
+        self._known: dict[tuple[ir.Value, int], ir.Value] = {}
+        self._interval_of: dict[ir.Value, Interval] = {}
+
+    def rewrite(self, model: ir.Model) -> None:
+        self._known = {}
+        values = (output for node in model.graph for output in node.outputs)
+        self._interval_of = {v: self._intervals[v.name] for v in values if v.name in self._intervals}
+        # ONNX's own quantizers have 16 bits from there on.
+        self._domain_of_16 = "" if model.opset_imports[""] >= OPSET_OF_16_BITS else MICROSOFT
+        for node in list(model.graph):
+            linear = scaled_linear(node)
+            bits = None if linear is None else self._bits(linear)
+            if linear is not None and bits is not None:
+                self._linear(model.graph, linear, bits)
+        if self.matches:
+            if any(node.domain == MICROSOFT for node in model.graph):
+                model.opset_imports.setdefault(MICROSOFT, 1)
+            common_passes.RemoveUnusedNodesPass()(model)
+
+    def _linear(self, graph: ir.Graph, linear: Linear, bits: int) -> None:
+        node, x, y = linear.node, linear.x, linear.node.outputs[0]
+        relu = _only_relu(y)
+        result = y if relu is None else relu.outputs[0]
+        intervals = [self._interval_of.get(value) for value in (x, result)]
+        if intervals[0] is None or intervals[1] is None:
+            self.miss(node, "its input or output was not measured, or is infinite; expected finite numbers")
+            return
+        if len(node.inputs) > 2 and float_constant(node.inputs[2]) is None:
+            self.miss(node, "it adds a residual; expected a bias, or a sum of its own behind it")
+            return
+        inputs = [self._activation(graph, node, x, intervals[0], bits)]
+        inputs += self._whole(graph, linear, intervals[0].step(bits)) if self._weights else list(node.inputs)[1:]
+        attributes = {} if self._weights else dict(node.attributes)
+        product = ir.node(node.op_type, inputs, attributes=attributes)
+        graph.insert_before(node, product)
+        product.outputs[0].shape, product.outputs[0].type = result.shape, result.type
+        real = self._between(graph, node, product.outputs[0], intervals[1], bits)
+        self._known[(real, bits)], self._interval_of[real] = real, intervals[1]
+        replace(result, real)
+        graph.remove([node] if relu is None else [relu, node], safe=True)
+        self.matches += 1
+
+    def _whole(self, graph: ir.Graph, linear: Linear, step: float) -> list[ir.Value | None]:
+        """The weight in int8 and the bias, if there is one, in int32, of an input with this step."""
+        node, name = linear.node, str(linear.weight.name)
+        weight = linear.weight64()
+        numbers, scales = quantized(weight, axis=0)
+        bias = float_constant(node.inputs[2]) if len(node.inputs) > 2 else None
+        if bias is None:
+            return [self._constant(graph, node, f"{name}.int8", numbers, scales)]
+        bias = np.broadcast_to(bias.reshape(-1), (linear.width,))
+        # Where a column's weights are next to nothing, its bias would be too many of their steps.
+        least = (np.abs(bias) / (step * LARGEST_BIAS)).astype(np.float32)
+        tight = least > scales
+        scales = np.maximum(scales, least)
+        numbers[:, tight] = np.round(weight[:, tight] / scales[tight].astype(np.float64)).astype(np.int8)
+        steps = (scales * np.float32(step)).astype(np.float32)
+        whole = np.round(bias / steps.astype(np.float64)).astype(np.int32)
+        return [
+            self._constant(graph, node, f"{name}.int8", numbers, scales),
+            self._constant(graph, node, f"{name}.bias", whole, steps),
+        ]
+
+    def _activation(
+        self, graph: ir.Graph, before: ir.Node, x: ir.Value, interval: Interval, bits: int
+    ) -> ir.Value:
+        """An activation, quantized once for all who read it."""
+        if (x, bits) not in self._known:
+            self._known[(x, bits)] = self._between(graph, before, x, interval, bits)
+        return self._known[(x, bits)]
+
+    def _between(self, graph: ir.Graph, before: ir.Node, x: ir.Value, interval: Interval, bits: int) -> ir.Value:
+        step = add_initializer(graph, f"{x.name or before.name}.step", np.float32(interval.step(bits)))
+        kind = UNSIGNED[bits]
+        zero = add_initializer(graph, f"{x.name or before.name}.zero", np.array(interval.zero(bits), kind.numpy()))
+        domain = self._domain_of_16 if bits == 16 else ""
+        whole = ir.Value(shape=x.shape, type=ir.TensorType(kind))
+        real = ir.Value(shape=x.shape, type=x.type)
+        nodes = [
+            ir.node("QuantizeLinear", [x, step, zero], domain=domain, outputs=[whole]),
+            ir.node("DequantizeLinear", [whole, step, zero], domain=domain, outputs=[real]),
+        ]
+        graph.insert_before(before, nodes)
+        return real
+
+    def _constant(
+        self, graph: ir.Graph, before: ir.Node, name: str, numbers: np.ndarray, scales: np.ndarray
+    ) -> ir.Value:
+        """Whole numbers, ``[…, out]``, times a step for each output."""
+        whole, step = add_initializer(graph, name, numbers), add_initializer(graph, f"{name}.scale", scales)
+        node = ir.node("DequantizeLinear", [whole, step], attributes={"axis": numbers.ndim - 1})
+        node.outputs[0].shape, node.outputs[0].type = ir.Shape(numbers.shape), ir.TensorType(ir.DataType.FLOAT)
+        graph.insert_before(before, node)
+        return node.outputs[0]
+
+
+def _only_relu(y: ir.Value) -> ir.Node | None:
+    """The Relu that alone reads a value."""
+    readers = [use.node for use in y.uses()]
+    plain = len(readers) == 1 and readers[0].op_type == "Relu" and readers[0].domain == ""
+    return readers[0] if plain and not y.is_graph_output() else None
