@@ -54,6 +54,15 @@ def best_intervals(
     return {name: _best(counts[name], *ends[name]) for name in ends}
 
 
+def whole_intervals(ranges: Ranges) -> dict[str, Interval]:
+    """From the smallest to the largest number of each value; those that are infinite are left out."""
+    return {
+        name: Interval(float(measured.low.min()), float(measured.high.max()))
+        for name, measured in ranges.items()
+        if np.isfinite(measured.largest)
+    }
+
+
 def _best(counts: np.ndarray, low: float, high: float) -> Interval:
     """Of all pairs of ends, the one with the smallest squared error."""
     centres = low + (np.arange(BINS) + 0.5) * (high - low) / BINS

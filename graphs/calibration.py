@@ -90,7 +90,7 @@ def _channel_axes(value: ir.Value, rank: int, channels: Channels) -> tuple[int, 
 
 
 def _without_padding(array: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    """The rows of real tokens, where a value has rows for tokens: ``[tokens, channels]`` or ``[batch, seq, channels]``."""
+    """The rows of real tokens, of a value ``[tokens, channels]`` or ``[batch, seq, channels]``; of others all."""
     if mask is None or mask.all():
         return array
     for shape in (mask.shape, (mask.size,)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -12,18 +12,35 @@ from graphs.half import rounded, to_half
 from graphs.judge import centred_error
 from graphs.layers import EMBEDDINGS, in_layers, layers
 from graphs.linear import Linear
+from graphs.lowering import Lowering
+from graphs.mixed_precision import Plan
 from graphs.passes.quantize_dynamic import QuantizeDynamic
+from graphs.passes.quantize_static import QuantizeStatic
 from graphs.passes.quantize_table import QuantizeTable
+from graphs.passes.round_weights import RoundWeights
 from graphs.pipeline import optimize
-from graphs.quantization import is_large
 from graphs.sizes import infer_sizes
 
 # What turns a prepared graph into one of lower precision.
-LOWERING = ("halve", "fuse-attention", "fuse-ffn", "quantize-table", "quantize-dynamic")
+LOWERING = (
+    "round-weights",
+    "halve",
+    "fuse-attention",
+    "fuse-ffn",
+    "quantize-table",
+    "quantize-dynamic",
+    "quantize-static",
+)
 
 
 def damage_by_layer(
-    model: ir.Model, precision: str, calibration: Sequence[Feed], feeds: Sequence[Feed]
+    model: ir.Model,
+    precision: str,
+    calibration: Sequence[Feed],
+    feeds: Sequence[Feed],
+    *,
+    target: str = "cpu",
+    plan: Plan | None = None,
 ) -> dict[str, float]:
     """The centred error from float32 of a model of which one layer is in a lower precision, for each layer.
 
@@ -32,17 +49,26 @@ def damage_by_layer(
         precision: `fp16` or `int8`.
         calibration: Texts that it is chosen on.
         feeds: Texts that it is measured on.
+        target: What it is for.
+        plan: Of int8 for phones, how many bits activations have.
     """
     prepared = optimize(
-        model, precision=precision, calibration=calibration, functions=False, skip=LOWERING, compare=False
+        model,
+        target=target,
+        precision=precision,
+        calibration=calibration,
+        functions=False,
+        skip=LOWERING,
+        compare=False,
     ).model
     infer_sizes(prepared)  # a file tells no types of what is within; without them, nothing would be lowered
     names = layers(prepared.graph)
     exact = runner(prepared)
     reference = [exact(feed) for feed in feeds]
+    lower = _halved if precision == "fp16" else _quantizer(prepared, Lowering(precision, target, calibration), plan)
     found = {}
     for layer in names:
-        run = runner(_lowered(prepared.clone(), precision, layer, [name for name in names if name != layer]))
+        run = runner(lower(prepared.clone(), layer))
         errors = []
         for feed, judge in zip(feeds, reference, strict=True):
             outputs = run(feed)
@@ -51,15 +77,27 @@ def damage_by_layer(
     return found
 
 
-def _lowered(model: ir.Model, precision: str, layer: str, others: Sequence[str]) -> ir.Model:
-    if precision == "fp16":
-        to_half(model, [node for node in model.graph if in_layers(node, others)])
-        return rounded(model)
+def _halved(model: ir.Model, layer: str) -> ir.Model:
+    to_half(model, [node for node in model.graph if not in_layers(node, [layer])])
+    return rounded(model)
 
-    def wanted(linear: Linear) -> bool:
-        return is_large(linear) and in_layers(linear.node, [layer])
 
-    if layer == EMBEDDINGS:
-        QuantizeTable()(model)
-    QuantizeDynamic(wanted)(model)
-    return model
+def _quantizer(prepared: ir.Model, lowering: Lowering, plan: Plan | None) -> Callable[[ir.Model, str], ir.Model]:
+    """A function that quantizes one layer."""
+    means = lowering.means(prepared)
+    intervals = None if plan is None else lowering.intervals(prepared)
+
+    def lower(model: ir.Model, layer: str) -> ir.Model:
+        def wanted(linear: Linear) -> bool:
+            return lowering.wanted(linear) and in_layers(linear.node, [layer])
+
+        RoundWeights(means, wanted)(model)
+        if layer == EMBEDDINGS:
+            QuantizeTable(products=plan is None)(model)
+        if plan is None or intervals is None:
+            QuantizeDynamic(wanted)(model)
+        else:
+            QuantizeStatic(intervals, lambda linear: plan.bits(linear) if wanted(linear) else None)(model)
+        return model
+
+    return lower

@@ -29,12 +29,15 @@ def run(model: ir.Model, feed: Feed, also: Mapping[str, ir.DataType] | None = No
     return runner(model, also)(feed)
 
 
-def runner(model: ir.Model, also: Mapping[str, ir.DataType] | None = None) -> Callable[[Feed], Outputs]:
+def runner(
+    model: ir.Model, also: Mapping[str, ir.DataType] | None = None, *, as_users_do: bool = False
+) -> Callable[[Feed], Outputs]:
     """A function that runs a model as it is written, with no optimisation by onnxruntime.
 
     Args:
         model: Any model that onnxruntime runs; left as it was.
         also: Values of the main graph that are wanted besides the outputs, and their types.
+        as_users_do: With all that onnxruntime makes of it by default.
 
     Returns:
         From inputs to the outputs and those values, by name. It holds the model's weights.
@@ -47,7 +50,8 @@ def runner(model: ir.Model, also: Mapping[str, ir.DataType] | None = None) -> Ca
         if name not in present:
             proto.graph.output.add(name=name).type.tensor_type.elem_type = int(dtype)
     options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if not as_users_do:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = SILENT
     # A few runs only: packing the weights costs more than it saves.
     options.add_session_config_entry("session.disable_prepacking", "1")

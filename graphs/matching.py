@@ -44,6 +44,13 @@ def only_reader(value: ir.Value, node: ir.Node, what: str) -> ir.Node:
     return readers[0]
 
 
+def only_relu_of(value: ir.Value) -> ir.Node | None:
+    """The Relu that alone reads a value, if there is one."""
+    readers = [use.node for use in value.uses()]
+    plain = len(readers) == 1 and readers[0].op_type == "Relu" and readers[0].domain == ""
+    return readers[0] if plain and not value.is_graph_output() else None
+
+
 def residual_gemm(node: ir.Node) -> Linear:
     """A Gemm with constant weight whose third input is a stream."""
     check(node.op_type == "Gemm" and node.domain == "", node, "expected a Gemm with the residual as its third input")

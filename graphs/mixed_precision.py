@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -61,16 +62,16 @@ class Plan:
         wanted: Whether a product is to be quantized at all.
         wide: Layers, and kinds of products in all layers, whose activations have 16 bits.
         floats: Layers that stay float.
-        error: The centred error from the float graph; None where it was not searched for.
-        first: That of 8 bits everywhere.
+        first: The centred error of 8 bits everywhere, from the float graph.
+        error: That of the plan.
         trials: The search.
     """
 
     wanted: Callable[[Linear], bool]
     wide: set[str] = field(default_factory=set)
     floats: set[str] = field(default_factory=set)
-    first: float | None = None
-    error: float | None = None
+    first: float = 0.0
+    error: float = 0.0
     trials: list[Trial] = field(default_factory=list)
 
     def bits(self, linear: Linear) -> int | None:
@@ -79,6 +80,16 @@ class Plan:
         if layer in self.floats or not self.wanted(linear):
             return None
         return 16 if _groups(linear) & self.wide else 8
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a file."""
+        return {
+            "16 bits": sorted(self.wide),
+            "float": sorted(self.floats),
+            "error of 8 bits": self.first,
+            "error": self.error,
+            "search": [asdict(trial) for trial in self.trials],
+        }
 
 
 def kind_of(linear: Linear) -> str:
@@ -91,7 +102,7 @@ def search(
     model: ir.Model,
     linears: Iterable[Linear],
     wanted: Callable[[Linear], bool],
-    intervals: Mapping[str, Interval],
+    intervals: Mapping[int, Mapping[str, Interval]],
     feeds: Sequence[Feed],
     goal: float = GOAL,
 ) -> Plan:
@@ -164,7 +175,7 @@ def _only(bits: Callable[[Linear], int | None], what: str) -> Callable[[Linear],
 class _Meter:
     """Measures how far a graph is from itself, with some products in fewer bits."""
 
-    def __init__(self, model: ir.Model, intervals: Mapping[str, Interval], feeds: Sequence[Feed]) -> None:
+    def __init__(self, model: ir.Model, intervals: Mapping[int, Mapping[str, Interval]], feeds: Sequence[Feed]) -> None:
         self._model, self._intervals, self._feeds = model, intervals, feeds
         self._reference: list[Outputs] = list(map(runner(model), feeds))
 

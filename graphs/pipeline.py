@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 import onnx_ir.passes.common as common_passes
 
-from graphs.calibration import calibrate
-from graphs.channels import Channels, scaled_linear
 from graphs.costs import PRODUCTS, macs, sized, weight_bytes
 from graphs.errors import GraphError
 from graphs.execution import Feed
@@ -20,9 +18,10 @@ from graphs.folding import fold_small_constants
 from graphs.functions import DOMAIN
 from graphs.half import rounded
 from graphs.judge import Judge
-from graphs.layers import in_layers, layers
-from graphs.linear import Linear
+from graphs.layers import layers
+from graphs.lowering import Lowering
 from graphs.magnitudes import measure
+from graphs.mixed_precision import Plan
 from graphs.opsets import convert, raise_opset
 from graphs.passes.accumulate_residual import AccumulateResidual
 from graphs.passes.clean_up import CleanUp
@@ -39,20 +38,20 @@ from graphs.passes.merge_views import MergeViews
 from graphs.passes.name_nodes import NameNodes
 from graphs.passes.name_weights import NameWeights
 from graphs.passes.quantize_dynamic import QuantizeDynamic
+from graphs.passes.quantize_static import QuantizeStatic
 from graphs.passes.quantize_table import QuantizeTable
 from graphs.passes.remove_nan_guard import RemoveNanGuard
 from graphs.passes.rescale import Rescale
+from graphs.passes.round_weights import RoundWeights
 from graphs.passes.scale_query import ScaleQuery
 from graphs.passes.select_index import SelectIndex
 from graphs.passes.separate_residual import SeparateResidual
 from graphs.passes.simplify_mask import SimplifyMask
 from graphs.passes.simplify_shapes import SimplifyShapes
 from graphs.passes.split_tied_head import SplitTiedHead
-from graphs.quantization import is_large
 from graphs.rewrite import Miss, Rewrite
 from graphs.signature import signature
 from graphs.sizes import NUMBERS, infer_sizes
-from graphs.units import units_for_half, units_for_int8
 
 TARGETS = ("cpu", "mobile", "web")
 
@@ -125,13 +124,15 @@ STAGES = (
     Stage(NameNodes, "what is measured has a name, and layers to keep are told by theirs", precisions=LOWER),
     Stage(Rescale, "when all weights are final", precisions=LOWER),
     Stage(EqualizeInput, "after units are chosen, where they do not do", precisions=("int8",)),
+    Stage(RoundWeights, "when weights are final, and their biases are constants of their own", precisions=("int8",)),
     Stage(Halve, "before fusing, whose bodies take any type", precisions=("fp16",)),
     Stage(FuseAttention, "last, on blocks in the form that the passes above give them", ("cpu", "web"), function=True),
     Stage(FuseFFN, "likewise", ("cpu", "web"), function=True),
     Stage(CleanUp, "fusing may leave equal constants behind"),
     Stage(NameNodes, "when all nodes are there"),
     Stage(QuantizeTable, "before products, since the LM head's reads the same numbers", precisions=("int8",)),
-    Stage(QuantizeDynamic, "last: fused blocks become those of 8 bits", precisions=("int8",)),
+    Stage(QuantizeDynamic, "last: fused blocks become those of 8 bits", ("cpu", "web"), ("int8",)),
+    Stage(QuantizeStatic, "likewise, for processors that want to know the steps", ("mobile",), ("int8",)),
     Stage(NameNodes, "of the new nodes, too", precisions=("int8",)),
 )
 
@@ -176,6 +177,7 @@ class Outcome:
         restarts: Streams that could not be carried on symbolically.
         error: The centred error of the result; None where nothing was compared.
         judge: What it was compared with.
+        plan: Of int8 for phones, how many bits activations have; None elsewhere.
     """
 
     model: ir.Model
@@ -184,6 +186,7 @@ class Outcome:
     restarts: int = 0
     error: float | None = None
     judge: Judge | None = None
+    plan: Plan | None = None
 
     @property
     def given_error(self) -> float | None:
@@ -217,7 +220,8 @@ def optimize(
         model: opset 11 or newer; raised to 18.
         target: `cpu`, `mobile` (residuals stay outside of Gemm, whose third input must be constant there, and there
             are no functions) or `web`.
-        precision: `fp32`, `fp16`, or `int8` (weights of 8 bits, and activations quantized as they come).
+        precision: `fp32`, `fp16`, or `int8`: weights of 8 bits, and activations quantized as they come or, for
+            `mobile`, with steps that are chosen beforehand.
         calibration: Inputs of real texts, one each, on which fp16 and int8 are chosen.
         keep_float: Layers that stay float32, such as `layer.3`, `embeddings` or `head`.
         opset: the opset of the result; default: as it is, 18 at least.
@@ -252,12 +256,13 @@ def optimize(
     ledger: list[Entry] = []
     restarts, halved = 0, False
     costs = _Costs(model)
+    lowering = Lowering(precision, target, calibration, keep_float)
     for stage in stages:
         if progress is not None:
             progress(stage.name)
         if stage.kind is Rescale:
             _check_layers(model, keep_float)
-        step = _make(stage, target, precision, model, judge, calibration, keep_float)
+        step = _make(stage, target, model, judge, lowering)
         nodes, started = model.graph.num_nodes(), time.perf_counter()
         step(model)
         seconds = time.perf_counter() - started
@@ -276,7 +281,7 @@ def optimize(
     exact = precision == "fp32"
     if refuse and exact and judge is not None and error is not None and not error <= judge.bar:
         raise GraphError(f"the optimised graph is not the same model: centred error {error:.1e}, bar {judge.bar:.1e}")
-    return Outcome(model, ledger, changed, restarts, error, judge)
+    return Outcome(model, ledger, changed, restarts, error, judge, lowering.plan)
 
 
 def _chosen(target: str, precision: str, only: Collection[str] | None, skip: Collection[str]) -> list[Stage]:
@@ -305,41 +310,11 @@ def _check_layers(model: ir.Model, keep_float: Collection[str]) -> None:
         raise GraphError(f"no layer is called {unknown!r}; known: {', '.join(known)}")
 
 
-def _make(
-    stage: Stage,
-    target: str,
-    precision: str,
-    model: ir.Model,
-    judge: Judge | None,
-    calibration: Sequence[Feed],
-    keep_float: Collection[str],
-) -> Rewrite:
-    def wanted(linear: Linear) -> bool:
-        """Whether a product is to be computed in 8 bits."""
-        return is_large(linear) and not in_layers(linear.node, keep_float)
-
+def _make(stage: Stage, target: str, model: ir.Model, judge: Judge | None, lowering: Lowering) -> Rewrite:
     if stage.kind is FoldAffine:
         magnitudes = {} if judge is None else measure(model, judge.feeds[0])
         return FoldAffine(bias_in_gemm=target == "mobile", magnitudes=magnitudes)
-    if stage.kind is Rescale:
-        channels = Channels(model.graph)
-        ranges = calibrate(model, calibration, channels)
-        if precision == "fp16":
-            return Rescale(channels, units_for_half(channels, ranges))
-        readers = [linear for node in model.graph if (linear := scaled_linear(node)) and wanted(linear)]
-        return Rescale(channels, units_for_int8(channels, ranges, readers))
-    if stage.kind is EqualizeInput:
-        channels = Channels(model.graph)
-        read = {linear.x for node in model.graph if (linear := scaled_linear(node)) and wanted(linear)}
-        ranges = calibrate(model, calibration, channels, read)
-        return EqualizeInput(ranges, channels, wanted)
-    if stage.kind is Halve:
-        return Halve(calibrate(model, calibration, Channels(model.graph)), keep_float)
-    if stage.kind is QuantizeTable:
-        return QuantizeTable(keep_float)
-    if stage.kind is QuantizeDynamic:
-        return QuantizeDynamic(wanted, keep_float)
-    return stage.kind()
+    return lowering.make(stage.kind, model) or stage.kind()
 
 
 class _Costs:

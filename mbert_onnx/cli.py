@@ -78,7 +78,10 @@ Only = Annotated[list[str] | None, typer.Option(help="Run this pass alone; sever
 Skip = Annotated[list[str] | None, typer.Option(help="Do not run this pass; several likewise.")]
 Explain = Annotated[bool, typer.Option("--explain", help="Tell for each block that a pass left alone, where and why.")]
 Precision = Annotated[
-    str, typer.Option(help="fp32; fp16; or int8: weights of 8 bits, activations quantized as they come.")
+    str,
+    typer.Option(
+        help="fp32; fp16; or int8: weights of 8 bits, activations quantized as they come; for mobile, by known steps."
+    ),
 ]
 Calibrate = Annotated[
     Path | None,

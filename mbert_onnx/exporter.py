@@ -28,6 +28,7 @@ import onnx_ir as ir  # noqa: E402
 from graphs.census import Census, take_census  # noqa: E402
 from graphs.damage import damage_by_layer  # noqa: E402
 from graphs.errors import GraphError  # noqa: E402
+from graphs.mixed_precision import Plan  # noqa: E402
 from graphs.opsets import OLDEST_OPSET, check_opset  # noqa: E402
 from graphs.pipeline import TARGETS, Entry, Outcome, optimize  # noqa: E402
 from mbert_onnx import __version__  # noqa: E402
@@ -61,6 +62,7 @@ class ExportReport:
         census: What the graph consists of.
         ledger: What each pass did, in order.
         restarts: Streams that had to be rescaled or written out on the way; 0 where all of NoNorm is gone.
+        plan: Of int8 for phones, how many bits activations have, and how that was found; else None.
         seconds: What each stage took.
         notes: What a user should know, a line each.
     """
@@ -75,6 +77,7 @@ class ExportReport:
     census: Census
     ledger: list[Entry]
     restarts: int
+    plan: Plan | None
     seconds: dict[str, float]
     notes: list[str]
 
@@ -110,7 +113,8 @@ def export(
         seq_len: Fixes the length, 1 to the model's positions. `mobile` needs it.
         batch: Fixes the batch; default: dynamic; 1 for `mobile`.
         choices: Fixes the number of choices (multiple choice only); default: dynamic; 4 for `mobile`.
-        precision: `fp32`; `fp16`; or `int8`: weights and embeddings of 8 bits, activations quantized as they come.
+        precision: `fp32`; `fp16`; or `int8`: weights and embeddings of 8 bits, activations quantized as they come or,
+            for `mobile`, with steps that are chosen beforehand.
         calibrate: Texts on which fp16 or int8 is chosen, and others on which its damage is measured: lines, TSV, JSONL,
             or SQuAD's JSON; default: built-in sentences.
         keep_float: Layers that stay float32, such as `layer.3`, `embeddings` or `head`.
@@ -180,7 +184,11 @@ def export(
             verdict = _damage(outcome.model, precision, loaded, texts, agreement, keep_float)
             assert traced is not None
             first, least = texts.held_out[:LAYER_TEXTS], traced  # which mypy knows within the lambda, too
-            check_damage(verdict, str(checkpoint), lambda: damage_by_layer(least, precision, texts.fit, first))
+            check_damage(
+                verdict,
+                str(checkpoint),
+                lambda: damage_by_layer(least, precision, texts.fit, first, target=target, plan=outcome.plan),
+            )
             if not verdict.passed:
                 notes.append(f"random weights: their decisions hang on a hair, so {precision} is not refused for them")
         clock.start("finish", "finishing")
@@ -198,6 +206,7 @@ def export(
             census=census,
             ledger=outcome.ledger,
             restarts=outcome.restarts,
+            plan=outcome.plan,
             seconds=clock.seconds,
             notes=notes,
         )
@@ -335,6 +344,7 @@ def _metadata(report: ExportReport, checkpoint: Checkpoint, shapes: Shapes, seed
         "shapes": {"batch": shapes.batch, "choices": shapes.choices, "sequence": shapes.seq_len},
         "passes": [asdict(entry) for entry in report.ledger],
         "restarts": report.restarts,
+        "activations": None if report.plan is None else report.plan.as_dict(),
         "verification": report.verdict.as_dict(),
         "graph": report.census.as_dict(),
         "notes": report.notes,

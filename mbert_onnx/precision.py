@@ -66,11 +66,6 @@ def check_precision(
         raise UsageError(f"{useless} is for --precision {' or '.join(LOWER)}; this is {precision}: leave it out")
     if min_agreement is not None and not 0 <= min_agreement <= 1:
         raise UsageError(f"--min-agreement is {min_agreement}; expected 0 to 1, such as {MIN_AGREEMENT}")
-    if precision == "int8" and target == "mobile":
-        raise UsageError(
-            "--precision int8 quantizes activations as they come, which phones' providers do not take; "
-            "choose --target cpu or web, or --precision fp16"
-        )
 
 
 def read_texts(
@@ -110,4 +105,4 @@ def read_texts(
 
 def as_it_will_run(model: ir.Model, precision: str) -> Runs:
     """Runs a graph of a lower precision as hardware that has it does: fp16 is rounded after every node."""
-    return runner(rounded(model) if precision == "fp16" else model)
+    return runner(rounded(model)) if precision == "fp16" else runner(model, as_users_do=True)

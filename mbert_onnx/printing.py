@@ -18,6 +18,7 @@ from mbert_onnx.spans import Answer
 
 if TYPE_CHECKING:
     from graphs.census import Census, Port
+    from graphs.mixed_precision import Plan
     from graphs.pipeline import Entry, Stage
     from mbert_onnx.exporter import ExportReport
     from mbert_onnx.optimizer import OptimizeReport
@@ -61,11 +62,26 @@ def print_export(report: ExportReport, explain: bool = False) -> None:
     console.print(f"{report.model}  {_megabytes(census.file_bytes)}, {report.task}, opset {report.opset}")
     _print_ledger(console, report.ledger, explain)
     _print_restarts(console, report.restarts)
+    if report.plan is not None:
+        _print_plan(console, report.plan)
     console.print(f"  verified   {verdict}")
     total = sum(report.seconds.values())
     console.print(f"  took       {total:.1f} s: " + ", ".join(f"{name} {s:.1f}" for name, s in report.seconds.items()))
     for note in report.notes:
         console.print(f"  note       {note}")
+
+
+def _print_plan(console: Console, plan: Plan) -> None:
+    """How it was found which activations need more than 8 bits."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("  activations")
+    for title in ("become", "cost alone", "difference then"):
+        table.add_column(title, justify="right")
+    table.add_row("  all", "8 bits", "", f"{plan.first:.1e}")
+    for trial in plan.trials:
+        error = f"{trial.error:.1e}" if trial.kept else f"({trial.error:.1e}: taken back)"
+        table.add_row(f"  {trial.what}", trial.change, f"{trial.alone:.1e}", error)
+    console.print(table)
 
 
 def print_optimize(report: OptimizeReport, explain: bool = False) -> None:

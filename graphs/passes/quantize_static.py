@@ -11,6 +11,7 @@ import onnx_ir.passes.common as common_passes
 from graphs.channels import scaled_linear
 from graphs.constants import add_initializer, float_constant
 from graphs.linear import Linear
+from graphs.matching import only_relu_of
 from graphs.quantization import UNSIGNED, Interval, quantized
 from graphs.rewrite import Rewrite, replace
 
@@ -37,24 +38,33 @@ class QuantizeStatic(Rewrite):
     is what the second Q does to numbers below its interval, which begins at 0.
 
     Args:
-        intervals: By the names of values.
+        intervals: By the number of bits, and the names of values.
         bits: Of a product's activations, 8 or 16; None for one that stays float.
         weights: Whether weights become whole numbers, too. They need not where only the damage is asked for, of weights
             that are rounded already.
     """
 
     def __init__(
-        self, intervals: Mapping[str, Interval], bits: Callable[[Linear], int | None], *, weights: bool = True
+        self,
+        intervals: Mapping[int, Mapping[str, Interval]],
+        bits: Callable[[Linear], int | None],
+        *,
+        weights: bool = True,
     ) -> None:
         super().__init__()
         self._intervals, self._bits, self._weights = intervals, bits, weights
         self._known: dict[tuple[ir.Value, int], ir.Value] = {}
-        self._interval_of: dict[ir.Value, Interval] = {}
+        self._interval_of: dict[tuple[ir.Value, int], Interval] = {}
 
     def rewrite(self, model: ir.Model) -> None:
         self._known = {}
-        values = (output for node in model.graph for output in node.outputs)
-        self._interval_of = {v: self._intervals[v.name] for v in values if v.name in self._intervals}
+        values = [output for node in model.graph for output in node.outputs]
+        self._interval_of = {
+            (value, bits): named[value.name]
+            for bits, named in self._intervals.items()
+            for value in values
+            if value.name is not None and value.name in named
+        }
         # ONNX's own quantizers have 16 bits from there on.
         self._domain_of_16 = "" if model.opset_imports[""] >= OPSET_OF_16_BITS else MICROSOFT
         for node in list(model.graph):
@@ -69,23 +79,28 @@ class QuantizeStatic(Rewrite):
 
     def _linear(self, graph: ir.Graph, linear: Linear, bits: int) -> None:
         node, x, y = linear.node, linear.x, linear.node.outputs[0]
-        relu = _only_relu(y)
+        relu = only_relu_of(y)
         result = y if relu is None else relu.outputs[0]
-        intervals = [self._interval_of.get(value) for value in (x, result)]
+        intervals = [self._interval_of.get((value, bits)) for value in (x, result)]
         if intervals[0] is None or intervals[1] is None:
             self.miss(node, "its input or output was not measured, or is infinite; expected finite numbers")
             return
         if len(node.inputs) > 2 and float_constant(node.inputs[2]) is None:
             self.miss(node, "it adds a residual; expected a bias, or a sum of its own behind it")
             return
-        inputs = [self._activation(graph, node, x, intervals[0], bits)]
+        inputs: list[ir.Value | None] = [self._activation(graph, node, x, intervals[0], bits)]
         inputs += self._whole(graph, linear, intervals[0].step(bits)) if self._weights else list(node.inputs)[1:]
         attributes = {} if self._weights else dict(node.attributes)
-        product = ir.node(node.op_type, inputs, attributes=attributes)
+        # onnxruntime makes a product of 4 bits and more of MatMul with 16, and rounds its input to 8.
+        plain = x.shape is not None and len(x.shape) == 2
+        product = ir.node("Gemm" if plain else node.op_type, inputs, attributes=attributes)
         graph.insert_before(node, product)
         product.outputs[0].shape, product.outputs[0].type = result.shape, result.type
         real = self._between(graph, node, product.outputs[0], intervals[1], bits)
-        self._known[(real, bits)], self._interval_of[real] = real, intervals[1]
+        self._known[(real, bits)] = real
+        for other in self._intervals:  # a reader with more bits begins anew
+            if (result, other) in self._interval_of:
+                self._interval_of[(real, other)] = self._interval_of[(result, other)]
         replace(result, real)
         graph.remove([node] if relu is None else [relu, node], safe=True)
         self.matches += 1
@@ -111,16 +126,14 @@ class QuantizeStatic(Rewrite):
             self._constant(graph, node, f"{name}.bias", whole, steps),
         ]
 
-    def _activation(
-        self, graph: ir.Graph, before: ir.Node, x: ir.Value, interval: Interval, bits: int
-    ) -> ir.Value:
+    def _activation(self, graph: ir.Graph, before: ir.Node, x: ir.Value, interval: Interval, bits: int) -> ir.Value:
         """An activation, quantized once for all who read it."""
         if (x, bits) not in self._known:
             self._known[(x, bits)] = self._between(graph, before, x, interval, bits)
         return self._known[(x, bits)]
 
     def _between(self, graph: ir.Graph, before: ir.Node, x: ir.Value, interval: Interval, bits: int) -> ir.Value:
-        step = add_initializer(graph, f"{x.name or before.name}.step", np.float32(interval.step(bits)))
+        step = add_initializer(graph, f"{x.name or before.name}.step", np.array(interval.step(bits), np.float32))
         kind = UNSIGNED[bits]
         zero = add_initializer(graph, f"{x.name or before.name}.zero", np.array(interval.zero(bits), kind.numpy()))
         domain = self._domain_of_16 if bits == 16 else ""
@@ -142,10 +155,3 @@ class QuantizeStatic(Rewrite):
         node.outputs[0].shape, node.outputs[0].type = ir.Shape(numbers.shape), ir.TensorType(ir.DataType.FLOAT)
         graph.insert_before(before, node)
         return node.outputs[0]
-
-
-def _only_relu(y: ir.Value) -> ir.Node | None:
-    """The Relu that alone reads a value."""
-    readers = [use.node for use in y.uses()]
-    plain = len(readers) == 1 and readers[0].op_type == "Relu" and readers[0].domain == ""
-    return readers[0] if plain and not y.is_graph_output() else None

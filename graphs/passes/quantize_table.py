@@ -34,11 +34,13 @@ class QuantizeTable(Rewrite):
 
     Args:
         keep: Layers that stay float32; a table that one of them reads does, too.
+        products: Whether the LM head's product is computed in the same 8 bits, with its input quantized as it comes. If
+            not, it goes on reading the table in float.
     """
 
-    def __init__(self, keep: Collection[str] = ()) -> None:
+    def __init__(self, keep: Collection[str] = (), *, products: bool = True) -> None:
         super().__init__()
-        self._keep = keep
+        self._keep, self._products = keep, products
 
     def rewrite(self, model: ir.Model) -> None:
         graph = model.graph
@@ -54,7 +56,7 @@ class QuantizeTable(Rewrite):
             if any(in_layers(node, self._keep) for node in readers):
                 continue
             numbers, scales = quantized(array, axis=1)
-            self._quantize(graph, str(table.name), numbers, scales, lookups, products)
+            self._quantize(graph, str(table.name), numbers, scales, lookups, products if self._products else [])
         if self.matches:
             common_passes.RemoveUnusedNodesPass()(model)
 

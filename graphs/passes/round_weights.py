@@ -29,9 +29,9 @@ class RoundWeights(Rewrite):
         x ── Gemm(w', b − mean(x)·(w' − w)) ── y
 
     Activations have means that are large beside what varies in them, so rounding errors of weights are mostly a shift,
-    the same for all texts (Nagel et al. 2019, arXiv 1906.04721, section 4.2). A product without a bias passes its shift on to the
-    stream that it is added to, and those who read that one take it off their own. The weights are still float32: a
-    later pass finds the same 8-bit numbers again.
+    the same for all texts (Nagel et al. 2019, arXiv 1906.04721, section 4.2). A product without a bias passes its shift
+    on to the stream that it is added to, and those who read that one take it off their own. The weights are still
+    float32: a later pass finds the same 8-bit numbers again.
 
     Args:
         ranges: Of the graph that is rewritten; their means.
@@ -108,7 +108,11 @@ class RoundWeights(Rewrite):
     def _product(self, node: ir.Node) -> None:
         for index, value in enumerate(node.inputs):
             factor, shift = float_constant(node.inputs[1 - index]), self._shifts.get(value) if value else None
-            if factor is not None and shift is not None and np.broadcast_shapes(factor.shape, shift.shape) == shift.shape:
+            if (
+                factor is not None
+                and shift is not None
+                and np.broadcast_shapes(factor.shape, shift.shape) == shift.shape
+            ):
                 self._shifts[node.outputs[0]] = factor * shift
 
     def _take_off(self, graph: ir.Graph, node: ir.Node, index: int, shift: np.ndarray) -> bool:

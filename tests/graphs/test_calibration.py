@@ -47,7 +47,7 @@ def test_each_channel_is_measured_over_all_tokens_of_all_texts() -> None:
 
 def test_the_lowest_number_counts_as_much_as_the_highest() -> None:
     low, high = np.array([[-3.0, 1.0]]), np.array([[2.0, 4.0]])
-    found = Range(low, high, high, np.array([4.0]))
+    found = Range(low, high, high, np.array([4.0]), np.zeros_like(high))
     np.testing.assert_array_equal(found.channels, [[3.0, 4.0]])
     assert found.largest == 4.0
 

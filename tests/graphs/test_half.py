@@ -221,7 +221,7 @@ def test_padding_of_layers_to_keep_may_be_the_same() -> None:
 
 def ranged(*largest: float) -> Range:
     high = np.array([largest])
-    return Range(-high / 2, high, high, np.array([high.max()]))
+    return Range(-high / 2, high, high, np.array([high.max()]), np.zeros_like(high))
 
 
 def named(text: str = NETWORK, **values: np.ndarray) -> ir.Model:

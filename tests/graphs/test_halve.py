@@ -75,7 +75,7 @@ def test_numbers_that_come_too_near_to_the_largest_are_an_error_and_nothing_chan
     model = named()
     before = ir.to_proto(model)
     high = np.array([[1.0, 3e4, 2.0]])
-    ranges = {"layer.0/Gemm_0": Range(-high, high, high, np.array([3e4]))}
+    ranges = {"layer.0/Gemm_0": Range(-high, high, high, np.array([3e4]), np.zeros_like(high))}
     with pytest.raises(GraphError, match=r"^layer.0/Gemm_0 reaches 3.0e\+04 in channel 1 .* --keep-float layer.0, "):
         Halve(ranges)(model)
     assert ir.to_proto(model) == before

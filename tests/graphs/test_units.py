@@ -143,7 +143,9 @@ def test_queries_and_keys_peak_alike() -> None:
 
 
 def times(found: Range, factor: float) -> Range:
-    return Range(found.low * factor, found.high * factor, found.rms * factor, found.tokens * factor)
+    return Range(
+        found.low * factor, found.high * factor, found.rms * factor, found.tokens * factor, found.mean * factor
+    )
 
 
 def test_all_values_of_a_stream_count() -> None:
@@ -173,7 +175,7 @@ def test_a_unit_is_the_root_of_the_peak_over_what_it_contributes() -> None:
     """SmoothQuant's rule with α = ½."""
     linear = product(np.eye(HIDDEN) * spread(-1, 1))
     peaks = spread(0, 0.9)
-    found = Range(-peaks, peaks, peaks, peaks)
+    found = Range(-peaks, peaks, peaks, peaks, np.zeros_like(peaks))
     # Each output is one input's, so that what a row contributes, in what its output varies by, is 1 / rms.
     contributes = 1.0 / peaks / np.sqrt(HIDDEN)
     expected = np.exp2(np.round(np.log2(np.sqrt(peaks / contributes))))
@@ -305,7 +307,7 @@ def test_what_is_no_number_gets_a_finite_unit(kind: str, number: float) -> None:
         found = ranges[name]
         low, high, rms, rows = found.low.copy(), found.high.copy(), found.rms.copy(), found.tokens.copy()
         low[0, 3], high[0, 3], rms[0, 3], rows[7] = number, number, abs(number), abs(number)
-        poisoned[name] = Range(low, high, rms, rows)
+        poisoned[name] = Range(low, high, rms, rows, np.zeros_like(high))
     units = units_for_half(channels, poisoned) if kind == "half" else units_for_int8(channels, poisoned, linears(model))
     powers(units)
     unit = unit_of(model, "h", channels, units)
@@ -337,7 +339,7 @@ def test_plain_numbers_stay_plain(kind: str) -> None:
 
 
 def range_of(x: np.ndarray) -> Range:
-    return Range(x.min(axis=0), x.max(axis=0), np.sqrt(np.mean(x**2, axis=0)), np.abs(x).max(axis=1))
+    return Range(x.min(axis=0), x.max(axis=0), np.sqrt(np.mean(x**2, axis=0)), np.abs(x).max(axis=1), x.mean(axis=0))
 
 
 def real_loss(x: np.ndarray, weight: np.ndarray, units: np.ndarray) -> float:
