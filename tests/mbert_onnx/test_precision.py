@@ -207,11 +207,6 @@ def test_numbers_that_fp16_does_not_hold_are_refused_and_named(
             {"precision": "int8", "min_agreement": 99.0},
             "--min-agreement is 99.0; expected 0 to 1, such as 0.99",
         ),
-        (
-            {"precision": "int8", "target": "mobile", "seq_len": 8},
-            "--precision int8 quantizes activations as they come, which phones' providers do not take; choose --target "
-            "cpu or web, or --precision fp16",
-        ),
     ],
 )
 def test_options_that_cannot_be_meant(options: dict[str, Any], line: str, tmp_path: Path) -> None:
@@ -239,6 +234,39 @@ def test_phones_take_fp16_of_one_length(checkpoint: Callable[[Task], Path], text
     report = export(checkpoint(QA), tmp_path / "b", target="mobile", seq_len=16, **options)
     assert report.verdict.error < BARS["fp16"]
     assert not onnx.load(report.model).functions
+
+
+def test_phones_take_int8_by_known_steps(checkpoint: Callable[[Task], Path], texts: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"precision": "int8", "calibrate": texts, "min_agreement": 0}
+    report = export(checkpoint(QA), tmp_path / "b", target="mobile", seq_len=40, **options)
+    assert report.verdict.error < BARS["int8"]
+    model = onnx.load(report.model)
+    assert not model.functions
+    counts = {kind: [node.op_type for node in model.graph.node].count(kind) for kind in ("Gemm", "QuantizeLinear")}
+    assert counts["QuantizeLinear"] >= counts["Gemm"] > 20
+    assert "DynamicQuantizeLinear" not in {node.op_type for node in model.graph.node}
+    weights = {tensor.name: tensor.data_type for tensor in model.graph.initializer if ".weight" in tensor.name}
+    assert onnx.TensorProto.INT8 in weights.values()
+    assert report.plan is not None
+    found = json.loads((tmp_path / "b" / "mbert_onnx.json").read_text())["activations"]
+    assert found["error"] == report.plan.error <= found["error of 8 bits"]
+    kept = export(checkpoint(QA), tmp_path / "c", target="mobile", seq_len=40, keep_float=["layer.0"], **options)
+    names = [tensor.name for tensor in onnx.load(kept.model).graph.initializer if tensor.name.endswith(".int8")]
+    assert any("layer.1." in name for name in names)
+    assert not any("layer.0." in name for name in names)
+
+
+@pytest.mark.parametrize("task", [TASKS[3]], ids=lambda task: task.name)
+def test_a_word_table_that_is_looked_up_and_multiplied_by(
+    task: Task, checkpoint: Callable[[Task], Path], texts: Path, tmp_path: Path
+) -> None:
+    """On phones, where the product cannot take its input as it comes."""
+    options: dict[str, Any] = {"precision": "int8", "calibrate": texts, "min_agreement": 0}
+    report = export(checkpoint(task), tmp_path / "b", target="mobile", seq_len=40, **options)
+    assert task.name == "fill-mask"
+    assert report.verdict.error < BARS["int8"]
+    large = [tensor for tensor in onnx.load(report.model).graph.initializer if np.prod(tensor.dims) > 5000]
+    assert {tensor.data_type for tensor in large} == {onnx.TensorProto.INT8}
 
 
 def test_the_command_line(checkpoint: Callable[[Task], Path], texts: Path, tmp_path: Path) -> None:
