@@ -96,7 +96,8 @@ class QuantizeStatic(Rewrite):
         product = ir.node("Gemm" if plain else node.op_type, inputs, attributes=attributes)
         graph.insert_before(node, product)
         product.outputs[0].shape, product.outputs[0].type = result.shape, result.type
-        real = self._between(graph, node, product.outputs[0], intervals[1], bits)
+        product.outputs[0].name = f"{result.name}.exact"
+        real = self._between(graph, node, product.outputs[0], str(result.name), intervals[1], bits)
         self._known[(real, bits)] = real
         for other in self._intervals:  # a reader with more bits begins anew
             if (result, other) in self._interval_of:
@@ -129,13 +130,16 @@ class QuantizeStatic(Rewrite):
     def _activation(self, graph: ir.Graph, before: ir.Node, x: ir.Value, interval: Interval, bits: int) -> ir.Value:
         """An activation, quantized once for all who read it."""
         if (x, bits) not in self._known:
-            self._known[(x, bits)] = self._between(graph, before, x, interval, bits)
+            self._known[(x, bits)] = self._between(graph, before, x, str(x.name), interval, bits)
         return self._known[(x, bits)]
 
-    def _between(self, graph: ir.Graph, before: ir.Node, x: ir.Value, interval: Interval, bits: int) -> ir.Value:
-        step = add_initializer(graph, f"{x.name or before.name}.step", np.array(interval.step(bits), np.float32))
+    def _between(
+        self, graph: ir.Graph, before: ir.Node, x: ir.Value, name: str, interval: Interval, bits: int
+    ) -> ir.Value:
+        """What stands for x: a quantizer and its inverse."""
         kind = UNSIGNED[bits]
-        zero = add_initializer(graph, f"{x.name or before.name}.zero", np.array(interval.zero(bits), kind.numpy()))
+        step = add_initializer(graph, f"{name}.step", np.array(interval.step(bits), np.float32))
+        zero = add_initializer(graph, f"{name}.zero", np.array(interval.zero(bits), kind.numpy()))
         domain = self._domain_of_16 if bits == 16 else ""
         whole = ir.Value(shape=x.shape, type=ir.TensorType(kind))
         real = ir.Value(shape=x.shape, type=x.type)
