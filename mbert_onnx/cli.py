@@ -229,8 +229,11 @@ def bench(
         typer.Argument(
             metavar="MODEL...",
             help="Bundles, .onnx files, checkpoints (exported first), or transformers:CHECKPOINT for transformers' own "
-            "export of it. optimized:MODEL, onnxslim:MODEL and ort-transformers:MODEL are what optimize, onnxslim and "
-            "onnxruntime.transformers make of it. All are compared with the first.",
+            "export of it; int8:, fp16:, mobile:, mobile-int8: or mobile-fp16:CHECKPOINT for ours at that precision, "
+            "mobile with a file for each length. optimized:, onnxslim: and ort-transformers:MODEL are what optimize, "
+            "onnxslim and onnxruntime.transformers make of a model; ort-dynamic:MODEL what onnxruntime's "
+            "quantize_dynamic does; openvino-int8:MODEL and openvino-int8-fixed:MODEL (fixed shapes) what OpenVINO's "
+            "NNCF does, run in OpenVINO. All are compared with the first.",
         ),
     ],
     provider: Annotated[str, typer.Option(help="The execution provider.")] = "cpu",

@@ -6,7 +6,7 @@ import importlib.util
 
 from mbert_onnx.errors import MissingExtraError
 
-EXTRAS = {"export": ("torch", "transformers", "safetensors")}
+EXTRAS = {"export": ("torch", "transformers", "safetensors"), "peers": ("openvino", "nncf")}
 
 
 def require_extra(extra: str, doing: str) -> None:

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import onnxruntime as ort
 
 from perf.report import Cell, Measurement
 from perf.rounds import timed_rounds
-from perf.session import first_run
+from perf.session import Session, first_run
 from perf.statistics import ratio, summarise
 from perf.warmup import warm_up
 
@@ -30,7 +29,7 @@ class Repetition:
 
 def repeat(
     names: Sequence[str],
-    sessions: Sequence[ort.InferenceSession],
+    sessions: Sequence[Session],
     feeds: Sequence[dict[str, np.ndarray]],
     *,
     precision: float,

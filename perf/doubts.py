@@ -14,9 +14,11 @@ BUSY = 0.5
 TAKEN = 0.1
 """The share of the cores that other programs may use while models are timed."""
 
-
 ANOTHER = 0.01
 """Outputs this far from the first model's are no float32 rounding, which was seen to stay below 1e-4."""
+
+LOST = 1.0
+"""The centred error of outputs that never change."""
 
 
 def doubts(
@@ -27,7 +29,8 @@ def doubts(
     subjects: Sequence[SubjectReport] = (),
 ) -> list[str]:
     """The warnings, in the order of their causes: models, threads, other programs, warm-up, width of intervals."""
-    found = [*_strangers(subjects), *_threads(machine, arguments), *_load(machine), _others(machine, other_cores)]
+    models = [*_strangers(subjects), *_lost(subjects)]
+    found = [*models, *_threads(machine, arguments), *_load(machine), _others(machine, other_cores)]
     return [text for text in (*found, _unsteady(cells), _unstable(arguments, cells)) if text]
 
 
@@ -42,6 +45,15 @@ def _strangers(subjects: Sequence[SubjectReport]) -> list[str]:
         "of how much they vary; compare the speed of equal models, or know what is lost"
         for subject in subjects
         if subject.difference is not None and not subject.difference <= ANOTHER
+    ]
+
+
+def _lost(subjects: Sequence[SubjectReport]) -> list[str]:
+    return [
+        f"{subject.name} says nothing of what its float model says: its centred error is {subject.error:.2g}, and that "
+        f"of outputs which never change is {LOST:.0f}; do not use it, whatever its times are"
+        for subject in subjects
+        if subject.error is not None and not subject.error < LOST
     ]
 
 

@@ -11,24 +11,31 @@ import onnx_ir as ir
 ORT_FORMAT = ".ort"
 """onnxruntime's own format: no ONNX, and always one file."""
 
+OPENVINO_FORMAT, OPENVINO_WEIGHTS = ".xml", ".bin"
+"""OpenVINO's: a graph, and its weights beside it."""
+
 
 @dataclass(frozen=True)
 class ModelFile:
-    """Bytes of the file and of the external data it refers to; SHA-256 of the file alone, in hex."""
+    """Bytes of the file and of the weights beside it that it refers to; SHA-256 of the file alone, in hex."""
 
     size_bytes: int
     sha256: str
 
 
 def describe(path: Path) -> ModelFile:
-    """Size and hash of a model that onnxruntime has already loaded."""
+    """Size and hash of a model that its runtime has already loaded."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    beside = set() if path.suffix == ORT_FORMAT else _external_files(path)
+    beside = _files_beside(path)
     return ModelFile(path.stat().st_size + sum(other.stat().st_size for other in beside), digest)
 
 
-def _external_files(path: Path) -> set[Path]:
+def _files_beside(path: Path) -> set[Path]:
+    if path.suffix == ORT_FORMAT:
+        return set()
+    if path.suffix == OPENVINO_FORMAT:
+        return {path.with_suffix(OPENVINO_WEIGHTS)}
     return {
         Path(value.const_value.path).resolve()
         for graph in ir.load(path).graphs()

@@ -16,7 +16,8 @@ from perf.errors import PerfError, PerfUsageError
 from perf.inputs import DEFAULT_VOCAB_SIZE, declared_inputs, synthesise
 from perf.memory import peak_resident_bytes
 from perf.providers import resolve
-from perf.session import first_run, open_session
+from perf.runtimes import ONNXRUNTIME, runtime_named
+from perf.session import first_run
 
 LOADS = 3
 """Processes per model: a load varies by several percent, and three have a median."""
@@ -48,6 +49,7 @@ class Request:
     """What a child measures."""
 
     path: str
+    runtime: str
     provider: str
     threads: int
     batch: int
@@ -58,6 +60,7 @@ class Request:
 def footprint(
     path: Path,
     *,
+    runtime: str = ONNXRUNTIME,
     provider: str = "cpu",
     threads: int = 1,
     batch: int = 1,
@@ -70,9 +73,9 @@ def footprint(
     the process's peak resident size from just before the session to just after the run, the largest of the three.
 
     Raises:
-        PerfError: what `open_session` and `synthesise` raise, or a child that died.
+        PerfError: what the runtime's `open_session` and `synthesise` raise, or a child that died.
     """
-    request = Request(str(path), provider, threads, batch, seq_len, vocab_size)
+    request = Request(str(path), runtime, provider, threads, batch, seq_len, vocab_size)
     answers = [_ask(request) for _ in range(LOADS)]
     loads = tuple(float(item["load_ms"]) for item in answers)
     return Footprint(loads, median(loads), max(int(item["peak_bytes"]) for item in answers))
@@ -87,10 +90,10 @@ def answer(request: str) -> None:
 
 
 def _measure(request: Request) -> dict[str, float]:
-    provider = resolve(request.provider)
+    provider, runtime = resolve(request.provider), runtime_named(request.runtime)
     before = peak_resident_bytes()
     start = time.perf_counter_ns()
-    session = open_session(Path(request.path), provider, request.threads)
+    session = runtime.open_session(Path(request.path), provider, request.threads)
     load_ns = time.perf_counter_ns() - start
     feeds = synthesise(
         request.path,

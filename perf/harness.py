@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 
 from perf import machine as host
 from perf.agreement import difference
@@ -18,8 +17,10 @@ from perf.files import describe
 from perf.footprint import footprint
 from perf.inputs import DEFAULT_VOCAB_SIZE, DeclaredInput, declared_inputs, fixed_seq_len, synthesise
 from perf.providers import Provider, resolve
+from perf.reference import Measure, error_seq_len, reference_error
 from perf.report import Arguments, Report, SubjectReport
-from perf.session import Placement, fallback_warning, first_run, open_session, placement
+from perf.runtimes import ONNXRUNTIME, runtime_named
+from perf.session import Placement, Session, fallback_warning, first_run
 
 SEQ_LENS = (8, 32, 128, 384)
 """A query, a sentence, a paragraph, and SQuAD's usual window."""
@@ -32,17 +33,45 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Subject:
-    """A model to bench: what to call it, its file, and below which number its ids must stay, if that is known."""
+    """A model to bench.
+
+    Args:
+        name: What to call it.
+        path: Its file; if it has one for each length, that of the longest.
+        vocab_size: Below which number its ids must stay, if that is known.
+        runtime: What runs it, one of `perf.runtimes`.
+        by_length: Its file for each length in tokens, where shapes are fixed; empty where one file takes all.
+        reference: The `.onnx` of the float model that it was made from, where its outputs are to be compared with that.
+        notes: How it was made, a line each.
+    """
 
     name: str
     path: Path
     vocab_size: int | None = None
+    runtime: str = ONNXRUNTIME
+    by_length: Mapping[int, Path] = field(default_factory=dict)
+    reference: Path | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> list[Path]:
+        return [*self.by_length.values()] or [self.path]
+
+    def file(self, seq_len: int) -> Path:
+        """The file that takes so many tokens. Raises PerfUsageError where there is none."""
+        if self.by_length and seq_len not in self.by_length:
+            lengths = ",".join(map(str, self.by_length))
+            raise PerfUsageError(f"{self.name} was made for {lengths} tokens, not {seq_len}: pass --seq-len {lengths}")
+        return self.by_length.get(seq_len, self.path)
 
 
 @dataclass(frozen=True)
 class _Inspected:
+    """One file of a subject, and what its runtime says of it."""
+
     declared: tuple[DeclaredInput, ...]
     placed: Placement
+    runtime: str
 
 
 def bench(
@@ -55,6 +84,7 @@ def bench(
     precision: float = 0.02,
     budget_s: float = 10.0,
     seed: int = 0,
+    measure: Measure | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Time every subject at every length and thread count, in turns, and compare each with the first.
@@ -74,6 +104,7 @@ def bench(
             are run; loading and warm-up come on top, the latter with up to a quarter of this. Four lengths and two
             thread counts are eight cells.
         seed: of the ids and of the order within a round.
+        measure: how far outputs are from those of the float model that a subject was made from; None leaves it out.
         progress: is told, in a few words, what begins.
 
     Raises:
@@ -84,26 +115,47 @@ def bench(
     tell = progress or (lambda _: None)
     date, machine, chosen = host.now(), host.machine(), resolve(provider)
     vocab_size = min(subject.vocab_size or DEFAULT_VOCAB_SIZE for subject in subjects)
-    inspected = [_inspect(subject, chosen, threads[0]) for subject in subjects]
+    inspected = [
+        {file: _inspect(subject, file, chosen, threads[0]) for file in dict.fromkeys(subject.files)}
+        for subject in subjects
+    ]
     lengths = _lengths(seq_lens, subjects, inspected)
     arguments = Arguments(
         chosen.name, lengths, batch, tuple(dict.fromkeys(threads)), precision, budget_s, seed, vocab_size
     )
     feeds = {
         seq_len: [
-            synthesise(subject.name, item.declared, batch=batch, seq_len=seq_len, vocab_size=vocab_size, seed=seed)
-            for subject, item in zip(subjects, inspected, strict=True)
+            synthesise(
+                subject.name,
+                files[subject.file(seq_len)].declared,
+                batch=batch,
+                seq_len=seq_len,
+                vocab_size=vocab_size,
+                seed=seed,
+            )
+            for subject, files in zip(subjects, inspected, strict=True)
         ]
         for seq_len in lengths
     }
     described: list[SubjectReport] = []
     first: dict[str, np.ndarray] | None = None
-    for subject, item, feed in zip(subjects, inspected, feeds[min(lengths)], strict=True):
+    measured_at = error_seq_len(lengths)
+    for number, (subject, files) in enumerate(zip(subjects, inspected, strict=True)):
         tell(f"{subject.name}: load time and memory")
-        said = first_run(subject.name, open_session(subject.path, chosen, threads[0]), feed)
-        far = None if first is None else difference(said, first)
-        first = said if first is None else first
-        described.append(_describe(subject, item.placed, arguments, far))
+
+        def said(seq_len: int, subject: Subject = subject, number: int = number) -> dict[str, np.ndarray]:
+            session = _open_one(subject, subject.file(seq_len), chosen, threads[0])
+            return first_run(subject.name, session, feeds[seq_len][number])
+
+        far = None
+        if subjects[0].reference is None:  # else the first has errors of its own, and a distance from it says nothing
+            answers = said(min(lengths))
+            far = None if first is None else difference(answers, first)
+            first = answers if first is None else first
+        error = None
+        if subject.reference is not None and measure is not None:
+            error = reference_error(subject.reference, said(measured_at), feeds[measured_at][number], measure)
+        described.append(_describe(subject, files[subject.file(max(lengths))], arguments, far, error))
     watch = host.OthersWatch()
     repetitions = _repetitions(subjects, chosen, feeds, arguments, tell)
     other_cores = watch.cores()
@@ -118,9 +170,15 @@ def bench(
         )
         for (count, seq_len), parts in repetitions.items()
     )
-    fallen = [fallback_warning(item.name, chosen, item.placement) for item in described]
+    fallen = [
+        fallback_warning(item.name, chosen, item.placement)
+        for subject, item in zip(subjects, described, strict=True)
+        if subject.runtime == ONNXRUNTIME
+    ]
     warnings = [text for text in fallen if text] + doubts(machine, arguments, other_cores, cells, described)
-    return Report(date, arguments, machine, host.software(), other_cores, tuple(described), cells, tuple(warnings))
+    return Report(
+        date, arguments, machine, host.software(), other_cores, tuple(described), cells, tuple(warnings), measured_at
+    )
 
 
 def _repetitions(
@@ -140,12 +198,12 @@ def _repetitions(
     }
     for number in range(REPETITIONS):
         for count in arguments.threads:
-            sessions = _open(subjects, provider, count, reverse=number % 2 == 1)
+            sessions = _open(subjects, provider, count, arguments.seq_lens, reverse=number % 2 == 1)
             for seq_len in arguments.seq_lens:
                 tell(f"repetition {number + 1} of {REPETITIONS}: {threads_text(count)}, {seq_len} tokens")
                 part = repeat(
                     names,
-                    sessions,
+                    [by_length[seq_len] for by_length in sessions],
                     feeds[seq_len],
                     precision=arguments.precision * REPETITIONS**0.5,  # all together are that much more precise
                     budget_s=arguments.budget_s / REPETITIONS,
@@ -157,11 +215,22 @@ def _repetitions(
 
 
 def _open(
-    subjects: Sequence[Subject], provider: Provider, threads: int, *, reverse: bool
-) -> list[ort.InferenceSession]:
-    """Sessions in the order of the subjects. Who is made later often lies better in memory, so both orders are used."""
-    made = [open_session(subject.path, provider, threads) for subject in (subjects[::-1] if reverse else subjects)]
+    subjects: Sequence[Subject], provider: Provider, threads: int, seq_lens: Sequence[int], *, reverse: bool
+) -> list[dict[int, Session]]:
+    """For each subject its session for each length, which is one and the same where one file takes all.
+
+    Who is made later often lies better in memory, so both orders are used.
+    """
+    made = []
+    for subject in subjects[::-1] if reverse else subjects:
+        files = dict.fromkeys(subject.file(seq_len) for seq_len in seq_lens)
+        sessions = {file: _open_one(subject, file, provider, threads) for file in files}
+        made.append({seq_len: sessions[subject.file(seq_len)] for seq_len in seq_lens})
     return made[::-1] if reverse else made
+
+
+def _open_one(subject: Subject, file: Path, provider: Provider, threads: int) -> Session:
+    return runtime_named(subject.runtime).open_session(file, provider, threads)
 
 
 def _check(
@@ -193,34 +262,43 @@ def _check(
         raise PerfUsageError(f"--budget is {budget_s}; expected seconds per cell such as 10")
 
 
-def _inspect(subject: Subject, provider: Provider, threads: int) -> _Inspected:
-    session = open_session(subject.path, provider, threads)
-    return _Inspected(declared_inputs(session), placement(session))
+def _inspect(subject: Subject, file: Path, provider: Provider, threads: int) -> _Inspected:
+    runtime, session = runtime_named(subject.runtime), _open_one(subject, file, provider, threads)
+    return _Inspected(declared_inputs(session), runtime.placement(session), runtime.describe(session))
 
 
 def _lengths(
-    asked: Sequence[int] | None, subjects: Sequence[Subject], inspected: Sequence[_Inspected]
+    asked: Sequence[int] | None, subjects: Sequence[Subject], inspected: Sequence[Mapping[Path, _Inspected]]
 ) -> tuple[int, ...]:
     if asked is not None:
         return tuple(dict.fromkeys(asked))
     fixed = {
         subject.name: length
-        for subject, item in zip(subjects, inspected, strict=True)
-        if (length := fixed_seq_len(item.declared)) is not None
+        for subject, files in zip(subjects, inspected, strict=True)
+        if not subject.by_length and (length := fixed_seq_len(files[subject.path].declared)) is not None
     }
     if len(set(fixed.values())) > 1:
         found = ", ".join(f"{name} {length}" for name, length in fixed.items())
         raise PerfUsageError(f"the models take different fixed lengths ({found}); expected one: bench them apart")
-    return (next(iter(fixed.values())),) if fixed else SEQ_LENS
+    made_for = next((tuple(subject.by_length) for subject in subjects if subject.by_length), SEQ_LENS)
+    return (next(iter(fixed.values())),) if fixed else made_for
 
 
-def _describe(subject: Subject, placed: Placement, arguments: Arguments, far: float | None) -> SubjectReport:
+def _describe(
+    subject: Subject, inspected: _Inspected, arguments: Arguments, far: float | None, error: float | None
+) -> SubjectReport:
+    longest = max(arguments.seq_lens)
+    file, notes = subject.file(longest), subject.notes
     needs = footprint(
-        subject.path,
+        file,
+        runtime=subject.runtime,
         provider=arguments.provider,
         threads=max(arguments.threads),
         batch=arguments.batch,
-        seq_len=max(arguments.seq_lens),
+        seq_len=longest,
         vocab_size=arguments.vocab_size,
     )
-    return SubjectReport(subject.name, describe(subject.path), needs, placed, far)
+    if subject.by_length:
+        notes = (*notes, f"has a file of its own for each length; the one for {longest} tokens stands in the table")
+    placed = inspected.placed
+    return SubjectReport(subject.name, describe(file), needs, placed, far, error, inspected.runtime, notes)

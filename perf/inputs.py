@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import onnxruntime as ort
 
 from perf.errors import PerfError, PerfUsageError
+from perf.session import Session
 
 DEFAULT_VOCAB_SIZE = 1000
 """Ids stay below this where nobody knows the vocabulary: smaller than that of any published BERT."""
@@ -41,7 +41,7 @@ class DeclaredInput:
     shape: tuple[int | str | None, ...]
 
 
-def declared_inputs(session: ort.InferenceSession) -> tuple[DeclaredInput, ...]:
+def declared_inputs(session: Session) -> tuple[DeclaredInput, ...]:
     """The session's inputs, as values that outlive it."""
     return tuple(DeclaredInput(node.name, node.type, tuple(node.shape)) for node in session.get_inputs())
 
@@ -73,6 +73,15 @@ def synthesise(
         item.name: _values(item, _shape(model, item, batch, seq_len), vocab_size, seed).astype(_dtype(model, item))
         for item in declared
     }
+
+
+def as_declared(model: str, feed: Mapping[str, np.ndarray], declared: Sequence[DeclaredInput]) -> dict[str, np.ndarray]:
+    """The feeds of one model for another one: those that it declares, in its element types.
+
+    Raises:
+        PerfError: an input that is no token model's, or an element type that is not served.
+    """
+    return {item.name: feed[item.name].astype(_dtype(model, item)) for item in declared if item.name in feed}
 
 
 def _dtype(model: str, item: DeclaredInput) -> type[np.generic]:

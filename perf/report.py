@@ -40,7 +40,9 @@ class SubjectReport:
     """One model: called as the user called it, its file, what it needs, and which provider took its nodes.
 
     `difference` is how far its outputs are from the first model's, as `perf.agreement` measures it at the shortest
-    length; None for the first, and where no output is shared; infinite ones are the text "inf" in JSON.
+    length; None for the first, where no output is shared, and where the first has an `error`. `error` is the centred
+    error of its outputs from those of the float model that it was made from; None where that is not known. Infinite
+    ones are the text "inf" in JSON. `runtime` is what ran it, with its version; `notes` say how it was made.
     """
 
     name: str
@@ -48,6 +50,9 @@ class SubjectReport:
     footprint: Footprint
     placement: Placement
     difference: float | None = None
+    error: float | None = None
+    runtime: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,8 @@ class Cell:
 class Report:
     """A whole bench: the conditions, the models in the order given, the cells, and what to doubt.
 
-    `other_cores` is how many cores' worth of time other programs used while the models were timed.
+    `other_cores` is how many cores' worth of time other programs used while the models were timed; `error_seq_len`
+    the length, in tokens, at which the models' errors were measured.
     """
 
     date: str
@@ -111,13 +117,15 @@ class Report:
     subjects: tuple[SubjectReport, ...]
     cells: tuple[Cell, ...]
     warnings: tuple[str, ...]
+    error_seq_len: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A dict that `json` can write: the schema's name and version, then every field, raw times included."""
         told = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **asdict(self)}
         for subject in told["subjects"]:
-            if subject["difference"] == math.inf:  # JSON has no infinity
-                subject["difference"] = "inf"
+            for key in ("difference", "error"):
+                if subject[key] == math.inf:  # JSON has no infinity
+                    subject[key] = "inf"
         return told
 
     def write_json(self, path: Path) -> None:

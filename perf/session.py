@@ -1,27 +1,37 @@
-"""Make a session that can be timed fairly beside others, and learn which provider really took its nodes."""
+"""What a bench needs of a loaded model, whoever runs it."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
-import onnxruntime as ort
 
-from perf.errors import PerfError, PerfUsageError, one_line
-from perf.providers import CPU, Provider
+from perf.errors import PerfUsageError, one_line
+from perf.providers import Provider
 
-LOG_ERRORS_ONLY = 3
-"""onnxruntime's severity 3: its warnings would land between the lines of a report."""
+
+class Session(Protocol):
+    """A loaded model: the part of `onnxruntime.InferenceSession` that is needed to time it.
+
+    Inputs and outputs have a `name`, inputs also a `type` and a `shape`, as onnxruntime spells them. The arrays that
+    `run` gives, in the order of the outputs, hold until it is called again.
+    """
+
+    def get_inputs(self) -> Sequence[Any]: ...
+
+    def get_outputs(self) -> Sequence[Any]: ...
+
+    def run(self, output_names: None, input_feed: Mapping[str, np.ndarray], /) -> Sequence[Any]: ...
 
 
 @dataclass(frozen=True)
 class Placement:
     """How many nodes each provider took, and how many of each operator: provider -> operator -> nodes.
 
-    Providers carry onnxruntime's names. Taken from the session's graph assignment, because the session's list of
-    providers also names those that took nothing.
+    Providers carry onnxruntime's names; what another runtime runs carries that runtime's.
     """
 
     operators: dict[str, dict[str, int]]
@@ -30,44 +40,6 @@ class Placement:
     def nodes(self) -> dict[str, int]:
         """Provider -> number of nodes."""
         return {provider: sum(counts.values()) for provider, counts in self.operators.items()}
-
-
-def open_session(path: Path, provider: Provider, threads: int) -> ort.InferenceSession:
-    """A session for one file on one provider, the CPU behind it, with `threads` threads inside an operator.
-
-    Raises:
-        PerfError: no such file, a file that onnxruntime does not load, or a provider that takes no node of it.
-    """
-    if not path.is_file():
-        raise PerfError(f"no file {path}; expected an .onnx model: check the path")
-    try:
-        session = ort.InferenceSession(
-            str(path),
-            sess_options=_options(threads),
-            providers=list(dict.fromkeys([provider.ort_name, CPU.ort_name])),
-            enable_fallback=0,  # or a provider that fails to start is silently replaced by the CPU
-        )
-    except Exception as error:  # onnxruntime raises one class per status code, all straight from Exception
-        raise PerfError(
-            f"onnxruntime {ort.__version__} cannot load {path} on {provider.name}: {one_line(error)}"
-        ) from None
-    taken = placement(session).nodes
-    if provider != CPU and not taken.get(provider.ort_name):
-        total = sum(taken.values())
-        raise PerfError(
-            f"{provider.ort_name} took none of the {total} nodes of {path}, so the CPU would have run them all; "
-            "timed nothing: choose another provider, or a model made for this one"
-        )
-    return session
-
-
-def placement(session: ort.InferenceSession) -> Placement:
-    """Which provider took how many nodes, by operator."""
-    operators: dict[str, Counter[str]] = {}
-    for part in session.get_provider_graph_assignment_info():
-        counts = operators.setdefault(part.ep_name, Counter())
-        counts.update(node.op_type for node in part.get_nodes())
-    return Placement({name: dict(counts.most_common()) for name, counts in operators.items()})
 
 
 def fallback_warning(name: str, provider: Provider, placed: Placement) -> str | None:
@@ -87,7 +59,7 @@ def fallback_warning(name: str, provider: Provider, placed: Placement) -> str | 
     )
 
 
-def first_run(name: str, session: ort.InferenceSession, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def first_run(name: str, session: Session, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Run once, and say what was fed if the model called `name` does not take it; the tensors it answers, by name.
 
     Raises:
@@ -102,16 +74,4 @@ def first_run(name: str, session: ort.InferenceSession, feeds: dict[str, np.ndar
             "its vocabulary: pass a shorter --seq-len, or the size of its vocabulary"
         ) from None
     named = zip((output.name for output in session.get_outputs()), values, strict=True)
-    return {key: value for key, value in named if isinstance(value, np.ndarray)}
-
-
-def _options(threads: int) -> ort.SessionOptions:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = LOG_ERRORS_ONLY
-    # Threads of a session that has just run spin for a while, and would take the cores of the next model's run.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-    return options
+    return {key: value.copy() for key, value in named if isinstance(value, np.ndarray)}

@@ -34,7 +34,7 @@ def print_report(report: Report, console: Console) -> None:
                     last = number == len(cell.measurements) - 1
                     _row(table, [str(cell.seq_len) if number == 0 else "", *_time_row(item, report)], end_section=last)
         console.print(table)
-    files = _table("files", FILE_HEADERS)
+    files = _table("files", _file_headers(report))
     for row in _file_rows(report):
         _row(files, row)
     console.print(files)
@@ -53,13 +53,27 @@ def to_markdown(report: Report) -> str:
         for item in cell.measurements
     ]
     lines += [*_markdown_table(["threads", *_time_headers(report)], rows), ""]
-    lines += [*_markdown_table(FILE_HEADERS, _file_rows(report)), ""]
+    lines += [*_markdown_table(_file_headers(report), _file_rows(report)), ""]
     lines += [f"{note}\n" for note in _notes(report)]
     lines += [f"- warning: {warning}" for warning in report.warnings]
     return "\n".join(lines).rstrip() + "\n"
 
 
-FILE_HEADERS = ("model", "load ms", "peak memory", "file size", "nodes", "difference")
+FILE_HEADERS = ("model", "load ms", "peak memory", "file size", "nodes")
+
+
+def _file_headers(report: Report) -> list[str]:
+    headers = [*FILE_HEADERS, *(["difference"] if _has_differences(report) else [])]
+    return [*headers, f"error at {report.error_seq_len} tokens"] if _has_errors(report) else headers
+
+
+def _has_errors(report: Report) -> bool:
+    return any(subject.error is not None for subject in report.subjects)
+
+
+def _has_differences(report: Report) -> bool:
+    """Models that have errors from their float models are not always compared with each other, too."""
+    return not _has_errors(report) or any(subject.difference is not None for subject in report.subjects)
 
 
 def _time_headers(report: Report) -> list[str]:
@@ -90,16 +104,23 @@ def _file_rows(report: Report) -> list[list[str]]:
                 f"{count} {provider.removesuffix('ExecutionProvider')}"
                 for provider, count in subject.placement.nodes.items()
             ),
-            "" if subject.difference is None else f"{subject.difference:.1g}",
+            *([_share(subject.difference)] if _has_differences(report) else []),
+            *([_share(subject.error, 2)] if _has_errors(report) else []),
         ]
         for subject in report.subjects
     ]
 
 
+def _share(value: float | None, digits: int = 1) -> str:
+    return "" if value is None else f"{value:.{digits}g}"
+
+
 def _conditions(report: Report) -> str:
     software, arguments = report.software, report.arguments
+    own = f"onnxruntime {software.onnxruntime}"
+    others = dict.fromkeys(item.runtime for item in report.subjects if item.runtime not in ("", own))
     return (
-        f"{_machine(report.machine)}; onnxruntime {software.onnxruntime}, provider {arguments.provider}, "
+        f"{_machine(report.machine)}; {own}, provider {arguments.provider}, {''.join(f'{name}, ' for name in others)}"
         f"batch {arguments.batch}; {report.date}"
     )
 
@@ -115,6 +136,13 @@ def _notes(report: Report) -> list[str]:
         "± is the 95 % interval of the median. Load time is the median of fresh processes; peak memory is the rise "
         f"over loading and one run of {max(arguments.seq_lens)} tokens with {threads_text(max(arguments.threads))}."
     ]
+    if _has_errors(report):
+        notes.append(
+            "error is the centred error ‖a − b‖ / ‖b − mean(b)‖, the mean per channel, of a model's outputs a from "
+            "the outputs b of the float model that it was made from, the largest over its outputs, on one input of "
+            f"{report.error_seq_len} tokens."
+        )
+    notes += [f"{subject.name}: {note}" for subject in report.subjects for note in subject.notes]
     if any(not item.stable for cell in report.cells for item in cell.measurements):
         notes.append(f"{UNSTABLE} unstable: the interval is wider than the ±{arguments.precision:.1%} that was asked.")
     return notes

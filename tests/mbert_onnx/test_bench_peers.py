@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Protocol
 
 import pytest
 from foreign_exports import export_with_torchscript
 from small_checkpoints import save_small
 
 from mbert_onnx import bench
+from mbert_onnx.errors import MissingExtraError, UsageError
+from mbert_onnx.subjects import Maker
+from perf import footprint
 from perf.errors import PerfError
+
+SHORT: dict[str, Any] = {"threads": [1], "budget": 0.1}
+
+
+class Exported(Protocol):
+    checkpoint: Path
+    bundle: Path
+    model: Path
+
+
+@pytest.fixture
+def one_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each further load is a process that imports onnxruntime."""
+    monkeypatch.setattr(footprint, "LOADS", 1)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +62,11 @@ def test_a_tool_that_is_not_installed_is_told(file: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize(
     ("tool", "function"),
-    [("onnxslim", "onnxslim.slim"), ("ort-transformers", "onnxruntime.transformers.optimizer.optimize_model")],
+    [
+        ("onnxslim", "onnxslim.slim"),
+        ("ort-transformers", "onnxruntime.transformers.optimizer.optimize_model"),
+        ("ort-dynamic", "onnxruntime.quantization.quantize_dynamic"),
+    ],
 )
 def test_a_file_that_a_tool_cannot_take_is_told(
     tool: str, function: str, file: Path, monkeypatch: pytest.MonkeyPatch
@@ -49,5 +75,116 @@ def test_a_file_that_a_tool_cannot_take_is_told(
         raise ValueError("no\nmodel")
 
     monkeypatch.setattr(function, fail)
-    with pytest.raises(PerfError, match=r"fails on model\.onnx: no$"):
+    with pytest.raises(PerfError, match=r"fails on model\.onnx: no( model)?$"):
         bench(f"{tool}:{file}", seq_lens=[4], threads=[1], budget=0.1)
+
+
+@pytest.mark.usefixtures("one_load")
+def test_dynamic_quantization_is_judged_by_the_file_it_was_made_from(file: Path) -> None:
+    models = [f"ort-dynamic:{file}", str(file), f"ort-dynamic:optimized:{file}"]
+    folder = sorted(file.parent.iterdir())
+    report = bench(models, seq_lens=[4, 16], **SHORT)
+    quantized, given, again = report.subjects
+    assert quantized.error is not None
+    assert 1e-3 < quantized.error < 1
+    assert report.error_seq_len == 16
+    assert given.error is None
+    assert again.error is not None
+    assert 1e-3 < again.error < 1
+    assert quantized.file.size_bytes < given.file.size_bytes
+    assert quantized.placement.operators["CPUExecutionProvider"]["DynamicQuantizeLinear"] > 0
+    assert quantized.notes == (
+        "quantize_dynamic with its defaults: per_channel False, reduce_range False, weight_type QInt8",
+    )
+    assert sorted(file.parent.iterdir()) == folder  # nothing is left beside the user's file
+
+
+@pytest.mark.usefixtures("one_load")
+def test_ours_at_a_lower_precision(exported: Callable[..., Exported]) -> None:
+    checkpoint = exported().checkpoint
+    report = bench([f"int8:{checkpoint}", f"fp16:{checkpoint}"], seq_lens=[4], **SHORT)
+    int8, fp16 = report.subjects
+    assert int8.error is not None
+    assert fp16.error is not None
+    assert 0 < fp16.error < 1e-2 < int8.error < 1
+    assert all("of decisions as float64 makes them" in item.notes[0] for item in (int8, fp16))
+
+
+@pytest.mark.usefixtures("one_load")
+def test_ours_for_phones_has_a_file_for_each_length(exported: Callable[..., Exported]) -> None:
+    checkpoint = exported().checkpoint
+    report = bench([str(exported().bundle), f"mobile:{checkpoint}"], seq_lens=[4, 8], batch=2, **SHORT)
+    _, mobile = report.subjects
+    assert [cell.seq_len for cell in report.cells] == [4, 8]
+    assert mobile.difference is not None
+    assert mobile.difference < 1e-4
+    assert mobile.error is None
+    assert mobile.notes == ("has a file of its own for each length; the one for 8 tokens stands in the table",)
+
+
+def maker(stack: ExitStack, **changes: Any) -> Maker:
+    options: dict[str, Any] = {"task": None, "seed": 0, "seq_lens": None, "batch": 1, "progress": None} | changes
+    return Maker(stack, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "precision"),
+    [
+        ("fp16", "cpu", "fp16"),
+        ("int8", "cpu", "int8"),
+        ("mobile", "mobile", "fp32"),
+        ("mobile-fp16", "mobile", "fp16"),
+        ("mobile-int8", "mobile", "int8"),
+    ],
+)
+def test_names_of_ours(
+    name: str, target: str, precision: str, exported: Callable[..., Exported], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[dict[str, Any]] = []
+    verdict = SimpleNamespace(agreement=0.5, error=0.25, texts=12, calibration="some sentences")
+
+    def export(checkpoint: str, output: Path, **options: Any) -> SimpleNamespace:
+        made.append({"checkpoint": checkpoint, **options})
+        shutil.copytree(exported().bundle, output)
+        return SimpleNamespace(model=output / "onnx" / "model.onnx", verdict=verdict)
+
+    monkeypatch.setattr("mbert_onnx.exporter.export", export)
+    with ExitStack() as stack:
+        subject = maker(stack, seq_lens=[16, 4], batch=3, seed=7).subject(f"{name}:random:tiny")
+        assert all(path.is_file() for path in subject.files)
+    lower = [options for options in made if options.get("target") == target]
+    assert {options["checkpoint"] for options in made} == {"random:tiny"}
+    assert {(options["precision"], options["seed"]) for options in lower} == {(precision, 7)}
+    lengths = [4, 16] if target == "mobile" else [None]
+    assert [(options["seq_len"], options["batch"]) for options in lower] == [(n, n and 3) for n in lengths]
+    assert list(subject.by_length) == [n for n in lengths if n]
+    assert (subject.reference is None) == (precision == "fp32")
+    assert len(subject.notes) == (0 if precision == "fp32" else len(lengths))
+    assert all(
+        "50.0% of decisions" in note and "2.5e-01, on 12 texts of some sentences" in note for note in subject.notes
+    )
+
+
+@pytest.mark.parametrize("tool", ["openvino-int8", "openvino-int8-fixed"])
+def test_openvino_that_is_not_installed_is_told_before_anything_is_made(
+    tool: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(
+        MissingExtraError,
+        match=r"^openvino-int8 needs openvino and nncf, not installed here: pip install 'mbert-onnx\[peers\]'$",
+    ):
+        bench(f"{tool}:nowhere.onnx", **SHORT)
+
+
+def test_a_file_without_a_tokenizer_cannot_be_calibrated(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mbert_onnx.subjects.require_extra", lambda extra, doing: None)
+    with pytest.raises(UsageError, match=r"openvino-int8:.*model\.onnx is calibrated on texts.*no tokenizer"):
+        bench(f"openvino-int8:{file}", **SHORT)
+
+
+def test_a_file_with_a_colon_is_a_file(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copyfile(file, tmp_path / "int8:x.onnx")
+    with ExitStack() as stack:
+        assert maker(stack).subject("int8:x.onnx").path == Path("int8:x.onnx")

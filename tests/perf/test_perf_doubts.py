@@ -30,6 +30,14 @@ def test_models_that_are_not_the_same() -> None:
     assert warnings(replace(CALM, subjects=(first, replace(second, difference=float("nan")))))
 
 
+def test_models_that_say_nothing_any_more() -> None:
+    first, second = CALM.subjects
+    assert warnings(replace(CALM, subjects=(first, replace(second, error=0.9)))) == []
+    for error in (1.0, float("inf"), float("nan")):
+        (text,) = warnings(replace(CALM, subjects=(first, replace(second, error=error))))
+        assert "fused[b]|x.onnx says nothing of what its float model says" in text
+
+
 def test_more_threads_than_cores() -> None:
     (text,) = warnings(replace(CALM, arguments=replace(CALM.arguments, threads=(1, 3))))
     assert text.startswith("3 threads share 2 available cores")

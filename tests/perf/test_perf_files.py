@@ -29,3 +29,11 @@ def test_ort_format_is_not_parsed(tmp_path: Path) -> None:
     path = tmp_path / "a.ort"
     path.write_bytes(b"a flatbuffer")
     assert describe(path).size_bytes == 12
+
+
+def test_weights_of_openvino_count(tmp_path: Path) -> None:
+    path = tmp_path / "a.xml"
+    path.write_text("<net/>")
+    path.with_suffix(".bin").write_bytes(b"weights")
+    found = describe(path)
+    assert (found.size_bytes, found.sha256) == (13, hashlib.sha256(b"<net/>").hexdigest())

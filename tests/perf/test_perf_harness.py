@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnxruntime as ort
 import pytest
 from onnx import TensorProto
@@ -15,7 +16,8 @@ from perf import footprint
 from perf.errors import PerfError, PerfUsageError
 from perf.harness import REPETITIONS, SEQ_LENS, Subject, bench
 from perf.providers import Provider
-from perf.session import open_session
+from perf.reference import Arrays
+from perf.runtimes.onnxruntime_session import open_session
 from perf.statistics import ratio, summarise
 
 QUICK: dict[str, Any] = {"precision": 0.5, "budget_s": 0.05}
@@ -92,6 +94,59 @@ def test_fixed_length_is_found_out(tmp_path: Path) -> None:
         bench([fixed, other], **QUICK)
 
 
+def far(found: Arrays, judge: Arrays, _: Arrays) -> float:
+    return float(np.abs(found["logits"] - judge["logits"]).max())
+
+
+def test_the_error_is_that_from_the_float_model(tmp_path: Path) -> None:
+    source, other = token_model(tmp_path / "float.onnx"), token_model(tmp_path / "other.onnx", seed=1)
+    same = Subject("same", source, VOCAB_SIZE, reference=source, notes=("made so",))
+    wrong = Subject("wrong", other, VOCAB_SIZE, reference=source)
+    report = bench([same, wrong, subject(other)], seq_lens=(4, 8), threads=(1,), measure=far, **QUICK)
+    assert report.error_seq_len == 8
+    assert report.subjects[0].error == 0
+    assert report.subjects[1].error is not None
+    assert report.subjects[1].error > 0.1
+    assert report.subjects[2].error is None
+    assert report.subjects[0].notes == ("made so",)
+    assert {item.runtime for item in report.subjects} == {f"onnxruntime {ort.__version__}"}
+    # The first one has an error of its own: how far the others are from it says nothing.
+    assert [item.difference for item in report.subjects] == [None, None, None]
+    told = bench([subject(source), wrong], seq_lens=(4,), threads=(1,), **QUICK).subjects[1]
+    assert told.error is None  # nobody said how it is measured
+    assert told.difference is not None
+
+
+def test_a_file_for_each_length(tmp_path: Path) -> None:
+    files = {n: token_model(tmp_path / f"{n}.onnx", shape=[1, n], extra=["token_type_ids"] * (n == 8)) for n in (4, 8)}
+    fixed = Subject("fixed", files[8], VOCAB_SIZE, by_length=files)
+    report = bench([subject(token_model(tmp_path / "a.onnx")), fixed], threads=(1,), **QUICK)
+    assert report.arguments.seq_lens == (4, 8)
+    described = report.subjects[1]
+    assert described.file.size_bytes == files[8].stat().st_size
+    assert sum(described.placement.nodes.values()) == 3
+    assert described.notes == ("has a file of its own for each length; the one for 8 tokens stands in the table",)
+    assert described.difference == 0
+    with pytest.raises(PerfUsageError, match="fixed was made for 4,8 tokens, not 16: pass --seq-len 4,8"):
+        bench([fixed], seq_lens=[4, 16], threads=(1,), **QUICK)
+
+
+def test_each_length_is_timed_with_its_own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+
+    def spy(path: Path, provider: Provider, threads: int) -> object:
+        opened.append(path.stem)
+        return open_session(path, provider, threads)
+
+    files = {n: token_model(tmp_path / f"{n}.onnx", shape=[1, n]) for n in (4, 8, 16)}
+    free = subject(token_model(tmp_path / "free.onnx"))
+    monkeypatch.setattr("perf.runtimes.onnxruntime_session.open_session", spy)
+    bench([Subject("fixed", files[16], VOCAB_SIZE, by_length=files), free], seq_lens=[4, 8], threads=(1,), **QUICK)
+    assert opened[:4] == ["4", "8", "16", "free"]  # each was looked at
+    assert opened[4:6] == ["4", "free"]  # the difference is measured at the shortest length
+    assert opened[6:] == ["4", "8", "free", "free", "4", "8"] * (REPETITIONS // 2)
+
+
 def test_default_lengths(tmp_path: Path) -> None:
     report = bench([subject(token_model(tmp_path / "a.onnx"))], threads=(1,), **QUICK)
     assert report.arguments.seq_lens == SEQ_LENS
@@ -115,7 +170,7 @@ def test_sessions_are_opened_in_both_orders_and_one_thread_count_at_a_time(
         opened.append((path.stem, threads))
         return open_session(path, provider, threads)
 
-    monkeypatch.setattr("perf.harness.open_session", spy)
+    monkeypatch.setattr("perf.runtimes.onnxruntime_session.open_session", spy)
     bench([subject(token_model(tmp_path / f"{name}.onnx")) for name in "ab"], seq_lens=[4], threads=(1, 2), **QUICK)
     there, back = [("a", 1), ("b", 1), ("a", 2), ("b", 2)], [("b", 1), ("a", 1), ("b", 2), ("a", 2)]
     assert opened[4:] == (there + back) * (REPETITIONS // 2)  # each was looked at, and asked once

@@ -12,7 +12,7 @@ from perf_models import token_model
 from perf.errors import PerfError, PerfUsageError
 from perf.inputs import DeclaredInput, declared_inputs, fixed_seq_len, synthesise
 from perf.providers import CPU
-from perf.session import open_session
+from perf.runtimes.onnxruntime_session import open_session
 
 IDS = DeclaredInput("input_ids", "tensor(int64)", ("batch", "seq"))
 

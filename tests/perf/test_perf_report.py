@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,3 +44,11 @@ def test_no_number_that_json_does_not_know(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         with_measurements(report(), p99_ms=float("nan")).write_json(tmp_path / "out.json")
     assert not list(tmp_path.iterdir())
+
+
+def test_infinity_is_a_word(tmp_path: Path) -> None:
+    full = report()
+    subjects = tuple(replace(item, error=math.inf, difference=math.inf) for item in full.subjects)
+    replace(full, subjects=subjects).write_json(tmp_path / "out.json")
+    read = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert [(item["error"], item["difference"]) for item in read["subjects"]] == [("inf", "inf")] * 2

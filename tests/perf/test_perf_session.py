@@ -11,7 +11,8 @@ from perf_models import VOCAB_SIZE, token_model
 
 from perf.errors import PerfError, PerfUsageError
 from perf.providers import CPU, KNOWN
-from perf.session import Placement, fallback_warning, first_run, open_session, placement
+from perf.runtimes.onnxruntime_session import describe, open_session, placement
+from perf.session import Placement, fallback_warning, first_run
 
 AZURE = next(provider for provider in KNOWN if provider.name == "azure")
 
@@ -26,6 +27,7 @@ def test_options_and_placement(tmp_path: Path) -> None:
     assert placed == Placement({"CPUExecutionProvider": {"Gather": 1, "MatMul": 1}})
     assert placed.nodes == {"CPUExecutionProvider": 2}
     assert fallback_warning("a.onnx", CPU, placed) is None
+    assert describe(session) == f"onnxruntime {ort.__version__}"
 
 
 @pytest.mark.skipif(AZURE.ort_name not in ort.get_available_providers(), reason="this onnxruntime has no azure")

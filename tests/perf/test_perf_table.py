@@ -71,3 +71,34 @@ def test_small_but_certain_difference_is_not_printed_as_one() -> None:
     close = measurement("fused[b]|x.onnx", 52.0, Ratio(1.004, 1.002, 1.006, True))
     cell = replace(full.cells[0], measurements=(full.cells[0].measurements[0], close))
     assert "1.004× (1.002–1.006)" in to_markdown(replace(full, cells=(cell,)))
+
+
+def with_errors(*errors: float | None, difference: float | None = None) -> Report:
+    full = report()
+    subjects = tuple(
+        replace(item, error=error, difference=difference, runtime="OpenVINO 2026.4", notes=("made [so]",))
+        for item, error in zip(full.subjects, errors, strict=True)
+    )
+    return replace(full, subjects=subjects, error_seq_len=128)
+
+
+def test_errors_from_float_models_have_a_column_that_says_what_it_is() -> None:
+    text = to_markdown(with_errors(0.234, float("inf")))
+    assert "| model | load ms | peak memory | file size | nodes | error at 128 tokens |" in text
+    assert "| base.onnx | 390.0 | 61.0 MB | 25.1 MB | 361 CPU | 0.23 |" in text
+    assert "| 361 CPU | inf |" in text
+    assert "of the float model that it was made from" in text.replace("outputs b ", "")
+    assert "base.onnx: made [so]" in text
+    assert "onnxruntime 1.32.0, provider cpu, OpenVINO 2026.4, batch 1" in text
+    assert "error at 128 tokens" in printed(with_errors(0.234, None))
+
+
+def test_a_difference_that_is_known_stands_before_the_error() -> None:
+    text = to_markdown(with_errors(None, 0.234, difference=0.5))
+    assert "| nodes | difference | error at 128 tokens |" in text
+    assert "| 361 CPU | 0.5 |  |" in text
+    assert "| 361 CPU | 0.5 | 0.23 |" in text
+
+
+def test_without_errors_there_is_no_word_of_them() -> None:
+    assert "error" not in to_markdown(report())

@@ -1,0 +1,298 @@
+"""What the names stand for that `bench` is given: the file behind each, made where it is not there yet."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mbert_onnx._beside import require_beside
+from mbert_onnx.bundle_reader import MODELS, TOKENIZER, read_bundle
+from mbert_onnx.errors import BundleError, UsageError
+from mbert_onnx.extras import require_extra
+from mbert_onnx.tasks import Task
+
+require_beside("graphs")
+require_beside("perf")
+
+from graphs.embeddings import embedding_rows  # noqa: E402
+from perf.harness import SEQ_LENS, Subject  # noqa: E402
+from perf.runtimes import OPENVINO  # noqa: E402
+
+# `transformers:CHECKPOINT` stands for transformers' own export of that checkpoint.
+PEER = "transformers"
+
+# What our own export makes of a checkpoint otherwise than by default: `int8:CHECKPOINT`; target and precision.
+OURS = {
+    "fp16": ("cpu", "fp16"),
+    "int8": ("cpu", "int8"),
+    "mobile": ("mobile", "fp32"),
+    "mobile-fp16": ("mobile", "fp16"),
+    "mobile-int8": ("mobile", "int8"),
+}
+
+# What can be made of a model before it is timed: `onnxslim:MODEL` and so on.
+OPTIMIZED, SLIM, ORT_TRANSFORMERS, ORT_DYNAMIC = "optimized", "onnxslim", "ort-transformers", "ort-dynamic"
+OPENVINO_INT8, OPENVINO_FIXED = "openvino-int8", "openvino-int8-fixed"
+TOOLS = (OPTIMIZED, SLIM, ORT_TRANSFORMERS, ORT_DYNAMIC, OPENVINO_INT8)
+
+# Those that lower the precision, so that their outputs are compared with those of the float model.
+LOWERING = (ORT_DYNAMIC, OPENVINO_INT8)
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What turns texts into a model's inputs."""
+
+    task: Task
+    tokenizer: Path
+    vocab_size: int | None
+    max_positions: int
+
+
+# Not every model is calibrated, so a tokenizer is looked at only when one is; None where there is none.
+FindReader = Callable[[], Reader | None]
+
+
+@dataclass(frozen=True)
+class Made:
+    subject: Subject
+    reader: FindReader
+
+
+class Maker:
+    """Makes the files that names stand for, each once, though several names may ask for it.
+
+    Args:
+        stack: Removes their folders in the end.
+        task, seed: Of checkpoints, as `bench` takes them.
+        seq_lens: The lengths for which files of fixed shapes are made; None stands for bench's own.
+        batch: The batch of such files.
+        progress: Called with a line at the start of each stage.
+    """
+
+    def __init__(
+        self,
+        stack: ExitStack,
+        *,
+        task: str | None,
+        seed: int,
+        seq_lens: Sequence[int] | None,
+        batch: int,
+        progress: Progress | None,
+    ) -> None:
+        self._stack, self._task, self._seed, self._batch = stack, task, seed, batch
+        self._seq_lens = sorted(set(seq_lens or SEQ_LENS))
+        self._tell = progress or (lambda _: None)
+        self._made: dict[str, Made] = {}
+
+    def subject(self, name: str) -> Subject:
+        """The model that a name stands for. Raises what `bench` does."""
+        return self._make(name).subject
+
+    def _make(self, name: str) -> Made:
+        if name not in self._made:
+            kind, colon, inner = name.partition(":")
+            if not colon or Path(name).exists():
+                made = self._plain(name)
+            elif kind == OPENVINO_FIXED:
+                made = self._fixed(name, inner)
+            elif kind in TOOLS:
+                made = self._by_tool(name, kind, inner)
+            elif kind == PEER:
+                made = self._by_transformers(name, inner)
+            elif kind in OURS:
+                made = self._by_us(name, inner, *OURS[kind])
+            else:
+                made = self._plain(name)
+            self._made[name] = made
+        return self._made[name]
+
+    def _folder(self) -> Path:
+        return Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="mbert-onnx-")))
+
+    def _plain(self, name: str) -> Made:
+        """A file, a bundle, or a checkpoint."""
+        path = Path(name)
+        if path.is_file():
+            return Made(Subject(name, path, embedding_rows(path)), lambda: None)
+        if any((path / file).is_file() for file in MODELS):
+            return _of_bundle(name, path)
+        if path.suffix == ".onnx":
+            raise BundleError(f"{name} does not exist; give a bundle, an .onnx file, or a checkpoint such as random")
+        from mbert_onnx.exporter import export
+
+        folder = self._folder() / "bundle"
+        told = self._told(name)
+        export(name, folder, task=self._task, seed=self._seed, progress=told)
+        return _of_bundle(name, folder)
+
+    def _by_us(self, name: str, checkpoint: str, target: str, precision: str) -> Made:
+        """Our export of a checkpoint for this target at this precision; for phones, a file for each length."""
+        from mbert_onnx.exporter import export
+
+        folder = self._folder()
+        lengths: list[int | None] = [*self._seq_lens] if target == "mobile" else [None]
+        reports = {}
+        for seq_len in lengths:
+            at = "" if seq_len is None else f"{seq_len} tokens: "
+            reports[seq_len] = export(
+                checkpoint,
+                folder / str(seq_len),
+                task=self._task,
+                target=target,
+                seq_len=seq_len,
+                batch=None if seq_len is None else self._batch,
+                precision=precision,
+                min_agreement=None if precision == "fp32" else 0.0,  # what it costs is told, and refuses nothing here
+                seed=self._seed,
+                progress=self._told(name, at),
+            )
+        made = _of_bundle(name, folder / str(lengths[-1]))
+        subject = replace(made.subject, by_length={n: report.model for n, report in reports.items() if n is not None})
+        if precision != "fp32":
+            notes = [_cost("" if n is None else f"{n} tokens: ", report.verdict) for n, report in reports.items()]
+            subject = replace(subject, reference=self.subject(checkpoint).path, notes=tuple(notes))
+        return Made(subject, made.reader)
+
+    def _by_transformers(self, name: str, checkpoint: str) -> Made:
+        """transformers' own export."""
+        require_extra("export", f"{PEER}' own export")
+        from mbert_onnx.checkpoint import load_checkpoint, save_checkpoint
+        from mbert_onnx.tokenizer_files import write_tokenizer
+        from perf.peers.transformers_export import export_transformers
+
+        self._tell(f"{name}: exporting as torch's exporter does, which takes a while")
+        loaded, folder = load_checkpoint(checkpoint, task=self._task, seed=self._seed), self._folder()
+        save_checkpoint(loaded, folder)
+        outputs = tuple(o.name for o in loaded.task.outputs if not (o.optional and loaded.pooler is None))
+        file = folder / "model.onnx"
+        export_transformers(folder, loaded.task.architecture, outputs, file)
+        task, config, source = loaded.task, loaded.config, loaded.folder  # and not the weights
+
+        def reader() -> Reader | None:
+            if not write_tokenizer(source, folder, config.vocab_size, config.max_position_embeddings):
+                return None
+            return Reader(task, folder / TOKENIZER, config.vocab_size, config.max_position_embeddings)
+
+        return Made(Subject(name, file, config.vocab_size), reader)
+
+    def _by_tool(self, name: str, tool: str, inner: str) -> Made:
+        """What a tool makes of each file of a model."""
+        if tool == OPENVINO_INT8:
+            require_extra("peers", tool)
+        source = self._make(inner)
+        given, folder = source.subject, self._folder()
+        self._tell(f"{name}: {'quantizing' if tool in LOWERING else 'optimizing'}")
+        notes: tuple[str, ...] = ()
+        made: dict[Path, Path] = {}
+        for number, file in enumerate(dict.fromkeys(given.files)):
+            made[file], note = self._apply(tool, name, file, folder / f"{number}.onnx", source.reader)
+            notes = (note,) if note else ()
+        subject = Subject(
+            name,
+            made[given.path],
+            given.vocab_size,
+            OPENVINO if tool == OPENVINO_INT8 else given.runtime,
+            {seq_len: made[file] for seq_len, file in given.by_length.items()},
+            given.reference or (given.path if tool in LOWERING else None),
+            (*given.notes, *notes),
+        )
+        return Made(subject, source.reader)
+
+    def _apply(self, tool: str, name: str, source: Path, output: Path, reader: FindReader) -> tuple[Path, str | None]:
+        """The file that a tool makes, and what is to be known of how it does."""
+        note = None
+        if tool == OPTIMIZED:
+            from mbert_onnx.optimizer import optimize
+
+            optimize(source, output)
+        elif tool == SLIM:
+            from perf.peers.onnxslim_file import slim
+
+            slim(source, output)
+        elif tool == ORT_TRANSFORMERS:
+            from perf.peers.ort_transformers import optimize_as_bert
+
+            optimize_as_bert(source, output)
+        elif tool == ORT_DYNAMIC:
+            from perf.peers.ort_dynamic import quantize_dynamically
+
+            note = quantize_dynamically(source, output)
+        else:
+            from perf.peers.openvino_int8 import quantize_for_openvino
+
+            output = output.with_suffix(".xml")
+            note = quantize_for_openvino(source, output, _texts(name, source, reader()))
+        return output, note
+
+    def _fixed(self, name: str, inner: str) -> Made:
+        """OpenVINO's int8 with fixed shapes: a file for each length, unless each has one already."""
+        source = self._make(f"{OPENVINO_INT8}:{inner}")
+        subject = replace(source.subject, name=name)
+        if not subject.by_length:
+            from perf.peers.openvino_int8 import fix_shapes
+
+            folder = self._folder()
+            by_length = {seq_len: folder / f"{seq_len}.xml" for seq_len in self._seq_lens}
+            for seq_len, file in by_length.items():
+                fix_shapes(subject.path, file, batch=self._batch, seq_len=seq_len)
+            subject = replace(subject, path=by_length[self._seq_lens[-1]], by_length=by_length)
+        return Made(subject, source.reader)
+
+    def _told(self, name: str, at: str = "") -> Progress:
+        return lambda line: self._tell(f"{name}: {at}{line}")
+
+
+def _of_bundle(name: str, folder: Path) -> Made:
+    bundle = read_bundle(folder)
+    vocab_size, tokenizer = bundle.config.get("vocab_size"), bundle.tokenizer_path
+
+    def reader() -> Reader | None:
+        positions = bundle.config.get("max_position_embeddings")
+        if tokenizer is None or not isinstance(positions, int):
+            return None
+        return Reader(bundle.task, tokenizer, vocab_size, positions)
+
+    return Made(Subject(name, bundle.model_path, vocab_size), reader)
+
+
+def _cost(at: str, verdict: Any) -> str:
+    """What export measured of a lower precision, on texts."""
+    return (
+        f"{at}{verdict.agreement:.1%} of decisions as float64 makes them, centred error {verdict.error:.1e}, on "
+        f"{verdict.texts} texts of {verdict.calibration} that it was not calibrated on"
+    )
+
+
+def _texts(name: str, file: Path, reader: Reader | None) -> list[dict[str, np.ndarray]]:
+    """The texts that our own int8 is calibrated on, as a file takes them."""
+    if reader is None:
+        raise UsageError(
+            f"{name} is calibrated on texts, and the model inside has no tokenizer to read them with; "
+            "name a bundle, or transformers:CHECKPOINT, of a model that has one"
+        )
+    from mbert_onnx.precision import read_texts
+    from mbert_onnx.rows import inputs_of
+    from perf.providers import CPU
+    from perf.runtimes.onnxruntime_session import open_session
+
+    inputs = inputs_of(open_session(file, CPU, 1), reader.task, file.name)
+    texts = read_texts(
+        None,
+        reader.task,
+        reader.tokenizer,
+        vocab_size=reader.vocab_size,
+        max_positions=reader.max_positions,
+        seq_len=inputs.sequence,
+        choices=inputs.choices,
+        int32=inputs.dtype is np.int32,
+    )
+    return [{key: feed[key] for key in inputs.names} for feed in texts.fit]

@@ -1,0 +1,42 @@
+"""What runs a model that is timed: onnxruntime, or a peer with a format of its own. Each is one module."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+if TYPE_CHECKING:
+    from perf.providers import Provider
+    from perf.session import Placement, Session
+
+ONNXRUNTIME, OPENVINO = "onnxruntime", "openvino"
+
+MODULES = {ONNXRUNTIME: "onnxruntime_session", OPENVINO: "openvino_session"}
+"""Imported when asked for: nobody needs them all, and a process whose memory is measured must not hold another's."""
+
+
+class Runtime(Protocol):
+    """What each of the modules has."""
+
+    def open_session(self, path: Path, provider: Provider, threads: int) -> Session:
+        """Loads a file, to be run with so many threads.
+
+        Raises:
+            PerfError: the file cannot be loaded, or not on this provider.
+        """
+
+    def placement(self, session: Any, /) -> Placement:
+        """Which operators are run, and by whom."""
+
+    def describe(self, session: Any, /) -> str:
+        """The runtime's name and version, and what of its settings changes the numbers."""
+
+
+def runtime_named(name: str) -> Runtime:
+    """The runtime of one of the names above.
+
+    Raises:
+        PerfError: its package is not installed.
+    """
+    return cast("Runtime", import_module(f"perf.runtimes.{MODULES[name]}"))

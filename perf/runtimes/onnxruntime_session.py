@@ -1,0 +1,73 @@
+"""onnxruntime: sessions that can be timed fairly beside others, and which provider really took their nodes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import onnxruntime as ort
+
+from perf.errors import PerfError, one_line
+from perf.providers import CPU, Provider
+from perf.session import Placement
+
+LOG_ERRORS_ONLY = 3
+"""onnxruntime's severity 3: its warnings would land between the lines of a report."""
+
+
+def open_session(path: Path, provider: Provider, threads: int) -> ort.InferenceSession:
+    """A session for one file on one provider, the CPU behind it, with `threads` threads inside an operator.
+
+    Raises:
+        PerfError: no such file, a file that onnxruntime does not load, or a provider that takes no node of it.
+    """
+    if not path.is_file():
+        raise PerfError(f"no file {path}; expected an .onnx model: check the path")
+    try:
+        session = ort.InferenceSession(
+            str(path),
+            sess_options=_options(threads),
+            providers=list(dict.fromkeys([provider.ort_name, CPU.ort_name])),
+            enable_fallback=0,  # or a provider that fails to start is silently replaced by the CPU
+        )
+    except Exception as error:  # onnxruntime raises one class per status code, all straight from Exception
+        raise PerfError(
+            f"onnxruntime {ort.__version__} cannot load {path} on {provider.name}: {one_line(error)}"
+        ) from None
+    taken = placement(session).nodes
+    if provider != CPU and not taken.get(provider.ort_name):
+        total = sum(taken.values())
+        raise PerfError(
+            f"{provider.ort_name} took none of the {total} nodes of {path}, so the CPU would have run them all; "
+            "timed nothing: choose another provider, or a model made for this one"
+        )
+    return session
+
+
+def placement(session: ort.InferenceSession) -> Placement:
+    """Which provider took how many nodes, by operator.
+
+    Taken from the session's graph assignment, because its list of providers also names those that took nothing.
+    """
+    operators: dict[str, Counter[str]] = {}
+    for part in session.get_provider_graph_assignment_info():
+        counts = operators.setdefault(part.ep_name, Counter())
+        counts.update(node.op_type for node in part.get_nodes())
+    return Placement({name: dict(counts.most_common()) for name, counts in operators.items()})
+
+
+def describe(_: ort.InferenceSession) -> str:
+    """Name and version."""
+    return f"onnxruntime {ort.__version__}"
+
+
+def _options(threads: int) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = LOG_ERRORS_ONLY
+    # Threads of a session that has just run spin for a while, and would take the cores of the next model's run.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    return options

@@ -1,0 +1,89 @@
+"""OpenVINO's int8, made by NNCF, as a model to bench."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from mbert_onnx import bench
+from mbert_onnx.errors import UsageError
+from perf import footprint
+from perf.errors import PerfError
+
+for package in ("openvino", "nncf"):
+    pytest.importorskip(package, reason=f"{package} is not installed here; `make test-peers` runs these")
+
+SHORT: dict[str, Any] = {"threads": [1], "budget": 0.1}
+
+
+class Exported(Protocol):
+    checkpoint: Path
+    bundle: Path
+    model: Path
+
+
+@pytest.fixture(autouse=True)
+def one_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each further load is a process that imports OpenVINO."""
+    monkeypatch.setattr(footprint, "LOADS", 1)
+
+
+def test_it_is_quantized_once_and_timed_with_dynamic_and_with_fixed_shapes(
+    exported: Callable[..., Exported], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import nncf
+
+    calibrated: list[int] = []
+    quantize = nncf.quantize
+
+    def spy(model: Any, texts: Any, **options: Any) -> Any:
+        assert options["model_type"] is nncf.ModelType.TRANSFORMER
+        calibrated.append(len([*texts.get_inference_data()]))
+        return quantize(model, texts, **options)
+
+    monkeypatch.setattr(nncf, "quantize", spy)
+    peer = f"transformers:{exported().checkpoint}"
+    models = [peer, f"openvino-int8:{peer}", f"openvino-int8-fixed:{peer}"]
+    report = bench(models, seq_lens=[4, 8], **SHORT)
+    source, dynamic, fixed = report.subjects
+    assert len(calibrated) == 1
+    assert calibrated[0] >= 8
+    assert source.error is None
+    for item in (dynamic, fixed):
+        assert item.runtime.startswith("OpenVINO")
+        assert item.error is not None
+        assert 1e-3 < item.error < 1
+        assert item.difference is not None  # the outputs have the same names
+        assert item.file.size_bytes < source.file.size_bytes
+        assert f"calibrated on {calibrated[0]} texts" in item.notes[0]
+    assert "a file of its own for each length" in fixed.notes[-1]
+    assert len(dynamic.notes) == 1
+
+
+@pytest.mark.full
+def test_a_bundle_of_ours_for_phones_is_quantized_for_each_length(exported: Callable[..., Exported]) -> None:
+    name = f"mobile:{exported().checkpoint}"
+    report = bench([name, f"openvino-int8:{name}", f"openvino-int8-fixed:{name}"], seq_lens=[4, 8], **SHORT)
+    assert all(item.error is not None and item.error < 1 for item in report.subjects[1:])
+
+
+def test_a_model_whose_tokenizer_is_gone_is_told(exported: Callable[..., Exported], tmp_path: Path) -> None:
+    shutil.copytree(exported().bundle, tmp_path / "bundle")
+    (tmp_path / "bundle" / "tokenizer.json").unlink()
+    with pytest.raises(UsageError, match="no tokenizer to read them with"):
+        bench(f"openvino-int8:{tmp_path / 'bundle'}", seq_lens=[4], **SHORT)
+
+
+def test_a_file_that_nncf_cannot_take_is_told(
+    exported: Callable[..., Exported], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError("no\nmodel")
+
+    monkeypatch.setattr("nncf.quantize", fail)
+    with pytest.raises(PerfError, match=r"nncf fails on model\.onnx: no model$"):
+        bench(f"openvino-int8:{exported().bundle}", seq_lens=[4], **SHORT)
