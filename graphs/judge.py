@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphs.errors import GraphError, one_line
-from graphs.execution import run, run_file
+from graphs.execution import Feed, run, run_file, runner
 from graphs.feeds import all_feeds
 from graphs.widen import widen
 
@@ -108,6 +108,32 @@ class Judge:
                 error = centred_error(outputs[name], judge, feed.get("attention_mask"))
                 worst = float(np.maximum(worst, error))  # which keeps NaN
         return worst
+
+
+def float64_runner(model: ir.Model, feed: Mapping[str, np.ndarray]) -> tuple[Callable[[Feed], Outputs], bool]:
+    """A function that runs a model in float64, and True; or as it is, and False, where float64 cannot be had.
+
+    Args:
+        model: What judges; left as it was.
+        feed: Inputs to try it with.
+
+    Raises GraphError if onnxruntime does not run the model with them.
+    """
+    try:
+        own = runner(model)
+        single = own(feed)
+    except Exception as error:  # onnxruntime's errors have no common class
+        raise GraphError(f"onnxruntime does not run the graph as it is ({one_line(error)}); export it again") from error
+    wide = model.clone()
+    widen(wide)
+    try:
+        found = runner(wide)
+        double = found(_wide(feed))
+    except Exception:  # an operator that onnxruntime has in float32 only
+        return own, False
+    if any(np.isfinite(single[name]).all() and not np.isfinite(value).all() for name, value in double.items()):
+        return own, False
+    return lambda other: found(_wide(other)), True
 
 
 def _first_that_runs(model: ir.Model) -> tuple[list[dict[str, np.ndarray]], list[Outputs]]:

@@ -74,10 +74,11 @@ def _split(layout: Layout, node: ir.Node) -> list[Layout] | None:
     axis = node.attributes.get_int("axis", 0)
     if layout.shape[axis] == 1:
         return [layout] * len(node.outputs)
-    sizes = integers(node.inputs[1]) if len(node.inputs) > 1 else None
-    if sizes is None:
-        return None
-    return np.split(layout, np.cumsum(sizes)[:-1], axis=axis)
+    if len(node.inputs) > 1 and node.inputs[1] is not None:
+        sizes = integers(node.inputs[1])
+        return None if sizes is None else np.split(layout, np.cumsum(sizes)[:-1], axis=axis)
+    part = math.ceil(layout.shape[axis] / len(node.outputs))  # equal parts, but that the last may be smaller
+    return np.split(layout, range(part, part * len(node.outputs), part), axis=axis)
 
 
 def _gather(layout: Layout, node: ir.Node) -> list[Layout] | None:

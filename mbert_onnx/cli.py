@@ -99,6 +99,17 @@ MinAgreement = Annotated[
     float | None,
     typer.Option(help="Refuse fp16 or int8 that makes fewer decisions than this as float64 does. Default: 0.99."),
 ]
+TokenizerFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--tokenizer",
+        metavar="FILE_OR_FOLDER",
+        help="The tokenizer.json that reads texts for an .onnx file. Default: its bundle's.",
+    ),
+]
+FileTask = Annotated[
+    str | None, typer.Option(help="What an .onnx file answers. Default: what its bundle or its outputs say.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -176,6 +187,12 @@ def optimize(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .onnx file to write.")],
     target: Target = "cpu",
+    precision: Precision = "fp32",
+    calibrate: Calibrate = None,
+    keep_float: KeepFloat = None,
+    min_agreement: MinAgreement = None,
+    tokenizer: TokenizerFile = None,
+    task: FileTask = None,
     opset: Annotated[
         int | None, typer.Option(help="The opset to write. Default: the file's, 18 at least if anything is rewritten.")
     ] = None,
@@ -193,6 +210,12 @@ def optimize(
             file,
             output,
             target=target,
+            precision=precision,
+            calibrate=calibrate,
+            keep_float=_names(keep_float) or (),
+            min_agreement=min_agreement,
+            tokenizer=tokenizer,
+            task=task,
             opset=opset,
             functions=functions,
             only=_names(only),

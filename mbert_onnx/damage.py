@@ -82,6 +82,7 @@ def measure_damage(
     min_agreement: float = MIN_AGREEMENT,
     keep_float: Sequence[str] = (),
     binding: bool = True,
+    texts: int | None = None,
 ) -> Damage:
     """Runs a model and its judge, in float64, on the same texts.
 
@@ -89,6 +90,7 @@ def measure_damage(
         judge, found: From inputs to outputs, by name.
         feeds: The texts.
         task: What both answer.
+        texts: How many there are; default: one in each feed.
 
     Raises PrecisionError if the outputs differ in name or shape.
     """
@@ -107,7 +109,7 @@ def measure_damage(
         errors=comparison.errors(),
         agreement=comparison.agreement(),
         min_agreement=min_agreement,
-        texts=len(feeds),
+        texts=len(feeds) if texts is None else texts,
         tokens=int(sum(feed["attention_mask"].sum() for feed in feeds)),
         calibration=calibration,
         keep_float=list(keep_float),

@@ -15,8 +15,8 @@ from typing import Any
 from mbert_onnx._beside import require_beside
 from mbert_onnx.bundle_reader import METADATA, TOKENIZER, VARIANTS
 from mbert_onnx.bundle_writer import check_destination, writing
-from mbert_onnx.damage import MIN_AGREEMENT, Damage, check_damage, measure_damage
-from mbert_onnx.errors import CheckpointError, PrecisionError, UsageError, VerificationError
+from mbert_onnx.damage import Damage
+from mbert_onnx.errors import CheckpointError, UsageError, VerificationError
 from mbert_onnx.extras import require_extra
 
 require_extra("export", "export")
@@ -26,7 +26,6 @@ import numpy as np  # noqa: E402
 import onnx_ir as ir  # noqa: E402
 
 from graphs.census import Census, take_census  # noqa: E402
-from graphs.damage import damage_by_layer  # noqa: E402
 from graphs.errors import GraphError  # noqa: E402
 from graphs.mixed_precision import Plan  # noqa: E402
 from graphs.opsets import OLDEST_OPSET, check_opset  # noqa: E402
@@ -34,7 +33,15 @@ from graphs.pipeline import TARGETS, Entry, Outcome, optimize  # noqa: E402
 from mbert_onnx import __version__  # noqa: E402
 from mbert_onnx.checkpoint import Checkpoint, load_checkpoint  # noqa: E402
 from mbert_onnx.optimizer import check_passes  # noqa: E402
-from mbert_onnx.precision import LAYER_TEXTS, Calibration, as_it_will_run, check_precision, read_texts  # noqa: E402
+from mbert_onnx.precision import (  # noqa: E402
+    Calibration,
+    check_precision,
+    check_written,
+    damage_of,
+    read_texts,
+    refuse_damage,
+    refusing,
+)
 from mbert_onnx.shapes import Shapes  # noqa: E402
 from mbert_onnx.tokenizer_files import write_tokenizer  # noqa: E402
 from mbert_onnx.tracing import trace  # noqa: E402
@@ -180,17 +187,10 @@ def export(
         if texts is None:
             verdict = _verify(file, loaded, checkpoint, seed)
         else:
-            agreement = MIN_AGREEMENT if min_agreement is None else min_agreement
-            verdict = _damage(outcome.model, precision, loaded, texts, agreement, keep_float)
+            verdict = _damage(outcome.model, precision, loaded, texts, min_agreement, keep_float)
             assert traced is not None
-            first, least = texts.held_out[:LAYER_TEXTS], traced  # which mypy knows within the lambda, too
-            check_damage(
-                verdict,
-                str(checkpoint),
-                lambda: damage_by_layer(least, precision, texts.fit, first, target=target, plan=outcome.plan),
-            )
-            if not verdict.passed:
-                notes.append(f"random weights: their decisions hang on a hair, so {precision} is not refused for them")
+            notes += refuse_damage(verdict, str(checkpoint), traced, texts, target=target, plan=outcome.plan)
+            check_written(file, texts.held_out[0])
         clock.start("finish", "finishing")
         census = take_census(file)
         config.save_pretrained(folder)
@@ -227,7 +227,7 @@ def _optimized(
     only: Collection[str] | None,
     skip: Collection[str],
 ) -> Outcome:
-    try:
+    with refusing(precision):
         return optimize(
             graph,
             target=target,
@@ -240,10 +240,6 @@ def _optimized(
             skip=skip,
             refuse=False,  # the file is verified below, against torch
         )
-    except GraphError as error:
-        if precision == "fp32":
-            raise
-        raise PrecisionError(f"{error}; nothing is written") from error
 
 
 def _texts(calibrate: str | Path | None, checkpoint: Checkpoint, shapes: Shapes, tokenizer: Path) -> Calibration:
@@ -254,9 +250,7 @@ def _texts(calibrate: str | Path | None, checkpoint: Checkpoint, shapes: Shapes,
         tokenizer,
         vocab_size=config.vocab_size,
         max_positions=config.max_position_embeddings,
-        seq_len=shapes.seq_len,
-        choices=shapes.choices,
-        int32=shapes.int32,
+        shapes=shapes,
     )
 
 
@@ -278,17 +272,16 @@ def _damage(
     precision: str,
     checkpoint: Checkpoint,
     texts: Calibration,
-    min_agreement: float,
+    min_agreement: float | None,
     keep_float: Sequence[str],
 ) -> Damage:
     wide = checkpoint.model.double()
-    return measure_damage(
+    return damage_of(
+        model,
         lambda feed: run_torch(wide, {name: ids.astype(np.int64) for name, ids in feed.items()}),
-        as_it_will_run(model, precision),
-        texts.held_out,
+        texts,
         checkpoint.task,
         precision=precision,
-        calibration=texts.source,
         min_agreement=min_agreement,
         keep_float=keep_float,
         binding=checkpoint.folder is not None,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mbert_onnx._beside import require_beside
 from mbert_onnx.bundle_reader import read_bundle
+from mbert_onnx.damage import Damage
 from mbert_onnx.errors import BundleError, UsageError, VerificationError
 from mbert_onnx.file_writer import check_file_destination, writing_file
 
@@ -19,10 +20,13 @@ require_beside("graphs")
 import onnx_ir as ir  # noqa: E402
 
 from graphs.errors import GraphError  # noqa: E402
+from graphs.mixed_precision import Plan  # noqa: E402
 from graphs.opsets import check_opset, newest_opset  # noqa: E402
 from graphs.pipeline import STAGES, TARGETS, Entry, Outcome, Stage  # noqa: E402
 from graphs.pipeline import optimize as optimize_graph  # noqa: E402
 from graphs.reading import read_model  # noqa: E402
+from mbert_onnx.file_gate import FileGate  # noqa: E402
+from mbert_onnx.precision import check_precision, refusing  # noqa: E402
 
 # Of weights in one file: protobuf reads 2 GiB, and the graph takes a part of it.
 MOST_BYTES = 2**31 - 2**24
@@ -42,8 +46,12 @@ class OptimizeReport:
         restarts: Streams that had to be rescaled or written out on the way; 0 where all of NoNorm is gone.
         given_error, error: Centred errors from float64, of the file that was read and of this one; None where
             nothing could be compared.
-        bar: The largest error that passes.
+        bar: The largest error that passes; None for a lower precision, of which `damage` is what counts.
         seconds: What it took.
+        precision: `fp32`: as it was; `fp16` or `int8`.
+        damage: What a lower precision costs; None for fp32.
+        plan: Of int8 for phones, how many bits activations have, and how that was found; else None.
+        notes: What a user should know, a line each.
     """
 
     path: Path
@@ -60,9 +68,21 @@ class OptimizeReport:
     error: float | None
     bar: float | None
     seconds: float
+    precision: str = "fp32"
+    damage: Damage | None = None
+    plan: Plan | None = None
+    notes: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "path": str(self.path)}
+        damage = None if self.damage is None else self.damage.as_dict()
+        told = {name: value for name, value in vars(self).items() if name not in ("path", "damage", "plan", "ledger")}
+        return {
+            **told,
+            "path": str(self.path),
+            "ledger": [asdict(entry) for entry in self.ledger],
+            "damage": damage,
+            "activations": None if self.plan is None else self.plan.as_dict(),
+        }
 
 
 def optimize(
@@ -70,6 +90,12 @@ def optimize(
     output: str | Path,
     *,
     target: str = "cpu",
+    precision: str = "fp32",
+    calibrate: str | Path | None = None,
+    keep_float: Sequence[str] = (),
+    min_agreement: float | None = None,
+    tokenizer: str | Path | None = None,
+    task: str | None = None,
     opset: int | None = None,
     functions: bool = True,
     only: Collection[str] | None = None,
@@ -79,10 +105,21 @@ def optimize(
 ) -> OptimizeReport:
     """Removes NoNorm from a MobileBERT graph, merges its GEMMs and fuses its blocks; checks the result, and writes it.
 
+    On request in a lower precision: chosen on some texts, and compared on others with the file that was read, which is
+    run in float64.
+
     Args:
         model: An `.onnx` file of anybody's, of opset 11 or newer, or a bundle.
         output: The `.onnx` file to write.
         target: `cpu`, `mobile` or `web`.
+        precision: `fp32`; `fp16`; or `int8`: weights and embeddings of 8 bits, activations quantized as they come or,
+            for `mobile`, with steps that are chosen beforehand.
+        calibrate: Texts for fp16 and int8: lines, TSV, JSONL, or SQuAD's JSON; default: built-in sentences.
+        keep_float: Layers that stay float32, such as `layer.3`, `embeddings` or `head`.
+        min_agreement: The share of decisions that fp16 or int8 must make as float64 does; default 0.99. It is told, and
+            nothing is refused, for a bundle of one of the built-in random models.
+        tokenizer: The tokenizer.json that reads the texts, or a folder with one; default: the bundle's.
+        task: What the file answers; default: what its bundle or its outputs say.
         opset: The opset of the result; default: the file's, 18 at least where anything is rewritten.
         functions: Whether blocks become operators of the domain `mbert`, with standard bodies; never for `mobile`.
         only, skip: Names of the passes that run, or do not; default: all. `passes` lists them.
@@ -90,14 +127,19 @@ def optimize(
         progress: Called with each pass's name.
 
     Raises:
-        UsageError: no such target, pass or opset.
-        BundleError: the output cannot be written.
+        UsageError: no such target, precision, pass, opset or task.
+        BundleError: the output cannot be written; for a lower precision, the file has no tokenizer, or takes or gives
+            something else than its task.
+        PrecisionError: the file is in a lower precision already, cannot be, or it would do too much damage.
+        CalibrationError: the texts cannot be used.
         graphs.errors.GraphError: the file cannot be read or run, or its opset not be raised.
         VerificationError: the result is not the same model; nothing is written.
     """
     started = time.perf_counter()
     output = Path(output)
     _check_options(target, opset, only, skip)
+    others = {"--tokenizer": tokenizer is not None, "--task": task is not None}
+    check_precision(precision, target, calibrate, keep_float, min_agreement, others)
     path = Path(model)
     path = read_bundle(path).model_path if path.is_dir() else path
     check_file_destination(output, overwrite)
@@ -107,13 +149,30 @@ def optimize(
     nodes, old_opset, old_bytes = graph.graph.num_nodes(), graph.opset_imports.get("", 0), _file_bytes(path, graph)
     external = any(isinstance(v.const_value, ir.ExternalTensor) for v in graph.graph.initializers.values())
     _check_readable(path, graph)
-    outcome = optimize_graph(
-        graph, target=target, opset=opset, functions=functions, only=only, skip=skip, progress=progress
-    )
+    gate = None
+    if precision != "fp32":
+        gate = FileGate.of(graph, model, precision, calibrate=calibrate, tokenizer=tokenizer, task=task)
+    with refusing(precision):
+        outcome = optimize_graph(
+            graph,
+            target=target,
+            precision=precision,
+            calibration=() if gate is None else gate.texts.fit,
+            keep_float=keep_float,
+            opset=opset,
+            functions=functions,
+            only=only,
+            skip=skip,
+            progress=progress,
+        )
+    damage, notes = (None, []) if gate is None else gate.measure(outcome, target, min_agreement, keep_float)
     with writing_file(output, overwrite) as partial:
         if outcome.changed:
             ir.save(ir.external_data.load_to_model(outcome.model), partial)
-            _check_file(outcome, partial)
+            if gate is None:
+                _check_file(outcome, partial)
+            else:
+                gate.check_written(partial)
         elif external:
             ir.save(ir.external_data.load_to_model(read_model(path)), partial)  # one file, as ours are
         else:
@@ -131,8 +190,12 @@ def optimize(
         restarts=outcome.restarts,
         given_error=outcome.given_error,
         error=outcome.error,
-        bar=outcome.bar,
+        bar=outcome.bar if gate is None else None,
         seconds=round(time.perf_counter() - started, 2),
+        precision=precision,
+        damage=damage,
+        plan=outcome.plan,
+        notes=notes if gate is None else [*gate.notes, *notes],
     )
 
 

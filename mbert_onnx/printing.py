@@ -67,8 +67,7 @@ def print_export(report: ExportReport, explain: bool = False) -> None:
     console.print(f"  verified   {verdict}")
     total = sum(report.seconds.values())
     console.print(f"  took       {total:.1f} s: " + ", ".join(f"{name} {s:.1f}" for name, s in report.seconds.items()))
-    for note in report.notes:
-        console.print(f"  note       {note}")
+    _print_notes(console, report.notes)
 
 
 def _print_plan(console: Console, plan: Plan) -> None:
@@ -92,11 +91,16 @@ def print_optimize(report: OptimizeReport, explain: bool = False) -> None:
     if not report.changed:
         console.print("  unchanged  nothing applies, or the file is optimised already: it was copied as it is")
     _print_restarts(console, report.restarts)
-    if report.error is not None:
+    if report.plan is not None:
+        _print_plan(console, report.plan)
+    if report.damage is not None:
+        console.print(f"  measured   {report.damage}")
+    elif report.error is not None:
         given = "" if report.given_error is None else f" (the file that was read: {report.given_error:.1e})"
         judge = "the file that was read" if report.given_error is None else "float64"
         console.print(f"  checked    centred error {report.error:.1e} against {judge}{given}, bar {report.bar:.1e}")
     console.print(f"  took       {report.seconds:.1f} s")
+    _print_notes(console, report.notes)
 
 
 def print_passes(stages: list[Stage]) -> None:
@@ -144,6 +148,11 @@ def _print_ledger(console: Console, ledger: list[Entry], explain: bool) -> None:
 def _print_restarts(console: Console, restarts: int) -> None:
     if restarts:
         console.print(f"  restarts   {restarts}: streams that had to be rescaled or written out on the way")
+
+
+def _print_notes(console: Console, notes: list[str]) -> None:
+    for note in notes:
+        console.print(f"  note       {note}")
 
 
 def print_bench(report: Report, markdown: bool) -> None:

@@ -281,6 +281,7 @@ def _texts(name: str, file: Path, reader: Reader | None) -> list[dict[str, np.nd
         )
     from mbert_onnx.precision import read_texts
     from mbert_onnx.rows import inputs_of
+    from mbert_onnx.shapes import Shapes
     from perf.providers import CPU
     from perf.runtimes.onnxruntime_session import open_session
 
@@ -291,8 +292,6 @@ def _texts(name: str, file: Path, reader: Reader | None) -> list[dict[str, np.nd
         reader.tokenizer,
         vocab_size=reader.vocab_size,
         max_positions=reader.max_positions,
-        seq_len=inputs.sequence,
-        choices=inputs.choices,
-        int32=inputs.dtype is np.int32,
+        shapes=Shapes(inputs.batch, inputs.sequence, inputs.choices, inputs.dtype is np.int32),
     )
     return [{key: feed[key] for key in inputs.names} for feed in texts.fit]

@@ -7,7 +7,7 @@ prediction, pretraining), they follow transformers' class names. Output names ar
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from mbert_onnx.errors import UsageError
@@ -156,3 +156,22 @@ def task_of_graph(task: Task, output_names: Collection[str]) -> Task | None:
         if other.is_answered_by(output_names):
             return other
     return FILL_MASK if task is PRETRAINING and FILL_MASK.is_answered_by(output_names) else None
+
+
+def task_of_shapes(
+    input_rank: int, outputs: Mapping[str, Sequence[object]], vocab_size: int | None = None
+) -> Task | None:
+    """What a graph on its own answers: the first task with its inputs' rank and its outputs; None where none fits.
+
+    Args:
+        input_rank: Of `input_ids`.
+        outputs: Their shapes, by name.
+        vocab_size: How many words the graph knows, if that is known: as many labels for a token are words.
+    """
+    ranks = {name: len(shape) for name, shape in outputs.items()}
+    for task in TASKS:
+        same = all(ranks.get(o.name, len(o.axes) if o.optional else None) == len(o.axes) for o in task.outputs)
+        if same and input_rank == len(task.input_axes):
+            words = vocab_size is not None and outputs[task.output_names[0]][-1] == vocab_size
+            return FILL_MASK if task is TOKEN_CLASSIFICATION and words else task
+    return None

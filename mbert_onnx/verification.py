@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from torch import nn
 
 from mbert_onnx.accuracy import Comparison
 from mbert_onnx.errors import VerificationError
+from mbert_onnx.model_file import open_session
 from mbert_onnx.rows import first_line, inputs_of
 from mbert_onnx.shapes import Shapes
 from mbert_onnx.tasks import Task
@@ -25,9 +25,6 @@ TORCH_FACTOR = 4.0
 # Between two float32 files, neither of which is exact: transformers' own export was seen at 9e-6 from float64 at 128
 # tokens, and the error grows with the length.
 FILES_BAR = 5e-5
-
-# onnxruntime's severity of fatal errors: what goes wrong is raised, and told in one line.
-SILENT = 4
 
 # Lengths that are tried where the length is dynamic: the shortest there is, one that is no multiple of anything, a
 # common one; and, once, all positions that the model has.
@@ -141,16 +138,6 @@ def _verdict(comparison: Comparison, feeds: Sequence[Feed], torch_error: float |
         batches=sorted({mask.shape[0] for mask in masks}),
         tokens=int(sum(mask.sum() for mask in masks)),
     )
-
-
-def open_session(path: Path) -> onnxruntime.InferenceSession:
-    """Loads a file on the CPU; onnxruntime's complaint becomes a VerificationError of one line."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = SILENT
-    try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its errors have no common class
-        raise VerificationError(f"{path.name} is not loaded by onnxruntime: {first_line(error)}") from error
 
 
 def file_runner(path: Path, task: Task) -> tuple[Runner, Shapes]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mbert_onnx._beside import require_beside
-from mbert_onnx.bundle_reader import MODELS, Bundle, read_bundle
-from mbert_onnx.errors import BundleError, UsageError
+from mbert_onnx.bundle_reader import MODELS, Bundle
+from mbert_onnx.errors import UsageError
 from mbert_onnx.extras import require_extra
 
 require_extra("export", "verify")
@@ -15,8 +15,9 @@ require_beside("graphs")
 
 from graphs.embeddings import embedding_rows  # noqa: E402
 from mbert_onnx.checkpoint import load_checkpoint  # noqa: E402
-from mbert_onnx.tasks import TASKS, Task, task_named  # noqa: E402
-from mbert_onnx.verification import LENGTHS, Verdict, check, check_files, open_session  # noqa: E402
+from mbert_onnx.model_file import find_file, open_session  # noqa: E402
+from mbert_onnx.tasks import Task, task_named, task_of_shapes  # noqa: E402
+from mbert_onnx.verification import LENGTHS, Verdict, check, check_files  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -47,28 +48,15 @@ def verify(model: str | Path, against: str | Path, *, task: str | None = None, s
         UsageError: no task of that name, or none that is known has the file's outputs.
     """
     told = None if task is None else task_named(task)
-    path, bundle = _model_file(model)
+    path, bundle = find_file(model)
     reference = _file_or_none(against)
     if reference is not None:
-        other, other_bundle = _model_file(reference)
+        other, other_bundle = find_file(reference)
         sizes = _sizes(path, bundle or other_bundle)
         return check_files(path, other, told or _task_of_file(path, bundle), sizes, seed=seed)
     wanted = told or (None if bundle is None else bundle.task)
     checkpoint = load_checkpoint(against, task=None if wanted is None else wanted.name, seed=seed)
     return check(path, checkpoint.model, checkpoint.task, seed=seed)
-
-
-def _model_file(model: str | Path) -> tuple[Path, Bundle | None]:
-    path = Path(model)
-    if path.is_dir():
-        bundle = read_bundle(path)
-        return bundle.model_path, bundle
-    if not path.is_file():
-        raise BundleError(f"{model} does not exist; give a bundle or an .onnx file")
-    try:
-        return path, read_bundle(path)
-    except BundleError:
-        return path, None  # a file on its own
 
 
 def _file_or_none(against: str | Path) -> Path | None:
@@ -83,12 +71,11 @@ def _task_of_file(path: Path, bundle: Bundle | None) -> Task:
     if bundle is not None:
         return bundle.task
     session = open_session(path)
-    found = {output.name: len(output.shape) for output in session.get_outputs()}
+    found = {output.name: output.shape for output in session.get_outputs()}
     rank = max((len(i.shape) for i in session.get_inputs()), default=0)
-    for task in TASKS:
-        same = all(found.get(o.name, len(o.axes) if o.optional else None) == len(o.axes) for o in task.outputs)
-        if same and rank == len(task.input_axes):
-            return task
+    task = task_of_shapes(rank, found)
+    if task is not None:
+        return task
     raise UsageError(
         f"{path.name} has outputs {', '.join(found)}, of no task that is known here; expected those of transformers' "
         "or optimum's exports, such as logits or last_hidden_state"

@@ -11,7 +11,7 @@ import pytest
 from graph_helpers import LAYER, constant, graph
 
 from graphs.errors import GraphError
-from graphs.judge import ABSOLUTE_BAR, BETWEEN_FILES_BAR, FACTOR, Judge, centred_error
+from graphs.judge import ABSOLUTE_BAR, BETWEEN_FILES_BAR, FACTOR, Judge, centred_error, float64_runner
 
 INF, NAN = math.inf, math.nan
 
@@ -211,3 +211,30 @@ def test_a_file_is_judged_as_its_users_load_it(tmp_path: Path) -> None:
     path.write_text("hello")
     with pytest.raises(GraphError, match=r"^the optimised file does not run in onnxruntime"):
         judge.error_of_file(path)
+
+
+def test_a_model_is_run_in_float64() -> None:
+    model = graph("(float[n, 2] x) => (float[n, 2] y) <float third = {0.33333334}> { y = Mul(x, third) }")
+    feed = {"x": np.array([[3.0, 1e-3]], np.float32)}
+    before = ir.to_proto(model)
+    run, is_float64 = float64_runner(model, feed)
+    assert is_float64
+    assert run(feed)["y"].dtype == np.float64
+    third = np.float64(np.float32(0.33333334))
+    np.testing.assert_array_equal(run(feed)["y"], feed["x"].astype(np.float64) * third)
+    assert ir.to_proto(model) == before
+
+
+def test_what_has_no_float64_is_run_as_it_is() -> None:
+    model = graph("(float[n, 2] x) => (float[n, 2] y) { y = Celu(x) }")
+    feed = {"x": np.array([[3.0, -1.0]], np.float32)}
+    run, is_float64 = float64_runner(model, feed)
+    assert not is_float64
+    assert run(feed)["y"].dtype == np.float32
+
+
+def test_a_feed_that_is_not_taken_is_one_line() -> None:
+    model = graph("(float[n, 2] x) => (float[n, 2] y) { y = Relu(x) }")
+    with pytest.raises(GraphError, match="onnxruntime does not run the graph as it is") as caught:
+        float64_runner(model, {"x": np.ones((1, 3), np.float32)})
+    assert "\n" not in str(caught.value)

@@ -90,6 +90,24 @@ def test_a_split_of_channels_gives_each_part_its_own() -> None:
     assert [value.tolist() for value in result] == [[[[0, 1]]], [[[2, 3, 4, 5]]]]
 
 
+def test_a_split_of_unsaid_sizes_gives_equal_parts_but_for_the_last() -> None:
+    text = """(float[2, 5, 6] x) => (float[2, 5, 3] y, float[2, 5, 3] z)
+        { y, z = Split <axis = 2, num_outputs = 2> (x) }"""
+    result = layouts(text, LAST)
+    assert result is not None
+    assert [value.tolist() for value in result] == [[[[0, 1, 2]]], [[[3, 4, 5]]]]
+    text = """(float[1, 7] x) => (float[1, 3] a, float[1, 3] b, float[1, 1] c)
+        { a, b, c = Split <axis = -1, num_outputs = 3> (x) }"""
+    result = layouts(text, np.arange(7).reshape(1, 7))
+    assert result is not None
+    assert [value.tolist() for value in result] == [[[0, 1, 2]], [[3, 4, 5]], [[6]]]
+
+
+def test_a_split_of_sizes_that_are_computed_is_refused() -> None:
+    text = "(float[2, 5, 6] x, int64[2] s) => (float[2, 5, m] y, float[2, 5, n] z) { y, z = Split <axis = 2> (x, s) }"
+    assert layouts(text, LAST) is None
+
+
 def test_a_split_of_tokens_gives_all_channels_to_each_part() -> None:
     text = "(float[2, 4, 6] x) => (float[2, 2, 6] y, float[2, 2, 6] z) { y, z = Split <axis = 1, num_outputs = 2> (x) }"
     result = layouts(text, LAST)
@@ -132,12 +150,6 @@ def test_a_split_of_tokens_gives_all_channels_to_each_part() -> None:
             "{ y = Slice(x, a, b) }",
             LAST,
             id="a slice without axes",
-        ),
-        pytest.param(
-            "(float[2, 5, 6] x) => (float[2, 5, 3] y, float[2, 5, 3] z)"
-            "{ y, z = Split <axis = 2, num_outputs = 2> (x) }",
-            LAST,
-            id="a split of unsaid sizes",
         ),
         pytest.param("(float[1, 5, 6] x) => (float[5, 6] y) { y = Squeeze(x) }", LAST, id="a squeeze without axes"),
     ],

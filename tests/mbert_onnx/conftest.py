@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -33,6 +34,8 @@ SENTENCES = [
     "alan walked , talked and worked in manchester on the theory of machines !",
 ]
 VOCABULARY = 240
+# What calibration texts are made of.
+WORDS = "the of was in who what when where first last school river city game year won by and at"
 MAX_POSITIONS = 48
 FIXED_LENGTH = 32
 
@@ -50,6 +53,20 @@ def runtime_tokenizer() -> transformers.BertTokenizerFast:
         ("[SEP]", tokenizer.token_to_id("[SEP]")), ("[CLS]", tokenizer.token_to_id("[CLS]"))
     )
     return transformers.BertTokenizerFast(tokenizer_object=tokenizer)
+
+
+@pytest.fixture(scope="session")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Questions with contexts, of words that the small vocabulary has."""
+    generator = np.random.default_rng(0)
+    words = WORDS.split()
+    path = tmp_path_factory.mktemp("texts") / "texts.jsonl"
+    lines = [
+        {name: " ".join(generator.choice(words, generator.integers(3, size))) for name, size in parts}
+        for parts in [(("question", 9), ("context", 30))] * 24
+    ]
+    path.write_text("\n".join(json.dumps(line) for line in lines))
+    return path
 
 
 @dataclass(frozen=True)

@@ -24,25 +24,9 @@ from mbert_onnx.errors import CheckpointError, PrecisionError, UsageError
 from mbert_onnx.tasks import TASKS, Task
 from mbert_onnx.tokenizer_files import write_tokenizer
 
-WORDS = "the of was in who what when where first last school river city game year won by and at"
-
 # Centred errors that a precision may cost a small random model.
 BARS = {"fp16": 2e-2, "int8": 0.4}
 FILES = {"fp16": "model_fp16.onnx", "int8": "model_int8.onnx"}
-
-
-@pytest.fixture(scope="module")
-def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Questions with contexts, of words that the small vocabulary has."""
-    generator = np.random.default_rng(0)
-    words = WORDS.split()
-    path = tmp_path_factory.mktemp("texts") / "texts.jsonl"
-    lines = [
-        {name: " ".join(generator.choice(words, generator.integers(3, size))) for name, size in parts}
-        for parts in [(("question", 9), ("context", 30))] * 24
-    ]
-    path.write_text("\n".join(json.dumps(line) for line in lines))
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -267,6 +251,15 @@ def test_a_word_table_that_is_looked_up_and_multiplied_by(
     assert report.verdict.error < BARS["int8"]
     large = [tensor for tensor in onnx.load(report.model).graph.initializer if np.prod(tensor.dims) > 5000]
     assert {tensor.data_type for tensor in large} == {onnx.TensorProto.INT8}
+
+
+def test_a_fixed_batch_is_calibrated_and_measured_as_one(
+    checkpoint: Callable[[Task], Path], texts: Path, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"precision": "int8", "calibrate": texts, "min_agreement": 0}
+    report = export(checkpoint(QA), tmp_path / "b", batch=5, **options)
+    assert report.verdict.as_dict()["texts"] == 8  # in two feeds, of which the second has two of the first's again
+    assert 0 < report.verdict.error < BARS["int8"]
 
 
 def test_the_command_line(checkpoint: Callable[[Task], Path], texts: Path, tmp_path: Path) -> None:

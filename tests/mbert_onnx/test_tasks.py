@@ -9,7 +9,7 @@ import pytest
 import transformers
 
 from mbert_onnx.errors import UsageError
-from mbert_onnx.tasks import TASKS, task_named, task_of_architectures, task_of_graph
+from mbert_onnx.tasks import TASKS, task_named, task_of_architectures, task_of_graph, task_of_shapes
 
 
 def test_every_architecture_is_one_of_transformers_and_none_is_left_out() -> None:
@@ -101,3 +101,29 @@ def test_reading_tasks_and_bundles_imports_nothing_heavy() -> None:
 def test_the_runtime_imports_neither_torch_nor_transformers() -> None:
     code = "import sys, mbert_onnx.runtime\nassert not {'torch', 'transformers'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("rank", "outputs", "name"),
+    [
+        (2, {"end_logits": (1, 7), "start_logits": (1, 7)}, "question-answering"),
+        (2, {"logits": (1, 3)}, "text-classification"),
+        (2, {"logits": (1, 7, 3)}, "token-classification"),
+        (2, {"logits": (1, 7, 90)}, "fill-mask"),
+        (3, {"logits": (1, 2)}, "multiple-choice"),
+        (2, {"prediction_logits": (1, 7, 90), "seq_relationship_logits": (1, 2)}, "pretraining"),
+        (2, {"last_hidden_state": (1, 7, 64)}, "feature-extraction"),
+        (2, {"last_hidden_state": (1, 7, 64), "pooler_output": (1, 64)}, "feature-extraction"),
+        (2, {"output_0": (1, 7)}, None),
+        (3, {"logits": (1, 7, 3)}, None),
+    ],
+)
+def test_shapes_tell_the_task(rank: int, outputs: dict[str, tuple[int, ...]], name: str | None) -> None:
+    found = task_of_shapes(rank, outputs, vocab_size=90)
+    assert (None if found is None else found.name) == name
+
+
+def test_without_the_number_of_words_labels_are_labels() -> None:
+    found = task_of_shapes(2, {"logits": (None, None, None)})
+    assert found is not None
+    assert found.name == "token-classification"
