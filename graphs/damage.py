@@ -18,8 +18,8 @@ from graphs.pipeline import optimize
 from graphs.quantization import is_large
 from graphs.sizes import infer_sizes
 
-# What turns a prepared graph into one of lower precision.
-LOWERING = ("halve", "fuse-attention", "fuse-ffn", "quantize-table", "quantize-dynamic")
+# The passes that turn a prepared graph into one of lower precision.
+LOWERING = ("halve", "quantize-table", "quantize-dynamic")
 
 
 def damage_by_layer(
@@ -33,10 +33,7 @@ def damage_by_layer(
         calibration: Texts that it is chosen on.
         feeds: Texts that it is measured on.
     """
-    prepared = optimize(
-        model, precision=precision, calibration=calibration, functions=False, skip=LOWERING, compare=False
-    ).model
-    infer_sizes(prepared)  # a file tells no types of what is within; without them, nothing would be lowered
+    prepared = prepare(model, precision, calibration, compare=False)
     names = layers(prepared.graph)
     exact = runner(prepared)
     reference = [exact(feed) for feed in feeds]
@@ -49,6 +46,22 @@ def damage_by_layer(
             errors += [centred_error(outputs[name], judge[name], feed.get("attention_mask")) for name in judge]
         found[layer] = float(np.mean(errors))
     return found
+
+
+def prepare(model: ir.Model, precision: str, calibration: Sequence[Feed], *, compare: bool = True) -> ir.Model:
+    """A graph in float32 that is all but in a lower precision: rescaled for it, with types and sizes known.
+
+    Args:
+        model: float32; used up.
+        precision: `fp16` or `int8`.
+        calibration: Texts that it is chosen on.
+        compare: As in `graphs.pipeline.optimize`.
+    """
+    prepared = optimize(
+        model, precision=precision, calibration=calibration, functions=False, skip=LOWERING, compare=compare
+    ).model
+    infer_sizes(prepared)  # a file tells no types of what is within; without them, nothing would be lowered
+    return prepared
 
 
 def _lowered(model: ir.Model, precision: str, layer: str, others: Sequence[str]) -> ir.Model:
