@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,7 +47,12 @@ Ranges = Mapping[str, Range]
 
 
 def calibrate(
-    model: ir.Model, feeds: Iterable[Feed], channels: Channels, only: Collection[ir.Value] | None = None
+    model: ir.Model,
+    feeds: Iterable[Feed],
+    channels: Channels,
+    only: Collection[ir.Value] | None = None,
+    *,
+    also: Callable[[ir.Value, np.ndarray, Feed], None] | None = None,
 ) -> dict[str, Range]:
     """Runs a model on texts, and measures all floating-point values of its main graph.
 
@@ -56,6 +61,7 @@ def calibrate(
         feeds: Its inputs, one text each; they are run one by one, and all values of one are held at once.
         channels: Of the model's graph.
         only: The values that are measured; default: all.
+        also: Called with each value, its numbers, and the feed that they are of.
 
     Returns:
         The ranges by the values' names.
@@ -74,6 +80,8 @@ def calibrate(
         found = run(feed)
         for name, value in values.items():
             array = found[name]
+            if also is not None:
+                also(value, array, feed)
             if array.size:
                 one = sums.setdefault(name, _Sum(_channel_axes(value, array.ndim, channels)))
                 one.add(array, _without_padding(array, feed.get("attention_mask")))

@@ -21,16 +21,10 @@ from graphs.passes.round_weights import RoundWeights
 from graphs.pipeline import optimize
 from graphs.sizes import infer_sizes
 
-# What turns a prepared graph into one of lower precision.
-LOWERING = (
-    "round-weights",
-    "halve",
-    "fuse-attention",
-    "fuse-ffn",
-    "quantize-table",
-    "quantize-dynamic",
-    "quantize-static",
-)
+# The passes that turn a prepared graph into one of lower precision.
+LOWERING = ("halve", "quantize-table", "quantize-dynamic", "quantize-static")
+# What else is not done in preparing it: what it does depends on which layers are lowered.
+AFTER = ("round-weights",)
 
 
 def damage_by_layer(
@@ -52,16 +46,7 @@ def damage_by_layer(
         target: What it is for.
         plan: Of int8 for phones, how many bits activations have.
     """
-    prepared = optimize(
-        model,
-        target=target,
-        precision=precision,
-        calibration=calibration,
-        functions=False,
-        skip=LOWERING,
-        compare=False,
-    ).model
-    infer_sizes(prepared)  # a file tells no types of what is within; without them, nothing would be lowered
+    prepared = prepare(model, precision, calibration, target=target, compare=False)
     names = layers(prepared.graph)
     exact = runner(prepared)
     reference = [exact(feed) for feed in feeds]
@@ -75,6 +60,31 @@ def damage_by_layer(
             errors += [centred_error(outputs[name], judge[name], feed.get("attention_mask")) for name in judge]
         found[layer] = float(np.mean(errors))
     return found
+
+
+def prepare(
+    model: ir.Model, precision: str, calibration: Sequence[Feed], *, target: str = "cpu", compare: bool = True
+) -> ir.Model:
+    """A graph in float32 that is all but in a lower precision: rescaled for it, with types and sizes known.
+
+    Args:
+        model: float32; used up.
+        precision: `fp16` or `int8`.
+        calibration: Texts that it is chosen on.
+        target: What it is for.
+        compare: As in `graphs.pipeline.optimize`.
+    """
+    prepared = optimize(
+        model,
+        target=target,
+        precision=precision,
+        calibration=calibration,
+        functions=False,
+        skip=(*LOWERING, *AFTER),
+        compare=compare,
+    ).model
+    infer_sizes(prepared)  # a file tells no types of what is within; without them, nothing would be lowered
+    return prepared
 
 
 def _halved(model: ir.Model, layer: str) -> ir.Model:

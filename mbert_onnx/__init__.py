@@ -2,7 +2,7 @@
 
 The public API is this module. Each name is loaded when it is first used, so that importing costs nothing::
 
-    from mbert_onnx import bench, export, inspect, load, run, verify
+    from mbert_onnx import bench, doctor, export, inspect, load, optimize, run, verify
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "BundleError": "errors",
+    "CalibrationError": "calibration_text",
     "CheckpointError": "errors",
     "MbertError": "errors",
+    "PrecisionError": "errors",
     "UsageError": "errors",
     "VerificationError": "errors",
     "bench": "benchmark",
+    "doctor": "diagnosis",
     "export": "exporter",
     "inspect": "inspection",
     "load": "runtime",
@@ -30,12 +33,15 @@ _MODULES = {
 
 __all__ = [
     "BundleError",
+    "CalibrationError",
     "CheckpointError",
     "MbertError",
+    "PrecisionError",
     "UsageError",
     "VerificationError",
     "__version__",
     "bench",
+    "doctor",
     "export",
     "inspect",
     "load",
@@ -47,7 +53,16 @@ __all__ = [
 
 if TYPE_CHECKING:
     from mbert_onnx.benchmark import bench
-    from mbert_onnx.errors import BundleError, CheckpointError, MbertError, UsageError, VerificationError
+    from mbert_onnx.calibration_text import CalibrationError
+    from mbert_onnx.diagnosis import doctor
+    from mbert_onnx.errors import (
+        BundleError,
+        CheckpointError,
+        MbertError,
+        PrecisionError,
+        UsageError,
+        VerificationError,
+    )
     from mbert_onnx.exporter import export
     from mbert_onnx.inspection import inspect
     from mbert_onnx.optimizer import optimize, passes

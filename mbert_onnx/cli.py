@@ -232,6 +232,38 @@ def optimize(
 
 @app.command()
 @_in_one_line
+def doctor(
+    model: Annotated[
+        str, typer.Argument(help="A bundle, an .onnx file of anybody's, or a checkpoint, which is traced first.")
+    ],
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Texts to measure it on: lines, TSV, JSONL, or SQuAD's JSON. Default: built-in sentences.",
+        ),
+    ] = None,
+    tokenizer: TokenizerFile = None,
+    task: FileTask = None,
+    seed: Seed = 0,
+    show_all: Annotated[bool, typer.Option("--all", help="Print every tensor, not a line for each layer.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Tell where numbers are too large or too small for fp16 and int8, and what rescaling makes of them."""
+    with _progress() as progress:
+        found = mbert_onnx.doctor(
+            model, calibrate=calibrate, tokenizer=tokenizer, task=task, seed=seed, progress=progress
+        )
+    from mbert_onnx.printing import print_diagnosis
+
+    if as_json:
+        print(json.dumps(found.as_dict(), indent=2))
+    else:
+        print_diagnosis(found, show_all)
+
+
+@app.command()
+@_in_one_line
 def passes(as_json: Json = False) -> None:
     """List the graph passes, in the order in which they run."""
     from mbert_onnx.printing import print_passes

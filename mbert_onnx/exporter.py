@@ -32,6 +32,7 @@ from graphs.opsets import OLDEST_OPSET, check_opset  # noqa: E402
 from graphs.pipeline import TARGETS, Entry, Outcome, optimize  # noqa: E402
 from mbert_onnx import __version__  # noqa: E402
 from mbert_onnx.checkpoint import Checkpoint, load_checkpoint  # noqa: E402
+from mbert_onnx.model_file import TextModel  # noqa: E402
 from mbert_onnx.optimizer import check_passes  # noqa: E402
 from mbert_onnx.precision import (  # noqa: E402
     Calibration,
@@ -244,14 +245,16 @@ def _optimized(
 
 def _texts(calibrate: str | Path | None, checkpoint: Checkpoint, shapes: Shapes, tokenizer: Path) -> Calibration:
     config = checkpoint.config
-    return read_texts(
-        calibrate,
-        checkpoint.task,
-        tokenizer,
+    model = TextModel(
+        name=checkpoint.name,
+        task=checkpoint.task,
+        shapes=shapes,
+        tokenizer=tokenizer,
         vocab_size=config.vocab_size,
         max_positions=config.max_position_embeddings,
-        shapes=shapes,
+        is_random=checkpoint.folder is None,
     )
+    return read_texts(calibrate, model)
 
 
 def _verify(file: Path, loaded: Checkpoint, checkpoint: str | Path, seed: int) -> Verdict:

@@ -16,12 +16,17 @@ require_beside("graphs")
 
 import onnx_ir as ir  # noqa: E402
 
+from graphs.damage import LOWERING  # noqa: E402
 from graphs.judge import float64_runner  # noqa: E402
 from graphs.pipeline import Outcome  # noqa: E402
 from graphs.precisions import precision_of  # noqa: E402
 
-# The passes that lower the precision of a graph; the others prepare it.
-LOWERING = ("halve", "quantize-table", "quantize-dynamic", "quantize-static")
+
+def check_is_float32(graph: ir.Model, path: Path, why: str) -> None:
+    """Raises PrecisionError for a graph that is in a lower precision already."""
+    found = precision_of(graph)
+    if found != "fp32":
+        raise PrecisionError(f"{path} is {found} already, and {why}: give the float32 file that it was made from")
 
 
 @dataclass(frozen=True)
@@ -66,22 +71,10 @@ class FileGate:
         and `float64_runner` raise.
         """
         path, bundle = find_file(model)
-        found = precision_of(graph)
-        if found != "fp32":
-            raise PrecisionError(
-                f"{path} is {found} already, and --precision {precision} is made of float32: "
-                "give the float32 file that it was made from"
-            )
+        check_is_float32(graph, path, f"--precision {precision} is made of float32")
         purpose = f"--precision {precision} is chosen on texts"
         read = read_text_model(path, bundle, purpose=purpose, task=task, tokenizer=tokenizer)
-        texts = read_texts(
-            calibrate,
-            read.task,
-            read.tokenizer,
-            vocab_size=read.vocab_size,
-            max_positions=read.max_positions,
-            shapes=read.shapes,
-        )
+        texts = read_texts(calibrate, read)
         return cls(precision, read, texts, graph.clone(), *float64_runner(graph, texts.held_out[0]))
 
     @property
@@ -98,7 +91,7 @@ class FileGate:
 
         Raises PrecisionError if that is too much, or nothing in it is of that precision.
         """
-        name = self.model.path.name
+        name = self.model.name
         if not any(entry.matches for entry in outcome.ledger if entry.name in LOWERING):
             raise PrecisionError(
                 f"{name}: nothing became {self.precision}, nothing is written; expected float32 products of 32 inputs "

@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime
 
 from mbert_onnx._beside import require_beside
-from mbert_onnx.bundle_reader import TOKENIZER, Bundle, read_bundle
+from mbert_onnx.bundle_reader import MODELS, TOKENIZER, Bundle, read_bundle
 from mbert_onnx.calibration_text import CHOICES
 from mbert_onnx.errors import BundleError, UsageError, VerificationError
 from mbert_onnx.rows import Inputs, first_line, inputs_of
@@ -34,10 +34,10 @@ RANDOM = "random"
 
 @dataclass(frozen=True)
 class TextModel:
-    """A file that texts can be put into.
+    """What texts can be put into.
 
     Args:
-        path: The file.
+        name: The file's, or the checkpoint's.
         task: What it answers.
         shapes: What sizes and type its inputs have.
         tokenizer: A tokenizer.json.
@@ -46,7 +46,7 @@ class TextModel:
         is_random: Whether it is known to have random weights.
     """
 
-    path: Path
+    name: str
     task: Task
     shapes: Shapes
     tokenizer: Path
@@ -70,6 +70,13 @@ def find_file(model: str | Path) -> tuple[Path, Bundle | None]:
         return path, read_bundle(path)
     except BundleError:
         return path, None  # a file on its own
+
+
+def is_file(model: str | Path) -> bool:
+    """Whether it is a file or a bundle, or is meant to be one; else it must be a checkpoint."""
+    path = Path(model)
+    is_bundle = path.is_dir() and any((path / name).is_file() for name in MODELS)
+    return path.is_file() or is_bundle or path.suffix == ".onnx"
 
 
 def read_text_model(
@@ -115,7 +122,7 @@ def read_text_model(
     config: dict[str, Any] = {} if bundle is None else bundle.config
     metadata = None if bundle is None else bundle.metadata
     return TextModel(
-        path=path,
+        name=path.name,
         task=told,
         shapes=Shapes(inputs.batch, inputs.sequence, inputs.choices, inputs.dtype is np.int32),
         tokenizer=_tokenizer(path, bundle, tokenizer, purpose),
@@ -176,6 +183,11 @@ def _tokenizer(path: Path, bundle: Bundle | None, given: str | Path | None, purp
             f"{path} has no {TOKENIZER} ({where}), and {purpose}; pass --tokenizer with the checkpoint's, "
             "or the folder that it is in"
         )
+    return tokenizer_file(given)
+
+
+def tokenizer_file(given: str | Path) -> Path:
+    """The tokenizer.json that a user means by it or its folder. Raises BundleError where there is none."""
     found = Path(given)
     if found.is_dir():
         if not (found / TOKENIZER).is_file():

@@ -13,7 +13,7 @@ from mbert_onnx._beside import require_beside
 from mbert_onnx.calibration_text import encode, read_calibration
 from mbert_onnx.damage import MIN_AGREEMENT, Damage, Runs, check_damage, measure_damage
 from mbert_onnx.errors import PrecisionError, UsageError
-from mbert_onnx.shapes import Shapes
+from mbert_onnx.model_file import TextModel
 from mbert_onnx.tasks import Task
 from mbert_onnx.text import TextEncoder
 
@@ -81,28 +81,18 @@ def check_precision(
         raise UsageError(f"--min-agreement is {min_agreement}; expected 0 to 1, such as {MIN_AGREEMENT}")
 
 
-def read_texts(
-    path: str | Path | None,
-    task: Task,
-    tokenizer: Path,
-    *,
-    vocab_size: int | None,
-    max_positions: int,
-    shapes: Shapes,
-) -> Calibration:
-    """Reads calibration texts, and tokenizes them.
+def read_texts(path: str | Path | None, model: TextModel) -> Calibration:
+    """Reads calibration texts, and tokenizes them as a model takes them.
 
     Args:
         path: The file; None for the built-in sentences.
-        task: What the graph does.
-        tokenizer: A tokenizer.json.
-        vocab_size, max_positions: The model's.
-        shapes: What the graph fixes. Texts are put into one feed where it fixes a batch of several.
+        model: Where it fixes a batch of several, texts are put into one feed.
 
     Raises CalibrationError and BundleError, a line each.
     """
+    task, shapes, max_positions = model.task, model.shapes, model.max_positions
     texts = read_calibration(None if path is None else Path(path), task)
-    encoder = TextEncoder(tokenizer, max_positions, vocab_size=vocab_size)
+    encoder = TextEncoder(model.tokenizer, max_positions, vocab_size=model.vocab_size)
     found = [
         encode(part, encoder, task, seq_len=shapes.seq_len, max_positions=max_positions, choices=shapes.choices)
         for part in (texts.fit, texts.held_out)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,9 @@ from mbert_onnx.spans import Answer
 if TYPE_CHECKING:
     from graphs.census import Census, Port
     from graphs.mixed_precision import Plan
+    from graphs.numerics import Numbers
     from graphs.pipeline import Entry, Stage
+    from mbert_onnx.diagnosis import Diagnosis
     from mbert_onnx.exporter import ExportReport
     from mbert_onnx.optimizer import OptimizeReport
     from perf.report import Report
@@ -31,6 +33,12 @@ PIPE_WIDTH = 110
 
 # A pass that runs for so many targets runs for all.
 ALL_TARGETS = 3
+
+# Of a layer or tensor, so many channels and positions that stand out are named.
+NAMED = 2
+
+# A smaller share of numbers is told as less than it.
+LEAST_SHARE = 0.001
 
 # Numbers of an embedding that are shown; --json has all.
 SHOWN = 8
@@ -115,14 +123,114 @@ def print_passes(stages: list[Stage]) -> None:
         console.print(f"    stands here: {stage.why}", markup=False)
 
 
+def print_diagnosis(found: Diagnosis, show_all: bool = False) -> None:
+    """A line for each layer, or for each tensor; then what each precision would make of it, and what to do."""
+    console = _console()
+    console.print(f"{found.model}  {found.task}; {found.texts} texts of {found.calibration}, {found.tokens:,} tokens")
+    if show_all:
+        for state in found.maps:
+            title = "as it is" if state == "as_is" else f"rescaled for {state}"
+            console.print(f"{title}:")
+            _print_tensors(console, found, found.maps[state])
+    else:
+        _print_layers(console, found)
+    for prospect in found.prospects.values():
+        counts = [(prospect.unsafe, prospect.tensors), (prospect.rescaled_unsafe, prospect.rescaled_tensors)]
+        before, after = (f"{unsafe} of {tensors}" for unsafe, tensors in counts)
+        what = "tensors" if prospect.precision == "fp16" else "products' inputs"
+        over = f" ({prospect.overflowing} overflow)" if prospect.precision == "fp16" else ""
+        console.print(
+            f"{prospect.precision:5s} as it is, {before} {what} are not safe{over}; "
+            f"after --precision {prospect.precision}'s rescaling {after}: {prospect.advice}"
+        )
+    console.print(f"took  {found.seconds:.1f} s")
+    for note in found.notes:
+        console.print(f"note  {note}")
+
+
+def _print_layers(console: Console, found: Diagnosis) -> None:
+    """As it is → rescaled for the precision that a column is about."""
+    titles = ("layer", "worst tensor", "peak", "not fp16", "fp16 loses", "not int8", "hot channels", "hot tokens")
+    table = _table(titles, right=(2, 3, 4, 5))
+    for layer in found.layers:
+        now, half, eight = ([n for n in found.maps[state] if n.layer == layer] for state in ("as_is", "fp16", "int8"))
+        worst = max(now, key=lambda numbers: (numbers.kind == "activation", numbers.peak))
+        table.add_row(
+            layer,
+            worst.name.removeprefix(f"{layer}/"),
+            f"{worst.peak:.1e}",
+            " → ".join(str(sum(not n.safe_in_fp16 for n in numbers)) for numbers in (now, half)),
+            " → ".join(_percent(max((_lost(n) for n in numbers), default=0.0)) for numbers in (now, half)),
+            " → ".join(str(sum(not n.safe_in_int8 for n in numbers)) for numbers in (now, eight)),
+            _channels(now),
+            _tokens(now, found.pieces),
+        )
+    console.print(table)
+
+
+def _print_tensors(console: Console, found: Diagnosis, numbers: list[Numbers]) -> None:
+    titles = ("tensor", "min", "max", "rms", "over", "under", "fp16", "bits", "error", "hot channels", "hot tokens")
+    table = _table(titles, right=(1, 2, 3, 4, 5, 7, 8))
+    for one in numbers:
+        table.add_row(
+            one.name,
+            *(f"{number:.1e}" for number in (one.low, one.high, one.rms)),
+            *(_percent(share) for share in (one.overflow, one.underflow)),
+            "safe" if one.safe_in_fp16 else "no",
+            "" if one.bits is None else f"{one.bits:.1f}",
+            "" if one.error is None else f"{one.error:.1e}",
+            _channels([one]),
+            _tokens([one], found.pieces),
+        )
+    console.print(table)
+
+
+def _lost(numbers: Numbers) -> float:
+    """The share that float16 would lose."""
+    return numbers.overflow + numbers.underflow
+
+
+def _percent(share: float) -> str:
+    return "0" if share == 0 else f"{share:.1%}" if share >= LEAST_SHARE else f"<{LEAST_SHARE:.1%}"
+
+
+def _channels(numbers: list[Numbers]) -> str:
+    """The channels that stand out most, and how far: `0 (3e+06×), 28 (2e+04×), …`."""
+    times: dict[int, float] = {}
+    for channel in [channel for one in numbers for channel in one.channels]:
+        times[channel.channel] = max(times.get(channel.channel, 0.0), channel.times)
+    return _named({str(channel): value for channel, value in times.items()})
+
+
+def _tokens(numbers: list[Numbers], pieces: dict[int, str]) -> str:
+    """The positions that stand out most, with what stands there: `0 [CLS] (9e+05×)`."""
+    times: dict[int, tuple[float, str]] = {}
+    for token in [token for one in numbers for token in one.tokens]:
+        label = f"{token.position} {pieces.get(token.token_id, '')}".strip()
+        times[token.position] = max(times.get(token.position, (0.0, "")), (token.times, label))
+    return _named({label: value for value, label in times.values()})
+
+
+def _named(times: dict[str, float]) -> str:
+    order = sorted(times, key=lambda label: -times[label])
+    return ", ".join(
+        [*(f"{label} ({times[label]:.0e}×)" for label in order[:NAMED]), *(["…"] if order[NAMED:] else [])]
+    )
+
+
+def _table(titles: Sequence[str], right: Sequence[int]) -> Table:
+    """An empty one without a frame; columns of these numbers are aligned right, and those after them may wrap."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for number, title in enumerate(titles):
+        table.add_column(title, justify="right" if number in right else "left", no_wrap=number <= max(right))
+    return table
+
+
 def _print_ledger(console: Console, ledger: list[Entry], explain: bool) -> None:
     """One line for each pass that did something; with `explain`, why others did not."""
     if not ledger:
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("  pass")
-    for title in ("matches", "nodes", "MACs saved", "weights saved", "difference"):
-        table.add_column(title, justify="right")
+    table = _table(("  pass", "matches", "nodes", "MACs saved", "weights saved", "difference"), right=range(1, 6))
     busy = {entry.name for entry in ledger if entry.matches}
     idle = [entry.name for entry in ledger if entry.name not in busy]
     for entry in ledger:

@@ -279,6 +279,7 @@ def _texts(name: str, file: Path, reader: Reader | None) -> list[dict[str, np.nd
             f"{name} is calibrated on texts, and the model inside has no tokenizer to read them with; "
             "name a bundle, or transformers:CHECKPOINT, of a model that has one"
         )
+    from mbert_onnx.model_file import TextModel
     from mbert_onnx.precision import read_texts
     from mbert_onnx.rows import inputs_of
     from mbert_onnx.shapes import Shapes
@@ -286,12 +287,9 @@ def _texts(name: str, file: Path, reader: Reader | None) -> list[dict[str, np.nd
     from perf.runtimes.onnxruntime_session import open_session
 
     inputs = inputs_of(open_session(file, CPU, 1), reader.task, file.name)
-    texts = read_texts(
-        None,
-        reader.task,
-        reader.tokenizer,
-        vocab_size=reader.vocab_size,
-        max_positions=reader.max_positions,
-        shapes=Shapes(inputs.batch, inputs.sequence, inputs.choices, inputs.dtype is np.int32),
+    shapes = Shapes(inputs.batch, inputs.sequence, inputs.choices, inputs.dtype is np.int32)
+    read = TextModel(
+        file.name, reader.task, shapes, reader.tokenizer, reader.vocab_size, reader.max_positions, is_random=False
     )
+    texts = read_texts(None, read)
     return [{key: feed[key] for key in inputs.names} for feed in texts.fit]

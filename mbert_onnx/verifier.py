@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mbert_onnx._beside import require_beside
-from mbert_onnx.bundle_reader import MODELS, Bundle
+from mbert_onnx.bundle_reader import Bundle
 from mbert_onnx.errors import UsageError
 from mbert_onnx.extras import require_extra
 
@@ -15,7 +15,7 @@ require_beside("graphs")
 
 from graphs.embeddings import embedding_rows  # noqa: E402
 from mbert_onnx.checkpoint import load_checkpoint  # noqa: E402
-from mbert_onnx.model_file import find_file, open_session  # noqa: E402
+from mbert_onnx.model_file import find_file, is_file, open_session  # noqa: E402
 from mbert_onnx.tasks import Task, task_named, task_of_shapes  # noqa: E402
 from mbert_onnx.verification import LENGTHS, Verdict, check, check_files  # noqa: E402
 
@@ -49,21 +49,13 @@ def verify(model: str | Path, against: str | Path, *, task: str | None = None, s
     """
     told = None if task is None else task_named(task)
     path, bundle = find_file(model)
-    reference = _file_or_none(against)
-    if reference is not None:
-        other, other_bundle = find_file(reference)
+    if is_file(against):
+        other, other_bundle = find_file(against)
         sizes = _sizes(path, bundle or other_bundle)
         return check_files(path, other, told or _task_of_file(path, bundle), sizes, seed=seed)
     wanted = told or (None if bundle is None else bundle.task)
     checkpoint = load_checkpoint(against, task=None if wanted is None else wanted.name, seed=seed)
     return check(path, checkpoint.model, checkpoint.task, seed=seed)
-
-
-def _file_or_none(against: str | Path) -> Path | None:
-    """The path, if it is a file or a bundle; None if it must be a checkpoint."""
-    path = Path(against)
-    is_bundle = path.is_dir() and any((path / name).is_file() for name in MODELS)
-    return path if path.is_file() or is_bundle else None
 
 
 def _task_of_file(path: Path, bundle: Bundle | None) -> Task:
