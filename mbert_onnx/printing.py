@@ -31,6 +31,9 @@ Progress = Callable[[str], None]
 # Columns of a file or pipe.
 PIPE_WIDTH = 110
 
+# Columns of a table of tensors, whose names are long, in a file or pipe.
+TENSORS_WIDTH = 220
+
 # A pass that runs for so many targets runs for all.
 ALL_TARGETS = 3
 
@@ -182,6 +185,8 @@ def _print_tensors(console: Console, found: Diagnosis, numbers: list[Numbers]) -
             _channels([one]),
             _tokens([one], found.pieces),
         )
+    if not console.is_terminal:
+        console.width = max(console.width, TENSORS_WIDTH)
     console.print(table)
 
 
