@@ -36,8 +36,11 @@ def quantize_for_openvino(source: Path, output: Path, feeds: Sequence[Mapping[st
         raise PerfError("openvino or nncf is not installed here; pip install 'mbert-onnx[peers]'") from error
     nncf.set_log_level(logging.ERROR)
     try:
+        model = openvino.Core().read_model(source)
+    except Exception as error:  # of its many
+        raise PerfError(f"OpenVINO does not read {source.name}: {one_line(error)}") from error
+    try:
         with contextlib.redirect_stdout(io.StringIO()):  # its progress
-            model = openvino.Core().read_model(source)
             texts = nncf.Dataset([dict(feed) for feed in feeds])
             quantized = nncf.quantize(model, texts, model_type=nncf.ModelType.TRANSFORMER, subset_size=len(feeds))
             openvino.save_model(quantized, output)

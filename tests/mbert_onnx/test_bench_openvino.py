@@ -65,10 +65,11 @@ def test_it_is_quantized_once_and_timed_with_dynamic_and_with_fixed_shapes(
 
 
 @pytest.mark.full
-def test_a_bundle_of_ours_for_phones_is_quantized_for_each_length(exported: Callable[..., Exported]) -> None:
+def test_a_model_of_ours_for_phones_is_quantized_for_each_length(exported: Callable[..., Exported]) -> None:
     name = f"mobile:{exported().checkpoint}"
-    report = bench([name, f"openvino-int8:{name}", f"openvino-int8-fixed:{name}"], seq_lens=[4, 8], **SHORT)
+    report = bench([name, f"openvino-int8:{name}", f"openvino-int8-fixed:{name}"], seq_lens=[12, 16], **SHORT)
     assert all(item.error is not None and item.error < 1 for item in report.subjects[1:])
+    assert all("a file of its own for each length" in item.notes[-1] for item in report.subjects)
 
 
 def test_a_model_whose_tokenizer_is_gone_is_told(exported: Callable[..., Exported], tmp_path: Path) -> None:
@@ -76,6 +77,12 @@ def test_a_model_whose_tokenizer_is_gone_is_told(exported: Callable[..., Exporte
     (tmp_path / "bundle" / "tokenizer.json").unlink()
     with pytest.raises(UsageError, match="no tokenizer to read them with"):
         bench(f"openvino-int8:{tmp_path / 'bundle'}", seq_lens=[4], **SHORT)
+
+
+def test_functions_which_openvino_does_not_read_are_told(exported: Callable[..., Exported]) -> None:
+    with pytest.raises(PerfError, match=r"^OpenVINO does not read model\.onnx: .*StackedFFN") as caught:
+        bench(f"openvino-int8:{exported().bundle}", seq_lens=[4], **SHORT)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_file_that_nncf_cannot_take_is_told(
@@ -86,4 +93,4 @@ def test_a_file_that_nncf_cannot_take_is_told(
 
     monkeypatch.setattr("nncf.quantize", fail)
     with pytest.raises(PerfError, match=r"nncf fails on model\.onnx: no model$"):
-        bench(f"openvino-int8:{exported().bundle}", seq_lens=[4], **SHORT)
+        bench(f"openvino-int8:{exported(functions=False).bundle}", seq_lens=[4], **SHORT)

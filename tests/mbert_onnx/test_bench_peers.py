@@ -100,16 +100,18 @@ def test_dynamic_quantization_is_judged_by_the_file_it_was_made_from(file: Path)
 
 
 @pytest.mark.usefixtures("one_load")
-def test_ours_at_a_lower_precision(exported: Callable[..., Exported]) -> None:
-    checkpoint = exported().checkpoint
-    report = bench([f"int8:{checkpoint}", f"fp16:{checkpoint}"], seq_lens=[4], **SHORT)
-    int8, fp16 = report.subjects
-    assert int8.error is not None
-    assert fp16.error is not None
-    assert 0 < fp16.error < 1e-2 < int8.error < 1
-    assert all("of decisions as float64 makes them" in item.notes[0] for item in (int8, fp16))
+@pytest.mark.parametrize(
+    ("precision", "low", "high"), [("int8", 1e-2, 1.0), pytest.param("fp16", 1e-6, 2e-2, marks=pytest.mark.full)]
+)
+def test_ours_at_a_lower_precision(precision: str, low: float, high: float, exported: Callable[..., Exported]) -> None:
+    report = bench(f"{precision}:{exported().checkpoint}", seq_lens=[4], **SHORT)
+    (lower,) = report.subjects
+    assert lower.error is not None
+    assert low < lower.error < high
+    assert "of decisions as float64 makes them" in lower.notes[0]
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("one_load")
 def test_ours_for_phones_has_a_file_for_each_length(exported: Callable[..., Exported]) -> None:
     checkpoint = exported().checkpoint
