@@ -17,6 +17,8 @@ from hypothesis import HealthCheck, example, given, note, settings
 from hypothesis import strategies as st
 from small_models import SWITCHES, randomize, small_config
 
+from graphs.judge import Judge
+from graphs.reading import read_model
 from mbert_onnx import optimize
 
 HEADS = (
@@ -31,6 +33,15 @@ HEADS = (
 )
 NORMS = ("near one", "some zero", "negative", "large", "small", "mixed", "large beta")
 
+OVERFLOWING = {
+    "num_hidden_layers": 1,
+    "num_attention_heads": 1,
+    "num_feedforward_networks": 4,
+    "hidden_size": 64,
+    "intra_bottleneck_size": 16,
+    "intermediate_size": 16,
+    "embedding_size": 16,
+}
 FLAT_AND_NARROW = {
     "num_hidden_layers": 2,
     "num_attention_heads": 1,
@@ -103,6 +114,12 @@ def worst(path: Path, feed: dict[str, np.ndarray], judge: list[np.ndarray], real
     return float(np.max(errors))  # NaN stays
 
 
+def has_answers(path: Path) -> bool:
+    """Whether a file's outputs are finite, of the inputs that `optimize` compares on."""
+    judge = Judge.of(read_model(path))
+    return all(np.isfinite(value).all() for found in judge.reference for value in found.values())
+
+
 @settings(max_examples=14, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     head=st.sampled_from(HEADS),
@@ -119,6 +136,7 @@ def worst(path: Path, feed: dict[str, np.ndarray], judge: list[np.ndarray], real
 @example("MobileBertForQuestionAnswering", "default", {}, "large beta", True, 18, "cpu", 2)
 @example("MobileBertModel", "default", FLAT_AND_NARROW, "mixed", False, 11, "cpu", 1)  # its stream reaches 2e33
 @example("MobileBertForPreTraining", "default", FLAT_AND_NARROW, "large", False, 11, "cpu", 0)  # its pooler saturates
+@example("MobileBertForPreTraining", "default", OVERFLOWING, "large", False, 11, "cpu", 0)  # not all outputs are finite
 def test_random_models(
     head: str, switch: str, changes: dict[str, Any], norms: str, biases: bool, opset: int, target: str, seed: int
 ) -> None:
@@ -176,6 +194,8 @@ def check(
             export_with_torchscript(model, source, (), choices=choices, opset=opset)
         else:
             export_with_torch_export(model, source, (), choices=choices)
+        if not has_answers(source):
+            return  # scales that overflow: there is nothing to keep, nor to measure by
         report = optimize(source, result, target=target)
         onnx.checker.check_model(onnx.load(result), full_check=True)
         rng = np.random.default_rng(seed)
@@ -192,7 +212,7 @@ def check(
         before, after = (worst(path, feed, judge, real) for path in (source, result))
         note(f"{before:.1e} before, {after:.1e} after, {report.restarts} restarts")
         if np.isnan(before):
-            return  # scales that overflow: there are no answers to keep, and nothing to measure the next call by
+            return  # likewise, of these inputs
         assert after <= max(BAR, 4 * before)
         assert not optimize(result, again, target=target).changed
         assert result.read_bytes() == again.read_bytes()
