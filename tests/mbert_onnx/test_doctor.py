@@ -67,6 +67,7 @@ def test_hot_channels_are_named_and_rescaling_mends_them(
     assert any({channel.channel for channel in one.channels} <= expected for one in streams if one.channels)
 
 
+@pytest.mark.full
 def test_a_hot_first_token_is_named(
     folder: Path, texts: Path, runtime_tokenizer: transformers.BertTokenizerFast, tmp_path: Path
 ) -> None:

@@ -54,7 +54,14 @@ CASES = [
 OTHER_SWITCHES = ("bottleneck_attention", "bottleneck_attention_unshared", "two_ffn", "no_trigram", "gelu", "one_head")
 FEW_TASKS = ("question-answering", "fill-mask", "multiple-choice")
 
-each_case = pytest.mark.parametrize(("exporter", "task"), CASES, ids=lambda part: part)
+# torch.export takes longest.
+SLOW_CASES = [("torch.export", task.name) for task in TASKS if task.name not in FEW_TASKS]
+
+each_case = pytest.mark.parametrize(
+    ("exporter", "task"),
+    [pytest.param(*case, marks=pytest.mark.full if case in SLOW_CASES else ()) for case in CASES],
+    ids=lambda part: part,
+)
 
 
 @dataclass(frozen=True)

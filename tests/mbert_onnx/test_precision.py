@@ -92,7 +92,7 @@ def test_blocks_are_operators_of_8_bits_unless_told_otherwise(
     assert not {"MatMul", "Gemm"} & set(found[True]) - {"Gemm"}
 
 
-@pytest.mark.parametrize("precision", ["fp16", "int8"])
+@pytest.mark.parametrize("precision", [pytest.param("fp16", marks=pytest.mark.full), "int8"])
 def test_layers_to_keep_stay_float32(
     precision: str, checkpoint: Callable[[Task], Path], texts: Path, tmp_path: Path
 ) -> None:
@@ -120,7 +120,7 @@ def spoiled(*args: Any, **kwargs: Any) -> Any:
     return outcome
 
 
-@pytest.mark.parametrize("precision", ["fp16", "int8"])
+@pytest.mark.parametrize("precision", [pytest.param("fp16", marks=pytest.mark.full), "int8"])
 def test_too_much_damage_is_refused_and_tells_where(
     precision: str,
     checkpoint: Callable[[Task], Path],
