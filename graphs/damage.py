@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import onnx_ir as ir
 
 from graphs.execution import Feed, runner
 from graphs.half import rounded, to_half
-from graphs.judge import centred_error
+from graphs.judge import centred_errors
 from graphs.layers import EMBEDDINGS, in_layers, layers
 from graphs.linear import Linear
 from graphs.lowering import Lowering
@@ -53,12 +52,7 @@ def damage_by_layer(
     lower = _halved if precision == "fp16" else _quantizer(prepared, Lowering(precision, target, calibration), plan)
     found = {}
     for layer in names:
-        run = runner(lower(prepared.clone(), layer))
-        errors = []
-        for feed, judge in zip(feeds, reference, strict=True):
-            outputs = run(feed)
-            errors += [centred_error(outputs[name], judge[name], feed.get("attention_mask")) for name in judge]
-        found[layer] = float(np.mean(errors))
+        found[layer] = float(centred_errors(runner(lower(prepared.clone(), layer)), feeds, reference).mean())
     return found
 
 

@@ -110,6 +110,15 @@ class Judge:
         return worst
 
 
+def centred_errors(run: Callable[[Feed], Outputs], feeds: Sequence[Feed], references: Sequence[Outputs]) -> np.ndarray:
+    """``[feeds, outputs]``: how far what `run` gives is from the outputs that each feed had before."""
+    errors = []
+    for feed, reference in zip(feeds, references, strict=True):
+        found, mask = run(feed), feed.get("attention_mask")
+        errors.append([centred_error(found[name], judge, mask) for name, judge in reference.items()])
+    return np.array(errors)
+
+
 def float64_runner(model: ir.Model, feed: Mapping[str, np.ndarray]) -> tuple[Callable[[Feed], Outputs], bool]:
     """A function that runs a model in float64, and True; or as it is, and False, where float64 cannot be had.
 

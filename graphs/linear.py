@@ -34,8 +34,16 @@ class Linear:
     @property
     def width(self) -> int:
         """Number of output channels."""
+        return self._size(0 if self.transposed else 1)
+
+    @property
+    def depth(self) -> int:
+        """Number of input channels."""
+        return self._size(1 if self.transposed else 0)
+
+    def _size(self, axis: int) -> int:
         assert self.weight.shape is not None
-        size = self.weight.shape[0 if self.transposed else 1]
+        size = self.weight.shape[axis]
         assert isinstance(size, int)
         return size
 

@@ -94,7 +94,7 @@ class Lowering:
 
     def _quantize_static(self, model: ir.Model) -> Rewrite:
         intervals = self.intervals(model)
-        self.plan = search(model, self._linears(model), self.wanted, intervals, self._calibration)
+        self.plan = search(model, self.wanted, intervals, self._calibration)
         return QuantizeStatic(intervals, self.plan.bits)
 
     def intervals(self, model: ir.Model) -> dict[int, dict[str, Interval]]:

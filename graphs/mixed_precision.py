@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from graphs.channels import scaled_linear
 from graphs.execution import Feed, Outputs, runner
-from graphs.judge import centred_error
+from graphs.judge import centred_errors
 from graphs.layers import LAYER, layer_of
 from graphs.linear import Linear
 from graphs.passes.quantize_static import QuantizeStatic
@@ -100,7 +101,6 @@ def kind_of(linear: Linear) -> str:
 
 def search(
     model: ir.Model,
-    linears: Iterable[Linear],
     wanted: Callable[[Linear], bool],
     intervals: Mapping[int, Mapping[str, Interval]],
     feeds: Sequence[Feed],
@@ -115,18 +115,17 @@ def search(
 
     Args:
         model: A graph whose weights are rounded already; left as it was.
-        linears: Its products.
-        wanted: Which of them are to be quantized.
+        wanted: Which of its products are to be quantized.
         intervals: Of the values that they read and write.
         feeds: Texts; some of those that it was calibrated on.
         goal: Centred error.
     """
     plan = Plan(wanted)
-    products = [linear for linear in linears if wanted(linear)]
+    products = [linear for node in model.graph if (linear := scaled_linear(node)) and wanted(linear)]
     layers = {layer_of(linear.node) for linear in products}
     work = Counter[str]()  # multiplications for each token, of each layer and kind
     for linear in products:
-        work.update(dict.fromkeys(_groups(linear), linear.weight64().size))
+        work.update(dict.fromkeys(_groups(linear), linear.depth * linear.width))
     meter = _Meter(model, intervals, feeds[:TEXTS])
     plan.first = plan.error = meter.error(plan.bits)
     if plan.error <= goal:
@@ -150,8 +149,7 @@ def search(
         else:
             chosen.remove(what)
         if change == WIDE and what in layers:
-            left = meter.error(_only(plan.bits, what))
-            waiting[what, FLOAT] = _Cost(left, changes)
+            waiting[what, FLOAT] = _Cost(meter.error(_only(plan.bits, what)), changes)
     return plan
 
 
@@ -183,11 +181,5 @@ class _Meter:
         """The mean over texts, the largest over outputs; infinite if something is not finite."""
         model = self._model.clone()
         QuantizeStatic(self._intervals, bits, weights=False)(model)
-        run = runner(model)
-        errors = []
-        for feed, reference in zip(self._feeds, self._reference, strict=True):
-            found = run(feed)
-            mask = feed.get("attention_mask")
-            errors.append([centred_error(found[name], judge, mask) for name, judge in reference.items()])
-        worst = float(np.mean(errors, axis=0).max())
+        worst = float(centred_errors(runner(model), self._feeds, self._reference).mean(axis=0).max())
         return worst if np.isfinite(worst) else float("inf")

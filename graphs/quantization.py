@@ -41,7 +41,7 @@ class Interval:
 
 def is_large(linear: Linear) -> bool:
     """Whether a product is worth 8 bits."""
-    return min(linear.width, len(linear.weight64())) >= SMALLEST_PRODUCT
+    return min(linear.width, linear.depth) >= SMALLEST_PRODUCT
 
 
 def quantized(array: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:

@@ -80,7 +80,7 @@ def units_for_int8(channels: Channels, ranges: Ranges, readers: Iterable[Linear]
 
 def is_measured(linear: Linear, measured: Range) -> bool:
     """Whether there is a range for each of a product's inputs. (Those of one head, or tokens, are no channels.)"""
-    return measured.channels.size == len(linear.weight64())
+    return measured.channels.size == linear.depth
 
 
 def wished_units(linear: Linear, measured: Range) -> np.ndarray:

@@ -42,6 +42,11 @@ class Bundle:
     tokenizer_config: dict[str, Any]
 
 
+def is_bundle(path: Path) -> bool:
+    """Whether a folder has a model's file where bundles have it."""
+    return any((path / name).is_file() for name in MODELS)
+
+
 def read_bundle(path: str | Path) -> Bundle:
     """The bundle at `path`: its folder, or one of its `.onnx` files (which chooses a variant, such as int8).
 

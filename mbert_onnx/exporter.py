@@ -145,7 +145,7 @@ def export(
     """
     output = Path(output)
     _check_options(target, seq_len, batch, choices, opset)
-    check_precision(precision, target, calibrate, keep_float, min_agreement)
+    check_precision(precision, calibrate, keep_float, min_agreement)
     check_passes(only, skip)
     check_destination(output, overwrite)
     clock = _Clock(progress)

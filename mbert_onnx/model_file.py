@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime
 
 from mbert_onnx._beside import require_beside
-from mbert_onnx.bundle_reader import MODELS, TOKENIZER, Bundle, read_bundle
+from mbert_onnx.bundle_reader import TOKENIZER, Bundle, is_bundle, read_bundle
 from mbert_onnx.calibration_text import CHOICES
 from mbert_onnx.errors import BundleError, UsageError, VerificationError
 from mbert_onnx.rows import Inputs, first_line, inputs_of
@@ -75,8 +75,7 @@ def find_file(model: str | Path) -> tuple[Path, Bundle | None]:
 def is_file(model: str | Path) -> bool:
     """Whether it is a file or a bundle, or is meant to be one; else it must be a checkpoint."""
     path = Path(model)
-    is_bundle = path.is_dir() and any((path / name).is_file() for name in MODELS)
-    return path.is_file() or is_bundle or path.suffix == ".onnx"
+    return path.is_file() or is_bundle(path) or path.suffix == ".onnx"
 
 
 def read_text_model(
@@ -124,7 +123,7 @@ def read_text_model(
     return TextModel(
         name=path.name,
         task=told,
-        shapes=Shapes(inputs.batch, inputs.sequence, inputs.choices, inputs.dtype is np.int32),
+        shapes=inputs.shapes,
         tokenizer=_tokenizer(path, bundle, tokenizer, purpose),
         vocab_size=config.get("vocab_size") or vocab_size,
         max_positions=inputs.sequence or config.get("max_position_embeddings") or _longest(run),

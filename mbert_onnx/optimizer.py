@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,15 +74,12 @@ class OptimizeReport:
     notes: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        damage = None if self.damage is None else self.damage.as_dict()
-        told = {name: value for name, value in vars(self).items() if name not in ("path", "damage", "plan", "ledger")}
-        return {
-            **told,
-            "path": str(self.path),
-            "ledger": [asdict(entry) for entry in self.ledger],
-            "damage": damage,
-            "activations": None if self.plan is None else self.plan.as_dict(),
-        }
+        told = asdict(replace(self, damage=None, plan=None))
+        told["path"] = str(self.path)
+        told["damage"] = None if self.damage is None else self.damage.as_dict()
+        del told["plan"]  # it is called as in mbert_onnx.json
+        told["activations"] = None if self.plan is None else self.plan.as_dict()
+        return told
 
 
 def optimize(
@@ -139,7 +136,7 @@ def optimize(
     output = Path(output)
     _check_options(target, opset, only, skip)
     others = {"--tokenizer": tokenizer is not None, "--task": task is not None}
-    check_precision(precision, target, calibrate, keep_float, min_agreement, others)
+    check_precision(precision, calibrate, keep_float, min_agreement, others)
     path = Path(model)
     path = read_bundle(path).model_path if path.is_dir() else path
     check_file_destination(output, overwrite)

@@ -55,7 +55,6 @@ class Calibration:
 
 def check_precision(
     precision: str,
-    target: str,
     calibrate: str | Path | None,
     keep_float: Sequence[str],
     min_agreement: float | None,

@@ -73,20 +73,18 @@ def print_export(report: ExportReport, explain: bool = False) -> None:
     console.print(f"{report.model}  {_megabytes(census.file_bytes)}, {report.task}, opset {report.opset}")
     _print_ledger(console, report.ledger, explain)
     _print_restarts(console, report.restarts)
-    if report.plan is not None:
-        _print_plan(console, report.plan)
+    _print_plan(console, report.plan)
     console.print(f"  verified   {verdict}")
     total = sum(report.seconds.values())
     console.print(f"  took       {total:.1f} s: " + ", ".join(f"{name} {s:.1f}" for name, s in report.seconds.items()))
     _print_notes(console, report.notes)
 
 
-def _print_plan(console: Console, plan: Plan) -> None:
-    """How it was found which activations need more than 8 bits."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("  activations")
-    for title in ("become", "cost alone", "difference then"):
-        table.add_column(title, justify="right")
+def _print_plan(console: Console, plan: Plan | None) -> None:
+    """How it was found which activations need more than 8 bits, if that was asked."""
+    if plan is None:
+        return
+    table = _table(("  activations", "become", "cost alone", "difference then"), right=range(1, 4))
     table.add_row("  all", "8 bits", "", f"{plan.first:.1e}")
     for trial in plan.trials:
         error = f"{trial.error:.1e}" if trial.kept else f"({trial.error:.1e}: taken back)"
@@ -102,8 +100,7 @@ def print_optimize(report: OptimizeReport, explain: bool = False) -> None:
     if not report.changed:
         console.print("  unchanged  nothing applies, or the file is optimised already: it was copied as it is")
     _print_restarts(console, report.restarts)
-    if report.plan is not None:
-        _print_plan(console, report.plan)
+    _print_plan(console, report.plan)
     if report.damage is not None:
         console.print(f"  measured   {report.damage}")
     elif report.error is not None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from mbert_onnx.errors import BundleError
+from mbert_onnx.shapes import Shapes
 from mbert_onnx.tasks import Task
 from mbert_onnx.text import Row
 
@@ -32,6 +33,11 @@ class Inputs:
     batch: int | None
     choices: int | None
     sequence: int | None
+
+    @property
+    def shapes(self) -> Shapes:
+        """What is fixed of it."""
+        return Shapes(self.batch, self.sequence, self.choices, self.dtype is np.int32)
 
 
 def inputs_of(session: Any, task: Task, file_name: str) -> Inputs:

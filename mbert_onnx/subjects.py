@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mbert_onnx._beside import require_beside
-from mbert_onnx.bundle_reader import MODELS, TOKENIZER, read_bundle
+from mbert_onnx.bundle_reader import TOKENIZER, is_bundle, read_bundle
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.extras import require_extra
 from mbert_onnx.tasks import Task
@@ -123,15 +123,14 @@ class Maker:
         path = Path(name)
         if path.is_file():
             return Made(Subject(name, path, embedding_rows(path)), lambda: None)
-        if any((path / file).is_file() for file in MODELS):
+        if is_bundle(path):
             return _of_bundle(name, path)
         if path.suffix == ".onnx":
             raise BundleError(f"{name} does not exist; give a bundle, an .onnx file, or a checkpoint such as random")
         from mbert_onnx.exporter import export
 
         folder = self._folder() / "bundle"
-        told = self._told(name)
-        export(name, folder, task=self._task, seed=self._seed, progress=told)
+        export(name, folder, task=self._task, seed=self._seed, progress=self._told(name))
         return _of_bundle(name, folder)
 
     def _by_us(self, name: str, checkpoint: str, target: str, precision: str) -> Made:
@@ -282,14 +281,18 @@ def _texts(name: str, file: Path, reader: Reader | None) -> list[dict[str, np.nd
     from mbert_onnx.model_file import TextModel
     from mbert_onnx.precision import read_texts
     from mbert_onnx.rows import inputs_of
-    from mbert_onnx.shapes import Shapes
     from perf.providers import CPU
     from perf.runtimes.onnxruntime_session import open_session
 
     inputs = inputs_of(open_session(file, CPU, 1), reader.task, file.name)
-    shapes = Shapes(inputs.batch, inputs.sequence, inputs.choices, inputs.dtype is np.int32)
     read = TextModel(
-        file.name, reader.task, shapes, reader.tokenizer, reader.vocab_size, reader.max_positions, is_random=False
+        file.name,
+        reader.task,
+        inputs.shapes,
+        reader.tokenizer,
+        reader.vocab_size,
+        reader.max_positions,
+        is_random=False,
     )
     texts = read_texts(None, read)
     return [{key: feed[key] for key in inputs.names} for feed in texts.fit]

@@ -157,7 +157,7 @@ def file_runner(path: Path, task: Task) -> tuple[Runner, Shapes]:
             raise VerificationError(f"{path.name} does not run in onnxruntime: {first_line(error)}") from error
         return dict(zip(names, values, strict=True))
 
-    return run, Shapes(inputs.batch, inputs.sequence, inputs.choices, inputs.dtype is np.int32)
+    return run, inputs.shapes
 
 
 def run_torch(model: nn.Module, feed: Feed) -> dict[str, np.ndarray]:

@@ -65,7 +65,6 @@ class QuantizeStatic(Rewrite):
             for value in values
             if value.name is not None and value.name in named
         }
-        # ONNX's own quantizers have 16 bits from there on.
         self._domain_of_16 = "" if model.opset_imports[""] >= OPSET_OF_16_BITS else MICROSOFT
         for node in list(model.graph):
             linear = scaled_linear(node)

@@ -37,12 +37,12 @@ def network(outlier: float) -> tuple[ir.Model, list[Linear]]:
 
 
 def found(outlier: float, goal: float) -> Plan:
-    model, linears = network(outlier)
+    model, _ = network(outlier)
     feeds = [{"x": np.random.default_rng(seed).normal(size=(30, 40)).astype(np.float32)} for seed in range(3)]
     ranges = calibrate(model, feeds, Channels(model.graph))
     intervals = {8: whole_intervals(ranges), 16: whole_intervals(ranges)}
     before = ir.to_proto(model)
-    plan = search(model, linears, lambda _: True, intervals, feeds, goal)
+    plan = search(model, lambda _: True, intervals, feeds, goal)
     assert ir.to_proto(model) == before
     return plan
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from exported_checkpoints import Exported, Exports
 from filelock import FileLock
 from small_checkpoints import save_small
 from small_models import randomize
@@ -164,34 +165,8 @@ def export(
     return model
 
 
-@dataclass(frozen=True)
-class Exported:
-    """A small checkpoint of transformers, and the bundle that `export` made of it."""
-
-    checkpoint: Path
-    bundle: Path
-
-    @property
-    def model(self) -> Path:
-        return self.bundle / "onnx" / "model.onnx"
-
-    @property
-    def metadata(self) -> Any:
-        return json.loads((self.bundle / "mbert_onnx.json").read_text())
-
-    @property
-    def theirs(self) -> Any:
-        """transformers' own model."""
-        config = json.loads((self.checkpoint / "config.json").read_text())
-        theirs = getattr(transformers, config["architectures"][0])
-        # The one implementation that gives attentions in every version.
-        return theirs.from_pretrained(self.checkpoint, attn_implementation="eager").eval()
-
-
 @pytest.fixture(scope="session")
-def exported(
-    runtime_tokenizer: transformers.BertTokenizerFast, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[..., Exported]:
+def exported(runtime_tokenizer: transformers.BertTokenizerFast, tmp_path_factory: pytest.TempPathFactory) -> Exports:
     """`exported(task="question-answering", switch="default", **options of export)`: once for each, for all processes.
 
     An export takes seconds, so tests share them; nobody may change one.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
+from exported_checkpoints import Exports
 
 from mbert_onnx import bench
 from mbert_onnx.errors import UsageError
@@ -20,12 +20,6 @@ for package in ("openvino", "nncf"):
 SHORT: dict[str, Any] = {"threads": [1], "budget": 0.1}
 
 
-class Exported(Protocol):
-    checkpoint: Path
-    bundle: Path
-    model: Path
-
-
 @pytest.fixture(autouse=True)
 def one_load(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each further load is a process that imports OpenVINO."""
@@ -33,7 +27,7 @@ def one_load(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_it_is_quantized_once_and_timed_with_dynamic_and_with_fixed_shapes(
-    exported: Callable[..., Exported], monkeypatch: pytest.MonkeyPatch
+    exported: Exports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import nncf
 
@@ -65,29 +59,27 @@ def test_it_is_quantized_once_and_timed_with_dynamic_and_with_fixed_shapes(
 
 
 @pytest.mark.full
-def test_a_model_of_ours_for_phones_is_quantized_for_each_length(exported: Callable[..., Exported]) -> None:
+def test_a_model_of_ours_for_phones_is_quantized_for_each_length(exported: Exports) -> None:
     name = f"mobile:{exported().checkpoint}"
     report = bench([name, f"openvino-int8:{name}", f"openvino-int8-fixed:{name}"], seq_lens=[12, 16], **SHORT)
     assert all(item.error is not None and item.error < 1 for item in report.subjects[1:])
     assert all("a file of its own for each length" in item.notes[-1] for item in report.subjects)
 
 
-def test_a_model_whose_tokenizer_is_gone_is_told(exported: Callable[..., Exported], tmp_path: Path) -> None:
+def test_a_model_whose_tokenizer_is_gone_is_told(exported: Exports, tmp_path: Path) -> None:
     shutil.copytree(exported().bundle, tmp_path / "bundle")
     (tmp_path / "bundle" / "tokenizer.json").unlink()
     with pytest.raises(UsageError, match="no tokenizer to read them with"):
         bench(f"openvino-int8:{tmp_path / 'bundle'}", seq_lens=[4], **SHORT)
 
 
-def test_functions_which_openvino_does_not_read_are_told(exported: Callable[..., Exported]) -> None:
+def test_functions_which_openvino_does_not_read_are_told(exported: Exports) -> None:
     with pytest.raises(PerfError, match=r"^OpenVINO does not read model\.onnx: .*StackedFFN") as caught:
         bench(f"openvino-int8:{exported().bundle}", seq_lens=[4], **SHORT)
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_nncf_cannot_take_is_told(
-    exported: Callable[..., Exported], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_nncf_cannot_take_is_told(exported: Exports, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise ValueError("no\nmodel")
 

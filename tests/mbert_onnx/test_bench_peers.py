@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
+from exported_checkpoints import Exports
 from foreign_exports import export_with_torchscript
 from small_checkpoints import save_small
 
@@ -21,12 +21,6 @@ from perf import footprint
 from perf.errors import PerfError
 
 SHORT: dict[str, Any] = {"threads": [1], "budget": 0.1}
-
-
-class Exported(Protocol):
-    checkpoint: Path
-    bundle: Path
-    model: Path
 
 
 @pytest.fixture
@@ -103,7 +97,7 @@ def test_dynamic_quantization_is_judged_by_the_file_it_was_made_from(file: Path)
 @pytest.mark.parametrize(
     ("precision", "low", "high"), [("int8", 1e-2, 1.0), pytest.param("fp16", 1e-6, 2e-2, marks=pytest.mark.full)]
 )
-def test_ours_at_a_lower_precision(precision: str, low: float, high: float, exported: Callable[..., Exported]) -> None:
+def test_ours_at_a_lower_precision(precision: str, low: float, high: float, exported: Exports) -> None:
     report = bench(f"{precision}:{exported().checkpoint}", seq_lens=[4], **SHORT)
     (lower,) = report.subjects
     assert lower.error is not None
@@ -113,7 +107,7 @@ def test_ours_at_a_lower_precision(precision: str, low: float, high: float, expo
 
 @pytest.mark.full
 @pytest.mark.usefixtures("one_load")
-def test_ours_for_phones_has_a_file_for_each_length(exported: Callable[..., Exported]) -> None:
+def test_ours_for_phones_has_a_file_for_each_length(exported: Exports) -> None:
     checkpoint = exported().checkpoint
     report = bench([str(exported().bundle), f"mobile:{checkpoint}"], seq_lens=[4, 8], batch=2, **SHORT)
     _, mobile = report.subjects
@@ -140,7 +134,7 @@ def maker(stack: ExitStack, **changes: Any) -> Maker:
     ],
 )
 def test_names_of_ours(
-    name: str, target: str, precision: str, exported: Callable[..., Exported], monkeypatch: pytest.MonkeyPatch
+    name: str, target: str, precision: str, exported: Exports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[dict[str, Any]] = []
     verdict = SimpleNamespace(agreement=0.5, error=0.25, texts=12, calibration="some sentences")

@@ -7,25 +7,16 @@ import os
 import subprocess
 import sys
 import types
-from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import pytest
+from exported_checkpoints import Exports
 
 import graphs
 import mbert_onnx
 from mbert_onnx._beside import require_beside
 from mbert_onnx.errors import MbertError, MissingExtraError
 from mbert_onnx.extras import require_extra
-
-
-class Exported(Protocol):
-    checkpoint: Path
-    bundle: Path
-
-
-Exports = Callable[..., Exported]
 
 HOME = Path(mbert_onnx.__file__).parent.parent
 

@@ -14,12 +14,13 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import onnx
 import onnx_ir as ir
 import pytest
 from broken_checkpoints import FAULTS, Fault, RunsCode
+from exported_checkpoints import Exports
 from foreign_exports import export_with_torchscript, save_with_weights_beside
 from small_checkpoints import names_in, save_small
 from typer.testing import CliRunner, Result
@@ -27,16 +28,6 @@ from typer.testing import CliRunner, Result
 import mbert_onnx
 from graphs import pipeline
 from mbert_onnx.cli import app
-
-
-class Exported(Protocol):
-    checkpoint: Path
-    bundle: Path
-    model: Path
-    metadata: Any
-
-
-Exports = Callable[..., Exported]
 
 HOME = Path(mbert_onnx.__file__).parent.parent
 COMMANDS = ["export", "optimize", "passes", "bench", "run", "inspect", "verify"]

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,6 +16,7 @@ import onnxruntime
 import pytest
 import torch
 import transformers
+from exported_checkpoints import Exported, Exports
 from small_checkpoints import assert_file_answers_as, names_in, put_tensors, save_small, tensors_of
 from small_models import SWITCHES
 
@@ -28,17 +29,6 @@ from mbert_onnx.presets import PRESETS
 from mbert_onnx.shapes import Shapes
 from mbert_onnx.tasks import TASKS, Task
 from mbert_onnx.tracing import trace
-
-
-class Exported(Protocol):
-    checkpoint: Path
-    bundle: Path
-    model: Path
-    metadata: Any
-    theirs: Any
-
-
-Exports = Callable[..., Exported]
 
 INPUTS = ["input_ids", "attention_mask", "token_type_ids"]
 SOME_SWITCHES = ["layer_norm", "no_bottleneck", "bottleneck_attention"]

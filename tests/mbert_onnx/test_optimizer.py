@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import onnx
@@ -18,6 +18,7 @@ import onnxruntime
 import pytest
 import torch
 import transformers
+from exported_checkpoints import Exports
 from filelock import FileLock
 from foreign_exports import (
     OPTIMUM_TASKS,
@@ -33,16 +34,6 @@ from graphs.judge import centred_error
 from mbert_onnx import optimize
 from mbert_onnx.optimizer import OptimizeReport
 from mbert_onnx.tasks import TASKS, task_named
-
-
-class Exported(Protocol):
-    checkpoint: Path
-    bundle: Path
-    model: Path
-    theirs: Any
-
-
-Exports = Callable[..., Exported]
 
 EXPORTERS = ("torch.export", "TorchScript", "optimum", "ours")
 CASES = [

@@ -7,7 +7,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,6 +16,7 @@ import onnxruntime
 import pytest
 import torch
 import transformers
+from exported_checkpoints import Exports
 from foreign_exports import export_with_optimum, export_with_torch_export, export_with_torchscript
 from onnx import TensorProto, helper, numpy_helper
 from small_checkpoints import names_in
@@ -30,16 +31,6 @@ from mbert_onnx.exporter import ExportReport
 from mbert_onnx.tasks import task_named
 
 QA = "question-answering"
-
-
-class Exported(Protocol):
-    checkpoint: Path
-    bundle: Path
-    model: Path
-    theirs: Any
-
-
-Exports = Callable[..., Exported]
 
 
 @pytest.fixture(scope="module")

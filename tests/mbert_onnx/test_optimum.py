@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Protocol
-
 import pytest
 import torch
+from exported_checkpoints import Exports
 from small_checkpoints import some_ids
 
 ort = pytest.importorskip("optimum.onnxruntime.modeling", exc_type=ImportError)
-
-
-class Exported(Protocol):
-    checkpoint: Path
-    bundle: Path
-    theirs: Any
 
 
 CLASSES = {
@@ -30,7 +21,7 @@ CLASSES = {
 
 
 @pytest.mark.parametrize(("task", "name"), CLASSES.items(), ids=list(CLASSES))
-def test_optimum_opens_a_bundle(task: str, name: str, exported: Callable[..., Exported]) -> None:
+def test_optimum_opens_a_bundle(task: str, name: str, exported: Exports) -> None:
     found = exported(task)
     ours = getattr(ort, name).from_pretrained(found.bundle)
     theirs = found.theirs

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from exported_checkpoints import Exports
 from small_checkpoints import put_config, put_tensors, save_small, tensors_of
 from small_models import small_config
 
@@ -22,18 +23,11 @@ from mbert_onnx.tasks import task_named
 from mbert_onnx.verification import Verdict, sample_feeds
 
 
-class Exported(Protocol):
-    checkpoint: Path
-    bundle: Path
-    model: Path
-
-
 class Example(Protocol):
     folder: Path
     model: Any
 
 
-Exports = Callable[..., Exported]
 Bundles = Callable[..., Example]
 
 
