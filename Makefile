@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 VENV5 := .venv-transformers5
 PEERS := .venv-peers
+WEB := examples/web/node_modules
 BIN := $(VENV)/bin
 BUILD := build
 # As many test processes as cores; a test session must not be timed beside.
@@ -12,7 +13,7 @@ PYTEST := $(BIN)/python -m pytest -q -n auto
 BUDGET ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full test-transformers5 test-peers lint format bench bench-optimize bench-int8 clean
+.PHONY: help setup demo test test-full test-transformers5 test-peers web lint format bench bench-optimize bench-int8 clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-20s %s\n", $$1, $$2}'
@@ -36,7 +37,7 @@ demo: setup ## Export the built-in random model, ask it something, time it again
 test: lint ## Lint, and test on small models: a few minutes
 	$(PYTEST) -m 'not full'
 
-test-full: lint test-transformers5 test-peers ## Test everything, full-size models, transformers 5 and OpenVINO included
+test-full: lint test-transformers5 test-peers web ## Test everything: full-size models, transformers 5, OpenVINO and, where npm is, JavaScript
 	$(PYTEST)
 
 test-transformers5: $(VENV5)/installed ## Test on small models with the newest transformers 5 in place of 4.57
@@ -57,6 +58,15 @@ test-peers: $(PEERS)/installed ## Test what bench does with OpenVINO
 $(PEERS)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[export,peers,dev]'
+	@touch $@
+
+web: ## Install what the examples in examples/web, and their tests, import
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(WEB)/.package-lock.json; \
+		else echo "make: npm is not installed; what needs it is skipped"; fi
+
+$(WEB)/.package-lock.json: examples/web/package.json
+	@# Its CPU provider is in the package; the install script would fetch CUDA's.
+	cd examples/web && ONNXRUNTIME_NODE_INSTALL=skip npm install --no-audit --no-fund --no-package-lock --loglevel=error
 	@touch $@
 
 lint: setup ## Check style, formatting and types
@@ -85,4 +95,4 @@ bench-int8: $(PEERS)/installed ## Time onnxruntime's dynamic int8 of transformer
 		--seq-len 8,32,128,384 --threads 1,2 --budget $(BUDGET) --json $(BUILD)/bench-int8.json
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) $(VENV5) $(PEERS) $(BUILD) .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) $(VENV5) $(PEERS) $(WEB) $(BUILD) .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info

@@ -1,0 +1,30 @@
+// Run a bundle's model on token ids, with onnxruntime-web (WebAssembly, as in a browser) or onnxruntime-node.
+//
+// npm install && node logits.mjs onnxruntime-web BUNDLE/onnx/model_int8.onnx < ids.json
+//
+// ids.json: {"input_ids": [[101, 2040, 102]], "attention_mask": [[1, 1, 1]], "token_type_ids": [[0, 0, 0]]}
+
+import { readFile } from "node:fs/promises";
+import { text } from "node:stream/consumers";
+
+const [runtime, model] = process.argv.slice(2);
+const ort = await import(runtime);
+const session = await ort.InferenceSession.create(new Uint8Array(await readFile(model)), {
+  executionProviders: [runtime === "onnxruntime-web" ? "wasm" : "cpu"],
+});
+
+const rows = JSON.parse(await text(process.stdin));
+const feeds = {};
+for (const { name, type } of session.inputMetadata) {
+  const sizes = [rows[name].length, rows[name][0].length];
+  const ids = rows[name].flat();
+  // int64 in most files, int32 in those for phones.
+  feeds[name] = new ort.Tensor(type, type === "int64" ? BigInt64Array.from(ids, BigInt) : Int32Array.from(ids), sizes);
+}
+
+const outputs = await session.run(feeds);
+const printed = {};
+for (const name of session.outputNames) printed[name] = { dims: outputs[name].dims, data: [...outputs[name].data] };
+// A number that is none has no place in JSON.
+console.log(JSON.stringify(printed, (_, value) => (Number.isNaN(value) ? "NaN" : value)));
+process.exit(0); // the runtime's threads would keep the process
