@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 VENV5 := .venv-transformers5
 PEERS := .venv-peers
+QNN := .venv-qnn
 WEB := examples/web/node_modules
 BIN := $(VENV)/bin
 BUILD := build
@@ -13,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest -q -n auto
 BUDGET ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full test-transformers5 test-peers web lint format bench bench-optimize bench-int8 clean
+.PHONY: help setup demo test test-full test-transformers5 test-peers test-qnn web lint format bench bench-optimize bench-int8 clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-20s %s\n", $$1, $$2}'
@@ -37,7 +38,7 @@ demo: setup ## Export the built-in random model, ask it something, time it again
 test: lint ## Lint, and test on small models: a few minutes
 	$(PYTEST) -m 'not full'
 
-test-full: lint test-transformers5 test-peers web ## Test everything: full-size models, transformers 5, OpenVINO and, where npm is, JavaScript
+test-full: lint test-transformers5 test-peers test-qnn web ## Test everything: full-size models, transformers 5, OpenVINO, QNN, JavaScript
 	$(PYTEST)
 
 test-transformers5: $(VENV5)/installed ## Test on small models with the newest transformers 5 in place of 4.57
@@ -58,6 +59,21 @@ test-peers: $(PEERS)/installed ## Test what bench does with OpenVINO
 $(PEERS)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[export,peers,dev]'
+	@touch $@
+
+# Qualcomm's package has its simulator for Linux on x86-64 alone, and for few versions of Python.
+test-qnn: ## Test our files for phones on the simulator of Qualcomm's neural processor, where there is one
+	@if $(PYTHON) -c 'import platform, sys; sys.exit((platform.system(), platform.machine()) != ("Linux", "x86_64"))'; \
+		then $(MAKE) --no-print-directory $(QNN)/tested; \
+		else echo "make: the simulator is for Linux on x86-64 only; what needs it is skipped"; fi
+
+.PHONY: $(QNN)/tested
+$(QNN)/tested: $(QNN)/installed
+	$(QNN)/bin/python -m pytest -q tests/mbert_onnx/test_qnn.py
+
+$(QNN)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(QNN)
+	$(QNN)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[export,qnn,dev]'
 	@touch $@
 
 web: ## Install what the examples in examples/web, and their tests, import
@@ -95,4 +111,4 @@ bench-int8: $(PEERS)/installed ## Time onnxruntime's dynamic int8 of transformer
 		--seq-len 8,32,128,384 --threads 1,2 --budget $(BUDGET) --json $(BUILD)/bench-int8.json
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) $(VENV5) $(PEERS) $(WEB) $(BUILD) .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) $(VENV5) $(PEERS) $(QNN) $(WEB) $(BUILD) .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info

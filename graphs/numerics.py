@@ -17,20 +17,11 @@ from graphs.half import LARGEST_HALF, LARGEST_SAFE
 from graphs.layers import layer_of
 from graphs.layout import RULES
 from graphs.linear import Linear
+from graphs.outliers import NAMED, Channel, Token, by_position, outliers, token_peaks
 from graphs.pipeline import optimize
 from graphs.quantization import is_large
 from graphs.sizes import infer_sizes
 from graphs.units import is_measured, loss_in_8_bits
-
-# A channel or token stands out if its peak is so many times the median one's: with one step for all, it takes 4 of the
-# 8 bits away from the median one.
-OUTLIER = 16.0
-
-# Of so many channels or tokens, a median says what is usual.
-FEWEST = 8
-
-# Outliers that are named, the largest first; all are counted.
-NAMED = 8
 
 # float16 is not normal below this: digits are lost, and below 3e-8 all of the number.
 SMALLEST_HALF = float(np.finfo(np.float16).smallest_normal)
@@ -46,36 +37,11 @@ FEWEST_BITS = 4.0
 # The largest expected error of a product in 8 bits, as a share of what varies in it.
 LARGEST_ERROR = 0.1
 
+# What scores go through before softmax: a factor, a mask.
+BEFORE_SOFTMAX = frozenset(("Add", "Mul", "Div", "Where", *RULES))
+
 # What only moves numbers about, or changes their type.
 MOVING = frozenset((*RULES, "Flatten", "Expand", "Cast", "CastLike", "Constant"))
-
-
-@dataclass(frozen=True)
-class Channel:
-    """A channel that stands out: its number, its peak, and how many times the median channel's that is."""
-
-    channel: int
-    peak: float
-    times: float
-
-
-@dataclass(frozen=True)
-class Token:
-    """Tokens at one position that stand out.
-
-    Args:
-        position: In the text, from 0.
-        token_id: Of the one with the largest peak.
-        texts: In how many texts it stands out.
-        peak: The largest magnitude.
-        times: How many times the median token's peak that is.
-    """
-
-    position: int
-    token_id: int
-    texts: int
-    peak: float
-    times: float
 
 
 @dataclass(frozen=True)
@@ -91,7 +57,8 @@ class Numbers:
         overflow: The share of numbers beyond ±65504, float16's largest, or not finite. (Up to 65520 they would still be
             rounded to it.)
         underflow: The share of numbers that are not 0, but below 6.1e-5: float16 keeps them with fewer digits, or as 0.
-        channel_outliers: How many channels peak at `OUTLIER` times the median one's peak or more.
+            0 for attention scores, of which softmax sees no such difference.
+        channel_outliers: How many channels peak at `graphs.outliers.OUTLIER` times the median one's peak or more.
         channels: Those of them with the largest peaks.
         token_outliers: How many tokens of all texts do likewise.
         tokens: Their positions, those with the largest peaks first.
@@ -170,7 +137,8 @@ def measure_numbers(model: ir.Model, feeds: Sequence[Feed]) -> list[Numbers]:
     channels = Channels(graph)
     values = [output for node in graph for output in node.outputs if _counts(node, output)]
     products = [linear for node in graph if (linear := scaled_linear(node)) and is_large(linear)]
-    found = {str(value.name): _Count() for value in values}
+    scores = _scores(graph)
+    found = {str(value.name): _Count(loses_small=value not in scores) for value in values}
 
     def count(value: ir.Value, array: np.ndarray, feed: Feed) -> None:
         if str(value.name) in found and array.size:
@@ -221,6 +189,24 @@ def _errors(products: Sequence[Linear], ranges: Ranges) -> dict[ir.Value, float]
     return errors
 
 
+def _scores(graph: ir.Graph) -> set[ir.Value]:
+    """What only softmax reads, by way of a scale, a mask and what moves numbers about; it takes differences of them."""
+    scores = set[ir.Value]()
+    for node in reversed(list(graph)):
+        for output in node.outputs:
+            readers = output.consumers()
+            if (
+                readers
+                and not output.is_graph_output()
+                and all(
+                    reader.op_type == "Softmax" or (reader.op_type in BEFORE_SOFTMAX and reader.outputs[0] in scores)
+                    for reader in readers
+                )
+            ):
+                scores.add(output)
+    return scores
+
+
 def _source(value: ir.Value) -> ir.Value:
     """The value that was computed, of one that is the same numbers once more."""
     node = value.producer()
@@ -265,6 +251,8 @@ def _underflowing(sizes: np.ndarray) -> int:
 class _Count:
     """One activation's numbers, text by text."""
 
+    loses_small: bool
+    """Whether it matters that float16 keeps small numbers with fewer digits."""
     total: int = 0
     low: float = np.inf
     high: float = -np.inf
@@ -289,7 +277,7 @@ class _Count:
             with np.errstate(over="ignore"):
                 self.squares += float(np.square(numbers, dtype=np.float64).sum())
             self.overflow += _overflowing(sizes)
-            self.underflow += _underflowing(sizes)
+            self.underflow += _underflowing(sizes) if self.loses_small else 0
         self._add_tokens(sizes, feed)
 
     def _add_tokens(self, sizes: np.ndarray, feed: Feed) -> None:
@@ -297,7 +285,7 @@ class _Count:
         if ids is None:
             return
         length, flat = ids.shape[-1], ids.reshape(-1)
-        peaks = _token_peaks(sizes, length, ids.size)
+        peaks = token_peaks(sizes, length, ids.size)
         if peaks is not None:
             real = feed.get("attention_mask", np.ones_like(ids)).reshape(-1).astype(bool)
             rows = self.texts + np.arange(ids.size) // length
@@ -307,9 +295,9 @@ class _Count:
     def numbers(self, node: ir.Node, name: str, peaks: np.ndarray, error: float | None) -> Numbers:
         """What was found. `peaks` are those of channels, `error` that of products in 8 bits."""
         tokens = np.concatenate(self.tokens, axis=1) if self.tokens else np.zeros((4, 0))
-        hot, times = _outliers(peaks)
+        hot, times = outliers(peaks)
         largest = sorted(hot, key=lambda channel: -peaks[channel])[:NAMED]
-        hot_tokens, token_times = _outliers(tokens[3])
+        hot_tokens, token_times = outliers(tokens[3])
         return Numbers(
             name=name,
             layer=layer_of(node),
@@ -323,43 +311,10 @@ class _Count:
             channel_outliers=len(hot),
             channels=[Channel(int(channel), float(peaks[channel]), float(times[channel])) for channel in largest],
             token_outliers=len(hot_tokens),
-            tokens=_by_position(tokens[:, hot_tokens], token_times[hot_tokens]),
+            tokens=by_position(tokens[:, hot_tokens], token_times[hot_tokens]),
             bits=None if error is None else _bits(tokens[3]),
             error=error,
         )
-
-
-def _token_peaks(sizes: np.ndarray, length: int, tokens: int) -> np.ndarray | None:
-    """``[tokens]``: the largest magnitude of each, over channels and heads; None where rows are no tokens."""
-    if sizes.ndim < 2:
-        return None
-    peaks = sizes.max(axis=-1)
-    if peaks.ndim > 1:
-        if peaks.shape[-1] != length or peaks.shape[0] * length != tokens:
-            return None
-        return np.asarray(peaks.reshape(peaks.shape[0], -1, length).max(axis=1).reshape(-1))
-    return peaks if peaks.size == tokens else None
-
-
-def _outliers(peaks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which peaks stand out, and how many times the median one each is."""
-    shown = peaks[peaks > 0]
-    if peaks.size < FEWEST or not shown.size:
-        return np.zeros(0, np.int64), np.ones(peaks.shape)
-    with np.errstate(invalid="ignore", over="ignore"):
-        times = np.where(np.isfinite(peaks), peaks / np.median(shown), np.inf)
-    return np.flatnonzero(times >= OUTLIER), times
-
-
-def _by_position(tokens: np.ndarray, times: np.ndarray) -> list[Token]:
-    """Tokens that stand out, ``[4, tokens]``, as those of a position."""
-    found = []
-    for position in np.unique(tokens[1]):
-        here = np.flatnonzero(tokens[1] == position)
-        top = here[times[here].argmax()]
-        texts = len(np.unique(tokens[0, here]))
-        found.append(Token(int(position), int(tokens[2, top]), texts, float(tokens[3, top]), float(times[top])))
-    return sorted(found, key=lambda token: -token.times)[:NAMED]
 
 
 def _bits(peaks: np.ndarray) -> float | None:

@@ -55,9 +55,10 @@ class QuantizeStatic(Rewrite):
         self._intervals, self._bits, self._weights = intervals, bits, weights
         self._known: dict[tuple[ir.Value, int], ir.Value] = {}
         self._interval_of: dict[tuple[ir.Value, int], Interval] = {}
+        self._zero_points: dict[int, ir.Value] = {}
 
     def rewrite(self, model: ir.Model) -> None:
-        self._known = {}
+        self._known, self._zero_points = {}, {}
         values = [output for node in model.graph for output in node.outputs]
         self._interval_of = {
             (value, bits): named[value.name]
@@ -152,9 +153,20 @@ class QuantizeStatic(Rewrite):
     def _constant(
         self, graph: ir.Graph, before: ir.Node, name: str, numbers: np.ndarray, scales: np.ndarray
     ) -> ir.Value:
-        """Whole numbers, ``[…, out]``, times a step for each output."""
-        whole, step = add_initializer(graph, name, numbers), add_initializer(graph, f"{name}.scale", scales)
-        node = ir.node("DequantizeLinear", [whole, step], attributes={"axis": numbers.ndim - 1})
+        """Whole numbers, ``[…, out]``, times a step for each output.
+
+        A weight's zero point is written, though it is 0: without, onnxruntime computes no product of whole numbers.
+        """
+        inputs = [add_initializer(graph, name, numbers), add_initializer(graph, f"{name}.scale", scales)]
+        if numbers.dtype == np.int8:
+            inputs.append(self._zeros(graph, scales.size))
+        node = ir.node("DequantizeLinear", inputs, attributes={"axis": numbers.ndim - 1})
         node.outputs[0].shape, node.outputs[0].type = ir.Shape(numbers.shape), ir.TensorType(ir.DataType.FLOAT)
         graph.insert_before(before, node)
         return node.outputs[0]
+
+    def _zeros(self, graph: ir.Graph, width: int) -> ir.Value:
+        """Zero points for all weights with as many outputs."""
+        if width not in self._zero_points:
+            self._zero_points[width] = add_initializer(graph, f"zero_points.{width}", np.zeros(width, np.int8))
+        return self._zero_points[width]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -274,6 +276,20 @@ def test_every_input_and_output_of_8_bits_is_documented_with_its_shape(index: in
         if value.name in feed and name != "heads":
             assert found.group(1).count(",") + 1 == feed[value.name or ""].ndim, name
         assert bool(found.group(2)) == name.startswith("weight"), name
+
+
+@pytest.mark.parametrize("index", range(4))
+@pytest.mark.parametrize("make", [cases, cases_of_8_bits], ids=["float", "8 bits"])
+def test_the_operators_page_names_every_input_in_order(make: Callable[..., Any], index: int) -> None:
+    function, *_ = make(OLDEST_OPSET)[index]
+    page = (Path(__file__).parent.parent.parent / "docs" / "operators.md").read_text()
+    if function.name.endswith("Int8"):
+        (told,) = (line for line in page.splitlines() if line.startswith(f"| `{function.name}`"))
+    else:
+        section = page.split(f"## {DOMAIN}.{function.name}\n")[1].split("\n## ")[0]
+        told = " ".join(line.split("|")[1] for line in section.splitlines() if line.startswith("| `"))
+    names = list(dict.fromkeys(re.sub(r"_\d+$", "_i", value.name or "") for value in function.inputs))
+    assert [name for name in re.findall(r"`(\w+)`", told) if name != function.name] == names
 
 
 def test_the_number_of_inputs_of_8_bits() -> None:

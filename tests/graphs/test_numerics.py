@@ -8,7 +8,8 @@ import pytest
 from graph_helpers import graph
 from text_models import bert, text_feed
 
-from graphs.numerics import OUTLIER, Numbers, as_is, measure_numbers
+from graphs.numerics import Numbers, as_is, measure_numbers
+from graphs.outliers import OUTLIER
 
 SUM = """(float[b, s, 8] x, int64[b, s] input_ids, int64[b, s] attention_mask) => (float[b, s, 8] y)
     <float[8] c = {0, 1, 1, 1, 1, 1, 1, 70000}> { y = Mul(x, c) }"""
@@ -16,8 +17,8 @@ SUM = """(float[b, s, 8] x, int64[b, s] input_ids, int64[b, s] attention_mask) =
 
 def numbers_of(feed: dict[str, np.ndarray], text: str = SUM) -> dict[str, Numbers]:
     model = graph(text)
-    for node in model.graph:
-        node.name = "layer.0/Mul_0"
+    for number, node in enumerate(model.graph):
+        node.name = f"layer.0/{node.op_type}_{number}"
     return {found.name: found for found in measure_numbers(model, [feed])}
 
 
@@ -37,6 +38,16 @@ def test_the_range_and_what_fp16_would_lose() -> None:
     assert found.peak == 70000
     assert not found.safe_in_fp16
     assert (found.layer, found.op, found.kind) == ("layer.0", "Mul", "activation")
+
+
+@pytest.mark.parametrize(("reader", "share"), [("Softmax", 0.0), ("Relu", 1.0)])
+def test_small_scores_lose_nothing_that_softmax_sees(reader: str, share: float) -> None:
+    text = f"""(float[b, s, 8] x, int64[b, s] input_ids, int64[b, s] attention_mask) => (float[b, s, 8] y)
+        <float[8] c = {{1, 1, 1, 1, 1, 1, 1, 1}}, float scale = {{0.5}}, float[8] mask = {{0, 0, 0, 0, 0, 0, 0, -3e38}}>
+        {{ u = Add(x, x) v = Mul(u, c) w = Div(v, scale) z = Add(w, mask) y = {reader}(z) }}"""
+    found = numbers_of(tokens(np.full((1, 10, 8), 1e-6)), text)
+    assert found["u"].underflow == found["v"].underflow == found["w"].underflow == share
+    assert found["z"].underflow == share
 
 
 def test_weights_are_measured_too_and_may_be_as_large_as_fp16_goes() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import graph_helpers
 import numpy as np
 import onnx
 import onnx_ir as ir
+import onnxruntime
 import pytest
 from graph_helpers import Text, constant, graph, leaves_alone, random_feed, run
 
@@ -54,7 +57,7 @@ def test_a_product_stands_between_quantizers(bits: int) -> None:
         before,
         f"""a = Identity(x)
         aq = {domain}QuantizeLinear(a, a_step, a_zero) ar = {domain}DequantizeLinear(aq, a_step, a_zero)
-        w = DequantizeLinear <axis = 1> (W_int8, W_int8_scale) c = DequantizeLinear <axis = 0> (W_bias, W_bias_scale)
+        w = DequantizeLinear <axis = 1> (W_int8, W_int8_scale, zero_points_33) c = DequantizeLinear <axis = 0> (W_bias, W_bias_scale)
         p = Gemm(ar, w, c)
         q = {domain}QuantizeLinear(p, y_step, y_zero) y = {domain}DequantizeLinear(q, y_step, y_zero)""",
         exact=False,
@@ -69,6 +72,19 @@ def test_a_product_stands_between_quantizers(bits: int) -> None:
     np.testing.assert_allclose(
         run(after, feed)["y"], rounded(by_hand, ends["y"], bits), atol=1.01 * ends["y"].step(bits)
     )
+
+
+def test_onnxruntime_computes_each_product_in_whole_numbers(tmp_path: Path) -> None:
+    model = graph(NETWORK)
+    static(model)(model)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    data = ir.to_proto(model).SerializeToString()
+    onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    found = [node.op_type for node in onnx.load(options.optimized_model_filepath).graph.node]
+    assert found.count("QGemm") == 2
+    assert "Gemm" not in found
 
 
 def test_16_bits_are_onnx_own_from_opset_21_on() -> None:

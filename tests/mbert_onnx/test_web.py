@@ -47,7 +47,7 @@ def bundle(
     def make(precision: str, **options: Any) -> Path:
         folder = root / "-".join(map(str, (precision, *options.values())))
         if not folder.is_dir():
-            lower = {} if precision == "fp32" else {"calibrate": texts, "min_agreement": 0}
+            lower: dict[str, Any] = {} if precision == "fp32" else {"calibrate": texts, "min_agreement": 0}
             mbert_onnx.export(root / "checkpoint", folder, precision=precision, **lower, **options)
         return folder
 
