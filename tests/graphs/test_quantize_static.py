@@ -57,7 +57,8 @@ def test_a_product_stands_between_quantizers(bits: int) -> None:
         before,
         f"""a = Identity(x)
         aq = {domain}QuantizeLinear(a, a_step, a_zero) ar = {domain}DequantizeLinear(aq, a_step, a_zero)
-        w = DequantizeLinear <axis = 1> (W_int8, W_int8_scale, zero_points_33) c = DequantizeLinear <axis = 0> (W_bias, W_bias_scale)
+        w = DequantizeLinear <axis = 1> (W_int8, W_int8_scale, zero_points_33)
+        c = DequantizeLinear <axis = 0> (W_bias, W_bias_scale)
         p = Gemm(ar, w, c)
         q = {domain}QuantizeLinear(p, y_step, y_zero) y = {domain}DequantizeLinear(q, y_step, y_zero)""",
         exact=False,
