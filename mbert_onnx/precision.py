@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mbert_onnx._beside import require_beside
-from mbert_onnx.calibration_text import encode, read_calibration
+from mbert_onnx.calibration_text import FEWEST, CalibrationError, encode, read_calibration
 from mbert_onnx.damage import MIN_AGREEMENT, Damage, Runs, check_damage, measure_damage
 from mbert_onnx.errors import PrecisionError, UsageError
 from mbert_onnx.model_file import TextModel
@@ -96,6 +96,12 @@ def read_texts(path: str | Path | None, model: TextModel) -> Calibration:
         encode(part, encoder, task, seq_len=shapes.seq_len, max_positions=max_positions, choices=shapes.choices)
         for part in (texts.fit, texts.held_out)
     ]
+    different = len({feed["input_ids"].tobytes() for part in found for feed in part.feeds})
+    if different < FEWEST:
+        raise CalibrationError(
+            f"{texts.source}: its texts are {different} to this model, expected at least {FEWEST} different ones: they "
+            "begin alike and are cut, or differ in words that it does not know. Give others, with --calibrate FILE."
+        )
     dtype = np.int32 if shapes.int32 else np.int64
     fit, held_out = (
         [{name: ids.astype(dtype) for name, ids in feed.items()} for feed in _batched(part.feeds, shapes.batch or 1)]

@@ -13,11 +13,13 @@ import onnx
 import onnx_ir as ir
 import pytest
 import transformers
+from conftest import WORDS
 from small_checkpoints import names_in, put_tensors, save_small, tensors_of
 
 from graphs import pipeline
 from graphs.linear import as_linear
 from mbert_onnx import export, exporter, load
+from mbert_onnx.calibration_text import CalibrationError
 from mbert_onnx.checkpoint import load_checkpoint
 from mbert_onnx.cli import app
 from mbert_onnx.errors import CheckpointError, PrecisionError, UsageError
@@ -213,6 +215,15 @@ def test_texts_need_a_tokenizer(tmp_path: Path) -> None:
     assert names_in(tmp_path) == ["checkpoint"]
 
 
+def test_texts_that_begin_alike_are_one_text(checkpoint: Callable[[Task], Path], tmp_path: Path) -> None:
+    alike = tmp_path / "alike.tsv"
+    rows = [f"who won the game ?\t{'the first river in the city ' * 20} {word}" for word in WORDS.split()]
+    alike.write_text("question\tcontext\n" + "\n".join(rows))
+    with pytest.raises(CalibrationError, match=r"^alike\.tsv: its texts are 1 to this model, expected at least 8 diff"):
+        export(checkpoint(QA), tmp_path / "b", precision="int8", calibrate=alike)
+    assert names_in(tmp_path) == ["alike.tsv"]
+
+
 def test_phones_take_fp16_of_one_length(checkpoint: Callable[[Task], Path], texts: Path, tmp_path: Path) -> None:
     options: dict[str, Any] = {"precision": "fp16", "calibrate": texts, "min_agreement": 0}
     report = export(checkpoint(QA), tmp_path / "b", target="mobile", seq_len=16, **options)
@@ -278,12 +289,18 @@ def test_the_command_line(checkpoint: Callable[[Task], Path], texts: Path, tmp_p
     assert all(told.startswith("[") for told in progress)
 
 
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> float:
+    """What int8 costs the full-size random model, which is tame."""
+    return export("random", tmp_path_factory.mktemp("tame") / "b", precision="int8").verdict.error
+
+
 @pytest.mark.full
 @pytest.mark.parametrize(
     ("make", "int8"),
     [("hot_channels", 1.1), ("hot_inner_channels", 1.1), ("hot_hidden", 1.1), ("hot_token", 2.0)],
 )
-def test_hot_models_are_as_good_as_tame_ones(make: str, int8: float, tmp_path: Path) -> None:
+def test_hot_models_are_as_good_as_tame_ones(make: str, int8: float, usual: float, tmp_path: Path) -> None:
     """Full size, against what the same weights cost before they were made hot; fp16's bar is 1e-2."""
     tame = load_checkpoint("random")
     folder = tmp_path / "hot"
@@ -292,7 +309,7 @@ def test_hot_models_are_as_good_as_tame_ones(make: str, int8: float, tmp_path: P
     write_tokenizer(None, folder, tame.config.vocab_size, tame.config.max_position_embeddings)
     for precision in ("fp16", "int8"):
         report[precision] = export(folder, tmp_path / precision, precision=precision, min_agreement=0).verdict.error
-    usual = export("random", tmp_path / "tame", precision="int8").verdict.error
-    assert usual <= 0.12  # onnxruntime's own dynamic quantization of transformers' export costs about as much
+    print(f"{make}: centred error of int8 {report['int8']:.1e} (tame: {usual:.1e}), of fp16 {report['fp16']:.1e}")
+    assert usual <= 0.04  # onnxruntime's own dynamic quantization of transformers' export costs 0.12 to 0.14
     assert report["int8"] <= int8 * usual
     assert report["fp16"] <= 1e-2
