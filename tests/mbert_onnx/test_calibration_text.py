@@ -57,7 +57,7 @@ def written(folder: Path, name: str, content: str | bytes) -> Path:
     """A file of that name, gzipped where the name says so."""
     path = folder / name
     data = content.encode() if isinstance(content, str) else content
-    path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    path.write_bytes(gzip.compress(data, mtime=0) if name.endswith(".gz") else data)
     return path
 
 
@@ -186,7 +186,7 @@ KEYS = "expected text, sentence, phrase, question and context, sentence1 and sen
         ),
         (
             "damaged.txt",
-            gzip.compress(b"some text")[:-9],
+            gzip.compress(b"some text", mtime=0)[:-9],
             "@ is gzipped, but damaged (Compressed file ended before the end-of-stream marker was reached). "
             "Copy it again.",
         ),
@@ -197,7 +197,7 @@ KEYS = "expected text, sentence, phrase, question and context, sentence1 and sen
         ),
         (
             "damaged.txt.zip",
-            gzip.compress(b"some text")[:10] + b"\xff" * 20,
+            gzip.compress(b"some text", mtime=0)[:10] + b"\xff" * 20,
             "@ is gzipped, but damaged (Error -3 while decompressing data: invalid block type). Copy it again.",
         ),
         (
