@@ -16,6 +16,7 @@ import onnxruntime
 import pytest
 import torch
 import transformers
+from conftest import WORDS
 from exported_checkpoints import Exports
 from foreign_exports import export_with_optimum, export_with_torch_export, export_with_torchscript
 from onnx import TensorProto, helper, numpy_helper
@@ -162,7 +163,9 @@ def test_a_lone_file_tells_its_words_and_its_length(
     given: Callable[..., Path], exported: Exports, texts: Path, tmp_path: Path
 ) -> None:
     """The small model has 40 positions, and the contexts are longer than that together with the questions."""
-    lines = [json.dumps({"question": f"who was {n}", "context": f"year {n} the game " * 12}) for n in range(8)]
+    lines = [
+        json.dumps({"question": f"who was {n}", "context": f"year {n} the game " * 12}) for n in WORDS.split()[:12]
+    ]
     (tmp_path / "long.jsonl").write_text("\n".join(lines))
     options: dict[str, Any] = {"calibrate": tmp_path / "long.jsonl", "tokenizer": exported().checkpoint}
     report = optimize(given("TorchScript"), tmp_path / "lower.onnx", precision="fp16", min_agreement=0, **options)

@@ -219,7 +219,7 @@ def test_texts_that_begin_alike_are_one_text(checkpoint: Callable[[Task], Path],
     alike = tmp_path / "alike.tsv"
     rows = [f"who won the game ?\t{'the first river in the city ' * 20} {word}" for word in WORDS.split()]
     alike.write_text("question\tcontext\n" + "\n".join(rows))
-    with pytest.raises(CalibrationError, match=r"^alike\.tsv: its texts are 1 to this model, expected at least 8 diff"):
+    with pytest.raises(CalibrationError, match=r"^alike\.tsv has 1 different texts as this model reads them, expected"):
         export(checkpoint(QA), tmp_path / "b", precision="int8", calibrate=alike)
     assert names_in(tmp_path) == ["alike.tsv"]
 
