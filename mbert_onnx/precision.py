@@ -100,7 +100,7 @@ def read_texts(path: str | Path | None, model: TextModel) -> Calibration:
     if different < FEWEST:
         raise CalibrationError(
             f"{texts.source} has {different} different texts as this model reads them, expected at least {FEWEST}: "
-            "others begin alike and are cut, or differ in words that it does not know. Give more, with --calibrate FILE."
+            "others begin alike and are cut, or differ in words that it does not know. Give more with --calibrate FILE."
         )
     dtype = np.int32 if shapes.int32 else np.int64
     fit, held_out = (
