@@ -99,7 +99,7 @@ def objects(first: str, second: str | None = None) -> list[dict[str, Any]]:
         ("windows.txt", "\r\n".join(FIRST), SINGLES),
         ("old mac.txt", "\r".join(FIRST), SINGLES),
         ("bom.txt", "\ufeff" + lines(*FIRST), SINGLES),
-        ("a.txt", gzip.compress(lines(*FIRST).encode()), SINGLES),  # gzipped, whatever its name says
+        ("a.txt", gzip.compress(lines(*FIRST).encode(), mtime=0), SINGLES),  # gzipped, whatever its name says
         ("a.jsonl", jsonl(*objects("text")), SINGLES),
         ("a.jsonl.gz", jsonl(*objects("Sentence")), SINGLES),
         ("a.jsonl", jsonl(*FIRST), SINGLES),
