@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest -q -n auto
 BUDGET ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full test-transformers5 test-peers test-qnn web lint format bench bench-optimize bench-int8 clean
+.PHONY: help setup demo test test-full test-transformers5 test-peers test-qnn web kernels kernels-all onnxruntime-headers lint format bench bench-optimize bench-int8 clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-20s %s\n", $$1, $$2}'
@@ -84,6 +84,19 @@ $(WEB)/.package-lock.json: examples/web/package.json
 	@# Its CPU provider is in the package; the install script would fetch CUDA's.
 	cd examples/web && ONNXRUNTIME_NODE_INSTALL=skip npm install --no-audit --no-fund --no-package-lock --loglevel=error
 	@touch $@
+
+kernels: setup ## Build the native kernels again, after a change of them
+	$(BIN)/python graphs/kernels/build.py
+
+kernels-all: setup ## Build the native kernels for all systems: Linux on x86-64 and aarch64, macOS on arm64, Windows on x86-64
+	$(BIN)/python graphs/kernels/build.py --target all --output $(BUILD)/kernels
+
+# No package of PyPI has the header; this one of npm does, and nothing else of it is used.
+HEADERS := $(BUILD)/onnxruntime-headers
+onnxruntime-headers: ## Fetch onnxruntime's C header, with which a test compares what the kernels use of it
+	@mkdir -p $(HEADERS)
+	cd $(HEADERS) && npm pack --silent com.github.asus4.onnxruntime@0.4.9 > archive
+	cd $(HEADERS) && tar xzf "$$(cat archive)" --strip-components 7 --wildcards '*/ios-arm64/*/Headers/*.h' && rm -f *.tgz archive
 
 lint: setup ## Check style, formatting and types
 	$(BIN)/ruff check .

@@ -1,0 +1,167 @@
+#include "blocks.h"
+
+namespace mbert {
+
+namespace {
+
+constexpr size_t ALIGNMENT = 64;
+
+size_t aligned(size_t bytes) { return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
+
+// Hands out parts of a scratch.
+class Scratch {
+ public:
+  explicit Scratch(char* memory) : at_(memory) {}
+  template <class Number>
+  Number* take(size_t count) {
+    Number* found = reinterpret_cast<Number*>(at_);
+    at_ += aligned(count * sizeof(Number));
+    return found;
+  }
+
+ private:
+  char* at_;
+};
+
+size_t floats(int rows, int columns) { return aligned(static_cast<size_t>(rows) * columns * sizeof(float)); }
+
+// Bytes of rows of whole numbers, for any instruction set.
+size_t numbers(int rows, int columns) {
+  constexpr int DEEPEST = 64;
+  return static_cast<size_t>(rounded_up(rows, ROWS_AT_ONCE)) * rounded_up(columns, DEEPEST);
+}
+
+size_t quantized(int rows, int columns) {
+  return aligned(numbers(rows, columns)) + 2 * aligned(rows * sizeof(float));
+}
+
+Quantized take_quantized(Scratch& scratch, int rows, int columns) {
+  int8_t* whole = scratch.take<int8_t>(numbers(rows, columns));
+  float* steps = scratch.take<float>(rows);
+  return {whole, steps, scratch.take<int32_t>(rows)};
+}
+
+// output = rows·weight …, in the precision that the weight has.
+void product(const Isa& isa, bool int8, const float* x, int stride, int rows, const Weight& weight,
+             const Quantized& quantized, const Output& output) {
+  if (!int8) {
+    isa.multiply_float({x, stride, nullptr, nullptr}, rows, weight, output);
+    return;
+  }
+  const int packed = rounded_up(weight.k, isa.depth);
+  isa.quantize(x, stride, rows, weight.k, quantized.numbers, packed, quantized.steps, quantized.sums);
+  isa.multiply_int8({quantized.numbers, packed, quantized.steps, quantized.sums}, rows, weight, output);
+}
+
+int larger(int a, int b) { return a > b ? a : b; }
+
+constexpr float NO_TOKEN = -__builtin_inff();
+
+// Below this a score adds nothing to softmax, whatever the others are: e^-100 is 0 in float32, and scores are far from
+// 1e30. Exporters write half of float32's lowest number, or the lowest, or −∞.
+constexpr float MASKED = -1e30f;
+
+}  // namespace
+
+size_t StackedFFN::scratch(int rows) const {
+  return floats(rows, intra) + floats(rows, intermediate) + quantized(rows, larger(intra, intermediate));
+}
+
+void StackedFFN::run(const Isa& isa, const float* x, const float* residual, float* y, int rows, char* memory) const {
+  Scratch scratch(memory);
+  float* stream = scratch.take<float>(static_cast<size_t>(rows) * intra);
+  float* wide = scratch.take<float>(static_cast<size_t>(rows) * intermediate);
+  const Quantized space = take_quantized(scratch, rows, larger(intra, intermediate));
+  const float* u = x;
+  for (int i = 0; i < networks; i++) {
+    product(isa, int8, u, intra, rows, weight1[i], space, {wide, intermediate, true, nullptr, 0});
+    product(isa, int8, wide, intermediate, rows, weight2[i], space, {stream, intra, false, u, intra});
+    u = stream;
+  }
+  product(isa, int8, u, intra, rows, weight_out, space, {y, hidden, false, residual, hidden});
+}
+
+size_t BottleneckAttention::projected_floats(const Isa& isa, int batch, int length) const {
+  const size_t tokens = static_cast<size_t>(batch) * length, sequences = static_cast<size_t>(batch) * heads;
+  return tokens * intra + sequences * head_size() * padded_length(isa, length) +
+         sequences * length * padded_size(isa);
+}
+
+BottleneckAttention::Projected BottleneckAttention::projected(const Isa& isa, float* memory, int batch,
+                                                              int length) const {
+  const size_t tokens = static_cast<size_t>(batch) * length;
+  float* keys = memory + tokens * intra;
+  float* values = keys + static_cast<size_t>(batch) * heads * head_size() * padded_length(isa, length);
+  return {memory, keys, values, length};
+}
+
+size_t BottleneckAttention::project_scratch(int rows) const {
+  return floats(rows, 3 * intra) + floats(rows, 2 * intra) + quantized(rows, larger(hidden, intra));
+}
+
+void BottleneckAttention::project(const Isa& isa, const float* x, float* y, const Projected& to, int first, int rows,
+                                  char* memory) const {
+  Scratch scratch(memory);
+  float* parts = scratch.take<float>(static_cast<size_t>(rows) * 3 * intra);
+  float* query_key = scratch.take<float>(static_cast<size_t>(rows) * 2 * intra);
+  const Quantized space = take_quantized(scratch, rows, larger(hidden, intra));
+  product(isa, int8, x, hidden, rows, weight_in, space, {parts, 3 * intra, false, nullptr, 0});
+  product(isa, int8, parts + intra, 3 * intra, rows, weight_qk, space, {query_key, 2 * intra, false, nullptr, 0});
+
+  const int size = head_size(), padded = padded_size(isa), length = padded_length(isa, to.length);
+  for (int row = 0; row < rows; row++) {
+    const int token = first + row, sequence = token / to.length, place = token % to.length;
+    const float* inner = parts + static_cast<size_t>(row) * 3 * intra;
+    const float* value = inner + 2 * intra;
+    const float* query = query_key + static_cast<size_t>(row) * 2 * intra;
+    const float* key = query + intra;
+    __builtin_memcpy(y + static_cast<size_t>(row) * intra, inner, intra * sizeof(float));
+    __builtin_memcpy(to.queries + static_cast<size_t>(token) * intra, query, intra * sizeof(float));
+    for (int head = 0; head < heads; head++) {
+      const size_t number = static_cast<size_t>(sequence) * heads + head;
+      float* keys = to.keys + number * size * length + place;
+      // With the last token, what fills its vector up: any number will do that is one.
+      const int end = place == to.length - 1 ? length - place : 1;
+      for (int i = 0; i < size; i++) {
+        float* to_channel = keys + static_cast<size_t>(i) * length;
+        to_channel[0] = key[head * size + i];
+        for (int j = 1; j < end; j++) to_channel[j] = 0.0f;
+      }
+      float* values = to.values + (number * to.length + place) * padded;
+      for (int i = 0; i < size; i++) values[i] = value[head * size + i];
+      for (int i = size; i < padded; i++) values[i] = 0.0f;
+    }
+  }
+}
+
+size_t BottleneckAttention::attend_scratch(const Isa& isa, int length, int rows) const {
+  const int padded = padded_length(isa, length);
+  return floats(rows, intra) + floats(ATTENTION_ROWS, padded) + floats(1, padded) + quantized(rows, intra);
+}
+
+void BottleneckAttention::attend(const Isa& isa, const Projected& from, const float* mask, int sequence, float* y,
+                                 int first, int rows, char* memory) const {
+  Scratch scratch(memory);
+  const int size = head_size(), padded = padded_length(isa, from.length);
+  float* context = scratch.take<float>(static_cast<size_t>(rows) * intra);
+  float* scores = scratch.take<float>(static_cast<size_t>(ATTENTION_ROWS) * padded);
+  float* own_mask = scratch.take<float>(padded);
+  const Quantized space = take_quantized(scratch, rows, intra);
+
+  // Padding at the end is left out, unless there is nothing else: its weight is 0.
+  int length = from.length;
+  while (length > 0 && mask[length - 1] <= MASKED) length--;
+  if (length == 0) length = from.length;
+  for (int i = 0; i < padded; i++) own_mask[i] = i < length ? mask[i] : NO_TOKEN;
+
+  const size_t token = static_cast<size_t>(sequence) * from.length + first;
+  for (int head = 0; head < heads; head++) {
+    const size_t number = static_cast<size_t>(sequence) * heads + head;
+    const Head one{from.keys + number * size * padded, from.values + number * from.length * padded_size(isa), length, padded,
+                   padded_size(isa), own_mask};
+    isa.attend(from.queries + token * intra + head * size, intra, rows, one, scores, context + head * size, intra, size);
+  }
+  product(isa, int8, context, intra, rows, weight_out, space, {y, intra, false, y, intra});
+}
+
+}  // namespace mbert

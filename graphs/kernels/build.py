@@ -1,0 +1,144 @@
+"""Builds the library of kernels, for this machine or another one, with the clang that PyPI's `ziglang` brings.
+
+python graphs/kernels/build.py [--target aarch64-linux] [--output FOLDER]
+
+setup.py runs this when a wheel is made, so it imports nothing of the package, and nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+# What the library is called, by system.
+NAMES = {"linux": "libmbert_kernels.so", "macos": "libmbert_kernels.dylib", "windows": "mbert_kernels.dll"}
+
+# zig's names of what we build for. The oldest glibc that Python wheels are made for is 2.17; the library uses one
+# function of it, `getenv`.
+TARGETS = {
+    "x86_64-linux": "x86_64-linux-gnu.2.17",
+    "aarch64-linux": "aarch64-linux-gnu.2.17",
+    "aarch64-macos": "aarch64-macos.11.0",
+    "x86_64-windows": "x86_64-windows-gnu",
+}
+
+# No C++ runtime, no exceptions, no C library to speak of; products and sums are rounded each by itself, so that all
+# instruction sets give the same numbers.
+FLAGS = (
+    *("-std=c++17", "-O3", "-g0", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror", "-Wno-psabi"),
+    *("-ffreestanding", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics", "-fno-stack-protector"),
+    *("-ffp-contract=off", "-fno-math-errno", "-fno-sanitize=all"),
+)
+
+COMMON = (
+    "blocks",
+    "bottleneck_attention",
+    "isa_portable",
+    "library",
+    "ort",
+    "processor",
+    "runtime",
+    "stacked_ffn",
+    "weights",
+)
+
+AVX512 = "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512"
+# By processor: the file of each instruction set, and what the compiler may use in it.
+INSTRUCTION_SETS = {
+    "x86_64": {
+        "isa_avx2": "-mavx2 -mfma",
+        "isa_avx_vnni": "-mavx2 -mfma -mavxvnni",
+        "isa_avx512": AVX512,
+        "isa_avx512_vnni": f"{AVX512} -mavx512vnni",
+        "isa_amx": f"{AVX512} -mamx-tile -mamx-int8",
+    },
+    "aarch64": {
+        "isa_neon": "",
+        "isa_neon_dotprod": "-mcpu=generic+dotprod",
+    },
+}
+
+
+class BuildError(Exception):
+    """The compiler is not there, or refuses; one line, and what it printed."""
+
+
+def host() -> str:
+    """This machine's target. Raises BuildError where kernels are not built for it."""
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
+    system = {"darwin": "macos"}.get(platform.system().lower(), platform.system().lower())
+    if f"{machine}-{system}" not in TARGETS:
+        raise BuildError(f"no kernels for {machine} on {system}; expected one of {', '.join(TARGETS)}")
+    return f"{machine}-{system}"
+
+
+def build(folder: Path, target: str | None = None) -> Path:
+    """Writes the library into a folder, and says where.
+
+    Args:
+        folder: Made if it is not there.
+        target: One of `TARGETS`; default: this machine's.
+
+    Raises BuildError.
+    """
+    target = target or host()
+    if target not in TARGETS:
+        raise BuildError(f"the target is {target!r}; expected one of {', '.join(TARGETS)}")
+    processor, system = target.split("-")
+    sources = dict.fromkeys(COMMON, "") | INSTRUCTION_SETS[processor]
+    folder.mkdir(parents=True, exist_ok=True)
+    library = folder / NAMES[system]
+    with tempfile.TemporaryDirectory() as made, ThreadPoolExecutor() as pool:
+        objects = [Path(made) / f"{name}.o" for name in sources]
+        position = [] if system == "windows" else ["-fPIC"]
+        commands = [
+            [*FLAGS, *position, *flags.split(), "-c", str(HERE / f"{name}.cc"), "-o", str(file)]
+            for (name, flags), file in zip(sources.items(), objects, strict=True)
+        ]
+        for _ in pool.map(lambda command: _clang(target, command), commands):
+            pass
+        fresh = Path(made) / library.name
+        bare = ["-nostdlib"] if system == "linux" else []
+        _clang(target, ["-shared", "-s", *bare, "-o", str(fresh), *map(str, objects)])
+        # Copied beside, then renamed: a library that is in use is not written over.
+        beside = library.with_name(f"{library.name}.new")
+        shutil.copy(fresh, beside)
+        beside.replace(library)
+    return library
+
+
+def _clang(target: str, arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "ziglang", "c++", "-target", TARGETS[target], *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise BuildError(f"clang failed for {target}: {' '.join(arguments)}\n{done.stderr}")
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Build mbert's native kernels.")
+    parser.add_argument("--target", choices=[*TARGETS, "all"], help="default: this machine")
+    parser.add_argument("--output", type=Path, default=HERE, help="default: beside the sources")
+    options = parser.parse_args()
+    try:
+        if options.target == "all":
+            for target in TARGETS:
+                print(build(options.output / target, target))
+        else:
+            print(build(options.output, options.target))
+    except BuildError as error:
+        print(f"build.py: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

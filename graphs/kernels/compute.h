@@ -1,0 +1,348 @@
+// The arithmetic of the kernels, written once. A file that includes this has defined, for one instruction set:
+//
+//   LANES, HAS_FMA            see vectors.h
+//   VECTORS, TILE_ROWS        a tile of a product is TILE_ROWS rows by VECTORS vectors, so that it stays in registers
+//   UNSIGNED_WEIGHTS          whether `dot` takes weights plus 128 (and the sum of the row makes up for it)
+//   Prepared, prepare(Bytes)  a vector of weights, made ready once for all rows of a tile
+//   Quad, spread(const int8_t*)  four activations, for every column
+//   dot(Ints, Prepared, Quad) adds the products of four activations and four weights of each column
+//
+// Int8 products are the same numbers with every instruction set: the sums are integers, and what follows them is
+// single multiplications and additions, never fused.
+#pragma once
+
+#include "isa.h"
+#include "vectors.h"
+
+namespace {
+
+using mbert::ATTENTION_ROWS;
+using mbert::Head;
+using mbert::Output;
+using mbert::Rows;
+using mbert::Weight;
+using mbert::rounded_up;
+
+#ifndef DEPTH
+#define DEPTH 4
+#endif
+
+constexpr int PANEL = LANES * VECTORS;
+constexpr int32_t SHIFT = UNSIGNED_WEIGHTS ? 128 : 0;
+
+// Packing
+
+void pack_int8(const int8_t* weight, int k, int n, void* panels) {
+  int8_t* to = static_cast<int8_t*>(panels);
+  for (int column = 0; column < n; column += PANEL)
+    for (int row = 0; row < rounded_up(k, DEPTH); row += 4)
+      for (int j = column; j < column + PANEL; j++)
+        for (int i = row; i < row + 4; i++)
+          *to++ = static_cast<int8_t>((i < k && j < n ? weight[static_cast<size_t>(i) * n + j] : 0) + SHIFT);
+}
+
+void pack_float(const float* weight, int k, int n, void* panels) {
+  float* to = static_cast<float*>(panels);
+  for (int column = 0; column < n; column += PANEL)
+    for (int i = 0; i < k; i++)
+      for (int j = column; j < column + PANEL; j++) *to++ = j < n ? weight[static_cast<size_t>(i) * n + j] : 0.0f;
+}
+
+// Quantizing
+
+constexpr float MOST = 127.0f;
+// Rows that are smaller than this are 0: their steps would not be normal numbers.
+constexpr float LEAST = 1e-35f;
+// x + ROUNDER has x, rounded to the nearest even integer, in its last bits.
+constexpr float ROUNDER = 12582912.0f;
+constexpr int32_t ROUNDER_BITS = 0x4b400000;
+constexpr int32_t INFINITE_BITS = 0x7f800000;
+
+inline float as_float(int32_t bits) {
+  float x;
+  __builtin_memcpy(&x, &bits, 4);
+  return x;
+}
+
+void quantize(const float* x, int x_stride, int rows, int k, int8_t* q, int stride, float* steps, int32_t* sums) {
+  for (int row = 0; row < rows; row++, x += x_stride, q += stride) {
+    // The largest magnitude, as an integer: so order what is infinite or no number above all others.
+    Ints largest{};
+    int i = 0;
+    for (; i + LANES <= k; i += LANES) {
+      const Ints size = reinterpret_cast<Ints>(load(x + i)) & 0x7fffffff;
+      largest = size > largest ? size : largest;
+    }
+    int32_t bits = 0;
+    for (int lane = 0; lane < LANES; lane++) bits = largest[lane] > bits ? largest[lane] : bits;
+    for (int j = i; j < k; j++) {
+      int32_t size;
+      __builtin_memcpy(&size, x + j, 4);
+      size &= 0x7fffffff;
+      bits = size > bits ? size : bits;
+    }
+    const float peak = as_float(bits);
+    const bool finite = bits < INFINITE_BITS;
+    const bool any = finite && peak >= LEAST;
+    // What is not finite makes a row of products that are not, either: its step is NaN.
+    steps[row] = any ? peak / MOST : finite ? 0.0f : as_float(0x7fc00000);
+    if (!any) {
+      for (int j = 0; j < stride; j++) q[j] = 0;
+      sums[row] = 0;
+      continue;
+    }
+    const float scale = MOST / peak;
+    Ints sum{};
+    for (i = 0; i + LANES <= k; i += LANES) {
+      const Ints whole = reinterpret_cast<Ints>(load(x + i) * scale + ROUNDER) - ROUNDER_BITS;
+      sum += whole;
+      *reinterpret_cast<LooseNarrow*>(q + i) = __builtin_convertvector(whole, Narrow);
+    }
+    int32_t total = 0;
+    for (int lane = 0; lane < LANES; lane++) total += sum[lane];
+    for (; i < k; i++) {
+      const float shifted = x[i] * scale + ROUNDER;
+      int32_t whole;
+      __builtin_memcpy(&whole, &shifted, 4);
+      whole -= ROUNDER_BITS;
+      total += whole;
+      q[i] = static_cast<int8_t>(whole);
+    }
+    for (; i < stride; i++) q[i] = 0;
+    sums[row] = total;
+  }
+}
+
+// Products
+
+// What a tile writes: its own numbers' place, or a place beside it where a panel is not full.
+struct Place {
+  float* data;
+  int stride;
+  const float* residual;
+  int residual_stride;
+};
+
+template <int ROWS>
+inline void finish(const Floats (&sums)[ROWS][VECTORS], const float* bias, bool has_relu, const Place& place) {
+  for (int i = 0; i < ROWS; i++)
+    for (int v = 0; v < VECTORS; v++) {
+      Floats y = sums[i][v];
+      if (bias) y += load(bias + v * LANES);
+      if (has_relu) y = relu(y);
+      if (place.residual) y += load(place.residual + i * place.residual_stride + v * LANES);
+      store(place.data + i * place.stride + v * LANES, y);
+    }
+}
+
+#ifndef OWN_MULTIPLY_INT8
+struct Int8 {
+  template <int ROWS>
+  static inline void tile(const Rows& rows, int first, const Weight& weight, int column, bool has_relu,
+                          const Place& place) {
+    const int k = rounded_up(weight.k, DEPTH);
+    const int8_t* a = static_cast<const int8_t*>(rows.data) + static_cast<size_t>(first) * rows.stride;
+    const int8_t* w = static_cast<const int8_t*>(weight.panels) + static_cast<size_t>(column) * k;
+    Ints sums[ROWS][VECTORS] = {};
+    for (int step = 0; step < k; step += 4, w += 4 * PANEL) {
+      Prepared columns[VECTORS];
+      for (int v = 0; v < VECTORS; v++) columns[v] = prepare(load_bytes(w + v * 4 * LANES));
+      for (int i = 0; i < ROWS; i++) {
+        const Quad quad = spread(a + static_cast<size_t>(i) * rows.stride + step);
+        for (int v = 0; v < VECTORS; v++) sums[i][v] = dot(sums[i][v], columns[v], quad);
+      }
+    }
+    Floats found[ROWS][VECTORS];
+    for (int i = 0; i < ROWS; i++)
+      for (int v = 0; v < VECTORS; v++) {
+        const Ints exact = UNSIGNED_WEIGHTS ? sums[i][v] - SHIFT * rows.sums[first + i] : sums[i][v];
+        found[i][v] = __builtin_convertvector(exact, Floats) * rows.steps[first + i];
+        found[i][v] *= load(weight.scales + column + v * LANES);
+      }
+    finish<ROWS>(found, weight.bias ? weight.bias + column : nullptr, has_relu, place);
+  }
+};
+#endif
+
+struct Float {
+  template <int ROWS>
+  static inline void tile(const Rows& rows, int first, const Weight& weight, int column, bool has_relu,
+                          const Place& place) {
+    const float* a = static_cast<const float*>(rows.data) + static_cast<size_t>(first) * rows.stride;
+    const float* w = static_cast<const float*>(weight.panels) + static_cast<size_t>(column) * weight.k;
+    Floats sums[ROWS][VECTORS] = {};
+    for (int step = 0; step < weight.k; step++, w += PANEL) {
+      Floats columns[VECTORS];
+      for (int v = 0; v < VECTORS; v++) columns[v] = load(w + v * LANES);
+      for (int i = 0; i < ROWS; i++) {
+        const Floats x = all(a[static_cast<size_t>(i) * rows.stride + step]);
+        for (int v = 0; v < VECTORS; v++) sums[i][v] = fma(x, columns[v], sums[i][v]);
+      }
+    }
+    finish<ROWS>(sums, weight.bias ? weight.bias + column : nullptr, has_relu, place);
+  }
+};
+
+// A tile of a panel that may be cut off at the weight's last column.
+template <class Kind, int ROWS>
+inline void tile(const Rows& rows, int first, const Weight& weight, int column, const Output& output) {
+  float* to = output.data + static_cast<size_t>(first) * output.stride + column;
+  const float* residual = output.residual ? output.residual + static_cast<size_t>(first) * output.residual_stride + column
+                                          : nullptr;
+  if (column + PANEL <= weight.n) {
+    Kind::template tile<ROWS>(rows, first, weight, column, output.relu, {to, output.stride, residual, output.residual_stride});
+    return;
+  }
+  float beside[ROWS * PANEL], added[ROWS * PANEL];
+  const int columns = weight.n - column;
+  if (residual)
+    for (int i = 0; i < ROWS; i++)
+      for (int j = 0; j < PANEL; j++) added[i * PANEL + j] = j < columns ? residual[i * output.residual_stride + j] : 0.0f;
+  Kind::template tile<ROWS>(rows, first, weight, column, output.relu, {beside, PANEL, residual ? added : nullptr, PANEL});
+  for (int i = 0; i < ROWS; i++)
+    for (int j = 0; j < columns; j++) to[i * output.stride + j] = beside[i * PANEL + j];
+}
+
+// The last rows of a block, fewer than a tile has.
+template <class Kind, int ROWS>
+inline void rest(const Rows& rows, int first, int count, const Weight& weight, int column, const Output& output) {
+  if constexpr (ROWS > 0) {
+    if (count == ROWS)
+      tile<Kind, ROWS>(rows, first, weight, column, output);
+    else
+      rest<Kind, ROWS - 1>(rows, first, count, weight, column, output);
+  }
+}
+
+template <class Kind>
+inline void multiply(const Rows& rows, int count, const Weight& weight, const Output& output) {
+  // A panel of weights stays in the nearest cache while all rows of the block go by.
+  for (int column = 0; column < weight.n; column += PANEL) {
+    int first = 0;
+    for (; first + TILE_ROWS <= count; first += TILE_ROWS) tile<Kind, TILE_ROWS>(rows, first, weight, column, output);
+    rest<Kind, TILE_ROWS - 1>(rows, first, count - first, weight, column, output);
+  }
+}
+
+#ifndef OWN_MULTIPLY_INT8
+void multiply_int8(const Rows& rows, int count, const Weight& weight, const Output& output) {
+  multiply<Int8>(rows, count, weight, output);
+}
+#endif
+
+void multiply_float(const Rows& rows, int count, const Weight& weight, const Output& output) {
+  multiply<Float>(rows, count, weight, output);
+}
+
+// Attention
+
+// ln 2 in two parts, of which the first has so few digits that a whole number times it is exact.
+constexpr float LN2 = 0.693115234375f, LN2_REST = 3.19461833e-05f;
+
+// e^x for x ≤ 0; about 1e-38 below -87. With x = n·ln 2 + r it is 2^n · (1 + r + r²·p(r)), where p's coefficients make
+// the largest relative error for |r| ≤ ln 2 / 2 least (3e-9; a weighted least squares fit).
+inline Floats exp_of(Floats x) {
+  x = x < all(-87.0f) ? all(-87.0f) : x;
+  const Floats shifted = x * 1.44269504f + ROUNDER;
+  const Floats whole = shifted - ROUNDER;
+  const Floats rest = fma(whole, all(-LN2_REST), fma(whole, all(-LN2), x));
+  Floats p = all(0.00138145394f);
+  p = fma(p, rest, all(0.00836874545f));
+  p = fma(p, rest, all(0.041668389f));
+  p = fma(p, rest, all(0.166665211f));
+  p = fma(p, rest, all(0.49999994f));
+  p = fma(p, rest * rest, rest + 1.0f);
+  const Ints power = (reinterpret_cast<Ints>(shifted) - ROUNDER_BITS + 127) << 23;
+  return p * reinterpret_cast<Floats>(power);
+}
+
+template <int ROWS>
+inline void attend_rows(const float* query, int query_stride, const Head& head, float* scores, float* out,
+                        int out_stride, int out_size) {
+  const int padded = rounded_up(head.length, LANES);
+  // Scores, a few vectors of keys at a time.
+  int j = 0;
+  for (; j + VECTORS * LANES <= padded; j += VECTORS * LANES) {
+    Floats sums[ROWS][VECTORS] = {};
+    for (int d = 0; d < out_size; d++) {
+      const float* keys = head.keys + static_cast<size_t>(d) * head.padded + j;
+      for (int i = 0; i < ROWS; i++) {
+        const Floats q = all(query[static_cast<size_t>(i) * query_stride + d]);
+        for (int v = 0; v < VECTORS; v++) sums[i][v] = fma(q, load(keys + v * LANES), sums[i][v]);
+      }
+    }
+    for (int i = 0; i < ROWS; i++)
+      for (int v = 0; v < VECTORS; v++)
+        store(scores + i * head.padded + j + v * LANES, sums[i][v] + load(head.mask + j + v * LANES));
+  }
+  for (; j < padded; j += LANES) {
+    Floats sums[ROWS] = {};
+    for (int d = 0; d < out_size; d++) {
+      const Floats keys = load(head.keys + static_cast<size_t>(d) * head.padded + j);
+      for (int i = 0; i < ROWS; i++) sums[i] = fma(all(query[static_cast<size_t>(i) * query_stride + d]), keys, sums[i]);
+    }
+    for (int i = 0; i < ROWS; i++) store(scores + i * head.padded + j, sums[i] + load(head.mask + j));
+  }
+  // Softmax.
+  float factors[ROWS];
+  for (int i = 0; i < ROWS; i++) {
+    float* row = scores + static_cast<size_t>(i) * head.padded;
+    Floats peaks = load(row);
+    for (int k = LANES; k < padded; k += LANES) {
+      const Floats x = load(row + k);
+      peaks = x > peaks ? x : peaks;
+    }
+    float peak = peaks[0];
+    for (int lane = 1; lane < LANES; lane++) peak = peaks[lane] > peak ? peaks[lane] : peak;
+    Floats sums{};
+    for (int k = 0; k < padded; k += LANES) {
+      const Floats e = exp_of(load(row + k) - peak);
+      sums += e;
+      store(row + k, e);
+    }
+    factors[i] = 1.0f / sum_of(sums);
+  }
+  // The weighted sum of the values, two vectors of channels at a time.
+  for (int c = 0; c < head.size; c += 2 * LANES) {
+    const bool two = c + LANES < head.size;
+    Floats sums[ROWS][2] = {};
+    for (int k = 0; k < head.length; k++) {
+      const float* values = head.values + static_cast<size_t>(k) * head.size + c;
+      const Floats first = load(values), second = two ? load(values + LANES) : Floats{};
+      for (int i = 0; i < ROWS; i++) {
+        const Floats p = all(scores[static_cast<size_t>(i) * head.padded + k]);
+        sums[i][0] = fma(p, first, sums[i][0]);
+        sums[i][1] = fma(p, second, sums[i][1]);
+      }
+    }
+    for (int i = 0; i < ROWS; i++)
+      for (int v = 0; v < 2; v++) {
+        const Floats y = sums[i][v] * factors[i];
+        float* to = out + static_cast<size_t>(i) * out_stride + c + v * LANES;
+        const int left = out_size - c - v * LANES;
+        if (left >= LANES)
+          store(to, y);
+        else
+          for (int lane = 0; lane < left; lane++) to[lane] = y[lane];
+      }
+  }
+}
+
+void attend(const float* query, int query_stride, int count, const Head& head, float* scores, float* out,
+            int out_stride, int out_size) {
+  int i = 0;
+  for (; i + ATTENTION_ROWS <= count; i += ATTENTION_ROWS)
+    attend_rows<ATTENTION_ROWS>(query + static_cast<size_t>(i) * query_stride, query_stride, head, scores,
+                                out + static_cast<size_t>(i) * out_stride, out_stride, out_size);
+  for (; i < count; i++)
+    attend_rows<1>(query + static_cast<size_t>(i) * query_stride, query_stride, head, scores,
+                   out + static_cast<size_t>(i) * out_stride, out_stride, out_size);
+}
+
+}  // namespace
+
+#define MBERT_ISA(symbol, label, is_there)                                                                         \
+  namespace mbert {                                                                                                \
+  extern const Isa symbol;                                                                                         \
+  const Isa symbol = {label, is_there, PANEL, LANES, DEPTH, pack_int8, pack_float, quantize, multiply_int8, multiply_float, attend}; \
+  }

@@ -1,0 +1,72 @@
+// What an instruction set offers: the arithmetic of the kernels, on blocks of rows. One table for each, filled by one
+// file that is compiled for it.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace mbert {
+
+// Rows that attention takes at once.
+constexpr int ATTENTION_ROWS = 4;
+
+// Rows of whole numbers are read so many at once, so that this many have a place, though some have no meaning.
+constexpr int ROWS_AT_ONCE = 32;
+
+// A weight [k, n], as a product reads it: panels of so many columns as the instruction set takes at once. In 8 bits a
+// panel is [k/4][columns][4], with k a multiple of its `depth`; in float [k][columns]. What is beyond k or n is 0.
+struct Weight {
+  int k = 0, n = 0;
+  void* panels = nullptr;
+  float* scales = nullptr;  // a step for each column, in 8 bits; padded to whole panels
+  float* bias = nullptr;    // or null; likewise
+};
+
+// Rows of activations, in the form that a product reads.
+struct Rows {
+  const void* data = nullptr;  // float or int8
+  int stride = 0;              // numbers from one row to the next
+  const float* steps = nullptr;     // of each row, in 8 bits
+  const int32_t* sums = nullptr;    // likewise, of its numbers
+};
+
+// Where a product goes: out = relu?(rows·weight + bias) + residual?
+struct Output {
+  float* data = nullptr;
+  int stride = 0;
+  bool relu = false;
+  const float* residual = nullptr;
+  int residual_stride = 0;
+};
+
+// One sequence's keys and values, for one head: keys transposed, [size][padded]; values [padded][size].
+struct Head {
+  const float* keys = nullptr;
+  const float* values = nullptr;
+  int length = 0;   // tokens that any row attends to: those behind are padding
+  int padded = 0;   // `length`'s allocated size, in whole vectors
+  int size = 0;     // channels, padded to whole vectors
+  const float* mask = nullptr;  // [padded]
+};
+
+struct Isa {
+  const char* name;
+  bool (*is_there)();
+  int panel;  // columns of a panel
+  int lanes;  // floats of a vector
+  int depth;  // products of bytes that are added at once, in a row and column
+
+  void (*pack_int8)(const int8_t* weight, int k, int n, void* panels);
+  void (*pack_float)(const float* weight, int k, int n, void* panels);
+  // Quantizes rows of k numbers, each with a step of its own, into rows of `stride` numbers; the rest is 0.
+  void (*quantize)(const float* x, int x_stride, int rows, int k, int8_t* q, int stride, float* steps, int32_t* sums);
+  void (*multiply_int8)(const Rows& rows, int count, const Weight& weight, const Output& output);
+  void (*multiply_float)(const Rows& rows, int count, const Weight& weight, const Output& output);
+  // softmax(query·keys + mask)·values for `count` rows; `scores` holds count · padded floats.
+  void (*attend)(const float* query, int query_stride, int count, const Head& head, float* scores, float* out,
+                 int out_stride, int out_size);
+};
+
+inline int rounded_up(int number, int multiple) { return (number + multiple - 1) / multiple * multiple; }
+
+}  // namespace mbert

@@ -1,0 +1,137 @@
+// AMX: a product of 16 rows of 64 bytes and 16 columns of them in one instruction. All else is AVX-512's.
+#define LANES 16
+#define HAS_FMA
+#define VECTORS 4
+#define TILE_ROWS 6
+#define UNSIGNED_WEIGHTS false
+#define DEPTH 64
+#define OWN_MULTIPLY_INT8
+#include <immintrin.h>
+
+#include "processor.h"
+#include "vectors.h"
+
+namespace {
+struct Prepared {};
+struct Quad {};
+}  // namespace
+
+#include "compute.h"
+
+namespace {
+
+constexpr int TILE = 16;  // rows of a tile, and its columns of four bytes
+
+// Tiles 0 to 3 are sums, 4 and 5 rows, 6 and 7 columns; all are full.
+struct alignas(64) Configuration {
+  uint8_t palette = 1, start_row = 0, reserved[14] = {};
+  uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+
+struct Sums {
+  int32_t of[2 * TILE][PANEL];
+};
+
+// 32 rows by the panel, half of its columns at a time.
+inline void two_tiles(const int8_t* a, size_t stride, const int8_t* w, int k, Sums& sums) {
+  for (int half = 0; half < 2; half++) {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    const int8_t* columns = w + half * 128;
+    for (int step = 0; step < k; step += DEPTH, columns += DEPTH * PANEL) {
+      _tile_loadd(6, columns, 4 * PANEL);
+      _tile_loadd(7, columns + 64, 4 * PANEL);
+      _tile_loadd(4, a + step, stride);
+      _tile_dpbssd(0, 4, 6);
+      _tile_dpbssd(1, 4, 7);
+      _tile_loadd(5, a + TILE * stride + step, stride);
+      _tile_dpbssd(2, 5, 6);
+      _tile_dpbssd(3, 5, 7);
+    }
+    int32_t* to = sums.of[0] + half * 32;
+    _tile_stored(0, to, 4 * PANEL);
+    _tile_stored(1, to + TILE, 4 * PANEL);
+    _tile_stored(2, to + TILE * PANEL, 4 * PANEL);
+    _tile_stored(3, to + TILE * PANEL + TILE, 4 * PANEL);
+  }
+}
+
+// 16 rows by the panel.
+inline void one_tile(const int8_t* a, size_t stride, const int8_t* w, int k, Sums& sums) {
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  for (int step = 0; step < k; step += DEPTH, w += DEPTH * PANEL) {
+    _tile_loadd(4, a + step, stride);
+    _tile_loadd(6, w, 4 * PANEL);
+    _tile_dpbssd(0, 4, 6);
+    _tile_loadd(7, w + 64, 4 * PANEL);
+    _tile_dpbssd(1, 4, 7);
+    _tile_loadd(6, w + 128, 4 * PANEL);
+    _tile_dpbssd(2, 4, 6);
+    _tile_loadd(7, w + 192, 4 * PANEL);
+    _tile_dpbssd(3, 4, 7);
+  }
+  _tile_stored(0, sums.of[0], 4 * PANEL);
+  _tile_stored(1, sums.of[0] + TILE, 4 * PANEL);
+  _tile_stored(2, sums.of[0] + 2 * TILE, 4 * PANEL);
+  _tile_stored(3, sums.of[0] + 3 * TILE, 4 * PANEL);
+}
+
+// As with every other instruction set: what follows the sums.
+inline void finish_rows(const Sums& sums, const Rows& rows, int first, int count, const Weight& weight, int column,
+                        const Output& output) {
+  const float* bias = weight.bias ? weight.bias + column : nullptr;
+  const int columns = weight.n - column;
+  for (int i = 0; i < count; i++) {
+    Floats found[1][VECTORS];
+    for (int v = 0; v < VECTORS; v++) {
+      const Ints exact = reinterpret_cast<Ints>(load_bytes(sums.of[i] + v * LANES));
+      found[0][v] = __builtin_convertvector(exact, Floats) * rows.steps[first + i];
+      found[0][v] *= load(weight.scales + column + v * LANES);
+    }
+    float* to = output.data + static_cast<size_t>(first + i) * output.stride + column;
+    const float* residual =
+        output.residual ? output.residual + static_cast<size_t>(first + i) * output.residual_stride + column : nullptr;
+    if (columns >= PANEL) {
+      finish<1>(found, bias, output.relu, {to, 0, residual, 0});
+      continue;
+    }
+    float beside[PANEL], added[PANEL];
+    if (residual)
+      for (int j = 0; j < PANEL; j++) added[j] = j < columns ? residual[j] : 0.0f;
+    finish<1>(found, bias, output.relu, {beside, 0, residual ? added : nullptr, 0});
+    for (int j = 0; j < columns; j++) to[j] = beside[j];
+  }
+}
+
+void multiply_int8(const Rows& rows, int count, const Weight& weight, const Output& output) {
+  static constexpr Configuration configuration;
+  _tile_loadconfig(&configuration);
+  const int k = rounded_up(weight.k, DEPTH);
+  const size_t stride = rows.stride;
+  alignas(64) Sums sums;
+  for (int column = 0; column < weight.n; column += PANEL) {
+    const int8_t* w = static_cast<const int8_t*>(weight.panels) + static_cast<size_t>(column) * k;
+    int first = 0;
+    // Rows that are read without a meaning are not written.
+    for (; count - first > TILE; first += 2 * TILE) {
+      const int8_t* a = static_cast<const int8_t*>(rows.data) + first * stride;
+      two_tiles(a, stride, w, k, sums);
+      finish_rows(sums, rows, first, count - first < 2 * TILE ? count - first : 2 * TILE, weight, column, output);
+    }
+    if (first < count) {
+      one_tile(static_cast<const int8_t*>(rows.data) + first * stride, stride, w, k, sums);
+      finish_rows(sums, rows, first, count - first, weight, column, output);
+    }
+  }
+  _tile_release();
+}
+
+}  // namespace
+
+MBERT_ISA(isa_amx, "amx", mbert::has_amx)

@@ -1,0 +1,48 @@
+// What the operators' nodes have in common.
+#pragma once
+
+#include "isa.h"
+#include "ort.h"
+#include "runtime.h"
+
+namespace mbert {
+
+struct Node {
+  explicit Node(const OrtApi* api) : ort(api) {}
+
+  // How many rows a task takes: a thread's share, unless that is more than `most`.
+  Status task_rows(OrtKernelContext* context, int64_t rows, int most, int* of_a_task);
+
+  Ort ort;
+  const Isa* isa = nullptr;
+  // How many threads were seen to work at once, and how often that was tried.
+  int threads = 1, tries = 0;
+};
+
+// The description of an operator whose inputs are of any number and type, which its node checks.
+template <class Op>
+constexpr OrtCustomOp custom_op() {
+  OrtCustomOp op{};
+  op.version = API_VERSION;
+  op.GetName = [](const OrtCustomOp*) { return Op::NAME; };
+  op.GetExecutionProviderType = [](const OrtCustomOp*) -> const char* { return nullptr; };
+  op.GetInputType = [](const OrtCustomOp*, size_t) { return UNDEFINED; };
+  op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
+  op.GetOutputType = [](const OrtCustomOp*, size_t) { return FLOAT; };
+  op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
+  op.KernelDestroy = [](void* node) { Op::destroy(node); };
+  op.GetInputCharacteristic = [](const OrtCustomOp*, size_t) { return VARIADIC; };
+  op.GetOutputCharacteristic = [](const OrtCustomOp*, size_t) { return REQUIRED; };
+  op.GetInputMemoryType = [](const OrtCustomOp*, size_t) { return MEMORY_DEFAULT; };
+  op.GetVariadicInputMinArity = [](const OrtCustomOp*) { return 1; };
+  op.GetVariadicInputHomogeneity = [](const OrtCustomOp*) { return 0; };
+  op.GetVariadicOutputMinArity = [](const OrtCustomOp*) { return 1; };
+  op.GetVariadicOutputHomogeneity = [](const OrtCustomOp*) { return 0; };
+  op.CreateKernelV2 = [](const OrtCustomOp*, const OrtApi* api, const OrtKernelInfo* info, void** node) {
+    return Op::create(api, info, node);
+  };
+  op.KernelComputeV2 = [](void* node, OrtKernelContext* context) { return Op::compute(node, context); };
+  return op;
+}
+
+}  // namespace mbert

@@ -1,0 +1,222 @@
+"""The native kernels: with every instruction set of this processor they compute what the functions' bodies say."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from kernel_models import (
+    Arrays,
+    Widths,
+    attention_by_hand,
+    attention_feed,
+    ffn_by_hand,
+    ffn_feed,
+    model_of,
+    real,
+    rows_in_8_bits,
+    run,
+    session,
+    with_8_bit_weights,
+)
+
+from graphs import kernels
+from graphs.errors import GraphError
+
+LIBRARY = kernels.library()
+pytestmark = pytest.mark.skipif(LIBRARY is None, reason="no kernels are built here; `make setup` does it")
+
+ISAS = [name for name, is_here in kernels.instruction_sets().items() if is_here] if LIBRARY else []
+# MobileBERT's own widths; some that fill no vector, no panel, no tile; and heads of an odd size.
+WIDTHS = [Widths(512, 128, 512, 4, 4), Widths(), Widths(48, 16, 112, 1, 1), Widths(40, 36, 33, 3, 3)]
+
+
+LENGTHS = [*range(1, 71), 384]
+# In 8 bits, what float32 rounds to the other side is a step off, and goes on to the next product.
+FLIPPED = 6e-3
+
+
+@pytest.fixture(params=ISAS)
+def isa(request: pytest.FixtureRequest) -> Iterator[str]:
+    kernels.force_instruction_set(request.param)
+    yield request.param
+    kernels.force_instruction_set(None)
+
+
+def off(found: np.ndarray, expected: np.ndarray) -> float:
+    """‖a − b‖ / ‖b‖."""
+    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
+
+
+def both(feed: Arrays) -> list[Arrays]:
+    return [feed, {name: array.copy() for name, array in with_8_bit_weights(feed).items()}]
+
+
+@pytest.mark.parametrize("widths", WIDTHS, ids=str)
+def test_a_stacked_ffn(widths: Widths, isa: str) -> None:
+    plain, whole = both(ffn_feed(widths, 1))
+    sessions = [session(model_of(feed, widths), LIBRARY) for feed in (plain, whole)]
+    for tokens in LENGTHS:
+        other = ffn_feed(widths, tokens, seed=tokens)
+        text = {name: other[name] for name in ("x", "residual")}
+        feed = {**plain, **text}
+        assert off(run(sessions[0], feed), ffn_by_hand(feed, widths.networks)) < 1e-6
+        feed = {**whole, **text}
+        expected = ffn_by_hand(real(feed), widths.networks, rows_in_8_bits)
+        assert off(run(sessions[1], feed), expected) < FLIPPED
+
+
+@pytest.mark.parametrize("widths", WIDTHS, ids=str)
+def test_attention(widths: Widths, isa: str) -> None:
+    plain, whole = both(attention_feed(widths, [3]))
+    sessions = [session(model_of(feed, widths), LIBRARY) for feed in (plain, whole)]
+    ragged = [[5, 3], [16, 1, 7], [33, 33, 2, 20], [4, 9, 31, 17, 70]]
+    for lengths in [*([length] for length in LENGTHS), *ragged]:
+        other = attention_feed(widths, lengths, seed=len(lengths))
+        text = {name: other[name] for name in ("x", "mask", "heads")}
+        real_rows = (text["mask"] == 0).reshape(-1)
+        found, expected = run(sessions[0], {**plain, **text}), attention_by_hand({**plain, **text})
+        assert off(found[real_rows], expected[real_rows]) < 1e-6
+        assert off(found, expected) < 1e-6  # padding is asked, too, and sees the tokens
+        expected = attention_by_hand(real({**whole, **text}), rows_in_8_bits)
+        assert off(run(sessions[1], {**whole, **text}), expected) < FLIPPED
+
+
+@pytest.mark.parametrize("widths", WIDTHS, ids=str)
+def test_whole_numbers_are_multiplied_exactly(widths: Widths, isa: str) -> None:
+    rng = np.random.default_rng(0)
+    feed = with_8_bit_weights(ffn_feed(widths, 70))
+    feed["x"] = rng.integers(-127, 128, feed["x"].shape).astype(np.float64)
+    feed["x"][:, 0] = 127  # so that a row's step is 1
+    for i in range(widths.networks):
+        feed[f"weight2_{i}"][:] = 0
+    exact = (feed["x"].astype(np.int64) @ feed["weight_out"].astype(np.int64)).astype(np.float32)
+    expected = exact * feed["scale_out"] + feed["residual"].astype(np.float32)
+    np.testing.assert_array_equal(run(session(model_of(feed, widths), LIBRARY), feed), expected)
+
+
+def test_8_bits_are_the_same_numbers_with_every_instruction_set() -> None:
+    for widths in WIDTHS:
+        feed = with_8_bit_weights(ffn_feed(widths, 37))
+        found = {}
+        for name in ISAS:
+            kernels.force_instruction_set(name)
+            found[name] = run(session(model_of(feed, widths), LIBRARY), feed)
+        kernels.force_instruction_set(None)
+        for name in ISAS:
+            np.testing.assert_array_equal(found[name], found[ISAS[0]], err_msg=name)
+
+
+def test_the_largest_numbers_saturate_nowhere(isa: str) -> None:
+    """Where plain AVX2 multiplies unsigned bytes with signed ones, two products do not fit 16 bits."""
+    widths = Widths(32, 512, 64, 4, 1)
+    feed = with_8_bit_weights(ffn_feed(widths, 5))
+    feed["x"] = np.where(np.arange(512) % 3, 1.0, -1.0) * np.ones((5, 1))
+    for name in ("weight1_0", "weight2_0", "weight_out"):
+        feed[name] = np.where(np.arange(len(feed[name]))[:, None] % 3, 127, -128).astype(np.int8) * np.ones_like(
+            feed[name]
+        )
+    found = run(session(model_of(feed, widths), LIBRARY), feed)
+    assert off(found, ffn_by_hand(real(feed), 1, rows_in_8_bits)) < 1e-5
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_stays_so_and_spoils_no_other_row(bad: float, isa: str) -> None:
+    widths = Widths()
+    for feed in both(ffn_feed(widths, 11)):
+        made = session(model_of(feed, widths), LIBRARY)
+        usual = run(made, feed)
+        feed["x"][4, 7] = bad
+        found = run(made, feed)
+        assert not np.isfinite(found[4]).any()
+        np.testing.assert_array_equal(np.delete(found, 4, axis=0), np.delete(usual, 4, axis=0))
+    for feed in both(attention_feed(widths, [11, 6])):
+        made = session(model_of(feed, widths), LIBRARY)
+        usual = run(made, feed)
+        feed["x"][4, 7] = bad
+        found = run(made, feed)
+        assert not np.isfinite(found[:11]).any()  # all tokens of a text see each other
+        np.testing.assert_array_equal(found[11:17], usual[11:17])
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-20, 1e20, 1e30])
+def test_sizes_do_not_matter(scale: float, isa: str) -> None:
+    widths = Widths(networks=1)
+    for feed in both(ffn_feed(widths, 9)):
+        feed["x"] *= scale
+        feed["bias1_0"] *= scale
+        feed["residual"] *= scale
+        read = rows_in_8_bits if "scale_out" in feed else lambda x: x
+        found = run(session(model_of(feed, widths), LIBRARY), feed)
+        assert off(found.astype(np.float64) / scale, ffn_by_hand(real(feed), 1, read) / scale) < FLIPPED
+
+
+def test_zeros_are_rows_too(isa: str) -> None:
+    widths = Widths()
+    for feed in both(ffn_feed(widths, 4)):
+        feed["x"][:] = 0
+        assert off(run(session(model_of(feed, widths), LIBRARY), feed), ffn_by_hand(real(feed), 2)) < 0.01
+
+
+def test_a_text_without_a_token_is_finite(isa: str) -> None:
+    widths = Widths()
+    for feed in both(attention_feed(widths, [9, 9])):
+        feed["mask"][1] = feed["mask"].min() - 1e38
+        found = run(session(model_of(feed, widths), LIBRARY), feed)
+        assert np.isfinite(found).all()
+        assert off(found, run(session(model_of(feed, widths), None), feed)) < 0.03
+
+
+def test_more_threads_give_the_same() -> None:
+    widths = Widths(512, 128, 512, 4, 4)
+    for feed in (*both(ffn_feed(widths, 100)), *both(attention_feed(widths, [50, 41, 3]))):
+        one, three = (session(model_of(feed, widths), LIBRARY, threads) for threads in (1, 3))
+        for _ in range(5):
+            np.testing.assert_array_equal(run(one, feed), run(three, feed))
+
+
+def test_two_sessions_and_ten_threads_at_once() -> None:
+    widths = Widths()
+    feeds = [*both(ffn_feed(widths, 33)), *both(attention_feed(widths, [20, 9]))]
+    sessions = [session(model_of(feed, widths), LIBRARY, 2) for feed in feeds]
+    expected = [run(made, feed) for made, feed in zip(sessions, feeds, strict=True)]
+    wrong: list[int] = []
+
+    def work(start: int) -> None:
+        for number in range(start, start + 100):
+            which = number % len(feeds)
+            if not np.array_equal(run(sessions[which], feeds[which]), expected[which]):
+                wrong.append(number)
+
+    threads = [threading.Thread(target=work, args=(start,)) for start in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_instruction_sets_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(GraphError, match=r"^no instruction set 'mmx' here; expected one of .*portable$"):
+        kernels.force_instruction_set("mmx")
+    assert kernels.instruction_set() == ISAS[0]
+    assert ISAS[-1] == "portable"
+    monkeypatch.setenv(kernels.VARIABLE, "mmx")
+    with pytest.raises(
+        GraphError, match="MBERT_KERNELS_ISA names an instruction set that is not here; expected one of"
+    ):
+        kernels.instruction_set()
+    widths = Widths()
+    with pytest.raises(Exception, match=r"no instruction set is called mmx; expected one of .* \(MBERT_KERNELS_ISA\)"):
+        session(model_of(ffn_feed(widths, 1), widths), LIBRARY)
+    monkeypatch.setenv(kernels.VARIABLE, "portable")
+    assert kernels.instruction_set() == "portable"
+
+
+def test_the_library_is_small_and_needs_next_to_nothing() -> None:
+    assert LIBRARY is not None
+    assert LIBRARY.stat().st_size < 500_000
+    assert Path(LIBRARY).read_bytes().count(b"libstdc++") == 0
