@@ -2,7 +2,7 @@
 
 The public API is this module. Each name is loaded when it is first used, so that importing costs nothing::
 
-    from mbert_onnx import bench, doctor, export, inspect, load, optimize, run, verify
+    from mbert_onnx import bench, doctor, export, inspect, kernels, load, optimize, run, verify
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ _MODULES = {
     "doctor": "diagnosis",
     "export": "exporter",
     "inspect": "inspection",
+    "kernels": "kernels",
     "load": "runtime",
     "optimize": "optimizer",
     "passes": "optimizer",
@@ -44,6 +45,7 @@ __all__ = [
     "doctor",
     "export",
     "inspect",
+    "kernels",
     "load",
     "optimize",
     "passes",
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
     )
     from mbert_onnx.exporter import export
     from mbert_onnx.inspection import inspect
+    from mbert_onnx.kernels import kernels
     from mbert_onnx.optimizer import optimize, passes
     from mbert_onnx.runtime import load, run
     from mbert_onnx.verifier import verify

@@ -16,6 +16,7 @@ require_beside("graphs")
 require_beside("perf")
 
 from graphs.judge import centred_error  # noqa: E402
+from mbert_onnx.kernels import AUTO, library_for  # noqa: E402
 from mbert_onnx.subjects import Maker  # noqa: E402
 from perf.harness import Subject  # noqa: E402
 from perf.harness import bench as bench_subjects  # noqa: E402
@@ -36,6 +37,7 @@ def bench(
     precision: float = 0.02,
     budget: float = 10.0,
     seed: int = 0,
+    kernels: str = AUTO,
     json: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -55,6 +57,9 @@ def bench(
             that our int8 is. That one runs in OpenVINO, which makes faster code of `openvino-int8-fixed:MODEL`, with a
             file of fixed shapes for each length.
 
+            Of any of these, `native:MODEL` and `portable:MODEL` are the same file with our native kernels and without,
+            whatever `kernels` says.
+
             Of each of lower precision the centred error is told, from the float model that it was made from.
         provider: An execution provider: `cpu`, or another that the installed onnxruntime has.
         seq_lens: Lengths in tokens; default: 8, 32, 128, 384, or what a model with a fixed length takes.
@@ -64,6 +69,8 @@ def bench(
         precision: Measuring ends when the 95 % interval of every median is within this share of it,
         budget: or after this many seconds for each length and number of threads.
         seed: Of the inputs, and of random weights.
+        kernels: Whether our native kernels compute the blocks of files that have them: `auto`, where they are there;
+            `native`, or an error; `portable`, not.
         json: Where to write the report, with all raw times.
         progress: Called with a line at the start of each stage.
 
@@ -75,11 +82,12 @@ def bench(
     names = [str(m) for m in ([models] if isinstance(models, str | Path) else models)]
     if not names:
         raise UsageError("no model to bench; give a bundle, an .onnx file, or a checkpoint such as random")
+    library_for(kernels)
     resolve(provider)  # a wrong name is told now, and not after exporting
     if json is not None and (Path(json).is_dir() or not Path(json).parent.is_dir()):
         raise UsageError(f"--json is {json}; expected a file in a folder that exists")
     with ExitStack() as stack:
-        maker = Maker(stack, task=task, seed=seed, seq_lens=seq_lens, batch=batch, progress=progress)
+        maker = Maker(stack, task=task, seed=seed, seq_lens=seq_lens, batch=batch, kernels=kernels, progress=progress)
         report = bench_subjects(
             _distinct([maker.subject(name) for name in names]),
             provider=provider,

@@ -66,6 +66,13 @@ Task = Annotated[
     typer.Option(help="The task, such as question-answering or text-classification. Default: the checkpoint's own."),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="The seed of inputs, and of the weights of the built-in random models.")]
+Kernels = Annotated[
+    str,
+    typer.Option(
+        help="auto computes blocks by the native kernels where they are there; native insists on them; portable does "
+        "without."
+    ),
+]
 Target = Annotated[str, typer.Option(help="What it is for: cpu, mobile or web.")]
 Functions = Annotated[
     bool,
@@ -288,7 +295,8 @@ def bench(
             "mobile with a file for each length. optimized:, onnxslim: and ort-transformers:MODEL are what optimize, "
             "onnxslim and onnxruntime.transformers make of a model; ort-dynamic:MODEL what onnxruntime's "
             "quantize_dynamic does; openvino-int8:MODEL and openvino-int8-fixed:MODEL (fixed shapes) what OpenVINO's "
-            "NNCF does, run in OpenVINO. All are compared with the first.",
+            "NNCF does, run in OpenVINO. native:MODEL and portable:MODEL are a model with our native kernels and "
+            "without. All are compared with the first.",
         ),
     ],
     provider: Annotated[str, typer.Option(help="The execution provider.")] = "cpu",
@@ -306,6 +314,7 @@ def bench(
         float, typer.Option(help="Or after this many seconds for each length and number of threads.")
     ] = 10,
     seed: Seed = 0,
+    kernels: Kernels = "auto",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report with all raw times here.")] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
 ) -> None:
@@ -321,6 +330,7 @@ def bench(
             precision=precision,
             budget=budget,
             seed=seed,
+            kernels=kernels,
             json=json_file,
             progress=progress,
         )
@@ -341,6 +351,7 @@ def run(
     ] = None,
     top_k: Annotated[int | None, typer.Option(help="How many answers, labels or words to give.")] = None,
     threads: Annotated[int | None, typer.Option(help="Number of threads. Default: onnxruntime's.")] = None,
+    kernels: Kernels = "auto",
     as_json: Json = False,
 ) -> None:
     """Text in, answer out, without torch."""
@@ -348,7 +359,22 @@ def run(
 
     text = sys.stdin.read().rstrip("\r\n") if text == "-" else text
     options: dict[str, Any] = {"context": context, "pair": pair, "choices": choice or None, "top_k": top_k}
-    print_answer(mbert_onnx.run(bundle, text, threads=threads, **options), as_json)
+    print_answer(mbert_onnx.run(bundle, text, threads=threads, kernels=kernels, **options), as_json)
+
+
+@app.command()
+@_in_one_line
+def kernels(as_json: Json = False) -> None:
+    """Tell where the library of native kernels is, and the instruction set that it uses here."""
+    found = mbert_onnx.kernels()
+    if as_json:
+        print(json.dumps(found.as_dict(), indent=2))
+        return
+    print(f"library          {found.library or 'none: files run by their own function bodies'}")
+    if found.library is not None:
+        print(f"instruction set  {found.instruction_set}")
+        print(f"here             {', '.join(name for name, is_here in found.instruction_sets.items() if is_here)}")
+        print(f"not here         {', '.join(name for name, is_here in found.instruction_sets.items() if not is_here)}")
 
 
 @app.command()

@@ -32,9 +32,10 @@ from mbert_onnx.answers import (
     pooling_weights,
     softmax,
 )
-from mbert_onnx.bundle_reader import Bundle, read_bundle
+from mbert_onnx.bundle_reader import VARIANTS, Bundle, read_bundle
 from mbert_onnx.entities import Entity, TokenEntity, group_tokens, label_tokens, without_outside
 from mbert_onnx.errors import BundleError, UsageError
+from mbert_onnx.kernels import AUTO, library_for
 from mbert_onnx.rows import Inputs, RowRunner, first_line, inputs_of
 from mbert_onnx.spans import Answer, merge_windows, window_answers
 from mbert_onnx.tasks import (
@@ -79,15 +80,19 @@ def load(
     provider: str = CPU,
     provider_options: Mapping[str, Any] | None = None,
     session_options: ort.SessionOptions | None = None,
+    kernels: str = AUTO,
 ) -> Model:
     """A bundle (or its path, see `read_bundle`), ready to answer.
 
     `threads` is how many one answer may use (onnxruntime's choice, if None). What `provider` cannot run, the CPU does.
-    `session_options` are for those who need more, such as a library of custom operators.
+    `session_options` are for those who need more, such as a library of custom operators. `kernels` says whether the
+    blocks are computed by our native library: `auto`, where it is there and takes the file; `native`, or an error;
+    `portable`, by the file alone.
 
     Raises BundleError where the bundle cannot be read or its graph is not one for its task, and UsageError for a
-    provider that this onnxruntime lacks, or `threads` below 1.
+    provider that this onnxruntime lacks, `threads` below 1, or native kernels where there are none.
     """
+    library = library_for(kernels)
     if not isinstance(bundle, Bundle):
         bundle = read_bundle(bundle)
     if threads is not None and threads < 1:
@@ -97,16 +102,14 @@ def load(
         raise UsageError(
             f"This onnxruntime has no {provider}, only {', '.join(available)}. Name one of those, or install its build."
         )
-    if session_options is None:
-        session_options = ort.SessionOptions()
-        session_options.log_severity_level = ORT_LOG_ERRORS
-    if threads is not None:
-        session_options.intra_op_num_threads = threads
+    options = session_options or _quiet_options()
     providers: list[Any] = [(provider, dict(provider_options or {}))]
     if provider != CPU:
         providers.append(CPU)
+    if kernels == AUTO and (provider != CPU or bundle.model_path.name == Path(VARIANTS["fp16"]).name):
+        library = None  # the file's own bodies are what another provider takes, and half precision has no kernels
     try:
-        session = ort.InferenceSession(str(bundle.model_path), session_options, providers=providers)
+        session = _session(bundle.model_path, options, providers, threads, library)
     except Exception as error:  # onnxruntime's exceptions share no base of their own
         raise BundleError(
             f"onnxruntime cannot load {bundle.model_path}: {first_line(error)} Export it again."
@@ -114,11 +117,33 @@ def load(
     return Model(bundle, session)
 
 
+def _quiet_options() -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.log_severity_level = ORT_LOG_ERRORS
+    return options
+
+
+def _session(
+    path: Path, options: ort.SessionOptions, providers: list[Any], threads: int | None, library: Path | None
+) -> ort.InferenceSession:
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    if library is not None:
+        options.register_custom_ops_library(str(library))
+    return ort.InferenceSession(str(path), options, providers=providers)
+
+
 def run(
-    bundle: Bundle | str | Path, text: Any, *, threads: int | None = None, provider: str = CPU, **arguments: Any
+    bundle: Bundle | str | Path,
+    text: Any,
+    *,
+    threads: int | None = None,
+    provider: str = CPU,
+    kernels: str = AUTO,
+    **arguments: Any,
 ) -> Any:
     """What a bundle answers to one text: `load`, then `Model.run` with the `arguments`. For more texts, load once."""
-    return load(bundle, threads=threads, provider=provider).run(text, **arguments)
+    return load(bundle, threads=threads, provider=provider, kernels=kernels).run(text, **arguments)
 
 
 class Model:

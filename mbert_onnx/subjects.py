@@ -15,6 +15,7 @@ from mbert_onnx._beside import require_beside
 from mbert_onnx.bundle_reader import TOKENIZER, is_bundle, read_bundle
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.extras import require_extra
+from mbert_onnx.kernels import NATIVE, PORTABLE, kernels, library_for, takes_kernels
 from mbert_onnx.tasks import Task
 
 require_beside("graphs")
@@ -22,7 +23,7 @@ require_beside("perf")
 
 from graphs.embeddings import embedding_rows  # noqa: E402
 from perf.harness import SEQ_LENS, Subject  # noqa: E402
-from perf.runtimes import OPENVINO  # noqa: E402
+from perf.runtimes import ONNXRUNTIME, OPENVINO  # noqa: E402
 
 # `transformers:CHECKPOINT` stands for transformers' own export of that checkpoint.
 PEER = "transformers"
@@ -75,6 +76,7 @@ class Maker:
         task, seed: Of checkpoints, as `bench` takes them.
         seq_lens: The lengths for which files of fixed shapes are made; None stands for bench's own.
         batch: The batch of such files.
+        kernels: Whether they are run with the native kernels, as `bench` takes it.
         progress: Called with a line at the start of each stage.
     """
 
@@ -86,16 +88,33 @@ class Maker:
         seed: int,
         seq_lens: Sequence[int] | None,
         batch: int,
+        kernels: str,
         progress: Progress | None,
     ) -> None:
         self._stack, self._task, self._seed, self._batch = stack, task, seed, batch
+        self._kernels = kernels
         self._seq_lens = sorted(set(seq_lens or SEQ_LENS))
         self._tell = progress or (lambda _: None)
         self._made: dict[str, Made] = {}
 
     def subject(self, name: str) -> Subject:
         """The model that a name stands for. Raises what `bench` does."""
-        return self._make(name).subject
+        kind, colon, inner = name.partition(":")
+        if colon and kind in (NATIVE, PORTABLE) and not Path(name).exists():
+            return replace(self._with_kernels(self._make(inner).subject, kind), name=name)
+        return self._with_kernels(self._make(name).subject, self._kernels)
+
+    def _with_kernels(self, subject: Subject, choice: str) -> Subject:
+        library = library_for(choice)
+        if library is None or subject.runtime != ONNXRUNTIME or not all(map(takes_kernels, subject.files)):
+            if choice == NATIVE and library is not None:
+                raise UsageError(
+                    f"{subject.name} has no block that the native kernels compute; expected an .onnx of ours with "
+                    "functions, in fp32 or int8: pass --kernels auto, or export it anew"
+                )
+            return subject
+        note = f"run with the native kernels, {kernels().instruction_set}"
+        return replace(subject, library=library, notes=(*subject.notes, note))
 
     def _make(self, name: str) -> Made:
         if name not in self._made:

@@ -55,6 +55,7 @@ class Request:
     batch: int
     seq_len: int
     vocab_size: int
+    library: str | None = None
 
 
 def footprint(
@@ -66,6 +67,7 @@ def footprint(
     batch: int = 1,
     seq_len: int,
     vocab_size: int = DEFAULT_VOCAB_SIZE,
+    library: Path | None = None,
 ) -> Footprint:
     """Load the file and run it once at [batch, seq_len], in three processes one after the other.
 
@@ -75,7 +77,9 @@ def footprint(
     Raises:
         PerfError: what the runtime's `open_session` and `synthesise` raise, or a child that died.
     """
-    request = Request(str(path), runtime, provider, threads, batch, seq_len, vocab_size)
+    request = Request(
+        str(path), runtime, provider, threads, batch, seq_len, vocab_size, None if library is None else str(library)
+    )
     answers = [_ask(request) for _ in range(LOADS)]
     loads = tuple(float(item["load_ms"]) for item in answers)
     return Footprint(loads, median(loads), max(int(item["peak_bytes"]) for item in answers))
@@ -93,7 +97,8 @@ def _measure(request: Request) -> dict[str, float]:
     provider, runtime = resolve(request.provider), runtime_named(request.runtime)
     before = peak_resident_bytes()
     start = time.perf_counter_ns()
-    session = runtime.open_session(Path(request.path), provider, request.threads)
+    library = None if request.library is None else Path(request.library)
+    session = runtime.open_session(Path(request.path), provider, request.threads, library)
     load_ns = time.perf_counter_ns() - start
     feeds = synthesise(
         request.path,

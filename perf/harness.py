@@ -43,6 +43,7 @@ class Subject:
         by_length: Its file for each length in tokens, where shapes are fixed; empty where one file takes all.
         reference: The `.onnx` of the float model that it was made from, where its outputs are to be compared with that.
         notes: How it was made, a line each.
+        library: Of custom operators that it is run with.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Subject:
     by_length: Mapping[int, Path] = field(default_factory=dict)
     reference: Path | None = None
     notes: tuple[str, ...] = ()
+    library: Path | None = None
 
     @property
     def files(self) -> list[Path]:
@@ -230,7 +232,7 @@ def _open(
 
 
 def _open_one(subject: Subject, file: Path, provider: Provider, threads: int) -> Session:
-    return runtime_named(subject.runtime).open_session(file, provider, threads)
+    return runtime_named(subject.runtime).open_session(file, provider, threads, subject.library)
 
 
 def _check(
@@ -297,6 +299,7 @@ def _describe(
         batch=arguments.batch,
         seq_len=longest,
         vocab_size=arguments.vocab_size,
+        library=subject.library,
     )
     if subject.by_length:
         notes = (*notes, f"has a file of its own for each length; the one for {longest} tokens stands in the table")

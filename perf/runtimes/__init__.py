@@ -19,8 +19,8 @@ MODULES = {ONNXRUNTIME: "onnxruntime_session", OPENVINO: "openvino_session"}
 class Runtime(Protocol):
     """What each of the modules has."""
 
-    def open_session(self, path: Path, provider: Provider, threads: int) -> Session:
-        """Loads a file, to be run with so many threads.
+    def open_session(self, path: Path, provider: Provider, threads: int, library: Path | None = None) -> Session:
+        """Loads a file, to be run with so many threads; `library` has operators for onnxruntime.
 
         Raises:
             PerfError: the file cannot be loaded, or not on this provider.

@@ -15,8 +15,10 @@ LOG_ERRORS_ONLY = 3
 """onnxruntime's severity 3: its warnings would land between the lines of a report."""
 
 
-def open_session(path: Path, provider: Provider, threads: int) -> ort.InferenceSession:
+def open_session(path: Path, provider: Provider, threads: int, library: Path | None = None) -> ort.InferenceSession:
     """A session for one file on one provider, the CPU behind it, with `threads` threads inside an operator.
+
+    `library` is one of custom operators, which take the place of functions of their names.
 
     Raises:
         PerfError: no such file, a file that onnxruntime does not load, or a provider that takes no node of it.
@@ -26,7 +28,7 @@ def open_session(path: Path, provider: Provider, threads: int) -> ort.InferenceS
     try:
         session = ort.InferenceSession(
             str(path),
-            sess_options=_options(threads),
+            sess_options=_options(threads, library),
             providers=list(dict.fromkeys([provider.ort_name, CPU.ort_name])),
             enable_fallback=0,  # or a provider that fails to start is silently replaced by the CPU
         )
@@ -61,8 +63,10 @@ def describe(_: ort.InferenceSession) -> str:
     return f"onnxruntime {ort.__version__}"
 
 
-def _options(threads: int) -> ort.SessionOptions:
+def _options(threads: int, library: Path | None) -> ort.SessionOptions:
     options = ort.SessionOptions()
+    if library is not None:
+        options.register_custom_ops_library(str(library))
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL

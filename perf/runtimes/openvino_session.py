@@ -54,7 +54,7 @@ class OpenVinoSession:
         return list(self._request.infer(feed, share_inputs=True, share_outputs=True).values())
 
 
-def open_session(path: Path, provider: Provider, threads: int) -> OpenVinoSession:
+def open_session(path: Path, provider: Provider, threads: int, library: Path | None = None) -> OpenVinoSession:
     """Compiles a file for the CPU as one does for single requests: the hint for latency, one stream.
 
     Its threads do not spin between runs, and are bound to cores only while they work.

@@ -1,0 +1,85 @@
+"""Whether a session gets the native kernels."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mbert_onnx._beside import require_beside
+from mbert_onnx.errors import UsageError
+
+require_beside("graphs")
+
+from graphs import kernels as native  # noqa: E402
+from graphs.errors import GraphError  # noqa: E402
+from graphs.functions import DOMAIN  # noqa: E402
+
+AUTO, NATIVE, PORTABLE = "auto", "native", "portable"
+# What `--kernels` takes: the library where it is there, the library or an error, and the file's own function bodies.
+CHOICES = (AUTO, NATIVE, PORTABLE)
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """The native library of this installation.
+
+    Args:
+        library: Where it is; None where there is none.
+        instruction_set: What sessions made from now on use.
+        instruction_sets: Those that it is built for, the best first, and whether this processor has each.
+    """
+
+    library: Path | None
+    instruction_set: str | None
+    instruction_sets: dict[str, bool]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "library": None if self.library is None else str(self.library)}
+
+
+def kernels(instruction_set: str | None = None) -> Kernels:
+    """What native kernels there are here.
+
+    Args:
+        instruction_set: Makes sessions that this process makes from now on use it, such as `avx2`; `best` undoes that.
+            The environment variable `MBERT_KERNELS_ISA` does it from outside.
+
+    Raises UsageError for an instruction set that is not there.
+    """
+    try:
+        if instruction_set is not None:
+            native.force_instruction_set(None if instruction_set == "best" else instruction_set)
+        library = native.library()
+        if library is None:
+            return Kernels(None, None, {})
+        return Kernels(library, native.instruction_set(), native.instruction_sets())
+    except GraphError as error:
+        raise UsageError(str(error)) from error
+
+
+def library_for(choice: str) -> Path | None:
+    """The library that a session should register, by `--kernels`; None for none.
+
+    Raises UsageError for another choice, and for `native` where there is no library.
+    """
+    if choice not in CHOICES:
+        raise UsageError(f"--kernels is {choice!r}; expected one of {', '.join(CHOICES)}")
+    library = None if choice == PORTABLE else native.library()
+    if library is None and choice == NATIVE:
+        raise UsageError(
+            "--kernels is native, and this installation has no library of them; expected Linux, macOS or Windows on a "
+            "processor that it is built for: pass auto, and the same file runs without"
+        )
+    return library
+
+
+def takes_kernels(path: Path) -> bool:
+    """Whether an `.onnx` has blocks that the kernels compute: functions of ours, in float32 or int8."""
+    import onnx  # a program that only answers questions does without
+
+    model = onnx.load(path, load_external_data=False)
+    ours = any(function.domain == DOMAIN for function in model.functions)
+    kinds = {tensor.data_type for tensor in model.graph.initializer}
+    return ours and onnx.TensorProto.FLOAT16 not in kinds
