@@ -24,7 +24,7 @@ _MODULES = {
     "doctor": "diagnosis",
     "export": "exporter",
     "inspect": "inspection",
-    "kernels": "kernels",
+    "kernels": "native",
     "load": "runtime",
     "optimize": "optimizer",
     "passes": "optimizer",
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     )
     from mbert_onnx.exporter import export
     from mbert_onnx.inspection import inspect
-    from mbert_onnx.kernels import kernels
+    from mbert_onnx.native import kernels
     from mbert_onnx.optimizer import optimize, passes
     from mbert_onnx.runtime import load, run
     from mbert_onnx.verifier import verify

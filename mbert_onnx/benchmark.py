@@ -16,7 +16,7 @@ require_beside("graphs")
 require_beside("perf")
 
 from graphs.judge import centred_error  # noqa: E402
-from mbert_onnx.kernels import AUTO, library_for  # noqa: E402
+from mbert_onnx.native import AUTO, library_for  # noqa: E402
 from mbert_onnx.subjects import Maker  # noqa: E402
 from perf.harness import Subject  # noqa: E402
 from perf.harness import bench as bench_subjects  # noqa: E402

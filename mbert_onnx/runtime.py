@@ -35,7 +35,7 @@ from mbert_onnx.answers import (
 from mbert_onnx.bundle_reader import VARIANTS, Bundle, read_bundle
 from mbert_onnx.entities import Entity, TokenEntity, group_tokens, label_tokens, without_outside
 from mbert_onnx.errors import BundleError, UsageError
-from mbert_onnx.kernels import AUTO, library_for
+from mbert_onnx.native import AUTO, library_for
 from mbert_onnx.rows import Inputs, RowRunner, first_line, inputs_of
 from mbert_onnx.spans import Answer, merge_windows, window_answers
 from mbert_onnx.tasks import (

@@ -15,7 +15,7 @@ from mbert_onnx._beside import require_beside
 from mbert_onnx.bundle_reader import TOKENIZER, is_bundle, read_bundle
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.extras import require_extra
-from mbert_onnx.kernels import NATIVE, PORTABLE, kernels, library_for, takes_kernels
+from mbert_onnx.native import NATIVE, PORTABLE, kernels, library_for, takes_kernels
 from mbert_onnx.tasks import Task
 
 require_beside("graphs")

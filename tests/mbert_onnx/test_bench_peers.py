@@ -119,7 +119,8 @@ def test_ours_for_phones_has_a_file_for_each_length(exported: Exports) -> None:
 
 
 def maker(stack: ExitStack, **changes: Any) -> Maker:
-    options: dict[str, Any] = {"task": None, "seed": 0, "seq_lens": None, "batch": 1, "progress": None} | changes
+    options: dict[str, Any] = {"task": None, "seed": 0, "seq_lens": None, "batch": 1, "kernels": "portable"}
+    options |= {"progress": None} | changes
     return Maker(stack, **options)
 
 

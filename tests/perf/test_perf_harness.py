@@ -134,9 +134,9 @@ def test_a_file_for_each_length(tmp_path: Path) -> None:
 def test_each_length_is_timed_with_its_own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
 
-    def spy(path: Path, provider: Provider, threads: int) -> object:
+    def spy(path: Path, provider: Provider, threads: int, library: Path | None) -> object:
         opened.append(path.stem)
-        return open_session(path, provider, threads)
+        return open_session(path, provider, threads, library)
 
     files = {n: token_model(tmp_path / f"{n}.onnx", shape=[1, n]) for n in (4, 8, 16)}
     free = subject(token_model(tmp_path / "free.onnx"))
@@ -166,9 +166,9 @@ def test_sessions_are_opened_in_both_orders_and_one_thread_count_at_a_time(
 ) -> None:
     opened: list[tuple[str, int]] = []
 
-    def spy(path: Path, provider: Provider, threads: int) -> object:
+    def spy(path: Path, provider: Provider, threads: int, library: Path | None) -> object:
         opened.append((path.stem, threads))
-        return open_session(path, provider, threads)
+        return open_session(path, provider, threads, library)
 
     monkeypatch.setattr("perf.runtimes.onnxruntime_session.open_session", spy)
     bench([subject(token_model(tmp_path / f"{name}.onnx")) for name in "ab"], seq_lens=[4], threads=(1, 2), **QUICK)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from mbert_onnx._beside import require_beside
-from mbert_onnx.errors import UsageError
-
-require_beside("graphs")
-
-from graphs import kernels as native  # noqa: E402
-from graphs.errors import GraphError  # noqa: E402
-from graphs.functions import DOMAIN  # noqa: E402
+from mbert_onnx.errors import MbertError, UsageError
 
 AUTO, NATIVE, PORTABLE = "auto", "native", "portable"
 # What `--kernels` takes: the library where it is there, the library or an error, and the file's own function bodies.
@@ -48,6 +44,9 @@ def kernels(instruction_set: str | None = None) -> Kernels:
 
     Raises UsageError for an instruction set that is not there.
     """
+    native = _native()
+    from graphs.errors import GraphError
+
     try:
         if instruction_set is not None:
             native.force_instruction_set(None if instruction_set == "best" else instruction_set)
@@ -66,7 +65,15 @@ def library_for(choice: str) -> Path | None:
     """
     if choice not in CHOICES:
         raise UsageError(f"--kernels is {choice!r}; expected one of {', '.join(CHOICES)}")
-    library = None if choice == PORTABLE else native.library()
+    if choice == PORTABLE:
+        return None
+    try:
+        library = _native().library()
+    except MbertError:
+        # Answering needs nothing of `graphs`, so another module of that name is in nobody's way.
+        if choice == NATIVE:
+            raise
+        return None
     if library is None and choice == NATIVE:
         raise UsageError(
             "--kernels is native, and this installation has no library of them; expected Linux, macOS or Windows on a "
@@ -79,7 +86,16 @@ def takes_kernels(path: Path) -> bool:
     """Whether an `.onnx` has blocks that the kernels compute: functions of ours, in float32 or int8."""
     import onnx  # a program that only answers questions does without
 
+    require_beside("graphs")
+    from graphs.functions import DOMAIN
+
     model = onnx.load(path, load_external_data=False)
     ours = any(function.domain == DOMAIN for function in model.functions)
     kinds = {tensor.data_type for tensor in model.graph.initializer}
     return ours and onnx.TensorProto.FLOAT16 not in kinds
+
+
+def _native() -> ModuleType:
+    """`graphs.kernels`, if it is ours; MbertError if not."""
+    require_beside("graphs")
+    return importlib.import_module("graphs.kernels")
