@@ -82,6 +82,7 @@ enum Entry {
   KernelContext_GetOutput = 91,
   ReleaseStatus = 93,
   ReleaseTensorTypeAndShapeInfo = 99,
+  ReleaseCustomOpDomain = 101,
   KernelInfo_GetInputCount = 230,
   KernelInfoGetConstantInput_tensor = 249,
   KernelContext_ParallelFor = 274,

@@ -22,11 +22,11 @@ struct AttentionOp {
   static void destroy(void* memory) {
     AttentionNode* node = static_cast<AttentionNode*>(memory);
     if (!node) return;
-    const Ort ort = node->ort;
+    const Ort& ort = node->ort;
     release(ort, &node->block.weight_in);
     release(ort, &node->block.weight_qk);
     release(ort, &node->block.weight_out);
-    ort.release(node);
+    node->destroy();
   }
 
   static Status create(const OrtApi* api, const OrtKernelInfo* info, void** made) {

@@ -13,7 +13,8 @@ Function entry(const OrtApi* api, Entry number) {
   return reinterpret_cast<Function>(api->entries[number]);
 }
 
-// A domain lives as long as any session that has it, so it is made once for each onnxruntime in the process and stays.
+// A domain lives as long as any session that has it. So it is made once for each onnxruntime in the process, and given
+// back when onnxruntime unloads this library, as it does with the last session.
 constexpr int MOST_RUNTIMES = 8;
 struct Known {
   const OrtApi* api;
@@ -39,6 +40,13 @@ Status domain_of(const OrtApi* api, OrtCustomOpDomain** found) {
     return nullptr;
   }
   return entry<Status (*)(int, const char*)>(api, CreateStatus)(ORT_FAIL, "mbert: eight runtimes in one process; expected fewer");
+}
+
+__attribute__((destructor)) void give_back_domains() {
+  for (Known& one : known) {
+    if (one.domain) entry<void (*)(OrtCustomOpDomain*)>(one.api, ReleaseCustomOpDomain)(one.domain);
+    one = {};
+  }
 }
 
 }  // namespace

@@ -8,7 +8,9 @@
 namespace mbert {
 
 struct Node {
-  explicit Node(const OrtApi* api) : ort(api) {}
+  explicit Node(const OrtApi* api);
+  // Gives its own memory back; with the last node that there is, the scratch goes, too.
+  void destroy();
 
   // How many rows a task takes: a thread's share, unless that is more than `most`.
   Status task_rows(OrtKernelContext* context, int64_t rows, int most, int* of_a_task);

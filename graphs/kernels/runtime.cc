@@ -120,6 +120,18 @@ void probe(void* data, size_t) {
 
 }  // namespace
 
+namespace {
+int64_t nodes = 0;
+}
+
+Node::Node(const OrtApi* api) : ort(api) { __atomic_add_fetch(&nodes, 1, __ATOMIC_ACQ_REL); }
+
+void Node::destroy() {
+  const Ort own = ort;
+  own.release(this);
+  if (__atomic_sub_fetch(&nodes, 1, __ATOMIC_ACQ_REL) == 0) scratch_pool.empty(own);
+}
+
 Status Node::task_rows(OrtKernelContext* context, int64_t rows, int most, int* of_a_task) {
   if (__atomic_load_n(&tries, __ATOMIC_RELAXED) < TRIES) {
     __atomic_add_fetch(&tries, 1, __ATOMIC_RELAXED);

@@ -22,13 +22,13 @@ struct FfnOp {
   static void destroy(void* memory) {
     FfnNode* node = static_cast<FfnNode*>(memory);
     if (!node) return;
-    const Ort ort = node->ort;
+    const Ort& ort = node->ort;
     for (int i = 0; i < node->block.networks; i++) {
       release(ort, &node->block.weight1[i]);
       release(ort, &node->block.weight2[i]);
     }
     release(ort, &node->block.weight_out);
-    ort.release(node);
+    node->destroy();
   }
 
   static Status create(const OrtApi* api, const OrtKernelInfo* info, void** made) {

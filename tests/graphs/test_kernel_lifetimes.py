@@ -1,0 +1,48 @@
+"""The native kernels give everything back: nodes, scratch, and what is made once."""
+
+from __future__ import annotations
+
+import gc
+
+import psutil
+import pytest
+from kernel_models import Widths, attention_feed, ffn_feed, model_of, run, session, with_8_bit_weights
+
+from graphs import kernels
+
+LIBRARY = kernels.library()
+pytestmark = pytest.mark.skipif(LIBRARY is None, reason="no kernels are built here; `make setup` does it")
+
+SESSIONS, FIRST = 1000, 200
+# What a single packed weight of these blocks takes, once for every tenth session, is four times as much.
+MOST_GROWTH = 4 * 2**20
+
+
+def test_a_thousand_sessions_leave_nothing() -> None:
+    widths = Widths(128, 64, 256, 2, 1)
+    feeds = [ffn_feed(widths, 9), attention_feed(widths, [7, 2])]
+    feeds += [with_8_bit_weights(feed) for feed in feeds]
+    models = [model_of(feed, widths) for feed in feeds]
+    process, before = psutil.Process(), 0
+    for number in range(SESSIONS):
+        if number == FIRST:
+            gc.collect()
+            before = process.memory_info().rss
+        which = number % len(models)
+        run(session(models[which], LIBRARY), feeds[which])
+    gc.collect()
+    assert process.memory_info().rss - before < MOST_GROWTH
+
+
+def test_a_session_that_could_not_be_made_leaves_nothing() -> None:
+    widths = Widths(512, 128, 512, 4, 1)
+    feed = ffn_feed(widths, 1)
+    feed["weight_out"] = feed["weight_out"][:, :100]
+    broken = model_of({**feed, "weight_out": feed["weight_out"][:64]}, widths)
+    process, before = psutil.Process(), 0
+    for number in range(100):
+        if number == 20:
+            before = process.memory_info().rss
+        with pytest.raises(Exception, match=r"weight_out is float \[64, 100\]; expected \[128, 100\]"):
+            session(broken, LIBRARY)
+    assert process.memory_info().rss - before < MOST_GROWTH
