@@ -34,7 +34,11 @@ ISAS = [name for name, is_here in kernels.instruction_sets().items() if is_here]
 WIDTHS = [Widths(512, 128, 512, 4, 4), Widths(), Widths(48, 16, 112, 1, 1), Widths(40, 36, 33, 3, 3)]
 
 
-LENGTHS = [*range(1, 71), 384]
+# Around the sizes of tiles, of vectors and of blocks.
+FEW = [1, 2, 3, 5, 6, 7, 8, 12, 15, 16, 17, 31, 33, 48, 49, 65]
+lengths_of = pytest.mark.parametrize(
+    "lengths", [FEW, pytest.param([*range(1, 71), 384], marks=pytest.mark.full)], ids=["few", "all"]
+)
 # In 8 bits, what float32 rounds to the other side is a step off, and goes on to the next product.
 FLIPPED = 6e-3
 
@@ -55,11 +59,12 @@ def both(feed: Arrays) -> list[Arrays]:
     return [feed, {name: array.copy() for name, array in with_8_bit_weights(feed).items()}]
 
 
+@lengths_of
 @pytest.mark.parametrize("widths", WIDTHS, ids=str)
-def test_a_stacked_ffn(widths: Widths, isa: str) -> None:
+def test_a_stacked_ffn(widths: Widths, lengths: list[int], isa: str) -> None:
     plain, whole = both(ffn_feed(widths, 1))
     sessions = [session(model_of(feed, widths), LIBRARY) for feed in (plain, whole)]
-    for tokens in LENGTHS:
+    for tokens in lengths:
         other = ffn_feed(widths, tokens, seed=tokens)
         text = {name: other[name] for name in ("x", "residual")}
         feed = {**plain, **text}
@@ -69,13 +74,14 @@ def test_a_stacked_ffn(widths: Widths, isa: str) -> None:
         assert off(run(sessions[1], feed), expected) < FLIPPED
 
 
+@lengths_of
 @pytest.mark.parametrize("widths", WIDTHS, ids=str)
-def test_attention(widths: Widths, isa: str) -> None:
+def test_attention(widths: Widths, lengths: list[int], isa: str) -> None:
     plain, whole = both(attention_feed(widths, [3]))
     sessions = [session(model_of(feed, widths), LIBRARY) for feed in (plain, whole)]
     ragged = [[5, 3], [16, 1, 7], [33, 33, 2, 20], [4, 9, 31, 17, 70]]
-    for lengths in [*([length] for length in LENGTHS), *ragged]:
-        other = attention_feed(widths, lengths, seed=len(lengths))
+    for texts in [*([length] for length in lengths), *ragged]:
+        other = attention_feed(widths, texts, seed=len(texts))
         text = {name: other[name] for name in ("x", "mask", "heads")}
         real_rows = (text["mask"] == 0).reshape(-1)
         found, expected = run(sessions[0], {**plain, **text}), attention_by_hand({**plain, **text})

@@ -54,6 +54,7 @@ def test_load_computes_blocks_by_kernels_unless_told_otherwise(task: str, export
         np.testing.assert_allclose(found[name], logits, atol=1e-5 * float(np.abs(logits).max()))
 
 
+@pytest.mark.full
 @needs_kernels
 def test_half_precision_has_no_kernels_and_is_loaded_all_the_same(
     exported: Exports, texts: Path, tmp_path: Path

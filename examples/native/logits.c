@@ -1,0 +1,70 @@
+/* Run a bundle's question-answering model in C, with the native kernels or without.
+ *
+ *   cc -I INCLUDE logits.c -L LIB -l onnxruntime -o logits
+ *   ./logits BUNDLE/onnx/model_int8.onnx libmbert_kernels.so 101 2040 102      (token ids)
+ *   ./logits BUNDLE/onnx/model_int8.onnx - 101 2040 102                        (without the kernels)
+ *
+ * `mbert-onnx kernels` prints where the library is.
+ */
+#include <onnxruntime_c_api.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const OrtApi* ort;
+
+static void check(OrtStatus* status) {
+  if (!status) return;
+  fprintf(stderr, "logits: %s\n", ort->GetErrorMessage(status));
+  ort->ReleaseStatus(status);
+  exit(1);
+}
+
+int main(int argc, char** argv) {
+  if (argc < 4) {
+    fprintf(stderr, "usage: logits MODEL LIBRARY|- ID...\n");
+    return 2;
+  }
+  ort = OrtGetApiBase()->GetApi(17);
+  OrtEnv* env;
+  OrtSessionOptions* options;
+  OrtSession* session;
+  OrtMemoryInfo* cpu;
+  check(ort->CreateEnv(ORT_LOGGING_LEVEL_ERROR, "logits", &env));
+  check(ort->CreateSessionOptions(&options));
+  if (strcmp(argv[2], "-")) check(ort->RegisterCustomOpsLibrary_V2(options, argv[2]));
+  check(ort->CreateSession(env, argv[1], options, &session));
+  check(ort->CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &cpu));
+
+  const size_t length = argc - 3;
+  const int64_t shape[] = {1, (int64_t)length};
+  const char* inputs[] = {"input_ids", "attention_mask", "token_type_ids"};
+  const char* outputs[] = {"start_logits", "end_logits"};
+  int64_t* rows = calloc(3 * length, sizeof(int64_t));
+  OrtValue* given[3];
+  OrtValue* found[2] = {NULL, NULL};
+  for (size_t i = 0; i < length; i++) {
+    rows[i] = atoll(argv[3 + i]);
+    rows[length + i] = 1;
+  }
+  for (int i = 0; i < 3; i++)
+    check(ort->CreateTensorWithDataAsOrtValue(cpu, rows + i * length, length * sizeof(int64_t), shape, 2,
+                                              ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64, &given[i]));
+  check(ort->Run(session, NULL, inputs, (const OrtValue* const*)given, 3, outputs, 2, found));
+
+  for (int i = 0; i < 2; i++) {
+    float* logits;
+    check(ort->GetTensorMutableData(found[i], (void**)&logits));
+    printf("%s", outputs[i]);
+    for (size_t j = 0; j < length; j++) printf(" %.9g", logits[j]);
+    printf("\n");
+    ort->ReleaseValue(found[i]);
+  }
+  for (int i = 0; i < 3; i++) ort->ReleaseValue(given[i]);
+  free(rows);
+  ort->ReleaseMemoryInfo(cpu);
+  ort->ReleaseSession(session);
+  ort->ReleaseSessionOptions(options);
+  ort->ReleaseEnv(env);
+  return 0;
+}
