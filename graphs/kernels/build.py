@@ -62,6 +62,7 @@ INSTRUCTION_SETS = {
     },
     "aarch64": {
         "isa_neon": "",
+        "isa_neon_i8mm": "-mcpu=generic+dotprod+i8mm",
         "isa_neon_dotprod": "-mcpu=generic+dotprod",
     },
 }

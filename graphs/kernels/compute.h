@@ -23,8 +23,12 @@ using mbert::Rows;
 using mbert::Weight;
 using mbert::rounded_up;
 
+// Weights of one column that lie beside each other, and the multiple of which k is made.
+#ifndef GROUP
+#define GROUP 4
+#endif
 #ifndef DEPTH
-#define DEPTH 4
+#define DEPTH GROUP
 #endif
 
 constexpr int PANEL = LANES * VECTORS;
@@ -35,9 +39,9 @@ constexpr int32_t SHIFT = UNSIGNED_WEIGHTS ? 128 : 0;
 void pack_int8(const int8_t* weight, int k, int n, void* panels) {
   int8_t* to = static_cast<int8_t*>(panels);
   for (int column = 0; column < n; column += PANEL)
-    for (int row = 0; row < rounded_up(k, DEPTH); row += 4)
+    for (int row = 0; row < rounded_up(k, DEPTH); row += GROUP)
       for (int j = column; j < column + PANEL; j++)
-        for (int i = row; i < row + 4; i++)
+        for (int i = row; i < row + GROUP; i++)
           *to++ = static_cast<int8_t>((i < k && j < n ? weight[static_cast<size_t>(i) * n + j] : 0) + SHIFT);
 }
 

@@ -14,7 +14,7 @@ constexpr int ATTENTION_ROWS = 4;
 constexpr int ROWS_AT_ONCE = 32;
 
 // A weight [k, n], as a product reads it: panels of so many columns as the instruction set takes at once. In 8 bits a
-// panel is [k/4][columns][4], with k a multiple of its `depth`; in float [k][columns]. What is beyond k or n is 0.
+// panel is [k/4][columns][4] (or with 8 for 4), with k a multiple of its `depth`; in float [k][columns]. What is beyond k or n is 0.
 struct Weight {
   int k = 0, n = 0;
   void* panels = nullptr;
