@@ -44,8 +44,8 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
         source = build.HERE / f"{name}.cc"
         subprocess.run([*compiler, *build.FLAGS, *flags.split(), "-c", source, "-o", objects[-1]], check=True)
     own = Path(__file__).parent / "kernel_driver.cc"
-    flags = ["-static", "-std=c++17", "-O1", "-fno-exceptions", "-fno-rtti", "-nostdlib++"]
-    subprocess.run([*compiler, *flags, own, *objects, "-o", folder / "driver"], check=True)
+    options = ["-static", "-std=c++17", "-O1", "-fno-exceptions", "-fno-rtti", "-nostdlib++"]
+    subprocess.run([*compiler, *options, own, *objects, "-o", folder / "driver"], check=True)
     return folder / "driver"
 
 

@@ -34,18 +34,20 @@ def test_a_c_program_says_the_same(exported: Exports, tmp_path: Path) -> None:
     source = ROOT / "examples" / "native" / "logits.c"
     library = RUNTIME / "libonnxruntime.so.1"
     command = [sys.executable, "-m", "ziglang", "cc", "-I", HEADERS, source, library, "-o", program]
-    built = subprocess.run(command, capture_output=True, text=True)
+    built = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     assert built.returncode == 0, built.stderr
     ids = [5, 17, 30, 8, 11]
     expected = mbert_onnx.load(exported().bundle, kernels="portable").logits(np.array([ids]))
     environment = {**os.environ, "LD_LIBRARY_PATH": str(RUNTIME)}
     for path in (str(kernels.library()), "-"):
-        arguments = [program, exported().model, path, *map(str, ids)]
-        done = subprocess.run(arguments, capture_output=True, text=True, env=environment)
+        arguments = [program, exported().model, path, *ids]
+        done = subprocess.run([str(part) for part in arguments], capture_output=True, text=True, env=environment)
         assert done.returncode == 0, done.stderr
         for line in done.stdout.splitlines():
             name, *logits = line.split()
             np.testing.assert_allclose(np.array(logits, float), expected[name][0], atol=1e-5)
-    wrong = subprocess.run([program, exported().model, "none.so", "5"], capture_output=True, text=True, env=environment)
+    wrong = subprocess.run(
+        [str(program), str(exported().model), "none.so", "5"], capture_output=True, text=True, env=environment
+    )
     assert wrong.returncode == 1
     assert wrong.stderr.startswith("logits: ")
