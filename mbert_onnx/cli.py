@@ -154,6 +154,7 @@ def export(
     explain: Explain = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")] = False,
     seed: Seed = 0,
+    kernels: Kernels = "auto",
     as_json: Json = False,
 ) -> None:
     """Turn a PyTorch MobileBERT into a bundle with a verified .onnx."""
@@ -176,6 +177,7 @@ def export(
             skip=_names(skip) or (),
             overwrite=overwrite,
             seed=seed,
+            kernels=kernels,
             progress=progress,
         )
     from mbert_onnx.printing import print_export

@@ -37,6 +37,8 @@ class Damage:
         keep_float: Layers that stayed float32.
         binding: Whether a file with more damage is refused; not for random weights, whose decisions hang on a hair.
         layers: The error that each layer alone costs, where that was measured.
+        kernels_error, kernels_agreement: `error` and `agreement` where the native kernels compute the blocks, which
+            quantize finer; None where that was not tried.
     """
 
     precision: str
@@ -50,10 +52,15 @@ class Damage:
     keep_float: list[str] = field(default_factory=list)
     binding: bool = True
     layers: dict[str, float] = field(default_factory=dict)
+    kernels_error: float | None = None
+    kernels_agreement: float | None = None
 
     @property
     def passed(self) -> bool:
-        return bool(np.isfinite(self.error)) and self.agreement >= self.min_agreement
+        found = [(self.error, self.agreement)]
+        if self.kernels_error is not None and self.kernels_agreement is not None:
+            found.append((self.kernels_error, self.kernels_agreement))
+        return all(bool(np.isfinite(error)) and agreement >= self.min_agreement for error, agreement in found)
 
     @property
     def worst_layers(self) -> list[str]:
@@ -64,9 +71,12 @@ class Damage:
         return {**asdict(self), "passed": self.passed}
 
     def __str__(self) -> str:
+        kernels = ""
+        if self.kernels_error is not None:
+            kernels = f" (with the native kernels {self.kernels_error:.1e}, {self.kernels_agreement:.1%})"
         return (
             f"{self.precision}: centred error {self.error:.1e} against float64, {self.agreement:.1%} of decisions "
-            f"alike (at least {self.min_agreement:.1%} wanted); {self.texts} texts of {self.calibration}, "
+            f"alike{kernels} (at least {self.min_agreement:.1%} wanted); {self.texts} texts of {self.calibration}, "
             f"{self.tokens:,} tokens, none of them calibrated on"
         )
 

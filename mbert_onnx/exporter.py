@@ -33,6 +33,7 @@ from graphs.pipeline import TARGETS, Entry, Outcome, optimize  # noqa: E402
 from mbert_onnx import __version__  # noqa: E402
 from mbert_onnx.checkpoint import Checkpoint, load_checkpoint  # noqa: E402
 from mbert_onnx.model_file import TextModel  # noqa: E402
+from mbert_onnx.native import AUTO, library_for, takes_kernels  # noqa: E402
 from mbert_onnx.optimizer import check_passes  # noqa: E402
 from mbert_onnx.precision import (  # noqa: E402
     Calibration,
@@ -46,7 +47,7 @@ from mbert_onnx.precision import (  # noqa: E402
 from mbert_onnx.shapes import Shapes  # noqa: E402
 from mbert_onnx.tokenizer_files import write_tokenizer  # noqa: E402
 from mbert_onnx.tracing import trace  # noqa: E402
-from mbert_onnx.verification import Verdict, check, run_torch  # noqa: E402
+from mbert_onnx.verification import Verdict, check, file_runner, run_torch  # noqa: E402
 
 # The version of `mbert_onnx.json`.
 METADATA_SCHEMA = 1
@@ -109,6 +110,7 @@ def export(
     skip: Collection[str] = (),
     overwrite: bool = False,
     seed: int = 0,
+    kernels: str = AUTO,
     progress: Callable[[str], None] | None = None,
 ) -> ExportReport:
     """Turns a PyTorch MobileBERT into a bundle: `.onnx`, config, tokenizer, and what was measured.
@@ -133,6 +135,8 @@ def export(
         only, skip: Names of the graph passes that run, or do not; default: all.
         overwrite: Replace a bundle that is there.
         seed: Of the random models' weights and of verification's inputs.
+        kernels: Whether the file is verified with our native kernels, too: `auto`, where they are there; `native`, or
+            an error; `portable`, without.
         progress: Called with a line at the start of each stage.
 
     Raises:
@@ -147,6 +151,7 @@ def export(
     _check_options(target, seq_len, batch, choices, opset)
     check_precision(precision, calibrate, keep_float, min_agreement)
     check_passes(only, skip)
+    library = library_for(kernels)
     check_destination(output, overwrite)
     clock = _Clock(progress)
 
@@ -185,10 +190,12 @@ def export(
         ir.save(_finished(outcome.model, loaded), file)
         clock.start("verify", "verifying against float64")
         verdict: Verdict | Damage
+        if library is not None and not takes_kernels(file):
+            library = None
         if texts is None:
-            verdict = _verify(file, loaded, checkpoint, seed)
+            verdict = _verify(file, loaded, checkpoint, seed, library)
         else:
-            verdict = _damage(outcome.model, precision, loaded, texts, min_agreement, keep_float)
+            verdict = _damage(outcome.model, precision, loaded, texts, min_agreement, keep_float, file, library)
             assert traced is not None
             notes += refuse_damage(verdict, str(checkpoint), traced, texts, target=target, plan=outcome.plan)
             check_written(file, texts.held_out[0])
@@ -257,9 +264,9 @@ def _texts(calibrate: str | Path | None, checkpoint: Checkpoint, shapes: Shapes,
     return read_texts(calibrate, model)
 
 
-def _verify(file: Path, loaded: Checkpoint, checkpoint: str | Path, seed: int) -> Verdict:
-    """Raises where the file does not say the same as the model."""
-    verdict = check(file, loaded.model, loaded.task, seed=seed)
+def _verify(file: Path, loaded: Checkpoint, checkpoint: str | Path, seed: int, library: Path | None) -> Verdict:
+    """Raises where the file does not say the same as the model, by itself or with the library of kernels."""
+    verdict = check(file, loaded.model, loaded.task, seed=seed, library=library)
     if verdict.torch_error is not None and math.isnan(verdict.torch_error):
         raise CheckpointError(
             f"{checkpoint}: its outputs are NaN or infinite in torch's float32, too, so nothing is written; "
@@ -277,6 +284,8 @@ def _damage(
     texts: Calibration,
     min_agreement: float | None,
     keep_float: Sequence[str],
+    file: Path,
+    library: Path | None,
 ) -> Damage:
     wide = checkpoint.model.double()
     return damage_of(
@@ -288,6 +297,7 @@ def _damage(
         min_agreement=min_agreement,
         keep_float=keep_float,
         binding=checkpoint.folder is not None,
+        kernels=None if library is None else file_runner(file, checkpoint.task, library)[0],
     )
 
 

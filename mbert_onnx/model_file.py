@@ -131,11 +131,16 @@ def read_text_model(
     )
 
 
-def open_session(path: Path) -> onnxruntime.InferenceSession:
-    """Loads a file on the CPU; onnxruntime's complaint becomes a VerificationError of one line."""
+def open_session(path: Path, library: Path | None = None) -> onnxruntime.InferenceSession:
+    """Loads a file on the CPU, with a library of native kernels or without.
+
+    onnxruntime's complaint becomes a VerificationError of one line.
+    """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = SILENT
     try:
+        if library is not None:
+            options.register_custom_ops_library(str(library))
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors have no common class
         raise VerificationError(f"{path.name} is not loaded by onnxruntime: {first_line(error)}") from error

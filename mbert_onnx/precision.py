@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -148,6 +148,7 @@ def damage_of(
     min_agreement: float | None,
     keep_float: Sequence[str] = (),
     binding: bool = True,
+    kernels: Runs | None = None,
 ) -> Damage:
     """What a graph of a lower precision costs, run as hardware that has it does.
 
@@ -158,19 +159,28 @@ def damage_of(
         task: What both answer.
         min_agreement: The default for None.
         binding: As in `Damage`.
+        kernels: Runs it with the native kernels, which is measured, too; None where there are none.
     """
-    return measure_damage(
-        judge,
-        as_it_will_run(model, precision),
-        texts.held_out,
-        task,
-        precision=precision,
-        calibration=texts.source,
-        min_agreement=MIN_AGREEMENT if min_agreement is None else min_agreement,
-        keep_float=keep_float,
-        binding=binding,
-        texts=texts.texts,
-    )
+
+    def measured(run: Runs) -> Damage:
+        return measure_damage(
+            judge,
+            run,
+            texts.held_out,
+            task,
+            precision=precision,
+            calibration=texts.source,
+            min_agreement=MIN_AGREEMENT if min_agreement is None else min_agreement,
+            keep_float=keep_float,
+            binding=binding,
+            texts=texts.texts,
+        )
+
+    damage = measured(as_it_will_run(model, precision))
+    if kernels is None:
+        return damage
+    native = measured(kernels)
+    return replace(damage, kernels_error=native.error, kernels_agreement=native.agreement)
 
 
 def refuse_damage(

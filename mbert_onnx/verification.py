@@ -46,6 +46,7 @@ class Verdict:
         bar: The largest error that passes.
         errors: `error` for each output.
         lengths, batches, tokens: What was tried; `tokens` without padding.
+        kernels_error: `error` where the native kernels compute the blocks; None where that was not tried.
     """
 
     error: float
@@ -56,18 +57,21 @@ class Verdict:
     lengths: list[int]
     batches: list[int]
     tokens: int
+    kernels_error: float | None = None
 
     @property
     def passed(self) -> bool:
-        return self.error <= self.bar  # false for NaN
+        # Both are false for NaN.
+        return self.error <= self.bar and (self.kernels_error is None or self.kernels_error <= self.bar)
 
     def as_dict(self) -> dict[str, Any]:
         return {**asdict(self), "passed": self.passed}
 
     def __str__(self) -> str:
         judge = "the other file (" if self.torch_error is None else f"float64 (torch float32 {self.torch_error:.1e}, "
+        kernels = "" if self.kernels_error is None else f" (with the native kernels {self.kernels_error:.1e})"
         return (
-            f"centred error {self.error:.1e} against {judge}bar {self.bar:.1e}), "
+            f"centred error {self.error:.1e}{kernels} against {judge}bar {self.bar:.1e}), "
             f"{self.agreement:.1%} of decisions alike; {self.tokens:,} tokens, lengths {_join(self.lengths)}, "
             f"batches {_join(self.batches)}, with padding and without"
         )
@@ -81,11 +85,12 @@ Feed = Mapping[str, np.ndarray]
 Runner = Callable[[Feed], dict[str, np.ndarray]]
 
 
-def check(path: Path, model: nn.Module, task: Task, *, seed: int = 0) -> Verdict:
+def check(path: Path, model: nn.Module, task: Task, *, seed: int = 0, library: Path | None = None) -> Verdict:
     """Runs an `.onnx` file and the model it was made from on the same random inputs.
 
     Args:
         path: The file.
+        library: Of native kernels, with which the file is run once more.
         model: A student in float32, in evaluation mode. It is in float64 afterwards.
         task: The model's task.
         seed: Of the inputs.
@@ -95,15 +100,18 @@ def check(path: Path, model: nn.Module, task: Task, *, seed: int = 0) -> Verdict
         BundleError: its inputs are not the task's.
     """
     run, shapes = file_runner(path, task)
+    run_with_kernels = None if library is None else file_runner(path, task, library)[0]
     feeds = list(sample_feeds(model.config, task, shapes, seed))
     single = [run_torch(model, feed) for feed in feeds]
     model.double()
-    ours, torchs = Comparison(task), Comparison(task)
+    ours, torchs, kernels = Comparison(task), Comparison(task), Comparison(task)
     for feed, float32 in zip(feeds, single, strict=True):
         judge = run_torch(model, feed)
         _add(ours, path, feed, run(feed), judge)
         torchs.add(float32, judge, feed["attention_mask"])
-    return _verdict(ours, feeds, torchs.error())
+        if run_with_kernels is not None:
+            _add(kernels, path, feed, run_with_kernels(feed), judge)
+    return _verdict(ours, feeds, torchs.error(), None if library is None else kernels.error())
 
 
 def check_files(path: Path, reference: Path, task: Task, sizes: Any, *, seed: int = 0) -> Verdict:
@@ -126,7 +134,9 @@ def check_files(path: Path, reference: Path, task: Task, sizes: Any, *, seed: in
     return _verdict(comparison, feeds, None)
 
 
-def _verdict(comparison: Comparison, feeds: Sequence[Feed], torch_error: float | None) -> Verdict:
+def _verdict(
+    comparison: Comparison, feeds: Sequence[Feed], torch_error: float | None, kernels_error: float | None = None
+) -> Verdict:
     masks = [feed["attention_mask"] for feed in feeds]
     return Verdict(
         error=comparison.error(),
@@ -137,12 +147,13 @@ def _verdict(comparison: Comparison, feeds: Sequence[Feed], torch_error: float |
         lengths=sorted({mask.shape[-1] for mask in masks}),
         batches=sorted({mask.shape[0] for mask in masks}),
         tokens=int(sum(mask.sum() for mask in masks)),
+        kernels_error=kernels_error,
     )
 
 
-def file_runner(path: Path, task: Task) -> tuple[Runner, Shapes]:
-    """A function from inputs to outputs, both by name, and what the file takes."""
-    session = open_session(path)
+def file_runner(path: Path, task: Task, library: Path | None = None) -> tuple[Runner, Shapes]:
+    """A function from inputs to outputs, both by name, and what the file takes; `library` is of native kernels."""
+    session = open_session(path, library)
     inputs = inputs_of(session, task, path.name)
     names = [output.name for output in session.get_outputs()]
     if not task.is_answered_by(names):  # else there might be nothing to compare, in which nothing differs

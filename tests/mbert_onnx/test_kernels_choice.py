@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from typer.testing import CliRunner
 
 import mbert_onnx
 from graphs import kernels as native
+from mbert_onnx import verification
 from mbert_onnx.cli import app
-from mbert_onnx.errors import BundleError, UsageError
+from mbert_onnx.errors import BundleError, UsageError, VerificationError
 from mbert_onnx.native import CHOICES, library_for, takes_kernels
 from mbert_onnx.subjects import Maker
+from mbert_onnx.tasks import Task
 
 needs_kernels = pytest.mark.skipif(native.library() is None, reason="no kernels are built here; `make setup` does it")
 
@@ -65,6 +68,36 @@ def test_half_precision_has_no_kernels_and_is_loaded_all_the_same(
     assert nodes(tmp_path / "b", "auto") == nodes(tmp_path / "b", "portable")
     with pytest.raises(BundleError, match="onnxruntime cannot load"):
         mbert_onnx.load(tmp_path / "b", kernels="native")
+
+
+@needs_kernels
+def test_export_verifies_with_them_too(exported: Exports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = exported().metadata["verification"]
+    assert 0 < measured["kernels_error"] <= measured["bar"]
+    report: Any = mbert_onnx.export(exported().checkpoint, tmp_path / "b", kernels="portable")
+    assert report.verdict.kernels_error is None
+    runner = verification.file_runner
+
+    def wrong(path: Path, task: Task, library: Path | None = None) -> Any:
+        run, shapes = runner(path, task, library)
+        if library is None:
+            return run, shapes
+        return lambda feed: {name: -value for name, value in run(feed).items()}, shapes
+
+    monkeypatch.setattr(verification, "file_runner", wrong)
+    with pytest.raises(VerificationError, match=r"is not the same as the model, nothing is written: .*native kernels"):
+        mbert_onnx.export(exported().checkpoint, tmp_path / "c")
+    assert not (tmp_path / "c").exists()
+
+
+@needs_kernels
+def test_int8_is_measured_with_them_too(exported: Exports, texts: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"precision": "int8", "calibrate": texts, "min_agreement": 0}
+    damage: Any = mbert_onnx.export(exported().checkpoint, tmp_path / "b", **options).verdict
+    assert 0 < damage.kernels_error < 1.5 * damage.error
+    assert 0 <= damage.kernels_agreement <= 1
+    assert replace(damage, min_agreement=0.99, agreement=1.0, kernels_agreement=1.0).passed
+    assert not replace(damage, min_agreement=0.99, agreement=1.0, kernels_agreement=0.5).passed
 
 
 @needs_kernels
