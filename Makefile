@@ -124,4 +124,4 @@ bench-int8: $(PEERS)/installed ## Time onnxruntime's dynamic int8 of transformer
 		--seq-len 8,32,128,384 --threads 1,2 --budget $(BUDGET) --json $(BUILD)/bench-int8.json
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) $(VENV5) $(PEERS) $(QNN) $(WEB) $(BUILD) .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info
+	rm -rf graphs/kernels/*.so graphs/kernels/*.dylib $(VENV) $(VENV5) $(PEERS) $(QNN) $(WEB) $(BUILD) .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info

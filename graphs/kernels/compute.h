@@ -2,6 +2,7 @@
 //
 //   LANES, HAS_FMA            see vectors.h
 //   VECTORS, TILE_ROWS        a tile of a product is TILE_ROWS rows by VECTORS vectors, so that it stays in registers
+//   SCORE_ROWS, SCORE_VECTORS likewise for attention's scores, where a row by two vectors must fit, too
 //   UNSIGNED_WEIGHTS          whether `dot` takes weights plus 128 (and the sum of the row makes up for it)
 //   Prepared, prepare(Bytes)  a vector of weights, made ready once for all rows of a tile
 //   Quad, spread(const int8_t*)  four activations, for every column
@@ -260,33 +261,32 @@ inline Floats exp_of(Floats x) {
   return p * reinterpret_cast<Floats>(power);
 }
 
+// Scores of ROWS rows and COUNT vectors of keys.
+template <int ROWS, int COUNT>
+inline void score(const float* query, int query_stride, const Head& head, int size, int key, float* scores) {
+  Floats sums[ROWS][COUNT] = {};
+  for (int d = 0; d < size; d++) {
+    const float* keys = head.keys + static_cast<size_t>(d) * head.padded + key;
+    Floats columns[COUNT];
+    for (int v = 0; v < COUNT; v++) columns[v] = load(keys + v * LANES);
+    for (int i = 0; i < ROWS; i++) {
+      const Floats q = all(query[static_cast<size_t>(i) * query_stride + d]);
+      for (int v = 0; v < COUNT; v++) sums[i][v] = fma(q, columns[v], sums[i][v]);
+    }
+  }
+  for (int i = 0; i < ROWS; i++)
+    for (int v = 0; v < COUNT; v++)
+      store(scores + i * head.padded + key + v * LANES, sums[i][v] + load(head.mask + key + v * LANES));
+}
+
 template <int ROWS>
 inline void attend_rows(const float* query, int query_stride, const Head& head, float* scores, float* out,
                         int out_stride, int out_size) {
   const int padded = rounded_up(head.length, LANES);
-  // Scores, a few vectors of keys at a time.
   int j = 0;
-  for (; j + VECTORS * LANES <= padded; j += VECTORS * LANES) {
-    Floats sums[ROWS][VECTORS] = {};
-    for (int d = 0; d < out_size; d++) {
-      const float* keys = head.keys + static_cast<size_t>(d) * head.padded + j;
-      for (int i = 0; i < ROWS; i++) {
-        const Floats q = all(query[static_cast<size_t>(i) * query_stride + d]);
-        for (int v = 0; v < VECTORS; v++) sums[i][v] = fma(q, load(keys + v * LANES), sums[i][v]);
-      }
-    }
-    for (int i = 0; i < ROWS; i++)
-      for (int v = 0; v < VECTORS; v++)
-        store(scores + i * head.padded + j + v * LANES, sums[i][v] + load(head.mask + j + v * LANES));
-  }
-  for (; j < padded; j += LANES) {
-    Floats sums[ROWS] = {};
-    for (int d = 0; d < out_size; d++) {
-      const Floats keys = load(head.keys + static_cast<size_t>(d) * head.padded + j);
-      for (int i = 0; i < ROWS; i++) sums[i] = fma(all(query[static_cast<size_t>(i) * query_stride + d]), keys, sums[i]);
-    }
-    for (int i = 0; i < ROWS; i++) store(scores + i * head.padded + j, sums[i] + load(head.mask + j));
-  }
+  for (; j + SCORE_VECTORS * LANES <= padded; j += SCORE_VECTORS * LANES)
+    score<ROWS, SCORE_VECTORS>(query, query_stride, head, out_size, j, scores);
+  for (; j < padded; j += LANES) score<ROWS, 1>(query, query_stride, head, out_size, j, scores);
   // Softmax.
   float factors[ROWS];
   for (int i = 0; i < ROWS; i++) {
@@ -334,9 +334,10 @@ inline void attend_rows(const float* query, int query_stride, const Head& head, 
 
 void attend(const float* query, int query_stride, int count, const Head& head, float* scores, float* out,
             int out_stride, int out_size) {
+  static_assert(SCORE_ROWS <= ATTENTION_ROWS);
   int i = 0;
-  for (; i + ATTENTION_ROWS <= count; i += ATTENTION_ROWS)
-    attend_rows<ATTENTION_ROWS>(query + static_cast<size_t>(i) * query_stride, query_stride, head, scores,
+  for (; i + SCORE_ROWS <= count; i += SCORE_ROWS)
+    attend_rows<SCORE_ROWS>(query + static_cast<size_t>(i) * query_stride, query_stride, head, scores,
                                 out + static_cast<size_t>(i) * out_stride, out_stride, out_size);
   for (; i < count; i++)
     attend_rows<1>(query + static_cast<size_t>(i) * query_stride, query_stride, head, scores,

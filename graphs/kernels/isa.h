@@ -7,8 +7,8 @@
 
 namespace mbert {
 
-// Rows that attention takes at once.
-constexpr int ATTENTION_ROWS = 4;
+// The most rows that attention takes at once, whose scores have a place.
+constexpr int ATTENTION_ROWS = 8;
 
 // Rows of whole numbers are read so many at once, so that this many have a place, though some have no meaning.
 constexpr int ROWS_AT_ONCE = 32;

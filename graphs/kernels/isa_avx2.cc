@@ -4,6 +4,8 @@
 #define HAS_FMA
 #define VECTORS 2
 #define TILE_ROWS 4
+#define SCORE_ROWS 4
+#define SCORE_VECTORS 2
 #define UNSIGNED_WEIGHTS false
 #include <immintrin.h>
 

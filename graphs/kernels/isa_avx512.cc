@@ -4,6 +4,8 @@
 #define HAS_FMA
 #define VECTORS 4
 #define TILE_ROWS 5
+#define SCORE_ROWS 8
+#define SCORE_VECTORS 3
 #define UNSIGNED_WEIGHTS false
 #include <immintrin.h>
 

@@ -3,6 +3,8 @@
 #define HAS_FMA
 #define VECTORS 2
 #define TILE_ROWS 6
+#define SCORE_ROWS 4
+#define SCORE_VECTORS 2
 #define UNSIGNED_WEIGHTS true
 #include <immintrin.h>
 

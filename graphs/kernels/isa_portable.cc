@@ -2,6 +2,8 @@
 #define LANES 4
 #define VECTORS 2
 #define TILE_ROWS 4
+#define SCORE_ROWS 4
+#define SCORE_VECTORS 2
 #define UNSIGNED_WEIGHTS false
 
 #include "processor.h"
