@@ -11,9 +11,15 @@ FLOAT, DOUBLE = ir.DataType.FLOAT, ir.DataType.DOUBLE
 # Attributes that hold a type. (`stash_type` of layer norms is no matter to onnxruntime, for float64.)
 TYPE_ATTRIBUTES = ("to", "dtype", "output_datatype")
 
+# What onnxruntime computes in float32 only: rounded there alone, all else still is not.
+NARROW = frozenset(("Erf",))
+
 
 def widen(model: ir.Model) -> None:
-    """Turns all that is float32 in a model into float64, in place; functions are inlined first."""
+    """Turns all that is float32 in a model into float64, in place; functions are inlined first.
+
+    Operators that onnxruntime has in float32 only stand between two casts.
+    """
     if model.functions:
         common_passes.InlinePass()(model)
     for graph in model.graphs():
@@ -32,6 +38,20 @@ def widen(model: ir.Model) -> None:
         for value in values:
             if value.type is not None:
                 value.type = _wide_type(value.type)
+        for node in list(graph):
+            if node.op_type in NARROW and node.outputs[0].dtype == DOUBLE:
+                _keep_narrow(graph, node)
+
+
+def _keep_narrow(graph: ir.Graph | ir.Function, node: ir.Node) -> None:
+    y = node.outputs[0]
+    wide = ir.Value(name=y.name, type=y.type, shape=y.shape)
+    ir.convenience.replace_all_uses_with(y, wide, replace_graph_outputs=True)
+    y.name, y.type = f"{wide.name}.narrow", ir.TensorType(FLOAT)
+    before = ir.node("Cast", [node.inputs[0]], attributes={"to": int(FLOAT)})
+    node.replace_input_with(0, before.outputs[0])
+    graph.insert_before(node, before)
+    graph.insert_after(node, ir.node("Cast", [y], attributes={"to": int(DOUBLE)}, outputs=[wide]))
 
 
 def _wide_type(kind: ir.TypeProtocol) -> ir.TypeProtocol:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -74,6 +76,14 @@ def test_sequences_are_sequences_of_float64(text: str) -> None:
     wide = widened(graph(f"(float[n, 4] x) => (float[n, 4] y) {text}"))
     x = np.random.default_rng(0).normal(size=(3, 4))
     np.testing.assert_array_equal(run(wide, {"x": x})["y"], x)
+
+
+def test_what_onnxruntime_has_in_float32_only_is_rounded_there_alone() -> None:
+    model = graph("(float[n, 4] x) => (float[n, 4] y) { a = Erf(x) y = Add(a, x) }")
+    x = np.array([[1e6 / 3, 0.1, -0.7, 2.0]])
+    found = run(widened(model), {"x": x})["y"]
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, np.vectorize(math.erf)(x) + x, rtol=0, atol=3e-7)
 
 
 def test_functions_are_inlined() -> None:

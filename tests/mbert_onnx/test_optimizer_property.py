@@ -51,6 +51,8 @@ FLAT_AND_NARROW = {
     "embedding_size": 16,
 }
 
+NARROW = {**OVERFLOWING, "num_feedforward_networks": 1}
+
 # Against float64, a file may be this far off, or 4 times as far as the file that it was made from.
 BAR = 1e-5
 
@@ -120,7 +122,7 @@ def has_answers(path: Path) -> bool:
     return all(np.isfinite(value).all() for found in judge.reference for value in found.values())
 
 
-@settings(max_examples=14, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=14, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     head=st.sampled_from(HEADS),
     switch=st.sampled_from([name for name in SWITCHES if name not in ("outputs", "unshared_same_width")]),
@@ -134,6 +136,9 @@ def has_answers(path: Path) -> bool:
 @example("MobileBertForMaskedLM", "default", {}, "mixed", True, 14, "cpu", 0)
 @example("MobileBertForQuestionAnswering", "default", {}, "some zero", True, 18, "cpu", 1)
 @example("MobileBertForQuestionAnswering", "default", {}, "large beta", True, 18, "cpu", 2)
+@example(
+    "MobileBertModel", "gelu", NARROW, "large beta", False, 11, "cpu", 0
+)  # each of two files in float32 is far off
 @example("MobileBertModel", "default", FLAT_AND_NARROW, "mixed", False, 11, "cpu", 1)  # its stream reaches 2e33
 @example("MobileBertForPreTraining", "default", FLAT_AND_NARROW, "large", False, 11, "cpu", 0)  # its pooler saturates
 @example("MobileBertForPreTraining", "default", OVERFLOWING, "large", False, 11, "cpu", 0)  # not all outputs are finite
