@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest -q -n auto
 BUDGET ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full test-transformers5 test-peers test-qnn web kernels kernels-all onnxruntime-headers lint format bench bench-optimize bench-int8 clean
+.PHONY: help setup demo test test-full test-transformers5 test-peers test-qnn web kernels kernels-all onnxruntime-headers lint format bench bench-optimize bench-int8 bench-kernels clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-20s %s\n", $$1, $$2}'
@@ -122,6 +122,11 @@ bench-int8: $(PEERS)/installed ## Time onnxruntime's dynamic int8 of transformer
 	$(PEERS)/bin/mbert-onnx bench ort-dynamic:transformers:random int8:random mobile-int8:random \
 		openvino-int8:transformers:random openvino-int8-fixed:transformers:random \
 		--seq-len 8,32,128,384 --threads 1,2 --budget $(BUDGET) --json $(BUILD)/bench-int8.json
+
+bench-kernels: setup ## Time our files with the native kernels and without, and onnxruntime's dynamic int8
+	@mkdir -p $(BUILD)
+	$(BIN)/mbert-onnx bench ort-dynamic:transformers:random portable:int8:random native:int8:random transformers:random \
+		native:random --seq-len 8,32,128,384 --threads 1,2 --budget $(BUDGET) --json $(BUILD)/bench-kernels.json
 
 clean: ## Remove what the other targets made
 	rm -rf graphs/kernels/*.so graphs/kernels/*.dylib $(VENV) $(VENV5) $(PEERS) $(QNN) $(WEB) $(BUILD) .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info
