@@ -86,8 +86,8 @@ def load(
 
     `threads` is how many one answer may use (onnxruntime's choice, if None). What `provider` cannot run, the CPU does.
     `session_options` are for those who need more, such as a library of custom operators. `kernels` says whether the
-    blocks are computed by our native library: `auto`, where it is there and takes the file; `native`, or an error;
-    `portable`, by the file alone.
+    blocks are computed by our native library: `auto`, where it is there and takes the file, unless there are
+    `session_options`; `native`, or an error; `portable`, by the file alone.
 
     Raises BundleError where the bundle cannot be read or its graph is not one for its task, and UsageError for a
     provider that this onnxruntime lacks, `threads` below 1, or native kernels where there are none.
@@ -106,8 +106,11 @@ def load(
     providers: list[Any] = [(provider, dict(provider_options or {}))]
     if provider != CPU:
         providers.append(CPU)
-    if kernels == AUTO and (provider != CPU or bundle.model_path.name == Path(VARIANTS["fp16"]).name):
-        library = None  # the file's own bodies are what another provider takes, and half precision has no kernels
+    is_half = bundle.model_path.name == Path(VARIANTS["fp16"]).name
+    if kernels == AUTO and (provider != CPU or is_half or session_options is not None):
+        # Another provider takes the file's own bodies, half precision has no kernels, and options that are the caller's
+        # may serve other sessions, too, for which the library must not be registered twice.
+        library = None
     try:
         session = _session(bundle.model_path, options, providers, threads, library)
     except Exception as error:  # onnxruntime's exceptions share no base of their own

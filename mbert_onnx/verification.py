@@ -90,10 +90,10 @@ def check(path: Path, model: nn.Module, task: Task, *, seed: int = 0, library: P
 
     Args:
         path: The file.
-        library: Of native kernels, with which the file is run once more.
         model: A student in float32, in evaluation mode. It is in float64 afterwards.
         task: The model's task.
         seed: Of the inputs.
+        library: Of native kernels, with which the file is run once more.
 
     Raises:
         VerificationError: onnxruntime cannot load or run the file, or its outputs are not the task's.

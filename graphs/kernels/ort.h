@@ -54,8 +54,6 @@ class Ort {
   Status allocate(size_t bytes, void** memory) const;
   void release(void* memory) const;
 
-  const OrtApi* api() const { return api_; }
-
  private:
   template <class Function>
   Function entry(Entry number) const {

@@ -7,7 +7,6 @@
 // Compilers write calls of these for assignments and loops.
 extern "C" {
 
-#ifndef MBERT_WITH_LIBC
 void* memcpy(void* __restrict to, const void* __restrict from, size_t count) {
   char* t = static_cast<char*>(to);
   const char* f = static_cast<const char*>(from);
@@ -22,7 +21,6 @@ void* memset(void* to, int value, size_t count) {
   for (size_t i = 0; i < count; i++) t[i] = static_cast<char>(value);
   return to;
 }
-#endif
 
 char* getenv(const char*);
 }
@@ -118,11 +116,9 @@ void probe(void* data, size_t) {
   __atomic_sub_fetch(&seen.inside, 1, __ATOMIC_ACQ_REL);
 }
 
-}  // namespace
-
-namespace {
 int64_t nodes = 0;
-}
+
+}  // namespace
 
 Node::Node(const OrtApi* api) : ort(api) { __atomic_add_fetch(&nodes, 1, __ATOMIC_ACQ_REL); }
 

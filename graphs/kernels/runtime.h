@@ -1,4 +1,4 @@
-// The few functions that a compiler takes from a C library, and what all nodes share.
+// What all nodes share.
 #pragma once
 
 #include "isa.h"

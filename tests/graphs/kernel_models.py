@@ -90,6 +90,15 @@ def rows_in_8_bits(x: np.ndarray) -> np.ndarray:
     return np.rint(x / np.where(step > 0, step, 1)) * step
 
 
+# In 8 bits, what float32 rounds to the other side is a step off, and goes on to the next product.
+FLIPPED = 6e-3
+
+
+def off(found: np.ndarray, expected: np.ndarray) -> float:
+    """‖a − b‖ / ‖b‖."""
+    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
+
+
 def ffn_by_hand(feed: Arrays, networks: int, read: Any = lambda x: x) -> np.ndarray:
     """`read` says what a product reads of its input."""
     u = feed["x"]

@@ -14,6 +14,7 @@ import onnx_ir.passes.common as common_passes
 import onnxruntime
 import pytest
 from graph_helpers import Arrays, error
+from kernel_models import real, with_8_bit_weights
 from onnx.inliner import inline_local_functions
 
 from graphs.functions import DOMAIN, VERSION
@@ -22,7 +23,6 @@ from graphs.functions.bottleneck_attention_int8 import bottleneck_attention_int8
 from graphs.functions.stacked_ffn import stacked_ffn
 from graphs.functions.stacked_ffn_int8 import stacked_ffn_int8
 from graphs.opsets import OLDEST_OPSET, newest_opset
-from graphs.quantization import quantized
 
 OPSETS = (OLDEST_OPSET, newest_opset())
 BATCH, SEQ, HEADS, HEAD, HIDDEN, WIDE = 2, 5, 2, 3, 8, 7
@@ -181,17 +181,6 @@ def test_padding_changes_nothing() -> None:
 # In 8 bits
 
 
-def with_8_bit_weights(feed: Arrays) -> Arrays:
-    """Each weight as int8 numbers, with their scales."""
-    found: Arrays = {}
-    for name, array in feed.items():
-        if name.startswith("weight"):
-            found[name], found[name.replace("weight", "scale")] = quantized(array, axis=0)
-        else:
-            found[name] = array
-    return found
-
-
 def product_by_hand(x: np.ndarray, weight: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """As ONNX describes DynamicQuantizeLinear, and MatMulInteger."""
     x = x.astype(np.float32)
@@ -229,11 +218,6 @@ def cases_of_8_bits(opset: int) -> list[tuple[ir.Function, Arrays, np.ndarray, n
         expected, exact = ffn_int8_by_hand(feed, networks), ffn_by_hand(real(feed), networks)
         found.append((stacked_ffn_int8(networks, opset), feed, expected, exact))
     return found
-
-
-def real(feed: Arrays) -> Arrays:
-    """The weights that 8-bit numbers and scales stand for."""
-    return {k: v * feed[k.replace("weight", "scale")] if k.startswith("weight") else v for k, v in feed.items()}
 
 
 @pytest.mark.parametrize(("opset", "index"), CASES)

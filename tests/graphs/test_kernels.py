@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from kernel_models import (
+    FLIPPED,
     Arrays,
     Widths,
     attention_by_hand,
@@ -16,6 +17,7 @@ from kernel_models import (
     ffn_by_hand,
     ffn_feed,
     model_of,
+    off,
     real,
     rows_in_8_bits,
     run,
@@ -39,8 +41,6 @@ FEW = [1, 2, 3, 5, 6, 7, 8, 12, 15, 16, 17, 31, 33, 48, 49, 65]
 lengths_of = pytest.mark.parametrize(
     "lengths", [FEW, pytest.param([*range(1, 71), 384], marks=pytest.mark.full)], ids=["few", "all"]
 )
-# In 8 bits, what float32 rounds to the other side is a step off, and goes on to the next product.
-FLIPPED = 6e-3
 
 
 @pytest.fixture(params=ISAS)
@@ -48,11 +48,6 @@ def isa(request: pytest.FixtureRequest) -> Iterator[str]:
     kernels.force_instruction_set(request.param)
     yield request.param
     kernels.force_instruction_set(None)
-
-
-def off(found: np.ndarray, expected: np.ndarray) -> float:
-    """‖a − b‖ / ‖b‖."""
-    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
 
 
 def both(feed: Arrays) -> list[Arrays]:

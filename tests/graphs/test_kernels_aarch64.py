@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from kernel_models import (
+    FLIPPED,
     Arrays,
     Widths,
     attention_by_hand,
     attention_feed,
     ffn_by_hand,
     ffn_feed,
+    off,
     real,
     rows_in_8_bits,
     with_8_bit_weights,
@@ -29,8 +31,6 @@ pytestmark = [pytest.mark.full, pytest.mark.skipif(QEMU is None, reason="qemu-us
 # Of each instruction set, a processor that has it; cortex-a72 has neither dotprod nor i8mm, neoverse-n1 the one.
 PROCESSORS = {"neon": "cortex-a72", "neon-dotprod": "neoverse-n1", "neon-i8mm": "max"}
 WIDTHS = [Widths(512, 128, 512, 4, 4), Widths(40, 36, 33, 3, 3), Widths(48, 16, 112, 1, 1)]
-# In 8 bits, what float32 rounds to the other side is a step off, and goes on to the next product.
-FLIPPED = 6e-3
 
 
 @pytest.fixture(scope="module")
@@ -67,10 +67,6 @@ def run(driver: Path, isa: str, feed: Arrays, widths: Widths) -> np.ndarray:
     done = subprocess.run(command, input=b"".join(array.tobytes() for array in arrays), capture_output=True)
     assert done.returncode == 0, (done.returncode, done.stderr)
     return np.frombuffer(done.stdout, np.float32).reshape(len(feed["x"]), -1)
-
-
-def off(found: np.ndarray, expected: np.ndarray) -> float:
-    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
 
 
 @pytest.mark.parametrize("widths", WIDTHS, ids=str)

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from exported_checkpoints import Exports
 from typer.testing import CliRunner
 
 import mbert_onnx
 from graphs import kernels as native
-from mbert_onnx import verification
+from mbert_onnx import runtime, verification
 from mbert_onnx.cli import app
 from mbert_onnx.errors import BundleError, UsageError, VerificationError
 from mbert_onnx.native import CHOICES, library_for, takes_kernels
@@ -37,13 +38,17 @@ def maker(stack: ExitStack, kernels: str) -> Maker:
     return Maker(stack, task=None, seed=0, seq_lens=None, batch=1, kernels=kernels, progress=None)
 
 
-def nodes(bundle: Path, kernels: str) -> int:
-    """How many nodes onnxruntime runs: a block is one with the kernels."""
-    import onnxruntime
-
+def telling_options() -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-    session = mbert_onnx.load(bundle, kernels=kernels, session_options=options).session
+    return options
+
+
+def nodes(bundle: Path, kernels: str, options: onnxruntime.SessionOptions | None = None) -> int:
+    """How many nodes onnxruntime runs: a block is one with the kernels."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runtime, "_quiet_options", telling_options)
+        session = mbert_onnx.load(bundle, kernels=kernels, session_options=options).session
     return sum(len(part.get_nodes()) for part in session.get_provider_graph_assignment_info())
 
 
@@ -55,6 +60,13 @@ def test_load_computes_blocks_by_kernels_unless_told_otherwise(task: str, export
     found, expected = (mbert_onnx.load(bundle, kernels=kernels).logits(IDS) for kernels in ("native", "portable"))
     for name, logits in expected.items():
         np.testing.assert_allclose(found[name], logits, atol=1e-5 * float(np.abs(logits).max()))
+
+
+@needs_kernels
+def test_options_of_the_caller_are_left_alone(exported: Exports) -> None:
+    bundle, options = exported().bundle, telling_options()
+    assert nodes(bundle, "auto", options) == nodes(bundle, "auto", options) == nodes(bundle, "portable")
+    assert nodes(bundle, "native", options) < nodes(bundle, "portable") - 20
 
 
 @pytest.mark.full
