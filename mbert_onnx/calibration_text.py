@@ -11,6 +11,7 @@ import copy
 import csv
 import gzip
 import io
+import itertools
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -168,6 +169,17 @@ def read_calibration(path: Path | None, task: Task) -> CalibrationTexts:
     if len(texts) < FEW:
         notes.append(f"{path.name} has only {len(texts)} different texts; {FEW} or more give safer ranges")
     return _divided(path.name, str(path), texts, notes, task)
+
+
+def read_first(path: Path, task: Task, count: int) -> list[CalibrationText]:
+    """The first so many texts of a file, in its order, as `task` reads them; fewer where it has fewer.
+
+    Raises CalibrationError for a file that cannot be read, or that has none.
+    """
+    texts = list(itertools.islice(_for_task(_texts_of(_read(path)), task), count))
+    if not texts:
+        raise CalibrationError(f"{path} has no text that {task.name} reads. Give a file with texts.")
+    return texts
 
 
 def encode(

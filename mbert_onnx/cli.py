@@ -293,7 +293,8 @@ def bench(
         typer.Argument(
             metavar="MODEL...",
             help="Bundles, .onnx files, checkpoints (exported first), or transformers:CHECKPOINT for transformers' own "
-            "export of it; int8:, fp16:, mobile:, mobile-int8: or mobile-fp16:CHECKPOINT for ours at that precision, "
+            "export of it, litert:, litert-int8:, torch: and torch-compile:CHECKPOINT for others' of it; "
+            "int8:, fp16:, mobile:, mobile-int8: or mobile-fp16:CHECKPOINT for ours at that precision, "
             "mobile with a file for each length. optimized:, onnxslim: and ort-transformers:MODEL are what optimize, "
             "onnxslim and onnxruntime.transformers make of a model; ort-dynamic:MODEL what onnxruntime's "
             "quantize_dynamic does; openvino-int8:MODEL and openvino-int8-fixed:MODEL (fixed shapes) what OpenVINO's "
@@ -319,8 +320,19 @@ def bench(
     kernels: Kernels = "auto",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report with all raw times here.")] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
+    texts: Annotated[
+        Path | None,
+        typer.Option(
+            help="Time the texts of this file instead (as --calibrate takes them), at their own lengths and padded to "
+            "--seq-len (default 384), with the first of --threads."
+        ),
+    ] = None,
+    first: Annotated[int, typer.Option(help="How many texts of that file.")] = 200,
 ) -> None:
     """Time models in turns, and compare each with the first."""
+    if texts is not None:
+        _bench_texts(models, texts, first, provider, seq_len, threads, task, seed, kernels, json_file)
+        return
     with _progress() as progress:
         report = mbert_onnx.bench(
             models,
@@ -339,6 +351,42 @@ def bench(
     from mbert_onnx.printing import print_bench
 
     print_bench(report, markdown)
+
+
+def _bench_texts(
+    models: list[str],
+    texts: Path,
+    first: int,
+    provider: str,
+    seq_len: str | None,
+    threads: str,
+    task: str | None,
+    seed: int,
+    kernels: str,
+    json_file: Path | None,
+) -> None:
+    lengths = [384] if seq_len is None else _numbers("--seq-len", seq_len)
+    if len(lengths) > 1:
+        raise mbert_onnx.UsageError(
+            f"--seq-len is {seq_len}; expected one length with --texts, to which they are padded"
+        )
+    with _progress() as progress:
+        report = mbert_onnx.bench_texts(
+            models,
+            texts,
+            first=first,
+            seq_len=lengths[0],
+            provider=provider,
+            threads=_numbers("--threads", threads)[0],
+            task=task,
+            seed=seed,
+            kernels=kernels,
+            json=json_file,
+            progress=progress,
+        )
+    from mbert_onnx.printing import print_bench_texts
+
+    print_bench_texts(report)
 
 
 @app.command()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mbert_onnx.exporter import ExportReport
     from mbert_onnx.optimizer import OptimizeReport
     from perf.report import Report
+    from perf.texts import TextsReport
 
 Progress = Callable[[str], None]
 
@@ -272,6 +273,12 @@ def print_bench(report: Report, markdown: bool) -> None:
         print(to_markdown(report))
     else:
         print_report(report, _console())
+
+
+def print_bench_texts(report: TextsReport) -> None:
+    from perf.texts import print_texts
+
+    print_texts(report, _console())
 
 
 def print_census(census: Census) -> None:

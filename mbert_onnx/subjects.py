@@ -13,6 +13,7 @@ import numpy as np
 
 from mbert_onnx._beside import require_beside
 from mbert_onnx.bundle_reader import TOKENIZER, is_bundle, read_bundle
+from mbert_onnx.checkpoint_peers import PEERS, Saved, made_by_peer, save
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.extras import require_extra
 from mbert_onnx.native import NATIVE, PORTABLE, kernels, library_for, takes_kernels
@@ -24,9 +25,6 @@ require_beside("perf")
 from graphs.embeddings import embedding_rows  # noqa: E402
 from perf.harness import SEQ_LENS, Subject  # noqa: E402
 from perf.runtimes import ONNXRUNTIME, OPENVINO  # noqa: E402
-
-# `transformers:CHECKPOINT` stands for transformers' own export of that checkpoint.
-PEER = "transformers"
 
 # What our own export makes of a checkpoint otherwise than by default: `int8:CHECKPOINT`; target and precision.
 OURS = {
@@ -96,13 +94,20 @@ class Maker:
         self._seq_lens = sorted(set(seq_lens or SEQ_LENS))
         self._tell = progress or (lambda _: None)
         self._made: dict[str, Made] = {}
+        self._saved: dict[str, Saved] = {}
 
     def subject(self, name: str) -> Subject:
         """The model that a name stands for. Raises what `bench` does."""
+        return self.made(name).subject
+
+    def made(self, name: str) -> Made:
+        """The same, with what reads texts for it."""
         kind, colon, inner = name.partition(":")
         if colon and kind in (NATIVE, PORTABLE) and not Path(name).exists():
-            return replace(self._with_kernels(self._make(inner).subject, kind), name=name)
-        return self._with_kernels(self._make(name).subject, self._kernels)
+            made = self._make(inner)
+            return replace(made, subject=replace(self._with_kernels(made.subject, kind), name=name))
+        made = self._make(name)
+        return replace(made, subject=self._with_kernels(made.subject, self._kernels))
 
     def _with_kernels(self, subject: Subject, choice: str) -> Subject:
         library = library_for(choice)
@@ -125,8 +130,8 @@ class Maker:
                 made = self._fixed(name, inner)
             elif kind in TOOLS:
                 made = self._by_tool(name, kind, inner)
-            elif kind == PEER:
-                made = self._by_transformers(name, inner)
+            elif kind in PEERS:
+                made = self._by_peer(name, kind, inner)
             elif kind in OURS:
                 made = self._by_us(name, inner, *OURS[kind])
             else:
@@ -180,27 +185,30 @@ class Maker:
             subject = replace(subject, reference=self.subject(checkpoint).path, notes=tuple(notes))
         return Made(subject, made.reader)
 
-    def _by_transformers(self, name: str, checkpoint: str) -> Made:
-        """transformers' own export."""
-        require_extra("export", f"{PEER}' own export")
-        from mbert_onnx.checkpoint import load_checkpoint, save_checkpoint
-        from mbert_onnx.tokenizer_files import write_tokenizer
-        from perf.peers.transformers_export import export_transformers
-
-        self._tell(f"{name}: exporting as torch's exporter does, which takes a while")
-        loaded, folder = load_checkpoint(checkpoint, task=self._task, seed=self._seed), self._folder()
-        save_checkpoint(loaded, folder)
-        outputs = tuple(o.name for o in loaded.task.outputs if not (o.optional and loaded.pooler is None))
-        file = folder / "model.onnx"
-        export_transformers(folder, loaded.task.architecture, outputs, file)
-        task, config, source = loaded.task, loaded.config, loaded.folder  # and not the weights
+    def _by_peer(self, name: str, peer: str, checkpoint: str) -> Made:
+        """What somebody else makes of a checkpoint."""
+        if checkpoint not in self._saved:
+            self._saved[checkpoint] = save(checkpoint, self._folder(), task=self._task, seed=self._seed)
+        saved = self._saved[checkpoint]
+        subject = made_by_peer(
+            name,
+            peer,
+            saved,
+            self._folder(),
+            seq_lens=self._seq_lens,
+            batch=self._batch,
+            reference=lambda: self._make(checkpoint).subject.path,
+            tell=self._tell,
+        )
 
         def reader() -> Reader | None:
-            if not write_tokenizer(source, folder, config.vocab_size, config.max_position_embeddings):
-                return None
-            return Reader(task, folder / TOKENIZER, config.vocab_size, config.max_position_embeddings)
+            from mbert_onnx.tokenizer_files import write_tokenizer
 
-        return Made(Subject(name, file, config.vocab_size), reader)
+            if not write_tokenizer(saved.source, saved.folder, saved.vocab_size, saved.max_positions):
+                return None
+            return Reader(saved.task, saved.folder / TOKENIZER, saved.vocab_size, saved.max_positions)
+
+        return Made(subject, reader)
 
     def _by_tool(self, name: str, tool: str, inner: str) -> Made:
         """What a tool makes of each file of a model."""

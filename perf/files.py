@@ -8,8 +8,8 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-ORT_FORMAT = ".ort"
-"""onnxruntime's own format: no ONNX, and always one file."""
+ONE_FILE = (".ort", ".tflite", ".safetensors")
+"""onnxruntime's own format, LiteRT's, and a checkpoint's weights: no ONNX, and always one file."""
 
 OPENVINO_FORMAT, OPENVINO_WEIGHTS = ".xml", ".bin"
 """OpenVINO's: a graph, and its weights beside it."""
@@ -32,7 +32,7 @@ def describe(path: Path) -> ModelFile:
 
 
 def _files_beside(path: Path) -> set[Path]:
-    if path.suffix == ORT_FORMAT:
+    if path.suffix in ONE_FILE:
         return set()
     if path.suffix == OPENVINO_FORMAT:
         return {path.with_suffix(OPENVINO_WEIGHTS)}

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from perf.errors import PerfError
 from perf.files import ModelFile
 from perf.footprint import Footprint
+from perf.json_file import write_json
 from perf.machine import Machine, Software
 from perf.session import Placement
 from perf.statistics import Ratio
@@ -129,21 +127,5 @@ class Report:
         return told
 
     def write_json(self, path: Path) -> None:
-        """Write the JSON beside its place, then rename it there: nobody ever reads half a report.
-
-        Raises:
-            PerfError: the file cannot be written.
-        """
-        beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        text = json.dumps(self.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        try:
-            try:
-                beside.write_text(text, encoding="utf-8")
-                beside.replace(path)
-            finally:
-                beside.unlink(missing_ok=True)
-        except OSError as error:
-            raise PerfError(
-                f"cannot write {path}: {error.strerror}; expected a file in a folder that exists and may be written: "
-                "name another place"
-            ) from None
+        """Writes it as a file. Raises PerfError where it cannot be written."""
+        write_json(path, self.to_json())

@@ -4,9 +4,7 @@ namespace mbert {
 
 namespace {
 
-constexpr size_t ALIGNMENT = 64;
-
-size_t aligned(size_t bytes) { return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
+size_t aligned(size_t bytes) { return (bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE; }
 
 // Hands out parts of a scratch.
 class Scratch {
@@ -82,55 +80,39 @@ void StackedFFN::run(const Isa& isa, const float* x, const float* residual, floa
 }
 
 size_t BottleneckAttention::projected_floats(const Isa& isa, int batch, int length) const {
-  const size_t tokens = static_cast<size_t>(batch) * length, sequences = static_cast<size_t>(batch) * heads;
-  return tokens * intra + sequences * head_size() * padded_length(isa, length) +
-         sequences * length * padded_size(isa);
-}
-
-BottleneckAttention::Projected BottleneckAttention::projected(const Isa& isa, float* memory, int batch,
-                                                              int length) const {
   const size_t tokens = static_cast<size_t>(batch) * length;
-  float* keys = memory + tokens * intra;
-  float* values = keys + static_cast<size_t>(batch) * heads * head_size() * padded_length(isa, length);
-  return {memory, keys, values, length};
+  // The last value is read up to a whole vector.
+  return tokens * 5 * intra + static_cast<size_t>(batch) * intra * padded_length(isa, length) + isa.lanes;
 }
 
-size_t BottleneckAttention::project_scratch(int rows) const {
-  return floats(rows, 3 * intra) + floats(rows, 2 * intra) + quantized(rows, larger(hidden, intra));
+BottleneckAttention::Projected BottleneckAttention::projected(float* memory, int batch, int length) const {
+  const size_t tokens = static_cast<size_t>(batch) * length;
+  float* query_key = memory + tokens * 3 * intra;
+  return {memory, query_key, query_key + tokens * 2 * intra, length};
 }
 
-void BottleneckAttention::project(const Isa& isa, const float* x, float* y, const Projected& to, int first, int rows,
+size_t BottleneckAttention::project_scratch(int rows) const { return quantized(rows, larger(hidden, intra)); }
+
+void BottleneckAttention::project(const Isa& isa, const float* x, const Projected& to, int first, int rows,
                                   char* memory) const {
   Scratch scratch(memory);
-  float* parts = scratch.take<float>(static_cast<size_t>(rows) * 3 * intra);
-  float* query_key = scratch.take<float>(static_cast<size_t>(rows) * 2 * intra);
   const Quantized space = take_quantized(scratch, rows, larger(hidden, intra));
+  float* parts = to.parts + static_cast<size_t>(first) * 3 * intra;
+  float* query_key = to.query_key + static_cast<size_t>(first) * 2 * intra;
   product(isa, int8, x, hidden, rows, weight_in, space, {parts, 3 * intra, false, nullptr, 0});
   product(isa, int8, parts + intra, 3 * intra, rows, weight_qk, space, {query_key, 2 * intra, false, nullptr, 0});
 
-  const int size = head_size(), padded = padded_size(isa), length = padded_length(isa, to.length);
-  for (int row = 0; row < rows; row++) {
+  const int padded = padded_length(isa, to.length);
+  for (int row = 0; row < rows;) {
     const int token = first + row, sequence = token / to.length, place = token % to.length;
-    const float* inner = parts + static_cast<size_t>(row) * 3 * intra;
-    const float* value = inner + 2 * intra;
-    const float* query = query_key + static_cast<size_t>(row) * 2 * intra;
-    const float* key = query + intra;
-    __builtin_memcpy(y + static_cast<size_t>(row) * intra, inner, intra * sizeof(float));
-    __builtin_memcpy(to.queries + static_cast<size_t>(token) * intra, query, intra * sizeof(float));
-    for (int head = 0; head < heads; head++) {
-      const size_t number = static_cast<size_t>(sequence) * heads + head;
-      float* keys = to.keys + number * size * length + place;
-      // With the last token, what fills its vector up: any number will do that is one.
-      const int end = place == to.length - 1 ? length - place : 1;
-      for (int i = 0; i < size; i++) {
-        float* to_channel = keys + static_cast<size_t>(i) * length;
-        to_channel[0] = key[head * size + i];
-        for (int j = 1; j < end; j++) to_channel[j] = 0.0f;
-      }
-      float* values = to.values + (number * to.length + place) * padded;
-      for (int i = 0; i < size; i++) values[i] = value[head * size + i];
-      for (int i = size; i < padded; i++) values[i] = 0.0f;
-    }
+    const int count = to.length - place < rows - row ? to.length - place : rows - row;
+    float* keys = to.keys + static_cast<size_t>(sequence) * intra * padded + place;
+    isa.transpose(query_key + static_cast<size_t>(row) * 2 * intra + intra, 2 * intra, count, intra, keys, padded);
+    // Behind the last token, what fills its vector up: any number will do that is one.
+    if (place + count == to.length)
+      for (int i = 0; i < intra; i++)
+        for (int j = count; j < padded - place; j++) keys[static_cast<size_t>(i) * padded + j] = 0.0f;
+    row += count;
   }
 }
 
@@ -154,14 +136,18 @@ void BottleneckAttention::attend(const Isa& isa, const Projected& from, const fl
   if (length == 0) length = from.length;
   for (int i = 0; i < padded; i++) own_mask[i] = i < length ? mask[i] : NO_TOKEN;
 
-  const size_t token = static_cast<size_t>(sequence) * from.length + first;
+  const size_t start = static_cast<size_t>(sequence) * from.length, token = start + first;
+  const float* keys = from.keys + static_cast<size_t>(sequence) * intra * padded;
+  const float* values = from.parts + start * 3 * intra + 2 * intra;
+  const float* queries = from.query_key + token * 2 * intra;
   for (int head = 0; head < heads; head++) {
-    const size_t number = static_cast<size_t>(sequence) * heads + head;
-    const Head one{from.keys + number * size * padded, from.values + number * from.length * padded_size(isa), length, padded,
-                   padded_size(isa), own_mask};
-    isa.attend(from.queries + token * intra + head * size, intra, rows, one, scores, context + head * size, intra, size);
+    const int channel = head * size;
+    const Head one{keys + static_cast<size_t>(channel) * padded, values + channel, 3 * intra, length, padded, size,
+                   own_mask};
+    isa.attend(queries + channel, 2 * intra, rows, one, scores, context + channel, intra);
   }
-  product(isa, int8, context, intra, rows, weight_out, space, {y, intra, false, y, intra});
+  const float* inner = from.parts + token * 3 * intra;
+  product(isa, int8, context, intra, rows, weight_out, space, {y, intra, false, inner, 3 * intra});
 }
 
 }  // namespace mbert

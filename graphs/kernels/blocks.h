@@ -35,25 +35,25 @@ struct BottleneckAttention {
   Weight weight_in, weight_qk, weight_out;
 
   int head_size() const { return intra / heads; }
-  // A head's channels and a sequence's tokens in whole vectors.
-  int padded_size(const Isa& isa) const { return rounded_up(head_size(), isa.lanes); }
+  // A sequence's tokens in whole vectors.
   static int padded_length(const Isa& isa, int length) { return rounded_up(length, isa.lanes); }
 
-  // Queries, keys and values of all tokens, between the two phases. Keys are [batch][head][channel][token], values
-  // [batch][head][token][channel].
+  // What the first phase leaves to the second, of all tokens of all sequences.
   struct Projected {
-    float *queries, *keys, *values;
-    int length;  // of a sequence
+    float* parts;      // [token][inner stream | what queries and keys are made of | value]
+    float* query_key;  // [token][query | key]
+    float* keys;       // transposed: [sequence][channel][token, padded]
+    int length;        // of a sequence
   };
   size_t projected_floats(const Isa& isa, int batch, int length) const;
-  Projected projected(const Isa& isa, float* memory, int batch, int length) const;
+  Projected projected(float* memory, int batch, int length) const;
 
   size_t project_scratch(int rows) const;
-  // The inner stream, to y, and queries, keys and values of tokens [first, first + rows), counted over all sequences.
-  void project(const Isa& isa, const float* x, float* y, const Projected& to, int first, int rows, char* scratch) const;
+  // Fills in tokens [first, first + rows), counted over all sequences, whose x is given.
+  void project(const Isa& isa, const float* x, const Projected& to, int first, int rows, char* scratch) const;
 
   size_t attend_scratch(const Isa& isa, int length, int rows) const;
-  // y += attention·weight_out, for tokens [first, first + rows) of one sequence, whose mask is [length].
+  // y = inner stream + attention·weight_out, for tokens [first, first + rows) of one sequence, whose mask is [length].
   void attend(const Isa& isa, const Projected& from, const float* mask, int sequence, float* y, int first, int rows,
               char* scratch) const;
 };

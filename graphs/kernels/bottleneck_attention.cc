@@ -1,7 +1,9 @@
 // mbert.BottleneckAttention and mbert.BottleneckAttentionInt8 as nodes.
 #include "blocks.h"
+#include "instruction_sets.h"
 #include "node.h"
 #include "nodes.h"
+#include "scratch.h"
 #include "weights.h"
 
 namespace mbert {
@@ -62,6 +64,8 @@ struct AttentionOp {
     return nullptr;
   }
 
+  // Projections, then attentions, as tasks of one parallel region. Threads take them by this order, whatever numbers they
+  // are called with, so that an attention waits only for projections that other threads are at.
   struct Run {
     const Isa* isa;
     const BottleneckAttention* block;
@@ -69,32 +73,42 @@ struct AttentionOp {
     float* y;
     int64_t rows;
     int length;
-    int of_a_task;          // rows that are projected
-    int of_a_sequence;      // tasks
-    int attended;           // rows of one of them
+    int of_a_task;      // rows that are projected
+    int of_a_sequence;  // tasks
+    int attended;       // rows of one of them
+    int projections;
     BottleneckAttention::Projected projected;
     char* scratch;
     size_t scratch_bytes;
+    int taken, done;  // tasks; projections
   };
 
   static int smaller(int64_t a, int64_t b) { return static_cast<int>(a < b ? a : b); }
 
-  static void project(void* data, size_t number) {
-    const Run& run = *static_cast<const Run*>(data);
+  static void project(const Run& run, int number) {
     const int64_t first = static_cast<int64_t>(number) * run.of_a_task;
-    run.block->project(*run.isa, run.x + first * run.block->hidden, run.y + first * run.block->intra, run.projected,
-                       static_cast<int>(first), smaller(run.of_a_task, run.rows - first),
-                       run.scratch + number * run.scratch_bytes);
+    run.block->project(*run.isa, run.x + first * run.block->hidden, run.projected, static_cast<int>(first),
+                       smaller(run.of_a_task, run.rows - first), run.scratch + number * run.scratch_bytes);
   }
 
-  static void attend(void* data, size_t number) {
-    const Run& run = *static_cast<const Run*>(data);
-    const int sequence = static_cast<int>(number / run.of_a_sequence);
-    const int first = static_cast<int>(number % run.of_a_sequence) * run.attended;
+  static void attend(const Run& run, int number) {
+    const int sequence = number / run.of_a_sequence, first = number % run.of_a_sequence * run.attended;
     const int64_t token = static_cast<int64_t>(sequence) * run.length + first;
     run.block->attend(*run.isa, run.projected, run.mask + static_cast<size_t>(sequence) * run.length, sequence,
                       run.y + token * run.block->intra, first, smaller(run.attended, run.length - first),
                       run.scratch + number * run.scratch_bytes);
+  }
+
+  static void task(void* data, size_t) {
+    Run& run = *static_cast<Run*>(data);
+    const int number = __atomic_fetch_add(&run.taken, 1, __ATOMIC_RELAXED);
+    if (number < run.projections) {
+      project(run, number);
+      __atomic_add_fetch(&run.done, 1, __ATOMIC_RELEASE);
+      return;
+    }
+    while (__atomic_load_n(&run.done, __ATOMIC_ACQUIRE) < run.projections) wait_a_moment();
+    attend(run, number - run.projections);
   }
 
   static Status compute(void* memory, OrtKernelContext* context) {
@@ -136,19 +150,18 @@ struct AttentionOp {
     TRY(node->task_rows(context, run.rows, INT8 ? BLOCK_ROWS_INT8 : BLOCK_ROWS_FLOAT, &run.of_a_task));
     run.attended = smaller(run.of_a_task, length);
     run.of_a_sequence = (run.length + run.attended - 1) / run.attended;
-    const size_t projections = static_cast<size_t>((run.rows + run.of_a_task - 1) / run.of_a_task);
+    run.projections = static_cast<int>((run.rows + run.of_a_task - 1) / run.of_a_task);
     const size_t attentions = static_cast<size_t>(batch) * run.of_a_sequence;
     const size_t floats = block.projected_floats(isa, static_cast<int>(batch), run.length);
-    const size_t between = (floats * sizeof(float) + 63) / 64 * 64;
-    const size_t first = projections * block.project_scratch(run.of_a_task), second = attentions * block.attend_scratch(isa, run.length, run.attended);
+    const size_t between = (floats * sizeof(float) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+    const size_t first = block.project_scratch(run.of_a_task), second = block.attend_scratch(isa, run.length, run.attended);
+    run.scratch_bytes = first > second ? first : second;
+    const size_t most = attentions > static_cast<size_t>(run.projections) ? attentions : run.projections;
     char* whole = nullptr;
-    TRY(scratch_pool.take(ort, between + (first > second ? first : second), &whole));
-    run.projected = block.projected(isa, reinterpret_cast<float*>(whole), static_cast<int>(batch), run.length);
+    TRY(scratch_pool.take(ort, between + most * run.scratch_bytes, &whole));
+    run.projected = block.projected(reinterpret_cast<float*>(whole), static_cast<int>(batch), run.length);
     run.scratch = whole + between;
-    run.scratch_bytes = block.project_scratch(run.of_a_task);
-    Status status = ort.parallel(context, project, projections, &run);
-    run.scratch_bytes = block.attend_scratch(isa, run.length, run.attended);
-    if (!status) status = ort.parallel(context, attend, attentions, &run);
+    Status status = node->parallel(context, task, run.projections + attentions, &run);
     scratch_pool.give_back(ort, whole);
     return status;
   }

@@ -41,12 +41,16 @@ FLAGS = (
 COMMON = (
     "blocks",
     "bottleneck_attention",
+    "instruction_sets",
     "isa_portable",
+    "libc",
     "library",
+    "node",
     "ort",
     "processor",
-    "runtime",
+    "scratch",
     "stacked_ffn",
+    "weight_memory",
     "weights",
 )
 
@@ -116,6 +120,25 @@ def build(folder: Path, target: str | None = None) -> Path:
     return library
 
 
+def build_profile(folder: Path) -> Path:
+    """Writes the program `profile` for this machine into a folder, and says where. Raises BuildError."""
+    target = host()
+    sources = {"blocks": "", "isa_portable": "", "processor": "", **INSTRUCTION_SETS[target.split("-")[0]]}
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as made, ThreadPoolExecutor() as pool:
+        objects = [Path(made) / f"{name}.o" for name in sources]
+        commands = [
+            [*FLAGS, "-DMBERT_PROFILE", *flags.split(), "-c", str(HERE / f"{name}.cc"), "-o", str(file)]
+            for (name, flags), file in zip(sources.items(), objects, strict=True)
+        ]
+        for _ in pool.map(lambda command: _clang(target, command), commands):
+            pass
+        hosted = [flag for flag in FLAGS if flag != "-ffreestanding"]
+        fresh = Path(made) / "profile"
+        _clang(target, [*hosted, "-DMBERT_PROFILE", str(HERE / "profile.cc"), *map(str, objects), "-o", str(fresh)])
+        return shutil.copy(fresh, folder / "profile")
+
+
 def _clang(target: str, arguments: list[str]) -> None:
     command = [sys.executable, "-m", "ziglang", "c++", "-target", TARGETS[target], *arguments]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -127,10 +150,13 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description="Build mbert's native kernels.")
     parser.add_argument("--target", choices=[*TARGETS, "all"], help="default: this machine")
+    parser.add_argument("--profile", action="store_true", help="the program that measures them, instead")
     parser.add_argument("--output", type=Path, default=HERE, help="default: beside the sources")
     options = parser.parse_args()
     try:
-        if options.target == "all":
+        if options.profile:
+            print(build_profile(options.output))
+        elif options.target == "all":
             for target in TARGETS:
                 print(build(options.output / target, target))
         else:

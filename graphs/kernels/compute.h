@@ -35,6 +35,19 @@ using mbert::rounded_up;
 constexpr int PANEL = LANES * VECTORS;
 constexpr int32_t SHIFT = UNSIGNED_WEIGHTS ? 128 : 0;
 
+// How far ahead weights are fetched. Short texts read all of them once, from far away, and what the processor fetches by
+// itself ends with each page of 4096 bytes. Behind the end of a weight lies the next one.
+#ifndef AHEAD
+#define AHEAD 4096
+#endif
+
+// Fetches as many bytes as are read at `weights` now.
+template <int BYTES>
+inline void fetch_ahead(const void* weights) {
+  for (int line = 0; line < BYTES; line += static_cast<int>(mbert::CACHE_LINE))
+    __builtin_prefetch(static_cast<const char*>(weights) + AHEAD + line);
+}
+
 // Packing
 
 void pack_int8(const int8_t* weight, int k, int n, void* panels) {
@@ -150,6 +163,7 @@ struct Int8 {
     const int8_t* w = static_cast<const int8_t*>(weight.panels) + static_cast<size_t>(column) * k;
     Ints sums[ROWS][VECTORS] = {};
     for (int step = 0; step < k; step += 4, w += 4 * PANEL) {
+      fetch_ahead<4 * PANEL>(w);
       Prepared columns[VECTORS];
       for (int v = 0; v < VECTORS; v++) columns[v] = prepare(load_bytes(w + v * 4 * LANES));
       for (int i = 0; i < ROWS; i++) {
@@ -177,6 +191,7 @@ struct Float {
     const float* w = static_cast<const float*>(weight.panels) + static_cast<size_t>(column) * weight.k;
     Floats sums[ROWS][VECTORS] = {};
     for (int step = 0; step < weight.k; step++, w += PANEL) {
+      fetch_ahead<4 * PANEL>(w);
       Floats columns[VECTORS];
       for (int v = 0; v < VECTORS; v++) columns[v] = load(w + v * LANES);
       for (int i = 0; i < ROWS; i++) {
@@ -263,9 +278,9 @@ inline Floats exp_of(Floats x) {
 
 // Scores of ROWS rows and COUNT vectors of keys.
 template <int ROWS, int COUNT>
-inline void score(const float* query, int query_stride, const Head& head, int size, int key, float* scores) {
+inline void score(const float* query, int query_stride, const Head& head, int key, float* scores) {
   Floats sums[ROWS][COUNT] = {};
-  for (int d = 0; d < size; d++) {
+  for (int d = 0; d < head.size; d++) {
     const float* keys = head.keys + static_cast<size_t>(d) * head.padded + key;
     Floats columns[COUNT];
     for (int v = 0; v < COUNT; v++) columns[v] = load(keys + v * LANES);
@@ -281,12 +296,12 @@ inline void score(const float* query, int query_stride, const Head& head, int si
 
 template <int ROWS>
 inline void attend_rows(const float* query, int query_stride, const Head& head, float* scores, float* out,
-                        int out_stride, int out_size) {
+                        int out_stride) {
   const int padded = rounded_up(head.length, LANES);
   int j = 0;
   for (; j + SCORE_VECTORS * LANES <= padded; j += SCORE_VECTORS * LANES)
-    score<ROWS, SCORE_VECTORS>(query, query_stride, head, out_size, j, scores);
-  for (; j < padded; j += LANES) score<ROWS, 1>(query, query_stride, head, out_size, j, scores);
+    score<ROWS, SCORE_VECTORS>(query, query_stride, head, j, scores);
+  for (; j < padded; j += LANES) score<ROWS, 1>(query, query_stride, head, j, scores);
   // Softmax.
   float factors[ROWS];
   for (int i = 0; i < ROWS; i++) {
@@ -311,7 +326,7 @@ inline void attend_rows(const float* query, int query_stride, const Head& head, 
     const bool two = c + LANES < head.size;
     Floats sums[ROWS][2] = {};
     for (int k = 0; k < head.length; k++) {
-      const float* values = head.values + static_cast<size_t>(k) * head.size + c;
+      const float* values = head.values + static_cast<size_t>(k) * head.value_stride + c;
       const Floats first = load(values), second = two ? load(values + LANES) : Floats{};
       for (int i = 0; i < ROWS; i++) {
         const Floats p = all(scores[static_cast<size_t>(i) * head.padded + k]);
@@ -323,7 +338,7 @@ inline void attend_rows(const float* query, int query_stride, const Head& head, 
       for (int v = 0; v < 2; v++) {
         const Floats y = sums[i][v] * factors[i];
         float* to = out + static_cast<size_t>(i) * out_stride + c + v * LANES;
-        const int left = out_size - c - v * LANES;
+        const int left = head.size - c - v * LANES;
         if (left >= LANES)
           store(to, y);
         else
@@ -333,21 +348,85 @@ inline void attend_rows(const float* query, int query_stride, const Head& head, 
 }
 
 void attend(const float* query, int query_stride, int count, const Head& head, float* scores, float* out,
-            int out_stride, int out_size) {
+            int out_stride) {
   static_assert(SCORE_ROWS <= ATTENTION_ROWS);
   int i = 0;
   for (; i + SCORE_ROWS <= count; i += SCORE_ROWS)
     attend_rows<SCORE_ROWS>(query + static_cast<size_t>(i) * query_stride, query_stride, head, scores,
-                                out + static_cast<size_t>(i) * out_stride, out_stride, out_size);
+                            out + static_cast<size_t>(i) * out_stride, out_stride);
   for (; i < count; i++)
     attend_rows<1>(query + static_cast<size_t>(i) * query_stride, query_stride, head, scores,
-                   out + static_cast<size_t>(i) * out_stride, out_stride, out_size);
+                   out + static_cast<size_t>(i) * out_stride, out_stride);
 }
+
+void transpose(const float* from, int from_stride, int rows, int columns, float* to, int to_stride) {
+  const auto in = [=](int i, int j) { return from + static_cast<size_t>(i) * from_stride + j; };
+  const auto out = [=](int i, int j) { return to + static_cast<size_t>(j) * to_stride + i; };
+  int i = 0;
+  for (; i + LANES <= rows; i += LANES) {
+    int j = 0;
+    for (; j + LANES <= columns; j += LANES) {
+      Floats block[LANES];
+      for (int k = 0; k < LANES; k++) block[k] = load(in(i + k, j));
+      transpose(block);
+      for (int k = 0; k < LANES; k++) store(out(i, j + k), block[k]);
+    }
+    for (; j < columns; j++)
+      for (int k = 0; k < LANES; k++) *out(i + k, j) = *in(i + k, j);
+  }
+  for (; i < rows; i++)
+    for (int j = 0; j < columns; j++) *out(i, j) = *in(i, j);
+}
+
+#ifdef MBERT_PROFILE
+// Keeps a loop's work from being left out, or done once for all.
+template <class Value>
+inline void keep(Value& value) {
+  __asm__ volatile("" : : "r"(&value) : "memory");
+}
+
+#ifndef OWN_MULTIPLY_INT8
+int64_t peak_int8(int64_t times) {
+  Ints sums[TILE_ROWS][VECTORS] = {};
+  alignas(64) int8_t numbers[4 * LANES] = {1};
+  Prepared columns[VECTORS];
+  for (Prepared& one : columns) one = prepare(load_bytes(numbers));
+  for (int64_t time = 0; time < times; time++) {
+    __asm__ volatile("" : : "r"(numbers) : "memory");
+    const Quad quad = spread(numbers);
+    for (int i = 0; i < TILE_ROWS; i++)
+      for (int v = 0; v < VECTORS; v++) sums[i][v] = dot(sums[i][v], columns[v], quad);
+  }
+  keep(sums);
+  return static_cast<int64_t>(TILE_ROWS) * VECTORS * LANES * 4;
+}
+#endif
+
+int64_t peak_float(int64_t times) {
+  Floats sums[TILE_ROWS][VECTORS] = {}, columns[VECTORS] = {};
+  alignas(64) float numbers[LANES] = {1};
+  for (int64_t time = 0; time < times; time++) {
+    __asm__ volatile("" : : "r"(numbers) : "memory");
+    const Floats x = all(numbers[0]);
+    for (int i = 0; i < TILE_ROWS; i++)
+      for (int v = 0; v < VECTORS; v++) sums[i][v] = fma(x, columns[v], sums[i][v]);
+  }
+  keep(sums);
+  return static_cast<int64_t>(TILE_ROWS) * VECTORS * LANES;
+}
+#endif
 
 }  // namespace
 
-#define MBERT_ISA(symbol, label, is_there)                                                                         \
-  namespace mbert {                                                                                                \
-  extern const Isa symbol;                                                                                         \
-  const Isa symbol = {label, is_there, PANEL, LANES, DEPTH, pack_int8, pack_float, quantize, multiply_int8, multiply_float, attend}; \
+#ifdef MBERT_PROFILE
+#define PEAKS , peak_int8, peak_float
+#else
+#define PEAKS
+#endif
+
+#define MBERT_ISA(symbol, label, is_there)                                                                      \
+  namespace mbert {                                                                                             \
+  extern const Isa symbol;                                                                                      \
+  const Isa symbol = {label,      is_there, PANEL,         LANES,          DEPTH, pack_int8,                    \
+                      pack_float, quantize, multiply_int8, multiply_float, attend, transpose PEAKS};            \
   }

@@ -7,6 +7,8 @@
 
 namespace mbert {
 
+constexpr size_t CACHE_LINE = 64;
+
 // The most rows that attention takes at once, whose scores have a place.
 constexpr int ATTENTION_ROWS = 8;
 
@@ -39,13 +41,15 @@ struct Output {
   int residual_stride = 0;
 };
 
-// One sequence's keys and values, for one head: keys transposed, [size][padded]; values [padded][size].
+// One sequence's keys and values, for one head: keys transposed, [size][padded]; values [length][size], with other numbers
+// between their rows, and readable up to a whole vector.
 struct Head {
   const float* keys = nullptr;
   const float* values = nullptr;
+  int value_stride = 0;
   int length = 0;   // tokens that any row attends to: those behind are padding
   int padded = 0;   // `length`'s allocated size, in whole vectors
-  int size = 0;     // channels, padded to whole vectors
+  int size = 0;     // channels
   const float* mask = nullptr;  // [padded]
 };
 
@@ -64,7 +68,15 @@ struct Isa {
   void (*multiply_float)(const Rows& rows, int count, const Weight& weight, const Output& output);
   // softmax(query·keys + mask)·values for `count` rows; `scores` holds count · padded floats.
   void (*attend)(const float* query, int query_stride, int count, const Head& head, float* scores, float* out,
-                 int out_stride, int out_size);
+                 int out_stride);
+  // to[j][i] = from[i][j]
+  void (*transpose)(const float* from, int from_stride, int rows, int columns, float* to, int to_stride);
+#ifdef MBERT_PROFILE
+  // What the instruction can do: a tile of products, so many times, that touches registers only. Each gives the
+  // multiply-accumulates of one such tile.
+  int64_t (*peak_int8)(int64_t times);
+  int64_t (*peak_float)(int64_t times);
+#endif
 };
 
 inline int rounded_up(int number, int multiple) { return (number + multiple - 1) / multiple * multiple; }

@@ -3,9 +3,19 @@
 
 #include "isa.h"
 #include "ort.h"
-#include "runtime.h"
+
+inline void* operator new(size_t, void* place) noexcept { return place; }
 
 namespace mbert {
+
+// Between two looks at what another thread changes.
+inline void wait_a_moment() {
+#if defined(__x86_64__)
+  __asm__ volatile("pause");
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
 
 struct Node {
   explicit Node(const OrtApi* api);
@@ -14,6 +24,8 @@ struct Node {
 
   // How many rows a task takes: a thread's share, unless that is more than `most`.
   Status task_rows(OrtKernelContext* context, int64_t rows, int most, int* of_a_task);
+  // Runs tasks 0 to count - 1, on all threads that there are.
+  Status parallel(OrtKernelContext* context, void (*task)(void*, size_t), size_t count, void* data) const;
 
   Ort ort;
   const Isa* isa = nullptr;

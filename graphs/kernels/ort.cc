@@ -1,5 +1,7 @@
 #include "ort.h"
 
+#include "isa.h"
+
 namespace mbert {
 
 Message& Message::operator<<(const char* text) {
@@ -78,10 +80,6 @@ Status Ort::output(OrtKernelContext* context, const int64_t* sizes, size_t rank,
 }
 
 Status Ort::parallel(OrtKernelContext* context, void (*task)(void*, size_t), size_t count, void* data) const {
-  if (count == 1) {
-    task(data, 0);
-    return nullptr;
-  }
   return entry<Status (*)(const OrtKernelContext*, void (*)(void*, size_t), size_t, size_t, void*)>(
       KernelContext_ParallelFor)(context, task, count, 0, data);
 }
@@ -90,17 +88,13 @@ Status Ort::allocator(OrtAllocator** found) const {
   return entry<Status (*)(OrtAllocator**)>(GetAllocatorWithDefaultOptions)(found);
 }
 
-namespace {
-constexpr size_t LINE = 64;
-}
-
 Status Ort::allocate(size_t bytes, void** memory) const {
   OrtAllocator* from = nullptr;
   TRY(allocator(&from));
   void* whole = nullptr;
-  TRY(entry<Status (*)(OrtAllocator*, size_t, void**)>(AllocatorAlloc)(from, bytes + 2 * LINE, &whole));
+  TRY(entry<Status (*)(OrtAllocator*, size_t, void**)>(AllocatorAlloc)(from, bytes + 2 * CACHE_LINE, &whole));
   // The line before the memory says where it began.
-  char* start = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(whole) + 2 * LINE - 1) / LINE * LINE);
+  char* start = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(whole) + 2 * CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE);
   reinterpret_cast<void**>(start)[-1] = whole;
   *memory = start;
   return nullptr;

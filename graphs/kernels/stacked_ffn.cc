@@ -1,7 +1,9 @@
 // mbert.StackedFFN and mbert.StackedFFNInt8 as nodes.
 #include "blocks.h"
+#include "instruction_sets.h"
 #include "node.h"
 #include "nodes.h"
+#include "scratch.h"
 #include "weights.h"
 
 namespace mbert {
@@ -104,7 +106,7 @@ struct FfnOp {
     run.scratch_bytes = block.scratch(run.of_a_task);
     const size_t tasks = static_cast<size_t>((run.rows + run.of_a_task - 1) / run.of_a_task);
     TRY(scratch_pool.take(ort, tasks * run.scratch_bytes, &run.scratch));
-    Status status = ort.parallel(context, task, tasks, &run);
+    Status status = node->parallel(context, task, tasks, &run);
     scratch_pool.give_back(ort, run.scratch);
     return status;
   }

@@ -48,4 +48,29 @@ inline float sum_of(Floats x) {
   return lanes[0];
 }
 
+// The lanes of two vectors in turns, of their first halves and of their second.
+#if LANES == 4
+#define FIRST_HALVES 0, 4, 1, 5
+#define SECOND_HALVES 2, 6, 3, 7
+#elif LANES == 8
+#define FIRST_HALVES 0, 8, 1, 9, 2, 10, 3, 11
+#define SECOND_HALVES 4, 12, 5, 13, 6, 14, 7, 15
+#elif LANES == 16
+#define FIRST_HALVES 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define SECOND_HALVES 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#endif
+
+// Transposes a square. Each step moves the first bit of the row's number behind the last of the column's; after as many
+// steps as each has bits, they have changed places.
+inline void transpose(Floats (&block)[LANES]) {
+  for (int step = 1; step < LANES; step *= 2) {
+    Floats next[LANES];
+    for (int i = 0; i < LANES / 2; i++) {
+      next[2 * i] = __builtin_shufflevector(block[i], block[i + LANES / 2], FIRST_HALVES);
+      next[2 * i + 1] = __builtin_shufflevector(block[i], block[i + LANES / 2], SECOND_HALVES);
+    }
+    for (int i = 0; i < LANES; i++) block[i] = next[i];
+  }
+}
+
 }  // namespace

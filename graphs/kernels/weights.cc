@@ -1,5 +1,7 @@
 #include "weights.h"
 
+#include "weight_memory.h"
+
 namespace mbert {
 
 namespace {
@@ -35,7 +37,7 @@ Status WeightReader::read_one(Weight* weight, int* k, int* n, bool has_bias, con
   *n = weight->n = columns;
   const size_t padded = rounded_up(columns, isa_.panel);
   const size_t bytes = int8_ ? padded * rounded_up(rows, isa_.depth) : padded * rows * sizeof(float);
-  TRY(ort_.allocate(bytes, &weight->panels));
+  TRY(take_weight_memory(ort_, bytes, &weight->panels));
   if (int8_) {
     isa_.pack_int8(static_cast<const int8_t*>(tensor.data), rows, columns, weight->panels);
     TRY(vector(&weight->scales, columns, name, "scale"));
@@ -52,16 +54,16 @@ Status WeightReader::vector(float** padded, int n, const char* name, const char*
     return ort_.fail(Message() << "the " << what << " of " << name << " is " << tensor << "; expected float [" << n << "]");
   const int whole = rounded_up(n, isa_.panel);
   void* memory = nullptr;
-  TRY(ort_.allocate(whole * sizeof(float), &memory));
+  TRY(take_weight_memory(ort_, whole * sizeof(float), &memory));
   *padded = static_cast<float*>(memory);
   for (int i = 0; i < whole; i++) (*padded)[i] = i < n ? tensor.floats()[i] : 0.0f;
   return nullptr;
 }
 
 void release(const Ort& ort, Weight* weight) {
-  ort.release(weight->panels);
-  ort.release(weight->scales);
-  ort.release(weight->bias);
+  give_weight_memory_back(ort, weight->panels);
+  give_weight_memory_back(ort, weight->scales);
+  give_weight_memory_back(ort, weight->bias);
 }
 
 }  // namespace mbert

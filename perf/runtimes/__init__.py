@@ -10,9 +10,16 @@ if TYPE_CHECKING:
     from perf.providers import Provider
     from perf.session import Placement, Session
 
-ONNXRUNTIME, OPENVINO = "onnxruntime", "openvino"
+ONNXRUNTIME, OPENVINO, LITERT = "onnxruntime", "openvino", "litert"
+TORCH, TORCH_COMPILED = "torch", "torch-compiled"
 
-MODULES = {ONNXRUNTIME: "onnxruntime_session", OPENVINO: "openvino_session"}
+MODULES = {
+    ONNXRUNTIME: "onnxruntime_session",
+    OPENVINO: "openvino_session",
+    LITERT: "litert_session",
+    TORCH: "torch_session",
+    TORCH_COMPILED: "torch_compiled_session",
+}
 """Imported when asked for: nobody needs them all, and a process whose memory is measured must not hold another's."""
 
 

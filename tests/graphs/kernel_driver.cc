@@ -93,10 +93,10 @@ int main(int argc, char** argv) {
     count = static_cast<size_t>(tokens) * block.intra;
     y = static_cast<float*>(calloc(count, sizeof(float)));
     float* between = static_cast<float*>(calloc(block.projected_floats(*isa, batch, length), sizeof(float)));
-    const BottleneckAttention::Projected projected = block.projected(*isa, between, batch, length);
+    const BottleneckAttention::Projected projected = block.projected(between, batch, length);
     char* scratch = static_cast<char*>(
         aligned_alloc(64, block.project_scratch(tokens) + block.attend_scratch(*isa, length, length)));
-    block.project(*isa, x, y, projected, 0, tokens, scratch);
+    block.project(*isa, x, projected, 0, tokens, scratch);
     for (int i = 0; i < batch; i++)
       block.attend(*isa, projected, mask + i * length, i, y + static_cast<size_t>(i) * length * block.intra, 0, length,
                    scratch);

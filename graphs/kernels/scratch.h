@@ -1,17 +1,11 @@
-// What all nodes share.
+// Memory between runs.
 #pragma once
 
-#include "isa.h"
 #include "ort.h"
-
-inline void* operator new(size_t, void* place) noexcept { return place; }
 
 namespace mbert {
 
-// The best instruction set of this processor, or the one that MBERT_KERNELS_ISA, or `force_isa`, names.
-const Isa* chosen_isa(Message* why_not);
-
-// Memory between runs: a few blocks that runs take and give back, so that none is allocated once they have grown.
+// A few blocks that runs take and give back, so that none is allocated once they have grown.
 class ScratchPool {
  public:
   // The memory of at least so many bytes, or null with a status.

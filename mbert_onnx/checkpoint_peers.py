@@ -1,0 +1,98 @@
+"""What others make of a checkpoint: the models that ours are benched against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mbert_onnx._beside import require_beside
+from mbert_onnx.extras import require_extra
+from mbert_onnx.tasks import Task
+
+require_beside("perf")
+
+from perf.harness import Subject  # noqa: E402
+from perf.runtimes import LITERT, TORCH, TORCH_COMPILED  # noqa: E402
+
+# `transformers:CHECKPOINT` is transformers' own export of that checkpoint, `litert:CHECKPOINT` LiteRT's, and so on.
+TRANSFORMERS = "transformers"
+LITERT_FLOAT, LITERT_INT8 = "litert", "litert-int8"
+TORCH_EAGER, TORCH_COMPILE = "torch", "torch-compile"
+PEERS = (TRANSFORMERS, LITERT_FLOAT, LITERT_INT8, TORCH_EAGER, TORCH_COMPILE)
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint in transformers' format, whatever it was loaded from, without its weights in memory."""
+
+    folder: Path
+    source: Path | None
+    task: Task
+    outputs: tuple[str, ...]
+    vocab_size: int
+    max_positions: int
+
+
+def save(checkpoint: str, folder: Path, *, task: str | None, seed: int) -> Saved:
+    """Loads a checkpoint and writes it into a folder. Raises what `load_checkpoint` does."""
+    require_extra("export", "what others make of a checkpoint")
+    from mbert_onnx.checkpoint import load_checkpoint, save_checkpoint
+
+    loaded = load_checkpoint(checkpoint, task=task, seed=seed)
+    save_checkpoint(loaded, folder)
+    outputs = tuple(o.name for o in loaded.task.outputs if not (o.optional and loaded.pooler is None))
+    config = loaded.config
+    return Saved(folder, loaded.folder, loaded.task, outputs, config.vocab_size, config.max_position_embeddings)
+
+
+def made_by_peer(
+    name: str,
+    peer: str,
+    saved: Saved,
+    folder: Path,
+    *,
+    seq_lens: Sequence[int],
+    batch: int,
+    reference: Callable[[], Path],
+    tell: Callable[[str], None],
+) -> Subject:
+    """What one of `PEERS` makes of a checkpoint.
+
+    Args:
+        name: What the model is called.
+        folder: Where its files go.
+        seq_lens, batch: Shapes, for those that fix them.
+        reference: Gives the `.onnx` of the float model that a lower precision is compared with.
+
+    Raises PerfError where the peer fails, MissingExtraError where its packages are not installed.
+    """
+    if peer in (LITERT_FLOAT, LITERT_INT8):
+        require_extra("peers", peer, ["ai_edge_litert"])
+    if peer == TRANSFORMERS:
+        from perf.peers.transformers_export import export_transformers
+
+        tell(f"{name}: exporting as torch's exporter does, which takes a while")
+        file = folder / "model.onnx"
+        export_transformers(saved.folder, saved.task.architecture, saved.outputs, file)
+        return Subject(name, file, saved.vocab_size)
+    if peer in (TORCH_EAGER, TORCH_COMPILE):
+        runtime = TORCH if peer == TORCH_EAGER else TORCH_COMPILED
+        return Subject(name, saved.folder / "model.safetensors", saved.vocab_size, runtime)
+    from perf.peers.litert import convert_for_litert
+
+    tell(f"{name}: converting")
+    int8 = peer == LITERT_INT8
+    by_length = convert_for_litert(
+        saved.folder,
+        saved.task.architecture,
+        saved.outputs,
+        folder,
+        seq_lens=seq_lens,
+        batch=batch,
+        int8=int8,
+        tell=lambda line: tell(f"{name}: {line}"),
+    )
+    notes = ("ai-edge-quantizer: dynamic_wi8_afp32",) if int8 else ()
+    longest = by_length[max(by_length)]
+    return Subject(name, longest, saved.vocab_size, LITERT, by_length, reference() if int8 else None, notes)

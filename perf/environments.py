@@ -1,0 +1,56 @@
+"""Python environments of their own, for tools whose packages do not get along with others; made once, and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from perf.errors import PerfError
+
+VARIABLE = "MBERT_ONNX_CACHE"
+"""Where environments are kept; default: the user's cache."""
+
+
+def environment(name: str, packages: Sequence[str], tell: Callable[[str], None]) -> Path:
+    """The Python of an environment that has these packages, which is made if it is not there yet.
+
+    Args:
+        name: What it is for.
+        packages: As pip takes them; another list is another environment.
+        tell: Is told, in a few words, when something is installed.
+
+    Raises PerfError where pip fails.
+    """
+    kind = hashlib.sha256("\n".join([*packages, sys.version]).encode()).hexdigest()[:8]
+    folder = _cache() / "environments" / f"{name}-{kind}"
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    complete = folder / "complete"
+    if complete.is_file():
+        return python
+    tell(f"installing {name} into an environment of its own, {folder}")
+    shutil.rmtree(folder, ignore_errors=True)  # what an interrupted run left
+    _run([sys.executable, "-m", "venv", str(folder)], name)
+    _run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages], name)
+    complete.touch()
+    return python
+
+
+def _cache() -> Path:
+    chosen = os.environ.get(VARIABLE)
+    if chosen:
+        return Path(chosen)
+    base = os.environ.get("LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME")
+    return Path(base or Path.home() / ".cache") / "mbert-onnx"
+
+
+def _run(command: Sequence[str], name: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode:
+        lines = [line for line in (done.stderr + done.stdout).splitlines() if line.startswith("ERROR")]
+        reason = lines[0].removeprefix("ERROR: ") if lines else f"exit {done.returncode}"
+        raise PerfError(f"cannot make the environment for {name} ({reason}); expected pip to reach a package index")
