@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -82,17 +83,24 @@ def library_for(choice: str) -> Path | None:
     return library
 
 
-def takes_kernels(path: Path) -> bool:
-    """Whether an `.onnx` has blocks that the kernels compute: functions of ours, in float32 or int8."""
+def why_not_native(path: Path) -> str | None:
+    """Why the kernels compute no block of an `.onnx`; None where they do."""
     import onnx  # a program that only answers questions does without
 
     require_beside("graphs")
     from graphs.functions import DOMAIN
 
     model = onnx.load(path, load_external_data=False)
-    ours = any(function.domain == DOMAIN for function in model.functions)
-    kinds = {tensor.data_type for tensor in model.graph.initializer}
-    return ours and onnx.TensorProto.FLOAT16 not in kinds
+    if not any(function.domain == DOMAIN for function in model.functions):
+        return "it has no functions of ours; an .onnx that `mbert-onnx export` writes has them, unless --no-functions"
+    if onnx.TensorProto.FLOAT16 in {tensor.data_type for tensor in model.graph.initializer}:
+        return "it is in half precision; the kernels are for fp32 and int8"
+    return None
+
+
+def left_to_bodies(path: Path, reason: str) -> None:
+    """Tells the log `mbert_onnx` that a file is run by its own function bodies, though the kernels are there."""
+    logging.getLogger("mbert_onnx").info("%s runs without the native kernels: %s", path, reason)
 
 
 def _native() -> ModuleType:

@@ -35,7 +35,7 @@ from mbert_onnx.answers import (
 from mbert_onnx.bundle_reader import VARIANTS, Bundle, read_bundle
 from mbert_onnx.entities import Entity, TokenEntity, group_tokens, label_tokens, without_outside
 from mbert_onnx.errors import BundleError, UsageError
-from mbert_onnx.native import AUTO, library_for
+from mbert_onnx.native import AUTO, left_to_bodies, library_for
 from mbert_onnx.rows import Inputs, RowRunner, first_line, inputs_of
 from mbert_onnx.spans import Answer, merge_windows, window_answers
 from mbert_onnx.tasks import (
@@ -106,10 +106,8 @@ def load(
     providers: list[Any] = [(provider, dict(provider_options or {}))]
     if provider != CPU:
         providers.append(CPU)
-    is_half = bundle.model_path.name == Path(VARIANTS["fp16"]).name
-    if kernels == AUTO and (provider != CPU or is_half or session_options is not None):
-        # Another provider takes the file's own bodies, half precision has no kernels, and options that are the caller's
-        # may serve other sessions, too, for which the library must not be registered twice.
+    if kernels == AUTO and library is not None and (reason := _why_not(bundle, provider, session_options)):
+        left_to_bodies(bundle.model_path, reason)
         library = None
     try:
         session = _session(bundle.model_path, options, providers, threads, library)
@@ -118,6 +116,18 @@ def load(
             f"onnxruntime cannot load {bundle.model_path}: {first_line(error)} Export it again."
         ) from error
     return Model(bundle, session)
+
+
+def _why_not(bundle: Bundle, provider: str, session_options: ort.SessionOptions | None) -> str | None:
+    """Why a bundle is loaded without the kernels that are there; None where it is not."""
+    if provider != CPU:
+        return f"{provider} computes the bodies itself"
+    if bundle.model_path.name == Path(VARIANTS["fp16"]).name:
+        return "it is in half precision; the kernels are for fp32 and int8"
+    if session_options is not None:
+        # They may serve other sessions, too, for which the library must not be registered twice.
+        return "session_options are yours, and register_custom_ops_library is left to you"
+    return None
 
 
 def _quiet_options() -> ort.SessionOptions:

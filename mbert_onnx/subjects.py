@@ -16,7 +16,7 @@ from mbert_onnx.bundle_reader import TOKENIZER, is_bundle, read_bundle
 from mbert_onnx.checkpoint_peers import PEERS, Saved, made_by_peer, save
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.extras import require_extra
-from mbert_onnx.native import NATIVE, PORTABLE, kernels, library_for, takes_kernels
+from mbert_onnx.native import NATIVE, PORTABLE, kernels, left_to_bodies, library_for, why_not_native
 from mbert_onnx.tasks import Task
 
 require_beside("graphs")
@@ -111,13 +111,17 @@ class Maker:
 
     def _with_kernels(self, subject: Subject, choice: str) -> Subject:
         library = library_for(choice)
-        if library is None or subject.runtime != ONNXRUNTIME or not all(map(takes_kernels, subject.files)):
-            if choice == NATIVE and library is not None:
-                raise UsageError(
-                    f"{subject.name} has no block that the native kernels compute; expected an .onnx of ours with "
-                    "functions, in fp32 or int8: pass --kernels auto, or export it anew"
-                )
+        if library is None or subject.runtime != ONNXRUNTIME:
             return subject
+        for file in subject.files:
+            reason = why_not_native(file)
+            if reason is not None and choice == NATIVE:
+                raise UsageError(
+                    f"the native kernels compute no block of {subject.name}: {reason}; pass --kernels auto"
+                )
+            if reason is not None:
+                left_to_bodies(file, reason)
+                return subject
         note = f"run with the native kernels, {kernels().instruction_set}"
         return replace(subject, library=library, notes=(*subject.notes, note))
 

@@ -9,7 +9,7 @@ constexpr int MOST_NETWORKS = 16;
 
 // The most rows that are worked on at once. Each panel of weights serves all of them, and their numbers stay in the
 // second cache. Float weights are four times as large and come from farther away, so that more rows pay.
-constexpr int BLOCK_ROWS_INT8 = 48, BLOCK_ROWS_FLOAT = 128;
+constexpr int BLOCK_ROWS_INT8 = 64, BLOCK_ROWS_FLOAT = 128;
 
 // The numbers that a product quantizes to, and its steps.
 struct Quantized {

@@ -38,7 +38,7 @@ constexpr int32_t SHIFT = UNSIGNED_WEIGHTS ? 128 : 0;
 // How far ahead weights are fetched. Short texts read all of them once, from far away, and what the processor fetches by
 // itself ends with each page of 4096 bytes. Behind the end of a weight lies the next one.
 #ifndef AHEAD
-#define AHEAD 4096
+#define AHEAD 8192
 #endif
 
 // Fetches as many bytes as are read at `weights` now.
@@ -379,23 +379,27 @@ void transpose(const float* from, int from_stride, int rows, int columns, float*
 }
 
 #ifdef MBERT_PROFILE
-// Keeps a loop's work from being left out, or done once for all.
-template <class Value>
-inline void keep(Value& value) {
-  __asm__ volatile("" : : "r"(&value) : "memory");
+// Keeps a loop's work from being left out. It takes a copy: what has an address does not stay in registers.
+template <class Vector>
+inline void keep(const Vector (&sums)[TILE_ROWS][VECTORS]) {
+  Vector kept[TILE_ROWS][VECTORS];
+  for (int i = 0; i < TILE_ROWS; i++)
+    for (int v = 0; v < VECTORS; v++) kept[i][v] = sums[i][v];
+  __asm__ volatile("" : : "r"(kept) : "memory");
 }
 
 #ifndef OWN_MULTIPLY_INT8
 int64_t peak_int8(int64_t times) {
   Ints sums[TILE_ROWS][VECTORS] = {};
-  alignas(64) int8_t numbers[4 * LANES] = {1};
+  alignas(64) int8_t numbers[4 * LANES + 4 * TILE_ROWS] = {1};
   Prepared columns[VECTORS];
   for (Prepared& one : columns) one = prepare(load_bytes(numbers));
   for (int64_t time = 0; time < times; time++) {
     __asm__ volatile("" : : "r"(numbers) : "memory");
-    const Quad quad = spread(numbers);
-    for (int i = 0; i < TILE_ROWS; i++)
+    for (int i = 0; i < TILE_ROWS; i++) {
+      const Quad quad = spread(numbers + 4 * i);  // rows that are alike would be multiplied once
       for (int v = 0; v < VECTORS; v++) sums[i][v] = dot(sums[i][v], columns[v], quad);
+    }
   }
   keep(sums);
   return static_cast<int64_t>(TILE_ROWS) * VECTORS * LANES * 4;

@@ -72,8 +72,8 @@ struct Isa {
   // to[j][i] = from[i][j]
   void (*transpose)(const float* from, int from_stride, int rows, int columns, float* to, int to_stride);
 #ifdef MBERT_PROFILE
-  // What the instruction can do: a tile of products, so many times, that touches registers only. Each gives the
-  // multiply-accumulates of one such tile.
+  // What the instruction can do: a tile of products, so many times, whose sums and weights stay in registers. Each gives
+  // the multiply-accumulates of one such tile.
   int64_t (*peak_int8)(int64_t times);
   int64_t (*peak_float)(int64_t times);
 #endif

@@ -20,7 +20,7 @@ from graphs import kernels as native
 from mbert_onnx import runtime, verification
 from mbert_onnx.cli import app
 from mbert_onnx.errors import BundleError, UsageError, VerificationError
-from mbert_onnx.native import CHOICES, library_for, takes_kernels
+from mbert_onnx.native import CHOICES, library_for, why_not_native
 from mbert_onnx.subjects import Maker
 from mbert_onnx.tasks import Task
 
@@ -63,8 +63,11 @@ def test_load_computes_blocks_by_kernels_unless_told_otherwise(task: str, export
 
 
 @needs_kernels
-def test_options_of_the_caller_are_left_alone(exported: Exports) -> None:
+def test_options_of_the_caller_are_left_alone(exported: Exports, caplog: pytest.LogCaptureFixture) -> None:
     bundle, options = exported().bundle, telling_options()
+    with caplog.at_level("INFO", "mbert_onnx"):
+        nodes(bundle, "auto", options)
+    assert "runs without the native kernels: session_options are yours" in caplog.text
     assert nodes(bundle, "auto", options) == nodes(bundle, "auto", options) == nodes(bundle, "portable")
     assert nodes(bundle, "native", options) < nodes(bundle, "portable") - 20
 
@@ -72,12 +75,17 @@ def test_options_of_the_caller_are_left_alone(exported: Exports) -> None:
 @pytest.mark.full
 @needs_kernels
 def test_half_precision_has_no_kernels_and_is_loaded_all_the_same(
-    exported: Exports, texts: Path, tmp_path: Path
+    exported: Exports, texts: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     options: dict[str, Any] = {"precision": "fp16", "calibrate": texts, "min_agreement": 0}
     mbert_onnx.export(exported().checkpoint, tmp_path / "b", **options)
-    assert not takes_kernels(tmp_path / "b" / "onnx" / "model_fp16.onnx")
-    assert nodes(tmp_path / "b", "auto") == nodes(tmp_path / "b", "portable")
+    assert "half precision" in (why_not_native(tmp_path / "b" / "onnx" / "model_fp16.onnx") or "")
+    with caplog.at_level("INFO", "mbert_onnx"):
+        assert nodes(tmp_path / "b", "auto") == nodes(tmp_path / "b", "portable")
+    assert caplog.messages == [
+        f"{tmp_path / 'b' / 'onnx' / 'model_fp16.onnx'} runs without the native kernels: it is in half precision; "
+        "the kernels are for fp32 and int8"
+    ]
     with pytest.raises(BundleError, match="onnxruntime cannot load"):
         mbert_onnx.load(tmp_path / "b", kernels="native")
 
@@ -126,7 +134,9 @@ def test_bench_takes_them_for_files_that_have_blocks(exported: Exports, tmp_path
         assert [subject.library for subject in subjects] == [native.library(), None]
         assert [subject.name for subject in subjects] == [f"native:{file}", f"portable:{file}"]
         assert f"run with the native kernels, {native.instruction_set()}" in subjects[0].notes
-        with pytest.raises(UsageError, match="has no block that the native kernels compute; expected"):
+        with pytest.raises(
+            UsageError, match=r"^the native kernels compute no block of .*plain\.onnx: it has no functions of ours"
+        ):
             both.subject(f"native:{plain}")
 
 
