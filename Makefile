@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest -q -n auto
 BUDGET ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full test-transformers5 test-peers test-qnn web kernels kernels-all onnxruntime-headers lint format bench bench-optimize bench-int8 bench-kernels bench-squad profile-kernels clean
+.PHONY: help setup demo test test-full test-transformers5 test-peers test-qnn web kernels kernels-all onnxruntime-headers lint format bench bench-optimize bench-int8 bench-kernels bench-squad profile-kernels count-instructions clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-20s %s\n", $$1, $$2}'
@@ -145,6 +145,9 @@ profile-kernels: setup ## Tell where the native kernels' time goes, and how far 
 	@mkdir -p $(BUILD)
 	$(BIN)/python graphs/kernels/build.py --profile --output $(BUILD)
 	$(BUILD)/profile
+
+count-instructions: setup ## Count the instructions of the native kernels on aarch64, under qemu-user
+	$(BIN)/python graphs/kernels/count_instructions.py 8 32 128 384
 
 clean: ## Remove what the other targets made
 	rm -rf graphs/kernels/*.so graphs/kernels/*.dylib $(VENV) $(VENV5) $(PEERS) $(QNN) $(WEB) $(NODE) $(BUILD) .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info

@@ -25,8 +25,8 @@ size_t floats(int rows, int columns) { return aligned(static_cast<size_t>(rows) 
 
 // Bytes of rows of whole numbers, for any instruction set.
 size_t numbers(int rows, int columns) {
-  constexpr int DEEPEST = 64;
-  return static_cast<size_t>(rounded_up(rows, ROWS_AT_ONCE)) * rounded_up(columns, DEEPEST);
+  constexpr int DEEPEST = 64, WIDEST = 2;
+  return static_cast<size_t>(rounded_up(rows, ROWS_AT_ONCE)) * rounded_up(columns, DEEPEST) * WIDEST;
 }
 
 size_t quantized(int rows, int columns) {
@@ -34,7 +34,7 @@ size_t quantized(int rows, int columns) {
 }
 
 Quantized take_quantized(Scratch& scratch, int rows, int columns) {
-  int8_t* whole = scratch.take<int8_t>(numbers(rows, columns));
+  char* whole = scratch.take<char>(numbers(rows, columns));
   float* steps = scratch.take<float>(rows);
   return {whole, steps, scratch.take<int32_t>(rows)};
 }

@@ -13,7 +13,7 @@ constexpr int BLOCK_ROWS_INT8 = 64, BLOCK_ROWS_FLOAT = 128;
 
 // The numbers that a product quantizes to, and its steps.
 struct Quantized {
-  int8_t* numbers;
+  void* numbers;
   float* steps;
   int32_t* sums;
 };

@@ -1,6 +1,5 @@
 // mbert.BottleneckAttention and mbert.BottleneckAttentionInt8 as nodes.
 #include "blocks.h"
-#include "instruction_sets.h"
 #include "node.h"
 #include "nodes.h"
 #include "scratch.h"
@@ -17,6 +16,7 @@ struct AttentionNode : Node {
 
 template <bool INT8>
 struct AttentionOp {
+  using Made = AttentionNode;
   static constexpr const char* NAME = INT8 ? "BottleneckAttentionInt8" : "BottleneckAttention";
   // x, mask, heads; three weights, of which two have biases; in 8 bits all have scales.
   static constexpr size_t FIRST = 3, COUNT = INT8 ? 11 : 8;
@@ -31,24 +31,13 @@ struct AttentionOp {
     node->destroy();
   }
 
-  static Status create(const OrtApi* api, const OrtKernelInfo* info, void** made) {
-    const Ort ort(api);
-    *made = nullptr;
-    Message why_not;
-    const Isa* isa = chosen_isa(&why_not);
-    if (!isa) return ort.fail(why_not);
-    size_t count = 0;
-    TRY(ort.input_count(info, &count));
+  static Status read(AttentionNode* node, const OrtKernelInfo* info, size_t count) {
     if (count != COUNT)
-      return ort.fail(Message() << NAME << " has " << static_cast<int64_t>(count) << " inputs; expected "
-                                << static_cast<int64_t>(COUNT));
-    void* memory = nullptr;
-    TRY(ort.allocate(sizeof(AttentionNode), &memory));
-    AttentionNode* node = new (memory) AttentionNode(api);
+      return node->ort.fail(Message() << NAME << " has " << static_cast<int64_t>(count) << " inputs; expected "
+                                      << static_cast<int64_t>(COUNT));
     BottleneckAttention& block = node->block;
-    node->isa = isa;
     block.int8 = INT8;
-    WeightReader reader(ort, *isa, info, INT8, FIRST);
+    WeightReader reader(node->ort, *node->isa, info, INT8, FIRST);
     int three = 0;
     reader.read(&block.weight_in, &block.hidden, &three, true, "weight_in");
     if (three % 3) reader.refuse(Message() << "weight_in has " << three << " columns; expected a multiple of three");
@@ -56,12 +45,7 @@ struct AttentionOp {
     int two = 2 * block.intra;
     reader.read(&block.weight_qk, &block.intra, &two, true, "weight_qk");
     reader.read(&block.weight_out, &block.intra, &block.intra, false, "weight_out");
-    if (Status status = reader.status()) {
-      destroy(node);
-      return status;
-    }
-    *made = node;
-    return nullptr;
+    return reader.status();
   }
 
   // Projections, then attentions, as tasks of one parallel region. Threads take them by this order, whatever numbers they

@@ -108,11 +108,11 @@ def build(folder: Path, target: str | None = None) -> Path:
             [*FLAGS, *position, *flags.split(), "-c", str(HERE / f"{name}.cc"), "-o", str(file)]
             for (name, flags), file in zip(sources.items(), objects, strict=True)
         ]
-        for _ in pool.map(lambda command: _clang(target, command), commands):
+        for _ in pool.map(lambda command: _clang(TARGETS[target], command), commands):
             pass
         fresh = Path(made) / library.name
         bare = ["-nostdlib"] if system == "linux" else []
-        _clang(target, ["-shared", "-s", *bare, "-o", str(fresh), *map(str, objects)])
+        _clang(TARGETS[target], ["-shared", "-s", *bare, "-o", str(fresh), *map(str, objects)])
         # Copied beside, then renamed: a library that is in use is not written over.
         beside = library.with_name(f"{library.name}.new")
         shutil.copy(fresh, beside)
@@ -120,10 +120,14 @@ def build(folder: Path, target: str | None = None) -> Path:
     return library
 
 
-def build_profile(folder: Path) -> Path:
-    """Writes the program `profile` for this machine into a folder, and says where. Raises BuildError."""
-    target = host()
-    sources = {"blocks": "", "isa_portable": "", "processor": "", **INSTRUCTION_SETS[target.split("-")[0]]}
+def build_profile(folder: Path, target: str | None = None) -> Path:
+    """Writes the program `profile` into a folder, for this machine or, complete in itself, for another one.
+
+    Raises BuildError.
+    """
+    # An emulator has no libraries of another machine's.
+    triple, static = (TARGETS[host()], []) if target is None else (f"{target}-musl", ["-static"])
+    sources = {"blocks": "", "isa_portable": "", "processor": "", **INSTRUCTION_SETS[triple.split("-")[0]]}
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as made, ThreadPoolExecutor() as pool:
         objects = [Path(made) / f"{name}.o" for name in sources]
@@ -131,19 +135,20 @@ def build_profile(folder: Path) -> Path:
             [*FLAGS, "-DMBERT_PROFILE", *flags.split(), "-c", str(HERE / f"{name}.cc"), "-o", str(file)]
             for (name, flags), file in zip(sources.items(), objects, strict=True)
         ]
-        for _ in pool.map(lambda command: _clang(target, command), commands):
+        for _ in pool.map(lambda command: _clang(triple, command), commands):
             pass
         hosted = [flag for flag in FLAGS if flag != "-ffreestanding"]
         fresh = Path(made) / "profile"
-        _clang(target, [*hosted, "-DMBERT_PROFILE", str(HERE / "profile.cc"), *map(str, objects), "-o", str(fresh)])
-        return shutil.copy(fresh, folder / "profile")
+        own = [*hosted, *static, "-nostdlib++", "-DMBERT_PROFILE", str(HERE / "profile.cc")]
+        _clang(triple, [*own, *map(str, objects), "-o", str(fresh)])
+        return Path(shutil.copy(fresh, folder / fresh.name))
 
 
-def _clang(target: str, arguments: list[str]) -> None:
-    command = [sys.executable, "-m", "ziglang", "c++", "-target", TARGETS[target], *arguments]
+def _clang(triple: str, arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "ziglang", "c++", "-target", triple, *arguments]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        raise BuildError(f"clang failed for {target}: {' '.join(arguments)}\n{done.stderr}")
+        raise BuildError(f"clang failed for {triple}: {' '.join(arguments)}\n{done.stderr}")
 
 
 def main() -> int:

@@ -5,7 +5,8 @@
 //   SCORE_ROWS, SCORE_VECTORS likewise for attention's scores, where a row by two vectors must fit, too
 //   UNSIGNED_WEIGHTS          whether `dot` takes weights plus 128 (and the sum of the row makes up for it)
 //   Prepared, prepare(Bytes)  a vector of weights, made ready once for all rows of a tile
-//   Quad, spread(const int8_t*)  four activations, for every column
+//   WIDE_ROWS                 whether activations are kept in 16 bits, those at even places of four before the others
+//   Quad, spread(const Number*)  four activations, for every column
 //   dot(Ints, Prepared, Quad) adds the products of four activations and four weights of each column
 //
 // Int8 products are the same numbers with every instruction set: the sums are integers, and what follows them is
@@ -82,7 +83,8 @@ inline float as_float(int32_t bits) {
   return x;
 }
 
-void quantize(const float* x, int x_stride, int rows, int k, int8_t* q, int stride, float* steps, int32_t* sums) {
+void quantize(const float* x, int x_stride, int rows, int k, void* numbers, int stride, float* steps, int32_t* sums) {
+  Number* q = static_cast<Number*>(numbers);
   for (int row = 0; row < rows; row++, x += x_stride, q += stride) {
     // The largest magnitude, as an integer: so order what is infinite or no number above all others.
     Ints largest{};
@@ -114,7 +116,7 @@ void quantize(const float* x, int x_stride, int rows, int k, int8_t* q, int stri
     for (i = 0; i + LANES <= k; i += LANES) {
       const Ints whole = reinterpret_cast<Ints>(load(x + i) * scale + ROUNDER) - ROUNDER_BITS;
       sum += whole;
-      *reinterpret_cast<LooseNarrow*>(q + i) = __builtin_convertvector(whole, Narrow);
+      *reinterpret_cast<LooseNumbers*>(q + i) = in_place(__builtin_convertvector(whole, Numbers));
     }
     int32_t total = 0;
     for (int lane = 0; lane < LANES; lane++) total += sum[lane];
@@ -124,9 +126,9 @@ void quantize(const float* x, int x_stride, int rows, int k, int8_t* q, int stri
       __builtin_memcpy(&whole, &shifted, 4);
       whole -= ROUNDER_BITS;
       total += whole;
-      q[i] = static_cast<int8_t>(whole);
+      q[place(i)] = static_cast<Number>(whole);
     }
-    for (; i < stride; i++) q[i] = 0;
+    for (; i < stride; i++) q[place(i)] = 0;
     sums[row] = total;
   }
 }
@@ -159,7 +161,7 @@ struct Int8 {
   static inline void tile(const Rows& rows, int first, const Weight& weight, int column, bool has_relu,
                           const Place& place) {
     const int k = rounded_up(weight.k, DEPTH);
-    const int8_t* a = static_cast<const int8_t*>(rows.data) + static_cast<size_t>(first) * rows.stride;
+    const Number* a = static_cast<const Number*>(rows.data) + static_cast<size_t>(first) * rows.stride;
     const int8_t* w = static_cast<const int8_t*>(weight.panels) + static_cast<size_t>(column) * k;
     Ints sums[ROWS][VECTORS] = {};
     for (int step = 0; step < k; step += 4, w += 4 * PANEL) {
@@ -391,7 +393,7 @@ inline void keep(const Vector (&sums)[TILE_ROWS][VECTORS]) {
 #ifndef OWN_MULTIPLY_INT8
 int64_t peak_int8(int64_t times) {
   Ints sums[TILE_ROWS][VECTORS] = {};
-  alignas(64) int8_t numbers[4 * LANES + 4 * TILE_ROWS] = {1};
+  alignas(64) Number numbers[4 * LANES + 4 * TILE_ROWS] = {1};
   Prepared columns[VECTORS];
   for (Prepared& one : columns) one = prepare(load_bytes(numbers));
   for (int64_t time = 0; time < times; time++) {

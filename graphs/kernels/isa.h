@@ -26,7 +26,7 @@ struct Weight {
 
 // Rows of activations, in the form that a product reads.
 struct Rows {
-  const void* data = nullptr;  // float or int8
+  const void* data = nullptr;  // float; or what `quantize` writes
   int stride = 0;              // numbers from one row to the next
   const float* steps = nullptr;     // of each row, in 8 bits
   const int32_t* sums = nullptr;    // likewise, of its numbers
@@ -62,8 +62,9 @@ struct Isa {
 
   void (*pack_int8)(const int8_t* weight, int k, int n, void* panels);
   void (*pack_float)(const float* weight, int k, int n, void* panels);
-  // Quantizes rows of k numbers, each with a step of its own, into rows of `stride` numbers; the rest is 0.
-  void (*quantize)(const float* x, int x_stride, int rows, int k, int8_t* q, int stride, float* steps, int32_t* sums);
+  // Quantizes rows of k numbers, each with a step of its own, into rows of `stride` numbers, of one byte or two; the rest
+  // is 0.
+  void (*quantize)(const float* x, int x_stride, int rows, int k, void* q, int stride, float* steps, int32_t* sums);
   void (*multiply_int8)(const Rows& rows, int count, const Weight& weight, const Output& output);
   void (*multiply_float)(const Rows& rows, int count, const Weight& weight, const Output& output);
   // softmax(query·keys + mask)·values for `count` rows; `scores` holds count · padded floats.

@@ -1,5 +1,6 @@
-// AVX2 and FMA. The multiplication of unsigned and signed bytes saturates, so bytes are made 16 bits wide: those at even
-// and those at odd places, of which two each are multiplied and added.
+// AVX2 and FMA. The multiplication of unsigned and signed bytes saturates, so bytes are made 16 bits wide, weights when they
+// are used and activations when they are quantized: those at even and those at odd places, of which two each are
+// multiplied and added.
 #define LANES 8
 #define HAS_FMA
 #define VECTORS 2
@@ -7,6 +8,7 @@
 #define SCORE_ROWS 4
 #define SCORE_VECTORS 2
 #define UNSIGNED_WEIGHTS false
+#define WIDE_ROWS
 #include <immintrin.h>
 
 #include "processor.h"
@@ -17,12 +19,13 @@ struct Prepared {
   __m256i even, odd;
 };
 typedef Prepared Quad;
-inline Prepared widened(__m256i bytes) {
+inline Prepared prepare(Bytes weights) {
+  const __m256i bytes = reinterpret_cast<__m256i>(weights);
   return {_mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8), _mm256_srai_epi16(bytes, 8)};
 }
-inline Prepared prepare(Bytes weights) { return widened(reinterpret_cast<__m256i>(weights)); }
-inline Quad spread(const int8_t* quad) {
-  return widened(_mm256_set1_epi32(*reinterpret_cast<const LooseInt*>(quad)));
+inline Quad spread(const Number* quad) {
+  const LooseInt* pairs = reinterpret_cast<const LooseInt*>(quad);
+  return {_mm256_set1_epi32(pairs[0]), _mm256_set1_epi32(pairs[1])};
 }
 inline Ints dot(Ints sum, Prepared weights, Quad quad) {
   const __m256i even = _mm256_madd_epi16(weights.even, quad.even), odd = _mm256_madd_epi16(weights.odd, quad.odd);

@@ -56,6 +56,22 @@ void multiply_int8(const Rows& rows, int count, const Weight& weight, const Outp
   multiply<Int8>(rows, count, weight, output);
 }
 
+#ifdef MBERT_PROFILE
+int64_t peak_int8(int64_t times) {
+  constexpr int SUMS = 16;
+  int32x4_t sums[SUMS] = {};
+  const int8x16_t two = vdupq_n_s8(1);
+  for (int64_t time = 0; time < times; time++) {
+    __asm__ volatile("" : : : "memory");
+    for (int i = 0; i < SUMS; i++) sums[i] = vmmlaq_s32(sums[i], two, two);
+  }
+  int32x4_t kept[SUMS];
+  for (int i = 0; i < SUMS; i++) kept[i] = sums[i];
+  __asm__ volatile("" : : "r"(kept) : "memory");
+  return SUMS * 32;
+}
+#endif
+
 }  // namespace
 
 MBERT_ISA(isa_neon_i8mm, "neon-i8mm", mbert::has_i8mm)

@@ -8,11 +8,6 @@ using namespace mbert;
 
 constexpr const char* DOMAIN = "mbert";
 
-template <class Function>
-Function entry(const OrtApi* api, Entry number) {
-  return reinterpret_cast<Function>(api->entries[number]);
-}
-
 // A domain lives as long as any session that has it. So it is made once for each onnxruntime in the process, and given
 // back when onnxruntime unloads this library, as it does with the last session.
 constexpr int MOST_RUNTIMES = 8;

@@ -1,6 +1,7 @@
 // What the operators' nodes have in common.
 #pragma once
 
+#include "instruction_sets.h"
 #include "isa.h"
 #include "ort.h"
 
@@ -33,6 +34,28 @@ struct Node {
   int threads = 1, tries = 0;
 };
 
+// Creates a node of a class like `Made`, whose `read` takes its weights, and destroys it where that fails.
+template <class Op, class Made>
+Status create_node(const OrtApi* api, const OrtKernelInfo* info, void** made) {
+  const Ort ort(api);
+  *made = nullptr;
+  Message why_not;
+  const Isa* isa = chosen_isa(&why_not);
+  if (!isa) return ort.fail(why_not);
+  size_t inputs = 0;
+  TRY(ort.input_count(info, &inputs));
+  void* memory = nullptr;
+  TRY(ort.allocate(sizeof(Made), &memory));
+  Made* node = new (memory) Made(api);
+  node->isa = isa;
+  if (Status status = Op::read(node, info, inputs)) {
+    Op::destroy(node);
+    return status;
+  }
+  *made = node;
+  return nullptr;
+}
+
 // The description of an operator whose inputs are of any number and type, which its node checks.
 template <class Op>
 constexpr OrtCustomOp custom_op() {
@@ -53,7 +76,7 @@ constexpr OrtCustomOp custom_op() {
   op.GetVariadicOutputMinArity = [](const OrtCustomOp*) { return 1; };
   op.GetVariadicOutputHomogeneity = [](const OrtCustomOp*) { return 0; };
   op.CreateKernelV2 = [](const OrtCustomOp*, const OrtApi* api, const OrtKernelInfo* info, void** node) {
-    return Op::create(api, info, node);
+    return create_node<Op, typename Op::Made>(api, info, node);
   };
   op.KernelComputeV2 = [](void* node, OrtKernelContext* context) { return Op::compute(node, context); };
   return op;

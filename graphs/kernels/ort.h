@@ -12,6 +12,12 @@ using Status = OrtStatus*;
     if (mbert::Status status_ = (expression)) return status_; \
   } while (false)
 
+// One of the C API's functions.
+template <class Function>
+Function entry(const OrtApi* api, Entry number) {
+  return reinterpret_cast<Function>(api->entries[number]);
+}
+
 constexpr int MOST_DIMENSIONS = 8;
 
 // A tensor's type, sizes and numbers.
@@ -57,7 +63,7 @@ class Ort {
  private:
   template <class Function>
   Function entry(Entry number) const {
-    return reinterpret_cast<Function>(api_->entries[number]);
+    return mbert::entry<Function>(api_, number);
   }
   Status allocator(OrtAllocator** found) const;
 

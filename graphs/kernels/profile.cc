@@ -2,6 +2,7 @@
 // A program of its own, `make profile-kernels`; nothing of it is in the library.
 //
 //   profile [TOKENS ...] [--isa NAME]
+//   profile --run TIMES TOKENS [--isa NAME]     (runs a layer in 8 bits so often, for who counts instructions)
 //
 // For each length: the time of MobileBERT's 24 layers (random weights), in 8 bits and in float32; what share of it goes
 // into quantizing rows, products, attention's own arithmetic, and the rest; multiply-accumulates per second, and what
@@ -138,7 +139,7 @@ void timed(double& total, Work work) {
 
 Isa watched() {
   Isa isa = *real;
-  isa.quantize = [](const float* x, int x_stride, int rows, int k, int8_t* q, int stride, float* steps, int32_t* sums) {
+  isa.quantize = [](const float* x, int x_stride, int rows, int k, void* q, int stride, float* steps, int32_t* sums) {
     timed(quantizing, [&] { real->quantize(x, x_stride, rows, k, q, stride, steps, sums); });
   };
   isa.multiply_int8 = [](const Rows& rows, int count, const Weight& w, const Output& output) {
@@ -161,18 +162,46 @@ struct Model {
   float *x, *inner, *mask, *between;
   char* scratch;
 
+  // Room for texts of so many tokens.
+  void make_room(const Isa& isa, bool in_8_bits, int length) {
+    tokens = length;
+    int8 = in_8_bits;
+    x = random_floats(static_cast<size_t>(tokens) * HIDDEN, 1.0f);
+    inner = random_floats(static_cast<size_t>(tokens) * INTRA, 1.0f);
+    mask = static_cast<float*>(calloc(tokens, sizeof(float)));
+    const BottleneckAttention& attention = layers[0].attention;
+    between = random_floats(attention.projected_floats(isa, 1, tokens), 1.0f);
+    const size_t parts[] = {attention.project_scratch(tokens), attention.attend_scratch(isa, tokens, tokens),
+                            layers[0].ffn.scratch(tokens)};
+    size_t most = 0;
+    for (size_t part : parts) most = part > most ? part : most;
+    scratch = static_cast<char*>(memory(most));
+  }
+
+  void free_room() {
+    free(x);
+    free(inner);
+    free(mask);
+    free(between);
+    free(scratch);
+  }
+
   // As a session with one thread does: a block of rows at a time.
-  void run(const Isa& isa) const {
+  void run(const Isa& isa, const Layer& one) const {
     const int most = int8 ? BLOCK_ROWS_INT8 : BLOCK_ROWS_FLOAT;
     const int blocks = (tokens + most - 1) / most, rows = (tokens + blocks - 1) / blocks;
+    const BottleneckAttention::Projected projected = one.attention.projected(between, 1, tokens);
+    for (int first = 0; first < tokens; first += rows)
+      one.attention.project(isa, x + first * HIDDEN, projected, first, of(first, rows), scratch);
+    for (int first = 0; first < tokens; first += rows)
+      one.attention.attend(isa, projected, mask, 0, inner + first * INTRA, first, of(first, rows), scratch);
+    for (int first = 0; first < tokens; first += rows)
+      one.ffn.run(isa, inner + first * INTRA, x + first * HIDDEN, x + first * HIDDEN, of(first, rows), scratch);
+  }
+
+  void run(const Isa& isa) const {
     for (const Layer& one : layers) {
-      const BottleneckAttention::Projected projected = one.attention.projected(between, 1, tokens);
-      for (int first = 0; first < tokens; first += rows)
-        one.attention.project(isa, x + first * HIDDEN, projected, first, of(first, rows), scratch);
-      for (int first = 0; first < tokens; first += rows)
-        one.attention.attend(isa, projected, mask, 0, inner + first * INTRA, first, of(first, rows), scratch);
-      for (int first = 0; first < tokens; first += rows)
-        one.ffn.run(isa, inner + first * INTRA, x + first * HIDDEN, x + first * HIDDEN, of(first, rows), scratch);
+      run(isa, one);
       // Random layers would let the numbers grow.
       for (int i = 0; i < tokens * HIDDEN; i++) x[i] = x[i] > 1.0f ? 1.0f : x[i] < -1.0f ? -1.0f : x[i];
     }
@@ -181,20 +210,24 @@ struct Model {
   int of(int first, int rows) const { return tokens - first < rows ? tokens - first : rows; }
 };
 
-void profile(const Isa& isa, bool int8, int tokens, Model& model) {
-  model.tokens = tokens;
-  model.int8 = int8;
-  model.x = random_floats(static_cast<size_t>(tokens) * HIDDEN, 1.0f);
-  model.inner = random_floats(static_cast<size_t>(tokens) * INTRA, 1.0f);
-  model.mask = static_cast<float*>(calloc(tokens, sizeof(float)));
-  const BottleneckAttention& attention = model.layers[0].attention;
-  model.between = random_floats(attention.projected_floats(isa, 1, tokens), 1.0f);
-  const size_t parts[] = {attention.project_scratch(tokens), attention.attend_scratch(isa, tokens, tokens),
-                          model.layers[0].ffn.scratch(tokens)};
-  size_t most = 0;
-  for (size_t part : parts) most = part > most ? part : most;
-  model.scratch = static_cast<char*>(memory(most));
+void take_weight_memory() {
+  weights_at = static_cast<char*>(aligned_alloc(PAGE, MOST_WEIGHTS));
+  weights_end = weights_at + MOST_WEIGHTS;
+#if defined(__linux__)
+  madvise(weights_at, MOST_WEIGHTS, MADV_HUGEPAGE);
+#endif
+}
 
+void run_layer(const Isa& isa, int tokens, int times) {
+  take_weight_memory();
+  Model* model = static_cast<Model*>(memory(sizeof(Model)));
+  model->layers[0] = layer(isa, true);
+  model->make_room(isa, true, tokens);
+  for (int i = 0; i < times; i++) model->run(isa, model->layers[0]);
+}
+
+void profile(const Isa& isa, bool int8, int tokens, Model& model) {
+  model.make_room(isa, int8, tokens);
   const double whole = median_ms([&] { model.run(isa); });
   quantizing = multiplying = attending = 0;
   const Isa watching = watched();
@@ -209,11 +242,7 @@ void profile(const Isa& isa, bool int8, int tokens, Model& model) {
   printf("%6d  %-7s  %8.3f ms  %5.1f %%  %5.1f %%  %5.1f %%  %5.1f %%  %8.1f GMAC/s  %8.1f GMAC/s\n", tokens,
          int8 ? "int8" : "float32", whole, 100 * quantizing / all, 100 * multiplying / all, 100 * attending / all,
          100 * (all - quantizing - multiplying - attending) / all, rate, scores / attending * REPEATS * 1e-6);
-  free(model.x);
-  free(model.inner);
-  free(model.mask);
-  free(model.between);
-  free(model.scratch);
+  model.free_room();
 }
 
 // Reads as much as the weights are, in their place's order, and gives GB/s.
@@ -236,10 +265,13 @@ int main(int argc, char** argv) {
   const Isa* isa = nullptr;
   int lengths[32], count = 0;
   const char* name = nullptr;
+  int times = -1;
   for (int i = 1; i < argc; i++) {
     const int tokens = atoi(argv[i]);
     if (!strcmp(argv[i], "--isa") && i + 1 < argc)
       name = argv[++i];
+    else if (!strcmp(argv[i], "--run") && i + 1 < argc)
+      times = atoi(argv[++i]);
     else if (tokens > 0 && tokens <= 4096 && count < 32)
       lengths[count++] = tokens;
     else
@@ -253,6 +285,8 @@ int main(int argc, char** argv) {
   if (!count)
     for (int tokens : USUAL) lengths[count++] = tokens;
 
+  if (times >= 0) return run_layer(*isa, count ? lengths[0] : 128, times), 0;
+
   constexpr int64_t STEPS = 1 << 20;
   const double int8_peak = isa->peak_int8(0) * STEPS / median_ms([&] { isa->peak_int8(STEPS); }) * 1e-6;
   const double float_peak = isa->peak_float(0) * STEPS / median_ms([&] { isa->peak_float(STEPS); }) * 1e-6;
@@ -262,11 +296,7 @@ int main(int argc, char** argv) {
     const bool int8 = bits == 8;
     Model* model = static_cast<Model*>(memory(sizeof(Model)));
     weight_bytes = 0;
-    weights_at = static_cast<char*>(aligned_alloc(PAGE, MOST_WEIGHTS));
-    weights_end = weights_at + MOST_WEIGHTS;
-#if defined(__linux__)
-    if (!getenv("SMALL_PAGES")) madvise(weights_at, MOST_WEIGHTS, MADV_HUGEPAGE);
-#endif
+    take_weight_memory();
     for (Layer& one : model->layers) one = layer(*isa, int8);
     for (int i = 0; i < count; i++) profile(*isa, int8, lengths[i], *model);
     const double rate = reading(weight_bytes);

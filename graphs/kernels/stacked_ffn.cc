@@ -1,6 +1,5 @@
 // mbert.StackedFFN and mbert.StackedFFNInt8 as nodes.
 #include "blocks.h"
-#include "instruction_sets.h"
 #include "node.h"
 #include "nodes.h"
 #include "scratch.h"
@@ -17,6 +16,7 @@ struct FfnNode : Node {
 
 template <bool INT8>
 struct FfnOp {
+  using Made = FfnNode;
   static constexpr const char* NAME = INT8 ? "StackedFFNInt8" : "StackedFFN";
   // x and residual; of each network two weights and a bias, with scales in 8 bits; the last weight.
   static constexpr size_t FIRST = 2, OF_A_NETWORK = INT8 ? 5 : 3, LAST = INT8 ? 2 : 1;
@@ -33,38 +33,23 @@ struct FfnOp {
     node->destroy();
   }
 
-  static Status create(const OrtApi* api, const OrtKernelInfo* info, void** made) {
-    const Ort ort(api);
-    *made = nullptr;
-    Message why_not;
-    const Isa* isa = chosen_isa(&why_not);
-    if (!isa) return ort.fail(why_not);
-    size_t count = 0;
-    TRY(ort.input_count(info, &count));
+  static Status read(FfnNode* node, const OrtKernelInfo* info, size_t count) {
     const size_t networks = count < FIRST + LAST ? 0 : (count - FIRST - LAST) / OF_A_NETWORK;
     if (networks < 1 || networks > MOST_NETWORKS || FIRST + LAST + networks * OF_A_NETWORK != count)
-      return ort.fail(Message() << NAME << " has " << static_cast<int64_t>(count) << " inputs; expected "
-                                << static_cast<int64_t>(FIRST + LAST) << " and " << static_cast<int64_t>(OF_A_NETWORK)
-                                << " for each of 1 to " << MOST_NETWORKS << " networks");
-    void* memory = nullptr;
-    TRY(ort.allocate(sizeof(FfnNode), &memory));
-    FfnNode* node = new (memory) FfnNode(api);
+      return node->ort.fail(Message() << NAME << " has " << static_cast<int64_t>(count) << " inputs; expected "
+                                      << static_cast<int64_t>(FIRST + LAST) << " and "
+                                      << static_cast<int64_t>(OF_A_NETWORK) << " for each of 1 to " << MOST_NETWORKS
+                                      << " networks");
     StackedFFN& block = node->block;
-    node->isa = isa;
     block.int8 = INT8;
     block.networks = static_cast<int>(networks);
-    WeightReader reader(ort, *isa, info, INT8, FIRST);
+    WeightReader reader(node->ort, *node->isa, info, INT8, FIRST);
     for (int i = 0; i < block.networks; i++) {
       reader.read(&block.weight1[i], &block.intra, &block.intermediate, true, "weight1");
       reader.read(&block.weight2[i], &block.intermediate, &block.intra, false, "weight2");
     }
     reader.read(&block.weight_out, &block.intra, &block.hidden, false, "weight_out");
-    if (Status status = reader.status()) {
-      destroy(node);
-      return status;
-    }
-    *made = node;
-    return nullptr;
+    return reader.status();
   }
 
   struct Run {

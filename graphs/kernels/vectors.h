@@ -15,12 +15,19 @@ namespace {
 typedef float Floats __attribute__((vector_size(LANES * 4)));
 typedef int32_t Ints __attribute__((vector_size(LANES * 4)));
 typedef int8_t Bytes __attribute__((vector_size(LANES * 4)));   // as many bytes as a vector of floats has
-typedef int8_t Narrow __attribute__((vector_size(LANES)));      // a byte for each float
+
+// An activation in 8 bits, as a product reads it.
+#ifdef WIDE_ROWS
+typedef int16_t Number;
+#else
+typedef int8_t Number;
+#endif
+typedef Number Numbers __attribute__((vector_size(LANES * sizeof(Number))));  // one for each float
 
 // The same, where they lie in memory: at any address, and whatever type is there.
 typedef Floats LooseFloats __attribute__((aligned(1), may_alias));
 typedef Bytes LooseBytes __attribute__((aligned(1), may_alias));
-typedef Narrow LooseNarrow __attribute__((aligned(1), may_alias));
+typedef Numbers LooseNumbers __attribute__((aligned(1), may_alias));
 typedef int32_t LooseInt __attribute__((aligned(1), may_alias));
 
 inline Floats load(const float* p) { return *reinterpret_cast<const LooseFloats*>(p); }
@@ -47,6 +54,21 @@ inline float sum_of(Floats x) {
     for (int i = 0; i < width; i++) lanes[i] += lanes[i + width];
   return lanes[0];
 }
+
+// Where the i-th activation lies, and a vector of them as they lie.
+#ifdef WIDE_ROWS
+inline int place(int i) { return (i & ~3) | (i & 1) << 1 | (i & 2) >> 1; }
+inline Numbers in_place(Numbers x) {
+#if LANES == 8
+  return __builtin_shufflevector(x, x, 0, 2, 1, 3, 4, 6, 5, 7);
+#elif LANES == 16
+  return __builtin_shufflevector(x, x, 0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
+#endif
+}
+#else
+inline int place(int i) { return i; }
+inline Numbers in_place(Numbers x) { return x; }
+#endif
 
 // The lanes of two vectors in turns, of their first halves and of their second.
 #if LANES == 4
