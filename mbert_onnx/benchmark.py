@@ -47,7 +47,9 @@ def bench(
         models: One or more of: a bundle; an `.onnx` file of anybody's; a checkpoint, which is exported first; or a name
             for what is made first. The others are compared with the first.
 
-            Of a checkpoint, `transformers:CHECKPOINT` is transformers' own export, and ours at a lower precision are
+            Of a checkpoint, `transformers:CHECKPOINT` is transformers' own export, `litert:CHECKPOINT` and
+            `litert-int8:CHECKPOINT` are LiteRT's files for each length, in float32 and with dynamic int8, and
+            `torch:CHECKPOINT` and `torch-compile:CHECKPOINT` transformers' module in torch. Ours at a lower precision are
             `fp16:CHECKPOINT` and `int8:CHECKPOINT`. `mobile:CHECKPOINT`, `mobile-fp16:CHECKPOINT` and
             `mobile-int8:CHECKPOINT` are ours for phones: a file of fixed shapes for each length.
 
