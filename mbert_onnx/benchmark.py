@@ -49,8 +49,8 @@ def bench(
 
             Of a checkpoint, `transformers:CHECKPOINT` is transformers' own export, `litert:CHECKPOINT` and
             `litert-int8:CHECKPOINT` are LiteRT's files for each length, in float32 and with dynamic int8, and
-            `torch:CHECKPOINT` and `torch-compile:CHECKPOINT` transformers' module in torch. Ours at a lower precision are
-            `fp16:CHECKPOINT` and `int8:CHECKPOINT`. `mobile:CHECKPOINT`, `mobile-fp16:CHECKPOINT` and
+            `torch:CHECKPOINT` and `torch-compile:CHECKPOINT` transformers' module in torch. Ours at a lower precision
+            are `fp16:CHECKPOINT` and `int8:CHECKPOINT`. `mobile:CHECKPOINT`, `mobile-fp16:CHECKPOINT` and
             `mobile-int8:CHECKPOINT` are ours for phones: a file of fixed shapes for each length.
 
             Of any of these, `optimized:MODEL` is what our `optimize` makes of it, `onnxslim:MODEL` and
