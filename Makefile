@@ -147,7 +147,7 @@ profile-kernels: setup ## Tell where the native kernels' time goes, and how far 
 	$(BUILD)/profile
 
 count-instructions: setup ## Count the instructions of the native kernels on aarch64, under qemu-user
-	$(BIN)/python graphs/kernels/count_instructions.py 8 32 128 384
+	$(BIN)/python -m graphs.kernels.count_instructions 8 32 128 384
 
 clean: ## Remove what the other targets made
 	rm -rf graphs/kernels/*.so graphs/kernels/*.dylib $(VENV) $(VENV5) $(PEERS) $(QNN) $(WEB) $(NODE) $(BUILD) .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info

@@ -1,6 +1,6 @@
 """Counts the instructions that the kernels need on aarch64, where nothing but an emulator is at hand: qemu-user.
 
-python graphs/kernels/count_instructions.py [TOKENS ...]
+python -m graphs.kernels.count_instructions [TOKENS ...]
 
 A layer in 8 bits is run twice and once; the difference, times 24, is a MobileBERT's encoder. Times mean nothing under
 an emulator, and counts leave caches out, so that this compares programs, not machines.
@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from build import BuildError, build_profile
+from graphs.kernels.build import BuildError, build_profile
 
 LAYERS = 24
 # Of each instruction set, a processor that has it.
@@ -25,9 +25,11 @@ def count(qemu: str, program: Path, isa: str, tokens: int, times: int) -> int:
     """The instructions of the whole program, which runs a layer so often: qemu tells each, one a line."""
     command = [qemu, "-cpu", PROCESSORS[isa], "-singlestep", "-d", "nochain,exec", "-D", "/dev/stdout", str(program)]
     command += ["--run", str(times), str(tokens), "--isa", isa]
+    lines = 0
     with subprocess.Popen(command, stdout=subprocess.PIPE) as running:
         assert running.stdout is not None
-        lines = sum(part.count(b"\n") for part in iter(lambda: running.stdout.read(1 << 20), b""))
+        while part := running.stdout.read(1 << 20):
+            lines += part.count(b"\n")
     if running.returncode:
         raise BuildError(f"{program} ended with {running.returncode} under {qemu}")
     return lines
