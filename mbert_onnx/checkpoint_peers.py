@@ -34,9 +34,9 @@ class Saved:
     max_positions: int
 
 
-def save(checkpoint: str, folder: Path, *, task: str | None, seed: int) -> Saved:
-    """Loads a checkpoint and writes it into a folder. Raises what `load_checkpoint` does."""
-    require_extra("export", "what others make of a checkpoint")
+def save(peer: str, checkpoint: str, folder: Path, *, task: str | None, seed: int) -> Saved:
+    """Loads a checkpoint and writes it into a folder, for one of `PEERS`. Raises what `load_checkpoint` does."""
+    require_extra("export", "transformers' own export" if peer == TRANSFORMERS else peer)
     from mbert_onnx.checkpoint import load_checkpoint, save_checkpoint
 
     loaded = load_checkpoint(checkpoint, task=task, seed=seed)

@@ -192,7 +192,7 @@ class Maker:
     def _by_peer(self, name: str, peer: str, checkpoint: str) -> Made:
         """What somebody else makes of a checkpoint."""
         if checkpoint not in self._saved:
-            self._saved[checkpoint] = save(checkpoint, self._folder(), task=self._task, seed=self._seed)
+            self._saved[checkpoint] = save(peer, checkpoint, self._folder(), task=self._task, seed=self._seed)
         saved = self._saved[checkpoint]
         subject = made_by_peer(
             name,

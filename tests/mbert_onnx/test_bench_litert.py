@@ -66,7 +66,7 @@ def test_outputs_are_kept_though_it_runs_again(exported: Exports, tmp_path: Path
     from mbert_onnx.checkpoint_peers import save
     from perf.peers.litert import convert_for_litert
 
-    saved = save(str(exported().checkpoint), tmp_path, task=None, seed=0)
+    saved = save("litert", str(exported().checkpoint), tmp_path, task=None, seed=0)
     files = convert_for_litert(
         saved.folder,
         saved.task.architecture,
