@@ -20,7 +20,7 @@ OPTIONS: dict[str, Any] = {"freezing": True}
 
 @functools.cache
 def _compiled(path: Path, provider: Provider, threads: int) -> tuple[Any, Callable[..., Any]]:
-    # Each number of threads and each length is a compilation of half a minute, so later sessions get the same code.
+    # Each number of threads and each length is compiled anew, which takes long, so later sessions get the same code.
     torch._dynamo.config.recompile_limit = 64
     logging.getLogger("torch._dynamo").setLevel(logging.ERROR)
     model = load(path, provider)
