@@ -16,6 +16,9 @@ AUTO, NATIVE, PORTABLE = "auto", "native", "portable"
 # What `--kernels` takes: the library where it is there, the library or an error, and the file's own function bodies.
 CHOICES = (AUTO, NATIVE, PORTABLE)
 
+# Why a file of fp16 is run without them.
+HALF = "it is in half precision; the kernels are for fp32 and int8"
+
 
 @dataclass(frozen=True)
 class Kernels:
@@ -94,7 +97,7 @@ def why_not_native(path: Path) -> str | None:
     if not any(function.domain == DOMAIN for function in model.functions):
         return "it has no functions of ours; an .onnx that `mbert-onnx export` writes has them, unless --no-functions"
     if onnx.TensorProto.FLOAT16 in {tensor.data_type for tensor in model.graph.initializer}:
-        return "it is in half precision; the kernels are for fp32 and int8"
+        return HALF
     return None
 
 

@@ -35,7 +35,7 @@ from mbert_onnx.answers import (
 from mbert_onnx.bundle_reader import VARIANTS, Bundle, read_bundle
 from mbert_onnx.entities import Entity, TokenEntity, group_tokens, label_tokens, without_outside
 from mbert_onnx.errors import BundleError, UsageError
-from mbert_onnx.native import AUTO, left_to_bodies, library_for
+from mbert_onnx.native import AUTO, HALF, left_to_bodies, library_for
 from mbert_onnx.rows import Inputs, RowRunner, first_line, inputs_of
 from mbert_onnx.spans import Answer, merge_windows, window_answers
 from mbert_onnx.tasks import (
@@ -123,7 +123,7 @@ def _why_not(bundle: Bundle, provider: str, session_options: ort.SessionOptions 
     if provider != CPU:
         return f"{provider} computes the bodies itself"
     if bundle.model_path.name == Path(VARIANTS["fp16"]).name:
-        return "it is in half precision; the kernels are for fp32 and int8"
+        return HALF
     if session_options is not None:
         # They may serve other sessions, too, for which the library must not be registered twice.
         return "session_options are yours, and register_custom_ops_library is left to you"

@@ -101,18 +101,12 @@ def build(folder: Path, target: str | None = None) -> Path:
     sources = dict.fromkeys(COMMON, "") | INSTRUCTION_SETS[processor]
     folder.mkdir(parents=True, exist_ok=True)
     library = folder / NAMES[system]
-    with tempfile.TemporaryDirectory() as made, ThreadPoolExecutor() as pool:
-        objects = [Path(made) / f"{name}.o" for name in sources]
+    with tempfile.TemporaryDirectory() as made:
         position = [] if system == "windows" else ["-fPIC"]
-        commands = [
-            [*FLAGS, *position, *flags.split(), "-c", str(HERE / f"{name}.cc"), "-o", str(file)]
-            for (name, flags), file in zip(sources.items(), objects, strict=True)
-        ]
-        for _ in pool.map(lambda command: _clang(TARGETS[target], command), commands):
-            pass
+        objects = _compile(TARGETS[target], sources, position, Path(made))
         fresh = Path(made) / library.name
         bare = ["-nostdlib"] if system == "linux" else []
-        _clang(TARGETS[target], ["-shared", "-s", *bare, "-o", str(fresh), *map(str, objects)])
+        _clang(TARGETS[target], ["-shared", "-s", *bare, "-o", str(fresh), *objects])
         # Copied beside, then renamed: a library that is in use is not written over.
         beside = library.with_name(f"{library.name}.new")
         shutil.copy(fresh, beside)
@@ -129,19 +123,26 @@ def build_profile(folder: Path, target: str | None = None) -> Path:
     triple, static = (TARGETS[host()], []) if target is None else (f"{target}-musl", ["-static"])
     sources = {"blocks": "", "isa_portable": "", "processor": "", **INSTRUCTION_SETS[triple.split("-")[0]]}
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as made, ThreadPoolExecutor() as pool:
-        objects = [Path(made) / f"{name}.o" for name in sources]
-        commands = [
-            [*FLAGS, "-DMBERT_PROFILE", *flags.split(), "-c", str(HERE / f"{name}.cc"), "-o", str(file)]
-            for (name, flags), file in zip(sources.items(), objects, strict=True)
-        ]
-        for _ in pool.map(lambda command: _clang(triple, command), commands):
-            pass
+    with tempfile.TemporaryDirectory() as made:
+        objects = _compile(triple, sources, ["-DMBERT_PROFILE"], Path(made))
         hosted = [flag for flag in FLAGS if flag != "-ffreestanding"]
         fresh = Path(made) / "profile"
         own = [*hosted, *static, "-nostdlib++", "-DMBERT_PROFILE", str(HERE / "profile.cc")]
-        _clang(triple, [*own, *map(str, objects), "-o", str(fresh)])
+        _clang(triple, [*own, *objects, "-o", str(fresh)])
         return Path(shutil.copy(fresh, folder / fresh.name))
+
+
+def _compile(triple: str, sources: dict[str, str], options: list[str], folder: Path) -> list[str]:
+    """The objects of sources, each with flags of its own, all at once."""
+    objects = [str(folder / f"{name}.o") for name in sources]
+    commands = [
+        [*FLAGS, *options, *flags.split(), "-c", str(HERE / f"{name}.cc"), "-o", file]
+        for (name, flags), file in zip(sources.items(), objects, strict=True)
+    ]
+    with ThreadPoolExecutor() as pool:
+        for _ in pool.map(lambda command: _clang(triple, command), commands):
+            pass
+    return objects
 
 
 def _clang(triple: str, arguments: list[str]) -> None:
