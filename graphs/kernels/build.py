@@ -132,6 +132,20 @@ def build_profile(folder: Path, target: str | None = None) -> Path:
         return Path(shutil.copy(fresh, folder / fresh.name))
 
 
+def build_counter(folder: Path, interface: int) -> Path:
+    """Writes the plugin of qemu that counts instructions into a folder, for a version of its interface.
+
+    Raises BuildError.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    plugin = folder / "instruction_counter.so"
+    # What it calls is qemu's own.
+    own = ["-shared", "-fPIC", "-O2", "-nostdlib++", "-fno-exceptions", "-fno-rtti", "-Wl,-z,undefs"]
+    source = HERE / "instruction_counter.cc"
+    _clang(TARGETS[host()], [*own, f"-DINTERFACE={interface}", str(source), "-o", str(plugin)])
+    return plugin
+
+
 def _compile(triple: str, sources: dict[str, str], options: list[str], folder: Path) -> list[str]:
     """The objects of sources, each with flags of its own, all at once."""
     objects = [str(folder / f"{name}.o") for name in sources]

@@ -80,6 +80,10 @@ struct Isa {
 #endif
 };
 
-inline int rounded_up(int number, int multiple) { return (number + multiple - 1) / multiple * multiple; }
+// Of numbers that are not negative.
+inline int rounded_up(int number, int multiple) {
+  const unsigned step = static_cast<unsigned>(multiple);
+  return static_cast<int>((static_cast<unsigned>(number) + step - 1) / step * step);
+}
 
 }  // namespace mbert

@@ -5,10 +5,10 @@
 #define TILE_ROWS 6
 #define SCORE_ROWS 8
 #define SCORE_VECTORS 3
+#define VALUE_VECTORS 2
 #define UNSIGNED_WEIGHTS false
 #define DEPTH 64
 #define OWN_MULTIPLY_INT8
-#include <immintrin.h>
 
 #include "processor.h"
 #include "vectors.h"
@@ -92,31 +92,31 @@ inline void one_tile(const int8_t* a, size_t stride, const int8_t* w, int k, Sum
   _tile_stored(3, sums.of[0] + 3 * TILE, 4 * PANEL);
 }
 
-// As with every other instruction set: what follows the sums.
-inline void finish_rows(const Sums& sums, const Rows& rows, int first, int count, const Weight& weight, int column,
-                        const Output& output) {
-  const float* bias = weight.bias ? weight.bias + column : nullptr;
-  const int columns = weight.n - column;
-  for (int i = 0; i < count; i++) {
-    Floats found[1][VECTORS];
-    for (int v = 0; v < VECTORS; v++) {
-      const Ints exact = reinterpret_cast<Ints>(load_bytes(sums.of[i] + v * LANES));
-      found[0][v] = __builtin_convertvector(exact, Floats) * rows.steps[first + i];
-      found[0][v] *= load(weight.scales + column + v * LANES);
-    }
-    float* to = output.data + static_cast<size_t>(first + i) * output.stride + column;
-    const float* residual =
-        output.residual ? output.residual + static_cast<size_t>(first + i) * output.residual_stride + column : nullptr;
-    if (columns >= PANEL) {
-      finish<1>(found, bias, output.relu, {to, 0, residual, 0});
-      continue;
-    }
-    float beside[PANEL], added[PANEL];
-    if (residual)
-      for (int j = 0; j < PANEL; j++) added[j] = j < columns ? residual[j] : 0.0f;
-    finish<1>(found, bias, output.relu, {beside, 0, residual ? added : nullptr, 0});
-    for (int j = 0; j < columns; j++) to[j] = beside[j];
+// Sums that tiles have left in memory.
+struct Stored {
+  template <int ROWS, bool FETCH>
+  static inline void tile(const Rows& rows, int first, const Weight& weight, int column, bool has_relu,
+                          const Place& place) {
+    const Sums& from = *static_cast<const Sums*>(rows.data);
+    Ints sums[ROWS][VECTORS];
+    UNROLLED for (int i = 0; i < ROWS; i++)
+      UNROLLED for (int v = 0; v < VECTORS; v++)
+        sums[i][v] = reinterpret_cast<Ints>(load_bytes(from.of[first + i] + v * LANES));
+    finish_int8<ROWS>(sums, rows, first, weight, column, has_relu, place);
   }
+};
+
+// As with every other instruction set: what follows the sums, here of `count` rows from `start` on.
+inline void finish_rows(const Sums& sums, const Rows& rows, int start, int count, const Weight& weight, int column,
+                        const Output& output) {
+  constexpr int AT_ONCE = 4;
+  const Rows stored{&sums, PANEL, rows.steps + start, nullptr};
+  Output to = output;
+  to.data += static_cast<size_t>(start) * to.stride;
+  if (to.residual) to.residual += static_cast<size_t>(start) * to.residual_stride;
+  int first = 0;
+  for (; first + AT_ONCE <= count; first += AT_ONCE) ::tile<Stored, AT_ONCE, false>(stored, first, weight, column, to);
+  rest<Stored, AT_ONCE - 1>(stored, first, count - first, weight, column, to);
 }
 
 void multiply_int8(const Rows& rows, int count, const Weight& weight, const Output& output) {

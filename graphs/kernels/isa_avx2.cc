@@ -1,22 +1,20 @@
-// AVX2 and FMA. The multiplication of unsigned and signed bytes saturates, so bytes are made 16 bits wide, weights when they
-// are used and activations when they are quantized: those at even and those at odd places, of which two each are
-// multiplied and added.
+// AVX2 and FMA. Its multiplication of unsigned and signed bytes saturates, so bytes are made 16 bits wide: weights when they
+// are used, of which two lie where even bytes are and two where odd ones are, and activations when they are quantized.
 #define LANES 8
 #define HAS_FMA
 #define VECTORS 2
 #define TILE_ROWS 4
 #define SCORE_ROWS 4
 #define SCORE_VECTORS 2
+#define VALUE_VECTORS 2
 #define UNSIGNED_WEIGHTS false
 #define WIDE_ROWS
-#include <immintrin.h>
-
 #include "processor.h"
 #include "vectors.h"
 
 namespace {
 struct Prepared {
-  __m256i even, odd;
+  __m256i first, second;
 };
 typedef Prepared Quad;
 inline Prepared prepare(Bytes weights) {
@@ -28,8 +26,8 @@ inline Quad spread(const Number* quad) {
   return {_mm256_set1_epi32(pairs[0]), _mm256_set1_epi32(pairs[1])};
 }
 inline Ints dot(Ints sum, Prepared weights, Quad quad) {
-  const __m256i even = _mm256_madd_epi16(weights.even, quad.even), odd = _mm256_madd_epi16(weights.odd, quad.odd);
-  return sum + reinterpret_cast<Ints>(_mm256_add_epi32(even, odd));
+  const __m256i first = _mm256_madd_epi16(weights.first, quad.first), second = _mm256_madd_epi16(weights.second, quad.second);
+  return sum + reinterpret_cast<Ints>(_mm256_add_epi32(first, second));
 }
 }  // namespace
 

@@ -5,8 +5,8 @@
 #define TILE_ROWS 6
 #define SCORE_ROWS 4
 #define SCORE_VECTORS 2
+#define VALUE_VECTORS 2
 #define UNSIGNED_WEIGHTS true
-#include <immintrin.h>
 
 #include "processor.h"
 #include "vectors.h"

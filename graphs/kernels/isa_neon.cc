@@ -3,26 +3,35 @@
 #define HAS_FMA
 #define VECTORS 4
 #define TILE_ROWS 4
-#define SCORE_ROWS 8
-#define SCORE_VECTORS 3
+#define BY_LANE
+#define SCORE_ROWS 4
+#define SCORE_VECTORS 4
+#define VALUE_VECTORS 4
 #define UNSIGNED_WEIGHTS false
-#include <arm_neon.h>
+#define DEPTH 16
+#define PAIRED_WEIGHTS
 
 #include "processor.h"
 #include "vectors.h"
 
 namespace {
 typedef int8x16_t Prepared;
-typedef int8x8_t Quad;
-inline Prepared prepare(Bytes weights) { return reinterpret_cast<int8x16_t>(weights); }
-inline Quad spread(const int8_t* quad) {
-  return vreinterpret_s8_s32(vdup_n_s32(*reinterpret_cast<const LooseInt*>(quad)));
+// The first two activations, and the other two, for four columns.
+struct Quad {
+  int8x16_t first, second;
+};
+inline int8x16_t pair(const int8_t* two) {
+  int16_t both;
+  __builtin_memcpy(&both, two, 2);
+  return vreinterpretq_s8_s16(vdupq_n_s16(both));
 }
+inline Prepared prepare(Bytes weights) { return reinterpret_cast<int8x16_t>(weights); }
+inline Quad spread(const int8_t* quad) { return {pair(quad), pair(quad + 2)}; }
 inline Ints dot(Ints sum, Prepared weights, Quad quad) {
-  // A product is 127 · 128 at most, so two of them still fit 16 bits; they are added as 32.
-  const int32x4_t low = vpaddlq_s16(vmull_s8(vget_low_s8(weights), quad));
-  const int32x4_t high = vpaddlq_s16(vmull_s8(vget_high_s8(weights), quad));
-  return sum + reinterpret_cast<Ints>(vpaddq_s32(low, high));
+  // A product is 127 · 128 at most, so two of them still fit 16 bits; pairs of these are added as 32.
+  const int16x8_t products = vmull_s8(vget_low_s8(weights), vget_low_s8(quad.first));
+  return reinterpret_cast<Ints>(
+      vpadalq_s16(reinterpret_cast<int32x4_t>(sum), vmlal_high_s8(products, weights, quad.second)));
 }
 }  // namespace
 

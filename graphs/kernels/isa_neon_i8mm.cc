@@ -3,12 +3,15 @@
 #define HAS_FMA
 #define VECTORS 4
 #define TILE_ROWS 6
-#define SCORE_ROWS 8
-#define SCORE_VECTORS 3
+#define BY_LANE
+#define SCORE_ROWS 4
+#define SCORE_VECTORS 4
+#define VALUE_VECTORS 4
 #define UNSIGNED_WEIGHTS false
 #define GROUP 8
+#define DEPTH 16
+#define PAIRED_ROWS
 #define OWN_MULTIPLY_INT8
-#include <arm_neon.h>
 
 #include "processor.h"
 #include "vectors.h"
@@ -18,37 +21,41 @@
 namespace {
 
 struct Int8 {
-  template <int ROWS>
+  template <int ROWS, bool FETCH>
   static inline void tile(const Rows& rows, int first, const Weight& weight, int column, bool has_relu,
                           const Place& place) {
     constexpr int PAIRS = (ROWS + 1) / 2, COLUMN_PAIRS = PANEL / 2;
     const int k = rounded_up(weight.k, DEPTH);
     const int8_t* a = static_cast<const int8_t*>(rows.data) + static_cast<size_t>(first) * rows.stride;
     const int8_t* w = static_cast<const int8_t*>(weight.panels) + static_cast<size_t>(column) * k;
-    // Each holds row 0 by columns 0 and 1, then row 1 by the same. The partner of a last odd row is the row itself.
+    // Pointers that are not known to be beside each other, so that none is added up anew in each step.
+    const int8_t* at[PAIRS];
+    UNROLLED for (int p = 0; p < PAIRS; p++) {
+      at[p] = a + static_cast<size_t>(2 * p) * rows.stride;
+      __asm__("" : "+r"(at[p]));
+    }
+    // Each holds row 0 by columns 0 and 1, then row 1 by the same. What is beside a last odd row is not looked at.
     int32x4_t sums[PAIRS][COLUMN_PAIRS] = {};
-    for (int step = 0; step < k; step += 8, w += 8 * PANEL) {
-      int8x16_t two[PAIRS];
-      for (int p = 0; p < PAIRS; p++) {
-        const int8_t* upper = a + static_cast<size_t>(2 * p) * rows.stride + step;
-        const int8_t* lower = 2 * p + 1 < ROWS ? upper + rows.stride : upper;
-        two[p] = vcombine_s8(vld1_s8(upper), vld1_s8(lower));
-      }
-      for (int c = 0; c < COLUMN_PAIRS; c++) {
-        const int8x16_t columns = vld1q_s8(w + 16 * c);
-        for (int p = 0; p < PAIRS; p++) sums[p][c] = vmmlaq_s32(sums[p][c], two[p], columns);
+    for (int step = 0; step < k; step += DEPTH, w += DEPTH * PANEL) {
+      if (FETCH) fetch_ahead<DEPTH * PANEL>(w);
+      UNROLLED for (int g = 0; g < DEPTH / GROUP; g++) {
+        // Sums and numbers leave five registers for weights: those of the next group must not be loaded yet.
+        __asm__ volatile("" : : : "memory");
+        int8x16_t numbers[PAIRS];
+        UNROLLED for (int p = 0; p < PAIRS; p++) numbers[p] = vld1q_s8(at[p] + 2 * (step + g * GROUP));
+        UNROLLED for (int c = 0; c < COLUMN_PAIRS; c++) {
+          const int8x16_t columns = vld1q_s8(w + g * GROUP * PANEL + 2 * GROUP * c);
+          UNROLLED for (int p = 0; p < PAIRS; p++) sums[p][c] = vmmlaq_s32(sums[p][c], numbers[p], columns);
+        }
       }
     }
-    Floats found[ROWS][VECTORS];
-    for (int i = 0; i < ROWS; i++)
-      for (int v = 0; v < VECTORS; v++) {
-        const int32x4_t left = sums[i / 2][2 * v], right = sums[i / 2][2 * v + 1];
-        const int32x4_t exact = i % 2 ? vcombine_s32(vget_high_s32(left), vget_high_s32(right))
-                                      : vcombine_s32(vget_low_s32(left), vget_low_s32(right));
-        found[i][v] = __builtin_convertvector(reinterpret_cast<Ints>(exact), Floats) * rows.steps[first + i];
-        found[i][v] *= load(weight.scales + column + v * LANES);
+    Ints exact[ROWS][VECTORS];
+    UNROLLED for (int i = 0; i < ROWS; i++)
+      UNROLLED for (int v = 0; v < VECTORS; v++) {
+        const int64x2_t left = vreinterpretq_s64_s32(sums[i / 2][2 * v]), right = vreinterpretq_s64_s32(sums[i / 2][2 * v + 1]);
+        exact[i][v] = reinterpret_cast<Ints>(i % 2 ? vtrn2q_s64(left, right) : vtrn1q_s64(left, right));
       }
-    finish<ROWS>(found, weight.bias ? weight.bias + column : nullptr, has_relu, place);
+    finish_int8<ROWS>(exact, rows, first, weight, column, has_relu, place);
   }
 };
 

@@ -4,7 +4,9 @@
 #define TILE_ROWS 4
 #define SCORE_ROWS 4
 #define SCORE_VECTORS 2
+#define VALUE_VECTORS 2
 #define UNSIGNED_WEIGHTS false
+#define DEPTH 16
 
 #include "processor.h"
 #include "vectors.h"

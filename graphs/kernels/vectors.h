@@ -5,6 +5,11 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#elif defined(__AVX2__)
+#include <immintrin.h>
+#endif
 
 #ifndef LANES
 #error "LANES: how many floats a vector has"
@@ -16,13 +21,13 @@ typedef float Floats __attribute__((vector_size(LANES * 4)));
 typedef int32_t Ints __attribute__((vector_size(LANES * 4)));
 typedef int8_t Bytes __attribute__((vector_size(LANES * 4)));   // as many bytes as a vector of floats has
 
-// An activation in 8 bits, as a product reads it.
+// An activation in 8 bits, as a product reads it, and as many as four vectors of floats have.
 #ifdef WIDE_ROWS
 typedef int16_t Number;
 #else
 typedef int8_t Number;
 #endif
-typedef Number Numbers __attribute__((vector_size(LANES * sizeof(Number))));  // one for each float
+typedef Number Numbers __attribute__((vector_size(4 * LANES * sizeof(Number))));
 
 // The same, where they lie in memory: at any address, and whatever type is there.
 typedef Floats LooseFloats __attribute__((aligned(1), may_alias));
@@ -44,8 +49,14 @@ inline Floats fma(Floats a, Floats b, Floats c) {
 #endif
 }
 
-// A comparison's lanes are all ones or zero; what is not comparable (NaN) is kept.
-inline Floats relu(Floats x) { return x < Floats{} ? Floats{} : x; }
+// Of two floats the larger one; NaN where x is.
+inline Floats larger(Floats x, Floats other) {
+#if defined(__aarch64__)
+  return reinterpret_cast<Floats>(vmaxq_f32(reinterpret_cast<float32x4_t>(x), reinterpret_cast<float32x4_t>(other)));
+#else
+  return x < other ? other : x;
+#endif
+}
 
 inline float sum_of(Floats x) {
   float lanes[LANES];
@@ -55,20 +66,31 @@ inline float sum_of(Floats x) {
   return lanes[0];
 }
 
-// Where the i-th activation lies, and a vector of them as they lie.
-#ifdef WIDE_ROWS
-inline int place(int i) { return (i & ~3) | (i & 1) << 1 | (i & 2) >> 1; }
-inline Numbers in_place(Numbers x) {
-#if LANES == 8
-  return __builtin_shufflevector(x, x, 0, 2, 1, 3, 4, 6, 5, 7);
-#elif LANES == 16
-  return __builtin_shufflevector(x, x, 0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
+// The nearest whole numbers, the even one of two, of floats whose magnitude is less than 2^22.
+inline Ints nearest(Floats x) {
+#if defined(__aarch64__)
+  return reinterpret_cast<Ints>(vcvtnq_s32_f32(reinterpret_cast<float32x4_t>(x)));
+#else
+  // Such a float plus 1.5 · 2^23 has the whole number in its last bits.
+  return reinterpret_cast<Ints>(x + 12582912.0f) - 0x4b400000;
 #endif
 }
+
+// Four vectors of numbers that are bytes, one behind the other.
+inline Numbers narrow(const Ints (&numbers)[4]) {
+#if defined(__AVX512BW__)
+  // Packing goes by parts of 128 bits, so that its result is a square of words to be transposed.
+  const auto in = [&](int i) { return reinterpret_cast<__m512i>(numbers[i]); };
+  const __m512i packed = _mm512_packs_epi16(_mm512_packs_epi32(in(0), in(1)), _mm512_packs_epi32(in(2), in(3)));
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  return reinterpret_cast<Numbers>(_mm512_permutexvar_epi32(order, packed));
 #else
-inline int place(int i) { return i; }
-inline Numbers in_place(Numbers x) { return x; }
+  typedef int32_t Four __attribute__((vector_size(LANES * 16)));
+  Four all;
+  __builtin_memcpy(&all, numbers, sizeof(all));
+  return __builtin_convertvector(all, Numbers);
 #endif
+}
 
 // The lanes of two vectors in turns, of their first halves and of their second.
 #if LANES == 4
