@@ -10,17 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from mbert_onnx._beside import require_beside
-from mbert_onnx.errors import UsageError
 
 require_beside("graphs")
 require_beside("perf")
 
 from graphs.judge import centred_error  # noqa: E402
-from mbert_onnx.native import AUTO, library_for  # noqa: E402
+from mbert_onnx.bench_options import checked_names  # noqa: E402
+from mbert_onnx.native import AUTO  # noqa: E402
 from mbert_onnx.subjects import Maker  # noqa: E402
 from perf.harness import Subject  # noqa: E402
 from perf.harness import bench as bench_subjects  # noqa: E402
-from perf.providers import resolve  # noqa: E402
 from perf.report import Report  # noqa: E402
 
 Progress = Callable[[str], None]
@@ -81,13 +80,7 @@ def bench(
         BundleError, CheckpointError, PrecisionError, perf.errors.PerfError: a model or provider that cannot be used.
         MissingExtraError: a model that needs a package which is not installed.
     """
-    names = [str(m) for m in ([models] if isinstance(models, str | Path) else models)]
-    if not names:
-        raise UsageError("no model to bench; give a bundle, an .onnx file, or a checkpoint such as random")
-    library_for(kernels)
-    resolve(provider)  # a wrong name is told now, and not after exporting
-    if json is not None and (Path(json).is_dir() or not Path(json).parent.is_dir()):
-        raise UsageError(f"--json is {json}; expected a file in a folder that exists")
+    names = checked_names(models, provider=provider, kernels=kernels, json=json)
     with ExitStack() as stack:
         maker = Maker(stack, task=task, seed=seed, seq_lens=seq_lens, batch=batch, kernels=kernels, progress=progress)
         report = bench_subjects(

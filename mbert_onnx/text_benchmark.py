@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from mbert_onnx._beside import require_beside
+from mbert_onnx.bench_options import checked_names
 from mbert_onnx.calibration_text import CalibrationText, encode, read_first
 from mbert_onnx.errors import UsageError
-from mbert_onnx.native import AUTO, library_for
+from mbert_onnx.native import AUTO
 from mbert_onnx.subjects import Made, Maker
 from mbert_onnx.text import TextEncoder
 
@@ -56,16 +57,10 @@ def bench_texts(
         CalibrationError: a file without texts.
         Whatever `bench` raises.
     """
-    names = [str(m) for m in ([models] if isinstance(models, str | Path) else models)]
     for what, value in {"first": first, "seq-len": seq_len, "threads": threads}.items():
         if value < 1:
             raise UsageError(f"--{what} is {value}; expected a whole number from 1 on")
-    if not names:
-        raise UsageError("no model to bench; give a bundle, an .onnx file, or a checkpoint such as random")
-    if json is not None and (Path(json).is_dir() or not Path(json).parent.is_dir()):
-        raise UsageError(f"--json is {json}; expected a file in a folder that exists")
-    library_for(kernels)
-    resolve(provider)
+    names = checked_names(models, provider=provider, kernels=kernels, json=json)
     with ExitStack() as stack:
         maker = Maker(stack, task=task, seed=seed, seq_lens=[seq_len], batch=1, kernels=kernels, progress=progress)
         readings = [

@@ -4,8 +4,6 @@ namespace mbert {
 
 namespace {
 
-size_t aligned(size_t bytes) { return (bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE; }
-
 // Hands out parts of a scratch.
 class Scratch {
  public:
@@ -13,7 +11,7 @@ class Scratch {
   template <class Number>
   Number* take(size_t count) {
     Number* found = reinterpret_cast<Number*>(at_);
-    at_ += aligned(count * sizeof(Number));
+    at_ += in_lines(count * sizeof(Number));
     return found;
   }
 
@@ -21,7 +19,7 @@ class Scratch {
   char* at_;
 };
 
-size_t floats(int rows, int columns) { return aligned(static_cast<size_t>(rows) * columns * sizeof(float)); }
+size_t floats(int rows, int columns) { return in_lines(static_cast<size_t>(rows) * columns * sizeof(float)); }
 
 // Bytes of rows of whole numbers, for any instruction set.
 size_t numbers(int rows, int columns) {
@@ -30,7 +28,7 @@ size_t numbers(int rows, int columns) {
 }
 
 size_t quantized(int rows, int columns) {
-  return aligned(numbers(rows, columns)) + 2 * aligned(rows * sizeof(float));
+  return in_lines(numbers(rows, columns)) + 2 * in_lines(rows * sizeof(float));
 }
 
 Quantized take_quantized(Scratch& scratch, int rows, int columns) {

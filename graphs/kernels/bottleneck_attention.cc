@@ -137,7 +137,7 @@ struct AttentionOp {
     run.projections = static_cast<int>((run.rows + run.of_a_task - 1) / run.of_a_task);
     const size_t attentions = static_cast<size_t>(batch) * run.of_a_sequence;
     const size_t floats = block.projected_floats(isa, static_cast<int>(batch), run.length);
-    const size_t between = (floats * sizeof(float) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+    const size_t between = in_lines(floats * sizeof(float));
     const size_t first = block.project_scratch(run.of_a_task), second = block.attend_scratch(isa, run.length, run.attended);
     run.scratch_bytes = first > second ? first : second;
     const size_t most = attentions > static_cast<size_t>(run.projections) ? attentions : run.projections;

@@ -80,6 +80,9 @@ struct Isa {
 #endif
 };
 
+// So many bytes, and what is left of their last cache line.
+inline size_t in_lines(size_t bytes) { return (bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE; }
+
 // Of numbers that are not negative.
 inline int rounded_up(int number, int multiple) {
   const unsigned step = static_cast<unsigned>(multiple);

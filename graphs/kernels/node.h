@@ -34,10 +34,11 @@ struct Node {
   int threads = 1, tries = 0;
 };
 
-// Creates a node of a class like `Made`, whose `read` takes its weights, and destroys it where that fails.
-template <class Op, class Made>
+// Creates a node of the class `Op::Made`, whose `read` takes its weights, and destroys it where that fails.
+template <class Op>
 Status create_node(const OrtApi* api, const OrtKernelInfo* info, void** made) {
   const Ort ort(api);
+  using Made = typename Op::Made;
   *made = nullptr;
   Message why_not;
   const Isa* isa = chosen_isa(&why_not);
@@ -76,7 +77,7 @@ constexpr OrtCustomOp custom_op() {
   op.GetVariadicOutputMinArity = [](const OrtCustomOp*) { return 1; };
   op.GetVariadicOutputHomogeneity = [](const OrtCustomOp*) { return 0; };
   op.CreateKernelV2 = [](const OrtCustomOp*, const OrtApi* api, const OrtKernelInfo* info, void** node) {
-    return create_node<Op, typename Op::Made>(api, info, node);
+    return create_node<Op>(api, info, node);
   };
   op.KernelComputeV2 = [](void* node, OrtKernelContext* context) { return Op::compute(node, context); };
   return op;

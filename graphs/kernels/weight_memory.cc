@@ -36,8 +36,6 @@ struct Lock {
   ~Lock() { __atomic_clear(&busy, __ATOMIC_RELEASE); }
 };
 
-size_t in_lines(size_t bytes) { return (bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE; }
-
 // Asks Linux for pages of 2 MB; where there are none, nothing is lost.
 void ask_for_large_pages(void* memory, size_t bytes) {
   [[maybe_unused]] constexpr long HUGE = 14;

@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import hot_checkpoints
 import numpy as np
 import pytest
 from exported_checkpoints import Exports
 
 from mbert_onnx import bench
+from mbert_onnx.checkpoint import load_checkpoint
+from mbert_onnx.tokenizer_files import write_tokenizer
 from perf import footprint
 from perf.errors import PerfError, PerfUsageError
 from perf.providers import CPU, KNOWN
@@ -84,3 +87,21 @@ def test_outputs_are_kept_though_it_runs_again(exported: Exports, tmp_path: Path
     before = kept.copy()
     session.run(None, {**feed, "input_ids": ids[:, ::-1].copy()})
     np.testing.assert_array_equal(kept, before)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("make", ["tame", "hot_channels", "hot_inner_channels", "hot_hidden", "hot_token"])
+def test_our_kernels_are_never_farther_off(make: str, tmp_path: Path) -> None:
+    """Full size, int8, 128 tokens; what the same weights cost in LiteRT, each against its own float model."""
+    model = "random"
+    if make != "tame":
+        model = str(tmp_path / "hot")
+        tame = load_checkpoint("random")
+        hot_checkpoints.save(getattr(hot_checkpoints, make)(tame.model, 0), Path(model))
+        write_tokenizer(None, Path(model), tame.config.vocab_size, tame.config.max_position_embeddings)
+    options: dict[str, Any] = {"seq_lens": [128], "threads": [2], "budget": 0.1}
+    ours, theirs = bench([f"native:int8:{model}", f"litert-int8:{model}"], **options).subjects
+    print(f"{make}: centred error {ours.error:.2g} with our kernels, {theirs.error:.2g} in LiteRT")
+    assert ours.error is not None
+    assert theirs.error is not None
+    assert ours.error <= theirs.error or np.isnan(theirs.error)

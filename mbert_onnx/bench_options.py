@@ -1,0 +1,31 @@
+"""What all of `bench` is told alike, checked before anything is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mbert_onnx._beside import require_beside
+from mbert_onnx.errors import UsageError
+from mbert_onnx.native import library_for
+
+require_beside("perf")
+
+from perf.providers import resolve  # noqa: E402
+
+
+def checked_names(
+    models: str | Path | Sequence[str | Path], *, provider: str, kernels: str, json: str | Path | None
+) -> list[str]:
+    """The models' names, where the other options can be meant, too.
+
+    Raises UsageError, perf.errors.PerfError.
+    """
+    names = [str(m) for m in ([models] if isinstance(models, str | Path) else models)]
+    if not names:
+        raise UsageError("no model to bench; give a bundle, an .onnx file, or a checkpoint such as random")
+    library_for(kernels)
+    resolve(provider)
+    if json is not None and (Path(json).is_dir() or not Path(json).parent.is_dir()):
+        raise UsageError(f"--json is {json}; expected a file in a folder that exists")
+    return names
