@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 VENV5 := .venv-transformers5
 PEERS := .venv-peers
-QNN := .venv-qnn
+PROVIDERS := .venv-providers
 WEB := examples/web/node_modules
 NODE := examples/native/node_modules
 BIN := $(VENV)/bin
@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest -q -n auto
 BUDGET ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full test-transformers5 test-peers test-qnn web kernels kernels-all onnxruntime-headers lint format bench bench-optimize bench-int8 bench-kernels bench-squad profile-kernels count-instructions clean
+.PHONY: help setup demo test test-full test-transformers5 test-peers test-providers web kernels kernels-all onnxruntime-headers lint format bench bench-optimize bench-int8 bench-kernels bench-squad profile-kernels count-instructions clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-20s %s\n", $$1, $$2}'
@@ -39,7 +39,7 @@ demo: setup ## Export the built-in random model, ask it something, time it again
 test: lint ## Lint, and test on small models: a few minutes
 	$(PYTEST) -m 'not full'
 
-test-full: lint test-transformers5 test-peers test-qnn web ## Test everything: full-size models, transformers 5, OpenVINO, LiteRT, QNN, JavaScript
+test-full: lint test-transformers5 test-peers test-providers web ## Test everything: full-size models, transformers 5, OpenVINO, LiteRT, QNN, WebGPU, JavaScript
 	$(PYTEST)
 
 test-transformers5: $(VENV5)/installed ## Test on small models with the newest transformers 5 in place of 4.57
@@ -64,18 +64,18 @@ $(PEERS)/installed: pyproject.toml constraints.txt
 	@touch $@
 
 # Qualcomm's package has its simulator for Linux on x86-64 alone, and for few versions of Python.
-test-qnn: ## Test our files for phones on the simulator of Qualcomm's neural processor, where there is one
+test-providers: ## Test providers that come as plugins, on what imitates their devices: Qualcomm's simulator, a GPU in software
 	@if $(PYTHON) -c 'import platform, sys; sys.exit((platform.system(), platform.machine()) != ("Linux", "x86_64"))'; \
-		then $(MAKE) --no-print-directory $(QNN)/tested; \
+		then $(MAKE) --no-print-directory $(PROVIDERS)/tested; \
 		else echo "make: the simulator is for Linux on x86-64 only; what needs it is skipped"; fi
 
-.PHONY: $(QNN)/tested
-$(QNN)/tested: $(QNN)/installed
-	$(QNN)/bin/python -m pytest -q tests/mbert_onnx/test_qnn.py
+.PHONY: $(PROVIDERS)/tested
+$(PROVIDERS)/tested: $(PROVIDERS)/installed
+	$(PROVIDERS)/bin/python -m pytest -q tests/mbert_onnx/test_bench_providers.py tests/mbert_onnx/test_qnn.py
 
-$(QNN)/installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(QNN)
-	$(QNN)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[export,qnn,dev]'
+$(PROVIDERS)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(PROVIDERS)
+	$(PROVIDERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[export,qnn,webgpu,dev]'
 	@touch $@
 
 web: ## Install what the examples in JavaScript, and their tests, import
@@ -153,4 +153,4 @@ count-instructions: setup ## Count the instructions of the native kernels on aar
 	$(BIN)/python -m graphs.kernels.count_instructions 8 32 128 384
 
 clean: ## Remove what the other targets made
-	rm -rf graphs/kernels/*.so graphs/kernels/*.dylib $(VENV) $(VENV5) $(PEERS) $(QNN) $(WEB) $(NODE) $(BUILD) .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info
+	rm -rf graphs/kernels/*.so graphs/kernels/*.dylib $(VENV) $(VENV5) $(PEERS) $(PROVIDERS) $(WEB) $(NODE) $(BUILD) .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info

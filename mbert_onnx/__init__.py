@@ -29,6 +29,7 @@ _MODULES = {
     "load": "runtime",
     "optimize": "optimizer",
     "passes": "optimizer",
+    "providers": "provider_table",
     "run": "runtime",
     "verify": "verifier",
 }
@@ -51,6 +52,7 @@ __all__ = [
     "load",
     "optimize",
     "passes",
+    "providers",
     "run",
     "verify",
 ]
@@ -71,6 +73,7 @@ if TYPE_CHECKING:
     from mbert_onnx.inspection import inspect
     from mbert_onnx.native import kernels
     from mbert_onnx.optimizer import optimize, passes
+    from mbert_onnx.provider_table import providers
     from mbert_onnx.runtime import load, run
     from mbert_onnx.text_benchmark import bench_texts
     from mbert_onnx.verifier import verify

@@ -7,11 +7,34 @@ from pathlib import Path
 
 from mbert_onnx._beside import require_beside
 from mbert_onnx.errors import UsageError
-from mbert_onnx.native import library_for
+from mbert_onnx.native import CHOICES, NATIVE, PORTABLE, library_for
 
 require_beside("perf")
 
-from perf.providers import resolve  # noqa: E402
+from perf.providers import CPU, resolve  # noqa: E402
+
+
+def kernels_on(provider: str, kernels: str) -> str:
+    """Whether blocks get the native kernels on a provider, as `kernels` takes it.
+
+    They are for the CPU, so that `auto` leaves them out elsewhere; `cpu+native` insists on them.
+
+    Raises UsageError, perf.errors.PerfUsageError.
+    """
+    chosen = resolve(provider)
+    if kernels not in CHOICES:
+        raise UsageError(f"--kernels is {kernels!r}; expected one of {', '.join(CHOICES)}")
+    if chosen.kernels and kernels == PORTABLE:
+        raise UsageError("--provider is cpu+native, and --kernels portable; expected one of both: pass --provider cpu")
+    if chosen.kernels:
+        return NATIVE
+    if chosen.ort_name == CPU.ort_name:
+        return kernels
+    if kernels == NATIVE:
+        raise UsageError(
+            f"--kernels is native, and --provider {chosen.name}; expected cpu, which they are for, or auto"
+        )
+    return PORTABLE
 
 
 def checked_names(

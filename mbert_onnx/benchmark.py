@@ -15,7 +15,7 @@ require_beside("graphs")
 require_beside("perf")
 
 from graphs.judge import centred_error  # noqa: E402
-from mbert_onnx.bench_options import checked_names  # noqa: E402
+from mbert_onnx.bench_options import checked_names, kernels_on  # noqa: E402
 from mbert_onnx.native import AUTO  # noqa: E402
 from mbert_onnx.subjects import Maker  # noqa: E402
 from perf.harness import Subject  # noqa: E402
@@ -80,6 +80,7 @@ def bench(
         BundleError, CheckpointError, PrecisionError, perf.errors.PerfError: a model or provider that cannot be used.
         MissingExtraError: a model that needs a package which is not installed.
     """
+    kernels = kernels_on(provider, kernels)
     names = checked_names(models, provider=provider, kernels=kernels, json=json)
     with ExitStack() as stack:
         maker = Maker(stack, task=task, seed=seed, seq_lens=seq_lens, batch=batch, kernels=kernels, progress=progress)

@@ -302,7 +302,7 @@ def bench(
             "without. All are compared with the first.",
         ),
     ],
-    provider: Annotated[str, typer.Option(help="The execution provider.")] = "cpu",
+    provider: Annotated[str, typer.Option(help="The execution provider; `mbert-onnx providers` lists them.")] = "cpu",
     seq_len: Annotated[
         str | None,
         typer.Option(help="Lengths in tokens, with commas. Default: 8,32,128,384, or a model's fixed length."),
@@ -425,6 +425,19 @@ def kernels(as_json: Json = False) -> None:
         print(f"instruction set  {found.instruction_set}")
         print(f"here             {', '.join(name for name, is_here in found.instruction_sets.items() if is_here)}")
         print(f"not here         {', '.join(name for name, is_here in found.instruction_sets.items() if not is_here)}")
+
+
+@app.command()
+@_in_one_line
+def providers(as_json: Json = False) -> None:
+    """List the execution providers: which are usable here, why the others are not, what each wants of a model."""
+    from mbert_onnx.printing import print_providers
+
+    found = mbert_onnx.providers()
+    if as_json:
+        print(json.dumps([item.as_dict() for item in found], indent=2))
+    else:
+        print_providers(found)
 
 
 @app.command()

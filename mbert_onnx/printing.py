@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mbert_onnx.diagnosis import Diagnosis
     from mbert_onnx.exporter import ExportReport
     from mbert_onnx.optimizer import OptimizeReport
+    from perf.providers import Standing
     from perf.report import Report
     from perf.texts import TextsReport
 
@@ -273,6 +274,12 @@ def print_bench(report: Report, markdown: bool) -> None:
         print(to_markdown(report))
     else:
         print_report(report, _console())
+
+
+def print_providers(found: Sequence[Standing]) -> None:
+    from perf.providers.table import print_standings
+
+    print_standings(found, _console())
 
 
 def print_bench_texts(report: TextsReport) -> None:

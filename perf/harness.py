@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,8 @@ from perf.errors import PerfUsageError
 from perf.files import describe
 from perf.footprint import footprint
 from perf.inputs import DEFAULT_VOCAB_SIZE, DeclaredInput, declared_inputs, fixed_seq_len, synthesise
-from perf.providers import Provider, resolve
+from perf.providers import CPU, Provider, resolve
+from perf.providers.plugin import imitation
 from perf.reference import Measure, error_seq_len, reference_error
 from perf.report import Arguments, Report, SubjectReport
 from perf.runtimes import ONNXRUNTIME, runtime_named
@@ -149,6 +150,11 @@ def bench(
             session = _open_one(subject, subject.file(seq_len), chosen, threads[0])
             return first_run(subject.name, session, feeds[seq_len][number])
 
+        on_cpu = None
+        if chosen.ort_name != CPU.ort_name and subject.runtime == ONNXRUNTIME:
+            shortest = min(lengths)
+            session = _open_one(subject, subject.file(shortest), CPU, threads[0])
+            on_cpu = difference(said(shortest), first_run(subject.name, session, feeds[shortest][number]))
         far = None
         if subjects[0].reference is None:  # else the first has errors of its own, and a distance from it says nothing
             answers = said(min(lengths))
@@ -157,7 +163,8 @@ def bench(
         error = None
         if subject.reference is not None and measure is not None:
             error = reference_error(subject.reference, said(measured_at), feeds[measured_at][number], measure)
-        described.append(_describe(subject, files[subject.file(max(lengths))], arguments, far, error))
+        found = _describe(subject, files[subject.file(max(lengths))], arguments, far, error)
+        described.append(replace(found, cpu_difference=on_cpu))
     watch = host.OthersWatch()
     repetitions = _repetitions(subjects, chosen, feeds, arguments, tell)
     other_cores = watch.cores()
@@ -177,10 +184,24 @@ def bench(
         for subject, item in zip(subjects, described, strict=True)
         if subject.runtime == ONNXRUNTIME
     ]
-    warnings = [text for text in fallen if text] + doubts(machine, arguments, other_cores, cells, described)
+    warnings = (
+        _imitated(chosen)
+        + [text for text in fallen if text]
+        + doubts(machine, arguments, other_cores, cells, described)
+    )
     return Report(
         date, arguments, machine, host.software(), other_cores, tuple(described), cells, tuple(warnings), measured_at
     )
+
+
+def _imitated(provider: Provider) -> list[str]:
+    stand_in = imitation(provider)
+    if not stand_in:
+        return []
+    return [
+        f"{provider.name} is {stand_in} here: its milliseconds are no measurement of the device; the nodes that it "
+        "took, and what it computed, are the device's"
+    ]
 
 
 def _repetitions(

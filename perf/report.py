@@ -41,6 +41,8 @@ class SubjectReport:
     length; None for the first, where no output is shared, and where the first has an `error`. `error` is the centred
     error of its outputs from those of the float model that it was made from; None where that is not known. Infinite
     ones are the text "inf" in JSON. `runtime` is what ran it, with its version; `notes` say how it was made.
+    `cpu_difference` is how far another provider's outputs are from the CPU's for the same file, measured as
+    `difference` is; None on the CPU.
     """
 
     name: str
@@ -51,6 +53,7 @@ class SubjectReport:
     error: float | None = None
     runtime: str = ""
     notes: tuple[str, ...] = ()
+    cpu_difference: float | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ class Report:
         """A dict that `json` can write: the schema's name and version, then every field, raw times included."""
         told = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **asdict(self)}
         for subject in told["subjects"]:
-            for key in ("difference", "error"):
+            for key in ("difference", "error", "cpu_difference"):
                 if subject[key] == math.inf:  # JSON has no infinity
                     subject[key] = "inf"
         return told

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,12 +29,17 @@ class Session(Protocol):
 
 @dataclass(frozen=True)
 class Placement:
-    """How many nodes each provider took, and how many of each operator: provider -> operator -> nodes.
+    """Which nodes each provider took.
 
     Providers carry onnxruntime's names; what another runtime runs carries that runtime's.
+
+    Args:
+        operators: How many of each operator: provider -> operator -> nodes.
+        partitions: Into how many parts a provider that compiles whole parts has cut the model: provider -> parts.
     """
 
     operators: dict[str, dict[str, int]]
+    partitions: dict[str, int] = field(default_factory=dict)
 
     @property
     def nodes(self) -> dict[str, int]:
@@ -53,9 +58,12 @@ def fallback_warning(name: str, provider: Provider, placed: Placement) -> str | 
         if other != provider.ort_name:
             left.update(counts)
     fallen = ", ".join(f"{operator} ×{count}" for operator, count in left.most_common())
+    parts = placed.partitions.get(provider.ort_name, 0)
+    inside = f" in {parts} partitions" if parts > 1 else ""
     return (
-        f"{name}: {provider.ort_name} took {taken} of {total} nodes, so its times are those of two providers; "
-        f"fell back to the CPU: {fallen}; a model made for {provider.name} (fixed shapes, its operators) mends it"
+        f"{name}: {provider.ort_name} took {taken} of {total} nodes{inside}, so its times are those of two providers; "
+        f"fell back to the CPU: {fallen}; a model made for {provider.name} mends it: mbert-onnx export "
+        f"{provider.needs.command}"
     )
 
 

@@ -13,6 +13,7 @@ from rich.text import Text
 from perf.doubts import threads_text
 from perf.machine import Machine
 from perf.report import Measurement, Report
+from perf.session import Placement
 from perf.statistics import Ratio
 
 NO_DIFFERENCE = "no significant difference"
@@ -64,6 +65,7 @@ FILE_HEADERS = ("model", "load ms", "peak memory", "file size", "nodes")
 
 def _file_headers(report: Report) -> list[str]:
     headers = [*FILE_HEADERS, *(["difference"] if _has_differences(report) else [])]
+    headers += ["from the CPU's"] if _has_cpu_differences(report) else []
     return [*headers, f"error at {report.error_seq_len} tokens"] if _has_errors(report) else headers
 
 
@@ -74,6 +76,10 @@ def _has_errors(report: Report) -> bool:
 def _has_differences(report: Report) -> bool:
     """Models that have errors from their float models are not always compared with each other, too."""
     return not _has_errors(report) or any(subject.difference is not None for subject in report.subjects)
+
+
+def _has_cpu_differences(report: Report) -> bool:
+    return any(subject.cpu_difference is not None for subject in report.subjects)
 
 
 def _time_headers(report: Report) -> list[str]:
@@ -101,14 +107,20 @@ def _file_rows(report: Report) -> list[list[str]]:
             decimal(subject.footprint.peak_bytes),
             decimal(subject.file.size_bytes),
             ", ".join(
-                f"{count} {provider.removesuffix('ExecutionProvider')}"
+                f"{count} {provider.removesuffix('ExecutionProvider')}{_parts(subject.placement, provider)}"
                 for provider, count in subject.placement.nodes.items()
             ),
             *([_share(subject.difference)] if _has_differences(report) else []),
+            *([_share(subject.cpu_difference)] if _has_cpu_differences(report) else []),
             *([_share(subject.error, 2)] if _has_errors(report) else []),
         ]
         for subject in report.subjects
     ]
+
+
+def _parts(placed: Placement, provider: str) -> str:
+    parts = placed.partitions.get(provider, 0)
+    return "" if not parts else f" in {parts} partition{'s' if parts > 1 else ''}"
 
 
 def _share(value: float | None, digits: int = 1) -> str:
@@ -141,6 +153,11 @@ def _notes(report: Report) -> list[str]:
             "error is the centred error ‖a − b‖ / ‖b − mean(b)‖, the mean per channel, of a model's outputs a from "
             "the outputs b of the float model that it was made from, the largest over its outputs, on one input of "
             f"{report.error_seq_len} tokens."
+        )
+    if _has_cpu_differences(report):
+        notes.append(
+            f"from the CPU's: how far the outputs on {arguments.provider} are from the CPU's for the same file, as a "
+            "share of how much they vary."
         )
     notes += [f"{subject.name}: {note}" for subject in report.subjects for note in subject.notes]
     if any(not item.stable for cell in report.cells for item in cell.measurements):

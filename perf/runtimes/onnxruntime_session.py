@@ -9,6 +9,7 @@ import onnxruntime as ort
 
 from perf.errors import PerfError, one_line
 from perf.providers import CPU, Provider
+from perf.providers.plugin import devices, is_installed
 from perf.session import Placement
 
 LOG_ERRORS_ONLY = 3
@@ -26,18 +27,25 @@ def open_session(path: Path, provider: Provider, threads: int, library: Path | N
     if not path.is_file():
         raise PerfError(f"no file {path}; expected an .onnx model: check the path")
     try:
-        session = ort.InferenceSession(
-            str(path),
-            sess_options=_options(threads, library),
-            providers=list(dict.fromkeys([provider.ort_name, CPU.ort_name])),
-            enable_fallback=0,  # or a provider that fails to start is silently replaced by the CPU
-        )
+        options = _options(threads, library)
+        if is_installed(provider):  # as a plugin, which onnxruntime lists like its own once it is registered
+            options.add_provider_for_devices(devices(provider), dict(provider.options))
+            session = ort.InferenceSession(str(path), sess_options=options)
+        else:
+            session = ort.InferenceSession(
+                str(path),
+                sess_options=options,
+                providers=list(dict.fromkeys([provider.ort_name, CPU.ort_name])),
+                enable_fallback=0,  # or a provider that fails to start is silently replaced by the CPU
+            )
+    except PerfError:
+        raise
     except Exception as error:  # onnxruntime raises one class per status code, all straight from Exception
         raise PerfError(
             f"onnxruntime {ort.__version__} cannot load {path} on {provider.name}: {one_line(error)}"
         ) from None
     taken = placement(session).nodes
-    if provider != CPU and not taken.get(provider.ort_name):
+    if provider.ort_name != CPU.ort_name and not taken.get(provider.ort_name):
         total = sum(taken.values())
         raise PerfError(
             f"{provider.ort_name} took none of the {total} nodes of {path}, so the CPU would have run them all; "
@@ -47,15 +55,19 @@ def open_session(path: Path, provider: Provider, threads: int, library: Path | N
 
 
 def placement(session: ort.InferenceSession) -> Placement:
-    """Which provider took how many nodes, by operator.
+    """Which provider took which nodes.
 
     Taken from the session's graph assignment, because its list of providers also names those that took nothing.
     """
     operators: dict[str, Counter[str]] = {}
+    sizes: dict[str, list[int]] = {}
     for part in session.get_provider_graph_assignment_info():
-        counts = operators.setdefault(part.ep_name, Counter())
-        counts.update(node.op_type for node in part.get_nodes())
-    return Placement({name: dict(counts.most_common()) for name, counts in operators.items()})
+        nodes = [node.op_type for node in part.get_nodes()]
+        operators.setdefault(part.ep_name, Counter()).update(nodes)
+        sizes.setdefault(part.ep_name, []).append(len(nodes))
+    # A provider that runs node after node has a part for each.
+    partitions = {name: len(parts) for name, parts in sizes.items() if max(parts) > 1}
+    return Placement({name: dict(counts.most_common()) for name, counts in operators.items()}, partitions)
 
 
 def describe(_: ort.InferenceSession) -> str:

@@ -1,4 +1,4 @@
-"""Qualcomm's neural processor, as its simulator computes it (HTP: floats in half precision): `make test-qnn`."""
+"""Qualcomm's neural processor, as its simulator computes it (HTP: floats in half precision): `make test-providers`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mbert_onnx.tokenizer_files import write_tokenizer
 from mbert_onnx.verification import run_torch
 from perf.peers.transformers_export import export_transformers
 
-onnxruntime_qnn = pytest.importorskip("onnxruntime_qnn", reason="`make test-qnn` installs it")
+onnxruntime_qnn = pytest.importorskip("onnxruntime_qnn", reason="`make test-providers` installs it")
 
 pytestmark = pytest.mark.full
 

@@ -44,6 +44,9 @@ def test_provider_that_takes_a_part() -> None:
     assert warning is not None
     assert "a.onnx: AzureExecutionProvider took 7 of 10 nodes" in warning
     assert "Gather ×2, Pad ×1" in warning
+    assert "partitions" not in warning
+    cut = Placement(placed.operators, {AZURE.ort_name: 3})
+    assert "took 7 of 10 nodes in 3 partitions, so" in str(fallback_warning("a.onnx", AZURE, cut))
 
 
 @pytest.mark.parametrize("content", [b"", b"not a protobuf", b"\x08\x08\x12\x00"], ids=["empty", "text", "no graph"])

@@ -8,6 +8,7 @@ from perf_reports import measurement, report
 from rich.console import Console
 
 from perf.report import Report
+from perf.session import Placement
 from perf.statistics import Ratio
 from perf.table import print_report, to_markdown
 
@@ -102,3 +103,14 @@ def test_a_difference_that_is_known_stands_before_the_error() -> None:
 
 def test_without_errors_there_is_no_word_of_them() -> None:
     assert "error" not in to_markdown(report())
+
+
+def test_another_provider_tells_its_partitions_and_how_far_it_is_from_the_cpu() -> None:
+    shown = report()
+    placed = Placement({"QNNExecutionProvider": {"Gemm": 83}}, {"QNNExecutionProvider": 2})
+    other = replace(shown.subjects[0], placement=placed, cpu_difference=1.23e-3)
+    lines = to_markdown(replace(shown, subjects=(other, shown.subjects[1]))).splitlines()
+    assert any("| 83 QNN in 2 partitions |" in line and "| 0.001 |" in line for line in lines)
+    assert any(line.startswith("from the CPU's: how far the outputs on cpu are") for line in lines)
+    one = replace(other, placement=Placement(placed.operators, {"QNNExecutionProvider": 1}))
+    assert "83 QNN in 1 partition |" in to_markdown(replace(shown, subjects=(one, shown.subjects[1])))
