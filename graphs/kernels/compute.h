@@ -11,7 +11,7 @@
 //
 // and perhaps, before `vectors.h` and this:
 //
-//   OWN_MULTIPLY_INT8         that it brings its own products of bytes, and none of the last three
+//   OWN_MULTIPLY_INT8         that it brings its own products of bytes, and none of Prepared, Quad, dot
 //   GROUP, DEPTH              weights of one column that lie beside each other, and the multiple of which k is made
 //   BY_LANE                   that a vector can be multiplied by one lane of another
 //   PAIRED_ROWS               that activations lie in pairs of rows: eight of one, eight of the other
@@ -472,6 +472,18 @@ inline void keep(const Vector (&sums)[TILE_ROWS][VECTORS]) {
   Vector kept[TILE_ROWS][VECTORS];
   for (int i = 0; i < TILE_ROWS; i++)
     UNROLLED for (int v = 0; v < VECTORS; v++) kept[i][v] = sums[i][v];
+  __asm__ volatile("" : : "r"(kept) : "memory");
+}
+
+// Adds to so many sums, each so many times, what `add` adds.
+template <int SUMS, class Vector, class Add>
+inline void add_times(int64_t times, Add add) {
+  Vector sums[SUMS] = {}, kept[SUMS];
+  for (int64_t time = 0; time < times; time++) {
+    __asm__ volatile("" : : : "memory");
+    UNROLLED for (int i = 0; i < SUMS; i++) sums[i] = add(sums[i]);
+  }
+  UNROLLED for (int i = 0; i < SUMS; i++) kept[i] = sums[i];
   __asm__ volatile("" : : "r"(kept) : "memory");
 }
 

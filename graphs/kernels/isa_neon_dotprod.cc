@@ -66,15 +66,8 @@ void multiply_int8(const Rows& rows, int count, const Weight& weight, const Outp
 #ifdef MBERT_PROFILE
 int64_t peak_int8(int64_t times) {
   constexpr int SUMS = 16;
-  int32x4_t sums[SUMS] = {};
   const int8x16_t numbers = vdupq_n_s8(1);
-  for (int64_t time = 0; time < times; time++) {
-    __asm__ volatile("" : : : "memory");
-    for (int i = 0; i < SUMS; i++) sums[i] = vdotq_laneq_s32(sums[i], numbers, numbers, 0);
-  }
-  int32x4_t kept[SUMS];
-  for (int i = 0; i < SUMS; i++) kept[i] = sums[i];
-  __asm__ volatile("" : : "r"(kept) : "memory");
+  add_times<SUMS, int32x4_t>(times, [&](int32x4_t sum) { return vdotq_laneq_s32(sum, numbers, numbers, 0); });
   return SUMS * 16;
 }
 #endif
