@@ -22,6 +22,7 @@ _MODULES = {
     "VerificationError": "errors",
     "bench": "benchmark",
     "bench_texts": "text_benchmark",
+    "compare": "results",
     "doctor": "diagnosis",
     "export": "exporter",
     "inspect": "inspection",
@@ -30,6 +31,7 @@ _MODULES = {
     "optimize": "optimizer",
     "passes": "optimizer",
     "providers": "provider_table",
+    "read_report": "results",
     "run": "runtime",
     "verify": "verifier",
 }
@@ -45,6 +47,7 @@ __all__ = [
     "__version__",
     "bench",
     "bench_texts",
+    "compare",
     "doctor",
     "export",
     "inspect",
@@ -53,6 +56,7 @@ __all__ = [
     "optimize",
     "passes",
     "providers",
+    "read_report",
     "run",
     "verify",
 ]
@@ -74,6 +78,7 @@ if TYPE_CHECKING:
     from mbert_onnx.native import kernels
     from mbert_onnx.optimizer import optimize, passes
     from mbert_onnx.provider_table import providers
+    from mbert_onnx.results import compare, read_report
     from mbert_onnx.runtime import load, run
     from mbert_onnx.text_benchmark import bench_texts
     from mbert_onnx.verifier import verify

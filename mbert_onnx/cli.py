@@ -353,6 +353,32 @@ def bench(
     print_bench(report, markdown)
 
 
+@app.command()
+@_in_one_line
+def report(
+    results: Annotated[list[Path], typer.Argument(metavar="RESULT...", help="Files that bench --json has written.")],
+    compare: Annotated[
+        bool,
+        typer.Option("--compare", help="Compare two, an old one and a new one; exit 1 if anything became slower."),
+    ] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
+) -> None:
+    """Print reports of bench again, or compare two of them."""
+    from mbert_onnx.printing import print_bench, print_comparison
+
+    if not compare:
+        for read in [mbert_onnx.read_report(path) for path in results]:
+            print_bench(read, markdown)
+        return
+    if len(results) != 2 or markdown:
+        found = "--markdown" if markdown else f"{len(results)} file{'s' if len(results) > 1 else ''}"
+        raise mbert_onnx.UsageError(f"--compare has {found}; expected two files, OLD.json NEW.json, and a table")
+    comparison = mbert_onnx.compare(*results)
+    print_comparison(comparison)
+    if comparison.slower:
+        raise typer.Exit(1)
+
+
 def _bench_texts(
     models: list[str],
     texts: Path,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mbert_onnx.diagnosis import Diagnosis
     from mbert_onnx.exporter import ExportReport
     from mbert_onnx.optimizer import OptimizeReport
+    from perf.comparison import Comparison
     from perf.providers import Standing
     from perf.report import Report
     from perf.texts import TextsReport
@@ -274,6 +275,12 @@ def print_bench(report: Report, markdown: bool) -> None:
         print(to_markdown(report))
     else:
         print_report(report, _console())
+
+
+def print_comparison(comparison: Comparison) -> None:
+    from perf import comparison as own
+
+    own.print_comparison(comparison, _console())
 
 
 def print_providers(found: Sequence[Standing]) -> None:

@@ -101,3 +101,46 @@ def ratio(first: Sequence[float] | np.ndarray, this: Sequence[float] | np.ndarra
     medians = [float(np.median(part)) for part in np.split(quotients, np.cumsum(rounds)[:-1])]
     low, high = median_interval(medians)
     return Ratio(float(np.median(medians)), low, high, significant=not low <= 1 <= high)
+
+
+def ratio_between(first: Sequence[float] | np.ndarray, this: Sequence[float] | np.ndarray) -> Ratio:
+    """How many times as fast as `first` `this` is, from times that have nothing to do with each other.
+
+    Of all quotients of one of each, the median is Hodges and Lehmann's estimate; the interval is that of Mann and
+    Whitney's test (Hollander, Wolfe and Chicken, Nonparametric Statistical Methods, third edition, section 4.3): the
+    quotients between two ranks, whatever the distributions, if they differ by a factor only. At least 4 values of each
+    are needed.
+    """
+    quotients = np.sort(np.divide.outer(np.asarray(first, np.float64), np.asarray(this, np.float64)).ravel())
+    rank = quotient_rank(len(first), len(this))
+    low, high = float(quotients[rank - 1]), float(quotients[-rank])
+    return Ratio(float(np.median(quotients)), low, high, significant=not low <= 1 <= high)
+
+
+@lru_cache(maxsize=4096)
+def quotient_rank(m: int, n: int) -> int:
+    """The k for which the k-th smallest and largest of m · n quotients are the tightest 95 % interval.
+
+    Raises:
+        ValueError: too few values for any.
+    """
+    # How many of the arrangements of m and n values have each count of pairs in which the second is the smaller one.
+    ways = _arrangements(m, n)
+    allowed, below, rank = sum(ways) // TAIL, 0, 0
+    while below + ways[rank] <= allowed:
+        below += ways[rank]
+        rank += 1
+    if not rank:
+        raise ValueError(f"{m} and {n} values have no 95 % interval of their ratio; at least 4 of each are needed")
+    return rank
+
+
+def _arrangements(m: int, n: int) -> list[int]:
+    """How many arrangements of m and n values have 0, 1 … m · n such pairs: the coefficients of a Gaussian binomial."""
+    ways = [1] + [0] * (m * n)
+    for i in range(1, m + 1):
+        for u in range(m * n, n + i - 1, -1):  # times (1 - q^(n+i))
+            ways[u] -= ways[u - n - i]
+        for u in range(i, m * n + 1):  # divided by (1 - q^i)
+            ways[u] += ways[u - i]
+    return ways

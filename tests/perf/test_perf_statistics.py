@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import combinations
 from math import comb
 
 import numpy as np
 import pytest
 
-from perf.statistics import interval_rank, median_interval, ratio, summarise
+from perf import statistics
+from perf.statistics import interval_rank, median_interval, quotient_rank, ratio, ratio_between, summarise
 
 # From tables of the sign test: the ranks of the 95 % interval of the median.
 TABLE = {6: 1, 8: 1, 9: 2, 12: 3, 20: 6, 50: 18, 100: 40}
@@ -93,3 +95,36 @@ def test_repetitions_of_unequal_length_are_cut_where_they_end() -> None:
     found = ratio(first, np.ones_like(first), rounds)
     assert (found.median, found.low, found.high) == (3.5, 1, 6)
     assert not found.significant
+
+
+def test_arrangements_are_those_that_there_are() -> None:
+    for m, n in ((1, 1), (2, 2), (4, 3), (5, 5)):
+        counted = [0] * (m * n + 1)
+        for firsts in combinations(range(m + n), m):
+            others = [place for place in range(m + n) if place not in firsts]
+            counted[sum(other < first for first in firsts for other in others)] += 1
+        assert statistics._arrangements(m, n) == counted
+
+
+@pytest.mark.parametrize(("m", "n", "expected"), [(4, 4, 1), (5, 5, 3), (6, 6, 6), (10, 10, 24), (8, 6, 9)])
+def test_ranks_are_those_of_the_table(m: int, n: int, expected: int) -> None:
+    """Critical values of Mann and Whitney's U, two-sided, 5 %: 0, 2, 5, 23 and 8; the rank is the next one."""
+    assert quotient_rank(m, n) == expected
+
+
+def test_too_few_values_for_a_ratio() -> None:
+    with pytest.raises(ValueError, match="3 and 3 values have no 95 % interval"):
+        ratio_between([1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
+
+
+def test_ratio_between_covers_the_true_one_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    found = [ratio_between(rng.lognormal(0, 0.1, 6), rng.lognormal(0, 0.1, 6) / 1.1) for _ in range(2000)]
+    assert 0.94 < np.mean([one.low <= 1.1 <= one.high for one in found]) < 0.98
+    same = [ratio_between(rng.lognormal(0, 0.1, 6), rng.lognormal(0, 0.1, 6)) for _ in range(2000)]
+    assert np.mean([one.significant for one in same]) < 0.06
+
+
+def test_ratio_between_says_how_many_times_as_fast() -> None:
+    found = ratio_between([2.0] * 6, [1.0] * 6)
+    assert (found.median, found.low, found.high, found.significant) == (2.0, 2.0, 2.0, True)
