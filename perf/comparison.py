@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
 from rich import box
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from perf.doubts import MOVED
 from perf.errors import PerfUsageError
 from perf.report import Cell, Measurement, Report
 from perf.statistics import Ratio, ratio_between
@@ -118,6 +120,14 @@ def _doubts(old: Report, new: Report, alone: Sequence[str]) -> list[str]:
         for what, (was, now) in pairs.items()
         if was != now
     ]
+    if old.guard_ms and new.guard_ms:
+        before, after = median(old.guard_ms), median(new.guard_ms)
+        if not 1 / (1 + MOVED) <= after / before <= 1 + MOVED:
+            found.append(
+                "the machine's own speed is another one: a task that is always the same took "
+                f"{before:.2f}, then {after:.2f} ms, so that all times may have changed by as much; "
+                "measure both alike"
+            )
     if alone:
         found.append(f"only one of both has {', '.join(alone)}, in part or at all; what both have is compared")
     found += [

@@ -17,6 +17,9 @@ TAKEN = 0.1
 ANOTHER = 0.01
 """Outputs this far from the first model's are no float32 rounding, which was seen to stay below 1e-4."""
 
+MOVED = 0.1
+"""A task that is always the same takes so much longer or shorter only when the machine's own speed moves."""
+
 LOST = 1.0
 """The centred error of outputs that never change."""
 
@@ -27,11 +30,14 @@ def doubts(
     other_cores: float,
     cells: Sequence[Cell],
     subjects: Sequence[SubjectReport] = (),
+    guard_ms: Sequence[float] = (),
 ) -> list[str]:
-    """The warnings, in the order of their causes: models, threads, other programs, warm-up, width of intervals."""
+    """The warnings, in the order of their causes: models, threads, the machine, other programs, warm-up, intervals."""
     models = [*_strangers(subjects), *_lost(subjects)]
-    found = [*models, *_threads(machine, arguments), *_load(machine), _others(machine, other_cores)]
-    return [text for text in (*found, _unsteady(cells), _unstable(arguments, cells)) if text]
+    found = [*models, *_threads(machine, arguments), *_speed(machine, guard_ms), *_load(machine)]
+    return [
+        text for text in (*found, _others(machine, other_cores), _unsteady(cells), _unstable(arguments, cells)) if text
+    ]
 
 
 def threads_text(count: int) -> str:
@@ -64,6 +70,22 @@ def _threads(machine: Machine, arguments: Arguments) -> list[str]:
         for count in arguments.threads
         if count > cores
     ]
+
+
+def _speed(machine: Machine, guard_ms: Sequence[float]) -> list[str]:
+    found = []
+    if machine.governor not in (None, "performance"):
+        found.append(
+            f"the governor {machine.governor!r} changes the processor's frequency; choose performance "
+            "(cpupower frequency-set -g performance), and repeat"
+        )
+    if guard_ms and max(guard_ms) > (1 + MOVED) * min(guard_ms):
+        found.append(
+            f"the machine's own speed moved while the models were timed: a task that is always the same took "
+            f"{min(guard_ms):.2f} to {max(guard_ms):.2f} ms; trust ratios, not milliseconds, or fix the frequency, end "
+            "other programs, and repeat"
+        )
+    return found
 
 
 def _load(machine: Machine) -> list[str]:

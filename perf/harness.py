@@ -15,6 +15,7 @@ from perf.doubts import doubts, threads_text
 from perf.errors import PerfUsageError
 from perf.files import describe
 from perf.footprint import footprint
+from perf.guard import guard_ms
 from perf.inputs import DEFAULT_VOCAB_SIZE, DeclaredInput, declared_inputs, fixed_seq_len, synthesise
 from perf.providers import CPU, Provider, resolve
 from perf.providers.plugin import imitation
@@ -166,7 +167,7 @@ def bench(
         found = _describe(subject, files[subject.file(max(lengths))], arguments, far, error)
         described.append(replace(found, cpu_difference=on_cpu))
     watch = host.OthersWatch()
-    repetitions = _repetitions(subjects, chosen, feeds, arguments, tell)
+    repetitions, guard = _repetitions(subjects, chosen, feeds, arguments, tell)
     other_cores = watch.cores()
     cells = tuple(
         combine(
@@ -187,10 +188,19 @@ def bench(
     warnings = (
         _imitated(chosen)
         + [text for text in fallen if text]
-        + doubts(machine, arguments, other_cores, cells, described)
+        + doubts(machine, arguments, other_cores, cells, described, guard)
     )
     return Report(
-        date, arguments, machine, host.software(), other_cores, tuple(described), cells, tuple(warnings), measured_at
+        date,
+        arguments,
+        machine,
+        host.software(),
+        other_cores,
+        tuple(described),
+        cells,
+        tuple(warnings),
+        measured_at,
+        guard,
     )
 
 
@@ -210,8 +220,8 @@ def _repetitions(
     feeds: Mapping[int, Sequence[dict[str, np.ndarray]]],
     arguments: Arguments,
     tell: Progress,
-) -> dict[tuple[int, int], list[Repetition]]:
-    """All repetitions of all cells; the key is (threads, seq_len).
+) -> tuple[dict[tuple[int, int], list[Repetition]], tuple[float, ...]]:
+    """All repetitions of all cells, the key is (threads, seq_len); and the guard's times between them, in ms.
 
     A repetition goes through all cells before the next begins, so that what changes within minutes befalls every cell.
     """
@@ -219,8 +229,10 @@ def _repetitions(
     taken: dict[tuple[int, int], list[Repetition]] = {
         (count, seq_len): [] for count in arguments.threads for seq_len in arguments.seq_lens
     }
+    guard = []
     for number in range(REPETITIONS):
         for count in arguments.threads:
+            guard.append(guard_ms())
             sessions = _open(subjects, provider, count, arguments.seq_lens, reverse=number % 2 == 1)
             for seq_len in arguments.seq_lens:
                 tell(f"repetition {number + 1} of {REPETITIONS}: {threads_text(count)}, {seq_len} tokens")
@@ -234,7 +246,7 @@ def _repetitions(
                 )
                 taken[count, seq_len].append(part)
             sessions.clear()  # or the next thread count's would be made while these hold memory
-    return taken
+    return taken, tuple(guard)
 
 
 def _open(

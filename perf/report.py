@@ -107,7 +107,8 @@ class Report:
     """A whole bench: the conditions, the models in the order given, the cells, and what to doubt.
 
     `other_cores` is how many cores' worth of time other programs used while the models were timed; `error_seq_len`
-    the length, in tokens, at which the models' errors were measured.
+    the length, in tokens, at which the models' errors were measured; `guard_ms` what `perf.guard`'s task took before
+    each repetition with each number of threads.
     """
 
     date: str
@@ -119,6 +120,7 @@ class Report:
     cells: tuple[Cell, ...]
     warnings: tuple[str, ...]
     error_seq_len: int | None = None
+    guard_ms: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """A dict that `json` can write: the schema's name and version, then every field, raw times included."""

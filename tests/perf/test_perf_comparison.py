@@ -68,6 +68,14 @@ def test_what_else_has_changed_is_told() -> None:
     assert "warning: the machine is another one" in printed(compare(old, new))
 
 
+def test_a_machine_that_was_slower_is_told() -> None:
+    old = replace(times_as_long(1.0), guard_ms=(0.5, 0.51, 0.5))
+    assert compare(old, replace(old, guard_ms=(0.54, 0.5, 0.9))).warnings == ()
+    for factor in (0.8, 1.3):
+        (text,) = compare(old, replace(old, guard_ms=(0.5 * factor,) * 3)).warnings
+        assert f"took 0.50, then {0.5 * factor:.2f} ms, so that all times may have changed by as much" in text
+
+
 def test_models_that_one_of_both_lacks_are_left_out() -> None:
     old, new = times_as_long(1.0), report("other.onnx")
     new = replace(

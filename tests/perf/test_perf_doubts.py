@@ -44,6 +44,21 @@ def test_more_threads_than_cores() -> None:
     assert "--threads 2" in text
 
 
+def test_a_frequency_that_changes() -> None:
+    assert warnings(CALM, governor="performance") == []
+    (text,) = warnings(CALM, governor="powersave")
+    assert text.startswith("the governor 'powersave' changes the processor's frequency; choose performance")
+
+
+def test_a_machine_whose_speed_moves() -> None:
+    def told(*guard_ms: float) -> list[str]:
+        return doubts(MACHINE, CALM.arguments, 0.0, CALM.cells, CALM.subjects, guard_ms)
+
+    assert told(1.0, 1.09, 1.05) == []
+    (text,) = told(1.0, 1.2, 1.05)
+    assert "a task that is always the same took 1.00 to 1.20 ms; trust ratios, not milliseconds" in text
+
+
 def test_load_average() -> None:
     assert warnings(CALM, load_average=(2.0, 0.0, 0.0)) == []
     assert warnings(CALM, load_average=None) == []
