@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mbert_onnx._beside import require_beside
 from mbert_onnx.errors import UsageError
-from mbert_onnx.native import CHOICES, NATIVE, PORTABLE, library_for
+from mbert_onnx.native import NATIVE, PORTABLE, check_choice, library_for
 
 require_beside("perf")
 
@@ -22,8 +22,7 @@ def kernels_on(provider: str, kernels: str) -> str:
     Raises UsageError, perf.errors.PerfUsageError.
     """
     chosen = resolve(provider)
-    if kernels not in CHOICES:
-        raise UsageError(f"--kernels is {kernels!r}; expected one of {', '.join(CHOICES)}")
+    check_choice(kernels)
     if chosen.kernels and kernels == PORTABLE:
         raise UsageError("--provider is cpu+native, and --kernels portable; expected one of both: pass --provider cpu")
     if chosen.kernels:

@@ -62,13 +62,18 @@ def kernels(instruction_set: str | None = None) -> Kernels:
         raise UsageError(str(error)) from error
 
 
+def check_choice(choice: str) -> None:
+    """Raises UsageError for what `--kernels` does not take."""
+    if choice not in CHOICES:
+        raise UsageError(f"--kernels is {choice!r}; expected one of {', '.join(CHOICES)}")
+
+
 def library_for(choice: str) -> Path | None:
     """The library that a session should register, by `--kernels`; None for none.
 
     Raises UsageError for another choice, and for `native` where there is no library.
     """
-    if choice not in CHOICES:
-        raise UsageError(f"--kernels is {choice!r}; expected one of {', '.join(CHOICES)}")
+    check_choice(choice)
     if choice == PORTABLE:
         return None
     try:

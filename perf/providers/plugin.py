@@ -12,7 +12,7 @@ from perf.errors import PerfError, one_line
 from perf.providers.provider import Provider
 
 LOG_ERRORS_ONLY = 3
-"""onnxruntime's severity 3."""
+"""onnxruntime's severity 3: its warnings would land between the lines of a report."""
 
 _registered: set[str] = set()
 
@@ -30,7 +30,7 @@ def devices(provider: Provider) -> list[Any]:
     assert provider.plugin is not None
     if provider.ort_name not in _registered:
         try:
-            ort.set_default_logger_severity(LOG_ERRORS_ONLY)  # plugins warn of what a report says
+            ort.set_default_logger_severity(LOG_ERRORS_ONLY)
             library = import_module(provider.plugin).get_library_path()
             ort.register_execution_provider_library(provider.ort_name, library)
         except Exception as error:  # of onnxruntime, straight from Exception; of a package, whatever it is

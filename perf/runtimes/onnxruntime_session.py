@@ -9,11 +9,8 @@ import onnxruntime as ort
 
 from perf.errors import PerfError, one_line
 from perf.providers import CPU, Provider
-from perf.providers.plugin import devices, is_installed
+from perf.providers.plugin import LOG_ERRORS_ONLY, devices, is_installed
 from perf.session import Placement
-
-LOG_ERRORS_ONLY = 3
-"""onnxruntime's severity 3: its warnings would land between the lines of a report."""
 
 
 def open_session(path: Path, provider: Provider, threads: int, library: Path | None = None) -> ort.InferenceSession:
@@ -26,10 +23,12 @@ def open_session(path: Path, provider: Provider, threads: int, library: Path | N
     """
     if not path.is_file():
         raise PerfError(f"no file {path}; expected an .onnx model: check the path")
+    # A plugin is opened by its devices: onnxruntime lists it like its own once it is registered, but gives it no node.
+    plugged = devices(provider) if is_installed(provider) else []
     try:
         options = _options(threads, library)
-        if is_installed(provider):  # as a plugin, which onnxruntime lists like its own once it is registered
-            options.add_provider_for_devices(devices(provider), dict(provider.options))
+        if plugged:
+            options.add_provider_for_devices(plugged, dict(provider.options))
             session = ort.InferenceSession(str(path), sess_options=options)
         else:
             session = ort.InferenceSession(
@@ -38,8 +37,6 @@ def open_session(path: Path, provider: Provider, threads: int, library: Path | N
                 providers=list(dict.fromkeys([provider.ort_name, CPU.ort_name])),
                 enable_fallback=0,  # or a provider that fails to start is silently replaced by the CPU
             )
-    except PerfError:
-        raise
     except Exception as error:  # onnxruntime raises one class per status code, all straight from Exception
         raise PerfError(
             f"onnxruntime {ort.__version__} cannot load {path} on {provider.name}: {one_line(error)}"
