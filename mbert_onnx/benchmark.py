@@ -14,13 +14,17 @@ from mbert_onnx._beside import require_beside
 require_beside("graphs")
 require_beside("perf")
 
+from graphs.errors import GraphError  # noqa: E402
 from graphs.judge import centred_error  # noqa: E402
 from mbert_onnx.bench_options import checked_names, kernels_on  # noqa: E402
+from mbert_onnx.errors import MbertError  # noqa: E402
 from mbert_onnx.native import AUTO  # noqa: E402
+from mbert_onnx.operations import count_macs  # noqa: E402
 from mbert_onnx.subjects import Maker  # noqa: E402
+from perf.errors import PerfError  # noqa: E402
 from perf.harness import Subject  # noqa: E402
 from perf.harness import bench as bench_subjects  # noqa: E402
-from perf.report import Report  # noqa: E402
+from perf.report import Failure, Report  # noqa: E402
 
 Progress = Callable[[str], None]
 
@@ -37,6 +41,8 @@ def bench(
     budget: float = 10.0,
     seed: int = 0,
     kernels: str = AUTO,
+    profile: bool = False,
+    command: Sequence[str] = (),
     json: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -72,20 +78,26 @@ def bench(
         seed: Of the inputs, and of random weights.
         kernels: Whether our native kernels compute the blocks of files that have them: `auto`, where they are there;
             `native`, or an error; `portable`, not.
+        profile: Whether to measure what this machine can do at most, and where each model's time goes, too.
+        command: The words of a command line that asked for it, for the report.
         json: Where to write the report, with all raw times.
         progress: Called with a line at the start of each stage.
 
+    A model that cannot be made or timed is among the report's `failures`, with the reason, and the others are timed
+    without it. A KeyboardInterrupt ends the timing early; what was measured until then is reported as `interrupted`.
+
     Raises:
         UsageError, perf.errors.PerfUsageError: an option that cannot be meant.
-        BundleError, CheckpointError, PrecisionError, perf.errors.PerfError: a model or provider that cannot be used.
-        MissingExtraError: a model that needs a package which is not installed.
+        BundleError, CheckpointError, PrecisionError, perf.errors.PerfError, MissingExtraError: a provider that cannot
+            be used, or no model that can, of which the first one's error is told.
     """
     kernels = kernels_on(provider, kernels)
     names = checked_names(models, provider=provider, kernels=kernels, json=json)
     with ExitStack() as stack:
         maker = Maker(stack, task=task, seed=seed, seq_lens=seq_lens, batch=batch, kernels=kernels, progress=progress)
+        subjects, failures = _make(maker, names)
         report = bench_subjects(
-            _distinct([maker.subject(name) for name in names]),
+            _distinct(subjects),
             provider=provider,
             seq_lens=seq_lens,
             batch=batch,
@@ -94,8 +106,12 @@ def bench(
             budget_s=budget,
             seed=seed,
             measure=_centred_error,
+            count_macs=count_macs,
+            profile=profile,
+            failures=failures,
             progress=progress,
         )
+    report = replace(report, command=tuple(command))
     if json is not None:
         report.write_json(Path(json))
     return report
@@ -115,6 +131,21 @@ def _centred_error(
         default=0.0,
         key=lambda error: np.inf if np.isnan(error) else error,
     )
+
+
+def _make(maker: Maker, names: Sequence[str]) -> tuple[list[Subject], list[Failure]]:
+    """The models, and why others cannot be had. Raises the first error where none can."""
+    subjects, failures = [], []
+    first: Exception | None = None
+    for name in names:
+        try:
+            subjects.append(maker.subject(name))
+        except (MbertError, GraphError, PerfError) as error:
+            failures.append(Failure(name, str(error)))
+            first = first or error
+    if first is not None and not subjects:
+        raise first
+    return subjects, failures
 
 
 def _distinct(subjects: list[Subject]) -> list[Subject]:

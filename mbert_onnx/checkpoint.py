@@ -70,7 +70,8 @@ def load_checkpoint(name: str | Path, *, task: str | None = None, seed: int = 0)
 
     Args:
         name: A folder in transformers' format, the id of a hub repository, or `random`, `random:tiny`: the paper's
-            architectures with random weights.
+            architectures with random weights; `random:layer-norm`, `random:gelu` and `random:layer-norm-gelu` are what
+            its operational optimizations replace.
         task: A task's name or alias; default: what the config's `architectures` says; question answering for random.
         seed: Of random weights.
 
@@ -128,7 +129,8 @@ def retie(model: nn.Module) -> None:
 def _random(name: str, task: Task, seed: int) -> Checkpoint:
     preset = name.partition(":")[2] or "mobilebert"
     if preset not in PRESETS:
-        raise UsageError(f"no built-in model is called {name!r}; known: random, random:tiny")
+        known = ", ".join(f"random:{other}" for other in PRESETS if other != "mobilebert")
+        raise UsageError(f"no built-in model is called {name!r}; known: random, {known}")
     config = mobilebert_config(preset, architectures=[task.architecture])
     model = build(config, task, empty=False)
     initialize(model, config, seed)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mbert_onnx._beside import require_beside
+from mbert_onnx.architectures import architecture_of, save_architecture
 from mbert_onnx.extras import require_extra
-from mbert_onnx.tasks import Task
+from mbert_onnx.operations import FLOAT32, INT8
+from mbert_onnx.tasks import QUESTION_ANSWERING, Task, task_named
 
 require_beside("perf")
 
@@ -29,21 +32,39 @@ class Saved:
     folder: Path
     source: Path | None
     task: Task
+    architecture: str
     outputs: tuple[str, ...]
     vocab_size: int
     max_positions: int
 
 
 def save(peer: str, checkpoint: str, folder: Path, *, task: str | None, seed: int) -> Saved:
-    """Loads a checkpoint and writes it into a folder, for one of `PEERS`. Raises what `load_checkpoint` does."""
+    """Loads a checkpoint and writes it into a folder, for one of `PEERS`.
+
+    Raises what `load_checkpoint` and `save_architecture` do.
+    """
     require_extra("export", "transformers' own export" if peer == TRANSFORMERS else peer)
     from mbert_onnx.checkpoint import load_checkpoint, save_checkpoint
 
+    other = architecture_of(checkpoint)
+    if other is not None:
+        chosen = QUESTION_ANSWERING if task is None else task_named(task)
+        model = save_architecture(other, folder, task=chosen, seed=seed)
+        config, architecture = model.config, type(model).__name__
+        outputs = chosen.output_names
+        return Saved(folder, None, chosen, architecture, outputs, config.vocab_size, config.max_position_embeddings)
     loaded = load_checkpoint(checkpoint, task=task, seed=seed)
     save_checkpoint(loaded, folder)
     outputs = tuple(o.name for o in loaded.task.outputs if not (o.optional and loaded.pooler is None))
-    config = loaded.config
-    return Saved(folder, loaded.folder, loaded.task, outputs, config.vocab_size, config.max_position_embeddings)
+    return Saved(
+        folder,
+        loaded.folder,
+        loaded.task,
+        loaded.task.architecture,
+        outputs,
+        loaded.config.vocab_size,
+        loaded.config.max_position_embeddings,
+    )
 
 
 def made_by_peer(
@@ -64,35 +85,46 @@ def made_by_peer(
         folder: Where its files go.
         seq_lens, batch: Shapes, for those that fix them.
         reference: Gives the `.onnx` of the float model that a lower precision is compared with.
+        tell: Is told what begins.
 
-    Raises PerfError where the peer fails, MissingExtraError where its packages are not installed.
+    Raises PerfError where the peer fails, or its packages cannot be installed.
     """
-    if peer in (LITERT_FLOAT, LITERT_INT8):
-        require_extra("peers", peer, ["ai_edge_litert"])
     if peer == TRANSFORMERS:
         from perf.peers.transformers_export import export_transformers
 
         tell(f"{name}: exporting as torch's exporter does, which takes a while")
         file = folder / "model.onnx"
-        export_transformers(saved.folder, saved.task.architecture, saved.outputs, file)
-        return Subject(name, file, saved.vocab_size)
+        export_transformers(saved.folder, saved.architecture, saved.outputs, file)
+        return Subject(name, file, saved.vocab_size, precision=FLOAT32)
     if peer in (TORCH_EAGER, TORCH_COMPILE):
         runtime = TORCH if peer == TORCH_EAGER else TORCH_COMPILED
-        return Subject(name, saved.folder / "model.safetensors", saved.vocab_size, runtime)
-    from perf.peers.litert import convert_for_litert
+        weights = saved.folder / "model.safetensors"
+        return Subject(name, weights, saved.vocab_size, runtime, python=Path(sys.executable), precision=FLOAT32)
+    from perf.peers.litert import convert_for_litert, litert_python
 
-    tell(f"{name}: converting")
+    def told(line: str) -> None:
+        tell(f"{name}: {line}")
+
+    told("converting")
     int8 = peer == LITERT_INT8
     by_length = convert_for_litert(
         saved.folder,
-        saved.task.architecture,
+        saved.architecture,
         saved.outputs,
         folder,
         seq_lens=seq_lens,
         batch=batch,
         int8=int8,
-        tell=lambda line: tell(f"{name}: {line}"),
+        tell=told,
     )
-    notes = ("ai-edge-quantizer: dynamic_wi8_afp32",) if int8 else ()
-    longest = by_length[max(by_length)]
-    return Subject(name, longest, saved.vocab_size, LITERT, by_length, reference() if int8 else None, notes)
+    return Subject(
+        name,
+        by_length[max(by_length)],
+        saved.vocab_size,
+        LITERT,
+        by_length,
+        reference() if int8 else None,
+        ("ai-edge-quantizer: dynamic_wi8_afp32",) if int8 else (),
+        python=litert_python(told),
+        precision=INT8 if int8 else FLOAT32,
+    )

@@ -256,9 +256,22 @@ def doctor(
     task: FileTask = None,
     seed: Seed = 0,
     show_all: Annotated[bool, typer.Option("--all", help="Print every tensor, not a line for each layer.")] = False,
+    provider: Annotated[
+        str | None,
+        typer.Option(
+            help="Tell instead which nodes these execution providers would take, why not the others, and what helps: "
+            "names with commas, or all."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Tell where numbers are too large or too small for fp16 and int8, and what rescaling makes of them."""
+    if provider is not None:
+        for name, given in {"--calibrate": calibrate, "--tokenizer": tokenizer, "--all": show_all or None}.items():
+            if given is not None:
+                raise mbert_onnx.UsageError(f"{name} is given, and --provider, which reads no texts; pass one of both")
+        _doctor_providers(model, provider, task, seed, as_json)
+        return
     with _progress() as progress:
         found = mbert_onnx.doctor(
             model, calibrate=calibrate, tokenizer=tokenizer, task=task, seed=seed, progress=progress
@@ -269,6 +282,17 @@ def doctor(
         print(json.dumps(found.as_dict(), indent=2))
     else:
         print_diagnosis(found, show_all)
+
+
+def _doctor_providers(model: str, provider: str, task: str | None, seed: int, as_json: bool) -> None:
+    from mbert_onnx.printing import print_forecasts
+
+    with _progress() as progress:
+        found = mbert_onnx.doctor_provider(model, provider, task=task, seed=seed, progress=progress)
+    if as_json:
+        print(json.dumps([one.as_dict() for one in found], indent=2))
+    else:
+        print_forecasts(found)
 
 
 @app.command()
@@ -328,8 +352,14 @@ def bench(
         ),
     ] = None,
     first: Annotated[int, typer.Option(help="How many texts of that file.")] = 200,
+    profile: Annotated[
+        bool,
+        typer.Option(
+            "--profile", help="Measure what this machine can do at most, and where each model's time goes, too."
+        ),
+    ] = False,
 ) -> None:
-    """Time models in turns, and compare each with the first."""
+    """Time models in turns, and compare each with the first. Exits with 1 if one could not be timed."""
     if texts is not None:
         _bench_texts(models, texts, first, provider, seq_len, threads, task, seed, kernels, json_file)
         return
@@ -345,12 +375,18 @@ def bench(
             budget=budget,
             seed=seed,
             kernels=kernels,
+            profile=profile,
+            command=["mbert-onnx", *sys.argv[1:]],
             json=json_file,
             progress=progress,
         )
     from mbert_onnx.printing import print_bench
 
     print_bench(report, markdown)
+    if report.interrupted:
+        _fail("interrupted; what was measured until then is above", INTERRUPTED)
+    if report.failures:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -362,10 +398,34 @@ def report(
         typer.Option("--compare", help="Compare two, an old one and a new one; exit 1 if anything became slower."),
     ] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write one self-contained page with plots instead.")
+    ] = None,
+    quality: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="For the page: a figure of quality for each model, JSON or a table of tabs."),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw latency against length alone, as .png or .svg.")
+    ] = None,
 ) -> None:
-    """Print reports of bench again, or compare two of them."""
+    """Print reports of bench again, compare two of them, or make a page of them."""
     from mbert_onnx.printing import print_bench, print_comparison
 
+    pictures = {"--html": html, "--quality": quality, "--plot": plot}
+    asked = [name for name, path in pictures.items() if path is not None]
+    if asked and (compare or markdown):
+        raise mbert_onnx.UsageError(f"{asked[0]} is given, and --compare or --markdown; expected one of them")
+    if quality is not None and html is None:
+        raise mbert_onnx.UsageError("--quality is given without --html, the page that it is for; pass both")
+    if html is not None or plot is not None:
+        if html is not None:
+            mbert_onnx.write_html(results, html, quality=quality, command=["mbert-onnx", *sys.argv[1:]])
+            print(html)
+        if plot is not None:
+            mbert_onnx.write_plot(results, plot)
+            print(plot)
+        return
     if not compare:
         for read in [mbert_onnx.read_report(path) for path in results]:
             print_bench(read, markdown)

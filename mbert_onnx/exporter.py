@@ -116,7 +116,7 @@ def export(
     """Turns a PyTorch MobileBERT into a bundle: `.onnx`, config, tokenizer, and what was measured.
 
     Args:
-        checkpoint: A folder in transformers' format, a hub id, or `random`, `random:tiny`.
+        checkpoint: A folder in transformers' format, a hub id, or a built-in name such as `random`.
         output: The folder to write.
         task: A task's name or alias; default: what the checkpoint's `architectures` says.
         target: `cpu`; `mobile`: fixed shapes and int32 inputs, as phones' providers want them; `web`.

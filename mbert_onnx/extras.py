@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from mbert_onnx.errors import MissingExtraError
 
-EXTRAS = {"export": ("torch", "transformers", "safetensors"), "peers": ("openvino", "nncf")}
+EXTRAS = {"export": ("torch", "transformers", "safetensors")}
 
 
 def require_extra(extra: str, doing: str, packages: Sequence[str] = ()) -> None:

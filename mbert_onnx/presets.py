@@ -19,6 +19,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         "use_bottleneck_attention": True,
         "key_query_shared_bottleneck": False,
     },
+    # What section 3.3 replaces, for the sake of latency: layer normalization, by NoNorm, and GELU, by ReLU.
+    "layer-norm": {"normalization_type": "layer_norm"},
+    "gelu": {"hidden_act": "gelu"},
+    "layer-norm-gelu": {"normalization_type": "layer_norm", "hidden_act": "gelu"},
 }
 
 # Spread of γ around 1 in a random model: enough that a graph in which NoNorm is folded wrongly gives other numbers.

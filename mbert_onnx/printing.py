@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from graphs.pipeline import Entry, Stage
     from mbert_onnx.diagnosis import Diagnosis
     from mbert_onnx.exporter import ExportReport
+    from mbert_onnx.forecasting import ProviderDiagnosis
     from mbert_onnx.optimizer import OptimizeReport
     from perf.comparison import Comparison
+    from perf.devices.emulated.report import EmulatedReport
     from perf.providers import Standing
     from perf.report import Report
     from perf.texts import TextsReport
@@ -283,6 +285,12 @@ def print_comparison(comparison: Comparison) -> None:
     own.print_comparison(comparison, _console())
 
 
+def print_forecasts(found: Sequence[ProviderDiagnosis]) -> None:
+    from mbert_onnx.forecast_printing import print_diagnoses
+
+    print_diagnoses(found, _console())
+
+
 def print_providers(found: Sequence[Standing]) -> None:
     from perf.providers.table import print_standings
 
@@ -293,6 +301,12 @@ def print_bench_texts(report: TextsReport) -> None:
     from perf.texts import print_texts
 
     print_texts(report, _console())
+
+
+def print_bench_emulated(report: EmulatedReport) -> None:
+    from perf.devices.emulated.table import print_emulated
+
+    print_emulated(report, _console())
 
 
 def print_census(census: Census) -> None:

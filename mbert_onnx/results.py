@@ -1,7 +1,9 @@
-"""Reports that `bench` has written: read again, and compared."""
+"""Reports that `bench` has written: read again, compared, and drawn."""
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from mbert_onnx._beside import require_beside
@@ -28,3 +30,37 @@ def compare(old: str | Path, new: str | Path) -> Comparison:
     Raises perf.errors.PerfError as `read_report` does; PerfUsageError where the reports have nothing in common.
     """
     return compare_reports(read_report(old), read_report(new))
+
+
+def write_html(
+    results: Sequence[str | Path], page: str | Path, *, quality: str | Path | None = None, command: Sequence[str] = ()
+) -> None:
+    """Writes one self-contained page: latency against length, quality, where the time goes, a roofline, the machine.
+
+    Args:
+        results: Files that `bench` has written.
+        page: The `.html` to write.
+        quality: A file with a figure for each model, `{"metric": "accuracy", "models": {"random": 0.81}}` or a table
+            with tabs whose head has the metric's name.
+        command: The words of a command line that asked for it, for the page.
+
+    Raises perf.errors.PerfError for a file that cannot be read or written, or where a package of the extra `report` is
+    missing.
+    """
+    from perf.html import read_quality, write_page
+
+    reports = [read_report(path) for path in results]
+    names = [Path(path).name for path in results]
+    line = shlex.join(command) if command else None
+    if quality is None:
+        write_page(reports, Path(page), names=names, command=line)
+        return
+    figures = read_quality(Path(quality), [subject.name for report in reports for subject in report.subjects])
+    write_page(reports, Path(page), names=names, command=line, quality=figures.models, quality_name=figures.metric)
+
+
+def write_plot(results: Sequence[str | Path], picture: str | Path) -> None:
+    """Draws latency against length as a `.png` or `.svg`. Raises as `write_html` does."""
+    from perf.html import write_plot as draw
+
+    draw([read_report(path) for path in results], Path(picture), names=[Path(path).name for path in results])

@@ -13,18 +13,21 @@ import numpy as np
 
 from mbert_onnx._beside import require_beside
 from mbert_onnx.bundle_reader import TOKENIZER, is_bundle, read_bundle
+from mbert_onnx.calibration_feeds import calibration_feeds
 from mbert_onnx.checkpoint_peers import PEERS, Saved, made_by_peer, save
 from mbert_onnx.errors import BundleError, UsageError
-from mbert_onnx.extras import require_extra
+from mbert_onnx.model_tools import apply, is_tool, lowers
 from mbert_onnx.native import NATIVE, PORTABLE, kernels, left_to_bodies, library_for, why_not_native
-from mbert_onnx.tasks import Task
+from mbert_onnx.onnx_peers import FIXED, OPENVINOS, fixed_in_openvino, in_openvino, is_fixed_openvino
+from mbert_onnx.operations import precision_of
+from mbert_onnx.reader import FindReader, Reader
 
 require_beside("graphs")
 require_beside("perf")
 
 from graphs.embeddings import embedding_rows  # noqa: E402
 from perf.harness import SEQ_LENS, Subject  # noqa: E402
-from perf.runtimes import ONNXRUNTIME, OPENVINO  # noqa: E402
+from perf.runtimes import ONNXRUNTIME  # noqa: E402
 
 # What our own export makes of a checkpoint otherwise than by default: `int8:CHECKPOINT`; target and precision.
 OURS = {
@@ -35,29 +38,7 @@ OURS = {
     "mobile-int8": ("mobile", "int8"),
 }
 
-# What can be made of a model before it is timed: `onnxslim:MODEL` and so on.
-OPTIMIZED, SLIM, ORT_TRANSFORMERS, ORT_DYNAMIC = "optimized", "onnxslim", "ort-transformers", "ort-dynamic"
-OPENVINO_INT8, OPENVINO_FIXED = "openvino-int8", "openvino-int8-fixed"
-TOOLS = (OPTIMIZED, SLIM, ORT_TRANSFORMERS, ORT_DYNAMIC, OPENVINO_INT8)
-
-# Those that lower the precision, so that their outputs are compared with those of the float model.
-LOWERING = (ORT_DYNAMIC, OPENVINO_INT8)
-
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Reader:
-    """What turns texts into a model's inputs."""
-
-    task: Task
-    tokenizer: Path
-    vocab_size: int | None
-    max_positions: int
-
-
-# Not every model is calibrated, so a tokenizer is looked at only when one is; None where there is none.
-FindReader = Callable[[], Reader | None]
 
 
 @dataclass(frozen=True)
@@ -130,9 +111,9 @@ class Maker:
             kind, colon, inner = name.partition(":")
             if not colon or Path(name).exists():
                 made = self._plain(name)
-            elif kind == OPENVINO_FIXED:
-                made = self._fixed(name, inner)
-            elif kind in TOOLS:
+            elif kind in OPENVINOS or is_fixed_openvino(kind):
+                made = self._in_openvino(name, kind, inner)
+            elif is_tool(kind):
                 made = self._by_tool(name, kind, inner)
             elif kind in PEERS:
                 made = self._by_peer(name, kind, inner)
@@ -150,7 +131,7 @@ class Maker:
         """A file, a bundle, or a checkpoint."""
         path = Path(name)
         if path.is_file():
-            return Made(Subject(name, path, embedding_rows(path)), lambda: None)
+            return Made(Subject(name, path, embedding_rows(path), precision=precision_of(path)), lambda: None)
         if is_bundle(path):
             return _of_bundle(name, path)
         if path.suffix == ".onnx":
@@ -216,66 +197,39 @@ class Maker:
 
     def _by_tool(self, name: str, tool: str, inner: str) -> Made:
         """What a tool makes of each file of a model."""
-        if tool == OPENVINO_INT8:
-            require_extra("peers", tool)
         source = self._make(inner)
-        given, folder = source.subject, self._folder()
-        self._tell(f"{name}: {'quantizing' if tool in LOWERING else 'optimizing'}")
+        given, folder, tell = source.subject, self._folder(), self._told(name)
+        tell("quantizing" if lowers(tool) else "optimizing")
         notes: tuple[str, ...] = ()
         made: dict[Path, Path] = {}
         for number, file in enumerate(dict.fromkeys(given.files)):
-            made[file], note = self._apply(tool, name, file, folder / f"{number}.onnx", source.reader)
+            made[file] = folder / f"{number}.onnx"
+            note = apply(tool, file, made[file], tell)
             notes = (note,) if note else ()
-        subject = Subject(
-            name,
-            made[given.path],
-            given.vocab_size,
-            OPENVINO if tool == OPENVINO_INT8 else given.runtime,
-            {seq_len: made[file] for seq_len, file in given.by_length.items()},
-            given.reference or (given.path if tool in LOWERING else None),
-            (*given.notes, *notes),
+        subject = replace(
+            given,
+            name=name,
+            path=made[given.path],
+            by_length={seq_len: made[file] for seq_len, file in given.by_length.items()},
+            reference=given.reference or (given.path if lowers(tool) else None),
+            notes=(*given.notes, *notes),
+            precision=precision_of(made[given.path]),
         )
         return Made(subject, source.reader)
 
-    def _apply(self, tool: str, name: str, source: Path, output: Path, reader: FindReader) -> tuple[Path, str | None]:
-        """The file that a tool makes, and what is to be known of how it does."""
-        note = None
-        if tool == OPTIMIZED:
-            from mbert_onnx.optimizer import optimize
+    def _in_openvino(self, name: str, kind: str, inner: str) -> Made:
+        """A model in OpenVINO, with its own shapes or, for each length, fixed ones."""
+        tell = self._told(name)
+        if is_fixed_openvino(kind):
+            source = self._make(f"{kind.removesuffix(FIXED)}:{inner}")
+            subject = fixed_in_openvino(name, source.subject, self._folder(), self._seq_lens, self._batch, tell)
+            return Made(subject, source.reader)
+        source = self._make(inner)
 
-            optimize(source, output)
-        elif tool == SLIM:
-            from perf.peers.onnxslim_file import slim
+        def texts(file: Path) -> list[dict[str, np.ndarray]]:
+            return calibration_feeds(name, file, source.reader())
 
-            slim(source, output)
-        elif tool == ORT_TRANSFORMERS:
-            from perf.peers.ort_transformers import optimize_as_bert
-
-            optimize_as_bert(source, output)
-        elif tool == ORT_DYNAMIC:
-            from perf.peers.ort_dynamic import quantize_dynamically
-
-            note = quantize_dynamically(source, output)
-        else:
-            from perf.peers.openvino_int8 import quantize_for_openvino
-
-            output = output.with_suffix(".xml")
-            note = quantize_for_openvino(source, output, _texts(name, source, reader()))
-        return output, note
-
-    def _fixed(self, name: str, inner: str) -> Made:
-        """OpenVINO's int8 with fixed shapes: a file for each length, unless each has one already."""
-        source = self._make(f"{OPENVINO_INT8}:{inner}")
-        subject = replace(source.subject, name=name)
-        if not subject.by_length:
-            from perf.peers.openvino_int8 import fix_shapes
-
-            folder = self._folder()
-            by_length = {seq_len: folder / f"{seq_len}.xml" for seq_len in self._seq_lens}
-            for seq_len, file in by_length.items():
-                fix_shapes(subject.path, file, batch=self._batch, seq_len=seq_len)
-            subject = replace(subject, path=by_length[self._seq_lens[-1]], by_length=by_length)
-        return Made(subject, source.reader)
+        return Made(in_openvino(name, kind, source.subject, self._folder(), texts, tell), source.reader)
 
     def _told(self, name: str, at: str = "") -> Progress:
         return lambda line: self._tell(f"{name}: {at}{line}")
@@ -291,7 +245,10 @@ def _of_bundle(name: str, folder: Path) -> Made:
             return None
         return Reader(bundle.task, tokenizer, vocab_size, positions)
 
-    return Made(Subject(name, bundle.model_path, vocab_size), reader)
+    return Made(
+        Subject(name, bundle.model_path, vocab_size, precision=precision_of(bundle.model_path)),
+        reader,
+    )
 
 
 def _cost(at: str, verdict: Any) -> str:
@@ -300,30 +257,3 @@ def _cost(at: str, verdict: Any) -> str:
         f"{at}{verdict.agreement:.1%} of decisions as float64 makes them, centred error {verdict.error:.1e}, on "
         f"{verdict.texts} texts of {verdict.calibration} that it was not calibrated on"
     )
-
-
-def _texts(name: str, file: Path, reader: Reader | None) -> list[dict[str, np.ndarray]]:
-    """The texts that our own int8 is calibrated on, as a file takes them."""
-    if reader is None:
-        raise UsageError(
-            f"{name} is calibrated on texts, and the model inside has no tokenizer to read them with; "
-            "name a bundle, or transformers:CHECKPOINT, of a model that has one"
-        )
-    from mbert_onnx.model_file import TextModel
-    from mbert_onnx.precision import read_texts
-    from mbert_onnx.rows import inputs_of
-    from perf.providers import CPU
-    from perf.runtimes.onnxruntime_session import open_session
-
-    inputs = inputs_of(open_session(file, CPU, 1), reader.task, file.name)
-    read = TextModel(
-        file.name,
-        reader.task,
-        inputs.shapes,
-        reader.tokenizer,
-        reader.vocab_size,
-        reader.max_positions,
-        is_random=False,
-    )
-    texts = read_texts(None, read)
-    return [{key: feed[key] for key in inputs.names} for feed in texts.fit]

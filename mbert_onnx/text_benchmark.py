@@ -19,8 +19,8 @@ from mbert_onnx.text import TextEncoder
 require_beside("perf")
 
 from perf.inputs import as_declared, declared_inputs, fixed_seq_len  # noqa: E402
+from perf.opening import Opener  # noqa: E402
 from perf.providers import resolve  # noqa: E402
-from perf.runtimes import runtime_named  # noqa: E402
 from perf.texts import Reading, TextsReport, time_texts  # noqa: E402
 
 Progress = Callable[[str], None]
@@ -64,10 +64,11 @@ def bench_texts(
     names = checked_names(models, provider=provider, kernels=kernels, json=json)
     with ExitStack() as stack:
         maker = Maker(stack, task=task, seed=seed, seq_lens=[seq_len], batch=1, kernels=kernels, progress=progress)
+        opener = stack.enter_context(Opener(progress or (lambda _: None)))
         readings = [
             reading
             for made in map(maker.made, names)
-            for reading in _readings(made, Path(texts), first, seq_len, provider, threads)
+            for reading in _readings(made, opener, Path(texts), first, seq_len, provider, threads)
         ]
         report = time_texts(
             readings, source=Path(texts).name, threads=threads, seed=seed, progress=progress or (lambda _: None)
@@ -77,16 +78,16 @@ def bench_texts(
     return report
 
 
-def _readings(made: Made, path: Path, first: int, seq_len: int, provider: str, threads: int) -> list[Reading]:
+def _readings(
+    made: Made, opener: Opener, path: Path, first: int, seq_len: int, provider: str, threads: int
+) -> list[Reading]:
     """A model's two ways to read the texts, or the one that fixed shapes leave it."""
     subject, reader = made.subject, made.reader()
     if reader is None:
         raise UsageError(f"{subject.name} has no tokenizer; expected a bundle, or a checkpoint that has one")
     if seq_len > reader.max_positions:
         raise UsageError(f"--seq-len is {seq_len}; {subject.name} takes at most {reader.max_positions} tokens")
-    session = runtime_named(subject.runtime).open_session(
-        subject.file(seq_len), resolve(provider), threads, subject.library
-    )
+    session = opener.open(subject, subject.file(seq_len), resolve(provider), threads)
     declared = declared_inputs(session)
     fixed = fixed_seq_len(declared)
     if fixed not in (None, seq_len):

@@ -3,34 +3,46 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
+from perf.errors import PerfError
 from perf.report import Cell, Measurement
 from perf.rounds import timed_rounds
-from perf.session import Session, first_run
-from perf.statistics import ratio, summarise
+from perf.session import Session, Timer, first_run, timer
+from perf.statistics import FEWEST, ratio, summarise
 from perf.warmup import warm_up
 
 WARM_UP_SHARE = 0.25
 """Warm-up may take this share of the budget, on top of it."""
 
 
+class RunError(PerfError):
+    """A model that no longer runs, by its name."""
+
+    def __init__(self, name: str, error: PerfError) -> None:
+        super().__init__(str(error))
+        self.name = name
+
+
 @dataclass(frozen=True)
 class Repetition:
-    """Times in ms, [models, rounds], and which models were steady after the warm-up, [models]."""
+    """For each model, by name: its times in ms, round by round; and whether it was steady after the warm-up."""
 
-    times_ms: np.ndarray
-    steady: tuple[bool, ...]
+    times_ms: Mapping[str, np.ndarray]
+    steady: Mapping[str, bool]
+
+    @property
+    def rounds(self) -> int:
+        return len(next(iter(self.times_ms.values())))
 
 
 def repeat(
-    names: Sequence[str],
-    sessions: Sequence[Session],
-    feeds: Sequence[dict[str, np.ndarray]],
+    sessions: Mapping[str, Session],
+    feeds: Mapping[str, dict[str, np.ndarray]],
     *,
     precision: float,
     budget_s: float,
@@ -39,30 +51,34 @@ def repeat(
     """Warm all sessions up, then time them in rounds.
 
     Raises:
-        PerfUsageError: a model does not take its feeds.
+        RunError: a model does not take its feeds, or has died.
     """
-    for name, session, feed in zip(names, sessions, feeds, strict=True):
-        first_run(name, session, feed)
-    runs = [partial(session.run, None, feed) for session, feed in zip(sessions, feeds, strict=True)]
+    for name, session in sessions.items():
+        with _named(name):
+            first_run(name, session, feeds[name])
+    runs = [_timer(name, session, feeds[name]) for name, session in sessions.items()]
     steady = warm_up(runs, limit_s=budget_s * WARM_UP_SHARE, clock=time.perf_counter_ns)
     times_ns = timed_rounds(runs, precision=precision, budget_s=budget_s, seed=seed, clock=time.perf_counter_ns)
-    return Repetition(times_ns / 1e6, steady)
+    return Repetition(dict(zip(sessions, times_ns / 1e6, strict=True)), dict(zip(sessions, steady, strict=True)))
 
 
 def combine(
-    names: Sequence[str],
-    tokens: Sequence[int],
+    tokens: Mapping[str, int],
     repetitions: Sequence[Repetition],
     *,
     seq_len: int,
     threads: int,
     precision: float,
 ) -> Cell:
-    """The cell's statistics over all repetitions; `tokens` is how many each model reads in a run."""
-    rounds = tuple(part.times_ms.shape[1] for part in repetitions)
-    times_ms = np.concatenate([part.times_ms for part in repetitions], axis=1)
+    """The cell's statistics over all repetitions; `tokens` says which models, and how many each reads in a run.
+
+    Fewer repetitions than have an interval, because a person had enough of them, give no ratios.
+    """
+    rounds = tuple(part.rounds for part in repetitions)
+    times_ms = {name: np.concatenate([part.times_ms[name] for part in repetitions]) for name in tokens}
+    first = next(iter(tokens))
     measurements = []
-    for index, (name, series) in enumerate(zip(names, times_ms, strict=True)):
+    for name, series in times_ms.items():
         summary = summarise(series)
         measurements.append(
             Measurement(
@@ -72,12 +88,31 @@ def combine(
                 high_ms=summary.high,
                 p90_ms=summary.p90,
                 p99_ms=summary.p99,
-                tokens_per_second=tokens[index] / summary.median * 1e3,
+                tokens_per_second=tokens[name] / summary.median * 1e3,
                 runs=len(series),
                 stable=summary.relative_half_width <= precision,
-                unsteady_repetitions=sum(not part.steady[index] for part in repetitions),
-                speedup=ratio(times_ms[0], series, rounds) if index else None,
+                unsteady_repetitions=sum(not part.steady[name] for part in repetitions),
+                speedup=ratio(times_ms[first], series, rounds) if name != first and len(rounds) >= FEWEST else None,
                 times_ms=tuple(series.tolist()),
             )
         )
     return Cell(seq_len, threads, rounds, tuple(measurements))
+
+
+def _timer(name: str, session: Session, feed: dict[str, np.ndarray]) -> Timer:
+    with _named(name):
+        run = timer(session, feed)
+
+    def timed(after_another: bool) -> int:
+        with _named(name):
+            return run(after_another)
+
+    return timed
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    try:
+        yield
+    except PerfError as error:
+        raise RunError(name, error) from None

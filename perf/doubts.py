@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from perf.machine import Machine
 from perf.report import Arguments, Cell, SubjectReport
+from perf.statistics import FEWEST
 from perf.warmup import STEADY
 
 BUSY = 0.5
@@ -20,6 +21,9 @@ ANOTHER = 0.01
 MOVED = 0.1
 """A task that is always the same takes so much longer or shorter only when the machine's own speed moves."""
 
+FEW = 20
+"""Of fewer runs, one in ten is hardly one, and the 90th percentile is the slowest or next to it."""
+
 LOST = 1.0
 """The centred error of outputs that never change."""
 
@@ -31,12 +35,28 @@ def doubts(
     cells: Sequence[Cell],
     subjects: Sequence[SubjectReport] = (),
     guard_ms: Sequence[float] = (),
+    *,
+    interrupted: bool = False,
 ) -> list[str]:
     """The warnings, in the order of their causes: models, threads, the machine, other programs, warm-up, intervals."""
-    models = [*_strangers(subjects), *_lost(subjects)]
-    found = [*models, *_threads(machine, arguments), *_speed(machine, guard_ms), *_load(machine)]
+    models = [*_strangers(subjects), *_padding(subjects), *_lost(subjects)]
+    found = [
+        *_cut_short(cells, interrupted),
+        *models,
+        *_threads(machine, arguments),
+        *_speed(machine, guard_ms),
+        *_load(machine),
+    ]
     return [
-        text for text in (*found, _others(machine, other_cores), _unsteady(cells), _unstable(arguments, cells)) if text
+        text
+        for text in (
+            *found,
+            _others(machine, other_cores),
+            _unsteady(cells),
+            _few(cells),
+            _unstable(arguments, cells),
+        )
+        if text
     ]
 
 
@@ -52,6 +72,38 @@ def _strangers(subjects: Sequence[SubjectReport]) -> list[str]:
         for subject in subjects
         if subject.difference is not None and not subject.difference <= ANOTHER
     ]
+
+
+def _padding(subjects: Sequence[SubjectReport]) -> list[str]:
+    return [
+        f"{subject.name} treats padding otherwise than {subjects[0].name}: on texts half of which are padding, its "
+        f"outputs for the other half differ by {subject.padded_difference:.2g} of how much they vary; give it texts "
+        "at their own lengths, or a model that takes an attention_mask"
+        for subject in subjects
+        if subject.difference is not None and subject.difference <= ANOTHER
+        if subject.padded_difference is not None and not subject.padded_difference <= ANOTHER
+    ]
+
+
+def _cut_short(cells: Sequence[Cell], interrupted: bool) -> list[str]:
+    if not interrupted:
+        return []
+    done = [len(cell.rounds) for cell in cells]
+    return [
+        f"interrupted: of {FEWEST} repetitions, {min(done)} to {max(done)} were done, and ratios need all of them; "
+        "the medians are of what was measured until then"
+    ]
+
+
+def _few(cells: Sequence[Cell]) -> str | None:
+    found = [(item.runs, cell, item) for cell in cells for item in cell.measurements if item.runs < FEW]
+    if not found:
+        return None
+    runs, cell, item = min(found, key=lambda entry: entry[0])
+    return (
+        f"too few runs for percentiles in {_share(found, cells)}, the fewest {item.subject} at {_where(cell)} "
+        f"({runs}): p90 and p99 are the slowest or next to it; pass a longer --budget"
+    )
 
 
 def _lost(subjects: Sequence[SubjectReport]) -> list[str]:

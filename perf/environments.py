@@ -27,7 +27,7 @@ def environment(name: str, packages: Sequence[str], tell: Callable[[str], None])
     Raises PerfError where pip fails.
     """
     kind = hashlib.sha256("\n".join([*packages, sys.version]).encode()).hexdigest()[:8]
-    folder = _cache() / "environments" / f"{name}-{kind}"
+    folder = cache_folder() / "environments" / f"{name}-{kind}"
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     complete = folder / "complete"
     if complete.is_file():
@@ -40,7 +40,8 @@ def environment(name: str, packages: Sequence[str], tell: Callable[[str], None])
     return python
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
+    """Where what was fetched is kept: what the environment variable names, or the user's cache."""
     chosen = os.environ.get(VARIABLE)
     if chosen:
         return Path(chosen)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
-import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
-import perf
+from perf.child import command, death
 from perf.errors import PerfError, PerfUsageError
 from perf.inputs import DEFAULT_VOCAB_SIZE, declared_inputs, synthesise
 from perf.memory import peak_resident_bytes
@@ -21,18 +19,6 @@ from perf.session import first_run
 
 LOADS = 3
 """Processes per model: a load varies by several percent, and three have a median."""
-
-# The child finds this very package by its file: a folder called perf in the working directory, in PYTHONPATH or
-# beside site-packages cannot take its place.
-BOOTSTRAP = """\
-import importlib.util, sys
-spec = importlib.util.spec_from_file_location("perf", sys.argv[1])
-package = importlib.util.module_from_spec(spec)
-sys.modules["perf"] = package
-spec.loader.exec_module(package)
-from perf.footprint import answer
-answer(sys.argv[2])
-"""
 
 
 @dataclass(frozen=True)
@@ -68,11 +54,13 @@ def footprint(
     seq_len: int,
     vocab_size: int = DEFAULT_VOCAB_SIZE,
     library: Path | None = None,
+    python: Path | None = None,
 ) -> Footprint:
     """Load the file and run it once at [batch, seq_len], in three processes one after the other.
 
     The file is in the page cache from the second load on, so the median load is a warm one. The peak is the rise of
     the process's peak resident size from just before the session to just after the run, the largest of the three.
+    `python` is of the environment that has the runtime's packages; None is this one.
 
     Raises:
         PerfError: what the runtime's `open_session` and `synthesise` raise, or a child that died.
@@ -80,7 +68,7 @@ def footprint(
     request = Request(
         str(path), runtime, provider, threads, batch, seq_len, vocab_size, None if library is None else str(library)
     )
-    answers = [_ask(request) for _ in range(LOADS)]
+    answers = [_ask(request, python) for _ in range(LOADS)]
     loads = tuple(float(item["load_ms"]) for item in answers)
     return Footprint(loads, median(loads), max(int(item["peak_bytes"]) for item in answers))
 
@@ -111,9 +99,9 @@ def _measure(request: Request) -> dict[str, float]:
     return {"load_ms": load_ns / 1e6, "peak_bytes": peak_resident_bytes() - before}
 
 
-def _ask(request: Request) -> dict[str, float]:
+def _ask(request: Request, python: Path | None) -> dict[str, float]:
     child = subprocess.run(
-        [sys.executable, "-P", "-c", BOOTSTRAP, str(perf.__file__), json.dumps(asdict(request))],
+        command("perf.footprint", json.dumps(asdict(request)), python=python),
         capture_output=True,
         text=True,
         encoding="utf-8",
@@ -122,12 +110,9 @@ def _ask(request: Request) -> dict[str, float]:
     )
     if child.returncode:
         last = (child.stderr.strip().splitlines() or ["no message"])[-1]
-        died = (
-            f"signal {signal.Signals(-child.returncode).name}" if child.returncode < 0 else f"exit {child.returncode}"
-        )
         raise PerfError(
-            f"the process that loads {request.path} ended with {died} ({last}); expected one run at batch "
-            f"{request.batch} and {request.seq_len} tokens: free some memory, or pass a shorter --seq-len"
+            f"the process that loads {request.path} ended with {death(child.returncode)} ({last}); expected one run at "
+            f"batch {request.batch} and {request.seq_len} tokens: free some memory, or pass a shorter --seq-len"
         )
     found = json.loads(child.stdout.splitlines()[-1])  # a provider's library may print lines of its own before
     if "error" in found:

@@ -3,71 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from perf import machine as host
-from perf.agreement import difference
-from perf.cell import Repetition, combine, repeat
-from perf.doubts import doubts, threads_text
+from perf.answering import Answers, ask
+from perf.blocks import BlockTimes, block_times
+from perf.cell import combine
+from perf.doubts import doubts
 from perf.errors import PerfUsageError
-from perf.files import describe
+from perf.field import Field
+from perf.files import describe as describe_file
 from perf.footprint import footprint
-from perf.guard import guard_ms
 from perf.inputs import DEFAULT_VOCAB_SIZE, DeclaredInput, declared_inputs, fixed_seq_len, synthesise
+from perf.opening import Opener, describe, placement
+from perf.peaks import Peaks, peaks
 from perf.providers import CPU, Provider, resolve
 from perf.providers.plugin import imitation
-from perf.reference import Measure, error_seq_len, reference_error
-from perf.report import Arguments, Report, SubjectReport
-from perf.runtimes import ONNXRUNTIME, runtime_named
-from perf.session import Placement, Session, fallback_warning, first_run
+from perf.reference import Measure, error_seq_len
+from perf.repetitions import REPETITIONS, Feeds, all_repetitions
+from perf.report import Arguments, Failure, Report, SubjectReport
+from perf.runtimes import ONNXRUNTIME
+from perf.session import Placement, fallback_warning
+from perf.subject import Subject
+
+__all__ = ["REPETITIONS", "SEQ_LENS", "CountMacs", "Subject", "bench"]
 
 SEQ_LENS = (8, 32, 128, 384)
 """A query, a sentence, a paragraph, and SQuAD's usual window."""
 
-REPETITIONS = 6
-"""Each cell is timed this often, with fresh sessions: the fewest values whose median has a 95 % interval."""
+PROFILED_RUNS = 10
+"""Of each length, under onnxruntime's profiler."""
 
 Progress = Callable[[str], None]
 
-
-@dataclass(frozen=True)
-class Subject:
-    """A model to bench.
-
-    Args:
-        name: What to call it.
-        path: Its file; if it has one for each length, that of the longest.
-        vocab_size: Below which number its ids must stay, if that is known.
-        runtime: What runs it, one of `perf.runtimes`.
-        by_length: Its file for each length in tokens, where shapes are fixed; empty where one file takes all.
-        reference: The `.onnx` of the float model that it was made from, where its outputs are to be compared with that.
-        notes: How it was made, a line each.
-        library: Of custom operators that it is run with.
-    """
-
-    name: str
-    path: Path
-    vocab_size: int | None = None
-    runtime: str = ONNXRUNTIME
-    by_length: Mapping[int, Path] = field(default_factory=dict)
-    reference: Path | None = None
-    notes: tuple[str, ...] = ()
-    library: Path | None = None
-
-    @property
-    def files(self) -> list[Path]:
-        return [*self.by_length.values()] or [self.path]
-
-    def file(self, seq_len: int) -> Path:
-        """The file that takes so many tokens. Raises PerfUsageError where there is none."""
-        if self.by_length and seq_len not in self.by_length:
-            lengths = ",".join(map(str, self.by_length))
-            raise PerfUsageError(f"{self.name} was made for {lengths} tokens, not {seq_len}: pass --seq-len {lengths}")
-        return self.by_length.get(seq_len, self.path)
+CountMacs = Callable[[Path, int], int | None]
+"""From a file and a length in tokens to the multiply-accumulates of one text; None where that is not known."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +63,19 @@ def bench(
     budget_s: float = 10.0,
     seed: int = 0,
     measure: Measure | None = None,
+    count_macs: CountMacs | None = None,
+    profile: bool = False,
+    failures: Sequence[Failure] = (),
     progress: Progress | None = None,
 ) -> Report:
     """Time every subject at every length and thread count, in turns, and compare each with the first.
 
     Everything is repeated six times with fresh sessions, opened in one order and then in the other, since two sessions
     of the same file already differ by 1 or 2 %. A repetition of a cell is a warm-up, then rounds in which every
-    subject runs once.
+    subject runs once. What runs a model other than this onnxruntime runs in a process of its own, which times itself.
+
+    A model that fails, at whatever stage, is told in the report; the others go on. So is what was measured until a
+    KeyboardInterrupt.
 
     Args:
         subjects: the models; the first is the one that the others are compared with.
@@ -110,87 +89,82 @@ def bench(
             thread counts are eight cells.
         seed: of the ids and of the order within a round.
         measure: how far outputs are from those of the float model that a subject was made from; None leaves it out.
+        count_macs: counts a file's operations; None leaves it out.
+        profile: whether to measure what the machine can do at most, and where the time of each model goes.
+        failures: of models that were asked for, too, and of which there is no file.
         progress: is told, in a few words, what begins.
 
     Raises:
-        PerfUsageError: an argument that cannot be meant, or that a model does not take.
-        PerfError: a file or provider that does not work, a provider that takes no node.
+        PerfUsageError: an argument that cannot be meant.
+        PerfError: a provider that does not work; no model of which any is left, with the last one's error.
+        KeyboardInterrupt: before anything was measured.
     """
     _check(subjects, seq_lens, batch, threads, precision, budget_s)
     tell = progress or (lambda _: None)
     date, machine, chosen = host.now(), host.machine(), resolve(provider)
-    vocab_size = min(subject.vocab_size or DEFAULT_VOCAB_SIZE for subject in subjects)
-    inspected = [
-        {file: _inspect(subject, file, chosen, threads[0]) for file in dict.fromkeys(subject.files)}
-        for subject in subjects
-    ]
-    lengths = _lengths(seq_lens, subjects, inspected)
-    arguments = Arguments(
-        chosen.name, lengths, batch, tuple(dict.fromkeys(threads)), precision, budget_s, seed, vocab_size
-    )
-    feeds = {
-        seq_len: [
-            synthesise(
-                subject.name,
-                files[subject.file(seq_len)].declared,
-                batch=batch,
-                seq_len=seq_len,
-                vocab_size=vocab_size,
-                seed=seed,
+    models = Field(subjects, failures)
+    with Opener(tell) as opener:
+        inspected = models.each(lambda subject: _inspect_all(subject, opener, chosen, threads[0]))
+        arguments = Arguments(
+            chosen.name,
+            _lengths(seq_lens, models.subjects, inspected),
+            batch,
+            tuple(dict.fromkeys(threads)),
+            precision,
+            budget_s,
+            seed,
+            min(subject.vocab_size or DEFAULT_VOCAB_SIZE for subject in models.subjects),
+        )
+        feeds = models.each(lambda subject: _feeds(subject, inspected[subject.name], arguments))
+        described: dict[str, SubjectReport] = {}
+
+        def look(subject: Subject) -> Answers:
+            tell(f"{subject.name}: load time and memory")
+            answers = ask(subject, opener, chosen, threads[0], feeds[subject.name], measure)
+            described[subject.name] = _describe(subject, inspected[subject.name], opener, chosen, arguments)
+            return answers
+
+        answers = models.each(look)
+        watch = host.OthersWatch()
+        timed = all_repetitions(models, opener, chosen, feeds, arguments, tell)
+        other_cores = watch.cores()
+    left = [subject.name for subject in models.subjects]
+    first = answers[left[0]] if models.subjects[0].reference is None else None
+    reports = [_compared(described[name], answers[name], first) for name in left]
+    found: tuple[Peaks, ...] = ()
+    if profile and not timed.interrupted:
+        tell("what this machine can do at most")
+        found = tuple(peaks(count) for count in arguments.threads)
+        reports = [
+            replace(
+                report,
+                blocks=_blocks(subject, chosen, feeds, arguments, tell),
+                macs=_macs(subject, arguments, count_macs),
             )
-            for subject, files in zip(subjects, inspected, strict=True)
+            for report, subject in zip(reports, models.subjects, strict=True)
         ]
-        for seq_len in lengths
-    }
-    described: list[SubjectReport] = []
-    first: dict[str, np.ndarray] | None = None
-    measured_at = error_seq_len(lengths)
-    for number, (subject, files) in enumerate(zip(subjects, inspected, strict=True)):
-        tell(f"{subject.name}: load time and memory")
-
-        @cache
-        def said(
-            seq_len: int, on: Provider = chosen, subject: Subject = subject, number: int = number
-        ) -> dict[str, np.ndarray]:
-            session = _open_one(subject, subject.file(seq_len), on, threads[0])
-            return first_run(subject.name, session, feeds[seq_len][number])
-
-        on_cpu = None
-        if chosen.ort_name != CPU.ort_name and subject.runtime == ONNXRUNTIME:
-            on_cpu = difference(said(min(lengths)), said(min(lengths), CPU))
-        far = None
-        if subjects[0].reference is None:  # else the first has errors of its own, and a distance from it says nothing
-            answers = said(min(lengths))
-            far = None if first is None else difference(answers, first)
-            first = answers if first is None else first
-        error = None
-        if subject.reference is not None and measure is not None:
-            error = reference_error(subject.reference, said(measured_at), feeds[measured_at][number], measure)
-        found = _describe(subject, files[subject.file(max(lengths))], arguments, far, error)
-        described.append(replace(found, cpu_difference=on_cpu))
-    watch = host.OthersWatch()
-    repetitions, guard = _repetitions(subjects, chosen, feeds, arguments, tell)
-    other_cores = watch.cores()
     cells = tuple(
         combine(
-            [subject.name for subject in subjects],
-            [feed["input_ids"].size if "input_ids" in feed else batch * seq_len for feed in feeds[seq_len]],
+            {
+                name: feeds[name][seq_len]["input_ids"].size if "input_ids" in feeds[name][seq_len] else batch * seq_len
+                for name in left
+            },
             parts,
             seq_len=seq_len,
             threads=count,
             precision=precision,
         )
-        for (count, seq_len), parts in repetitions.items()
+        for (count, seq_len), parts in timed.cells.items()
     )
     fallen = [
         fallback_warning(item.name, chosen, item.placement)
-        for subject, item in zip(subjects, described, strict=True)
+        for subject, item in zip(models.subjects, reports, strict=True)
         if subject.runtime == ONNXRUNTIME
     ]
     warnings = (
         _imitated(chosen)
         + [text for text in fallen if text]
-        + doubts(machine, arguments, other_cores, cells, described, guard)
+        + doubts(machine, arguments, other_cores, cells, reports, timed.guard_ms, interrupted=timed.interrupted)
     )
     return Report(
         date,
@@ -198,11 +172,14 @@ def bench(
         machine,
         host.software(),
         other_cores,
-        tuple(described),
+        tuple(reports),
         cells,
         tuple(warnings),
-        measured_at,
-        guard,
+        error_seq_len(arguments.seq_lens),
+        tuple(timed.guard_ms),
+        tuple(models.failures),
+        found,
+        interrupted=timed.interrupted,
     )
 
 
@@ -214,60 +191,6 @@ def _imitated(provider: Provider) -> list[str]:
         f"{provider.name} is {stand_in} here: its milliseconds are no measurement of the device; the nodes that it "
         "took, and what it computed, are the device's"
     ]
-
-
-def _repetitions(
-    subjects: Sequence[Subject],
-    provider: Provider,
-    feeds: Mapping[int, Sequence[dict[str, np.ndarray]]],
-    arguments: Arguments,
-    tell: Progress,
-) -> tuple[dict[tuple[int, int], list[Repetition]], tuple[float, ...]]:
-    """All repetitions of all cells, the key is (threads, seq_len); and the guard's times between them, in ms.
-
-    A repetition goes through all cells before the next begins, so that what changes within minutes befalls every cell.
-    """
-    names = [subject.name for subject in subjects]
-    taken: dict[tuple[int, int], list[Repetition]] = {
-        (count, seq_len): [] for count in arguments.threads for seq_len in arguments.seq_lens
-    }
-    guard = []
-    for number in range(REPETITIONS):
-        for count in arguments.threads:
-            guard.append(guard_ms())
-            sessions = _open(subjects, provider, count, arguments.seq_lens, reverse=number % 2 == 1)
-            for seq_len in arguments.seq_lens:
-                tell(f"repetition {number + 1} of {REPETITIONS}: {threads_text(count)}, {seq_len} tokens")
-                part = repeat(
-                    names,
-                    [by_length[seq_len] for by_length in sessions],
-                    feeds[seq_len],
-                    precision=arguments.precision * REPETITIONS**0.5,  # all together are that much more precise
-                    budget_s=arguments.budget_s / REPETITIONS,
-                    seed=arguments.seed + number,
-                )
-                taken[count, seq_len].append(part)
-            sessions.clear()  # or the next thread count's would be made while these hold memory
-    return taken, tuple(guard)
-
-
-def _open(
-    subjects: Sequence[Subject], provider: Provider, threads: int, seq_lens: Sequence[int], *, reverse: bool
-) -> list[dict[int, Session]]:
-    """For each subject its session for each length, which is one and the same where one file takes all.
-
-    Who is made later often lies better in memory, so both orders are used.
-    """
-    made = []
-    for subject in subjects[::-1] if reverse else subjects:
-        files = dict.fromkeys(subject.file(seq_len) for seq_len in seq_lens)
-        sessions = {file: _open_one(subject, file, provider, threads) for file in files}
-        made.append({seq_len: sessions[subject.file(seq_len)] for seq_len in seq_lens})
-    return made[::-1] if reverse else made
-
-
-def _open_one(subject: Subject, file: Path, provider: Provider, threads: int) -> Session:
-    return runtime_named(subject.runtime).open_session(file, provider, threads, subject.library)
 
 
 def _check(
@@ -299,20 +222,40 @@ def _check(
         raise PerfUsageError(f"--budget is {budget_s}; expected seconds per cell such as 10")
 
 
-def _inspect(subject: Subject, file: Path, provider: Provider, threads: int) -> _Inspected:
-    runtime, session = runtime_named(subject.runtime), _open_one(subject, file, provider, threads)
-    return _Inspected(declared_inputs(session), runtime.placement(session), runtime.describe(session))
+def _inspect_all(subject: Subject, opener: Opener, provider: Provider, threads: int) -> dict[Path, _Inspected]:
+    found = {}
+    for file in dict.fromkeys(subject.files):
+        session = opener.open(subject, file, provider, threads)
+        found[file] = _Inspected(declared_inputs(session), placement(subject, session), describe(subject, session))
+    return found
+
+
+def _feeds(
+    subject: Subject, inspected: Mapping[Path, _Inspected], arguments: Arguments
+) -> dict[int, dict[str, np.ndarray]]:
+    return {
+        seq_len: synthesise(
+            subject.name,
+            inspected[subject.file(seq_len)].declared,
+            batch=arguments.batch,
+            seq_len=seq_len,
+            vocab_size=arguments.vocab_size,
+            seed=arguments.seed,
+        )
+        for seq_len in arguments.seq_lens
+    }
 
 
 def _lengths(
-    asked: Sequence[int] | None, subjects: Sequence[Subject], inspected: Sequence[Mapping[Path, _Inspected]]
+    asked: Sequence[int] | None, subjects: Sequence[Subject], inspected: Mapping[str, Mapping[Path, _Inspected]]
 ) -> tuple[int, ...]:
     if asked is not None:
         return tuple(dict.fromkeys(asked))
     fixed = {
         subject.name: length
-        for subject, files in zip(subjects, inspected, strict=True)
-        if not subject.by_length and (length := fixed_seq_len(files[subject.path].declared)) is not None
+        for subject in subjects
+        if not subject.by_length
+        and (length := fixed_seq_len(inspected[subject.name][subject.path].declared)) is not None
     }
     if len(set(fixed.values())) > 1:
         found = ", ".join(f"{name} {length}" for name, length in fixed.items())
@@ -322,7 +265,11 @@ def _lengths(
 
 
 def _describe(
-    subject: Subject, inspected: _Inspected, arguments: Arguments, far: float | None, error: float | None
+    subject: Subject,
+    inspected: Mapping[Path, _Inspected],
+    opener: Opener,
+    provider: Provider,
+    arguments: Arguments,
 ) -> SubjectReport:
     longest = max(arguments.seq_lens)
     file, notes = subject.file(longest), subject.notes
@@ -335,8 +282,62 @@ def _describe(
         seq_len=longest,
         vocab_size=arguments.vocab_size,
         library=subject.library,
+        python=opener.python(subject, provider),
     )
     if subject.by_length:
         notes = (*notes, f"has a file of its own for each length; the one for {longest} tokens stands in the table")
-    placed = inspected.placed
-    return SubjectReport(subject.name, describe(file), needs, placed, far, error, inspected.runtime, notes)
+    found = inspected[file]
+    return SubjectReport(
+        subject.name,
+        describe_file(file),
+        needs,
+        found.placed,
+        runtime=found.runtime,
+        notes=notes,
+        precision=subject.precision,
+    )
+
+
+def _compared(report: SubjectReport, answers: Answers, first: Answers | None) -> SubjectReport:
+    """With how far its answers are from the first model's, unless that has errors of its own."""
+    report = replace(report, error=answers.error, cpu_difference=answers.cpu_difference)
+    if first is None or answers is first:
+        return report
+    return replace(report, difference=answers.difference(first), padded_difference=answers.padded_difference(first))
+
+
+def _blocks(
+    subject: Subject, provider: Provider, feeds: Feeds, arguments: Arguments, tell: Progress
+) -> tuple[BlockTimes, ...]:
+    """Where the time goes with the fewest threads, of what onnxruntime runs on the CPU."""
+    if subject.runtime != ONNXRUNTIME or provider.ort_name != CPU.ort_name:
+        return ()
+
+    tell(f"{subject.name}: where its time goes")
+    threads = min(arguments.threads)
+    return tuple(
+        BlockTimes(
+            seq_len,
+            threads,
+            block_times(
+                subject.file(seq_len),
+                feeds[subject.name][seq_len],
+                threads=threads,
+                library=subject.library,
+                runs=PROFILED_RUNS,
+            ),
+        )
+        for seq_len in arguments.seq_lens
+    )
+
+
+def _macs(subject: Subject, arguments: Arguments, count_macs: CountMacs | None) -> dict[int, int]:
+    """Of one run at each length, where the file or the float model that it was made from can be counted."""
+    if count_macs is None:
+        return {}
+    found = {}
+    for seq_len in arguments.seq_lens:
+        macs = count_macs(subject.reference or subject.file(seq_len), seq_len)
+        if macs is not None:
+            found[seq_len] = macs * arguments.batch
+    return found

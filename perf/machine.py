@@ -139,9 +139,13 @@ def _build(info: str) -> str:
 
 
 def _other_cpu_seconds() -> float:
-    everyone, own = psutil.cpu_times(), psutil.Process().cpu_times()
+    """Of everyone but this process, its children that are, and those that were."""
+    everyone, process = psutil.cpu_times(), psutil.Process()
     busy = ("user", "nice", "system", "irq", "softirq", "steal", "interrupt", "dpc")
-    return sum(getattr(everyone, kind, 0.0) for kind in busy) - own.user - own.system
+    own = process.cpu_times()
+    family = [own, *(child.cpu_times() for child in process.children(recursive=True))]
+    ours = sum(one.user + one.system for one in family) + own.children_user + own.children_system
+    return sum(getattr(everyone, kind, 0.0) for kind in busy) - ours
 
 
 def _read(path: str) -> str | None:

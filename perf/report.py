@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from perf.blocks import BlockTimes
 from perf.files import ModelFile
 from perf.footprint import Footprint
 from perf.json_file import write_json
 from perf.machine import Machine, Software
+from perf.peaks import Peaks
 from perf.session import Placement
 from perf.statistics import Ratio
 
@@ -21,7 +23,10 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class Arguments:
-    """What was asked for, after defaults: precision is a share of the median, the budget is seconds per cell."""
+    """What was asked for, after defaults: precision is a share of the median, the budget is seconds per cell.
+
+    `device` is where it ran, as `--device` takes it.
+    """
 
     provider: str
     seq_lens: tuple[int, ...]
@@ -31,6 +36,15 @@ class Arguments:
     budget_s: float
     seed: int
     vocab_size: int
+    device: str = "local"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A model that could not be timed, and why."""
+
+    name: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -42,7 +56,9 @@ class SubjectReport:
     error of its outputs from those of the float model that it was made from; None where that is not known. Infinite
     ones are the text "inf" in JSON. `runtime` is what ran it, with its version; `notes` say how it was made.
     `cpu_difference` is how far another provider's outputs are from the CPU's for the same file, measured as
-    `difference` is; None on the CPU.
+    `difference` is; None on the CPU. `precision` is what its products are computed in, `float32` or `int8`; empty where
+    that is not known. `macs` are the multiply-accumulates of a run, for each length; `blocks` tell where its time goes.
+    `padded_difference` is `difference` on texts half of which are padding.
     """
 
     name: str
@@ -54,6 +70,10 @@ class SubjectReport:
     runtime: str = ""
     notes: tuple[str, ...] = ()
     cpu_difference: float | None = None
+    precision: str = ""
+    macs: dict[int, int] = field(default_factory=dict)
+    blocks: tuple[BlockTimes, ...] = ()
+    padded_difference: float | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +128,9 @@ class Report:
 
     `other_cores` is how many cores' worth of time other programs used while the models were timed; `error_seq_len`
     the length, in tokens, at which the models' errors were measured; `guard_ms` what `perf.guard`'s task took before
-    each repetition with each number of threads.
+    each repetition with each number of threads. `failures` are the models that could not be timed; `peaks` what the
+    machine can do at most, if that was measured; `command` the words of the command line, if there was one;
+    `interrupted` says that it was ended before all repetitions were done.
     """
 
     date: str
@@ -121,12 +143,16 @@ class Report:
     warnings: tuple[str, ...]
     error_seq_len: int | None = None
     guard_ms: tuple[float, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    peaks: tuple[Peaks, ...] = ()
+    command: tuple[str, ...] = ()
+    interrupted: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """A dict that `json` can write: the schema's name and version, then every field, raw times included."""
         told = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **asdict(self)}
         for subject in told["subjects"]:
-            for key in ("difference", "error", "cpu_difference"):
+            for key in ("difference", "error", "cpu_difference", "padded_difference"):
                 if subject[key] == math.inf:  # JSON has no infinity
                     subject[key] = "inf"
         return told

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 
+from perf.session import Timer
 from perf.statistics import FEWEST, summarise
 from perf.warmup import Clock
 
@@ -23,7 +24,7 @@ LOOK_EVERY = 1.1
 
 
 def timed_rounds(
-    runs: Sequence[Callable[[], object]],
+    runs: Sequence[Timer],
     *,
     precision: float,
     budget_s: float,
@@ -45,12 +46,7 @@ def timed_rounds(
         while len(rounds) < MOST_ROUNDS:
             times = [0] * len(runs)
             for index in order.permutation(len(runs)):
-                run = runs[index]
-                if not alone:
-                    run()
-                start = clock()
-                run()
-                times[index] = clock() - start
+                times[index] = runs[index](not alone)
             rounds.append(times)
             if len(rounds) >= FEWEST_ROUNDS and clock() >= end:
                 break

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from rich.table import Table
 
 from perf.json_file import write_json
 from perf.machine import Machine, Software, machine, now, software
-from perf.session import Session, first_run
+from perf.session import Session, first_run, timer
 from perf.statistics import FEWEST, Ratio, ratio, summarise
 
 PASSES = FEWEST
@@ -84,7 +83,6 @@ def time_texts(
     seed: int = 0,
     passes: int = PASSES,
     progress: Callable[[str], None] = lambda _: None,
-    clock: Callable[[], int] = time.perf_counter_ns,
 ) -> TextsReport:
     """Runs every text once in each of so many passes, a model after the other, in an order that is shuffled each time.
 
@@ -98,14 +96,12 @@ def time_texts(
     for reading in readings:
         for feed in reading.feeds:
             first_run(reading.name, reading.session, dict(feed))
+    timers = [[timer(reading.session, feed) for feed in reading.feeds] for reading in readings]
     for number in range(passes):
         progress(f"pass {number + 1} of {passes}")
         for index in order.permutation(len(readings)):
-            reading = readings[index]
-            for place, feed in enumerate(reading.feeds):
-                start = clock()
-                reading.session.run(None, feed)
-                times[index, number, place] = (clock() - start) / 1e6
+            for place, run in enumerate(timers[index]):
+                times[index, number, place] = run(False) / 1e6
     rows = tuple(_row(reading, times[index], times[0] if index else None) for index, reading in enumerate(readings))
     return TextsReport(now(), machine(), software(), source, times.shape[2], threads, rows)
 

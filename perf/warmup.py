@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from statistics import median
 
+from perf.session import Timer
+
 WINDOW = 3
 """Runs whose median is compared with that of as many before them; a single odd run does not move it."""
 
@@ -23,7 +25,7 @@ def drift(times: Sequence[float]) -> float:
     return abs(after - before) / before
 
 
-def warm_up(runs: Sequence[Callable[[], object]], *, limit_s: float, clock: Clock) -> tuple[bool, ...]:
+def warm_up(runs: Sequence[Timer], *, limit_s: float, clock: Clock) -> tuple[bool, ...]:
     """Run all in turn until each has been steady once, or until `limit_s` is over and all had enough runs to tell.
 
     Returns which of them became steady.
@@ -33,8 +35,6 @@ def warm_up(runs: Sequence[Callable[[], object]], *, limit_s: float, clock: Cloc
     end = clock() + limit_s * 1e9
     while not all(steady) and (len(times[0]) < 2 * WINDOW or clock() < end):
         for index, run in enumerate(runs):
-            start = clock()
-            run()
-            times[index].append(clock() - start)
+            times[index].append(run(False))
             steady[index] = steady[index] or drift(times[index]) <= STEADY
     return tuple(steady)

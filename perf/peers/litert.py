@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from perf.environments import environment
-from perf.errors import PerfError
-from perf.peers import litert_converter
+from perf.peers.program import python_of, run_program
 
-# litert-torch holds back packages that others want newer, so it is not installed beside them. What runs its files is
-# (`ai-edge-litert`, of the extra `peers`).
+PROGRAM = Path(__file__).with_name("litert_converter.py")
+
 PACKAGES = (
     "torch==2.13.0",
     "transformers==4.57.6",
@@ -19,6 +16,11 @@ PACKAGES = (
     "ai-edge-litert==2.3.0",
     "ai-edge-quantizer==0.10.0",
 )
+
+
+def litert_python(tell: Callable[[str], None]) -> Path:
+    """Of the environment that has the converter, and what runs its files. Raises PerfError where pip fails."""
+    return python_of("litert", PACKAGES, tell)
 
 
 def convert_for_litert(
@@ -46,18 +48,13 @@ def convert_for_litert(
 
     Raises PerfError where a tool fails.
     """
-    python = environment("litert", PACKAGES, tell)
-    done = subprocess.run(
+    run_program(
+        litert_python(tell),
+        PROGRAM,
         [
-            *(python, "-P", litert_converter.__file__ or "", folder, architecture, ",".join(outputs)),
-            *(",".join(map(str, seq_lens)), str(batch), "INT8" if int8 else "FLOAT", to),
+            *(folder, architecture, ",".join(outputs), ",".join(map(str, seq_lens)), str(batch)),
+            *("INT8" if int8 else "FLOAT", to),
         ],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
+        f"litert-torch fails on {folder.name}",
     )
-    if done.returncode:
-        last = ([line.strip() for line in done.stderr.splitlines() if line.strip()] or ["no message"])[-1]
-        raise PerfError(f"litert-torch fails on {folder.name} with exit {done.returncode}: {last}")
     return {seq_len: to / f"{seq_len}.tflite" for seq_len in seq_lens}

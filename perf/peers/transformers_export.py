@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import logging
 import warnings
@@ -32,20 +33,21 @@ def export_transformers(folder: Path, architecture: str, output_names: tuple[str
         PerfError: transformers does not load the checkpoint, or torch does not export it.
     """
     axes = ("batch", "choices", "sequence") if "MultipleChoice" in architecture else ("batch", "sequence")
-    # A tensor for each input: one that is passed thrice would be exported as a single input.
-    ids = {name: torch.ones([EXAMPLES[axis] for axis in axes], dtype=torch.int64) for name in INPUTS}
     dims = {index: torch.export.Dim(axis) for index, axis in enumerate(axes)}
     with _quiet():
         try:
             model = getattr(transformers, architecture).from_pretrained(folder).eval()
+            inputs = [name for name in INPUTS if name in inspect.signature(model.forward).parameters]
+            # A tensor for each input: one that is passed thrice would be exported as a single input.
+            ids = {name: torch.ones([EXAMPLES[axis] for axis in axes], dtype=torch.int64) for name in inputs}
             torch.onnx.export(
                 model,
                 kwargs=ids,
                 f=output,
                 dynamo=True,
-                input_names=list(INPUTS),
+                input_names=inputs,
                 output_names=list(output_names),
-                dynamic_shapes=dict.fromkeys(INPUTS, dims),
+                dynamic_shapes=dict.fromkeys(inputs, dims),
                 external_data=False,
                 verbose=False,
             )

@@ -23,19 +23,35 @@ from perf.providers.tensorrt import TENSORRT
 from perf.providers.webgpu import WEBGPU
 from perf.providers.xnnpack import XNNPACK
 
-__all__ = ["CPU", "KNOWN", "NATIVE", "Needs", "Provider", "Standing", "available", "resolve", "standing"]
+__all__ = [
+    "CPU",
+    "KNOWN",
+    "NATIVE",
+    "Needs",
+    "Provider",
+    "Standing",
+    "available",
+    "is_here",
+    "named",
+    "resolve",
+    "standing",
+]
 
 KNOWN = (CPU, NATIVE, AZURE, OPENVINO, WEBGPU, QNN, XNNPACK, NNAPI, COREML, DML, CUDA, TENSORRT)
 
 
 @dataclass(frozen=True)
 class Standing:
-    """Whether a provider is usable on this machine; if not, why, and what to do; and what imitates its device."""
+    """Whether a provider is usable on this machine; if not, why, and what to do; and what imitates its device.
+
+    `elsewhere` says that it runs in an environment of its own, which is made when it is first used.
+    """
 
     provider: Provider
     usable: bool
     why_not: str = ""
     imitation: str = ""
+    elsewhere: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: the provider's fields, and these."""
@@ -46,8 +62,10 @@ class Standing:
 def standing(provider: Provider) -> Standing:
     """How a provider stands here. A plugin's library is loaded to find out."""
     if not is_installed(provider):
-        if provider.ort_name in ort.get_available_providers():
+        if is_here(provider):
             return Standing(provider, True)
+        if provider.environment:
+            return Standing(provider, True, elsewhere=True)
         return Standing(provider, False, f"it is not in this onnxruntime {ort.__version__}. {provider.how}")
     try:
         devices(provider)
@@ -56,26 +74,42 @@ def standing(provider: Provider) -> Standing:
     return Standing(provider, True, imitation=imitation(provider))
 
 
+def is_here(provider: Provider) -> bool:
+    """Whether this onnxruntime was built with it, or its plugin is installed."""
+    return provider.ort_name in ort.get_available_providers() or is_installed(provider)
+
+
 def available() -> list[Provider]:
-    """The known providers that this onnxruntime was built with, and those whose plugins are installed."""
-    built_in = ort.get_available_providers()
-    return [provider for provider in KNOWN if provider.ort_name in built_in or is_installed(provider)]
+    """The known providers that can be used: those that are here, and those that have an environment of their own."""
+    return [provider for provider in KNOWN if is_here(provider) or provider.environment]
+
+
+def named(name: str) -> Provider:
+    """The known provider of a short name ("cpu") or of onnxruntime's own ("CPUExecutionProvider"), in any case.
+
+    Raises PerfUsageError where nobody knows the name.
+    """
+    wanted = name.strip().lower()
+    found = next((provider for provider in KNOWN if wanted in (provider.name, provider.ort_name.lower())), None)
+    if found is None:
+        known = ", ".join(provider.name for provider in KNOWN)
+        raise PerfUsageError(f"unknown provider {name!r}; known are {known}; available here: {_here()}")
+    return found
 
 
 def resolve(name: str) -> Provider:
-    """The provider of a short name ("cpu") or of onnxruntime's own ("CPUExecutionProvider"), in any case.
+    """The provider of a name, as `named` takes it, if this onnxruntime has it.
 
     Raises:
         PerfUsageError: nobody knows the name, or this onnxruntime has neither the provider nor a plugin for it.
     """
-    wanted = name.strip().lower()
-    here = ", ".join(provider.name for provider in available())
-    found = next((provider for provider in KNOWN if wanted in (provider.name, provider.ort_name.lower())), None)
-    if found is None:
-        known = ", ".join(provider.name for provider in KNOWN)
-        raise PerfUsageError(f"unknown provider {name!r}; known are {known}; available here: {here}")
+    found = named(name)
     if found not in available():
         raise PerfUsageError(
-            f"provider {found.name!r} is not in this onnxruntime {ort.__version__}, which has {here}. {found.how}"
+            f"provider {found.name!r} is not in this onnxruntime {ort.__version__}, which has {_here()}. {found.how}"
         )
     return found
+
+
+def _here() -> str:
+    return ", ".join(provider.name for provider in available())

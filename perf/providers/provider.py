@@ -41,6 +41,7 @@ class Provider:
         needs: Of a model.
         options: That it is opened with.
         plugin: The module that brings it to any onnxruntime, where it is a plugin.
+        environment: The packages of an environment of its own, where what brings it clashes with plain onnxruntime.
         imitates: What stands in for the device on this machine, so that times say nothing of it; empty for the device.
         kernels: Whether our native kernels compute a model's blocks; their library is named by who times it.
     """
@@ -53,5 +54,6 @@ class Provider:
     needs: Needs = Needs()
     options: Mapping[str, str] = field(default_factory=dict, hash=False)
     plugin: str | None = None
+    environment: tuple[str, ...] = ()
     imitates: str = ""
     kernels: bool = False

@@ -31,6 +31,8 @@ def print_standings(standings: Sequence[Standing], console: Console) -> None:
 def _here(item: Standing) -> str:
     if not item.usable:
         return "no"
+    if item.elsewhere:
+        return "yes, in an environment of its own"
     return f"yes, as {item.imitation}" if item.imitation else "yes"
 
 

@@ -10,12 +10,15 @@ if TYPE_CHECKING:
     from perf.providers import Provider
     from perf.session import Placement, Session
 
-ONNXRUNTIME, OPENVINO, LITERT = "onnxruntime", "openvino", "litert"
+ONNXRUNTIME, LITERT = "onnxruntime", "litert"
+OPENVINO, OPENVINO_F32, OPENVINO_BF16 = "openvino", "openvino-f32", "openvino-bf16"
 TORCH, TORCH_COMPILED = "torch", "torch-compiled"
 
 MODULES = {
     ONNXRUNTIME: "onnxruntime_session",
     OPENVINO: "openvino_session",
+    OPENVINO_F32: "openvino_f32_session",
+    OPENVINO_BF16: "openvino_bf16_session",
     LITERT: "litert_session",
     TORCH: "torch_session",
     TORCH_COMPILED: "torch_compiled_session",

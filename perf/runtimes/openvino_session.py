@@ -55,9 +55,20 @@ class OpenVinoSession:
 
 
 def open_session(path: Path, provider: Provider, threads: int, library: Path | None = None) -> OpenVinoSession:
+    """Compiles a file for the CPU, which chooses the type of floats. Raises what `open_as` does."""
+    return open_as(path, provider, threads)
+
+
+def open_as(path: Path, provider: Provider, threads: int, floats: str | None = None) -> OpenVinoSession:
     """Compiles a file for the CPU as one does for single requests: the hint for latency, one stream.
 
     Its threads do not spin between runs, and are bound to cores only while they work.
+
+    Args:
+        path: An `.xml`, or any that it reads.
+        provider: The CPU.
+        threads: How many.
+        floats: What it computes floats in: `f32`, `bf16`; None leaves that to it.
 
     Raises:
         PerfUsageError: another provider than the CPU is asked for.
@@ -68,6 +79,8 @@ def open_session(path: Path, provider: Provider, threads: int, library: Path | N
     if not path.is_file():
         raise PerfError(f"no file {path}; expected a model: check the path")
     settings = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": threads}
+    if floats is not None:
+        settings["INFERENCE_PRECISION_HINT"] = floats
     try:
         return OpenVinoSession(openvino.Core().compile_model(path, DEVICE, settings))
     except Exception as error:  # of its many

@@ -59,7 +59,7 @@ def test_what_it_does_not_take_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_that_it_cannot_convert_is_one_line(exported: Exports, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("perf.peers.litert.litert_converter.__file__", str(Path(__file__).parent / "none.py"))
+    monkeypatch.setattr("perf.peers.litert.PROGRAM", Path(__file__).with_name("none.py"))
     with pytest.raises(PerfError, match=r"litert-torch fails on .* with exit 2: ") as caught:
         bench(f"litert:{exported().checkpoint}", seq_lens=[4], **SHORT)
     assert "\n" not in str(caught.value)

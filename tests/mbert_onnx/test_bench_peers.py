@@ -15,7 +15,7 @@ from foreign_exports import export_with_torchscript
 from small_checkpoints import save_small
 
 from mbert_onnx import bench
-from mbert_onnx.errors import MissingExtraError, UsageError
+from mbert_onnx.errors import UsageError
 from mbert_onnx.subjects import Maker
 from perf import footprint
 from perf.errors import PerfError
@@ -162,22 +162,40 @@ def test_names_of_ours(
     )
 
 
-@pytest.mark.parametrize("tool", ["openvino-int8", "openvino-int8-fixed"])
-def test_openvino_that_is_not_installed_is_told_before_anything_is_made(
-    tool: str, monkeypatch: pytest.MonkeyPatch
+def test_an_environment_that_cannot_be_made_is_told(
+    file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(
-        MissingExtraError,
-        match=r"^openvino-int8 needs openvino and nncf, not installed here: pip install 'mbert-onnx\[peers\]'$",
-    ):
-        bench(f"{tool}:nowhere.onnx", **SHORT)
+    monkeypatch.setenv("MBERT_ONNX_CACHE", str(tmp_path))
+    monkeypatch.setattr("perf.peers.openvino.PACKAGES", (str(tmp_path / "none.whl"),))
+    with pytest.raises(PerfError, match=r"cannot make the environment for openvino \(.*none\.whl"):
+        bench(f"openvino:{file}", seq_lens=[4], **SHORT)
 
 
-def test_a_file_without_a_tokenizer_cannot_be_calibrated(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mbert_onnx.subjects.require_extra", lambda extra, doing: None)
+def test_a_file_without_a_tokenizer_cannot_be_calibrated(file: Path) -> None:
     with pytest.raises(UsageError, match=r"openvino-int8:.*model\.onnx is calibrated on texts.*no tokenizer"):
         bench(f"openvino-int8:{file}", **SHORT)
+
+
+@pytest.mark.usefixtures("one_load")
+def test_one_that_cannot_be_made_is_told_and_the_others_are_timed(file: Path, tmp_path: Path) -> None:
+    report = bench([str(tmp_path / "none.onnx"), str(file), f"openvino-int8:{file}"], seq_lens=[4], **SHORT)
+    assert [item.name for item in report.subjects] == [str(file)]
+    assert [item.name for item in report.failures] == [str(tmp_path / "none.onnx"), f"openvino-int8:{file}"]
+    assert "does not exist" in report.failures[0].reason
+
+
+@pytest.mark.usefixtures("one_load")
+def test_torch_is_timed_in_a_process_of_its_own(exported: Exports) -> None:
+    report = bench([str(exported().bundle), f"torch:{exported().checkpoint}"], seq_lens=[4], profile=True, **SHORT)
+    ours, theirs = report.subjects
+    assert theirs.runtime.startswith("torch")
+    assert theirs.difference is not None
+    assert theirs.difference < 1e-4
+    assert [item.precision for item in report.subjects] == ["float32", "float32"]
+    assert ours.macs[4] > 0
+    assert ours.blocks[0].ms["FFN"] > 0
+    assert theirs.blocks == ()
+    assert report.peaks[0].gmacs["float32"] > 0
 
 
 def test_a_file_with_a_colon_is_a_file(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

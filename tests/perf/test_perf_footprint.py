@@ -10,6 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from perf_models import VOCAB_SIZE, token_model
 
+from perf import child
 from perf import footprint as module
 from perf.errors import PerfError, PerfUsageError
 from perf.footprint import LOADS, footprint
@@ -74,9 +75,9 @@ def test_errors_of_the_child_arrive_as_they_are(tmp_path: Path) -> None:
 
 
 def test_child_that_dies_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BOOTSTRAP", "import os, signal; os.kill(os.getpid(), signal.SIGTERM)")
+    monkeypatch.setattr(child, "BOOTSTRAP", "import os, signal; os.kill(os.getpid(), signal.SIGTERM)")
     with pytest.raises(PerfError, match=r"the process that loads .*a\.onnx ended with "):
         footprint(tmp_path / "a.onnx", seq_len=8)
-    monkeypatch.setattr(module, "BOOTSTRAP", "raise MemoryError('gone')")
+    monkeypatch.setattr(child, "BOOTSTRAP", "raise MemoryError('gone')")
     with pytest.raises(PerfError, match=r"ended with exit 1 \(MemoryError: gone\).*free some memory"):
         footprint(tmp_path / "a.onnx", seq_len=8)

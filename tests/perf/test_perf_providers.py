@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,8 @@ import pytest
 
 from perf.errors import PerfError, PerfUsageError
 from perf.providers import CPU, KNOWN, Provider, Standing, plugin, resolve, standing
+from perf.providers.coreml import COREML
+from perf.providers.openvino import OPENVINO
 from perf.providers.plugin import devices, imitation
 
 
@@ -32,10 +35,14 @@ def test_unknown_provider() -> None:
 
 def test_provider_of_another_build(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ort, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    with pytest.raises(
-        PerfUsageError, match=r"'openvino' is not in .* which has cpu, cpu\+native\. pip install onnxruntime-openvino"
-    ):
-        resolve("OpenVINOExecutionProvider")
+    with pytest.raises(PerfUsageError, match=r"'coreml' is not in .* which has cpu, cpu\+native.*\. " + COREML.how):
+        resolve("CoreMLExecutionProvider")
+
+
+def test_one_with_an_environment_of_its_own_is_usable_and_told_so() -> None:
+    found = standing(replace(OPENVINO, environment=("some-package",)))
+    assert found.usable
+    assert found.elsewhere
 
 
 @pytest.mark.parametrize("provider", KNOWN, ids=lambda provider: provider.name)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
 from perf.rounds import FEWEST_ROUNDS, MOST_ROUNDS, timed_rounds
+from perf.session import Timer
 from perf.statistics import ratio
 from perf.warmup import drift, warm_up
 
@@ -25,10 +26,13 @@ class FakeClock:
     def __call__(self) -> int:
         return self.now
 
-    def model(self, name: str, times_ms: Iterator[float]) -> Callable[[], None]:
-        def run() -> None:
-            self.now += int(next(times_ms) * MS)
-            self.ran.append(name)
+    def model(self, name: str, times_ms: Iterator[float]) -> Timer:
+        def run(after_another: bool) -> int:
+            for _ in range(1 + after_another):
+                took = int(next(times_ms) * MS)
+                self.now += took
+                self.ran.append(name)
+            return took
 
         return run
 
@@ -101,9 +105,9 @@ def test_garbage_collection_is_off_while_timing_and_back_after() -> None:
     clock = FakeClock()
     model = clock.model("a", constant(1))
 
-    def run() -> None:
+    def run(after_another: bool) -> int:
         seen.append(gc.isenabled())
-        model()
+        return model(after_another)
 
     timed_rounds([run], precision=0.02, budget_s=1, seed=0, clock=clock)
     assert seen
@@ -112,7 +116,7 @@ def test_garbage_collection_is_off_while_timing_and_back_after() -> None:
 
 
 def test_ctrl_c_passes_and_collection_is_back() -> None:
-    def run() -> None:
+    def run(after_another: bool) -> int:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -1,0 +1,40 @@
+"""What a roofline needs to know of a model: its multiply-accumulates, and what its products are computed in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+
+from mbert_onnx._beside import require_beside
+
+require_beside("graphs")
+
+from graphs.census import take_census  # noqa: E402
+from graphs.errors import GraphError  # noqa: E402
+
+FLOAT32, INT8 = "float32", "int8"
+
+MATRIX = 2
+"""Dimensions of a weight; steps and zero points have fewer."""
+
+
+def count_macs(file: Path, seq_len: int) -> int | None:
+    """Of one text of so many tokens; None for a file that is no `.onnx`, or whose shapes cannot be inferred."""
+    if file.suffix != ".onnx":
+        return None
+    try:
+        census = take_census(file, seq_len)
+    except GraphError:
+        return None
+    return census.macs if census.seq_len == seq_len else None
+
+
+def precision_of(file: Path) -> str:
+    """`int8` for an `.onnx` with matrices of 8 bits, `float32` for one without, empty for other files."""
+    if file.suffix != ".onnx":
+        return ""
+    graph = onnx.load(file, load_external_data=False).graph
+    small = {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}
+    has_small = any(tensor.data_type in small and len(tensor.dims) >= MATRIX for tensor in graph.initializer)
+    return INT8 if has_small else FLOAT32

@@ -1,0 +1,137 @@
+"""Which nodes of a model a provider would take, and why not the rest, before any device is at hand."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+
+import onnx_ir as ir
+
+from perf.errors import PerfError
+from perf.forecast.asking import Answer, ask
+from perf.forecast.checks import Refusal
+from perf.forecast.graph import Graph, read_graph
+from perf.forecast.partitions import count_partitions
+from perf.forecast.result import Forecast, Left
+from perf.forecast.rules import Rules, rules_of
+from perf.forecast.rules.rules import operator_of
+from perf.providers import Provider, standing
+
+__all__ = ["Forecast", "Left", "forecast"]
+
+NOT_SAID = "the provider does not say why"
+
+
+def forecast(
+    path: Path, provider: Provider, library: Path | None = None, tell: Callable[[str], None] = lambda _: None
+) -> Forecast:
+    """What a provider would take of a model: its own answer where it is usable here, else what its rules say.
+
+    Args:
+        path: An .onnx file.
+        provider: Any that is known.
+        library: Of custom operators, for a provider that has kernels for them.
+        tell: Is told, in a few words, when an environment is made for a provider that needs its own.
+
+    Raises PerfError for a file that onnxruntime does not load.
+    """
+    graph = read_graph(path)
+    rules = rules_of(provider)
+    if not standing(provider).usable:
+        return _by_rules(graph, provider, rules)
+    try:
+        answer = ask(path, provider, library, tell)
+    except PerfError as error:
+        if not rules:
+            raise
+        return _by_rules(graph, provider, rules, (f"the provider itself was asked first: {error}",))
+    return _by_answer(graph, provider, rules, answer)
+
+
+def _by_rules(graph: Graph, provider: Provider, rules: tuple[Rules, ...], notes: tuple[str, ...] = ()) -> Forecast:
+    first, *others = rules
+    refusals = _refusals(graph, first)
+    taken = [node for node in graph.nodes if node not in refusals]
+    return Forecast(
+        provider=provider.name,
+        source=first.source,
+        asked=False,
+        nodes=len(graph.nodes),
+        taken=_counts(operator_of(node) for node in taken),
+        partitions=_partitions(graph, taken),
+        left=_left((operator_of(node), refusal.reason, _name(node)) for node, refusal in refusals.items()),
+        advice=(*_help(refusals.values()), *(_otherwise(graph, other) for other in others), *first.notes, *notes),
+    )
+
+
+def _by_answer(graph: Graph, provider: Provider, rules: tuple[Rules, ...], answer: Answer) -> Forecast:
+    refusals = _refusals(graph, rules[0]) if rules else {}
+    reasons = {operator_of(node): refusal for node, refusal in refusals.items()}
+    examples = {node.op_type: _name(node) for node in reversed(graph.nodes)}
+    elsewhere = {name for names in answer.names.values() for name in names}
+    left = tuple(
+        Left(
+            operator,
+            count,
+            reasons[operator].reason if operator in reasons else NOT_SAID,
+            next(iter(answer.names.get(operator, ())), examples.get(operator, "")),
+        )
+        for operator, count in answer.left.items()
+    )
+    rest = [
+        node for node in graph.nodes if _name(node) not in elsewhere and (elsewhere or node.op_type in answer.taken)
+    ]
+    return Forecast(
+        provider=provider.name,
+        source=answer.source,
+        asked=True,
+        nodes=sum(answer.taken.values()) + sum(answer.left.values()),
+        taken=answer.taken,
+        partitions=_partitions(graph, rest) if answer.partitions is None else answer.partitions,
+        left=left,
+        advice=_help(reasons[operator] for operator in answer.left if operator in reasons),
+    )
+
+
+def _refusals(graph: Graph, rules: Rules) -> dict[ir.Node, Refusal]:
+    return {node: refusal for node in graph.nodes if (refusal := rules.refusal(node)) is not None}
+
+
+def _partitions(graph: Graph, taken: Collection[ir.Node]) -> int:
+    return count_partitions(graph.model.graph, {node.outputs[0].name or "" for node in taken})
+
+
+def _left(found: Iterable[tuple[str, str, str]]) -> tuple[Left, ...]:
+    """One for each operator and reason, the most first."""
+    examples: dict[tuple[str, str], str] = {}
+    counts = Counter[tuple[str, str]]()
+    for operator, reason, name in found:
+        examples.setdefault((operator, reason), name)
+        counts[operator, reason] += 1
+    return tuple(
+        Left(operator, count, reason, examples[operator, reason]) for (operator, reason), count in counts.most_common()
+    )
+
+
+def _help(refusals: Iterable[Refusal]) -> tuple[str, ...]:
+    """What would help, that which helps most nodes first."""
+    return tuple(help for help, _ in Counter(one.help for one in refusals if one.help).most_common())
+
+
+def _otherwise(graph: Graph, rules: Rules) -> str:
+    """What the provider takes if it is opened in another way."""
+    taken = [node for node in graph.nodes if rules.refusal(node) is None]
+    parts = _partitions(graph, taken)
+    return (
+        f"open it with {rules.option}: {rules.name} takes {len(taken)} of {len(graph.nodes)} nodes in {parts} "
+        f"partition{'s' if parts != 1 else ''}"
+    )
+
+
+def _counts(operators: Iterable[str]) -> dict[str, int]:
+    return dict(Counter(operators).most_common())
+
+
+def _name(node: ir.Node) -> str:
+    return node.name or node.outputs[0].name or ""

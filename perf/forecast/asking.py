@@ -1,0 +1,64 @@
+"""What the provider itself takes, where it can be asked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnxruntime as ort
+
+from perf.opening import Opener, describe, placement
+from perf.providers import Provider
+from perf.subject import Subject
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a session divided a model.
+
+    Args:
+        source: Who answered.
+        taken: How many nodes of each operator the provider took.
+        left: How many nodes of each operator another took.
+        names: Of those that another took, by operator, where the session tells them.
+        partitions: Into how many parts the provider compiled them; None where it runs node after node.
+    """
+
+    source: str
+    taken: dict[str, int]
+    left: dict[str, int]
+    names: dict[str, list[str]]
+    partitions: int | None
+
+
+def ask(path: Path, provider: Provider, library: Path | None, tell: Callable[[str], None]) -> Answer:
+    """Opens a session, as `bench` does; in an environment of its own where the provider needs one.
+
+    Raises PerfError where that fails, or the provider takes no node.
+    """
+    subject = Subject(path.name, path, library=library)
+    with Opener(tell) as opener:
+        session = opener.open(subject, path, provider, 1)
+        placed, runtime = placement(subject, session), describe(subject, session)
+        left = Counter[str]()
+        for name, counts in placed.operators.items():
+            if name != provider.ort_name:
+                left.update(counts)
+        return Answer(
+            source=f"the provider itself{f', as {provider.imitates}' if provider.imitates else ''}, {runtime}",
+            taken=placed.operators.get(provider.ort_name, {}),
+            left=dict(left.most_common()),
+            names=_names(session, provider) if isinstance(session, ort.InferenceSession) else {},
+            partitions=placed.partitions.get(provider.ort_name),
+        )
+
+
+def _names(session: ort.InferenceSession, provider: Provider) -> dict[str, list[str]]:
+    names: dict[str, list[str]] = {}
+    for part in session.get_provider_graph_assignment_info():
+        if part.ep_name != provider.ort_name:
+            for node in part.get_nodes():
+                names.setdefault(node.op_type, []).append(node.name)
+    return names

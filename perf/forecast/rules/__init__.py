@@ -1,0 +1,40 @@
+"""The published rules of the providers that not every machine can ask."""
+
+from __future__ import annotations
+
+from perf.forecast.rules.compilers import OPENVINO, TENSORRT
+from perf.forecast.rules.coreml import NETWORK, PROGRAM, PROGRAM_OPTION
+from perf.forecast.rules.gpu import CUDA, DML, WEBGPU
+from perf.forecast.rules.nnapi import NNAPI
+from perf.forecast.rules.qnn import QNN
+from perf.forecast.rules.rules import Rules
+from perf.forecast.rules.xnnpack import XNNPACK
+from perf.providers import Provider
+
+__all__ = ["Rules", "rules_of"]
+
+AZURE = Rules("Azure", "onnxruntime's source, 1.2x: core/providers/azure", {})
+"""It has operators of its own alone, which call a server."""
+
+PUBLISHED = {
+    "azure": (AZURE,),
+    "coreml": (NETWORK, PROGRAM),
+    "cuda": (CUDA,),
+    "dml": (DML,),
+    "nnapi": (NNAPI,),
+    "openvino": (OPENVINO,),
+    "qnn": (QNN,),
+    "tensorrt": (TENSORRT,),
+    "webgpu": (WEBGPU,),
+    "xnnpack": (XNNPACK,),
+}
+
+
+def rules_of(provider: Provider) -> tuple[Rules, ...]:
+    """Its rules: first those of how it is opened, then those of other ways to open it; none for the CPU's own.
+
+    A provider of CPU kernels needs none, as every onnxruntime has it, and can be asked.
+    """
+    known = PUBLISHED.get(provider.name, ())
+    name, _, value = PROGRAM_OPTION.partition("=")
+    return known[::-1] if provider.options.get(name) == value else known

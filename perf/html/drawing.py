@@ -1,0 +1,97 @@
+"""How all charts look, and how they become SVG that stands inside a page."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from perf.errors import PerfError
+
+MISSING = "the page is drawn by matplotlib and jinja2, which are not here; pip install 'mbert-onnx[report]'"
+
+try:
+    import matplotlib
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+except ImportError as error:
+    raise PerfError(MISSING) from error
+
+WIDTH_IN = 3.75
+"""360 pixels in a browser: a phone shows a chart at its natural size."""
+
+STYLE: dict[str, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Helvetica", "Arial", "sans-serif"],
+    "font.size": 8.5,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#888888",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e3e3e3",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 4.5,
+    "xtick.color": "#444444",
+    "ytick.color": "#444444",
+    "svg.fonttype": "none",  # text stays text: small, and a reader can search for it
+    "text.parse_math": False,  # names may have dollar signs
+}
+
+NICE = (1, 2, 5)
+"""Of each power of ten, what a logarithmic axis names."""
+
+Draw = Callable[[Any], None]
+"""Draws into the axes that it is given."""
+
+
+def svg(draw: Draw, *, height_in: float, salt: str) -> str:
+    """One chart, 360 pixels wide, as an `<svg>` element; `salt` keeps its names apart from those of others."""
+    text = io.StringIO()
+    with style(salt):
+        figure = Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
+        draw(figure.subplots())
+        figure.savefig(text, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    found = text.getvalue()
+    # The names of groups are the same in every figure, which a page does not allow, and nothing refers to them.
+    return re.sub(r'<g id="[^"]*"', "<g", found[found.index("<svg") :])
+
+
+@contextmanager
+def style(salt: str = "") -> Iterator[None]:
+    """matplotlib's settings for our charts."""
+    settings: Any = {**STYLE, "svg.hashsalt": salt}
+    with matplotlib.rc_context(settings):
+        yield
+
+
+def log_axis(axis: Any, values: Sequence[float], *, low: float, high: float) -> None:
+    """A logarithmic axis from `low` to `high` that names these values in plain numbers."""
+    axis.axes.set(**{f"{axis.axis_name}scale": "log", f"{axis.axis_name}lim": (low, high)})
+    axis.set_minor_locator(NullLocator())
+    axis.set_minor_formatter(NullFormatter())
+    axis.set_ticks([value for value in values if low <= value <= high])
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def nice_numbers(low: float, high: float) -> list[float]:
+    """1, 2, 5, 10 … between two positive numbers, every third of them where they are many."""
+    found = [step * 10.0**power for power in range(-9, 16) for step in NICE if low <= step * 10.0**power <= high]
+    return found if len(found) <= 8 else [value for value in found if f"{value:e}".startswith("1.0")]
+
+
+def around(values: Sequence[float], factor: float = 1.25) -> tuple[float, float]:
+    """A range that holds positive values, with some room."""
+    return min(values) / factor, max(values) * factor
+
+
+def shortened(name: str, width: int = 52) -> str:
+    """A long name without its middle."""
+    half = (width - 1) // 2
+    return name if len(name) <= width else f"{name[:half]}…{name[-half:]}"
