@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest -q -n auto
 BUDGET ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full test-transformers5 test-peers test-providers web kernels kernels-all onnxruntime-headers lint format bench bench-optimize bench-int8 bench-kernels bench-squad profile-kernels count-instructions clean
+.PHONY: help setup demo test test-full test-transformers5 test-peers test-providers web kernels kernels-all onnxruntime-headers lint format bench bench-optimize bench-int8 bench-kernels bench-squad bench-paper peers profile-kernels count-instructions clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-20s %s\n", $$1, $$2}'
@@ -56,7 +56,7 @@ $(VENV5)/installed: pyproject.toml constraints.txt
 
 test-peers: $(PEERS)/installed ## Test what bench does with OpenVINO and LiteRT
 	$(PEERS)/bin/python -m pytest -q tests/perf/test_perf_openvino.py tests/mbert_onnx/test_bench_openvino.py \
-		tests/mbert_onnx/test_bench_litert.py
+		tests/mbert_onnx/test_bench_litert.py tests/mbert_onnx/test_bench_runtimes.py
 
 $(PEERS)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(PEERS)
@@ -141,6 +141,32 @@ bench-kernels: setup ## Time our int8 and fp32 with the native kernels against o
 		--seq-len 8,32,128,384 --threads 1,2 --budget $(BUDGET) --json $(BUILD)/bench-kernels-int8.json
 	$(BIN)/mbert-onnx bench native:random portable:random transformers:random litert:random torch:random \
 		torch-compile:random --seq-len 8,32,128,384 --threads 1,2 --budget $(BUDGET) --json $(BUILD)/bench-kernels-fp32.json
+
+# All that a user would pick instead, each in an environment of its own, which takes some gigabytes of disk; the first is
+# what the others are compared with. One that cannot take the model is a row that says why, and no reason to stop. TVM,
+# whose code nobody tunes here, needs seconds for what the others need milliseconds for, and is timed apart.
+T := transformers:random
+PRESETS := arm64 avx2 avx512 avx512_vnni ppc64le tensorrt
+FLOATS := random portable:random $(T) ort-transformers:$(T) torch:random torch-compile:random openvino:$(T) \
+	openvino-fixed:$(T) openvino-bf16-fixed:$(T) litert:random executorch:random ncnn:random mnn:$(T) iree:$(T)
+INT8S := int8:random portable:int8:random ort-dynamic:$(T) $(PRESETS:%=optimum-%:$(T)) openvino-int8-fixed:$(T) litert-int8:random
+peers: setup ## Time ours against everything that one would pick instead, 1 and 2 threads, 8 to 384 tokens; nothing else should run
+	@mkdir -p $(BUILD) && rm -f $(BUILD)/peers.json $(BUILD)/peers-tvm.json
+	$(BIN)/mbert-onnx bench $(FLOATS) $(INT8S) --seq-len 8,32,128,384 --threads 1,2 --budget $(BUDGET) --profile \
+		--json $(BUILD)/peers.json || test -s $(BUILD)/peers.json
+	$(BIN)/mbert-onnx bench random tvm:$(T) --seq-len 8,32 --threads 1 --budget $(BUDGET) --json $(BUILD)/peers-tvm.json \
+		|| test -s $(BUILD)/peers-tvm.json
+	$(BIN)/mbert-onnx report $(BUILD)/peers.json --html $(BUILD)/peers.html --plot $(BUILD)/peers.svg
+
+# Random weights, because speed does not ask for trained ones: the models that the paper compares, and what layer
+# normalization and GELU cost in place of NoNorm and ReLU.
+OTHERS := bert-base distilbert tinybert-4 tinybert-6
+bench-paper: setup ## Time the paper's tables on this machine: other BERTs beside MobileBERT, and its operational optimizations
+	@mkdir -p $(BUILD)
+	$(BIN)/mbert-onnx bench $(OTHERS:%=transformers:random:%) $(T) $(T):tiny random random:tiny \
+		--seq-len 128 --threads 1,2 --budget $(BUDGET) --json $(BUILD)/bench-paper.json
+	$(BIN)/mbert-onnx bench $(T):layer-norm-gelu $(T):layer-norm $(T):gelu $(T) random:layer-norm-gelu random:layer-norm \
+		random:gelu random --seq-len 128 --threads 1,2 --budget $(BUDGET) --json $(BUILD)/bench-operational.json
 
 # Questions of SQuAD's development set, as people ask them: TEXTS=FILE names another file. The built-in random model
 # spells words letter by letter, so that its texts would be too long.

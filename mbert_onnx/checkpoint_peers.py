@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mbert_onnx._beside import require_beside
 from mbert_onnx.architectures import architecture_of, save_architecture
@@ -16,13 +17,13 @@ from mbert_onnx.tasks import QUESTION_ANSWERING, Task, task_named
 require_beside("perf")
 
 from perf.harness import Subject  # noqa: E402
-from perf.runtimes import LITERT, TORCH, TORCH_COMPILED  # noqa: E402
+from perf.runtimes import EXECUTORCH, LITERT, NCNN, TORCH, TORCH_COMPILED  # noqa: E402
 
 # `transformers:CHECKPOINT` is transformers' own export of that checkpoint, `litert:CHECKPOINT` LiteRT's, and so on.
 TRANSFORMERS = "transformers"
 LITERT_FLOAT, LITERT_INT8 = "litert", "litert-int8"
 TORCH_EAGER, TORCH_COMPILE = "torch", "torch-compile"
-PEERS = (TRANSFORMERS, LITERT_FLOAT, LITERT_INT8, TORCH_EAGER, TORCH_COMPILE)
+PEERS = (TRANSFORMERS, LITERT_FLOAT, LITERT_INT8, TORCH_EAGER, TORCH_COMPILE, EXECUTORCH, NCNN)
 
 
 @dataclass(frozen=True)
@@ -100,31 +101,41 @@ def made_by_peer(
         runtime = TORCH if peer == TORCH_EAGER else TORCH_COMPILED
         weights = saved.folder / "model.safetensors"
         return Subject(name, weights, saved.vocab_size, runtime, python=Path(sys.executable), precision=FLOAT32)
-    from perf.peers.litert import convert_for_litert, litert_python
 
     def told(line: str) -> None:
         tell(f"{name}: {line}")
 
     told("converting")
     int8 = peer == LITERT_INT8
-    by_length = convert_for_litert(
-        saved.folder,
-        saved.architecture,
-        saved.outputs,
-        folder,
-        seq_lens=seq_lens,
-        batch=batch,
-        int8=int8,
-        tell=told,
-    )
+    source: dict[str, Any] = {
+        "folder": saved.folder,
+        "architecture": saved.architecture,
+        "outputs": saved.outputs,
+        "to": folder,
+        "seq_lens": seq_lens,
+        "batch": batch,
+        "tell": told,
+    }
+    if peer == EXECUTORCH:
+        from perf.peers.executorch import convert_for_executorch, executorch_python
+
+        runtime, python, by_length = EXECUTORCH, executorch_python(told), convert_for_executorch(**source)
+    elif peer == NCNN:
+        from perf.peers.ncnn import convert_for_ncnn, ncnn_python
+
+        runtime, python, by_length = NCNN, ncnn_python(told), convert_for_ncnn(**source)
+    else:
+        from perf.peers.litert import convert_for_litert, litert_python
+
+        runtime, python, by_length = LITERT, litert_python(told), convert_for_litert(**source, int8=int8)
     return Subject(
         name,
         by_length[max(by_length)],
         saved.vocab_size,
-        LITERT,
+        runtime,
         by_length,
         reference() if int8 else None,
         ("ai-edge-quantizer: dynamic_wi8_afp32",) if int8 else (),
-        python=litert_python(told),
+        python=python,
         precision=INT8 if int8 else FLOAT32,
     )

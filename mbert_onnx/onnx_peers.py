@@ -14,7 +14,7 @@ from mbert_onnx.operations import INT8
 require_beside("perf")
 
 from perf.harness import Subject  # noqa: E402
-from perf.runtimes import OPENVINO, OPENVINO_BF16, OPENVINO_F32  # noqa: E402
+from perf.runtimes import IREE, MNN, OPENVINO, OPENVINO_BF16, OPENVINO_F32, TVM  # noqa: E402
 
 Progress = Callable[[str], None]
 
@@ -23,6 +23,9 @@ OPENVINO_INT8 = "openvino-int8"
 OPENVINOS = {"openvino": OPENVINO_F32, "openvino-bf16": OPENVINO_BF16, OPENVINO_INT8: OPENVINO}
 # `openvino-fixed:MODEL` is `openvino:MODEL` with a file of fixed shapes for each length, and so on.
 FIXED = "-fixed"
+
+# `mnn:MODEL` and so on: a file of fixed shapes for each length.
+CONVERTED = (MNN, IREE, TVM)
 
 
 def is_fixed_openvino(kind: str) -> bool:
@@ -94,3 +97,43 @@ def fixed_in_openvino(
     for seq_len, file in by_length.items():
         fix_shapes(given.path, file, batch=batch, seq_len=seq_len, tell=tell)
     return replace(given, name=name, path=by_length[max(by_length)], by_length=by_length)
+
+
+def converted(
+    name: str, kind: str, given: Subject, folder: Path, seq_lens: Sequence[int], batch: int, tell: Progress
+) -> Subject:
+    """A model in the format of one of `CONVERTED`.
+
+    Args:
+        name: What the model is called.
+        given: What it is made of.
+        folder: Where its files go.
+        seq_lens, batch: Its shapes, unless it has files of its own for each length.
+        tell: Is told what begins.
+
+    Raises PerfError where the converter fails, or cannot be installed.
+    """
+    if kind == MNN:
+        from perf.peers.mnn import convert_for_mnn as convert
+        from perf.peers.mnn import mnn_python as python
+    elif kind == IREE:
+        from perf.peers.iree import convert_for_iree as convert
+        from perf.peers.iree import iree_python as python
+    else:
+        from perf.peers.tvm import convert_for_tvm as convert
+        from perf.peers.tvm import tvm_python as python
+    tell("converting")
+    sources = given.by_length or dict.fromkeys(seq_lens, given.path)
+    by_length: dict[int, Path] = {}
+    for file in dict.fromkeys(sources.values()):
+        lengths = [seq_len for seq_len, source in sources.items() if source == file]
+        by_length |= convert(file, folder, seq_lens=lengths, batch=batch, tell=tell)
+    return replace(
+        given,
+        name=name,
+        path=by_length[max(by_length)],
+        runtime=kind,
+        by_length=by_length,
+        library=None,
+        python=python(tell),
+    )

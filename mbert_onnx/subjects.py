@@ -18,7 +18,15 @@ from mbert_onnx.checkpoint_peers import PEERS, Saved, made_by_peer, save
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.model_tools import apply, is_tool, lowers
 from mbert_onnx.native import NATIVE, PORTABLE, kernels, left_to_bodies, library_for, why_not_native
-from mbert_onnx.onnx_peers import FIXED, OPENVINOS, fixed_in_openvino, in_openvino, is_fixed_openvino
+from mbert_onnx.onnx_peers import (
+    CONVERTED,
+    FIXED,
+    OPENVINOS,
+    converted,
+    fixed_in_openvino,
+    in_openvino,
+    is_fixed_openvino,
+)
 from mbert_onnx.operations import precision_of
 from mbert_onnx.reader import FindReader, Reader
 
@@ -113,6 +121,14 @@ class Maker:
                 made = self._plain(name)
             elif kind in OPENVINOS or is_fixed_openvino(kind):
                 made = self._in_openvino(name, kind, inner)
+            elif kind in CONVERTED:
+                source = self._make(inner)
+                made = Made(
+                    converted(
+                        name, kind, source.subject, self._folder(), self._seq_lens, self._batch, self._told(name)
+                    ),
+                    source.reader,
+                )
             elif is_tool(kind):
                 made = self._by_tool(name, kind, inner)
             elif kind in PEERS:

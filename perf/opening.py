@@ -23,7 +23,7 @@ class Opener:
 
     def __init__(self, tell: Callable[[str], None] = lambda _: None) -> None:
         self._tell = tell
-        self._workers: dict[tuple[str, Path | None], Worker] = {}
+        self._workers: dict[tuple[str, Path | None, int], Worker] = {}
 
     def __enter__(self) -> Opener:
         return self
@@ -38,15 +38,11 @@ class Opener:
         if self.is_near(subject, provider):
             return runtime_named(ONNXRUNTIME).open_session(file, provider, threads, subject.library)
         python = self.python(subject, provider)
-        key = subject.name, python
+        # Some runtimes have one pool of threads in a process, whose size is chosen once.
+        key = subject.name, python, threads
         if key not in self._workers:
             self._workers[key] = Worker(subject.runtime, python)
         return self._workers[key].open(file, provider.name, threads)
-
-    def close(self, subject: Subject) -> None:
-        """Ends the processes of one that is not asked any more."""
-        for key in [key for key in self._workers if key[0] == subject.name]:
-            self._workers.pop(key).close()
 
     def is_near(self, subject: Subject, provider: Provider) -> bool:
         """Whether its sessions are in this process."""

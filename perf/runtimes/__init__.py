@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 ONNXRUNTIME, LITERT = "onnxruntime", "litert"
 OPENVINO, OPENVINO_F32, OPENVINO_BF16 = "openvino", "openvino-f32", "openvino-bf16"
+MNN, EXECUTORCH, IREE, NCNN, TVM = "mnn", "executorch", "iree", "ncnn", "tvm"
 TORCH, TORCH_COMPILED = "torch", "torch-compiled"
 
 MODULES = {
@@ -20,6 +21,11 @@ MODULES = {
     OPENVINO_F32: "openvino_f32_session",
     OPENVINO_BF16: "openvino_bf16_session",
     LITERT: "litert_session",
+    MNN: "mnn_session",
+    EXECUTORCH: "executorch_session",
+    IREE: "iree_session",
+    NCNN: "ncnn_session",
+    TVM: "tvm_session",
     TORCH: "torch_session",
     TORCH_COMPILED: "torch_compiled_session",
 }

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from perf.errors import PerfError, PerfUsageError, one_line
+from perf.errors import PerfError, one_line
 from perf.inputs import DeclaredInput
-from perf.providers import CPU, Provider
+from perf.peer_file import check_peer_file
+from perf.providers import Provider
 from perf.session import Placement
 
 try:
@@ -55,10 +56,7 @@ def open_session(path: Path, provider: Provider, threads: int, library: Path | N
         PerfUsageError: another provider than the CPU is asked for.
         PerfError: no such file, or one that LiteRT does not load.
     """
-    if provider != CPU:
-        raise PerfUsageError(f"{path.name} runs in LiteRT on the CPU, not on {provider.name}: bench it apart")
-    if not path.is_file():
-        raise PerfError(f"no file {path}; expected a .tflite model: check the path")
+    check_peer_file(path, provider, "LiteRT")
     try:
         interpreter = Interpreter(str(path), num_threads=threads)
         interpreter.allocate_tensors()

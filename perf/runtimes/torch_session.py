@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -37,8 +38,9 @@ class TorchSession:
         self.model, self.threads = model, threads
         self._call = call
         axes = (None,) * (3 if "MultipleChoice" in type(model).__name__ else 2)
-        self._declared = [DeclaredInput(name, "tensor(int64)", axes) for name in INPUTS]
-        example = {name: np.ones([2] * len(axes), np.int64) for name in INPUTS}
+        inputs = [name for name in INPUTS if name in inspect.signature(model.forward).parameters]
+        self._declared = [DeclaredInput(name, "tensor(int64)", axes) for name in inputs]
+        example = {name: np.ones([2] * len(axes), np.int64) for name in inputs}
         self._outputs = [name for name in self._answer(model, example) if name in OUTPUTS]
 
     def get_inputs(self) -> list[DeclaredInput]:

@@ -14,6 +14,7 @@ from mbert_onnx import bench
 from mbert_onnx.errors import UsageError
 from perf import footprint
 from perf.errors import PerfError
+from perf.peers import openvino
 
 for package in ("openvino", "nncf"):
     pytest.importorskip(package, reason=f"{package} is not installed here; `make test-peers` runs these")
@@ -30,17 +31,14 @@ def one_load(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_is_quantized_once_and_timed_with_dynamic_and_with_fixed_shapes(
     exported: Exports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import nncf
-
     calibrated: list[int] = []
-    quantize = nncf.quantize
+    quantize = openvino.quantize_for_openvino
 
-    def spy(model: Any, texts: Any, **options: Any) -> Any:
-        assert options["model_type"] is nncf.ModelType.TRANSFORMER
-        calibrated.append(len([*texts.get_inference_data()]))
-        return quantize(model, texts, **options)
+    def spy(source: Path, output: Path, feeds: Any, tell: Any) -> str:
+        calibrated.append(len(feeds))
+        return quantize(source, output, feeds, tell)
 
-    monkeypatch.setattr(nncf, "quantize", spy)
+    monkeypatch.setattr(openvino, "quantize_for_openvino", spy)
     peer = f"transformers:{exported().checkpoint}"
     models = [peer, f"openvino-int8:{peer}", f"openvino-int8-fixed:{peer}"]
     report = bench(models, seq_lens=[4, 8], **SHORT)
@@ -75,15 +73,38 @@ def test_a_model_whose_tokenizer_is_gone_is_told(exported: Exports, tmp_path: Pa
 
 
 def test_functions_which_openvino_does_not_read_are_told(exported: Exports) -> None:
-    with pytest.raises(PerfError, match=r"^OpenVINO does not read model\.onnx: .*StackedFFN") as caught:
+    with pytest.raises(PerfError, match=r"^OpenVINO 20.* cannot load .*model\.onnx: .*StackedFFN") as caught:
+        bench(f"openvino:{exported().bundle}", seq_lens=[4], **SHORT)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_nncf_cannot_take_is_told(exported: Exports) -> None:
+    with pytest.raises(PerfError, match=r"^NNCF fails on model\.onnx with exit 1: .+") as caught:
         bench(f"openvino-int8:{exported().bundle}", seq_lens=[4], **SHORT)
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_nncf_cannot_take_is_told(exported: Exports, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise ValueError("no\nmodel")
+@pytest.mark.parametrize(
+    ("name", "floats"), [("openvino", "f32"), ("openvino-fixed", "f32"), ("openvino-bf16", "bf16")]
+)
+def test_floats_are_what_was_asked(name: str, floats: str, exported: Exports) -> None:
+    peer = f"transformers:{exported().checkpoint}"
+    _, found = bench([peer, f"{name}:{peer}"], seq_lens=[4, 8], **SHORT).subjects
+    assert found.precision == "float32"
+    assert found.difference is not None
+    # A processor without bfloat16 computes it in float32.
+    assert f"floats as {floats}" in found.runtime or floats == "bf16"
+    assert found.difference < (1e-4 if floats == "f32" else 0.5)
+    assert any("a file of its own for each length" in note for note in found.notes) == name.endswith("fixed")
 
-    monkeypatch.setattr("nncf.quantize", fail)
-    with pytest.raises(PerfError, match=r"nncf fails on model\.onnx: no model$"):
-        bench(f"openvino-int8:{exported(functions=False).bundle}", seq_lens=[4], **SHORT)
+
+def test_optimum_quantizes_by_its_presets(exported: Exports) -> None:
+    peer = f"transformers:{exported().checkpoint}"
+    report = bench([peer, f"optimum-avx512_vnni:{peer}", f"optimum-tensorrt:{peer}"], seq_lens=[4], **SHORT)
+    _, quantized = report.subjects
+    assert quantized.precision == "int8"
+    assert quantized.error is not None
+    assert 1e-3 < quantized.error < 1
+    assert quantized.notes[0].startswith("optimum's preset avx512_vnni: weights_dtype ")
+    (failure,) = report.failures  # static, and for another provider
+    assert failure.reason.startswith("optimum's tensorrt fails on model.onnx with exit 1: ")

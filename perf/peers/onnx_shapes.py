@@ -1,0 +1,41 @@
+"""ONNX files of fixed shapes, for the peers that make a file for each length of them: MNN, IREE and TVM."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+
+from perf.errors import PerfError, one_line
+from perf.inputs import CHOICES
+
+
+def fix_shapes(source: Path, output: Path, *, batch: int, seq_len: int) -> None:
+    """Writes an ONNX file whose inputs have one shape.
+
+    Args:
+        source: The `.onnx`, with dynamic shapes.
+        output: The `.onnx` to write.
+        batch, seq_len: Its first and last dimension; choices between become as many as a bench gives.
+
+    Raises PerfError where the file is no model of these shapes.
+    """
+    try:
+        model = onnx.load(source)
+        # They are written with the dimensions' names, and contradict the numbers.
+        del model.graph.value_info[:]
+        for value in model.graph.output:
+            for dim in value.type.tensor_type.shape.dim:
+                dim.ClearField("dim_param")
+        for value in model.graph.input:
+            dims = value.type.tensor_type.shape.dim
+            wanted = [batch, *(dim.dim_value or CHOICES for dim in dims[1:-1]), seq_len]
+            for dim, size in zip(dims, wanted, strict=True):
+                if dim.dim_value not in (0, size):
+                    raise PerfError(f"{source.name} takes only {dim.dim_value} in {value.name}, not {size}")
+                dim.dim_value = size
+        onnx.save(onnx.shape_inference.infer_shapes(model, data_prop=True), output)
+    except PerfError:
+        raise
+    except Exception as error:  # of onnx's and protobuf's many
+        raise PerfError(f"the shapes of {source.name} cannot be fixed: {one_line(error)}") from error
