@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest -q -n auto
 BUDGET ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full test-transformers5 test-peers test-providers web kernels kernels-all onnxruntime-headers lint format bench bench-optimize bench-int8 bench-kernels bench-squad bench-paper peers profile-kernels count-instructions clean
+.PHONY: help setup demo test test-full test-transformers5 test-peers test-providers test-arm64 web kernels kernels-all onnxruntime-headers lint format bench bench-optimize bench-int8 bench-kernels bench-squad bench-paper bench-emulated peers profile-kernels count-instructions clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-20s %s\n", $$1, $$2}'
@@ -80,6 +80,15 @@ $(PROVIDERS)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(PROVIDERS)
 	$(PROVIDERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[export,qnn,webgpu,dev]'
 	@touch $@
+
+# The root is made once, by debootstrap, on Debian, by root.
+ARM64_ROOT ?= /var/tmp/mbert-onnx-arm64
+test-arm64: setup ## Test --device ssh:// on aarch64 under emulation; needs root, debootstrap and an sshd
+	$(BIN)/python tests/arm64_root.py $(ARM64_ROOT)
+	MBERT_ONNX_ARM64_ROOT=$(ARM64_ROOT) $(BIN)/python -m pytest -q tests/mbert_onnx/test_device_ssh.py -k another_kind
+
+bench-emulated: setup ## Count instructions of our models on aarch64, in onnxruntime under qemu-user
+	$(BIN)/mbert-onnx bench int8:random random --device emulated-arm64
 
 web: ## Install what the examples in JavaScript, and their tests, import
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(WEB)/.package-lock.json $(NODE)/.package-lock.json; \

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mbert_onnx._beside import require_beside
 from mbert_onnx.errors import UsageError
-from mbert_onnx.native import NATIVE, PORTABLE, check_choice, library_for
+from mbert_onnx.native import NATIVE, PORTABLE, check_choice
 
 require_beside("perf")
 
@@ -36,18 +36,11 @@ def kernels_on(provider: str, kernels: str) -> str:
     return PORTABLE
 
 
-def checked_names(
-    models: str | Path | Sequence[str | Path], *, provider: str, kernels: str, json: str | Path | None
-) -> list[str]:
-    """The models' names, where the other options can be meant, too.
-
-    Raises UsageError, perf.errors.PerfError.
-    """
+def checked_names(models: str | Path | Sequence[str | Path], *, json: str | Path | None) -> list[str]:
+    """The models' names, where there is a place for the report, too. Raises UsageError."""
     names = [str(m) for m in ([models] if isinstance(models, str | Path) else models)]
     if not names:
         raise UsageError("no model to bench; give a bundle, an .onnx file, or a checkpoint such as random")
-    library_for(kernels)
-    resolve(provider)
     if json is not None and (Path(json).is_dir() or not Path(json).parent.is_dir()):
         raise UsageError(f"--json is {json}; expected a file in a folder that exists")
     return names

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from mbert_onnx._beside import require_beside
 
-require_beside("graphs")
 require_beside("perf")
 
-from graphs.errors import GraphError  # noqa: E402
-from graphs.judge import centred_error  # noqa: E402
 from mbert_onnx.bench_options import checked_names, kernels_on  # noqa: E402
-from mbert_onnx.errors import MbertError  # noqa: E402
-from mbert_onnx.native import AUTO  # noqa: E402
+from mbert_onnx.centred import largest_centred_error  # noqa: E402
+from mbert_onnx.making import make_all  # noqa: E402
+from mbert_onnx.native import AUTO, check_choice, library_for  # noqa: E402
 from mbert_onnx.operations import count_macs  # noqa: E402
-from mbert_onnx.subjects import Maker  # noqa: E402
-from perf.errors import PerfError  # noqa: E402
-from perf.harness import Subject  # noqa: E402
+from mbert_onnx.subjects import Maker, distinct  # noqa: E402
+from perf.devices import LOCAL  # noqa: E402
 from perf.harness import bench as bench_subjects  # noqa: E402
-from perf.report import Failure, Report  # noqa: E402
+from perf.providers import named  # noqa: E402
+from perf.report import Report  # noqa: E402
 
 Progress = Callable[[str], None]
 
@@ -41,6 +37,7 @@ def bench(
     budget: float = 10.0,
     seed: int = 0,
     kernels: str = AUTO,
+    device: str = LOCAL,
     profile: bool = False,
     command: Sequence[str] = (),
     json: str | Path | None = None,
@@ -53,16 +50,20 @@ def bench(
             for what is made first. The others are compared with the first.
 
             Of a checkpoint, `transformers:CHECKPOINT` is transformers' own export, `litert:CHECKPOINT` and
-            `litert-int8:CHECKPOINT` are LiteRT's files for each length, in float32 and with dynamic int8, and
-            `torch:CHECKPOINT` and `torch-compile:CHECKPOINT` transformers' module in torch. Ours at a lower precision
-            are `fp16:CHECKPOINT` and `int8:CHECKPOINT`. `mobile:CHECKPOINT`, `mobile-fp16:CHECKPOINT` and
+            `litert-int8:CHECKPOINT` are LiteRT's files for each length, in float32 and with dynamic int8,
+            `executorch:CHECKPOINT` and `ncnn:CHECKPOINT` those of these runtimes, and
+            `torch:CHECKPOINT` and `torch-compile:CHECKPOINT` transformers' module in torch. Of these, CHECKPOINT may
+            also be `random:bert-base`, `random:distilbert`, `random:tinybert-4` or `random:tinybert-6`. Ours at a lower
+            precision are `fp16:CHECKPOINT` and `int8:CHECKPOINT`. `mobile:CHECKPOINT`, `mobile-fp16:CHECKPOINT` and
             `mobile-int8:CHECKPOINT` are ours for phones: a file of fixed shapes for each length.
 
             Of any of these, `optimized:MODEL` is what our `optimize` makes of it, `onnxslim:MODEL` and
             `ort-transformers:MODEL` what onnxslim and `onnxruntime.transformers.optimizer` do, `ort-dynamic:MODEL` what
-            onnxruntime's `quantize_dynamic` does, and `openvino-int8:MODEL` what NNCF does, calibrated on the texts
-            that our int8 is. That one runs in OpenVINO, which makes faster code of `openvino-int8-fixed:MODEL`, with a
-            file of fixed shapes for each length.
+            onnxruntime's `quantize_dynamic` does, and `optimum-PRESET:MODEL` what optimum's presets do (`arm64`,
+            `avx2`, `avx512`, `avx512_vnni`, `ppc64le`, `tensorrt`). `openvino:MODEL`, `openvino-bf16:MODEL` and
+            `openvino-int8:MODEL` run in OpenVINO, the last quantized by NNCF on the texts that our int8 is calibrated
+            on; with `-fixed` behind the name they have a file of fixed shapes for each length, of which it makes faster
+            code. `mnn:MODEL`, `iree:MODEL` and `tvm:MODEL` are files of these runtimes for each length.
 
             Of any of these, `native:MODEL` and `portable:MODEL` are the same file with our native kernels and without,
             whatever `kernels` says.
@@ -78,6 +79,8 @@ def bench(
         seed: Of the inputs, and of random weights.
         kernels: Whether our native kernels compute the blocks of files that have them: `auto`, where they are there;
             `native`, or an error; `portable`, not.
+        device: Where models are timed: `local`, or `ssh://[user@]host[:port]`, where this package is taken to unless it
+            is there.
         profile: Whether to measure what this machine can do at most, and where each model's time goes, too.
         command: The words of a command line that asked for it, for the report.
         json: Where to write the report, with all raw times.
@@ -91,13 +94,35 @@ def bench(
         BundleError, CheckpointError, PrecisionError, perf.errors.PerfError, MissingExtraError: a provider that cannot
             be used, or no model that can, of which the first one's error is told.
     """
+    names = checked_names(models, json=json)
+    if device != LOCAL:
+        from mbert_onnx.elsewhere import bench_elsewhere
+
+        check_choice(kernels)
+        named(provider)
+        report = bench_elsewhere(
+            names,
+            device,
+            provider=provider,
+            seq_lens=seq_lens,
+            batch=batch,
+            threads=threads,
+            task=task,
+            precision=precision,
+            budget=budget,
+            seed=seed,
+            kernels=kernels,
+            profile=profile,
+            progress=progress,
+        )
+        return _kept(report, command, json)
     kernels = kernels_on(provider, kernels)
-    names = checked_names(models, provider=provider, kernels=kernels, json=json)
+    library_for(kernels)
     with ExitStack() as stack:
         maker = Maker(stack, task=task, seed=seed, seq_lens=seq_lens, batch=batch, kernels=kernels, progress=progress)
-        subjects, failures = _make(maker, names)
+        subjects, failures = make_all(names, maker.subject)
         report = bench_subjects(
-            _distinct(subjects),
+            distinct(subjects),
             provider=provider,
             seq_lens=seq_lens,
             batch=batch,
@@ -105,55 +130,18 @@ def bench(
             precision=precision,
             budget_s=budget,
             seed=seed,
-            measure=_centred_error,
+            measure=largest_centred_error,
             count_macs=count_macs,
             profile=profile,
             failures=failures,
             progress=progress,
         )
+    return _kept(report, command, json)
+
+
+def _kept(report: Report, command: Sequence[str], json: str | Path | None) -> Report:
+    """The report with its command, and in its file."""
     report = replace(report, command=tuple(command))
     if json is not None:
         report.write_json(Path(json))
     return report
-
-
-def _centred_error(
-    found: Mapping[str, np.ndarray], judge: Mapping[str, np.ndarray], feed: Mapping[str, np.ndarray]
-) -> float:
-    """The largest over the outputs; NaN if something is, infinite where an output is missing or of another shape."""
-    return max(
-        (
-            centred_error(found[name], value, feed.get("attention_mask"))
-            if name in found and found[name].shape == value.shape
-            else float("inf")
-            for name, value in judge.items()
-        ),
-        default=0.0,
-        key=lambda error: np.inf if np.isnan(error) else error,
-    )
-
-
-def _make(maker: Maker, names: Sequence[str]) -> tuple[list[Subject], list[Failure]]:
-    """The models, and why others cannot be had. Raises the first error where none can."""
-    subjects, failures = [], []
-    first: Exception | None = None
-    for name in names:
-        try:
-            subjects.append(maker.subject(name))
-        except (MbertError, GraphError, PerfError) as error:
-            failures.append(Failure(name, str(error)))
-            first = first or error
-    if first is not None and not subjects:
-        raise first
-    return subjects, failures
-
-
-def _distinct(subjects: list[Subject]) -> list[Subject]:
-    """A model given twice gets a number, so that the report can tell its rows apart."""
-    seen: dict[str, int] = {}
-    named = []
-    for subject in subjects:
-        seen[subject.name] = seen.get(subject.name, 0) + 1
-        suffix = f" #{seen[subject.name]}" if seen[subject.name] > 1 else ""
-        named.append(replace(subject, name=subject.name + suffix))
-    return named

@@ -317,12 +317,15 @@ def bench(
         typer.Argument(
             metavar="MODEL...",
             help="Bundles, .onnx files, checkpoints (exported first), or transformers:CHECKPOINT for transformers' own "
-            "export of it, litert:, litert-int8:, torch: and torch-compile:CHECKPOINT for others' of it; "
+            "export of it, litert:, litert-int8:, executorch:, ncnn:, torch: and torch-compile:CHECKPOINT for others' "
+            "of it, each in an environment of its own; "
             "int8:, fp16:, mobile:, mobile-int8: or mobile-fp16:CHECKPOINT for ours at that precision, "
             "mobile with a file for each length. optimized:, onnxslim: and ort-transformers:MODEL are what optimize, "
             "onnxslim and onnxruntime.transformers make of a model; ort-dynamic:MODEL what onnxruntime's "
-            "quantize_dynamic does; openvino-int8:MODEL and openvino-int8-fixed:MODEL (fixed shapes) what OpenVINO's "
-            "NNCF does, run in OpenVINO. native:MODEL and portable:MODEL are a model with our native kernels and "
+            "quantize_dynamic does, optimum-PRESET:MODEL optimum with arm64, avx2, avx512, avx512_vnni, ppc64le or "
+            "tensorrt; "
+            "openvino:, openvino-bf16: and openvino-int8:MODEL (by NNCF), each also with -fixed (shapes), mnn:, iree: "
+            "and tvm:MODEL run in these. native:MODEL and portable:MODEL are a model with our native kernels and "
             "without. All are compared with the first.",
         ),
     ],
@@ -358,8 +361,22 @@ def bench(
             "--profile", help="Measure what this machine can do at most, and where each model's time goes, too."
         ),
     ] = False,
+    device: Annotated[
+        str,
+        typer.Option(
+            help="Where: local; ssh://[user@]host[:port][/path/of/python], another machine, to which models and, "
+            "unless it is there, this package are taken; "
+            "or emulated-arm64: what models say on aarch64 under qemu-user, and in how many instructions, no times."
+        ),
+    ] = "local",
 ) -> None:
     """Time models in turns, and compare each with the first. Exits with 1 if one could not be timed."""
+    command = ["mbert-onnx", *sys.argv[1:]]
+    if device != "local" and texts is not None:
+        raise mbert_onnx.UsageError(f"--device is {device}, and --texts is given, which is for local; pass one of both")
+    if device == "emulated-arm64":
+        _bench_emulated(models, provider, seq_len, batch, task, seed, kernels, json_file, markdown or profile, command)
+        return
     if texts is not None:
         _bench_texts(models, texts, first, provider, seq_len, threads, task, seed, kernels, json_file)
         return
@@ -376,7 +393,8 @@ def bench(
             seed=seed,
             kernels=kernels,
             profile=profile,
-            command=["mbert-onnx", *sys.argv[1:]],
+            device=device,
+            command=command,
             json=json_file,
             progress=progress,
         )
@@ -436,6 +454,41 @@ def report(
     comparison = mbert_onnx.compare(*results)
     print_comparison(comparison)
     if comparison.slower:
+        raise typer.Exit(1)
+
+
+def _bench_emulated(
+    models: list[str],
+    provider: str,
+    seq_len: str | None,
+    batch: int,
+    task: str | None,
+    seed: int,
+    kernels: str,
+    json_file: Path | None,
+    other_output: bool,
+    command: list[str],
+) -> None:
+    if provider not in ("cpu", "cpu+native"):
+        raise mbert_onnx.UsageError(f"--provider is {provider}; emulated-arm64 has cpu and cpu+native alone")
+    if other_output:
+        raise mbert_onnx.UsageError("emulated-arm64 has no --markdown and no --profile; leave them out")
+    with _progress() as progress:
+        report = mbert_onnx.bench_emulated(
+            models,
+            seq_lens=None if seq_len is None else _numbers("--seq-len", seq_len),
+            batch=batch,
+            task=task,
+            seed=seed,
+            kernels="native" if provider == "cpu+native" else kernels,
+            json=json_file,
+            progress=progress,
+            command=command,
+        )
+    from mbert_onnx.printing import print_bench_emulated
+
+    print_bench_emulated(report)
+    if report.failures:
         raise typer.Exit(1)
 
 

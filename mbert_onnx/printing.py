@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from mbert_onnx.answers import Choices, Classification, FilledMask, NextSentence, as_json
@@ -66,8 +67,9 @@ def progress() -> Iterator[Progress]:
         def tell(line: str) -> None:
             if current:
                 console.print(f"[dim]{time.perf_counter() - since:5.1f} s[/dim]  {current.pop()}", markup=True)
-            current.append(line)
-            status.update(line)
+            shown = escape(line)  # a name, or a line of another machine, may look like markup
+            current.append(shown)
+            status.update(shown)
 
         yield tell
 

@@ -251,6 +251,17 @@ class Maker:
         return lambda line: self._tell(f"{name}: {at}{line}")
 
 
+def distinct(subjects: Sequence[Subject]) -> list[Subject]:
+    """A model given twice gets a number, so that a report can tell its rows apart."""
+    seen: dict[str, int] = {}
+    named = []
+    for subject in subjects:
+        seen[subject.name] = seen.get(subject.name, 0) + 1
+        suffix = f" #{seen[subject.name]}" if seen[subject.name] > 1 else ""
+        named.append(replace(subject, name=subject.name + suffix))
+    return named
+
+
 def _of_bundle(name: str, folder: Path) -> Made:
     bundle = read_bundle(folder)
     vocab_size, tokenizer = bundle.config.get("vocab_size"), bundle.tokenizer_path

@@ -12,7 +12,7 @@ from mbert_onnx._beside import require_beside
 from mbert_onnx.bench_options import checked_names, kernels_on
 from mbert_onnx.calibration_text import CalibrationText, encode, read_first
 from mbert_onnx.errors import UsageError
-from mbert_onnx.native import AUTO
+from mbert_onnx.native import AUTO, library_for
 from mbert_onnx.subjects import Made, Maker
 from mbert_onnx.text import TextEncoder
 
@@ -60,8 +60,9 @@ def bench_texts(
     for what, value in {"first": first, "seq-len": seq_len, "threads": threads}.items():
         if value < 1:
             raise UsageError(f"--{what} is {value}; expected a whole number from 1 on")
+    names = checked_names(models, json=json)
     kernels = kernels_on(provider, kernels)
-    names = checked_names(models, provider=provider, kernels=kernels, json=json)
+    library_for(kernels)
     with ExitStack() as stack:
         maker = Maker(stack, task=task, seed=seed, seq_lens=[seq_len], batch=1, kernels=kernels, progress=progress)
         opener = stack.enter_context(Opener(progress or (lambda _: None)))

@@ -126,6 +126,11 @@ def _threads(machine: Machine, arguments: Arguments) -> list[str]:
 
 def _speed(machine: Machine, guard_ms: Sequence[float]) -> list[str]:
     found = []
+    if machine.is_emulated:
+        found.append(
+            f"this {machine.architecture} machine is emulated: its milliseconds are no measurement of such a machine; "
+            "what models compute on it is; time them on a real one"
+        )
     if machine.governor not in (None, "performance"):
         found.append(
             f"the governor {machine.governor!r} changes the processor's frequency; choose performance "

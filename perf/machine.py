@@ -16,13 +16,18 @@ import numpy as np
 import onnxruntime as ort
 import psutil
 
+from perf.emulation import is_emulated
+
 DECIDING_FEATURES = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "asimddp", "i8mm", "sve")
 """The instruction sets, as Linux spells them, that choose onnxruntime's matrix kernels."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Frequencies in MHz, memory in bytes; None where the system does not tell."""
+    """Frequencies in MHz, memory in bytes; None where the system does not tell.
+
+    `is_emulated` says that programs are translated for another processor, so that times measure nothing.
+    """
 
     cpu: str
     cpu_features: tuple[str, ...]
@@ -35,6 +40,7 @@ class Machine:
     load_average: tuple[float, float, float] | None
     memory_bytes: int
     os: str
+    is_emulated: bool = False
 
     @property
     def available_cores(self) -> int:
@@ -67,6 +73,7 @@ def machine() -> Machine:
         load_average=_load_average(),
         memory_bytes=psutil.virtual_memory().total,
         os=platform.platform(),
+        is_emulated=is_emulated(),
     )
 
 

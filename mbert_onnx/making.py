@@ -1,0 +1,33 @@
+"""Several models, of which some may not be had."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from mbert_onnx._beside import require_beside
+from mbert_onnx.errors import MbertError
+
+require_beside("graphs")
+require_beside("perf")
+
+from graphs.errors import GraphError  # noqa: E402
+from perf.errors import PerfError  # noqa: E402
+from perf.report import Failure  # noqa: E402
+
+T = TypeVar("T")
+
+
+def make_all(names: Sequence[str], make: Callable[[str], T]) -> tuple[list[T], list[Failure]]:
+    """What a function makes of each name, and why others cannot be had. Raises the first error where none can."""
+    made, failures = [], []
+    first: Exception | None = None
+    for name in names:
+        try:
+            made.append(make(name))
+        except (MbertError, GraphError, PerfError) as error:
+            failures.append(Failure(name, str(error)))
+            first = first or error
+    if first is not None and not made:
+        raise first
+    return made, failures

@@ -1,0 +1,35 @@
+"""Where a bench runs: this machine, or another one that is reached from it."""
+
+from __future__ import annotations
+
+from perf.devices.device import Device, Program
+from perf.devices.local import LOCAL, LocalDevice
+from perf.devices.ssh import SshDevice
+from perf.devices.ssh_address import FORM, SCHEME
+from perf.errors import PerfUsageError
+from perf.harness import CountMacs
+from perf.reference import Measure
+
+__all__ = ["KNOWN", "LOCAL", "Device", "device_named"]
+
+KNOWN = (LOCAL, FORM)
+"""What names a device here."""
+
+
+def device_named(
+    text: str, program: Program, measure: Measure | None = None, count_macs: CountMacs | None = None
+) -> Device:
+    """The device that `--device` names, which is not reached before it is entered.
+
+    Args:
+        text: One of `KNOWN`.
+        program: What does jobs on another machine.
+        measure, count_macs: Those of `perf.harness.bench`, for jobs that are done here.
+
+    Raises PerfUsageError for another name.
+    """
+    if text == LOCAL:
+        return LocalDevice(measure, count_macs)
+    if text.partition(":")[0] == SCHEME:
+        return SshDevice(text, program)
+    raise PerfUsageError(f"unknown device {text!r}; expected {' or '.join(KNOWN)}")

@@ -1,0 +1,1 @@
+"""aarch64 under qemu-user: what models say there, and how many instructions they take; never their time."""

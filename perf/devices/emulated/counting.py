@@ -1,0 +1,110 @@
+"""One model on all the emulated processors, against this machine."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from perf.agreement import difference
+from perf.devices.emulated.driver import ask
+from perf.devices.emulated.emulator import Emulated, Emulator
+from perf.devices.emulated.report import Count
+from perf.errors import PerfError
+from perf.inputs import declared_inputs, fixed_seq_len, synthesise
+from perf.providers import CPU
+from perf.runtimes import ONNXRUNTIME
+from perf.runtimes.onnxruntime_session import open_session
+from perf.session import first_run
+from perf.subject import Subject
+
+SEQ_LENS = (8, 32, 128)
+"""Those of a bench but for the longest, which takes an emulator minutes."""
+
+Feed = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Place:
+    """What all models have in common.
+
+    Args:
+        emulator: It runs the driver.
+        runtime: onnxruntime's library.
+        kernels: The library of custom operators for aarch64.
+        batch: Sequences per run.
+        seed, vocab_size: Of the ids.
+        tell: Is told, in a few words, what begins.
+    """
+
+    emulator: Emulator
+    runtime: Path
+    kernels: Path | None
+    batch: int
+    seed: int
+    vocab_size: int
+    tell: Callable[[str], None]
+
+
+def count(subject: Subject, place: Place, seq_lens: Sequence[int] | None) -> list[Count]:
+    """Of one model. Raises PerfError where it does not run, here or there."""
+    if subject.runtime != ONNXRUNTIME:
+        raise PerfError(f"{subject.name} runs in {subject.runtime}; expected a model for onnxruntime: leave it out")
+    found = []
+    for file, lengths in _lengths_by_file(subject, seq_lens).items():
+        session = open_session(file, CPU, 1, subject.library)
+        declared = declared_inputs(session)
+        feeds = [
+            synthesise(
+                subject.name,
+                declared,
+                batch=place.batch,
+                seq_len=seq_len,
+                vocab_size=place.vocab_size,
+                seed=place.seed,
+            )
+            for seq_len in lengths
+        ]
+        here = [first_run(subject.name, session, feed) for feed in feeds]
+        for on in place.emulator.processors:
+            place.tell(f"{subject.name}: {', '.join(map(str, lengths))} tokens on {on.model}")
+            found += _on(subject, file, on, place, lengths, feeds, here)
+    return found
+
+
+def _on(
+    subject: Subject,
+    file: Path,
+    on: Emulated,
+    place: Place,
+    lengths: Sequence[int],
+    feeds: Sequence[Feed],
+    here: Sequence[Feed],
+) -> list[Count]:
+    library = place.kernels if subject.library is not None else None
+    with tempfile.TemporaryDirectory(prefix="mbert-onnx-") as folder:
+        answers = ask(place.emulator, on, place.runtime, file, library, feeds, Path(folder))
+    return [
+        Count(
+            subject.name,
+            seq_len,
+            on.processor.instruction_set,
+            answer.instructions,
+            difference(dict(zip(expected, answer.outputs, strict=True)), expected),
+        )
+        for seq_len, answer, expected in zip(lengths, answers, here, strict=True)
+    ]
+
+
+def _lengths_by_file(subject: Subject, seq_lens: Sequence[int] | None) -> dict[Path, list[int]]:
+    """Each file, and the lengths that it is to take. Raises PerfError where it does not load."""
+    if seq_lens is None and not subject.by_length:
+        fixed = fixed_seq_len(declared_inputs(open_session(subject.path, CPU, 1, subject.library)))
+        seq_lens = SEQ_LENS if fixed is None else (fixed,)
+    files: dict[Path, list[int]] = {}
+    for seq_len in dict.fromkeys(seq_lens or subject.by_length):
+        files.setdefault(subject.file(seq_len), []).append(seq_len)
+    return files

@@ -1,0 +1,62 @@
+"""onnxruntime's library for aarch64: the one in its wheel, of the version that runs here."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import onnxruntime as ort
+
+from perf.environments import cache_folder
+from perf.errors import PerfError
+
+PLATFORM = "manylinux_2_28_aarch64"
+MEMBER = "onnxruntime/capi/libonnxruntime.so."
+"""What the library is called in the wheel, before its version."""
+
+
+def runtime_library(tell: Callable[[str], None] = lambda _: None) -> Path:
+    """The library, which pip fetches if it is not there yet; it is kept in the user's cache.
+
+    Args:
+        tell: Is told, in a few words, when it is fetched.
+
+    Raises PerfError where pip does not get it.
+    """
+    library = cache_folder() / "aarch64" / f"libonnxruntime-{ort.__version__}.so"
+    if not library.is_file():
+        tell(f"fetching onnxruntime {ort.__version__} for aarch64 into {library.parent}")
+        library.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=library.parent) as folder:
+            fresh = Path(folder) / library.name
+            fresh.write_bytes(_library_of(_wheel(Path(folder))))
+            fresh.replace(library)
+    return library
+
+
+def _wheel(folder: Path) -> Path:
+    wanted = f"onnxruntime=={ort.__version__}"
+    options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:", "--platform", PLATFORM]
+    command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), wanted]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    found = next(folder.glob("*.whl"), None)
+    if done.returncode or found is None:
+        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        reason = lines[0].removeprefix("ERROR: ") if lines else f"exit {done.returncode}"
+        raise PerfError(f"cannot get {wanted} for {PLATFORM} ({reason}); expected pip to reach a package index")
+    return found
+
+
+def _library_of(wheel: Path) -> bytes:
+    with zipfile.ZipFile(wheel) as files:
+        names = [name for name in files.namelist() if name.startswith(MEMBER)]
+        if len(names) != 1:
+            raise PerfError(
+                f"{wheel.name} has {len(names)} libraries {MEMBER}*; expected one: install another version of "
+                "onnxruntime"
+            )
+        return files.read(names[0])

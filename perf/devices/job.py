@@ -1,0 +1,150 @@
+"""A bench that can travel: models, and how they are timed, as plain JSON with the files beside it."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+import onnx_ir as ir
+from cattrs.preconf.json import make_converter
+
+from perf.errors import PerfError, PerfUsageError, one_line
+from perf.files import ONE_FILE
+from perf.report import Failure
+from perf.runtimes import ONNXRUNTIME
+from perf.subject import Subject
+
+JOB, REPORT = "job.json", "report.json"
+"""What a folder of a job is given, and what stands there when it is done."""
+
+FILES = "files"
+"""Where its models are."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """The arguments of `perf.harness.bench`, and of what machines have of their own.
+
+    Args:
+        kernels: Whether the native kernels of the machine that does the job compute the models' blocks, as `--kernels`
+            takes it.
+        own_kernels: The same for single models, by their names.
+    """
+
+    subjects: tuple[Subject, ...]
+    provider: str = "cpu"
+    seq_lens: tuple[int, ...] | None = None
+    batch: int = 1
+    threads: tuple[int, ...] = (1, 2)
+    precision: float = 0.02
+    budget_s: float = 10.0
+    seed: int = 0
+    profile: bool = False
+    failures: tuple[Failure, ...] = ()
+    kernels: str = "auto"
+    own_kernels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Luggage:
+    """A job with its files' names in a folder that is not made yet, and where each of them is now."""
+
+    job: Job
+    files: Mapping[PurePosixPath, Path]
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(path.stat().st_size for path in self.files.values())
+
+    def write(self, stream: IO[bytes]) -> None:
+        """Writes the folder as a tar archive, which holds nothing of who packed it."""
+        with tarfile.open(fileobj=stream, mode="w|") as archive:
+            _add(archive, JOB, BytesIO(make_converter().dumps(self.job).encode()))
+            for name, path in self.files.items():
+                with path.open("rb") as file:
+                    _add(archive, str(name), file)
+
+
+def pack(job: Job) -> Luggage:
+    """Gathers a job's files: its models, the weights beside them, and the float models that they are compared with.
+
+    Raises:
+        PerfUsageError: a model that onnxruntime does not run.
+        PerfError: a file that cannot be read, or weights outside the folder of their model.
+    """
+    alien = next((one for one in job.subjects if one.runtime != ONNXRUNTIME or one.python is not None), None)
+    if alien is not None:
+        where = alien.runtime if alien.python is None else "an environment of its own"
+        raise PerfUsageError(
+            f"{alien.name} runs in {where}; expected models that onnxruntime runs, since they alone travel to another "
+            "device: leave it out, or pass --device local"
+        )
+    files: dict[PurePosixPath, Path] = {}
+    folders: dict[Path, int] = {}
+
+    def packed(path: Path) -> Path:
+        # Files of one folder stay in one, so that models that share their weights do so there, too.
+        folder = PurePosixPath(FILES, str(folders.setdefault(path.parent.resolve(), len(folders))))
+        for name in (PurePosixPath(path.name), *_weights(path)):
+            files[folder / name] = path.parent / name
+        return Path(folder / path.name)
+
+    subjects = tuple(
+        replace(
+            subject,
+            path=packed(subject.path),
+            by_length={seq_len: packed(path) for seq_len, path in subject.by_length.items()},
+            reference=None if subject.reference is None else packed(subject.reference),
+            library=None,
+        )
+        for subject in job.subjects
+    )
+    return Luggage(replace(job, subjects=subjects), files)
+
+
+def unpack(folder: Path) -> Job:
+    """The job that lies in a folder, its files named by their places there.
+
+    Raises PerfError for a folder without one.
+    """
+    try:
+        job = make_converter().loads((folder / JOB).read_text(encoding="utf-8"), Job)
+    except Exception as error:  # cattrs gathers what is wrong in groups of its own
+        raise PerfError(f"{folder / JOB} is no job ({one_line(error)}); expected what bench --device writes") from None
+    subjects = tuple(
+        replace(
+            subject,
+            path=folder / subject.path,
+            by_length={seq_len: folder / path for seq_len, path in subject.by_length.items()},
+            reference=None if subject.reference is None else folder / subject.reference,
+        )
+        for subject in job.subjects
+    )
+    return replace(job, subjects=subjects)
+
+
+def _weights(path: Path) -> Iterable[PurePosixPath]:
+    """The files beside a model that hold its weights, by their names from its folder."""
+    if path.suffix in ONE_FILE:
+        return ()
+    try:
+        graphs = list(ir.load(path).graphs())
+    except Exception as error:  # protobuf's, the file system's, and onnx_ir's own
+        raise PerfError(f"cannot read {path}: {one_line(error)}; expected an .onnx file") from None
+    tensors = [value.const_value for graph in graphs for value in graph.initializers.values()]
+    names = {PurePosixPath(tensor.location) for tensor in tensors if isinstance(tensor, ir.ExternalTensor)}
+    for name in names:
+        if name.is_absolute() or ".." in name.parts or not (path.parent / name).is_file():
+            raise PerfError(f"{path} has its weights in {name}; expected a file beside it: save the model again")
+    return sorted(names)
+
+
+def _add(archive: tarfile.TarFile, name: str, file: IO[bytes]) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size = file.seek(0, 2)
+    file.seek(0)
+    archive.addfile(entry, file)
