@@ -13,7 +13,7 @@ PACKAGES = ("mbert_onnx", "graphs", "perf")
 
 # Which of our packages may import which (the house has three floors), and who may import torch.
 MAY_IMPORT = {"mbert_onnx": {"mbert_onnx", "graphs", "perf"}, "graphs": {"graphs"}, "perf": {"perf"}}
-TORCH_IN_PERF = ("peers", "torch_session.py", "torch_compiled_session.py")
+TORCH_IN_PERF = ("peers", "torch_session.py", "torch_compiled_session.py", "executorch_session.py")
 
 
 def sources() -> list[Path]:

@@ -47,6 +47,26 @@ def test_a_result_is_printed_again_and_compared(result: Path, tmp_path: Path) ->
     assert mbert_onnx.read_report(result).subjects[0].cpu_difference is None
 
 
+def test_a_page_and_a_plot_are_drawn(result: Path, tmp_path: Path) -> None:
+    name = json.loads(result.read_text())["subjects"][0]["name"]
+    quality = tmp_path / "quality.json"
+    quality.write_text(json.dumps({"metric": "accuracy", "models": {name: 0.75}}))
+    page, plot = tmp_path / "page.html", tmp_path / "plot.svg"
+    options = ["--html", str(page), "--quality", str(quality), "--plot", str(plot)]
+    found = CliRunner().invoke(app, ["report", str(result), *options])
+    assert found.exit_code == 0, found.output
+    assert found.output == f"{page}\n{plot}\n"
+    text = page.read_text(encoding="utf-8")
+    assert "Latency against accuracy" in text
+    assert "<svg" in text
+    assert plot.read_text().startswith("<?xml")
+    quality.write_text(json.dumps({"metric": "accuracy", "models": {"another": 1}}))
+    refused = CliRunner().invoke(app, ["report", str(result), "--html", str(page), "--quality", str(quality)])
+    assert refused.exit_code == 2
+    assert "another" in refused.stderr
+    assert page.read_text(encoding="utf-8") == text
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -54,6 +74,9 @@ def test_a_result_is_printed_again_and_compared(result: Path, tmp_path: Path) ->
         (["--compare", "a.json"], 2, "--compare has 1 file; expected two files, OLD.json NEW.json, and a table"),
         (["--compare", "a", "b", "c"], 2, "--compare has 3 files; expected two files"),
         (["--compare", "a", "b", "--markdown"], 2, "--compare has --markdown; expected two files"),
+        (["a", "b", "--compare", "--html", "x"], 2, "--html is given, and --compare or --markdown; expected one of"),
+        (["a", "--quality", "x"], 2, "--quality is given without --html, the page that it is for; pass both"),
+        (["none.json", "--html", "x.html"], 1, "cannot read none.json: No such file or directory"),
     ],
 )
 def test_bad_input_is_one_line(arguments: list[str], code: int, message: str) -> None:

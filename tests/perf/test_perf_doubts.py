@@ -86,3 +86,31 @@ def test_never_steady() -> None:
     assert "in 4 of 4 medians" in text
     assert "(4 of 6 repetitions)" in text
     assert "--budget" in text
+
+
+def test_a_machine_that_is_emulated() -> None:
+    (text,) = warnings(CALM, is_emulated=True)
+    assert "is emulated: its milliseconds are no measurement" in text
+
+
+def test_padding_that_is_treated_otherwise() -> None:
+    first, second = CALM.subjects
+    assert warnings(replace(CALM, subjects=(first, replace(second, difference=0.0, padded_difference=1e-6)))) == []
+    (text,) = warnings(replace(CALM, subjects=(first, replace(second, difference=0.0, padded_difference=0.3))))
+    assert "fused[b]|x.onnx treats padding otherwise than base.onnx" in text
+    # Of one that says something else anyway, no more is said.
+    (text,) = warnings(replace(CALM, subjects=(first, replace(second, difference=0.3, padded_difference=0.3))))
+    assert "does not say the same" in text
+
+
+def test_too_few_runs_for_percentiles() -> None:
+    few = with_measurements(CALM, runs=12)
+    (text,) = warnings(few)
+    assert "too few runs for percentiles in" in text
+    assert "pass a longer --budget" in text
+    assert warnings(with_measurements(CALM, runs=20)) == []
+
+
+def test_what_was_interrupted() -> None:
+    (text,) = doubts(MACHINE, CALM.arguments, CALM.other_cores, CALM.cells, CALM.subjects, interrupted=True)
+    assert text.startswith("interrupted: of 6 repetitions,")
