@@ -8,11 +8,13 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-ONE_FILE = (".ort", ".tflite", ".safetensors")
-"""onnxruntime's own format, LiteRT's, and a checkpoint's weights: no ONNX, and always one file."""
+ONE_FILE = (".ort", ".tflite", ".safetensors", ".mnn", ".pte", ".vmfb", ".so")
+"""onnxruntime's own format, LiteRT's, a checkpoint's weights, MNN's, ExecuTorch's, IREE's and TVM's: always one file."""
 
-OPENVINO_FORMAT, OPENVINO_WEIGHTS = ".xml", ".bin"
-"""OpenVINO's: a graph, and its weights beside it."""
+GRAPH_ALONE = (".xml", ".param")
+"""OpenVINO's and ncnn's: a graph, and its weights beside it."""
+
+WEIGHTS = ".bin"
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,8 @@ def describe(path: Path) -> ModelFile:
 def _files_beside(path: Path) -> set[Path]:
     if path.suffix in ONE_FILE:
         return set()
-    if path.suffix == OPENVINO_FORMAT:
-        return {path.with_suffix(OPENVINO_WEIGHTS)}
+    if path.suffix in GRAPH_ALONE:
+        return {path.with_suffix(WEIGHTS)}
     return {
         Path(value.const_value.path).resolve()
         for graph in ir.load(path).graphs()

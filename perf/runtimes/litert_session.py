@@ -19,7 +19,7 @@ from perf.session import Placement
 try:
     from ai_edge_litert.interpreter import Interpreter
 except ImportError as error:
-    raise PerfError("ai-edge-litert is not installed here; pip install 'mbert-onnx[peers]'") from error
+    raise PerfError("ai-edge-litert is not installed here; pip install ai-edge-litert") from error
 
 TYPES = {np.int32: "tensor(int32)", np.int64: "tensor(int64)", np.float32: "tensor(float)", np.bool_: "tensor(bool)"}
 """numpy's element types, and onnxruntime's names of them."""

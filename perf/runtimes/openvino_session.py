@@ -17,7 +17,7 @@ from perf.session import Placement
 try:
     import openvino
 except ImportError as error:
-    raise PerfError("openvino is not installed here; pip install 'mbert-onnx[peers]'") from error
+    raise PerfError("openvino is not installed here; pip install openvino") from error
 
 DEVICE = "CPU"
 

@@ -108,3 +108,14 @@ def test_optimum_quantizes_by_its_presets(exported: Exports) -> None:
     assert quantized.notes[0].startswith("optimum's preset avx512_vnni: weights_dtype ")
     (failure,) = report.failures  # static, and for another provider
     assert failure.reason.startswith("optimum's tensorrt fails on model.onnx with exit 1: ")
+
+
+def test_openvino_as_a_provider_runs_in_an_environment_of_its_own(exported: Exports) -> None:
+    report = bench(str(exported().bundle), provider="openvino", seq_lens=[4], **SHORT)
+    (found,) = report.subjects
+    assert found.placement.nodes.keys() == {"OpenVINOExecutionProvider"}
+    assert found.placement.partitions == {"OpenVINOExecutionProvider": 1}
+    assert found.runtime == "onnxruntime 1.24.1"
+    assert found.cpu_difference is not None
+    assert found.cpu_difference < 0.05  # where a processor has bfloat16, floats are computed in it
+    assert not [text for text in report.warnings if "fell back" in text]

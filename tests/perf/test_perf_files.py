@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import pytest
 from perf_models import token_model
 
 from perf.files import describe
@@ -25,14 +26,16 @@ def test_external_data_counts(tmp_path: Path) -> None:
     assert describe(path).size_bytes == path.stat().st_size + beside.stat().st_size
 
 
-def test_ort_format_is_not_parsed(tmp_path: Path) -> None:
-    path = tmp_path / "a.ort"
+@pytest.mark.parametrize("suffix", ["ort", "tflite", "safetensors", "mnn", "pte", "vmfb", "so"])
+def test_other_formats_are_not_parsed(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a.{suffix}"
     path.write_bytes(b"a flatbuffer")
     assert describe(path).size_bytes == 12
 
 
-def test_weights_of_openvino_count(tmp_path: Path) -> None:
-    path = tmp_path / "a.xml"
+@pytest.mark.parametrize("suffix", ["xml", "param"])
+def test_weights_beside_a_graph_count(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a.{suffix}"
     path.write_text("<net/>")
     path.with_suffix(".bin").write_bytes(b"weights")
     found = describe(path)
