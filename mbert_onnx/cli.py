@@ -364,8 +364,8 @@ def bench(
     device: Annotated[
         str,
         typer.Option(
-            help="Where: local; ssh://[user@]host[:port][/path/of/python], another machine, to which models and, "
-            "unless it is there, this package are taken; "
+            help="Where: local; ssh://USER@HOST:PORT/PYTHON (all but HOST may be left out), another machine, to which "
+            "models and, unless it is there, this package are taken; "
             "or emulated-arm64: what models say on aarch64 under qemu-user, and in how many instructions, no times."
         ),
     ] = "local",

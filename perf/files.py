@@ -9,7 +9,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 ONE_FILE = (".ort", ".tflite", ".safetensors", ".mnn", ".pte", ".vmfb", ".so")
-"""onnxruntime's own format, LiteRT's, a checkpoint's weights, MNN's, ExecuTorch's, IREE's and TVM's: always one file."""
+"""onnxruntime's own, LiteRT's, a checkpoint's weights, MNN's, ExecuTorch's, IREE's and TVM's: always one file."""
 
 GRAPH_ALONE = (".xml", ".param")
 """OpenVINO's and ncnn's: a graph, and its weights beside it."""

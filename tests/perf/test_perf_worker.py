@@ -158,6 +158,9 @@ def test_who_is_in_this_process_and_who_is_not(tmp_path: Path) -> None:
         assert placement(near, here) == placement(far, there)
         assert describe(near, here) == describe(far, there)
         process = there._worker._handle
-        assert isinstance(opener.open(far, path, CPU, 2), WorkerSession)
-        assert len(psutil.Process().children()) == 1  # one process for a model
+        again, more = opener.open(far, path, CPU, 1), opener.open(far, path, CPU, 2)
+        assert isinstance(again, WorkerSession)
+        assert isinstance(more, WorkerSession)
+        assert again._worker is there._worker
+        assert more._worker is not there._worker  # which may have one pool of threads for all of its sessions
     assert not process.is_running()
