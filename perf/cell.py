@@ -90,7 +90,7 @@ def combine(
                 p99_ms=summary.p99,
                 tokens_per_second=tokens[name] / summary.median * 1e3,
                 runs=len(series),
-                stable=summary.relative_half_width <= precision,
+                stable=len(series) >= FEWEST and summary.relative_half_width <= precision,
                 unsteady_repetitions=sum(not part.steady[name] for part in repetitions),
                 speedup=ratio(times_ms[first], series, rounds) if name != first and len(rounds) >= FEWEST else None,
                 times_ms=tuple(series.tolist()),

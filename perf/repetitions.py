@@ -64,7 +64,7 @@ def all_repetitions(
                 sessions.clear()  # or the next thread count's would be made while these hold memory
     except KeyboardInterrupt:
         timed.interrupted = True
-        timed.cells = {key: parts for key, parts in timed.cells.items() if sum(part.rounds for part in parts) >= FEWEST}
+        timed.cells = {key: parts for key, parts in timed.cells.items() if parts}
         if not timed.cells:
             raise
     return timed

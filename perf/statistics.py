@@ -53,12 +53,14 @@ class Ratio:
 
 
 def summarise(values: Sequence[float] | np.ndarray) -> Summary:
-    """Describe at least 6 positive values.
+    """Describe positive values.
 
+    Fewer than 6 have no 95 % interval: then it is their range, in which the true median lies with less confidence.
     A percentile is the smallest value that at least that share of the values does not exceed, so it is one that
     was measured; below 100 values p99 is the slowest.
     """
-    low, high = median_interval(values)
+    enough = len(values) >= FEWEST
+    low, high = median_interval(values) if enough else (float(np.min(values)), float(np.max(values)))
     p90, p99 = np.quantile(values, (0.90, 0.99), method="inverted_cdf")
     return Summary(float(np.median(values)), low, high, float(p90), float(p99))
 

@@ -41,7 +41,7 @@ def test_an_interrupt_prints_what_was_measured(
 ) -> None:
     from perf.cell import repeat
 
-    done = []
+    done: list[object] = []
 
     def patient(*arguments: object, **options: object) -> object:
         if len(done) == 3:

@@ -173,3 +173,16 @@ def test_a_model_that_does_not_heed_the_mask_is_told(tmp_path: Path) -> None:
 def test_arguments_are_checked_before_any_model_is_opened(tmp_path: Path) -> None:
     with pytest.raises(PerfUsageError, match="unknown provider"):
         bench([subject(tmp_path / "none.onnx")], provider="gpu", **QUICK)
+
+
+def test_an_interrupt_after_one_repetition_keeps_the_few_runs_that_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_at(monkeypatch, 2)
+    slow = {**QUICK, "budget_s": 1e-6}  # two rounds, and no more
+    report = bench([subject(token_model(tmp_path / f"{name}.onnx")) for name in "ab"], seq_lens=(4, 8), **slow)
+    (cell,) = report.cells
+    assert (cell.seq_len, cell.rounds) == (4, (2,))
+    for item in cell.measurements:
+        assert (item.low_ms, item.high_ms) == (min(item.times_ms), max(item.times_ms))
+        assert not item.stable
