@@ -201,6 +201,7 @@ def working_in(folder: Path) -> list[psutil.Process]:
     return found
 
 
+@pytest.mark.full
 def test_the_whole_server_dies(server: Server, job: Job) -> None:
     def die(line: str) -> None:
         if "repetition 2" in line:
@@ -225,6 +226,7 @@ def test_ctrl_c_keeps_what_was_measured(server: Server, job: Job) -> None:
     assert server.is_empty()
 
 
+@pytest.mark.full
 def test_ctrl_c_before_anything_is_measured(server: Server, job: Job) -> None:
     def interrupt(line: str) -> None:
         raise KeyboardInterrupt
@@ -301,6 +303,7 @@ def test_no_room_for_the_models(tmp_path: Path, tiny_disk: Path, job: Job) -> No
         server.stop()
 
 
+@pytest.mark.full
 def test_no_room_to_install(tmp_path: Path, tight_disk: Path, job: Job) -> None:
     server = Server(tmp_path, scratch=tight_disk)
     server.start()

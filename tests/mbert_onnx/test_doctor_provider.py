@@ -40,6 +40,7 @@ def left(found: Forecast) -> set[str]:
     return {one.operator for one in found.left}
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("_by_rules")
 def test_our_export_for_phones_of_a_checkpoint(exported: Exports) -> None:
     found = by_name(doctor_provider(exported().checkpoint, MOBILE))
@@ -78,6 +79,7 @@ def test_a_bundle_for_phones_needs_nothing(exported: Exports) -> None:
     assert (found.forecast.left, found.forecast.partitions, found.alternatives) == ((), 1, ())
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("_by_rules")
 def test_a_file_of_anybodys_gains_by_optimize(tmp_path: Path) -> None:
     model = save_small(tmp_path / "checkpoint")
@@ -98,6 +100,7 @@ def test_the_cpu_takes_all_and_our_kernels_take_blocks(exported: Exports) -> Non
     assert "StackedFFN" not in found["cpu"].forecast.taken
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("_by_rules")
 def test_all_providers_are_answered_for_in_json_and_in_print(exported: Exports, tmp_path: Path) -> None:
     found = doctor_provider(exported(target="mobile", seq_len=32).bundle, ALL)

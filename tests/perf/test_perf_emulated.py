@@ -58,6 +58,7 @@ def library() -> Path:
         pytest.skip(str(error))
 
 
+@pytest.mark.full
 def test_models_are_run_and_counted(library: Path, tmp_path: Path) -> None:
     any_length = token_model(tmp_path / "any.onnx", mask=onnx.TensorProto.FLOAT, external=True)
     fixed = token_model(tmp_path / "fixed.onnx", shape=(1, 8), integer=onnx.TensorProto.INT32)
@@ -103,6 +104,7 @@ def test_without_plugins_only_outputs_are_compared(
     assert "nothing was counted: qemu" in report.warnings[0]
 
 
+@pytest.mark.full
 def test_a_library_that_is_none_is_one_line(library: Path, tmp_path: Path) -> None:
     wrong = tmp_path / "libonnxruntime.so"
     wrong.write_text("not a library")
