@@ -11,12 +11,12 @@ from typing import Any
 from mbert_onnx._beside import require_beside
 from mbert_onnx.architectures import architecture_of, save_architecture
 from mbert_onnx.extras import require_extra
-from mbert_onnx.operations import FLOAT32, INT8
 from mbert_onnx.tasks import QUESTION_ANSWERING, Task, task_named
 
 require_beside("perf")
 
 from perf.harness import Subject  # noqa: E402
+from perf.peaks import FLOAT32, INT8  # noqa: E402
 from perf.runtimes import EXECUTORCH, LITERT, NCNN, TORCH, TORCH_COMPILED  # noqa: E402
 
 # `transformers:CHECKPOINT` is transformers' own export of that checkpoint, `litert:CHECKPOINT` LiteRT's, and so on.

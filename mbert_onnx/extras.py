@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
 
 from mbert_onnx.errors import MissingExtraError
 
 EXTRAS = {"export": ("torch", "transformers", "safetensors")}
 
 
-def require_extra(extra: str, doing: str, packages: Sequence[str] = ()) -> None:
+def require_extra(extra: str, doing: str) -> None:
     """Raises MissingExtraError where a package of the extra is not installed.
 
     Args:
         extra: As in `pip install mbert-onnx[EXTRA]`.
         doing: What needs it, such as "export".
-        packages: Those of its modules that are needed; default: what most need of it.
     """
-    missing = [name for name in packages or EXTRAS[extra] if importlib.util.find_spec(name) is None]
+    missing = [name for name in EXTRAS[extra] if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingExtraError(
             f"{doing} needs {' and '.join(missing)}, not installed here: pip install 'mbert-onnx[{extra}]'"

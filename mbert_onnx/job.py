@@ -85,19 +85,15 @@ def with_kernels(subject: Subject, choice: str) -> Subject:
 
     Raises UsageError where `native` cannot be had.
     """
-    from mbert_onnx.native import NATIVE, PORTABLE, kernels, library_for, why_not_native
+    from mbert_onnx import subject_kernels
+    from mbert_onnx.native import PORTABLE, library_for, why_not_native
 
-    library = library_for(choice)
-    reasons = [reason for reason in map(why_not_native, subject.files) if reason is not None]
-    if choice == PORTABLE or (reasons and choice != NATIVE):
-        return subject
-    if library is None:
-        note = "run without the native kernels, which this installation has not"
-    elif reasons:
-        raise UsageError(f"the native kernels compute no block of {subject.name}: {reasons[0]}; pass --kernels auto")
-    else:
-        note = f"run with the native kernels, {kernels().instruction_set}"
-    return replace(subject, library=library, notes=(*subject.notes, note))
+    made = subject_kernels.with_kernels(subject, choice)
+    # Where it was made, one may have been expected.
+    if choice == PORTABLE or library_for(choice) is not None or any(map(why_not_native, subject.files)):
+        return made
+    note = "run without the native kernels, which this installation has not"
+    return replace(made, notes=(*made.notes, note))
 
 
 def travelling(maker: Maker, name: str) -> tuple[Subject, str | None]:

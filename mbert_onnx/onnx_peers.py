@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from mbert_onnx._beside import require_beside
-from mbert_onnx.operations import INT8
 
 require_beside("perf")
 
 from perf.harness import Subject  # noqa: E402
+from perf.peaks import INT8  # noqa: E402
 from perf.runtimes import IREE, MNN, OPENVINO, OPENVINO_BF16, OPENVINO_F32, TVM  # noqa: E402
 
 Progress = Callable[[str], None]

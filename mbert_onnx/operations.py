@@ -9,11 +9,11 @@ import onnx
 from mbert_onnx._beside import require_beside
 
 require_beside("graphs")
+require_beside("perf")
 
 from graphs.census import take_census  # noqa: E402
 from graphs.errors import GraphError  # noqa: E402
-
-FLOAT32, INT8 = "float32", "int8"
+from perf.peaks import FLOAT32, INT8  # noqa: E402
 
 MATRIX = 2
 """Dimensions of a weight; steps and zero points have fewer."""

@@ -15,9 +15,9 @@ from mbert_onnx._beside import require_beside
 from mbert_onnx.bundle_reader import TOKENIZER, is_bundle, read_bundle
 from mbert_onnx.calibration_feeds import calibration_feeds
 from mbert_onnx.checkpoint_peers import PEERS, Saved, made_by_peer, save
-from mbert_onnx.errors import BundleError, UsageError
+from mbert_onnx.errors import BundleError
 from mbert_onnx.model_tools import apply, is_tool, lowers
-from mbert_onnx.native import NATIVE, PORTABLE, kernels, left_to_bodies, library_for, why_not_native
+from mbert_onnx.native import NATIVE, PORTABLE
 from mbert_onnx.onnx_peers import (
     CONVERTED,
     FIXED,
@@ -29,13 +29,13 @@ from mbert_onnx.onnx_peers import (
 )
 from mbert_onnx.operations import precision_of
 from mbert_onnx.reader import FindReader, Reader
+from mbert_onnx.subject_kernels import with_kernels
 
 require_beside("graphs")
 require_beside("perf")
 
 from graphs.embeddings import embedding_rows  # noqa: E402
 from perf.harness import SEQ_LENS, Subject  # noqa: E402
-from perf.runtimes import ONNXRUNTIME  # noqa: E402
 
 # What our own export makes of a checkpoint otherwise than by default: `int8:CHECKPOINT`; target and precision.
 OURS = {
@@ -94,25 +94,9 @@ class Maker:
         kind, colon, inner = name.partition(":")
         if colon and kind in (NATIVE, PORTABLE) and not Path(name).exists():
             made = self._make(inner)
-            return replace(made, subject=replace(self._with_kernels(made.subject, kind), name=name))
+            return replace(made, subject=replace(with_kernels(made.subject, kind), name=name))
         made = self._make(name)
-        return replace(made, subject=self._with_kernels(made.subject, self._kernels))
-
-    def _with_kernels(self, subject: Subject, choice: str) -> Subject:
-        library = library_for(choice)
-        if library is None or subject.runtime != ONNXRUNTIME:
-            return subject
-        for file in subject.files:
-            reason = why_not_native(file)
-            if reason is not None and choice == NATIVE:
-                raise UsageError(
-                    f"the native kernels compute no block of {subject.name}: {reason}; pass --kernels auto"
-                )
-            if reason is not None:
-                left_to_bodies(file, reason)
-                return subject
-        note = f"run with the native kernels, {kernels().instruction_set}"
-        return replace(subject, library=library, notes=(*subject.notes, note))
+        return replace(made, subject=with_kernels(made.subject, self._kernels))
 
     def _make(self, name: str) -> Made:
         if name not in self._made:
@@ -122,13 +106,7 @@ class Maker:
             elif kind in OPENVINOS or is_fixed_openvino(kind):
                 made = self._in_openvino(name, kind, inner)
             elif kind in CONVERTED:
-                source = self._make(inner)
-                made = Made(
-                    converted(
-                        name, kind, source.subject, self._folder(), self._seq_lens, self._batch, self._told(name)
-                    ),
-                    source.reader,
-                )
+                made = self._converted(name, kind, inner)
             elif is_tool(kind):
                 made = self._by_tool(name, kind, inner)
             elif kind in PEERS:
@@ -246,6 +224,12 @@ class Maker:
             return calibration_feeds(name, file, source.reader())
 
         return Made(in_openvino(name, kind, source.subject, self._folder(), texts, tell), source.reader)
+
+    def _converted(self, name: str, kind: str, inner: str) -> Made:
+        """A model in another runtime's format: a file for each length."""
+        source, tell = self._make(inner), self._told(name)
+        subject = converted(name, kind, source.subject, self._folder(), self._seq_lens, self._batch, tell)
+        return Made(subject, source.reader)
 
     def _told(self, name: str, at: str = "") -> Progress:
         return lambda line: self._tell(f"{name}: {at}{line}")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from perf.errors import PerfError, PerfUsageError, one_line
+from perf.inputs import DeclaredInput
 from perf.providers import CPU, Provider
 
 
@@ -37,3 +39,13 @@ def told_beside(path: Path) -> dict[str, Any]:
             "convert the model again"
         ) from None
     return told
+
+
+def told_inputs(told: Mapping[str, Any]) -> list[DeclaredInput]:
+    """The inputs that a converter wrote with their types and shapes."""
+    return [DeclaredInput(item["name"], f"tensor({item['type']})", tuple(item["shape"])) for item in told["inputs"]]
+
+
+def told_outputs(told: Mapping[str, Any]) -> list[DeclaredInput]:
+    """The outputs, of which it wrote the names."""
+    return [DeclaredInput(name, "tensor(float)", ()) for name in told["outputs"]]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from perf.errors import PerfError, PerfUsageError
+from perf.file_writer import writing_file
 from perf.report import Report
 
 TEMPLATE = "page.html.j2"
@@ -39,18 +39,8 @@ def write_page(
     if not reports or len(reports) != len(names):
         raise PerfUsageError(f"{len(reports)} reports with {len(names)} names; expected a name for each of one or more")
     text = page(reports, names=names, command=command, quality=quality or {}, quality_name=quality_name)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        try:
-            beside.write_text(text, encoding="utf-8")
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
-    except OSError as error:
-        raise PerfError(
-            f"cannot write {path}: {error.strerror}; expected a file in a folder that exists and may be written: "
-            "name another place"
-        ) from None
+    with writing_file(path) as beside:
+        beside.write_text(text, encoding="utf-8")
 
 
 def page(

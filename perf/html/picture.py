@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from perf.errors import PerfError, PerfUsageError
+from perf.errors import PerfUsageError
+from perf.file_writer import writing_file
 from perf.report import Report
 
 FORMATS = (".png", ".svg")
@@ -39,7 +39,6 @@ def write_plot(report: Report | Sequence[Report], path: Path, *, names: Sequence
     if not counts:
         raise PerfUsageError("the reports have no measurement; expected at least one to draw: measure again")
     series = all_series(reports, names or [str(number) for number in range(1, len(reports) + 1)])
-    beside = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     with style(path.name):
         legend_in = LEGEND_LINE_IN * (len(series) + 1)
         figure = Figure(figsize=(WIDTH_IN * len(counts), HEIGHT_IN + legend_in), layout="constrained")
@@ -47,14 +46,5 @@ def write_plot(report: Report | Sequence[Report], path: Path, *, names: Sequence
         for axes, threads in zip(row, counts, strict=True):
             draw_latency(axes, series, threads)
         figure.legend(*row[0].get_legend_handles_labels(), loc="outside lower left", frameon=False)
-        try:
-            try:
-                figure.savefig(beside, dpi=DPI, metadata={"Date": None} if path.suffix == ".svg" else None)
-                beside.replace(path)
-            finally:
-                beside.unlink(missing_ok=True)
-        except OSError as error:
-            raise PerfError(
-                f"cannot write {path}: {error.strerror}; expected a file in a folder that exists and may be written: "
-                "name another place"
-            ) from None
+        with writing_file(path) as beside:
+            figure.savefig(beside, dpi=DPI, metadata={"Date": None} if path.suffix == ".svg" else None)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
 
 from perf.errors import PerfError, one_line
 from perf.inputs import CHOICES
+from perf.peers.program import run_program
 
 
 def fix_shapes(source: Path, output: Path, *, batch: int, seq_len: int) -> None:
@@ -39,3 +41,36 @@ def fix_shapes(source: Path, output: Path, *, batch: int, seq_len: int) -> None:
         raise
     except Exception as error:  # of onnx's and protobuf's many
         raise PerfError(f"the shapes of {source.name} cannot be fixed: {one_line(error)}") from error
+
+
+def convert_fixed(
+    python: Path,
+    program: Path,
+    source: Path,
+    to: Path,
+    suffix: str,
+    *,
+    seq_lens: Sequence[int],
+    batch: int,
+    failure: str,
+) -> dict[int, Path]:
+    """A file for each length, which a program makes of an `.onnx` of that shape: `program FIXED.onnx OUTPUT`.
+
+    Args:
+        python: Of the environment that it runs in.
+        program: The converter's file.
+        source: An `.onnx` with dynamic shapes.
+        to: The folder to write into.
+        suffix: Of the files.
+        seq_lens, batch: The shapes.
+        failure: Begins the error: what fails, on what.
+
+    Raises PerfError where the program fails.
+    """
+    made = {}
+    for seq_len in seq_lens:
+        fixed, made[seq_len] = to / f"{seq_len}.onnx", to / f"{seq_len}{suffix}"
+        fix_shapes(source, fixed, batch=batch, seq_len=seq_len)
+        run_program(python, program, [fixed, made[seq_len]], failure)
+        fixed.unlink()
+    return made

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from perf.peers.onnx_shapes import fix_shapes
-from perf.peers.program import python_of, run_program
+from perf.peers.onnx_shapes import convert_fixed
+from perf.peers.program import python_of
 
 PROGRAM = Path(__file__).with_name("tvm_converter.py")
 
@@ -34,11 +34,5 @@ def convert_for_tvm(
 
     Raises PerfError where the tool fails.
     """
-    python = tvm_python(tell)
-    made = {}
-    for seq_len in seq_lens:
-        fixed, made[seq_len] = to / f"{seq_len}.onnx", to / f"{seq_len}.so"
-        fix_shapes(source, fixed, batch=batch, seq_len=seq_len)
-        run_program(python, PROGRAM, [fixed, made[seq_len]], f"TVM fails on {source.name}")
-        fixed.unlink()
-    return made
+    failure = f"TVM fails on {source.name}"
+    return convert_fixed(tvm_python(tell), PROGRAM, source, to, ".so", seq_lens=seq_lens, batch=batch, failure=failure)

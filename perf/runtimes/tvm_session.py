@@ -12,7 +12,7 @@ import numpy as np
 
 from perf.errors import PerfError, one_line
 from perf.inputs import DeclaredInput
-from perf.peer_file import check_peer_file, told_beside
+from perf.peer_file import check_peer_file, told_beside, told_inputs, told_outputs
 from perf.providers import Provider
 from perf.session import Placement
 
@@ -34,10 +34,7 @@ class TvmSession:
     def __init__(self, machine: Any, told: Mapping[str, Any]) -> None:
         self.machine, self.told = machine, told
         self._function = machine[FUNCTION]
-        self._inputs = [
-            DeclaredInput(item["name"], f"tensor({item['type']})", tuple(item["shape"])) for item in told["inputs"]
-        ]
-        self._outputs = [DeclaredInput(name, "tensor(float)", ()) for name in told["outputs"]]
+        self._inputs, self._outputs = told_inputs(told), told_outputs(told)
 
     def get_inputs(self) -> list[DeclaredInput]:
         return self._inputs
