@@ -11,6 +11,7 @@ import onnxruntime as ort
 
 from perf.opening import Opener, describe, placement
 from perf.providers import Provider
+from perf.providers.plugin import imitation
 from perf.subject import Subject
 
 
@@ -46,8 +47,9 @@ def ask(path: Path, provider: Provider, library: Path | None, tell: Callable[[st
         for name, counts in placed.operators.items():
             if name != provider.ort_name:
                 left.update(counts)
+        stand_in = imitation(provider)
         return Answer(
-            source=f"the provider itself{f', as {provider.imitates}' if provider.imitates else ''}, {runtime}",
+            source=f"the provider itself{f', as {stand_in}' if stand_in else ''}, {runtime}",
             taken=placed.operators.get(provider.ort_name, {}),
             left=dict(left.most_common()),
             names=_names(session, provider) if isinstance(session, ort.InferenceSession) else {},

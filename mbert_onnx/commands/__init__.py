@@ -1,0 +1,1 @@
+"""The commands, options and printing, a module for each kind; `cli.py` lists them."""
