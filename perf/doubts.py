@@ -66,11 +66,20 @@ def threads_text(count: int) -> str:
 
 
 def _strangers(subjects: Sequence[SubjectReport]) -> list[str]:
+    """One line for all, since many models at lower precision may stand in a report."""
+    far = [one for one in subjects if one.difference is not None and not one.difference <= ANOTHER]
+    first, advice = subjects[0].name if subjects else "", "compare the speed of equal models, or know what is lost"
+    if len(far) == 1:
+        return [
+            f"{far[0].name} does not say the same as {first}: its outputs differ by {far[0].difference:.2g} of how "
+            f"much they vary; {advice}"
+        ]
+    if not far:
+        return []
+    told = ", ".join(f"{one.name} by {one.difference:.2g}" for one in far)
     return [
-        f"{subject.name} does not say the same as {subjects[0].name}: its outputs differ by {subject.difference:.2g} "
-        "of how much they vary; compare the speed of equal models, or know what is lost"
-        for subject in subjects
-        if subject.difference is not None and not subject.difference <= ANOTHER
+        f"{len(far)} models do not say the same as {first}: outputs differ, as a share of how much they vary, in "
+        f"{told}; {advice}"
     ]
 
 

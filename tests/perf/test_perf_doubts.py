@@ -30,6 +30,14 @@ def test_models_that_are_not_the_same() -> None:
     assert warnings(replace(CALM, subjects=(first, replace(second, difference=float("nan")))))
 
 
+def test_many_models_that_are_not_the_same_share_a_line() -> None:
+    first, second = CALM.subjects
+    others = [replace(second, name=name, difference=by) for name, by in (("one", 0.25), ("two", 0.5))]
+    (text,) = warnings(replace(CALM, subjects=(first, *others)))
+    assert "2 models do not say the same as base.onnx" in text
+    assert "in one by 0.25, two by 0.5;" in text
+
+
 def test_models_that_say_nothing_any_more() -> None:
     first, second = CALM.subjects
     assert warnings(replace(CALM, subjects=(first, replace(second, error=0.9)))) == []
