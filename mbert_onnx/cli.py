@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import mbert_onnx
-from mbert_onnx.commands import looking, making, measuring, running
+from mbert_onnx.commands import evaluating, looking, making, measuring, running, training
 from mbert_onnx.commands.shared import in_one_line
 
 if TYPE_CHECKING:
@@ -35,6 +35,10 @@ COMMANDS = (
     measuring.bench,
     measuring.report,
     running.run,
+    training.pretrain,
+    training.distill,
+    training.finetune,
+    evaluating.evaluate,
     looking.kernels,
     looking.providers,
     looking.inspect,

@@ -31,5 +31,18 @@ class PrecisionError(MbertError):
     """A model that a lower precision would damage more than is allowed."""
 
 
+class DataError(MbertError):
+    """A file or data set of texts that cannot be trained on, or measured with."""
+
+    def __init__(self, message: str) -> None:
+        """`message` may quote a file: it is made one printable line."""
+        line = " ".join(message.split())
+        super().__init__("".join(character if character.isprintable() else "?" for character in line))
+
+
+class TrainingError(MbertError):
+    """A training that cannot begin, go on, or be trusted."""
+
+
 class MissingExtraError(MbertError):
     """A command that needs a package that is not installed."""

@@ -6,7 +6,10 @@ import importlib.util
 
 from mbert_onnx.errors import MissingExtraError
 
-EXTRAS = {"export": ("torch", "transformers", "safetensors")}
+EXTRAS = {
+    "export": ("torch", "transformers", "safetensors"),
+    "train": ("torch", "transformers", "accelerate", "datasets", "tensorboard", "matplotlib", "pydantic", "sklearn"),
+}
 
 
 def require_extra(extra: str, doing: str) -> None:

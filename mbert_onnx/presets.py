@@ -10,6 +10,16 @@ from transformers import MobileBertConfig
 
 from mbert_onnx.errors import UsageError
 
+
+def _balance(intra: int, heads: int, networks: int) -> dict[str, Any]:
+    return {
+        "intra_bottleneck_size": intra,
+        "num_attention_heads": heads,
+        "intermediate_size": 4 * intra,
+        "num_feedforward_networks": networks,
+    }
+
+
 # Table 1 and section 4.4.1 of the paper. MOBILEBERT_TINY: half the feed-forward networks, and attention that reads
 # the 128-wide stream, so it has no shared query-key bottleneck.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -23,6 +33,18 @@ PRESETS: dict[str, dict[str, Any]] = {
     "layer-norm": {"normalization_type": "layer_norm"},
     "gelu": {"hidden_act": "gelu"},
     "layer-norm-gelu": {"normalization_type": "layer_norm", "hidden_act": "gelu"},
+    # Table 3: how wide a block is, against how many feed-forward networks it has, at about the same size.
+    "intra-192": _balance(192, heads=6, networks=1),
+    "intra-160": _balance(160, heads=5, networks=2),
+    "intra-96": _balance(96, heads=3, networks=8),
+    # What two CPU cores distil in an hour.
+    "laptop": {
+        "num_hidden_layers": 12,
+        "hidden_size": 256,
+        "intra_bottleneck_size": 64,
+        "intermediate_size": 256,
+        "max_position_embeddings": 128,
+    },
 }
 
 # Spread of γ around 1 in a random model: enough that a graph in which NoNorm is folded wrongly gives other numbers.

@@ -90,7 +90,7 @@ class RowRunner:
         """
         per_token = ["sequence" in self._task.axes(output) for output in outputs]
         for numbers in self._batches(rows):
-            feeds = self._feeds([rows[number] for number in numbers])
+            feeds = self.feed([rows[number] for number in numbers])
             try:
                 values = self._session.run(list(outputs), feeds)
             except Exception as error:  # onnxruntime's exceptions share no base of their own
@@ -135,12 +135,12 @@ class RowRunner:
             return batch, self._inputs.choices or math.ceil(count / batch)
         return (self._inputs.batch or count,)
 
-    def _feeds(self, rows: list[Row]) -> dict[str, np.ndarray]:
+    def feed(self, rows: Sequence[Row]) -> dict[str, np.ndarray]:
         """The inputs of one run, each `[batch, sequence]` or `[batch, choices, sequence]`."""
         inputs = self._inputs
         shape = self._leading_shape(len(rows))
         # A fixed batch is filled up with a row that is there already: one without any token need not stay finite.
-        filled = rows + rows[-1:] * (math.prod(shape) - len(rows))
+        filled = [*rows] + [rows[-1]] * (math.prod(shape) - len(rows))
         length = inputs.sequence or max(map(len, rows))
         arrays = {
             "input_ids": np.full((len(filled), length), self._pad_token_id, inputs.dtype),

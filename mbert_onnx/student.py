@@ -131,8 +131,12 @@ class SelfAttention(nn.Module):
         super().__init__()
         intra = intra_size(config)
         self.heads, self.size = heads, intra // config.num_attention_heads
-        self.query = nn.Linear(intra, self.heads * self.size)
-        self.key = nn.Linear(intra, self.heads * self.size)
+        # What no bottleneck narrows is as wide as the stream: the teacher's queries and keys (transformers has no such
+        # case).
+        narrowed = config.use_bottleneck_attention or config.key_query_shared_bottleneck
+        qk_width = intra if narrowed else config.hidden_size
+        self.query = nn.Linear(qk_width, self.heads * self.size)
+        self.key = nn.Linear(qk_width, self.heads * self.size)
         self.value = nn.Linear(intra if config.use_bottleneck_attention else config.hidden_size, self.heads * self.size)
         self.dropout = nn.Dropout(config.attention_probs_dropout_prob)
 

@@ -176,6 +176,10 @@ class TextEncoder:
     def token_text(self, token_id: int) -> str:
         return str(self.tokenizer.decode([token_id], skip_special_tokens=False))
 
+    def row(self, first: list[int], second: list[int] | None = None) -> Row:
+        """The row of one text's ids, or of two texts', with the special tokens around them."""
+        return self._single.row(first)[0] if second is None else self._pair.row(first, second)[0]
+
     def tokens(self, text: str, name: str = "text") -> Tokens:
         """A whole text in tokens. Raises UsageError where it has none; `name` says whose it is."""
         check_text(text, name)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import string
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 from mbert_onnx.errors import CheckpointError
@@ -60,6 +63,71 @@ def write_tokenizer(source: Path | None, destination: Path, vocab_size: int, max
         )
     _save(_wordpiece({word: index for index, word in enumerate(words)}, options), destination, max_length)
     return True
+
+
+def train_tokenizer(
+    lines: Callable[[], Iterable[str]], destination: Path, vocab_size: int, max_length: int, *, min_frequency: int
+) -> None:
+    """Writes a WordPiece tokenizer, in lower case as BERT's, whose vocabulary is learnt from texts; always the same.
+
+    Args:
+        lines: Gives the texts; is called twice.
+        destination: The folder.
+        vocab_size: The most words of it, special tokens included.
+        max_length: The model's positions.
+        min_frequency: How often a pair of pieces is there at least, to become one.
+    """
+    learning = Tokenizer(models.WordPiece(unk_token=SPECIAL["unk"]))
+    learning.normalizer = normalizers.BertNormalizer(lowercase=True)
+    learning.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    normalized = (learning.normalizer.normalize_str(line) for line in lines())
+    characters = sorted({character for line in normalized for character in line if not character.isspace()})
+    # The trainer numbers characters as it meets them, in another order each time, and decides by number between pairs
+    # that are as frequent; so they are given their numbers here.
+    first = [*SPECIAL.values(), *characters, *(f"##{character}" for character in characters)]
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocab_size, min_frequency=min_frequency, special_tokens=first, show_progress=False
+    )
+    learning.train_from_iterator(lines(), trainer)
+    _save(_wordpiece(learning.get_vocab(), {}), destination, max_length)
+
+
+def reduce_tokenizer(source: Path, lines: Iterable[str], destination: Path, vocab_size: int, max_length: int) -> None:
+    """Writes a WordPiece tokenizer with those words of another's that these lines have most often.
+
+    Special tokens and single characters stay, so that every word that is left out can still be spelt.
+
+    Args:
+        source: The folder of the other.
+        lines: Texts.
+        destination: The folder to write to.
+        vocab_size: How many words are kept at most.
+        max_length: The model's positions.
+
+    Raises CheckpointError where the source has no WordPiece tokenizer.
+    """
+    with tempfile.TemporaryDirectory(prefix="mbert-onnx-") as folder:
+        whole = Path(folder)
+        if not write_tokenizer(source, whole, 0, max_length):
+            raise CheckpointError(f"{source} has no tokenizer.json and no vocab.txt; expected one of them")
+        tokenizer = Tokenizer.from_file(str(whole / "tokenizer.json"))
+        settings = whole / "tokenizer_config.json"
+        options = json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
+    if not isinstance(tokenizer.model, models.WordPiece):
+        raise CheckpointError(f"{source} has a {type(tokenizer.model).__name__} tokenizer; expected WordPiece")
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    counts = Counter[int]()
+    for line in lines:
+        counts.update(tokenizer.encode(line, add_special_tokens=False).ids)
+    vocabulary = tokenizer.get_vocab()
+    special = set(SPECIAL.values())
+    kept = [word for word in vocabulary if word in special or len(word.removeprefix("##")) == 1]
+    common = sorted(set(vocabulary) - set(kept), key=lambda word: (-counts[vocabulary[word]], vocabulary[word]))
+    kept += common[: max(vocab_size - len(kept), 0)]
+    # In the order in which they were: special tokens first, [PAD] being 0.
+    ordered = sorted(kept, key=lambda word: (word not in special, vocabulary[word]))
+    _save(_wordpiece({word: index for index, word in enumerate(ordered)}, options), destination, max_length)
 
 
 def character_vocabulary(size: int) -> dict[str, int]:

@@ -62,6 +62,15 @@ def numbers(option: str, text: str) -> list[int]:
 
 
 @contextmanager
+def training_progress() -> Iterator[Callable[[str, int, int, dict[str, float]], None]]:
+    """Tells on standard error how a training goes."""
+    from mbert_onnx import training_printing
+
+    with training_printing.training_progress() as tell:
+        yield tell
+
+
+@contextmanager
 def progress() -> Iterator[Progress]:
     """Tells on standard error what is being done."""
     from mbert_onnx import printing

@@ -1,0 +1,48 @@
+"""Other BERTs of transformers: fine-tuned as they are, to be a teacher of labels, or what a student is measured by."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from torch import nn
+
+from mbert_onnx.checkpoint import CONFIGS
+from mbert_onnx.errors import CheckpointError
+from mbert_onnx.tasks import QUESTION_ANSWERING, Task
+
+
+def is_foreign(checkpoint: str | Path) -> bool:
+    """Whether a folder's config names another architecture than ours. A hub id is taken for ours."""
+    config = Path(checkpoint) / "config.json"
+    try:
+        kind = json.loads(config.read_text(encoding="utf-8")).get("model_type")
+    except (OSError, ValueError, AttributeError):
+        return False  # what is wrong is told where it is read
+    return kind is not None and kind not in CONFIGS
+
+
+def foreign_model(checkpoint: str, task: Task, labels: tuple[str, ...] | None) -> nn.Module:
+    """transformers' own class for a task, with a new head; `labels` as `finetuned_model` takes them.
+
+    Raises CheckpointError where transformers cannot load it.
+    """
+    import transformers
+
+    options = {}
+    if labels is not None:
+        options["num_labels"] = len(labels) or 1
+    if labels:
+        options["id2label"] = dict(enumerate(labels))  # type: ignore[assignment]
+        options["label2id"] = {label: number for number, label in enumerate(labels)}  # type: ignore[assignment]
+    kind = (
+        transformers.AutoModelForQuestionAnswering
+        if task is QUESTION_ANSWERING
+        else transformers.AutoModelForSequenceClassification
+    )
+    try:
+        model = kind.from_pretrained(checkpoint, ignore_mismatched_sizes=True, **options)
+    except Exception as error:  # of transformers' many
+        raise CheckpointError(f"{checkpoint} cannot be loaded ({' '.join(str(error).split())})") from error
+    assert isinstance(model, nn.Module)
+    return model

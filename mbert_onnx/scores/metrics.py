@@ -1,0 +1,59 @@
+"""GLUE's metrics, each a function of labels and predictions; the computing is scikit-learn's and SciPy's."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+
+from mbert_onnx.extras import require_extra
+
+require_extra("train", "a metric")
+
+from scipy import stats  # noqa: E402
+from sklearn import metrics as sklearn_metrics  # noqa: E402
+
+Metric = Callable[[np.ndarray, np.ndarray], float]
+
+
+def accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """The share of predictions that are right."""
+    return float(sklearn_metrics.accuracy_score(labels, predictions))
+
+
+def f1(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """The harmonic mean of precision and recall of label 1; 0 where neither is defined."""
+    return float(sklearn_metrics.f1_score(labels, predictions, zero_division=0))
+
+
+def matthews_correlation(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Matthews' correlation, -1 to 1; 0 where all labels, or all predictions, are the same."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of samples with one label, which the bootstrap draws at times
+        return float(sklearn_metrics.matthews_corrcoef(labels, predictions))
+
+
+def pearson(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Pearson's correlation, -1 to 1; 0 where one side is constant."""
+    return _correlation(stats.pearsonr, labels, predictions)
+
+
+def spearman(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Spearman's rank correlation, -1 to 1; 0 where one side is constant."""
+    return _correlation(stats.spearmanr, labels, predictions)
+
+
+def _correlation(function: Callable[..., tuple[float, float]], labels: np.ndarray, predictions: np.ndarray) -> float:
+    if len(labels) < 2 or np.ptp(labels) == 0 or np.ptp(predictions) == 0:
+        return 0.0
+    return float(function(labels, predictions)[0])
+
+
+METRICS: dict[str, Metric] = {
+    "accuracy": accuracy,
+    "f1": f1,
+    "matthews_correlation": matthews_correlation,
+    "pearson": pearson,
+    "spearman": spearman,
+}

@@ -1,0 +1,210 @@
+"""`finetune`: a model for a task: GLUE's, SQuAD, or labels of one's own."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from accelerate import Accelerator
+from torch import nn
+
+from mbert_onnx.checkpoint import build, checkpoint_folder, load_checkpoint
+from mbert_onnx.data.example import Example
+from mbert_onnx.data.rows import Collate, Rows
+from mbert_onnx.data.squad import VERSIONS
+from mbert_onnx.errors import CheckpointError, UsageError
+from mbert_onnx.foreign import foreign_model, is_foreign
+from mbert_onnx.student import MobileBertModel
+from mbert_onnx.tasks import FEATURE_EXTRACTION, QUESTION_ANSWERING, TEXT_CLASSIFICATION, Task
+from mbert_onnx.text import TextEncoder
+from mbert_onnx.training.loop import StageOfTraining, Tell, accelerator_for
+from mbert_onnx.training.models import config_in, config_of, initialize, save_model
+from mbert_onnx.training.opinion import opinions_of
+from mbert_onnx.training.pretraining import silent
+from mbert_onnx.training.recipe import FinetuneRecipe, ModelTable, TokenizerTable, read_recipe
+from mbert_onnx.training.run import Run
+from mbert_onnx.training.stages import train_stages
+from mbert_onnx.training.task_data import (
+    check_task,
+    label_rows,
+    questions_of,
+    span_rows,
+    split_of,
+    unlabelled_of,
+)
+from mbert_onnx.training.task_loss import LabelLoss, SpanLoss
+from mbert_onnx.training.texts import encoder_in, pad_id_of, tokenizer_in
+from mbert_onnx.training.variants import variants_of
+from mbert_onnx.training.words import take_words
+
+# What a row has at most where the recipe does not say: as long as SQuAD's reference, or GLUE's.
+SPAN_LENGTH, LABEL_LENGTH = 384, 128
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """What is trained, on what."""
+
+    model: nn.Module
+    loss: nn.Module
+    rows: Rows
+    task: Task
+
+
+def finetune(recipe: str | Path, *, overwrite: bool = False, reuse: bool = False, tell: Tell = silent) -> Path:
+    """Trains a model for a task; goes on where it was left, if it was begun.
+
+    Args:
+        recipe: A TOML file; `FinetuneRecipe` has its keys.
+        overwrite: Begin again where the run is there already.
+        reuse: Take the model of a run that is done, in place of an error.
+        tell: Called with the stage's name, step, number of steps, and mean losses.
+
+    Returns the folder of the trained model. Raises UsageError for a recipe that cannot be meant, DataError for texts
+    that cannot be read, CheckpointError and TrainingError for what cannot be trained.
+    """
+    path = Path(recipe)
+    read = read_recipe(path, FinetuneRecipe)
+    check_task(read.data)
+    if reuse and not overwrite and Run(read.output).is_done:
+        return Run(read.output).model
+    accelerator = accelerator_for(read.training)
+    run = Run(read.output)
+    tokenizer = run.folder / "tokenizer"
+    length = read.data.max_length or (SPAN_LENGTH if read.data.task in VERSIONS else LABEL_LENGTH)
+    source = _tokenizer_of(read)
+    with accelerator.main_process_first():
+        if accelerator.is_main_process:
+            run.begin(path.read_text(encoding="utf-8"), overwrite=overwrite)
+            tokenizer_in(tokenizer, source, None, length)
+        encoder = encoder_in(tokenizer, length)
+        prepared = _prepared(read, run, encoder, accelerator, tell)
+    positions = config_in(prepared.model).max_position_embeddings
+    if length > positions:
+        raise UsageError(f"data.max_length is {length}, but the model has {positions} positions; give at most that")
+    steps = _steps(read, prepared.rows, accelerator)
+    train_stages(
+        [steps],
+        lambda number: StageOfTraining(
+            number=number,
+            name="fine-tuning",
+            steps=steps,
+            module=prepared.loss,
+            rows=prepared.rows,
+            collate=Collate(pad_id_of(encoder)),
+            rate=lambda _: 1.0,
+            learning_rate=read.training.learning_rate,
+        ),
+        accelerator=accelerator,
+        table=read.training,
+        run=run,
+        seed=read.seed,
+        tell=tell,
+    )
+    if accelerator.is_main_process:
+        run.finish(lambda folder: save_model(prepared.model, prepared.task, tokenizer, folder))
+    return run.model
+
+
+def _prepared(read: FinetuneRecipe, run: Run, encoder: TextEncoder, accelerator: Accelerator, tell: Tell) -> _Prepared:
+    words = encoder.tokenizer.get_vocab()
+    if read.data.task in VERSIONS:
+        if read.teacher is not None:
+            raise UsageError("teacher is for classification; leave it out for SQuAD")
+        rows = span_rows(run.folder / "rows", questions_of(read.data), encoder)
+        model = finetuned_model(read.model, QUESTION_ANSWERING, None, vocabulary=words, seed=read.seed)
+        return _Prepared(model, SpanLoss(model), rows, QUESTION_ANSWERING)
+    split = split_of(read.data, "train")
+    if not split.is_labelled:
+        raise UsageError(f"data: {split.name} has no labels; expected a labelled training set")
+    labels = split.labels
+    more = [*unlabelled_of(read.data), *variants_of(split.examples, read.data.variants, read.seed)]
+    if read.teacher is None and more:
+        raise UsageError("data has texts without labels, and there is no teacher to tell what they mean; give one")
+    examples = [*split.examples, *more]
+    if read.teacher is not None and labels is None:
+        raise UsageError("teacher is for classification; leave it out for a regression")
+    opinions = _opinions(read, run, examples, 0 if labels is None else len(labels), accelerator, tell)
+    rows = label_rows(run.folder / "rows", examples, encoder, opinions)
+    model = finetuned_model(read.model, TEXT_CLASSIFICATION, labels or (), vocabulary=words, seed=read.seed)
+    opinion = read.teacher
+    loss = LabelLoss(model) if opinion is None else LabelLoss(model, opinion.alpha, opinion.temperature)
+    return _Prepared(model, loss, rows, TEXT_CLASSIFICATION)
+
+
+def _opinions(
+    read: FinetuneRecipe, run: Run, examples: list[Example], labels: int, accelerator: Accelerator, tell: Tell
+) -> np.ndarray | None:
+    """The teacher's, unless the rows that hold them are there already."""
+    if read.teacher is None:
+        return None
+    if (run.folder / "rows").is_dir():
+        return np.zeros((len(examples), labels), np.float32)
+    return opinions_of(read.teacher.checkpoint, examples, labels, accelerator.device, tell)
+
+
+def finetuned_model(
+    table: ModelTable, task: Task, labels: tuple[str, ...] | None, *, vocabulary: dict[str, int], seed: int
+) -> nn.Module:
+    """A model for a task: a checkpoint's backbone, or a new one, with a new head.
+
+    Args:
+        table: What the recipe says.
+        task: The task.
+        labels: The labels' names; none for a regression, None where the task has no labels.
+        vocabulary: The tokenizer's.
+        seed: Of new weights.
+    """
+    vocab_size = len(vocabulary)
+    changes = {} if labels is None else {"num_labels": len(labels) or 1}
+    backbone = None
+    if table.checkpoint is None:
+        config = config_of(table, "model", architectures=[task.architecture], vocab_size=vocab_size, **changes)
+    else:
+        if is_foreign(table.checkpoint):
+            return foreign_model(table.checkpoint, task, labels)
+        loaded = load_checkpoint(table.checkpoint, task=FEATURE_EXTRACTION.name)
+        assert isinstance(loaded.model, MobileBertModel)
+        backbone, config = loaded.model, loaded.config
+        if config.vocab_size < vocab_size:
+            raise CheckpointError(
+                f"{table.checkpoint} has {config.vocab_size} words, its tokenizer {vocab_size}; "
+                "put the tokenizer there with which it was trained"
+            )
+        config.architectures = [task.architecture]
+        if changes:
+            config.num_labels = changes["num_labels"]
+    if labels:
+        config.id2label = dict(enumerate(labels))
+        config.label2id = {label: number for number, label in enumerate(labels)}
+    model = build(config, task, empty=False).requires_grad_(True)
+    initialize(model, config, seed)
+    if backbone is not None:
+        model.mobilebert.load_state_dict(backbone.state_dict(), strict=False)  # type: ignore[union-attr]
+    if table.word_embeddings is not None:
+        assert isinstance(model.mobilebert, MobileBertModel)
+        take_words(model.mobilebert, vocabulary, table.word_embeddings)
+    return model
+
+
+def _tokenizer_of(read: FinetuneRecipe) -> TokenizerTable:
+    if read.tokenizer is not None:
+        if read.tokenizer.folder is None:
+            raise UsageError(
+                "tokenizer has vocab_size; finetune takes a folder, since words are learnt in pre-training"
+            )
+        return read.tokenizer
+    if read.model.checkpoint is None:
+        raise UsageError("tokenizer is missing, which a model from a preset needs; give its folder")
+    return TokenizerTable(folder=checkpoint_folder(read.model.checkpoint))
+
+
+def _steps(read: FinetuneRecipe, rows: Rows, accelerator: Accelerator) -> int:
+    table = read.training
+    if table.steps is not None:
+        return table.steps
+    assert table.epochs is not None
+    a_step = table.batch_size * table.accumulate * accelerator.num_processes
+    return max(math.ceil(table.epochs * len(rows) / a_step), 1)

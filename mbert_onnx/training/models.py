@@ -1,0 +1,111 @@
+"""The models that a recipe names, ready to be trained, and what is written of them in the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import MobileBertConfig, PretrainedConfig, PreTrainedModel
+
+from mbert_onnx.checkpoint import Checkpoint, build, check_config, load_checkpoint, save_checkpoint
+from mbert_onnx.errors import CheckpointError, UsageError
+from mbert_onnx.presets import PRESETS, mobilebert_config
+from mbert_onnx.student import MobileBertForPreTraining
+from mbert_onnx.tasks import PRETRAINING, Task
+from mbert_onnx.teacher import TEACHERS, teacher_config
+from mbert_onnx.tokenizer_files import write_tokenizer
+from mbert_onnx.training.recipe import ModelTable
+from mbert_onnx.training.words import take_words
+
+
+def pretraining_model(
+    table: ModelTable, where: str, *, vocabulary: dict[str, int], seed: int
+) -> MobileBertForPreTraining:
+    """A model with the heads of pre-training.
+
+    Args:
+        table: What the recipe says.
+        where: The table's name, for errors.
+        vocabulary: The tokenizer's: a new model has as many words, and one out of a checkpoint must.
+        seed: Of new weights.
+
+    Raises UsageError for a preset or key that is not known, CheckpointError for a checkpoint that does not fit.
+    """
+    vocab_size = len(vocabulary)
+    model = _model(table, where, PRETRAINING, seed, vocab_size=vocab_size)
+    assert isinstance(model, MobileBertForPreTraining)
+    if table.word_embeddings is not None:
+        take_words(model.mobilebert, vocabulary, table.word_embeddings)
+    if model.config.vocab_size < vocab_size:
+        raise CheckpointError(
+            f"{where}: {table.checkpoint} has {model.config.vocab_size} words, the tokenizer {vocab_size}; "
+            "give the tokenizer with which it was trained"
+        )
+    return model
+
+
+def _model(table: ModelTable, where: str, task: Task, seed: int, **changes: Any) -> nn.Module:
+    if table.checkpoint is not None:
+        model = load_checkpoint(table.checkpoint, task=task.name).model
+        return model.requires_grad_(True)
+    config = config_of(table, where, architectures=[task.architecture], **changes)
+    model = build(config, task, empty=False).requires_grad_(True)
+    initialize(model, config, seed)
+    return model
+
+
+def config_of(table: ModelTable, where: str, **changes: Any) -> MobileBertConfig:
+    """The config of a preset, with what the recipe changes of it.
+
+    Raises UsageError for a preset or key that is not known, or a value with which no model can be built.
+    """
+    assert table.preset is not None
+    if table.preset not in (*PRESETS, *TEACHERS):
+        known = ", ".join((*PRESETS, *TEACHERS))
+        raise UsageError(f"{where}: preset is {table.preset!r}; expected one of {known}")
+    make = teacher_config if table.preset in TEACHERS else mobilebert_config
+    known_keys = make(table.preset).to_dict()
+    for key in table.config:
+        if key not in known_keys:
+            raise UsageError(f"{where}: config has {key}, which is no key of {type(make(table.preset)).__name__}")
+    config = make(table.preset, **{**changes, **table.config})
+    try:
+        check_config(config, where)
+    except CheckpointError as error:
+        raise UsageError(str(error)) from error
+    return config
+
+
+def initialize(model: nn.Module, config: MobileBertConfig, seed: int) -> None:
+    """Weights to begin with, in place: matrices are drawn, biases and β are 0, γ is 1."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("LayerNorm.weight"):
+                parameter.fill_(1.0)
+            elif parameter.dim() == 1:
+                parameter.zero_()
+            else:
+                parameter.normal_(0.0, config.initializer_range, generator=generator)
+
+
+def config_in(model: nn.Module) -> PretrainedConfig:
+    """A model's config."""
+    config = model.config
+    assert isinstance(config, PretrainedConfig)
+    return config
+
+
+def save_model(model: nn.Module, task: Task, tokenizer: Path, folder: Path) -> None:
+    """Writes a trained model as transformers does, with its tokenizer."""
+    config = config_in(model)
+    if isinstance(model, PreTrainedModel):  # of transformers' own classes
+        model.save_pretrained(folder)
+        write_tokenizer(tokenizer, folder, 0, int(getattr(config, "max_position_embeddings", 0)))
+        return
+    assert isinstance(config, MobileBertConfig)
+    config.architectures = [task.architecture]
+    save_checkpoint(Checkpoint(str(folder), folder, config, task, model.eval()), folder)
+    write_tokenizer(tokenizer, folder, config.vocab_size, config.max_position_embeddings)

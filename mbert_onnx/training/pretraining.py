@@ -1,0 +1,72 @@
+"""`pretrain`: a teacher, or any model here, learns words behind masks, and which sentence comes next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mbert_onnx.distill.strategies import is_of_next_sentence, stages_of
+from mbert_onnx.distill.transfer import Transfer, Weights
+from mbert_onnx.tasks import PRETRAINING
+from mbert_onnx.training.loop import StageOfTraining, Tell, accelerator_for
+from mbert_onnx.training.models import pretraining_model, save_model
+from mbert_onnx.training.recipe import PretrainRecipe, read_recipe
+from mbert_onnx.training.run import Run
+from mbert_onnx.training.stages import train_stages
+from mbert_onnx.training.texts import corpus_rows, encoder_in, masking, pad_id_of, tokenizer_in
+
+
+def silent(_name: str, _step: int, _steps: int, _losses: dict[str, float]) -> None:
+    """Tells nobody."""
+
+
+def pretrain(recipe: str | Path, *, overwrite: bool = False, tell: Tell = silent) -> Path:
+    """Trains a model as BERT is pre-trained; goes on where it was left, if it was begun.
+
+    Args:
+        recipe: A TOML file; `PretrainRecipe` has its keys.
+        overwrite: Begin again where the run is there already.
+        tell: Called with the stage's name, step, number of steps, and mean losses.
+
+    Returns the folder of the trained model. Raises UsageError for a recipe that cannot be meant, DataError for texts
+    that cannot be read, CheckpointError and TrainingError for what cannot be trained.
+    """
+    path = Path(recipe)
+    read = read_recipe(path, PretrainRecipe)
+    accelerator = accelerator_for(read.training)
+    run = Run(read.output)
+    tokenizer = run.folder / "tokenizer"
+    with accelerator.main_process_first():
+        if accelerator.is_main_process:
+            run.begin(path.read_text(encoding="utf-8"), overwrite=overwrite)
+            tokenizer_in(tokenizer, read.tokenizer, read.data, read.data.max_length)
+        encoder = encoder_in(tokenizer, read.data.max_length)
+        rows = corpus_rows(run.folder / "rows", read.data, encoder, read.seed)
+    model = pretraining_model(read.model, "model", vocabulary=encoder.tokenizer.get_vocab(), seed=read.seed)
+    [stage] = stages_of(
+        "none",
+        layers=model.config.num_hidden_layers,
+        transfer_steps=0,
+        distillation_steps=read.training.steps,
+    )
+    asks_next = read.data.next_sentence
+    train_stages(
+        [stage.steps],
+        lambda number: StageOfTraining(
+            number=number,
+            name=stage.name,
+            steps=stage.steps,
+            module=Transfer(model, None, stage, Weights()),
+            rows=rows,
+            collate=masking(encoder, pad_id_of(encoder), read.data),
+            rate=lambda name: 0.0 if not asks_next and is_of_next_sentence(name) else 1.0,
+            learning_rate=read.training.learning_rate,
+        ),
+        accelerator=accelerator,
+        table=read.training,
+        run=run,
+        seed=read.seed,
+        tell=tell,
+    )
+    if accelerator.is_main_process:
+        run.finish(lambda folder: save_model(model, PRETRAINING, tokenizer, folder))
+    return run.model

@@ -1,0 +1,55 @@
+"""The stages of a training one after the other, from wherever its run was left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+
+from accelerate import Accelerator
+
+from mbert_onnx.training.curves import Curves
+from mbert_onnx.training.loop import StageOfTraining, Tell, train_stage
+from mbert_onnx.training.recipe import TrainingTable
+from mbert_onnx.training.run import Position, Run
+
+
+def train_stages(
+    steps: Sequence[int],
+    stage_of: Callable[[int], StageOfTraining],
+    *,
+    accelerator: Accelerator,
+    table: TrainingTable,
+    run: Run,
+    seed: int,
+    tell: Tell,
+) -> None:
+    """Trains all stages; what they train is theirs to keep.
+
+    Args:
+        steps: How many each has.
+        stage_of: A stage by its number, made when its turn has come.
+        accelerator, table, run, seed, tell: As `train_stage` takes them.
+    """
+    start = run.position()
+    before = [0, *accumulate(steps)][:-1]
+    main = accelerator.is_main_process
+    curves = Curves(run.folder, start or Position(0, 0), before) if main else None
+    try:
+        for number in range(len(steps)):
+            # A stage that is done is skipped, but for the last of them, whose weights the next one begins with.
+            if start is None or number >= start.stage:
+                train_stage(
+                    stage_of(number),
+                    accelerator=accelerator,
+                    table=table,
+                    run=run,
+                    curves=curves,
+                    start=start,
+                    seed=seed,
+                    tell=tell,
+                )
+        if curves is not None:
+            curves.draw()
+    finally:
+        if curves is not None:
+            curves.close()

@@ -1,0 +1,77 @@
+"""Recipes, and what is wrong with them in a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mbert_onnx.errors import UsageError
+from mbert_onnx.training.recipe import DistillRecipe, FinetuneRecipe, PretrainRecipe, read_recipe
+
+PRETRAIN = """
+output = "run"
+[model]
+preset = "ib-bert-laptop"
+config = { num_hidden_layers = 2 }
+[tokenizer]
+vocab_size = 200
+[data]
+files = ["corpus.txt"]
+[training]
+steps = 10
+"""
+
+
+def recipe(folder: Path, text: str) -> Path:
+    path = folder / "recipe.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_recipe_is_read_with_its_defaults(tmp_path: Path) -> None:
+    read = read_recipe(recipe(tmp_path, PRETRAIN), PretrainRecipe)
+    assert (read.output, read.seed, read.training.steps, read.training.batch_size) == (Path("run"), 0, 10, 32)
+    assert read.data.next_sentence
+    assert read.model.config == {"num_hidden_layers": 2}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("steps = 10", "steps = 0", "training.steps: input should be greater than or equal to 1, found 0"),
+        ("steps = 10", "step = 10", "training.steps: is missing; and 1 more"),
+        ("steps = 10", "steps = 10\nbatch = 3", "training.batch: is no key of a recipe of this kind"),
+        (
+            "steps = 10",
+            'steps = 10\noptimizer = "sgd"',
+            "training.optimizer: input should be 'adamw' or 'lamb', found 'sgd'",
+        ),
+        ('files = ["corpus.txt"]', "", "data: give files or hub, one of them"),
+        ('preset = "ib-bert-laptop"', 'preset = "tiny"\ncheckpoint = "x"', "model: give checkpoint or preset"),
+        ("vocab_size = 200", "", "tokenizer: give folder, vocab_size or both"),
+        ("[tokenizer]\nvocab_size = 200", "", "tokenizer: is missing"),
+        ('output = "run"', "output = run", "is no TOML"),
+    ],
+)
+def test_what_is_wrong_is_told_in_a_line(old: str, new: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=says) as told:
+        read_recipe(recipe(tmp_path, PRETRAIN.replace(old, new)), PretrainRecipe)
+    assert "\n" not in str(told.value)
+
+
+def test_no_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="does not exist; expected a recipe"):
+        read_recipe(tmp_path / "none.toml", PretrainRecipe)
+
+
+def test_a_recipe_of_another_kind_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="teacher: is missing"):
+        read_recipe(recipe(tmp_path, PRETRAIN), DistillRecipe)
+
+
+def test_fine_tuning_counts_in_epochs_or_steps(tmp_path: Path) -> None:
+    text = 'output = "o"\n[model]\ncheckpoint = "c"\n[data]\ntask = "rte"\nfolder = "g"\n[training]\n'
+    assert read_recipe(recipe(tmp_path, text + "epochs = 2.5"), FinetuneRecipe).training.epochs == 2.5
+    with pytest.raises(UsageError, match="training: give steps or epochs, one of them"):
+        read_recipe(recipe(tmp_path, text + "epochs = 1\nsteps = 3"), FinetuneRecipe)

@@ -1,0 +1,200 @@
+"""The parts of a training: its folder, its tokenizer, its first words, variants of texts, other BERTs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+from training_recipes import finetune_recipe, training, write_labels
+
+from mbert_onnx import evaluate, finetune
+from mbert_onnx.data.example import Example
+from mbert_onnx.data.own import Columns
+from mbert_onnx.errors import CheckpointError, TrainingError, UsageError
+from mbert_onnx.presets import mobilebert_config
+from mbert_onnx.student import MobileBertModel
+from mbert_onnx.tokenizer_files import reduce_tokenizer, train_tokenizer
+from mbert_onnx.training.models import config_of, initialize
+from mbert_onnx.training.recipe import ModelTable
+from mbert_onnx.training.run import Position, Run
+from mbert_onnx.training.variants import variants_of
+from mbert_onnx.training.words import take_words
+
+LINES = ["the cat sat on the mat", "the dog sat on the log", "a catalog of dogs"]
+BERT = {
+    "hidden_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "max_position_embeddings": 32,
+}
+
+
+def vocabulary_in(folder: Path) -> dict[str, int]:
+    return dict(Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab())
+
+
+def trained_tokenizer(folder: Path, size: int = 80) -> Path:
+    folder.mkdir()
+    train_tokenizer(lambda: LINES, folder, size, 32, min_frequency=1)
+    return folder
+
+
+def bert(folder: Path, seed: int = 0) -> Path:
+    """A small BERT of transformers', with a tokenizer of its own."""
+    trained_tokenizer(folder)
+    torch.manual_seed(seed)
+    transformers.BertModel(transformers.BertConfig(vocab_size=len(vocabulary_in(folder)), **BERT)).save_pretrained(
+        folder
+    )
+    return folder
+
+
+def write(folder: Path) -> None:
+    (folder / "state").write_text("all of it")
+
+
+def test_a_checkpoint_replaces_the_one_before_it(tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    run.begin("recipe", overwrite=False)
+    assert run.position() is None
+    for position in (Position(0, 500), Position(0, 1000), Position(1, 20)):
+        run.save(position, write)
+        assert run.position() == position
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["01-000020"]
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before_it(tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    run.begin("recipe", overwrite=False)
+    run.save(Position(0, 10), write)
+
+    def full(folder: Path) -> None:
+        (folder / "state").write_text("half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(TrainingError, match="No space left on device"):
+        run.save(Position(0, 20), full)
+    assert run.position() == Position(0, 10)
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["00-000010"]
+
+
+def test_what_was_left_half_written_is_removed(tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    run.begin("recipe", overwrite=False)
+    left = tmp_path / "run" / "checkpoints" / ".partial-00-000010"
+    left.mkdir()
+    assert run.position() is None
+    run.begin("recipe", overwrite=False)
+    assert not left.exists()
+
+
+def test_a_run_without_a_checkpoint_may_be_begun_with_another_recipe(tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    run.begin("recipe", overwrite=False)
+    run.begin("another", overwrite=False)
+    run.save(Position(0, 10), write)
+    with pytest.raises(TrainingError, match="was begun with another recipe"):
+        run.begin("recipe", overwrite=False)
+    run.begin("recipe", overwrite=True)
+    assert run.position() is None
+
+
+def test_a_folder_that_is_no_run_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("years of work")
+    with pytest.raises(TrainingError, match="is there, and is no run; choose another output"):
+        Run(tmp_path / "run").begin("recipe", overwrite=True)
+    assert (tmp_path / "run" / "thesis.txt").exists()
+
+
+def test_a_tokenizer_that_is_trained_is_always_the_same(tmp_path: Path) -> None:
+    # Many pairs are as frequent as each other here.
+    found = [vocabulary_in(trained_tokenizer(tmp_path / str(number), 40)) for number in range(5)]
+    assert all(one == found[0] for one in found)
+    assert [found[0][token] for token in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")] == [0, 1, 2, 3, 4]
+
+
+def test_a_reduced_tokenizer_keeps_the_words_that_are_frequent_and_spells_the_others(tmp_path: Path) -> None:
+    whole = trained_tokenizer(tmp_path / "whole", 200)
+    (tmp_path / "reduced").mkdir()
+    characters = sum(len(word.removeprefix("##")) == 1 for word in vocabulary_in(whole)) + 5
+    reduce_tokenizer(whole, ["the the the sat"], tmp_path / "reduced", characters + 2, 32)
+    kept = vocabulary_in(tmp_path / "reduced")
+    assert len(kept) == characters + 2
+    assert {"the", "sat"} <= set(kept)
+    assert "mat" not in kept
+    tokenizer = Tokenizer.from_file(str(tmp_path / "reduced" / "tokenizer.json"))
+    assert tokenizer.encode("the mat").tokens == ["[CLS]", "the", "m", "##a", "##t", "[SEP]"]
+
+
+def test_a_new_model_begins_with_anothers_words(tmp_path: Path) -> None:
+    folder = bert(tmp_path / "bert")
+    theirs = vocabulary_in(folder)
+    ordered = sorted(theirs, key=theirs.__getitem__)[5:]
+    vocabulary = {"[PAD]": 0, "unheard": 1, **{word: number for number, word in enumerate(ordered, 2)}}
+    config = mobilebert_config(vocab_size=len(vocabulary), embedding_size=8, num_hidden_layers=1)
+    model = MobileBertModel(config)
+    initialize(model, config, 0)
+    before = model.embeddings.word_embeddings.weight.detach().clone()
+    count = take_words(model, vocabulary, str(folder))
+    after = model.embeddings.word_embeddings.weight.detach()
+    assert count == len(vocabulary) - 1
+    assert torch.equal(after[1], before[1])
+    # Principal components keep the distances between words about as they were.
+    table = load_file(folder / "model.safetensors")["embeddings.word_embeddings.weight"]
+    tables = table[[theirs[word] for word in ordered]], after[[vocabulary[word] for word in ordered]]
+    distances = torch.stack([torch.cdist(one, one).flatten() for one in tables])
+    assert float(torch.corrcoef(distances)[0, 1]) > 0.7
+
+
+def test_words_that_cannot_be_had_are_told(tmp_path: Path) -> None:
+    model = MobileBertModel(mobilebert_config(vocab_size=9, embedding_size=8, num_hidden_layers=1))
+    with pytest.raises(CheckpointError, match=r"has no tokenizer\.json that can be read"):
+        take_words(model, {"a": 0}, str(tmp_path))
+    with pytest.raises(CheckpointError, match="has 1 words in common, of 32 dimensions; expected 8 or more of both"):
+        take_words(model, {"[PAD]": 0, "unheard": 1}, str(bert(tmp_path / "bert")))
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ({"preset": "huge"}, "model: preset is 'huge'; expected one of mobilebert, tiny"),
+        ({"preset": "tiny", "config": {"layers": 3}}, "model: config has layers, which is no key of MobileBertConfig"),
+        ({"preset": "tiny", "config": {"num_attention_heads": 3}}, "3 heads do not divide 128 channels"),
+    ],
+)
+def test_an_architecture_that_cannot_be_built_is_told(table: dict[str, object], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        config_of(ModelTable(**table), "model")  # type: ignore[arg-type]
+
+
+def test_variants_are_made_of_the_texts_own_words() -> None:
+    examples = [Example("a", "one two three four five six", label=1.0), Example("b", "red green blue grey", label=0.0)]
+    found = list(variants_of(examples, 20, seed=0))
+    assert len(found) == 40
+    assert {one.label for one in found} == {None}
+    words = {word for example in examples for word in example.text.split()}
+    assert all(one.text and set(one.text.split()) <= words for one in found)
+    assert len({one.text for one in found}) > 20
+    assert found == list(variants_of(examples, 20, seed=0))
+    [pair] = variants_of([Example("c", "one two three", "red green")], 1, seed=0)
+    assert set((pair.pair or "").split()) <= {"red", "green"}
+
+
+def test_another_bert_is_fine_tuned_and_measured_too(tmp_path: Path) -> None:
+    labels = write_labels(tmp_path / "labels.tsv", rows=40)
+    recipe = finetune_recipe(
+        tmp_path, labels, bert(tmp_path / "bert"), tmp_path / "run", training=training(steps=3, learning_rate=1e-3)
+    )
+    model = finetune(recipe)
+    assert transformers.AutoModelForSequenceClassification.from_pretrained(model).config.id2label == {
+        0: "high",
+        1: "low",
+    }
+    [found] = evaluate(model, task="classification", data=labels, columns=Columns(id="id", every=5))
+    assert found.texts == 8
