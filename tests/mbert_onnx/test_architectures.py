@@ -44,6 +44,7 @@ def test_they_are_as_large_as_published(name: str, millions: float, tmp_path: Pa
 
 
 @pytest.mark.usefixtures("small")
+@pytest.mark.full
 def test_each_is_timed_beside_ours(tmp_path: Path) -> None:
     save_small(tmp_path / "small")
     names = ["transformers:random:tinybert-4", "transformers:random:distilbert", "torch:random:distilbert"]

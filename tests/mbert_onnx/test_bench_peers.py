@@ -74,6 +74,7 @@ def test_a_file_that_a_tool_cannot_take_is_told(
 
 
 @pytest.mark.usefixtures("one_load")
+@pytest.mark.full
 def test_dynamic_quantization_is_judged_by_the_file_it_was_made_from(file: Path) -> None:
     models = [f"ort-dynamic:{file}", str(file), f"ort-dynamic:optimized:{file}"]
     folder = sorted(file.parent.iterdir())
@@ -94,9 +95,8 @@ def test_dynamic_quantization_is_judged_by_the_file_it_was_made_from(file: Path)
 
 
 @pytest.mark.usefixtures("one_load")
-@pytest.mark.parametrize(
-    ("precision", "low", "high"), [("int8", 1e-2, 1.0), pytest.param("fp16", 1e-6, 2e-2, marks=pytest.mark.full)]
-)
+@pytest.mark.full
+@pytest.mark.parametrize(("precision", "low", "high"), [("int8", 1e-2, 1.0), ("fp16", 1e-6, 2e-2)])
 def test_ours_at_a_lower_precision(precision: str, low: float, high: float, exported: Exports) -> None:
     report = bench(f"{precision}:{exported().checkpoint}", seq_lens=[4], **SHORT)
     (lower,) = report.subjects
@@ -185,6 +185,7 @@ def test_one_that_cannot_be_made_is_told_and_the_others_are_timed(file: Path, tm
 
 
 @pytest.mark.usefixtures("one_load")
+@pytest.mark.full
 def test_torch_is_timed_in_a_process_of_its_own(exported: Exports) -> None:
     report = bench([str(exported().bundle), f"torch:{exported().checkpoint}"], seq_lens=[4], profile=True, **SHORT)
     ours, theirs = report.subjects

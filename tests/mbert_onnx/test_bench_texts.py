@@ -56,6 +56,7 @@ def test_only_the_first_are_read(exported: Exports, questions: Path) -> None:
     assert whole.rows[0].tokens > report.rows[0].tokens
 
 
+@pytest.mark.full
 def test_a_file_of_a_fixed_length_is_only_padded_for(exported: Exports, questions: Path) -> None:
     report = bench_texts([str(exported().bundle), f"mobile:{exported().checkpoint}"], questions, seq_len=16)
     assert [row.name.rpartition(", ")[2] for row in report.rows] == ["own lengths", "padded to 16", "padded to 16"]

@@ -119,6 +119,7 @@ def test_an_export_is_told(exported: Exports, tmp_path: Path) -> None:
     assert "exists; pass --overwrite to replace it" in complaint(result, 1)
 
 
+@pytest.mark.full
 def test_an_export_in_a_process_of_its_own_prints_json(exported: Exports, tmp_path: Path) -> None:
     options = ("--task", "embeddings", "--batch", "1", "--seq-len", "5", "--opset", "20", "--seed", "4", "--json")
     process = start("export", exported().checkpoint, "-o", tmp_path / "bundle", *options)

@@ -91,6 +91,7 @@ def test_half_precision_has_no_kernels_and_is_loaded_all_the_same(
 
 
 @needs_kernels
+@pytest.mark.full
 def test_export_verifies_with_them_too(exported: Exports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     measured = exported().metadata["verification"]
     assert 0 < measured["kernels_error"] <= measured["bar"]

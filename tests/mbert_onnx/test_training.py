@@ -260,6 +260,39 @@ def test_models_are_compared_in_one_table(place: Path, labels: Path, classifier:
     assert "accuracy" in shown.stdout
 
 
+@pytest.mark.parametrize("task", ["squad", "squad_v2"])
+def test_questions_are_learnt(task: str, place: Path, students: dict[str, Path]) -> None:
+    """The answer is the word of the context that is of the question's place."""
+    questions = []
+    for number in range(120):
+        kind, place_asked = "xyzuvwst"[number % 8], "abcdef"[number % 6]
+        words = [f"{letter}{kind}" for letter in "abcdef"]
+        answer = f"{place_asked}{kind}"
+        impossible = task == "squad_v2" and number % 4 == 0
+        context = " ".join(word for word in words if not (impossible and word == answer))
+        right = [] if impossible else [{"text": answer, "answer_start": context.index(answer)}]
+        asked = f"{place_asked}{'xyzuvwst'[(number + 1) % 8]}"
+        qa = {"id": str(number), "question": asked, "answers": right, "is_impossible": impossible}
+        questions.append({"context": context, "qas": [qa]})
+    path = place / f"{task}.json"
+    path.write_text(json.dumps({"data": [{"paragraphs": questions}]}))
+    recipe = finetune_recipe(
+        place,
+        path,
+        students["progressive"],
+        place / f"answers-{task}",
+        data={"task": task, "train": path, "validation": path, "max_length": 24},
+    )
+    finetune(recipe)
+    points = curve(place / f"answers-{task}")
+    assert points[-1]["losses"]["loss"] < points[0]["losses"]["loss"]
+    [found] = validate(recipe)
+    scores = found.standings[0].scores
+    # Six words, of which one is right: by chance it would be a sixth.
+    assert scores["exact_match"].value > 0.4
+    assert scores["f1"].value >= scores["exact_match"].value
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "says"),
     [
