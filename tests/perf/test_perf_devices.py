@@ -147,7 +147,7 @@ def test_devices_by_name() -> None:
     found = device_named("ssh://pi@box:2222", program)
     assert isinstance(found, SshDevice)
     assert found.name == "ssh://pi@box:2222"
-    with pytest.raises(PerfUsageError, match=r"unknown device 'pi'; expected local or ssh://\[user@\]host"):
+    with pytest.raises(PerfUsageError, match=r"unknown device 'pi'; expected local, ssh://\[user@\]host"):
         device_named("pi", program)
 
 

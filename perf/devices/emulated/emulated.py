@@ -21,8 +21,6 @@ from perf.inputs import DEFAULT_VOCAB_SIZE
 from perf.report import Failure
 from perf.subject import Subject
 
-EMULATED = "emulated-arm64"
-
 Progress = Callable[[str], None]
 
 
