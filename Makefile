@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest -q -n auto
 BUDGET ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full test-transformers5 test-peers test-providers test-arm64 web kernels kernels-all onnxruntime-headers lint format bench bench-optimize bench-int8 bench-kernels bench-squad bench-paper bench-emulated peers profile-kernels count-instructions clean
+.PHONY: help setup demo test test-full test-transformers5 test-peers test-providers test-arm64 web kernels kernels-all onnxruntime-headers lint format bench bench-optimize bench-int8 bench-kernels bench-squad bench-paper bench-emulated peers reference-model profile-kernels count-instructions clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-20s %s\n", $$1, $$2}'
@@ -89,6 +89,33 @@ test-arm64: setup ## Test --device ssh:// on aarch64 under emulation; needs root
 
 bench-emulated: setup ## Count instructions of our models on aarch64, in onnxruntime under qemu-user
 	$(BIN)/mbert-onnx bench int8:random random --device emulated-arm64
+
+# Hours on two cores. Each stage is a command of ours on one of the recipes; one that is ended, or killed, goes on where it
+# was. REVIEWS and PARAGRAPHS name the data.
+REVIEWS ?= ../shared/data/movie_reviews.tsv
+PARAGRAPHS ?= ../shared/data/squad_dev.jsonl.gz
+REFERENCE := $(BUILD)/reference
+SENTIMENTS := $(foreach strategy,progressive joint auxiliary none,$(REFERENCE)/sentiment-$(strategy)/model)
+RECIPES := examples/reference
+.SECONDARY:
+reference-model: setup $(SENTIMENTS) ## Train a small MobileBERT for sentiment from its teacher on, by each strategy, and compare them
+	$(BIN)/mbert-onnx evaluate $(SENTIMENTS) --task classification --data $(REFERENCE)/movie_reviews.tsv --label rating \
+		--above 0 --id id --held-out-every 10 --json $(REFERENCE)/strategies.json
+
+$(REFERENCE)/minilm: | $(VENV)/installed
+	$(BIN)/python $(RECIPES)/prepare.py $(REVIEWS) $(PARAGRAPHS) $(REFERENCE)
+
+$(REFERENCE)/opinion/model: | $(REFERENCE)/minilm
+	$(BIN)/mbert-onnx finetune $(RECIPES)/opinion.toml
+
+$(REFERENCE)/teacher/model: | $(REFERENCE)/minilm
+	$(BIN)/mbert-onnx pretrain $(RECIPES)/teacher.toml
+
+$(REFERENCE)/student-%/model: | $(REFERENCE)/teacher/model
+	$(BIN)/mbert-onnx distill $(RECIPES)/student-$*.toml
+
+$(REFERENCE)/sentiment-%/model: | $(REFERENCE)/student-%/model $(REFERENCE)/opinion/model
+	$(BIN)/mbert-onnx finetune $(RECIPES)/sentiment-$*.toml
 
 web: ## Install what the examples in JavaScript, and their tests, import
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(WEB)/.package-lock.json $(NODE)/.package-lock.json; \
