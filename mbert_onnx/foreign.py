@@ -40,9 +40,13 @@ def foreign_model(checkpoint: str, task: Task, labels: tuple[str, ...] | None) -
         if task is QUESTION_ANSWERING
         else transformers.AutoModelForSequenceClassification
     )
+    verbosity = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity_error()  # that the head is new is what is asked for
     try:
         model = kind.from_pretrained(checkpoint, ignore_mismatched_sizes=True, **options)
     except Exception as error:  # of transformers' many
         raise CheckpointError(f"{checkpoint} cannot be loaded ({' '.join(str(error).split())})") from error
+    finally:
+        transformers.logging.set_verbosity(verbosity)
     assert isinstance(model, nn.Module)
     return model

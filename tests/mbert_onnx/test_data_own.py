@@ -44,7 +44,10 @@ def test_what_is_held_out_is_not_in_the_rest(tmp_path: Path) -> None:
         ("a.tsv", 'text\tlabel\nsay "a"\tyes\nno\tno\n'),
         ("a.csv", 'text,label\n"say ""a""",yes\nno,no\n'),
         ("a.jsonl", '{"text": "say \\"a\\"", "label": "yes"}\n\n{"text": "no", "label": "no"}\n'),
-        ("a.jsonl.gz", gzip.compress(b'{"text": "say \\"a\\"", "label": "yes"}\n{"text": "no", "label": "no"}\n')),
+        (
+            "a.jsonl.gz",
+            gzip.compress(b'{"text": "say \\"a\\"", "label": "yes"}\n{"text": "no", "label": "no"}\n', mtime=0),
+        ),
         ("a.tsv", b'\xef\xbb\xbftext\tlabel\r\nsay "a"\tyes\r\nno\tno\r\n'),
     ],
 )
@@ -87,7 +90,7 @@ def test_what_is_wrong_is_told_in_a_line(content: str, columns: Columns, says: s
         ("a.tsv", "text\na\n".encode("utf-16"), "is UTF-16, expected UTF-8"),
         ("a.tsv", b"text\nna\xefve\n", "line 2 is not UTF-8: its byte 3 is 0xef"),
         ("a.tsv", b"text\na\0b\n", "line 2 has a NUL byte"),
-        ("a.tsv.gz", gzip.compress(b"text\na\n")[:-9], "is gzipped, but damaged"),
+        ("a.tsv.gz", gzip.compress(b"text\na\n", mtime=0)[:-9], "is gzipped, but damaged"),
         ("a.jsonl", b'{"text": \n', "line 1 is no JSON"),
         ("a.jsonl", b'["a"]\n', "line 1 is a JSON list; expected an object"),
         ("a.jsonl", b'{"words": "a"}\n', "line 1 has the columns words; expected text"),
