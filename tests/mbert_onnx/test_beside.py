@@ -36,7 +36,7 @@ def decoy(folder: Path, name: str) -> None:
 # Beside
 
 
-@pytest.mark.parametrize("name", ["graphs", "perf"])
+@pytest.mark.parametrize("name", [pytest.param("graphs", marks=pytest.mark.full), "perf"])
 def test_a_package_of_that_name_is_told_in_one_line(name: str, exported: Exports, tmp_path: Path) -> None:
     decoy(tmp_path, name)
     done = python("-m", "mbert_onnx", "bench", exported().bundle, cwd=tmp_path)

@@ -449,7 +449,7 @@ def interruptible() -> None:
     ("number", "code", "stage"),
     [
         (signal.SIGINT, 130, "reading"),
-        (signal.SIGTERM, 143, "verifying"),
+        pytest.param(signal.SIGTERM, 143, "verifying", marks=pytest.mark.full),
         pytest.param(signal.SIGINT, 130, "verifying", marks=pytest.mark.full),
         pytest.param(signal.SIGTERM, 143, "tracing", marks=pytest.mark.full),
         pytest.param(signal.SIGINT, 130, "removing", marks=pytest.mark.full),

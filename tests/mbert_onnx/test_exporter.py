@@ -31,7 +31,10 @@ from mbert_onnx.tasks import TASKS, Task
 from mbert_onnx.tracing import trace
 
 INPUTS = ["input_ids", "attention_mask", "token_type_ids"]
-SOME_SWITCHES = ["layer_norm", "no_bottleneck", "bottleneck_attention"]
+SLOW_SWITCHES = ("no_bottleneck", "bottleneck_attention")
+each_switch = pytest.mark.parametrize(
+    "switch", ["layer_norm", *(pytest.param(name, marks=pytest.mark.full) for name in SLOW_SWITCHES)]
+)
 
 each_task = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 
@@ -203,7 +206,7 @@ def test_hidden_states_and_attentions_are_outputs_where_the_config_asks(exported
     assert_answers_as_transformers(found)
 
 
-@pytest.mark.parametrize("switch", SOME_SWITCHES)
+@each_switch
 def test_some_switches(switch: str, exported: Exports) -> None:
     assert_answers_as_transformers(exported(switch=switch))
 

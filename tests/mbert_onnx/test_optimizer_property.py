@@ -122,6 +122,7 @@ def has_answers(path: Path) -> bool:
     return all(np.isfinite(value).all() for found in judge.reference for value in found.values())
 
 
+@pytest.mark.full
 @settings(max_examples=14, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     head=st.sampled_from(HEADS),
