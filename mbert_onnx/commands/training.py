@@ -18,7 +18,8 @@ def pretrain(recipe: Recipe, overwrite: Overwrite = False) -> None:
     """Train a teacher, or any model here, on words behind masks and next sentences. Goes on where it was left."""
     with training_progress() as tell:
         model = mbert_onnx.pretrain(recipe, overwrite=overwrite, tell=tell)
-    print(model)
+    if _is_main():
+        print(model)
 
 
 def distill(
@@ -36,7 +37,8 @@ def distill(
         return
     with training_progress() as tell:
         model = mbert_onnx.transfer(recipe, overwrite=overwrite, tell=tell)
-    print(model)
+    if _is_main():
+        print(model)
 
 
 def finetune(
@@ -52,6 +54,8 @@ def finetune(
 
     with training_progress() as tell:
         model = mbert_onnx.finetune(recipe, overwrite=overwrite, reuse=leaderboard is not None, tell=tell)
+    if not _is_main():
+        return
     print(model)
     with progress() as told:
         scores = mbert_onnx.validate(recipe, progress=told)
@@ -59,3 +63,10 @@ def finetune(
     print_evaluations(scores)
     for path in files:
         print(path)
+
+
+def _is_main() -> bool:
+    """Whether this is the process that speaks, where `accelerate launch` has started several."""
+    from accelerate import PartialState
+
+    return bool(PartialState().is_main_process)

@@ -116,7 +116,8 @@ def train_stage(
         if step % table.log_every == 0 or step == stage.steps:
             means = losses.take(accelerator)
             _check(means, stage, step, run)
-            tell(stage.name, step, stage.steps, means)
+            if accelerator.is_main_process:
+                tell(stage.name, step, stage.steps, means)
             if curves is not None:
                 curves.add(Position(stage.number, step), stage.name, means, scheduler.get_last_lr()[0])
         if step % table.save_every == 0 and step < stage.steps:

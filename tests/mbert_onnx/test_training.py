@@ -206,6 +206,33 @@ def test_a_transfer_that_is_killed_goes_on_in_its_stage(place: Path, corpus: Pat
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.full
+def test_two_processes_train_together(place: Path, corpus: Path) -> None:
+    recipe = pretrain_recipe(place, corpus, place / "together", steps=40, save_every=10)
+    program = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "mbert_onnx"]
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true"}
+    done = subprocess.run(
+        [*program, "pretrain", str(recipe)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    # One of them speaks.
+    assert done.stdout.splitlines() == [str(place / "together" / "model")]
+    points = curve(place / "together")
+    assert points[-1]["losses"]["loss"] < points[0]["losses"]["loss"]
+
+
+@pytest.mark.full
+def test_lamb_learns_too(place: Path, corpus: Path) -> None:
+    pretrain(pretrain_recipe(place, corpus, place / "lamb", steps=40, optimizer="lamb"))
+    points = curve(place / "lamb")
+    assert points[-1]["losses"]["loss"] < points[0]["losses"]["loss"]
+
+
 @pytest.fixture(scope="module")
 def labels(place: Path) -> Path:
     return write_labels(place / "labels.tsv")
