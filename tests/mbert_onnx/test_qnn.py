@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,10 @@ from mbert_onnx.shapes import Shapes
 from mbert_onnx.tokenizer_files import write_tokenizer
 from mbert_onnx.verification import run_torch
 from perf.peers.transformers_export import export_transformers
+from perf.providers import plugin
+from perf.providers.qnn import QNN
 
-onnxruntime_qnn = pytest.importorskip("onnxruntime_qnn", reason="`make test-providers` installs it")
+pytest.importorskip("onnxruntime_qnn", reason="`make test-providers` installs it")
 
 pytestmark = pytest.mark.full
 
@@ -37,10 +38,9 @@ Feed = dict[str, np.ndarray]
 
 
 @pytest.fixture(scope="module")
-def devices() -> Iterator[list[Any]]:
-    onnxruntime.register_execution_provider_library(PROVIDER, onnxruntime_qnn.get_library_path())
-    yield [device for device in onnxruntime.get_ep_devices() if device.ep_name == PROVIDER][:1]
-    onnxruntime.unregister_execution_provider_library(PROVIDER)
+def devices() -> list[Any]:
+    """The simulator. Its library is registered once in a process, whichever test asks first."""
+    return plugin.devices(QNN)
 
 
 @pytest.fixture(scope="module")
