@@ -17,9 +17,10 @@ require_beside("perf")
 import numpy as np  # noqa: E402
 
 from mbert_onnx.data.example import Split  # noqa: E402
-from mbert_onnx.data.glue import TASKS, glue_from_hub, glue_task, read_glue  # noqa: E402
+from mbert_onnx.data.glue import TASKS, glue_task  # noqa: E402
 from mbert_onnx.data.own import OWN, Columns, read_own  # noqa: E402
-from mbert_onnx.data.squad import VERSIONS, Question, read_squad, squad_from_hub  # noqa: E402
+from mbert_onnx.data.source import glue_split, squad_questions  # noqa: E402
+from mbert_onnx.data.squad import VERSIONS, Question  # noqa: E402
 from mbert_onnx.evaluation.classification import logits_of, predictions_of, rows_of  # noqa: E402
 from mbert_onnx.evaluation.contestant import Contestant, Opening  # noqa: E402
 from mbert_onnx.evaluation.questions import answers_of  # noqa: E402
@@ -96,7 +97,7 @@ def evaluate(
         )
         found: list[Evaluation] = []
         if task in VERSIONS:
-            questions = _questions(task, data, split)[:first]
+            questions = squad_questions(task, data, split)[:first]
             contestants = [opening.open(name) for name in names]
             found.append(_on_questions(contestants, task, data, split, questions, threads, seed, tell))
         else:
@@ -109,14 +110,6 @@ def evaluate(
     return found
 
 
-def _questions(task: str, data: str | Path, split: str) -> list[Question]:
-    if str(data) == "hub":
-        import datasets
-
-        return squad_from_hub(VERSIONS[task], split, datasets.load_dataset)
-    return read_squad(Path(data))
-
-
 def _splits(task: str, data: str | Path, split: str, columns: Columns | None) -> list[Split]:
     if task in OWN:
         chosen = columns or Columns(regression=task == "regression")
@@ -127,12 +120,7 @@ def _splits(task: str, data: str | Path, split: str, columns: Columns | None) ->
         raise UsageError(f"no task is called {task!r}; expected one of {known}")
     glue = glue_task(task)
     names = glue.validations if split == "validation" else [split]
-    if str(data) == "hub":
-        import datasets
-
-        splits = [glue_from_hub(glue, name, datasets.load_dataset) for name in names]
-    else:
-        splits = [read_glue(glue, Path(data), name) for name in names]
+    splits = [glue_split(glue, data, name) for name in names]
     for one in splits:
         if not one.is_labelled:
             raise UsageError(f"{task}'s {one.name} has no labels to measure by; finetune --leaderboard answers it")

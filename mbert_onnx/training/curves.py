@@ -7,7 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mbert_onnx._beside import require_beside
 from mbert_onnx.training.run import LOSSES, Position
+
+require_beside("perf")
+
+from perf.file_writer import writing_file  # noqa: E402
 
 PICTURE, EVENTS = "losses.png", "tensorboard"
 DOTS_PER_INCH = 120
@@ -29,9 +34,8 @@ class Curves:
         self._picture = folder / PICTURE
         self._before = before
         self._points = [point for point in _read(self._path) if Position(point["stage"], point["step"]) <= position]
-        partial = self._path.with_name(f".partial-{LOSSES}")
-        partial.write_text("".join(f"{json.dumps(point)}\n" for point in self._points), encoding="utf-8")
-        partial.replace(self._path)
+        with writing_file(self._path) as beside:
+            beside.write_text("".join(f"{json.dumps(point)}\n" for point in self._points), encoding="utf-8")
         self._file = self._path.open("a", encoding="utf-8")
         done = before[position.stage] + position.step
         self._events = SummaryWriter(str(folder / EVENTS), purge_step=done + 1)
@@ -73,9 +77,8 @@ class Curves:
         axes.set_ylabel("loss")
         axes.set_yscale("log" if all(v > 0 for p in self._points for v in p["losses"].values()) else "linear")
         axes.legend(frameon=False)
-        partial = self._picture.with_name(f".partial-{PICTURE}")
-        figure.savefig(partial, format="png", dpi=DOTS_PER_INCH)
-        partial.replace(self._picture)
+        with writing_file(self._picture) as beside:
+            figure.savefig(beside, dpi=DOTS_PER_INCH)
 
     def close(self) -> None:
         self._file.close()

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mbert_onnx.data.glue import BINARY, DIAGNOSTIC, HIGHEST, LOWEST, GlueTask, glue_from_hub, glue_task, read_glue
+from mbert_onnx.data.glue import BINARY, DIAGNOSTIC, HIGHEST, LOWEST, GlueTask, glue_task
+from mbert_onnx.data.source import glue_split
 from mbert_onnx.errors import DataError, TrainingError
 from mbert_onnx.evaluation.classification import logits_of, predictions_of, rows_of
 from mbert_onnx.evaluation.contestant import Contestant, Opening
@@ -69,12 +70,7 @@ def _write(
     path: Path,
     progress: Callable[[str], None],
 ) -> Path:
-    if str(data) == "hub":
-        import datasets
-
-        read = glue_from_hub(task, split, datasets.load_dataset)
-    else:
-        read = read_glue(task, Path(data), split)
+    read = glue_split(task, data, split)
     progress(f"{task.name}, {split}: {len(read.examples)} texts")
     rows, _ = rows_of(contestant, read.examples)
     said = predictions_of(contestant, logits_of(contestant, rows), task.labels)

@@ -81,8 +81,8 @@ def train_stage(
     start: Position | None,
     seed: int,
     tell: Tell,
-) -> nn.Module:
-    """Trains a stage to its end, from `start` where a checkpoint of it is; gives the trained module.
+) -> None:
+    """Trains a stage to its end, from `start` where a checkpoint of it is; its module is then the trained one.
 
     Raises TrainingError where the loss is no number any more: the last checkpoint stays.
     """
@@ -123,11 +123,8 @@ def train_stage(
         if step % table.save_every == 0 and step < stage.steps:
             _save(accelerator, run, Position(stage.number, step), curves)
     _save(accelerator, run, Position(stage.number, step), curves)
-    trained = accelerator.unwrap_model(module)
     accelerator.free_memory()
     accelerator._custom_objects.clear()
-    assert isinstance(trained, nn.Module)
-    return trained
 
 
 class Means:

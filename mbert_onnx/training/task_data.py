@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from mbert_onnx.data.example import Example, Split
-from mbert_onnx.data.glue import TASKS, glue_from_hub, glue_task, read_glue
+from mbert_onnx.data.glue import TASKS, glue_task
 from mbert_onnx.data.lines import read_lines
 from mbert_onnx.data.own import OWN, Columns, read_own
 from mbert_onnx.data.rows import Item, Rows, rows_at
-from mbert_onnx.data.squad import VERSIONS, Question, read_squad, squad_from_hub
+from mbert_onnx.data.source import HUB, glue_split, squad_questions
+from mbert_onnx.data.squad import VERSIONS, Question
 from mbert_onnx.data.squad_windows import answer_in, windows_of
 from mbert_onnx.distill.predictions import IGNORED
 from mbert_onnx.errors import UsageError
@@ -50,13 +51,7 @@ def columns_of(table: TaskTable) -> Columns:
 def split_of(table: TaskTable, name: str) -> Split:
     """The `train` split, or another of GLUE's."""
     if table.task in TASKS:
-        task = glue_task(table.task)
-        if table.hub:
-            import datasets
-
-            return glue_from_hub(task, name, datasets.load_dataset)
-        assert table.folder is not None
-        return read_glue(task, table.folder, name)
+        return glue_split(glue_task(table.task), _source(table, table.folder), name)
     assert table.train is not None
     columns = columns_of(table)
     return read_own(table.train, columns, name, part="all" if columns.every is None else "rest")
@@ -64,12 +59,14 @@ def split_of(table: TaskTable, name: str) -> Split:
 
 def questions_of(table: TaskTable) -> list[Question]:
     """SQuAD's questions that are trained on."""
-    if table.hub:
-        import datasets
+    return squad_questions(table.task, _source(table, table.train), "train")
 
-        return squad_from_hub(VERSIONS[table.task], "train", datasets.load_dataset)
-    assert table.train is not None
-    return read_squad(table.train)
+
+def _source(table: TaskTable, path: Path | None) -> str | Path:
+    if table.hub:
+        return HUB
+    assert path is not None  # check_task has seen to it
+    return path
 
 
 def unlabelled_of(table: TaskTable) -> list[Example]:
