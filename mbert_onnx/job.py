@@ -77,6 +77,7 @@ def do(folder: Path) -> None:
         replace(job, subjects=tuple(subjects), failures=tuple(failures)),
         lambda line: print(f"{TOLD}{line}", file=sys.stderr, flush=True),
     )
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is measured, and not to be lost for a moment's patience
     report.write_json(folder / REPORT)
 
 

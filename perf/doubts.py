@@ -98,6 +98,8 @@ def _cut_short(cells: Sequence[Cell], interrupted: bool) -> list[str]:
     if not interrupted:
         return []
     done = [len(cell.rounds) for cell in cells]
+    if min(done) == FEWEST:
+        return ["interrupted when all was timed: the peaks, and where the time goes, are left out"]
     return [
         f"interrupted: of {FEWEST} repetitions, {min(done)} to {max(done)} were done, and ratios need all of them; "
         "the medians are of what was measured until then"

@@ -10,7 +10,6 @@ import numpy as np
 
 from perf import machine as host
 from perf.answering import Answers, ask
-from perf.blocks import BlockTimes, block_times
 from perf.cell import combine
 from perf.doubts import doubts
 from perf.errors import PerfUsageError
@@ -19,11 +18,12 @@ from perf.files import describe as describe_file
 from perf.footprint import footprint
 from perf.inputs import DEFAULT_VOCAB_SIZE, DeclaredInput, declared_inputs, fixed_seq_len, synthesise
 from perf.opening import Opener, describe, placement
-from perf.peaks import Peaks, peaks
-from perf.providers import CPU, Provider, resolve
+from perf.peaks import Peaks
+from perf.profiling import CountMacs, profiled
+from perf.providers import Provider, resolve
 from perf.providers.plugin import imitation
 from perf.reference import Measure, error_seq_len
-from perf.repetitions import REPETITIONS, Feeds, all_repetitions
+from perf.repetitions import REPETITIONS, all_repetitions
 from perf.report import Arguments, Failure, Report, SubjectReport
 from perf.runtimes import ONNXRUNTIME
 from perf.session import Placement, fallback_warning
@@ -34,13 +34,7 @@ __all__ = ["REPETITIONS", "SEQ_LENS", "CountMacs", "Subject", "bench"]
 SEQ_LENS = (8, 32, 128, 384)
 """A query, a sentence, a paragraph, and SQuAD's usual window."""
 
-PROFILED_RUNS = 10
-"""Of each length, under onnxruntime's profiler."""
-
 Progress = Callable[[str], None]
-
-CountMacs = Callable[[Path, int], int | None]
-"""From a file and a length in tokens to the multiply-accumulates of one text; None where that is not known."""
 
 
 @dataclass(frozen=True)
@@ -131,18 +125,13 @@ def bench(
     left = [subject.name for subject in models.subjects]
     first = answers[left[0]] if models.subjects[0].reference is None else None
     reports = [_compared(described[name], answers[name], first) for name in left]
+    interrupted = timed.interrupted
     found: tuple[Peaks, ...] = ()
-    if profile and not timed.interrupted:
-        tell("what this machine can do at most")
-        found = tuple(peaks(count) for count in arguments.threads)
-        reports = [
-            replace(
-                report,
-                blocks=_blocks(subject, chosen, feeds, arguments, tell),
-                macs=_macs(subject, arguments, count_macs),
-            )
-            for report, subject in zip(reports, models.subjects, strict=True)
-        ]
+    if profile and not interrupted:
+        try:
+            found, reports = profiled(reports, models.subjects, chosen, feeds, arguments, count_macs, tell)
+        except KeyboardInterrupt:
+            interrupted = True
     cells = tuple(
         combine(
             {
@@ -164,7 +153,7 @@ def bench(
     warnings = (
         _imitated(chosen)
         + [text for text in fallen if text]
-        + doubts(machine, arguments, other_cores, cells, reports, timed.guard_ms, interrupted=timed.interrupted)
+        + doubts(machine, arguments, other_cores, cells, reports, timed.guard_ms, interrupted=interrupted)
     )
     return Report(
         date,
@@ -179,7 +168,7 @@ def bench(
         tuple(timed.guard_ms),
         tuple(models.failures),
         found,
-        interrupted=timed.interrupted,
+        interrupted=interrupted,
     )
 
 
@@ -304,40 +293,3 @@ def _compared(report: SubjectReport, answers: Answers, first: Answers | None) ->
     if first is None or answers is first:
         return report
     return replace(report, difference=answers.difference(first), padded_difference=answers.padded_difference(first))
-
-
-def _blocks(
-    subject: Subject, provider: Provider, feeds: Feeds, arguments: Arguments, tell: Progress
-) -> tuple[BlockTimes, ...]:
-    """Where the time goes with the fewest threads, of what onnxruntime runs on the CPU."""
-    if subject.runtime != ONNXRUNTIME or provider.ort_name != CPU.ort_name:
-        return ()
-
-    tell(f"{subject.name}: where its time goes")
-    threads = min(arguments.threads)
-    return tuple(
-        BlockTimes(
-            seq_len,
-            threads,
-            block_times(
-                subject.file(seq_len),
-                feeds[subject.name][seq_len],
-                threads=threads,
-                library=subject.library,
-                runs=PROFILED_RUNS,
-            ),
-        )
-        for seq_len in arguments.seq_lens
-    )
-
-
-def _macs(subject: Subject, arguments: Arguments, count_macs: CountMacs | None) -> dict[int, int]:
-    """Of one run at each length, where the file or the float model that it was made from can be counted."""
-    if count_macs is None:
-        return {}
-    found = {}
-    for seq_len in arguments.seq_lens:
-        macs = count_macs(subject.reference or subject.file(seq_len), seq_len)
-        if macs is not None:
-            found[seq_len] = macs * arguments.batch
-    return found

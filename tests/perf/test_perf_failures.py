@@ -11,7 +11,7 @@ import onnx
 import pytest
 from perf_models import VOCAB_SIZE, token_model
 
-from perf import footprint, repetitions
+from perf import footprint, profiling, repetitions
 from perf.cell import Repetition
 from perf.errors import PerfError, PerfUsageError
 from perf.harness import REPETITIONS, Subject, bench
@@ -112,6 +112,20 @@ def test_an_interrupt_keeps_what_was_measured(tmp_path: Path, monkeypatch: pytes
     assert report.warnings[0].startswith("interrupted: of 6 repetitions, 3 to 4 were done")
     report.write_json(tmp_path / "report.json")
     assert read_report(tmp_path / "report.json").interrupted
+
+
+def test_an_interrupt_of_what_is_measured_beside_keeps_the_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(profiling, "peaks", interrupt)
+    report = bench([subject(token_model(tmp_path / "a.onnx"))], seq_lens=(4,), profile=True, **QUICK)
+    assert report.interrupted
+    assert len(report.cells[0].rounds) == REPETITIONS
+    assert report.peaks == ()
+    assert report.warnings[0].startswith("interrupted when all was timed")
 
 
 def test_an_interrupt_before_anything_was_measured_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
