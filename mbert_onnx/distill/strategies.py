@@ -9,7 +9,7 @@ are or follow at a small learning rate; then comes pre-training distillation.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mbert_onnx.errors import UsageError
 
@@ -30,6 +30,7 @@ class Stage:
             included.
         lower_rate: What the learning rate is multiplied by below `lowest`; 0 keeps what is there.
         depth: How many layers are computed: none above the last that is compared.
+        next_sentence: Whether it is asked which sentence comes next; else what serves that alone stays as it is.
     """
 
     name: str
@@ -40,9 +41,12 @@ class Stage:
     lowest: int | None
     lower_rate: float
     depth: int
+    next_sentence: bool = True
 
     def rate(self, parameter: str) -> float:
         """What the learning rate of a parameter is multiplied by, given its name in the pre-training model."""
+        if not self.next_sentence and _is_of_next_sentence(parameter):
+            return 0.0
         if self.lowest is None:
             return 1.0
         layer = layer_of(parameter)
@@ -69,14 +73,20 @@ def layer_of(parameter: str) -> int:
     return ABOVE
 
 
-def is_of_next_sentence(parameter: str) -> bool:
+def _is_of_next_sentence(parameter: str) -> bool:
     """Whether a parameter serves the next sentence alone: the pooler, and its head."""
     parts = parameter.split(".")
     return "pooler" in parts or "seq_relationship" in parts
 
 
 def stages_of(
-    strategy: str, *, layers: int, transfer_steps: int, distillation_steps: int, lower_rate: float = 0.0
+    strategy: str,
+    *,
+    layers: int,
+    transfer_steps: int,
+    distillation_steps: int,
+    lower_rate: float = 0.0,
+    next_sentence: bool = True,
 ) -> list[Stage]:
     """The stages of a strategy.
 
@@ -87,6 +97,7 @@ def stages_of(
         distillation_steps: Steps of pre-training distillation.
         lower_rate: Of progressive transfer, what the learning rate of lower layers is multiplied by. Google's code has
             0.1; 0 freezes them.
+        next_sentence: Whether it is asked which sentence comes next.
 
     `auxiliary` and `none` have one stage of `transfer_steps + distillation_steps`, so that all strategies cost alike.
 
@@ -94,6 +105,11 @@ def stages_of(
     """
     if strategy not in STRATEGIES:
         raise UsageError(f"strategy is {strategy!r}; expected one of {', '.join(STRATEGIES)}")
+    stages = _stages(strategy, layers, transfer_steps, distillation_steps, lower_rate)
+    return [replace(stage, next_sentence=next_sentence) for stage in stages]
+
+
+def _stages(strategy: str, layers: int, transfer_steps: int, distillation_steps: int, lower_rate: float) -> list[Stage]:
     every = tuple(range(layers))
     together = transfer_steps + distillation_steps
     if strategy == "none":

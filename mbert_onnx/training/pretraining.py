@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mbert_onnx.distill.strategies import is_of_next_sentence, stages_of
+from mbert_onnx.distill.strategies import stages_of
 from mbert_onnx.distill.transfer import Transfer, Weights
 from mbert_onnx.tasks import PRETRAINING
 from mbert_onnx.training.loop import StageOfTraining, Tell, accelerator_for
@@ -47,8 +47,8 @@ def pretrain(recipe: str | Path, *, overwrite: bool = False, tell: Tell = silent
         layers=model.config.num_hidden_layers,
         transfer_steps=0,
         distillation_steps=read.training.steps,
+        next_sentence=read.data.next_sentence,
     )
-    asks_next = read.data.next_sentence
     train_stages(
         [stage.steps],
         lambda number: StageOfTraining(
@@ -58,7 +58,7 @@ def pretrain(recipe: str | Path, *, overwrite: bool = False, tell: Tell = silent
             module=Transfer(model, None, stage, Weights()),
             rows=rows,
             collate=masking(encoder, pad_id_of(encoder), read.data),
-            rate=lambda name: 0.0 if not asks_next and is_of_next_sentence(name) else 1.0,
+            rate=stage.rate,
             learning_rate=read.training.learning_rate,
         ),
         accelerator=accelerator,

@@ -13,7 +13,7 @@ from mbert_onnx.checkpoint import build, checkpoint_folder, load_checkpoint
 from mbert_onnx.data.batches import Batches
 from mbert_onnx.data.rows import Collate, Rows
 from mbert_onnx.distill.handover import check_pair, fit_normalization, hand_over
-from mbert_onnx.distill.strategies import Stage, is_of_next_sentence, stages_of
+from mbert_onnx.distill.strategies import Stage, stages_of
 from mbert_onnx.distill.transfer import Transfer, Weights
 from mbert_onnx.errors import UsageError
 from mbert_onnx.student import MobileBertForPreTraining
@@ -62,7 +62,7 @@ def schedule(recipe: str | Path) -> list[Planned]:
 def _planned(stage: Stage, read: DistillRecipe, student: MobileBertForPreTraining) -> Planned:
     counts = {"trained": 0, "slowly": 0, "kept": 0}
     for name, parameter in student.named_parameters():
-        rate = _rate(stage, read, name)
+        rate = stage.rate(name)
         counts["trained" if rate == 1 else "slowly" if rate else "kept"] += parameter.numel()
     return Planned(stage, _learning_rate(stage, read), **counts)
 
@@ -81,13 +81,6 @@ def _outline(read: DistillRecipe) -> MobileBertForPreTraining:
 def _learning_rate(stage: Stage, read: DistillRecipe) -> float:
     special = read.transfer.distillation_learning_rate if stage.predicts else None
     return special or read.training.learning_rate
-
-
-def _rate(stage: Stage, read: DistillRecipe, name: str) -> float:
-    """What a parameter's learning rate is multiplied by; 0 for those of a head that nothing asks."""
-    if not read.data.next_sentence and is_of_next_sentence(name):
-        return 0.0
-    return stage.rate(name)
 
 
 def transfer(recipe: str | Path, *, overwrite: bool = False, tell: Tell = silent) -> Path:
@@ -153,7 +146,7 @@ def _training(
         module=Transfer(student, teacher if stage.teaches else None, stage, weights_of(read.transfer)),
         rows=rows,
         collate=collate,
-        rate=lambda name: _rate(stage, read, name),
+        rate=stage.rate,
         learning_rate=_learning_rate(stage, read),
     )
 
@@ -183,6 +176,7 @@ def _stages(read: DistillRecipe, layers: int) -> list[Stage]:
         transfer_steps=table.steps,
         distillation_steps=table.distillation_steps,
         lower_rate=table.lower_rate,
+        next_sentence=read.data.next_sentence,
     )
 
 

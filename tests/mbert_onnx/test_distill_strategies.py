@@ -85,3 +85,12 @@ def test_layers_that_would_get_no_step_are_refused() -> None:
 def test_an_unknown_strategy_is_refused() -> None:
     with pytest.raises(UsageError, match="strategy is 'all'; expected one of progressive, joint, auxiliary, none"):
         stages("all")
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_what_serves_the_next_sentence_alone_rests_where_nobody_asks_for_it(strategy: str) -> None:
+    names = ("student.mobilebert.pooler.dense.weight", "student.cls.seq_relationship.weight")
+    last = stages(strategy)[-1]
+    assert [last.rate(name) for name in (*names, HEAD)] == [1, 1, 1]
+    last = stages(strategy, next_sentence=False)[-1]
+    assert [last.rate(name) for name in (*names, HEAD)] == [0, 0, 1]
