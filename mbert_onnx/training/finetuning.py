@@ -21,6 +21,7 @@ from mbert_onnx.tasks import FEATURE_EXTRACTION, QUESTION_ANSWERING, TEXT_CLASSI
 from mbert_onnx.text import TextEncoder
 from mbert_onnx.training.loop import StageOfTraining, Tell, accelerator_for
 from mbert_onnx.training.models import config_in, config_of, initialize, save_model
+from mbert_onnx.training.neighbours import neighbours_of
 from mbert_onnx.training.opinion import opinions_of
 from mbert_onnx.training.pretraining import silent
 from mbert_onnx.training.recipe import FinetuneRecipe, ModelTable, TokenizerTable, read_recipe
@@ -120,9 +121,12 @@ def _prepared(read: FinetuneRecipe, run: Run, encoder: TextEncoder, accelerator:
     if not split.is_labelled:
         raise UsageError(f"data: {split.name} has no labels; expected a labelled training set")
     labels = split.labels
-    more = [*unlabelled_of(read.data), *variants_of(split.examples, read.data.variants, read.seed)]
-    if read.teacher is None and more:
+    more = unlabelled_of(read.data)
+    if read.teacher is None and (more or read.data.variants):
         raise UsageError("data has texts without labels, and there is no teacher to tell what they mean; give one")
+    if read.teacher is not None and read.data.variants:
+        near = neighbours_of(read.teacher.checkpoint, words)
+        more += variants_of(split.examples, read.data.variants, read.seed, near)
     examples = [*split.examples, *more]
     if read.teacher is not None and labels is None:
         raise UsageError("teacher is for classification; leave it out for a regression")

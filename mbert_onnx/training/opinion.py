@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from mbert_onnx.checkpoint import load_checkpoint
 from mbert_onnx.data.example import Example
 from mbert_onnx.errors import CheckpointError
 from mbert_onnx.foreign import is_foreign
+from mbert_onnx.student import MobileBertModel
 from mbert_onnx.tasks import TEXT_CLASSIFICATION
 from mbert_onnx.training.models import config_in
 
@@ -33,15 +35,8 @@ def opinions_of(
 
     Raises CheckpointError for one that cannot be loaded, or has other labels.
     """
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(checkpoint)
-        model = _model(checkpoint).to(device).eval()
-    except CheckpointError:
-        raise
-    except Exception as error:  # of transformers' many
-        raise CheckpointError(f"teacher {checkpoint} cannot be loaded ({' '.join(str(error).split())})") from error
+    tokenizer, model = classifier_of(checkpoint)
+    model.to(device)
     found = np.zeros((len(examples), labels), np.float32)
     order = sorted(range(len(examples)), key=lambda number: len(examples[number].text))
     with torch.inference_mode():
@@ -65,10 +60,27 @@ def opinions_of(
     return found
 
 
-def _model(checkpoint: str) -> torch.nn.Module:
-    if not is_foreign(checkpoint):
-        return load_checkpoint(checkpoint, task=TEXT_CLASSIFICATION.name).model
-    from transformers import AutoModelForSequenceClassification
+def classifier_of(checkpoint: str) -> tuple[Any, torch.nn.Module]:
+    """A classifier, and transformers' tokenizer of it. Raises CheckpointError for one that cannot be loaded."""
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    model: torch.nn.Module = AutoModelForSequenceClassification.from_pretrained(checkpoint)
-    return model
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+        if is_foreign(checkpoint):
+            model: torch.nn.Module = AutoModelForSequenceClassification.from_pretrained(checkpoint)
+        else:
+            model = load_checkpoint(checkpoint, task=TEXT_CLASSIFICATION.name).model
+    except CheckpointError:
+        raise
+    except Exception as error:  # of transformers' many
+        raise CheckpointError(f"teacher {checkpoint} cannot be loaded ({' '.join(str(error).split())})") from error
+    return tokenizer, model.eval()
+
+
+def words_of(model: torch.nn.Module) -> torch.Tensor:
+    """The word embeddings of such a classifier, float32, ``[words, embedding_size]``."""
+    ours = getattr(model, "mobilebert", None)
+    table = ours.embeddings.word_embeddings if isinstance(ours, MobileBertModel) else model.get_input_embeddings()  # type: ignore[operator]
+    weight = table.weight
+    assert isinstance(weight, torch.Tensor)
+    return weight.detach().float()

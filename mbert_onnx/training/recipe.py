@@ -188,7 +188,8 @@ class TaskTable(Table):
         held_out_every: Without a file for validation: rows whose `id` this divides are not trained on.
         max_length: The most tokens of a row; 384 for SQuAD.
         unlabelled: Files of texts without labels, a line each, on which the teacher's opinion alone is learnt.
-        variants: So many variants of each training text are learnt likewise: parts of it, gaps, two in one.
+        variants: So many variants of each training text are learnt likewise: parts of it, gaps, two in one, and other
+            words, which are near for the teacher.
     """
 
     task: str

@@ -261,7 +261,7 @@ def test_a_teachers_opinion_is_learnt_beside_labels(
         students["joint"],
         place / "taught",
         teacher={"checkpoint": classifier, "alpha": 0.2, "temperature": 2.0},
-        data={**data, "unlabelled": [unlabelled]},
+        data={**data, "unlabelled": [unlabelled], "variants": 1},
     )
     finetune(recipe)
     points = curve(place / "taught")

@@ -19,6 +19,7 @@ from mbert_onnx.presets import mobilebert_config
 from mbert_onnx.student import MobileBertModel
 from mbert_onnx.tokenizer_files import reduce_tokenizer, train_tokenizer
 from mbert_onnx.training.models import config_of, initialize
+from mbert_onnx.training.neighbours import neighbours_of
 from mbert_onnx.training.recipe import ModelTable
 from mbert_onnx.training.run import Position, Run
 from mbert_onnx.training.variants import variants_of
@@ -173,17 +174,38 @@ def test_an_architecture_that_cannot_be_built_is_told(table: dict[str, object], 
         config_of(ModelTable(**table), "model")  # type: ignore[arg-type]
 
 
-def test_variants_are_made_of_the_texts_own_words() -> None:
-    examples = [Example("a", "one two three four five six", label=1.0), Example("b", "red green blue grey", label=0.0)]
-    found = list(variants_of(examples, 20, seed=0))
-    assert len(found) == 40
+def test_variants_are_made_of_the_texts_own_words_and_their_neighbours() -> None:
+    examples = [Example("a", "One two three four five six", label=1.0), Example("b", "red green blue grey", label=0.0)]
+    near = {"one": ["uno", "un"], "green": ["verde"]}
+    found = list(variants_of(examples, 60, 0, near))
+    assert len(found) == 120
     assert {one.label for one in found} == {None}
     words = {word for example in examples for word in example.text.split()}
-    assert all(one.text and set(one.text.split()) <= words for one in found)
+    assert {word for one in found for word in one.text.split()} == words | {"uno", "un", "verde"}
+    assert all(one.text for one in found)
     assert len({one.text for one in found}) > 20
-    assert found == list(variants_of(examples, 20, seed=0))
-    [pair] = variants_of([Example("c", "one two three", "red green")], 1, seed=0)
-    assert set((pair.pair or "").split()) <= {"red", "green"}
+    assert found == list(variants_of(examples, 60, 0, near))
+    pairs = list(variants_of([Example("c", "one two three", "red green")], 20, 0, near))
+    assert {word for pair in pairs for word in (pair.pair or "").split()} == {"red", "green", "verde"}
+    assert all(word in (*words, "one", "uno", "un") for pair in pairs for word in pair.text.split())
+
+
+def test_neighbours_are_the_words_whose_embeddings_are_nearest(tmp_path: Path) -> None:
+    folder = bert(tmp_path / "bert")
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(folder)
+    known = transformers.AutoTokenizer.from_pretrained(folder).get_vocab()
+    words = sorted(word for word in known if word.isalpha())[:9]
+    table = model.get_input_embeddings().weight
+    with torch.no_grad():
+        table[[known[word] for word in words]] = torch.eye(9, table.shape[1])
+        table[known[words[3]]] = table[known[words[5]]] + 0.1 * table[known[words[7]]]
+    model.save_pretrained(folder)
+    found = neighbours_of(str(folder), [*words, "##s", "[CLS]", "unheard"], 2)
+    assert set(found) == set(words)
+    assert found[words[5]][0] == words[3]
+    assert found[words[3]] == [words[5], words[7]]
+    assert all(word not in near and len(near) == 2 for word, near in found.items())
+    assert neighbours_of(str(folder), words[:1]) == {}
 
 
 def test_another_bert_is_fine_tuned_and_measured_too(tmp_path: Path) -> None:
