@@ -146,7 +146,7 @@ def _opinions(
         return None
     if (run.folder / "rows").is_dir():
         return np.zeros((len(examples), labels), np.float32)
-    return opinions_of(read.teacher.checkpoint, examples, labels, accelerator.device, tell)
+    return opinions_of(read.teacher.checkpoint, examples, labels, accelerator, tell)
 
 
 def finetuned_model(

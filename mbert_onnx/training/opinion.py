@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 
 from mbert_onnx.checkpoint import load_checkpoint
 from mbert_onnx.data.example import Example
@@ -22,7 +23,7 @@ Tell = Callable[[str, int, int, dict[str, float]], None]
 
 
 def opinions_of(
-    checkpoint: str, examples: Sequence[Example], labels: int, device: torch.device, tell: Tell
+    checkpoint: str, examples: Sequence[Example], labels: int, accelerator: Accelerator, tell: Tell
 ) -> np.ndarray:
     """The logits of a classifier, ``[texts, labels]``, float32.
 
@@ -30,16 +31,16 @@ def opinions_of(
         checkpoint: A classifier of ours, or of any class of transformers.
         examples: The texts.
         labels: How many labels it must have.
-        device: Where it runs.
+        accelerator: Where it runs, and in which precision.
         tell: As of `finetune`; of many texts this takes a while.
 
     Raises CheckpointError for one that cannot be loaded, or has other labels.
     """
     tokenizer, model = classifier_of(checkpoint)
-    model.to(device)
+    model.to(accelerator.device)
     found = np.zeros((len(examples), labels), np.float32)
     order = sorted(range(len(examples)), key=lambda number: len(examples[number].text))
-    with torch.inference_mode():
+    with torch.inference_mode(), accelerator.autocast():
         for start in range(0, len(order), BATCH):
             numbers = order[start : start + BATCH]
             texts = [examples[number].text for number in numbers]
@@ -51,7 +52,7 @@ def opinions_of(
                 truncation=True,
                 max_length=config_in(model).max_position_embeddings,
                 return_tensors="pt",
-            ).to(device)
+            ).to(accelerator.device)
             logits = model(**feed).logits.float().cpu().numpy()
             if logits.shape[1] != labels:
                 raise CheckpointError(f"teacher {checkpoint} has {logits.shape[1]} labels, the data {labels}")
