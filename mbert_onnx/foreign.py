@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from torch import nn
@@ -20,6 +22,19 @@ def is_foreign(checkpoint: str | Path) -> bool:
     except (OSError, ValueError, AttributeError):
         return False  # what is wrong is told where it is read
     return kind is not None and kind not in CONFIGS
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """transformers says errors alone."""
+    import transformers
+
+    verbosity = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers.logging.set_verbosity(verbosity)
 
 
 def foreign_model(checkpoint: str, task: Task, labels: tuple[str, ...] | None) -> nn.Module:
@@ -40,13 +55,10 @@ def foreign_model(checkpoint: str, task: Task, labels: tuple[str, ...] | None) -
         if task is QUESTION_ANSWERING
         else transformers.AutoModelForSequenceClassification
     )
-    verbosity = transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity_error()  # that the head is new is what is asked for
     try:
-        model = kind.from_pretrained(checkpoint, ignore_mismatched_sizes=True, **options)
+        with without_warnings():  # that the head is new is what is asked for
+            model = kind.from_pretrained(checkpoint, ignore_mismatched_sizes=True, **options)
     except Exception as error:  # of transformers' many
         raise CheckpointError(f"{checkpoint} cannot be loaded ({' '.join(str(error).split())})") from error
-    finally:
-        transformers.logging.set_verbosity(verbosity)
     assert isinstance(model, nn.Module)
     return model

@@ -146,7 +146,8 @@ def _opinions(
         return None
     if (run.folder / "rows").is_dir():
         return np.zeros((len(examples), labels), np.float32)
-    return opinions_of(read.teacher.checkpoint, examples, labels, accelerator, tell)
+    kept = read.teacher.opinions or run.folder / "opinions"
+    return opinions_of(read.teacher.checkpoint, examples, labels, accelerator, kept, tell)
 
 
 def finetuned_model(

@@ -235,11 +235,13 @@ class OpinionTable(Table):
         checkpoint: A classifier of any BERT's of transformers, or ours, that reads the same texts.
         alpha: The weight of the labels against its opinion.
         temperature: Of that opinion.
+        opinions: A folder where what it says is kept, which recipes with the same texts may share; default: the run's.
     """
 
     checkpoint: str
     alpha: Share = 0.5
     temperature: Annotated[float, Field(gt=0)] = 1.0
+    opinions: Path | None = None
 
 
 class Recipe(Table):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import transformers
+from accelerate import Accelerator
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from training_recipes import finetune_recipe, training, write_labels
@@ -18,8 +20,10 @@ from mbert_onnx.errors import CheckpointError, TrainingError, UsageError
 from mbert_onnx.presets import mobilebert_config
 from mbert_onnx.student import MobileBertModel
 from mbert_onnx.tokenizer_files import reduce_tokenizer, train_tokenizer
+from mbert_onnx.training import opinion
 from mbert_onnx.training.models import config_of, initialize
 from mbert_onnx.training.neighbours import neighbours_of
+from mbert_onnx.training.opinion import classifier_of, opinions_of
 from mbert_onnx.training.recipe import ModelTable
 from mbert_onnx.training.run import Position, Run
 from mbert_onnx.training.variants import variants_of
@@ -52,6 +56,13 @@ def bert(folder: Path, seed: int = 0) -> Path:
     transformers.BertModel(transformers.BertConfig(vocab_size=len(vocabulary_in(folder)), **BERT)).save_pretrained(
         folder
     )
+    return folder
+
+
+def classifier(folder: Path, seed: int = 0) -> Path:
+    """Such a one with two labels."""
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(bert(folder, seed))
+    model.save_pretrained(folder)
     return folder
 
 
@@ -191,7 +202,7 @@ def test_variants_are_made_of_the_texts_own_words_and_their_neighbours() -> None
 
 
 def test_neighbours_are_the_words_whose_embeddings_are_nearest(tmp_path: Path) -> None:
-    folder = bert(tmp_path / "bert")
+    folder = classifier(tmp_path / "bert")
     model = transformers.AutoModelForSequenceClassification.from_pretrained(folder)
     known = transformers.AutoTokenizer.from_pretrained(folder).get_vocab()
     words = sorted(word for word in known if word.isalpha())[:9]
@@ -206,6 +217,42 @@ def test_neighbours_are_the_words_whose_embeddings_are_nearest(tmp_path: Path) -
     assert found[words[3]] == [words[5], words[7]]
     assert all(word not in near and len(near) == 2 for word, near in found.items())
     assert neighbours_of(str(folder), words[:1]) == {}
+
+
+def test_opinions_are_kept_and_belong_to_the_texts_and_the_teacher(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opinion, "KEPT", 3)
+    teachers = [str(classifier(tmp_path / name, seed)) for seed, name in enumerate("ab")]
+    words = ["cat", "dog", "mat", "log", "cat", "sat", "on"]
+    examples = [Example(str(number), f"the {word}") for number, word in enumerate(words)]
+    asked: list[int] = []
+    kept, accelerator = tmp_path / "kept", Accelerator(cpu=True)
+
+    def say(teacher: str, texts: list[Example], labels: int = 2) -> np.ndarray:
+        asked.clear()
+        return opinions_of(teacher, texts, labels, accelerator, kept, lambda *said: asked.append(said[1]))
+
+    first = say(teachers[0], examples)
+    assert first.shape == (7, 2)
+    assert (first[0] != first[1]).any()
+    assert asked[-1] == 7
+    assert (say(teachers[0], examples) == first).all()
+    assert not asked  # all of it was there
+    next(iter(kept.iterdir())).unlink()  # as where it was killed
+    assert (say(teachers[0], examples) == first).all()
+    assert len(asked) == 1
+    assert (say(teachers[0], examples[:4])[:3] == first[:3]).all()
+    assert len(asked) == 1  # the first three were there
+    assert (say(teachers[1], examples) != first).all()
+    with pytest.raises(CheckpointError, match="has 2 labels, the data 3"):
+        say(teachers[1], examples[::-1], labels=3)
+
+
+def test_a_teacher_without_a_head_has_no_opinion(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(CheckpointError, match=r"is no classifier: it lacks classifier\.bias, .*; fine-tune it first"):
+        classifier_of(str(bert(tmp_path / "bare")))
+    assert not caplog.text
 
 
 def test_another_bert_is_fine_tuned_and_measured_too(tmp_path: Path) -> None:
