@@ -190,7 +190,7 @@ def finetuned_model(
         model.mobilebert.load_state_dict(backbone.state_dict(), strict=False)  # type: ignore[union-attr]
     if table.word_embeddings is not None:
         assert isinstance(model.mobilebert, MobileBertModel)
-        take_words(model.mobilebert, vocabulary, table.word_embeddings)
+        take_words(model.mobilebert, vocabulary, table.word_embeddings, table.word_layer)
     return model
 
 

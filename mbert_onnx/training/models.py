@@ -37,7 +37,7 @@ def pretraining_model(
     model = _model(table, where, PRETRAINING, seed, vocab_size=vocab_size)
     assert isinstance(model, MobileBertForPreTraining)
     if table.word_embeddings is not None:
-        take_words(model.mobilebert, vocabulary, table.word_embeddings)
+        take_words(model.mobilebert, vocabulary, table.word_embeddings, table.word_layer)
     if model.config.vocab_size < vocab_size:
         raise CheckpointError(
             f"{where}: {table.checkpoint} has {model.config.vocab_size} words, the tokenizer {vocab_size}; "

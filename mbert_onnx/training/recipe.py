@@ -36,12 +36,14 @@ class ModelTable(Table):
         config: Keys of the config that differ from the preset's, such as `num_hidden_layers`.
         word_embeddings: Another BERT of transformers, whose words a new model begins with: those that both
             vocabularies have, reduced to `embedding_size` by principal components.
+        word_layer: 0 for that BERT's table of words; else its layer whose output for a word alone stands for it.
     """
 
     checkpoint: str | None = None
     preset: str | None = None
     config: dict[str, Any] = Field(default_factory=dict)
     word_embeddings: str | None = None
+    word_layer: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
     def _one_of_two(self) -> ModelTable:

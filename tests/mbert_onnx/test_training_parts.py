@@ -164,6 +164,23 @@ def test_a_new_model_begins_with_anothers_words(tmp_path: Path) -> None:
     assert float(torch.corrcoef(distances)[0, 1]) > 0.7
 
 
+def test_words_may_be_what_a_layer_says_of_each_alone(tmp_path: Path) -> None:
+    folder = classifier(tmp_path / "bert")
+    vocabulary = vocabulary_in(folder)
+    config = mobilebert_config(vocab_size=len(vocabulary), embedding_size=8, num_hidden_layers=1)
+    model = MobileBertModel(config)
+    assert take_words(model, vocabulary, str(folder), layer=1) == len(vocabulary)
+    ours = model.embeddings.word_embeddings.weight.detach()
+    other = transformers.AutoModel.from_pretrained(folder).eval()
+    rows = torch.tensor([[vocabulary["[CLS]"], number, vocabulary["[SEP]"]] for number in range(len(vocabulary))])
+    with torch.no_grad():
+        theirs = other(rows, output_hidden_states=True).hidden_states[1][:, 1]
+    distances = torch.stack([torch.cdist(one, one).flatten() for one in (theirs, ours)])
+    assert float(torch.corrcoef(distances)[0, 1]) > 0.7
+    with pytest.raises(CheckpointError, match="has 1 layers; word_layer is 2"):
+        take_words(model, vocabulary, str(folder), layer=2)
+
+
 def test_words_that_cannot_be_had_are_told(tmp_path: Path) -> None:
     model = MobileBertModel(mobilebert_config(vocab_size=9, embedding_size=8, num_hidden_layers=1))
     with pytest.raises(CheckpointError, match=r"has no tokenizer\.json that can be read"):
