@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from perf_reports import MACHINE, report, with_measurements
 
 from perf.doubts import doubts
@@ -119,6 +120,11 @@ def test_too_few_runs_for_percentiles() -> None:
     assert warnings(with_measurements(CALM, runs=20)) == []
 
 
-def test_what_was_interrupted() -> None:
-    (text,) = doubts(MACHINE, CALM.arguments, CALM.other_cores, CALM.cells, CALM.subjects, interrupted=True)
-    assert text.startswith("interrupted: of 6 repetitions,")
+@pytest.mark.parametrize(
+    ("repetitions", "says"),
+    [(4, "interrupted: of 6 repetitions, 4 to 4 were done"), (6, "interrupted when all was timed")],
+)
+def test_what_was_interrupted(repetitions: int, says: str) -> None:
+    cells = [replace(cell, rounds=(10,) * repetitions) for cell in CALM.cells]
+    found = doubts(MACHINE, CALM.arguments, CALM.other_cores, cells, CALM.subjects, interrupted=True)
+    assert found[0].startswith(says)
