@@ -97,10 +97,13 @@ PARAGRAPHS ?= ../shared/data/squad_dev.jsonl.gz
 REFERENCE := $(BUILD)/reference
 SENTIMENTS := $(foreach strategy,progressive joint auxiliary none,$(REFERENCE)/sentiment-$(strategy)/model)
 RECIPES := examples/reference
+PRECISIONS := ./ portable: native: fp16: portable:int8: native:int8:
+HELD_OUT := --task classification --data $(REFERENCE)/movie_reviews.tsv --label rating --above 0 --id id --held-out-every 10
 .SECONDARY:
 reference-model: setup $(SENTIMENTS) ## Train a small MobileBERT for sentiment from its teacher on, by each strategy, and compare them
-	$(BIN)/mbert-onnx evaluate $(SENTIMENTS) --task classification --data $(REFERENCE)/movie_reviews.tsv --label rating \
-		--above 0 --id id --held-out-every 10 --json $(REFERENCE)/strategies.json
+	$(BIN)/python $(RECIPES)/baseline.py $(REFERENCE)/movie_reviews.tsv
+	$(BIN)/mbert-onnx evaluate $(SENTIMENTS) $(HELD_OUT) --json $(REFERENCE)/strategies.json
+	$(BIN)/mbert-onnx evaluate $(foreach kind,$(PRECISIONS),$(kind)$(firstword $(SENTIMENTS))) $(HELD_OUT) --json $(REFERENCE)/precisions.json
 
 $(REFERENCE)/minilm: | $(VENV)/installed
 	$(BIN)/python $(RECIPES)/prepare.py $(REVIEWS) $(PARAGRAPHS) $(REFERENCE)
@@ -108,7 +111,7 @@ $(REFERENCE)/minilm: | $(VENV)/installed
 $(REFERENCE)/opinion/model: | $(REFERENCE)/minilm
 	$(BIN)/mbert-onnx finetune $(RECIPES)/opinion.toml
 
-$(REFERENCE)/teacher/model: | $(REFERENCE)/minilm
+$(REFERENCE)/teacher/model: | $(REFERENCE)/opinion/model
 	$(BIN)/mbert-onnx pretrain $(RECIPES)/teacher.toml
 
 $(REFERENCE)/student-%/model: | $(REFERENCE)/teacher/model

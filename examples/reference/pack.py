@@ -1,0 +1,88 @@
+"""Makes of a trained checkpoint the built-in model `reference`: weights in half precision, and a graph that reads them.
+
+    python examples/reference/pack.py CHECKPOINT FOLDER
+
+The graph is the plain one, before any pass: its initializers are the checkpoint's own tensors, at their places in
+`model.safetensors`. So one copy of the weights serves `export`, transformers, and onnxruntime without torch.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import onnx_ir as ir
+import torch
+from safetensors.torch import load_file, save_file
+
+from mbert_onnx.bundle_writer import writing
+from mbert_onnx.checkpoint import load_checkpoint, save_checkpoint
+from mbert_onnx.shapes import Shapes
+from mbert_onnx.tokenizer_files import COMPANIONS
+from mbert_onnx.tracing import trace
+
+WEIGHTS, GRAPH = "model.safetensors", "model.onnx"
+
+MOST_BYTES = 8_000_000
+
+# A safetensors file begins with the size of its header, a number of eight bytes.
+PREFIX = 8
+
+
+def main(checkpoint: Path, folder: Path) -> None:
+    """Writes the folder, in place of one that is there; its model card stays."""
+    card = (folder / "README.md").read_bytes() if (folder / "README.md").is_file() else None
+    loaded = load_checkpoint(checkpoint)
+    with writing(folder, overwrite=True) as made:
+        save_checkpoint(loaded, made)
+        halves = {name: tensor.half() for name, tensor in load_file(made / WEIGHTS).items()}
+        save_file(halves, made / WEIGHTS, metadata={"format": "pt"})
+        loaded.config.dtype = torch.float16
+        loaded.config.save_pretrained(made)
+        for name in COMPANIONS:
+            if (checkpoint / name).is_file():
+                shutil.copyfile(checkpoint / name, made / name)
+        save_graph(trace(loaded.model, loaded.task, Shapes()), made)
+        if card is not None:
+            (made / "README.md").write_bytes(card)
+        size = sum(path.stat().st_size for path in made.iterdir())
+        if size > MOST_BYTES:
+            sys.exit(f"pack.py: the files have {size:,} bytes, expected {MOST_BYTES:,} at most; take fewer words")
+    print(f"{folder}: {size:,} bytes")
+
+
+def save_graph(model: ir.Model, folder: Path) -> None:
+    """Writes a graph whose weights are those beside it, which onnxruntime makes float32 once, when it loads them."""
+    graph = model.graph
+    with (folder / WEIGHTS).open("rb") as file:
+        length = int.from_bytes(file.read(PREFIX), "little")
+        header = json.loads(file.read(length))
+    for name, place in header.items():
+        if name not in graph.initializers:
+            continue  # `__metadata__`
+        begin, end = place["data_offsets"]
+        value = graph.initializers.pop(name)
+        half = ir.Value(name=f"{name}.half", shape=value.shape, type=ir.TensorType(ir.DataType.FLOAT16))
+        half.const_value = ir.ExternalTensor(
+            WEIGHTS,
+            PREFIX + length + begin,
+            end - begin,
+            ir.DataType.FLOAT16,
+            shape=ir.Shape(place["shape"]),
+            name=f"{name}.half",
+            base_dir=folder,
+        )
+        graph.register_initializer(half)
+        cast = ir.node("Cast", [half], {"to": ir.DataType.FLOAT})
+        graph.insert_before(graph[0], cast)
+        ir.convenience.replace_all_uses_with(value, cast.outputs[0])
+    for node in graph:  # names and remarks of the tracer's, which would be a third of the file
+        node.metadata_props.clear()
+        node.name = None
+    ir.save(model, folder / GRAPH)
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:3]))
