@@ -55,22 +55,24 @@ def opinions_of(
     parts = [examples[start : start + KEPT] for start in range(0, len(examples), KEPT)]
     files = [folder / f"{_name(who, part)}.npy" for part in parts]
     asked: tuple[Any, torch.nn.Module] | None = None
+    found: dict[int, np.ndarray] = {}
     done = 0
     # Each process begins elsewhere, so that several do not do the same at the same time.
-    for number in np.roll(np.arange(len(parts)), os.getpid() % len(parts)):
+    for number in np.roll(np.arange(len(parts)), os.getpid() % len(parts)).tolist():
         part, file = parts[number], files[number]
         if not file.is_file():
             if asked is None:
                 asked = classifier_of(checkpoint)
                 asked[1].to(accelerator.device)
             told = partial(_told, tell, done, len(examples))
-            logits = _say(*asked, part, accelerator, told)
-            if logits.shape[1] != labels:
-                raise CheckpointError(f"teacher {checkpoint} has {logits.shape[1]} labels, the data {labels}")
+            said = _say(*asked, part, accelerator, told)
             with writing_file(file) as beside:
-                np.save(beside, logits)
+                np.save(beside, said)
+        found[number] = logits = np.load(file)
+        if logits.shape[1] != labels:  # also where another run, of other labels, has asked
+            raise CheckpointError(f"teacher {checkpoint} has {logits.shape[1]} labels, the data {labels}")
         done += len(part)
-    return np.concatenate([np.load(file) for file in files])
+    return np.concatenate([found[number] for number in range(len(parts))])
 
 
 def _told(tell: Tell, before: int, whole: int, count: int) -> None:

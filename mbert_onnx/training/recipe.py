@@ -51,6 +51,8 @@ class ModelTable(Table):
             raise ValueError("give checkpoint or preset, one of them")
         if self.checkpoint is not None and (self.config or self.word_embeddings):
             raise ValueError("config and word_embeddings are for a preset; a checkpoint has its own")
+        if self.word_layer and self.word_embeddings is None:
+            raise ValueError("word_layer is a layer of word_embeddings, which is missing; give both")
         return self
 
 

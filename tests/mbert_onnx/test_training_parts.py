@@ -9,6 +9,7 @@ import pytest
 import torch
 import transformers
 from accelerate import Accelerator
+from pydantic import ValidationError
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from training_recipes import finetune_recipe, training, write_labels
@@ -181,6 +182,11 @@ def test_words_may_be_what_a_layer_says_of_each_alone(tmp_path: Path) -> None:
         take_words(model, vocabulary, str(folder), layer=2)
 
 
+def test_a_layer_of_no_words_is_refused() -> None:
+    with pytest.raises(ValidationError, match="word_layer is a layer of word_embeddings, which is missing; give both"):
+        ModelTable(preset="tiny", word_layer=3)
+
+
 def test_words_that_cannot_be_had_are_told(tmp_path: Path) -> None:
     model = MobileBertModel(mobilebert_config(vocab_size=9, embedding_size=8, num_hidden_layers=1))
     with pytest.raises(CheckpointError, match=r"has no tokenizer\.json that can be read"):
@@ -262,8 +268,9 @@ def test_opinions_are_kept_and_belong_to_the_texts_and_the_teacher(
     assert (say(teachers[0], examples[:4])[:3] == first[:3]).all()
     assert len(asked) == 1  # the first three were there
     assert (say(teachers[1], examples) != first).all()
-    with pytest.raises(CheckpointError, match="has 2 labels, the data 3"):
-        say(teachers[1], examples[::-1], labels=3)
+    for texts in (examples, examples[::-1]):  # kept, and not
+        with pytest.raises(CheckpointError, match="has 2 labels, the data 3"):
+            say(teachers[1], texts, labels=3)
 
 
 def test_a_teacher_without_a_head_has_no_opinion(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
