@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from mbert_onnx.checkpoint import build, checkpoint_folder, load_checkpoint
-from mbert_onnx.data.example import Example
+from mbert_onnx.data.example import Example, Split
 from mbert_onnx.data.rows import Collate, Rows
 from mbert_onnx.data.squad import VERSIONS
 from mbert_onnx.errors import CheckpointError, UsageError
@@ -121,33 +121,29 @@ def _prepared(read: FinetuneRecipe, run: Run, encoder: TextEncoder, accelerator:
     if not split.is_labelled:
         raise UsageError(f"data: {split.name} has no labels; expected a labelled training set")
     labels = split.labels
-    more = unlabelled_of(read.data)
-    if read.teacher is None and (more or read.data.variants):
-        raise UsageError("data has texts without labels, and there is no teacher to tell what they mean; give one")
-    if read.teacher is not None and read.data.variants:
-        near = neighbours_of(read.teacher.checkpoint, words)
-        more += variants_of(split.examples, read.data.variants, read.seed, near)
-    examples = [*split.examples, *more]
-    if read.teacher is not None and labels is None:
-        raise UsageError("teacher is for classification; leave it out for a regression")
-    opinions = _opinions(read, run, examples, 0 if labels is None else len(labels), accelerator, tell)
-    rows = label_rows(run.folder / "rows", examples, encoder, opinions)
-    model = finetuned_model(read.model, TEXT_CLASSIFICATION, labels or (), vocabulary=words, seed=read.seed)
     opinion = read.teacher
+    if opinion is None and (read.data.unlabelled or read.data.variants):
+        raise UsageError("data has texts without labels, and there is no teacher to tell what they mean; give one")
+    if opinion is not None and labels is None:
+        raise UsageError("teacher is for classification; leave it out for a regression")
+    rows = label_rows(run.folder / "rows", lambda: _told(read, split, run, words, accelerator, tell), encoder)
+    model = finetuned_model(read.model, TEXT_CLASSIFICATION, labels or (), vocabulary=words, seed=read.seed)
     loss = LabelLoss(model) if opinion is None else LabelLoss(model, opinion.alpha, opinion.temperature)
     return _Prepared(model, loss, rows, TEXT_CLASSIFICATION)
 
 
-def _opinions(
-    read: FinetuneRecipe, run: Run, examples: list[Example], labels: int, accelerator: Accelerator, tell: Tell
-) -> np.ndarray | None:
-    """The teacher's, unless the rows that hold them are there already."""
-    if read.teacher is None:
-        return None
-    if (run.folder / "rows").is_dir():
-        return np.zeros((len(examples), labels), np.float32)
+def _told(
+    read: FinetuneRecipe, split: Split, run: Run, words: dict[str, int], accelerator: Accelerator, tell: Tell
+) -> tuple[list[Example], np.ndarray | None]:
+    """The texts that are trained on, and the teacher's opinion of each, where there is a teacher."""
+    examples = [*split.examples, *unlabelled_of(read.data)]
+    if read.teacher is None or split.labels is None:
+        return examples, None
+    if read.data.variants:
+        near = neighbours_of(read.teacher.checkpoint, words)
+        examples += variants_of(split.examples, read.data.variants, read.seed, near)
     kept = read.teacher.opinions or run.folder / "opinions"
-    return opinions_of(read.teacher.checkpoint, examples, labels, accelerator, kept, tell)
+    return examples, opinions_of(read.teacher.checkpoint, examples, len(split.labels), accelerator, kept, tell)
 
 
 def finetuned_model(

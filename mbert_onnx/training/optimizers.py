@@ -45,4 +45,5 @@ def optimizer_of(
 
         lamb: torch.optim.Optimizer = Lamb(listed)
         return lamb
-    return torch.optim.AdamW(listed)
+    # torch takes its loop over parameters else on a CPU, where many small ones cost as much as a pass.
+    return torch.optim.AdamW(listed, fused=True)

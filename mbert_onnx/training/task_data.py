@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -75,8 +75,13 @@ def unlabelled_of(table: TaskTable) -> list[Example]:
     return [Example(id=f"unlabelled {number}", text=line) for number, line in enumerate(lines) if line]
 
 
-def label_rows(folder: Path, examples: Sequence[Example], encoder: TextEncoder, opinions: np.ndarray | None) -> Rows:
-    """Rows with `label`, -100 where none is known, and the teacher's `opinion`."""
+Told = tuple[Sequence[Example], np.ndarray | None]
+"""Texts, and a teacher's logits for each, ``[texts, labels]``."""
+
+
+def label_rows(folder: Path, told: Callable[[], Told], encoder: TextEncoder) -> Rows:
+    """Rows with `label`, -100 where none is known, and the teacher's `opinion`; what was `told` is asked for once."""
+    examples, opinions = ([], None) if folder.is_dir() else told()
 
     def make() -> Iterator[Item]:
         for number, example in enumerate(examples):
