@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mbert_onnx.builtin import located
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.tasks import TASKS, Task, task_named, task_of_architectures
 
@@ -48,12 +49,13 @@ def is_bundle(path: Path) -> bool:
 
 
 def read_bundle(path: str | Path) -> Bundle:
-    """The bundle at `path`: its folder, or one of its `.onnx` files (which chooses a variant, such as int8).
+    """The bundle at `path`: its folder, or one of its `.onnx` files (which chooses a variant, such as int8); or the
+    built-in `reference`.
 
     Raises BundleError where the folder, the model or `config.json` is missing, a JSON file cannot be read, or
     neither `mbert_onnx.json` nor the config's `architectures` tells the task.
     """
-    path = Path(path)
+    path = located(path)
     if path.is_dir():
         folder, model_path = path, _model_in(path)
     elif path.is_file():

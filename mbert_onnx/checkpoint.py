@@ -15,6 +15,7 @@ from transformers import MobileBertConfig
 from transformers.activations import ACT2FN
 
 from mbert_onnx import student
+from mbert_onnx.builtin import REFERENCE, located
 from mbert_onnx.errors import CheckpointError, UsageError
 from mbert_onnx.presets import PRESETS, initialize, mobilebert_config
 from mbert_onnx.tasks import FEATURE_EXTRACTION, QUESTION_ANSWERING, Task, task_named, task_of_architectures
@@ -73,9 +74,10 @@ def load_checkpoint(name: str | Path, *, task: str | None = None, seed: int = 0)
     """Reads a checkpoint.
 
     Args:
-        name: A folder in transformers' format, the id of a hub repository, or `random`, `random:tiny`: the paper's
-            architectures with random weights; `random:layer-norm`, `random:gelu` and `random:layer-norm-gelu` are what
-            its operational optimizations replace.
+        name: A folder in transformers' format, the id of a hub repository, or a built-in name: `reference`, a small
+            MobileBERT for sentiment; `random`, `random:tiny`: the paper's architectures with random weights;
+            `random:layer-norm`, `random:gelu` and `random:layer-norm-gelu` are what its operational optimizations
+            replace.
         task: A task's name or alias; default: what the config's `architectures` says; question answering for random.
         seed: Of random weights.
 
@@ -134,7 +136,7 @@ def _random(name: str, task: Task, seed: int) -> Checkpoint:
     preset = name.partition(":")[2] or "mobilebert"
     if preset not in PRESETS:
         known = ", ".join(f"random:{other}" for other in PRESETS if other != "mobilebert")
-        raise UsageError(f"no built-in model is called {name!r}; known: random, {known}")
+        raise UsageError(f"no built-in model is called {name!r}; known: {REFERENCE}, random, {known}")
     config = mobilebert_config(preset, architectures=[task.architecture])
     model = build(config, task, empty=False)
     initialize(model, config, seed)
@@ -143,13 +145,16 @@ def _random(name: str, task: Task, seed: int) -> Checkpoint:
 
 def checkpoint_folder(name: str | Path) -> Path:
     """Where a checkpoint's files are: its folder, or that to which a hub's are fetched. Raises CheckpointError."""
-    path = Path(name)
+    path = located(name)
     if path.is_dir():
         return path
     if path.is_file():
         raise CheckpointError(f"{name} is a file; expected a folder with config.json and weights, or a hub id")
     if isinstance(name, Path) or not HUB_ID.fullmatch(name):
-        raise CheckpointError(f"{name}: no such folder; expected one with config.json and weights, a hub id, or random")
+        raise CheckpointError(
+            f"{name}: no such folder; expected one with config.json and weights, a hub id, or a built-in name: "
+            f"{REFERENCE}, random"
+        )
     return _download(name)
 
 

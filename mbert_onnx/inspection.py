@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mbert_onnx._beside import require_beside
+from mbert_onnx.builtin import located
 from mbert_onnx.bundle_reader import read_bundle
 from mbert_onnx.errors import UsageError
 
@@ -17,7 +18,7 @@ def inspect(model: str | Path, *, seq_len: int = 128) -> Census:
     """Inputs, outputs, parameters, nodes by type, multiply-accumulates and memory of a bundle or any `.onnx` file.
 
     Args:
-        model: A bundle, or an `.onnx` file of anybody's.
+        model: A bundle, an `.onnx` file of anybody's, or the built-in `reference`.
         seq_len: The length for which multiply-accumulates and memory are counted, where the file's is dynamic.
 
     Raises:
@@ -26,5 +27,5 @@ def inspect(model: str | Path, *, seq_len: int = 128) -> Census:
     """
     if seq_len < 1:
         raise UsageError(f"--seq-len is {seq_len}; expected at least 1")
-    path = Path(model)
+    path = located(model)
     return take_census(read_bundle(path).model_path if path.is_dir() else path, seq_len)

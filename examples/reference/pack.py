@@ -11,13 +11,13 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import onnx_ir as ir
 import torch
 from safetensors.torch import load_file, save_file
 
-from mbert_onnx.bundle_writer import writing
 from mbert_onnx.checkpoint import load_checkpoint, save_checkpoint
 from mbert_onnx.shapes import Shapes
 from mbert_onnx.tokenizer_files import COMPANIONS
@@ -32,24 +32,26 @@ PREFIX = 8
 
 
 def main(checkpoint: Path, folder: Path) -> None:
-    """Writes the folder, in place of one that is there; its model card stays."""
-    card = (folder / "README.md").read_bytes() if (folder / "README.md").is_file() else None
+    """Writes the folder, in place of what is there; its model card stays."""
     loaded = load_checkpoint(checkpoint)
-    with writing(folder, overwrite=True) as made:
+    folder.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as beside:
+        made = Path(beside)
         save_checkpoint(loaded, made)
         halves = {name: tensor.half() for name, tensor in load_file(made / WEIGHTS).items()}
         save_file(halves, made / WEIGHTS, metadata={"format": "pt"})
+        (made / WEIGHTS).chmod(0o644)  # safetensors' own mode lets nobody else read what is installed for all
         loaded.config.dtype = torch.float16
         loaded.config.save_pretrained(made)
         for name in COMPANIONS:
             if (checkpoint / name).is_file():
                 shutil.copyfile(checkpoint / name, made / name)
         save_graph(trace(loaded.model, loaded.task, Shapes()), made)
-        if card is not None:
-            (made / "README.md").write_bytes(card)
         size = sum(path.stat().st_size for path in made.iterdir())
         if size > MOST_BYTES:
             sys.exit(f"pack.py: the files have {size:,} bytes, expected {MOST_BYTES:,} at most; take fewer words")
+        for path in made.iterdir():
+            path.replace(folder / path.name)
     print(f"{folder}: {size:,} bytes")
 
 

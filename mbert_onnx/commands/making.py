@@ -31,7 +31,10 @@ from mbert_onnx.commands.shared import names, progress
 
 def export(
     checkpoint: Annotated[
-        str, typer.Argument(help="A folder in transformers' format, a hub id, or the built-in random or random:tiny.")
+        str,
+        typer.Argument(
+            help="A folder in transformers' format, a hub id, or a built-in model: reference, random or random:tiny."
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")],
     task: Task = None,

@@ -12,7 +12,7 @@ from mbert_onnx.commands.options import Json, Kernels
 
 
 def run(
-    bundle: Annotated[str, typer.Argument(help="A bundle, or an .onnx file inside one.")],
+    bundle: Annotated[str, typer.Argument(help="A bundle, an .onnx file inside one, or the built-in reference.")],
     text: Annotated[str, typer.Argument(help="The text, or the question; - reads it from standard input.")],
     context: Annotated[str | None, typer.Option(help="Question answering: where the answer is to be found.")] = None,
     pair: Annotated[str | None, typer.Option(help="The second text, for classification and next sentence.")] = None,

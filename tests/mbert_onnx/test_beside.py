@@ -174,6 +174,13 @@ def test_what_needs_no_torch_runs_without(command: str, exported: Exports, tmp_p
     assert done.stdout
 
 
+def test_the_built_in_model_answers_without_torch(tmp_path: Path) -> None:
+    hidden = without(tmp_path, "torch", "transformers", "safetensors", "huggingface_hub")
+    done = python("-m", "mbert_onnx", "run", "reference", "A warm and funny film.", cwd=tmp_path, path=hidden)
+    assert done.stderr == ""
+    assert done.stdout.split()[1] == "positive"
+
+
 def test_an_extra_that_is_there() -> None:
     require_extra("export", "a test")
 

@@ -159,7 +159,7 @@ def test_random_models_do_any_task() -> None:
 
 @pytest.mark.parametrize("name", ["random:huge", "random:tiny:1", "random:Tiny"])
 def test_an_unknown_built_in_model(name: str) -> None:
-    with pytest.raises(UsageError, match=f"'{name}'; known: random, random:tiny"):
+    with pytest.raises(UsageError, match=f"'{name}'; known: reference, random, random:tiny"):
         load_checkpoint(name)
 
 

@@ -23,6 +23,7 @@ from mbert_onnx.evaluation.questions import answers_of
 from mbert_onnx.scores.metrics import METRICS
 from mbert_onnx.tasks import QUESTION_ANSWERING, TEXT_CLASSIFICATION, Task
 from mbert_onnx.training.leaderboard import write_submission
+from perf.runtimes.torch_session import TorchSession
 
 WORDS = " ".join(line for files in FILES.values() for lines in files.values() for line in lines)
 CONTEXT = " ".join(f"word{number}" for number in range(60))
@@ -154,3 +155,9 @@ def test_the_paper_stands_beside_ones_own_scores(glue: Path, tmp_path: Path) -> 
     assert shown.exit_code == 0, shown.output
     assert "MobileBERT 92.8" in shown.stdout
     assert "accuracy" in shown.stdout
+
+
+def test_the_built_in_model_runs_in_torch_as_checkpoints_do() -> None:
+    with ExitStack() as stack:
+        assert isinstance(opened("reference", stack).session, TorchSession)
+        assert not isinstance(opened("portable:reference", stack).session, TorchSession)

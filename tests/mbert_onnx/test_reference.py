@@ -1,0 +1,103 @@
+"""The built-in model `reference`: small, MobileBERT's shape, and the same in torch, transformers and onnxruntime."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from transformers import MobileBertForSequenceClassification
+
+import mbert_onnx
+from mbert_onnx.answers import Classification
+from mbert_onnx.builtin import FOLDER
+from mbert_onnx.checkpoint import load_checkpoint
+from mbert_onnx.model_file import is_file
+from mbert_onnx.runtime import Model, load
+
+ROOT = Path(__file__).parent.parent.parent
+
+# Float32's own differences, at logits of a few units.
+CLOSE = 1e-4
+
+# Bytes, of the files that each installation has of it.
+MOST = 8_000_000
+
+OPINIONS = {
+    "A warm, funny and deeply moving film.": "positive",
+    "One of the best movies of the year.": "positive",
+    "A beautiful story, wonderfully acted.": "positive",
+    "The plot is dull and the jokes are not funny.": "negative",
+    "A bad movie: boring, predictable and far too long.": "negative",
+    "It is a mess, and a waste of time.": "negative",
+}
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return load("reference")
+
+
+@pytest.mark.parametrize(("text", "label"), OPINIONS.items())
+def test_it_has_opinions(model: Model, text: str, label: str) -> None:
+    said = model.run(text)
+    assert isinstance(said, Classification)
+    assert said.label == label
+
+
+def test_it_has_the_shape_of_mobilebert() -> None:
+    config = load_checkpoint("reference").config
+    assert config.num_hidden_layers >= 12
+    assert config.num_feedforward_networks == 4
+    assert config.normalization_type == "no_norm"
+    assert config.use_bottleneck
+    assert config.trigram_input
+    assert config.intra_bottleneck_size < config.hidden_size
+    assert config.id2label == {0: "negative", 1: "positive"}
+
+
+def test_it_is_small_and_is_told_to_the_wheel() -> None:
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) <= MOST
+    with safe_open(FOLDER / "model.safetensors", "pt") as file:
+        assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.float16}  # noqa: SIM118
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    assert "reference/*" in data["mbert_onnx"]
+
+
+def test_its_graph_torch_and_transformers_say_the_same(model: Model) -> None:
+    ids = np.random.default_rng(0).integers(5, 5_000, (3, 21))
+    mask = np.ones_like(ids)
+    mask[1, 9:] = 0
+    feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+    ours = model.session.run(["logits"], feed)[0]
+    tensors = {name: torch.from_numpy(value) for name, value in feed.items()}
+    theirs = MobileBertForSequenceClassification.from_pretrained(FOLDER, dtype=torch.float32).eval()
+    with torch.no_grad():
+        expected = load_checkpoint("reference").model(**tensors).logits
+        told = theirs(**tensors).logits
+    assert np.ptp(expected.numpy()) > 1
+    np.testing.assert_allclose(ours, expected, atol=CLOSE)
+    np.testing.assert_allclose(told, expected, atol=CLOSE)
+
+
+def test_it_is_exported_like_any_checkpoint(tmp_path: Path) -> None:
+    report = mbert_onnx.export("reference", tmp_path / "bundle")
+    assert report.restarts == 0
+    text = next(iter(OPINIONS))
+    said = mbert_onnx.run(tmp_path / "bundle", text)
+    assert isinstance(said, Classification)
+    assert said.label == OPINIONS[text]
+    told = (tmp_path / "bundle" / "mbert_onnx.json").read_text()
+    assert '"checkpoint": "reference"' in told
+
+
+def test_a_folder_of_that_name_is_another_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "reference").mkdir()
+    assert load("reference").bundle.folder == FOLDER
+    with pytest.raises(mbert_onnx.BundleError, match="has no onnx/model"):
+        load("./reference/")
+    assert not is_file("reference")
