@@ -120,7 +120,7 @@ def print_evaluations(found: Sequence[Evaluation]) -> None:
 
 def _standings(one: Evaluation) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("model")
+    table.add_column("model", overflow="fold")  # the ends of names are what differs
     metrics = list(one.standings[0].scores)
     several = len(one.standings) > 1
     for metric in metrics:
