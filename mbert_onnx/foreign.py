@@ -9,6 +9,7 @@ from pathlib import Path
 
 from torch import nn
 
+from mbert_onnx.builtin import located
 from mbert_onnx.checkpoint import CONFIGS
 from mbert_onnx.errors import CheckpointError
 from mbert_onnx.tasks import QUESTION_ANSWERING, Task
@@ -16,7 +17,7 @@ from mbert_onnx.tasks import QUESTION_ANSWERING, Task
 
 def is_foreign(checkpoint: str | Path) -> bool:
     """Whether a folder's config names another architecture than ours. A hub id is taken for ours."""
-    config = Path(checkpoint) / "config.json"
+    config = located(checkpoint) / "config.json"
     try:
         kind = json.loads(config.read_text(encoding="utf-8")).get("model_type")
     except (OSError, ValueError, AttributeError):

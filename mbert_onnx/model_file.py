@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime
 
 from mbert_onnx._beside import require_beside
-from mbert_onnx.builtin import REFERENCE, located
+from mbert_onnx.builtin import is_reference, located
 from mbert_onnx.bundle_reader import TOKENIZER, Bundle, is_bundle, read_bundle
 from mbert_onnx.calibration_text import CHOICES
 from mbert_onnx.errors import BundleError, UsageError, VerificationError
@@ -76,7 +76,7 @@ def find_file(model: str | Path) -> tuple[Path, Bundle | None]:
 def is_file(model: str | Path) -> bool:
     """Whether it is a file or a bundle, or is meant to be one; else it must be a checkpoint, as `reference` is."""
     path = Path(model)
-    return str(model) != REFERENCE and (path.is_file() or is_bundle(path) or path.suffix == ".onnx")
+    return not is_reference(model) and (path.is_file() or is_bundle(path) or path.suffix == ".onnx")
 
 
 def read_text_model(

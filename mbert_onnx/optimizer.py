@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from mbert_onnx._beside import require_beside
-from mbert_onnx.bundle_reader import read_bundle
 from mbert_onnx.damage import Damage
 from mbert_onnx.errors import BundleError, UsageError, VerificationError
 from mbert_onnx.file_writer import check_file_destination, writing_file
@@ -26,6 +25,7 @@ from graphs.pipeline import STAGES, TARGETS, Entry, Outcome, Stage  # noqa: E402
 from graphs.pipeline import optimize as optimize_graph  # noqa: E402
 from graphs.reading import read_model  # noqa: E402
 from mbert_onnx.file_gate import FileGate  # noqa: E402
+from mbert_onnx.model_file import find_file  # noqa: E402
 from mbert_onnx.precision import check_precision, refusing  # noqa: E402
 
 # Of weights in one file: protobuf reads 2 GiB, and the graph takes a part of it.
@@ -137,8 +137,7 @@ def optimize(
     _check_options(target, opset, only, skip)
     others = {"--tokenizer": tokenizer is not None, "--task": task is not None}
     check_precision(precision, calibrate, keep_float, min_agreement, others)
-    path = Path(model)
-    path = read_bundle(path).model_path if path.is_dir() else path
+    path, _ = find_file(model)
     check_file_destination(output, overwrite)
     if output.exists() and path.exists() and output.samefile(path):
         raise BundleError(f"{output} is the file that is read; choose another --output")

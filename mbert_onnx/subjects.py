@@ -16,6 +16,7 @@ from mbert_onnx.bundle_reader import TOKENIZER, is_bundle, read_bundle
 from mbert_onnx.calibration_feeds import calibration_feeds
 from mbert_onnx.checkpoint_peers import PEERS, Saved, made_by_peer, save
 from mbert_onnx.errors import BundleError
+from mbert_onnx.model_file import is_file
 from mbert_onnx.model_tools import apply, is_tool, lowers
 from mbert_onnx.native import NATIVE, PORTABLE
 from mbert_onnx.onnx_peers import (
@@ -123,13 +124,8 @@ class Maker:
 
     def _plain(self, name: str) -> Made:
         """A file, a bundle, or a checkpoint."""
-        path = Path(name)
-        if path.is_file():
-            return Made(Subject(name, path, embedding_rows(path), precision=precision_of(path)), lambda: None)
-        if is_bundle(path):
-            return _of_bundle(name, path)
-        if path.suffix == ".onnx":
-            raise BundleError(f"{name} does not exist; give a bundle, an .onnx file, or a checkpoint such as random")
+        if is_file(name):
+            return _of_file(name)
         from mbert_onnx.exporter import export
 
         folder = self._folder() / "bundle"
@@ -244,6 +240,15 @@ def distinct(subjects: Sequence[Subject]) -> list[Subject]:
         suffix = f" #{seen[subject.name]}" if seen[subject.name] > 1 else ""
         named.append(replace(subject, name=subject.name + suffix))
     return named
+
+
+def _of_file(name: str) -> Made:
+    path = Path(name)
+    if path.is_file():
+        return Made(Subject(name, path, embedding_rows(path), precision=precision_of(path)), lambda: None)
+    if is_bundle(path):
+        return _of_bundle(name, path)
+    raise BundleError(f"{name} does not exist; give a bundle, an .onnx file, or a checkpoint such as random")
 
 
 def _of_bundle(name: str, folder: Path) -> Made:

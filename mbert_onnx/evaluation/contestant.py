@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mbert_onnx._beside import require_beside
-from mbert_onnx.builtin import REFERENCE
+from mbert_onnx.builtin import is_reference
 from mbert_onnx.bundle_reader import CONFIG, TOKENIZER, is_bundle, read_bundle
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.rows import RowRunner, inputs_of
@@ -93,7 +93,7 @@ class Opening:
         if colon and kind == TORCH and not Path(name).exists():
             return self._in_torch(name, inner)
         path = Path(name)
-        if name == REFERENCE or ((path / CONFIG).is_file() and not is_bundle(path)):
+        if is_reference(name) or ((path / CONFIG).is_file() and not is_bundle(path)):
             return self._in_torch(name, name)
         return self._in_onnxruntime(name)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import tomllib
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from safetensors import safe_open
@@ -15,7 +17,8 @@ import mbert_onnx
 from mbert_onnx.answers import Classification
 from mbert_onnx.builtin import FOLDER
 from mbert_onnx.checkpoint import load_checkpoint
-from mbert_onnx.model_file import is_file
+from mbert_onnx.foreign import is_foreign
+from mbert_onnx.model_file import find_file, is_file
 from mbert_onnx.runtime import Model, load
 
 ROOT = Path(__file__).parent.parent.parent
@@ -97,7 +100,27 @@ def test_it_is_exported_like_any_checkpoint(tmp_path: Path) -> None:
 def test_a_folder_of_that_name_is_another_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "reference").mkdir()
+    (tmp_path / "reference" / "config.json").write_text('{"model_type": "bert"}')
     assert load("reference").bundle.folder == FOLDER
     with pytest.raises(mbert_onnx.BundleError, match="has no onnx/model"):
         load("./reference/")
+    assert not is_foreign("reference")
+    assert is_foreign("./reference/")
+    assert find_file("reference")[0] == FOLDER / "model.onnx"
+
+
+def test_a_bundle_of_that_name_is_another_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(FOLDER, tmp_path / "reference")
     assert not is_file("reference")
+    assert is_file("./reference/")
+
+
+def test_its_graph_is_optimized_like_any_file(tmp_path: Path, model: Model) -> None:
+    report = mbert_onnx.optimize("reference", tmp_path / "model.onnx")
+    assert report.changed
+    assert report.restarts == 0
+    ids = np.random.default_rng(1).integers(5, 5_000, (2, 13))
+    feed = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    made = onnxruntime.InferenceSession(tmp_path / "model.onnx").run(["logits"], feed)[0]
+    np.testing.assert_allclose(made, model.session.run(["logits"], feed)[0], atol=CLOSE)
