@@ -7,13 +7,15 @@ import math
 import onnx_ir as ir
 from onnxscript import optimizer
 
-from graphs.constants import integers
+from graphs.constants import constant, integers
 
 # A result of up to this many numbers is written in the place of the nodes that compute it from constants.
 LARGEST_FOLDED = 8192
 
 # What exporters make of an empty padding is folded, too; larger ones stay a node, which is smaller than its result.
 LARGEST_FILLED = 64
+
+HALVES = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 
 # What onnxscript would leave in the file.
 FOLDED_FROM = "pkg.onnxscript.optimizer.folded_from"
@@ -26,15 +28,24 @@ def fold_small_constants(model: ir.Model, largest: int = LARGEST_FOLDED) -> bool
         onnx_shape_inference=False,
         input_size_limit=largest,
         output_size_limit=largest,
-        should_fold=_is_small_filling,
+        should_fold=_is_folded,
     )
     for value in (*model.graph.initializers.values(), *model.graph.outputs):
         value.metadata_props.pop(FOLDED_FROM, None)
     return bool(result.modified)
 
 
-def _is_small_filling(node: ir.Node) -> bool | None:
-    if node.op_type != "ConstantOfShape":
-        return None
-    shape = integers(node.inputs[0])
-    return None if shape is None or math.prod(shape) > LARGEST_FILLED else True
+def _is_folded(node: ir.Node) -> bool | None:
+    return True if _is_small_filling(node) or _widens_weight(node) else None
+
+
+def _is_small_filling(node: ir.Node) -> bool:
+    shape = integers(node.inputs[0]) if node.op_type == "ConstantOfShape" else None
+    return shape is not None and math.prod(shape) <= LARGEST_FILLED
+
+
+def _widens_weight(node: ir.Node) -> bool:
+    """A weight that is kept in half precision and computed with in single: no pass finds it behind its Cast."""
+    kept = node.inputs[0] if node.op_type == "Cast" else None
+    wide = node.attributes.get_int("to", 0) == ir.DataType.FLOAT
+    return kept is not None and wide and constant(kept) is not None and kept.dtype in HALVES

@@ -26,6 +26,9 @@ class CleanUp(Rewrite):
         x ── Transpose ─┬─ a          [2, 3] ── Reshape
                         └─ b
 
+    Weights that are kept in half precision and computed with in single become float32, whatever their size: behind a
+    Cast no pass would find them.
+
     `matches` counts the nodes that are gone; it is 1 where only something else has changed.
     """
 

@@ -72,6 +72,26 @@ def test_large_constants_that_are_needed_as_they_are_are_not_folded() -> None:
     assert not fold_small_constants(before)
 
 
+@pytest.mark.parametrize("kept", ["float16", "bfloat16"])
+def test_weights_kept_in_half_precision_are_widened_whatever_their_size(kept: str) -> None:
+    rows = LARGEST_FOLDED // 64 + 1
+    before = graph(f"""(float[b, {rows}] x) => (float[b, 64] y) <{kept}[{rows}, 64] W>
+        {{ V = Cast <to = 1> (W) y = MatMul(x, V) }}""")
+    after = cleaned(before)
+    assert [node.op_type for node in after.graph] == ["MatMul"]
+    [weight] = after.graph.initializers.values()
+    assert weight.dtype == ir.DataType.FLOAT
+    same_results(before, after, {"x": np.random.default_rng(0).random((3, rows), np.float32)})
+
+
+def test_large_constants_are_widened_from_half_precision_to_single_alone() -> None:
+    rows = LARGEST_FOLDED // 64 + 1
+    before = graph(f"""(double[b, {rows}] x, float16[b, {rows}] u) => (double[b, 64] y, float16[b, 64] w)
+        <float16[{rows}, 64] W, float[{rows}, 64] U>
+        {{ V = Cast <to = 11> (W) y = MatMul(x, V) T = Cast <to = 10> (U) w = MatMul(u, T) }}""")
+    assert structure(cleaned(before)) == structure(before)
+
+
 @pytest.mark.parametrize(("size", "expected"), [(4, ["Add"]), (4096, ["ConstantOfShape", "Add"])])
 def test_paddings_are_folded_where_they_are_small(size: int, expected: list[str]) -> None:
     before = graph(f"""(float[b, {size}] x) => (float[b, {size}] y) <int64[1] shape = {{{size}}}>

@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -120,6 +121,8 @@ def test_its_graph_is_optimized_like_any_file(tmp_path: Path, model: Model) -> N
     report = mbert_onnx.optimize("reference", tmp_path / "model.onnx")
     assert report.changed
     assert report.restarts == 0
+    kinds = {node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node}
+    assert {"StackedFFN", "BottleneckAttention"} <= kinds
     ids = np.random.default_rng(1).integers(5, 5_000, (2, 13))
     feed = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
     made = onnxruntime.InferenceSession(tmp_path / "model.onnx").run(["logits"], feed)[0]
