@@ -18,7 +18,7 @@ from mbert_onnx.printing import PIPE_WIDTH
 
 if TYPE_CHECKING:
     from mbert_onnx.evaluation.result import Evaluation, Score
-    from mbert_onnx.training.transferring import Planned
+    from mbert_onnx.training.transferring import Schedule
 
 # Without a terminal a line is printed so many seconds after the last one, at the soonest.
 LINE_EVERY = 10.0
@@ -66,7 +66,7 @@ def _losses(losses: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.4g}" for name, value in losses.items())
 
 
-def print_schedule(planned: Sequence[Planned]) -> None:
+def print_schedule(schedule: Schedule) -> None:
     """A line for each stage: what it compares, and what it trains."""
     console = _console()
     table = Table(box=box.SIMPLE_HEAD)
@@ -74,7 +74,7 @@ def print_schedule(planned: Sequence[Planned]) -> None:
         table.add_column(title)
     for title in ("steps", "learning rate", "trained", "slowly", "kept"):
         table.add_column(title, justify="right")
-    for one in planned:
+    for one in schedule.stages:
         stage = one.stage
         parts = []
         if stage.layers:
@@ -93,9 +93,13 @@ def print_schedule(planned: Sequence[Planned]) -> None:
             f"{one.kept:,}",
         )
     console.print(table)
-    total = sum(one.stage.steps for one in planned)
-    stages = f"{len(planned)} stage{'s' if len(planned) > 1 else ''}"
-    console.print(f"{stages}, {total:,} steps; numbers of parameters. Embeddings and heads are the teacher's.")
+    total = sum(one.stage.steps for one in schedule.stages)
+    stages = f"{len(schedule.stages)} stage{'s' if len(schedule.stages) > 1 else ''}"
+    from_teacher = any(one.stage.layers or one.stage.teaches for one in schedule.stages)
+    handed = " Embeddings and heads are the teacher's." if from_teacher else ""
+    console.print(f"{stages}, {total:,} steps; numbers of parameters.{handed}")
+    for note in schedule.notes:
+        console.print(note)
 
 
 def print_evaluations(found: Sequence[Evaluation]) -> None:

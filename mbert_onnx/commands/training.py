@@ -10,7 +10,9 @@ import typer
 import mbert_onnx
 from mbert_onnx.commands.shared import progress, training_progress
 
-Recipe = Annotated[Path, typer.Argument(metavar="RECIPE", help="A TOML file; the README shows one.")]
+Recipe = Annotated[
+    Path, typer.Argument(metavar="RECIPE", help="A TOML file; the repository has some in examples/recipes.")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Begin again where the run is there already.")]
 
 

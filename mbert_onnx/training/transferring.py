@@ -9,6 +9,8 @@ from pathlib import Path
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from mbert_onnx.builtin import located
+from mbert_onnx.bundle_reader import TOKENIZER
 from mbert_onnx.checkpoint import build, checkpoint_folder, load_checkpoint
 from mbert_onnx.data.batches import Batches
 from mbert_onnx.data.rows import Collate, Rows
@@ -49,14 +51,46 @@ class Planned:
     kept: int
 
 
-def schedule(recipe: str | Path) -> list[Planned]:
-    """The stages that `transfer` would go through. Nothing is trained or written.
+@dataclass(frozen=True)
+class Schedule:
+    """What `transfer` would do.
 
-    Raises UsageError for a recipe that cannot be meant, CheckpointError for a student that cannot be read.
+    Args:
+        stages: One after the other.
+        notes: What a user should know, a line each.
+    """
+
+    stages: list[Planned]
+    notes: list[str]
+
+
+def schedule(recipe: str | Path) -> Schedule:
+    """The stages that `transfer` would go through. Nothing is trained, fetched or written.
+
+    Raises UsageError for a recipe that cannot be meant, CheckpointError for a student that cannot be read, BundleError
+    for a teacher's tokenizer that cannot.
     """
     read = read_recipe(Path(recipe), DistillRecipe)
-    student = _outline(read)
-    return [_planned(stage, read, student) for stage in _stages(read, student.config.num_hidden_layers)]
+    words = _words_of(read)
+    student = _outline(read, {} if words is None else {"vocab_size": words})
+    stages = [_planned(stage, read, student) for stage in _stages(read, student.config.num_hidden_layers)]
+    notes = []
+    if words is None and read.student.checkpoint is None:
+        notes.append(
+            f"{student.config.vocab_size:,} words are assumed, for there is no tokenizer.json yet in "
+            f"{read.teacher.checkpoint}: the student takes its teacher's"
+        )
+    return Schedule(stages, notes)
+
+
+def _words_of(read: DistillRecipe) -> int | None:
+    """The size of the teacher's vocabulary, which a new student has, too; None where the teacher is not here."""
+    if read.teacher.checkpoint is None:
+        return None
+    folder = located(read.teacher.checkpoint)
+    if not (folder / TOKENIZER).is_file():
+        return None
+    return len(encoder_in(folder, read.data.max_length).tokenizer.get_vocab())
 
 
 def _planned(stage: Stage, read: DistillRecipe, student: MobileBertForPreTraining) -> Planned:
@@ -67,13 +101,13 @@ def _planned(stage: Stage, read: DistillRecipe, student: MobileBertForPreTrainin
     return Planned(stage, _learning_rate(stage, read), **counts)
 
 
-def _outline(read: DistillRecipe) -> MobileBertForPreTraining:
-    """The student without its weights, where that can be had."""
+def _outline(read: DistillRecipe, changes: dict[str, int]) -> MobileBertForPreTraining:
+    """The student without its weights, where that can be had; `changes` is of the config of a new one."""
     table = read.student
     if table.checkpoint is not None:
         model = load_checkpoint(table.checkpoint, task=PRETRAINING.name).model
     else:
-        model = build(config_of(table, "student"), PRETRAINING, empty=True)
+        model = build(config_of(table, "student", **changes), PRETRAINING, empty=True)
     assert isinstance(model, MobileBertForPreTraining)
     return model
 
@@ -96,7 +130,7 @@ def transfer(recipe: str | Path, *, overwrite: bool = False, tell: Tell = silent
     """
     path = Path(recipe)
     read = read_recipe(path, DistillRecipe)
-    stages = _stages(read, _outline(read).config.num_hidden_layers)
+    stages = _stages(read, _outline(read, {}).config.num_hidden_layers)
     accelerator = accelerator_for(read.training)
     run = Run(read.output)
     tokenizer = run.folder / "tokenizer"

@@ -110,7 +110,9 @@ def test_a_student_has_what_was_handed_over_until_distillation(place: Path, corp
 
 def test_the_schedule_tells_what_each_stage_trains(place: Path, corpus: Path, teacher: Path) -> None:
     recipe = distill_recipe(place, corpus, teacher, place / "planned", "progressive", lower_rate=0.1)
-    planned = schedule(recipe)
+    told = schedule(recipe)
+    planned = told.stages
+    assert not told.notes
     assert [one.stage.name for one in planned] == ["layer 1", "layer 2", "distillation"]
     total = planned[-1].trained
     assert planned[-1].kept == planned[-1].slowly == 0
@@ -122,6 +124,22 @@ def test_the_schedule_tells_what_each_stage_trains(place: Path, corpus: Path, te
     assert shown.exit_code == 0
     assert "maps of layer 2" in shown.stdout
     assert "0.1×" in shown.stdout
+
+
+def test_the_schedule_tells_whose_words_it_counts(place: Path, corpus: Path, teacher: Path) -> None:
+    def words(name: str, source: Path, strategy: str) -> tuple[int, str]:
+        recipe = distill_recipe(place, corpus, source, place / name, strategy)
+        shown = CliRunner().invoke(app, ["distill", str(recipe), "--dry-run"])
+        assert shown.exit_code == 0
+        return schedule(recipe).stages[-1].trained, " ".join(shown.stdout.split())
+
+    known, told = words("known", teacher, "joint")
+    assert "Embeddings and heads are the teacher's" in told
+    assert "assumed" not in told
+    assumed, told = words("assumed", place / "nowhere", "none")
+    assert assumed > known + 30_000  # BERT's 30,522 in place of some tens
+    assert "Embeddings and heads" not in told
+    assert "30,522 words are assumed" in told
 
 
 def test_a_run_that_is_done_or_another_recipes_is_not_touched(place: Path, corpus: Path, teacher: Path) -> None:
