@@ -1,4 +1,4 @@
-"""What all of `bench` is told alike, checked before anything is made."""
+"""What all of `bench`, and `evaluate`, are told alike, checked before anything is made."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def checked_names(models: str | Path | Sequence[str | Path], *, json: str | Path
     """The models' names, where there is a place for the report, too. Raises UsageError."""
     names = [str(m) for m in ([models] if isinstance(models, str | Path) else models)]
     if not names:
-        raise UsageError("no model to bench; give a bundle, an .onnx file, or a checkpoint such as random")
+        raise UsageError("there is no model; give a bundle, an .onnx file, or a checkpoint such as random")
     if json is not None and (Path(json).is_dir() or not Path(json).parent.is_dir()):
         raise UsageError(f"--json is {json}; expected a file in a folder that exists")
     return names

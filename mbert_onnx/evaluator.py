@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +15,7 @@ require_beside("perf")
 
 import numpy as np  # noqa: E402
 
+from mbert_onnx.bench_options import checked_names  # noqa: E402
 from mbert_onnx.data.example import Split  # noqa: E402
 from mbert_onnx.data.glue import TASKS, glue_task  # noqa: E402
 from mbert_onnx.data.own import OWN, Columns, read_own  # noqa: E402
@@ -32,6 +32,7 @@ from mbert_onnx.scores.metrics import METRICS, pearson  # noqa: E402
 from mbert_onnx.scores.paper import published  # noqa: E402
 from mbert_onnx.tasks import QUESTION_ANSWERING, TEXT_CLASSIFICATION  # noqa: E402
 from mbert_onnx.text import Row  # noqa: E402
+from perf.json_file import write_json  # noqa: E402
 from perf.machine import machine, now  # noqa: E402
 from perf.texts import Reading, TextTimes, time_texts  # noqa: E402
 
@@ -75,11 +76,9 @@ def evaluate(
         progress: Called with a line at the start of each stage.
 
     Returns an evaluation for each set of texts: two for MNLI. Raises UsageError for what cannot be meant, DataError for
-    texts that cannot be read, and whatever opening a model raises.
+    texts that cannot be read, PerfError where `json` cannot be written, and whatever opening a model raises.
     """
-    names = [str(models)] if isinstance(models, str | Path) else [str(model) for model in models]
-    if not names:
-        raise UsageError("there is no model; give at least one")
+    names = checked_names(models, json=json)
     if first is not None and first < 1:
         raise UsageError(f"--first is {first}; expected at least 1")
     library_for(kernels)
@@ -106,7 +105,7 @@ def evaluate(
             for part in splits:
                 found.append(_on_labels(contestants, task, data, part, first, threads, seed, tell))
     if json is not None:
-        _write(Path(json), found)
+        write_json(Path(json), [one.as_dict() for one in found])
     return found
 
 
@@ -280,14 +279,3 @@ def _evaluation(
         machine=machine().cpu,
         threads=threads,
     )
-
-
-def _write(path: Path, found: Sequence[Evaluation]) -> None:
-    partial = path.with_name(f".partial-{path.name}")
-    try:
-        partial.write_text(json_module.dumps([one.as_dict() for one in found], indent=2) + "\n", encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise UsageError(f"--json {path} cannot be written ({error.strerror or error}); choose another") from error
-    finally:
-        partial.unlink(missing_ok=True)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from perf.file_writer import writing_file
 
 
-def write_json(path: Path, told: Mapping[str, Any]) -> None:
+def write_json(path: Path, told: Mapping[str, Any] | Sequence[Any]) -> None:
     """Write the JSON beside its place, then rename it there: nobody ever reads half a report.
 
     Raises:

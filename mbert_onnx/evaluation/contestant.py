@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ from perf.session import Session  # noqa: E402
 
 TORCH = "torch"
 
+# Seconds. A line for each tenth of the rows is enough, and none for what is done at once.
+TELL_EVERY = 5.0
+
 
 @dataclass(frozen=True)
 class Contestant:
@@ -39,6 +43,7 @@ class Contestant:
         encoder: Its own tokenizer.
         labels: The names of its labels, by number; None where its config has none.
         runner: Runs rows, those of like length together.
+        tell: Called with a line now and then, where they take long.
     """
 
     name: str
@@ -47,10 +52,16 @@ class Contestant:
     encoder: TextEncoder
     labels: tuple[str, ...] | None
     runner: RowRunner
+    tell: Callable[[str], None]
 
     def run(self, rows: Sequence[Row], *outputs: str) -> Iterator[tuple[int, list[np.ndarray]]]:
         """For each row its number and its part of each output; in whatever order is cheap."""
-        return self.runner.run(rows, *outputs)
+        told, tenth = time.monotonic(), 0
+        for done, found in enumerate(self.runner.run(rows, *outputs), start=1):
+            yield found
+            if done * 10 // len(rows) > tenth and time.monotonic() - told > TELL_EVERY:
+                told, tenth = time.monotonic(), done * 10 // len(rows)
+                self.tell(f"{self.name}: {done:,} of {len(rows):,} rows")
 
 
 class Opening:
@@ -81,6 +92,7 @@ class Opening:
         self._maker = Maker(
             stack, task=task.name, seed=seed, seq_lens=None, batch=1, kernels=kernels, progress=progress
         )
+        self._tell = progress
         self._opener = stack.enter_context(Opener(progress))
 
     def open(self, name: str) -> Contestant:
@@ -128,4 +140,4 @@ class Opening:
         names = config.get("id2label")
         labels = tuple(names[key] for key in sorted(names, key=int)) if isinstance(names, dict) and names else None
         runner = RowRunner(session, task, inputs, int(config.get("pad_token_id") or 0), name)
-        return Contestant(name, task, session, encoder, labels, runner)
+        return Contestant(name, task, session, encoder, labels, runner, self._tell)

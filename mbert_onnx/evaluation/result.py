@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -73,4 +74,10 @@ class Evaluation:
     threads: int
 
     def as_dict(self) -> dict[str, Any]:
-        return {"schema": "mbert-onnx/evaluation", "schema_version": SCHEMA, **asdict(self)}
+        """For `json`, which has no number for what a model that answers NaN scores: that is None."""
+        told = asdict(self, dict_factory=lambda fields: {name: _finite(value) for name, value in fields})
+        return {"schema": "mbert-onnx/evaluation", "schema_version": SCHEMA, **told}
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

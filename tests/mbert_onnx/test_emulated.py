@@ -75,7 +75,7 @@ def test_bad_options(tmp_path: Path) -> None:
         bench_emulated("random:tiny", kernels="fast")
     with pytest.raises(UsageError, match="--json is"):
         bench_emulated("random:tiny", json=tmp_path)
-    with pytest.raises(UsageError, match="no model to bench"):
+    with pytest.raises(UsageError, match="there is no model"):
         bench_emulated([])
 
 

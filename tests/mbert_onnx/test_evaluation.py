@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +23,7 @@ from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.evaluation.classification import order_of, predictions_of
 from mbert_onnx.evaluation.contestant import Contestant, Opening
 from mbert_onnx.evaluation.questions import answers_of
+from mbert_onnx.evaluation.result import Score
 from mbert_onnx.scores.metrics import METRICS
 from mbert_onnx.tasks import QUESTION_ANSWERING, TEXT_CLASSIFICATION, Task
 from mbert_onnx.training.leaderboard import write_submission
@@ -146,6 +150,37 @@ def test_what_cannot_be_evaluated_is_told_in_a_line(glue: Path, tmp_path: Path) 
     (model / "tokenizer.json").unlink()
     with pytest.raises(BundleError, match=r"has no tokenizer\.json, which texts need"):
         evaluate(model, task="sst2", data=glue)
+
+
+def test_what_was_found_is_written_as_json(glue: Path, tmp_path: Path) -> None:
+    model, file = classifier(tmp_path / "model"), tmp_path / "found.json"
+    found = evaluate([model, model], task="sst2", data=glue, json=file)
+    assert json.loads(file.read_text()) == [json.loads(json.dumps(one.as_dict())) for one in found]
+    assert found[0].standings[1].agreement == 1
+
+
+def test_a_place_where_nothing_can_be_written_is_told_before_anything_is_read(tmp_path: Path) -> None:
+    for place in (tmp_path, tmp_path / "nowhere" / "found.json"):
+        with pytest.raises(UsageError, match=r"--json is .* expected a file in a folder that exists"):
+            evaluate("reference", task="sst2", data=tmp_path / "no data", json=place)
+
+
+def test_what_is_no_number_is_none_in_json(glue: Path, tmp_path: Path) -> None:
+    [found] = evaluate(classifier(tmp_path / "model"), task="sst2", data=glue)
+    [standing] = found.standings
+    broken = replace(standing, scores={"pearson": Score(math.nan, -math.inf, 0.5)})
+    [told] = replace(found, standings=[broken]).as_dict()["standings"]
+    assert told["scores"]["pearson"] == {"value": None, "low": None, "high": 0.5}
+
+
+def test_what_takes_long_tells_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mbert_onnx.evaluation.contestant.TELL_EVERY", -1.0)
+    lines: list[str] = []
+    data = tmp_path / "own.tsv"
+    data.write_text("text\tlabel\n" + "a film\tpositive\na play\tnegative\n" * 20)
+    evaluate("reference", task="classification", data=data, progress=lines.append)
+    told = [line for line in lines if line.endswith("of 40 rows")]
+    assert told == [f"reference: {done} of 40 rows" for done in range(4, 41, 4)]
 
 
 def test_the_paper_stands_beside_ones_own_scores(glue: Path, tmp_path: Path) -> None:
