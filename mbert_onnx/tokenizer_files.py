@@ -52,8 +52,7 @@ def write_tokenizer(source: Path | None, destination: Path, vocab_size: int, max
     try:
         # One word a line, and lines end in nothing but a line feed: some words are Unicode's other line separators.
         words = vocabulary.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-        settings = source / "tokenizer_config.json"
-        options = dict(json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else {})
+        options = _options(source)
     except (ValueError, TypeError) as error:
         raise CheckpointError(f"{source}: the tokenizer's files cannot be read ({error}); copy them again") from error
     missing = sorted(set(SPECIAL.values()) - set(words))
@@ -111,8 +110,10 @@ def reduce_tokenizer(source: Path, lines: Iterable[str], destination: Path, voca
         if not write_tokenizer(source, whole, 0, max_length):
             raise CheckpointError(f"{source} has no tokenizer.json and no vocab.txt; expected one of them")
         tokenizer = Tokenizer.from_file(str(whole / "tokenizer.json"))
-        settings = whole / "tokenizer_config.json"
-        options = json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
+        try:
+            options = _options(whole)
+        except (ValueError, TypeError) as error:
+            raise CheckpointError(f"{source}: tokenizer_config.json cannot be read ({error}); copy it again") from error
     if not isinstance(tokenizer.model, models.WordPiece):
         raise CheckpointError(f"{source} has a {type(tokenizer.model).__name__} tokenizer; expected WordPiece")
     tokenizer.no_truncation()
@@ -139,6 +140,12 @@ def character_vocabulary(size: int) -> dict[str, int]:
     words = [*SPECIAL.values(), *characters, *(f"##{character}" for character in characters)]
     words += [f"[unused{index}]" for index in range(size - len(words))]
     return {word: index for index, word in enumerate(words[:size])}
+
+
+def _options(folder: Path) -> dict[str, Any]:
+    """What `tokenizer_config.json` says, if there is one. Raises ValueError or TypeError for one that is none."""
+    settings = folder / "tokenizer_config.json"
+    return dict(json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else {})
 
 
 def _wordpiece(vocabulary: dict[str, int], options: dict[str, Any]) -> Tokenizer:

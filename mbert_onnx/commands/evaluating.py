@@ -45,9 +45,9 @@ def evaluate(
     ] = None,
     first: Annotated[int | None, typer.Option(help="Only so many texts.")] = None,
     max_length: Annotated[
-        int | None, typer.Option(help="The most tokens of a row. Default: the model's own; 384 for SQuAD.")
+        int | None, typer.Option(min=8, help="The most tokens of a row. Default: the model's own; 384 for SQuAD.")
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="How many a model may use.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=1024, help="How many a model may use.")] = 1,
     kernels: Kernels = "auto",
     seed: Seed = 0,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all of it here, too.")] = None,

@@ -33,6 +33,8 @@ def in_one_line(command: Callable[..., None]) -> Callable[..., None]:
         except BrokenPipeError:
             # The reader, such as `head`, has seen enough; nothing may write to the closed pipe at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except OSError as error:  # of the machine: a full disk, a name that is too long, no right to read
+            fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
         except Exception as error:
             # The errors of our three packages carry their exit code. Any other is a mistake of ours, and shows where.
             if not isinstance(getattr(error, "exit_code", None), int) or isinstance(error, typer.Exit):

@@ -39,7 +39,8 @@ def read_corpus(
                 yield document
             last = document
         if not last:
-            raise DataError(f"{path} has no text; expected sentences. Name a file with texts.")
+            rest = "" if every is None else f", but for rows whose {id} {every} divides, which are held out"
+            raise DataError(f"{path} has no text{rest}; expected sentences. Name a file with texts.")
 
 
 def corpus_from_hub(rows: Iterable[dict[str, Any]], column: str) -> Iterator[Document]:

@@ -11,7 +11,7 @@ from typing import Any
 from mbert_onnx.data.example import Example, Split
 from mbert_onnx.data.held_out import is_held_out
 from mbert_onnx.data.table import read_table
-from mbert_onnx.errors import DataError
+from mbert_onnx.errors import DataError, UsageError
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,10 @@ def read_own(path: Path, columns: Columns, split: str, *, part: str = "all") -> 
         split: What to call it.
         part: `all` rows, `held_out` or the `rest` of them, by `columns.every`.
 
-    Raises DataError for a row without text, a label that is none of `columns.labels` or no number, or no row at all.
+    Raises UsageError for labels that tell nothing apart; DataError for a row without text, a label that is none of
+    `columns.labels` or no number, or no row at all.
     """
+    _check(columns)
     wanted = [name for name in (columns.text, columns.pair, columns.label, columns.id) if name is not None]
     rows = []
     for count, (number, row) in enumerate(read_table(path, wanted)):
@@ -82,6 +84,14 @@ def read_own(path: Path, columns: Columns, split: str, *, part: str = "all") -> 
     return Split(split, examples, labels if columns.label is not None else columns.labels)
 
 
+def _check(columns: Columns) -> None:
+    """Raises UsageError for labels that tell nothing apart."""
+    if columns.labels is not None and len({*columns.labels}) < max(len(columns.labels), 2):
+        raise UsageError(f"the labels are {', '.join(columns.labels) or 'none'}; expected two or more, each once")
+    if columns.above is not None and not math.isfinite(columns.above):
+        raise UsageError(f"labels are positive above {columns.above}; expected a finite number")
+
+
 def _text(value: Any, where: str, column: str) -> str:
     if not isinstance(value, str | int) or isinstance(value, bool):
         raise DataError(f"{where} has a {type(value).__name__} in {column}; expected a text. Correct it.")
@@ -95,10 +105,10 @@ def _label(value: Any, columns: Columns, labels: Sequence[str] | None, where: st
     if columns.above is not None or columns.regression:
         try:
             number = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = math.nan
         if not math.isfinite(number):
-            raise DataError(f"{where} has {value!r} in {columns.label}; expected a number. Correct it.")
+            raise DataError(f"{where} has {str(value)[:40]!r} in {columns.label}; expected a number. Correct it.")
         return number if columns.above is None else float(number > columns.above)
     assert labels is not None
     assert columns.label is not None

@@ -68,7 +68,7 @@ def _write(make: Callable[[], Iterator[Item]], partial: Path, what: str) -> None
     def generator() -> Iterator[Item]:
         try:
             yield from make()
-        except DataError as error:  # which datasets would wrap in an error of its own
+        except Exception as error:  # which datasets would wrap in an error of its own
             failure.append(error)
 
     quiet = datasets.utils.logging.is_progress_bar_enabled()
@@ -80,6 +80,8 @@ def _write(make: Callable[[], Iterator[Item]], partial: Path, what: str) -> None
             table.save_to_disk(str(partial / "rows"))
             return
     except (ValueError, datasets.exceptions.DatasetGenerationError) as error:
+        if isinstance(error.__cause__, OSError):
+            raise error.__cause__ from error
         if not failure:
             raise DataError(f"{what} has no text; expected some.") from error
     finally:

@@ -9,15 +9,18 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mbert_onnx.data.lines import kind_of, read_lines
-from mbert_onnx.data.table import read_table
+from mbert_onnx.data.table import check_characters, read_table
 from mbert_onnx.errors import DataError
 
 # By task: the version of the benchmark.
 VERSIONS = {"squad": 1, "squad_v2": 2}
 HUB = {1: "rajpurkar/squad", 2: "rajpurkar/squad_v2"}
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,11 @@ def read_squad(path: Path) -> list[Question]:
         raise DataError(f"{path} is a {kind or 'file without extension'}; expected SQuAD's .json, or .jsonl.")
     if not found:
         raise DataError(f"{path} has no question; expected some.")
+    seen = set[str]()
+    for question in found:
+        if question.id in seen:
+            raise DataError(f"{path} has two questions with the id {question.id}; expected one of each. Correct it.")
+        seen.add(question.id)
     return found
 
 
@@ -66,7 +74,9 @@ def squad_from_hub(version: int, split: str, load: Callable[..., Any]) -> list[Q
 
 def _of_json(path: Path) -> Iterator[Question]:
     try:
-        content = json.loads("\n".join(line for _, line in read_lines(path)))
+        source = "\n".join(line for _, line in read_lines(path))
+        content = json.loads(source)
+        check_characters(content, source, str(path))
         articles = content["data"]
         parts = [(part["context"], qa) for article in articles for part in article["paragraphs"] for qa in part["qas"]]
     except (ValueError, RecursionError) as error:
@@ -91,21 +101,35 @@ def _of_json(path: Path) -> Iterator[Question]:
                 },
             }
         except (AttributeError, TypeError, KeyError) as error:
-            raise DataError(f"{where} is not as in SQuAD: it lacks {error}. Correct it.") from error
+            raise DataError(
+                f"{where} is not as in SQuAD: expected an object with id, question and answers, a list of objects with "
+                f"text and answer_start ({error}). Correct it."
+            ) from error
         yield _of_row(row, where)
 
 
+def _all(kind: type[T], values: Any) -> Sequence[T] | None:
+    """A list of that kind of values; None for anything else."""
+    return values if isinstance(values, list) and all(type(value) is kind for value in values) else None
+
+
 def _of_row(row: dict[str, Any], where: str) -> Question:
-    answers = row["answers"]
-    texts: Sequence[str] = answers["text"] if isinstance(answers, dict) else answers
-    starts: Sequence[int] = answers.get("answer_start", ()) if isinstance(answers, dict) else ()
-    starts = starts or [-1] * len(texts)
-    strings = [row["id"], row["question"], row["context"], *texts]
-    if not all(isinstance(value, str) for value in strings) or len(starts) != len(texts):
-        raise DataError(f"{where} has no texts for id, question, context and answers, or a start for each. Correct it.")
+    answers = row["answers"] if isinstance(row["answers"], dict) else {"text": row["answers"]}
+    texts = _all(str, answers.get("text"))
+    starts = _all(int, answers.get("answer_start") or [-1] * len(texts or ()))
+    named = _all(str, [row["id"], row["question"], row["context"]])
+    if texts is None or starts is None or named is None or len(starts) != len(texts):
+        raise DataError(
+            f"{where} is not as in SQuAD: expected texts for id, question, context and each of a list of answers, and "
+            "for each of these a whole number for its start, or none for any. Correct it."
+        )
     if not row["question"].strip() or not row["context"].strip():
         raise DataError(f"{where} has an empty question or context. Correct or remove it.")
     for text, start in zip(texts, starts, strict=True):
+        if not text.strip():
+            raise DataError(f"{where} has an empty answer. Correct or remove it.")
+        if start < -1 or (start == -1 and text not in row["context"]):
+            raise DataError(f"{where} has the answer {text!r}, which is not in its context. Correct it.")
         if start >= 0 and row["context"][start : start + len(text)] != text:
             raise DataError(
                 f"{where} has the answer {text!r} at character {start}, where its context has "

@@ -82,10 +82,27 @@ def _objects(path: Path, columns: Sequence[str]) -> Rows:
             value = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{path}, line {number} is no JSON ({error}). Give one object a line.") from error
+        check_characters(value, line, f"{path}, line {number}")
         if not isinstance(value, dict):
             raise DataError(f"{path}, line {number} is a JSON {type(value).__name__}; expected an object.")
         _check_columns(f"{path}, line {number}", list(value), columns)
         yield number, value
+
+
+def check_characters(value: Any, source: str, where: str) -> None:
+    """Raises DataError where a text in a value out of JSON has half of a surrogate pair, which no encoding can write.
+
+    Args:
+        value: What was read.
+        source: The JSON, which has an escape if there is anything to find.
+        where: What to call it.
+    """
+    try:
+        if "\\u" in source:
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(error.object[error.start]):04x}"
+        raise DataError(f"{where} has {half}, which is half a character: the other is missing. Correct it.") from error
 
 
 def _check_columns(where: object, names: Sequence[str], columns: Sequence[str]) -> None:

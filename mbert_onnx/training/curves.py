@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from mbert_onnx._beside import require_beside
-from mbert_onnx.training.run import LOSSES, Position
+from mbert_onnx.training.run import EVENTS, LOSSES, PICTURE, Position
 
 require_beside("perf")
 
 from perf.file_writer import writing_file  # noqa: E402
 
-PICTURE, EVENTS = "losses.png", "tensorboard"
 DOTS_PER_INCH = 120
 
 

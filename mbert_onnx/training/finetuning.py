@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,23 +12,24 @@ import numpy as np
 from accelerate import Accelerator
 from torch import nn
 
-from mbert_onnx.checkpoint import build, checkpoint_folder, load_checkpoint
+from mbert_onnx._beside import require_beside
+from mbert_onnx.checkpoint import checkpoint_folder, load_checkpoint
 from mbert_onnx.data.example import Example, Split
 from mbert_onnx.data.rows import Collate, Rows
 from mbert_onnx.data.squad import VERSIONS
-from mbert_onnx.errors import CheckpointError, UsageError
+from mbert_onnx.errors import TrainingError, UsageError
 from mbert_onnx.foreign import foreign_model, is_foreign
 from mbert_onnx.student import MobileBertModel
 from mbert_onnx.tasks import FEATURE_EXTRACTION, QUESTION_ANSWERING, TEXT_CLASSIFICATION, Task
 from mbert_onnx.text import TextEncoder
 from mbert_onnx.training.loop import StageOfTraining, Tell, accelerator_for
-from mbert_onnx.training.models import config_in, config_of, initialize, save_model
+from mbert_onnx.training.models import check_rows, check_words, config_of, new_model, save_model
 from mbert_onnx.training.neighbours import neighbours_of
 from mbert_onnx.training.opinion import opinions_of
 from mbert_onnx.training.pretraining import silent
 from mbert_onnx.training.recipe import FinetuneRecipe, ModelTable, TokenizerTable, read_recipe
 from mbert_onnx.training.run import Run
-from mbert_onnx.training.stages import train_stages
+from mbert_onnx.training.stages import opened, train_stages
 from mbert_onnx.training.task_data import (
     check_task,
     label_rows,
@@ -40,6 +43,10 @@ from mbert_onnx.training.texts import encoder_in, pad_id_of, tokenizer_in
 from mbert_onnx.training.variants import variants_of
 from mbert_onnx.training.words import take_words
 
+require_beside("perf")
+
+from perf.file_writer import writing_file  # noqa: E402
+
 # What a row has at most where the recipe does not say: as long as SQuAD's reference, or GLUE's.
 SPAN_LENGTH, LABEL_LENGTH = 384, 128
 
@@ -52,6 +59,7 @@ class _Prepared:
     loss: nn.Module
     rows: Rows
     task: Task
+    pairs: bool
 
 
 def finetune(recipe: str | Path, *, overwrite: bool = False, reuse: bool = False, tell: Tell = silent) -> Path:
@@ -60,7 +68,7 @@ def finetune(recipe: str | Path, *, overwrite: bool = False, reuse: bool = False
     Args:
         recipe: A TOML file; `FinetuneRecipe` has its keys.
         overwrite: Begin again where the run is there already.
-        reuse: Take the model of a run that is done, in place of an error.
+        reuse: Take the model of a run of this recipe that is done, in place of an error.
         tell: Called with the stage's name, step, number of steps, and mean losses.
 
     Returns the folder of the trained model. Raises UsageError for a recipe that cannot be meant, DataError for texts
@@ -69,43 +77,40 @@ def finetune(recipe: str | Path, *, overwrite: bool = False, reuse: bool = False
     path = Path(recipe)
     read = read_recipe(path, FinetuneRecipe)
     check_task(read.data)
-    if reuse and not overwrite and Run(read.output).is_done:
-        return Run(read.output).model
-    accelerator = accelerator_for(read.training)
     run = Run(read.output)
-    tokenizer = run.folder / "tokenizer"
+    if reuse and not overwrite and run.is_done and run.is_of(path.read_text(encoding="utf-8")):
+        return run.model
+    accelerator = accelerator_for(read.training)
     length = read.data.max_length or (SPAN_LENGTH if read.data.task in VERSIONS else LABEL_LENGTH)
     source = _tokenizer_of(read)
-    with accelerator.main_process_first():
+    with opened(run, path, accelerator, overwrite=overwrite):
+        with accelerator.main_process_first():
+            if accelerator.is_main_process:
+                tokenizer_in(run.tokenizer, source, None, length)
+            encoder = encoder_in(run.tokenizer, length)
+            prepared = _prepared(read, run, encoder, accelerator, tell)
+        check_rows(prepared.model, "model", max_length=length, pairs=prepared.pairs)
+        steps = _steps(read, prepared.rows, accelerator)
+        train_stages(
+            [steps],
+            lambda number: StageOfTraining(
+                number=number,
+                name="fine-tuning",
+                steps=steps,
+                module=prepared.loss,
+                rows=prepared.rows,
+                collate=Collate(pad_id_of(encoder)),
+                rate=lambda _: 1.0,
+                learning_rate=read.training.learning_rate,
+            ),
+            accelerator=accelerator,
+            table=read.training,
+            run=run,
+            seed=read.seed,
+            tell=tell,
+        )
         if accelerator.is_main_process:
-            run.begin(path.read_text(encoding="utf-8"), overwrite=overwrite)
-            tokenizer_in(tokenizer, source, None, length)
-        encoder = encoder_in(tokenizer, length)
-        prepared = _prepared(read, run, encoder, accelerator, tell)
-    positions = config_in(prepared.model).max_position_embeddings
-    if length > positions:
-        raise UsageError(f"data.max_length is {length}, but the model has {positions} positions; give at most that")
-    steps = _steps(read, prepared.rows, accelerator)
-    train_stages(
-        [steps],
-        lambda number: StageOfTraining(
-            number=number,
-            name="fine-tuning",
-            steps=steps,
-            module=prepared.loss,
-            rows=prepared.rows,
-            collate=Collate(pad_id_of(encoder)),
-            rate=lambda _: 1.0,
-            learning_rate=read.training.learning_rate,
-        ),
-        accelerator=accelerator,
-        table=read.training,
-        run=run,
-        seed=read.seed,
-        tell=tell,
-    )
-    if accelerator.is_main_process:
-        run.finish(lambda folder: save_model(prepared.model, prepared.task, tokenizer, folder))
+            run.finish(lambda folder: save_model(prepared.model, prepared.task, run.tokenizer, folder))
     return run.model
 
 
@@ -114,9 +119,9 @@ def _prepared(read: FinetuneRecipe, run: Run, encoder: TextEncoder, accelerator:
     if read.data.task in VERSIONS:
         if read.teacher is not None:
             raise UsageError("teacher is for classification; leave it out for SQuAD")
-        rows = span_rows(run.folder / "rows", questions_of(read.data), encoder)
+        rows = span_rows(run.rows, questions_of(read.data), encoder)
         model = finetuned_model(read.model, QUESTION_ANSWERING, None, vocabulary=words, seed=read.seed)
-        return _Prepared(model, SpanLoss(model), rows, QUESTION_ANSWERING)
+        return _Prepared(model, SpanLoss(model), rows, QUESTION_ANSWERING, pairs=True)
     split = split_of(read.data, "train")
     if not split.is_labelled:
         raise UsageError(f"data: {split.name} has no labels; expected a labelled training set")
@@ -126,10 +131,29 @@ def _prepared(read: FinetuneRecipe, run: Run, encoder: TextEncoder, accelerator:
         raise UsageError("data has texts without labels, and there is no teacher to tell what they mean; give one")
     if opinion is not None and labels is None:
         raise UsageError("teacher is for classification; leave it out for a regression")
-    rows = label_rows(run.folder / "rows", lambda: _told(read, split, run, words, accelerator, tell), encoder)
+    _check_labels(run, labels)
+    rows = label_rows(run.rows, lambda: _told(read, split, run, words, accelerator, tell), encoder)
     model = finetuned_model(read.model, TEXT_CLASSIFICATION, labels or (), vocabulary=words, seed=read.seed)
     loss = LabelLoss(model) if opinion is None else LabelLoss(model, opinion.alpha, opinion.temperature)
-    return _Prepared(model, loss, rows, TEXT_CLASSIFICATION)
+    pairs = any(example.pair is not None for example in split.examples)
+    return _Prepared(model, loss, rows, TEXT_CLASSIFICATION, pairs)
+
+
+def _check_labels(run: Run, labels: Sequence[str] | None) -> None:
+    """Rows have the labels' numbers, and are made once: names that have changed since would be those of others.
+
+    Raises TrainingError where they have changed; keeps them, where the run is new.
+    """
+    names = list(labels or ())
+    if not run.rows.is_dir():
+        with writing_file(run.labels) as beside:
+            beside.write_text(json.dumps(names), encoding="utf-8")
+    elif run.labels.is_file() and json.loads(run.labels.read_text(encoding="utf-8")) != names:
+        before = ", ".join(json.loads(run.labels.read_text(encoding="utf-8")))
+        raise TrainingError(
+            f"the data's labels are {', '.join(names)} now, and were {before} when {run.folder} was begun; restore the "
+            "data, or pass --overwrite to begin again"
+        )
 
 
 def _told(
@@ -142,7 +166,7 @@ def _told(
     if read.data.variants:
         near = neighbours_of(read.teacher.checkpoint, words)
         examples += variants_of(split.examples, read.data.variants, read.seed, near)
-    kept = read.teacher.opinions or run.folder / "opinions"
+    kept = read.teacher.opinions or run.opinions
     return examples, opinions_of(read.teacher.checkpoint, examples, len(split.labels), accelerator, kept, tell)
 
 
@@ -169,19 +193,14 @@ def finetuned_model(
         loaded = load_checkpoint(table.checkpoint, task=FEATURE_EXTRACTION.name)
         assert isinstance(loaded.model, MobileBertModel)
         backbone, config = loaded.model, loaded.config
-        if config.vocab_size < vocab_size:
-            raise CheckpointError(
-                f"{table.checkpoint} has {config.vocab_size} words, its tokenizer {vocab_size}; "
-                "put the tokenizer there with which it was trained"
-            )
         config.architectures = [task.architecture]
         if changes:
             config.num_labels = changes["num_labels"]
     if labels:
         config.id2label = dict(enumerate(labels))
         config.label2id = {label: number for number, label in enumerate(labels)}
-    model = build(config, task, empty=False).requires_grad_(True)
-    initialize(model, config, seed)
+    check_words(config, table, "model", vocab_size)
+    model = new_model(config, task, "model", seed=seed)
     if backbone is not None:
         model.mobilebert.load_state_dict(backbone.state_dict(), strict=False)  # type: ignore[union-attr]
     if table.word_embeddings is not None:

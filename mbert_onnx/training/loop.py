@@ -96,7 +96,7 @@ def train_stage(
     accelerator.register_for_checkpointing(scheduler)
     step = 0
     if start is not None and start.stage == stage.number and start.step:
-        accelerator.load_state(str(run.checkpoint(start)))
+        _load(accelerator, run.checkpoint(start))
         step = start.step
     module.train()
     losses = Means()
@@ -171,6 +171,16 @@ def _loader(
     )
     prepared: DataLoader[Any] = accelerator.prepare_data_loader(loader)
     return prepared
+
+
+def _load(accelerator: Accelerator, checkpoint: Path) -> None:
+    try:
+        accelerator.load_state(str(checkpoint))
+    except Exception as error:  # torch's and pickle's, of files that somebody else has touched
+        raise TrainingError(
+            f"{checkpoint} cannot be read ({' '.join(str(error).split())}); copy it again, or begin again by "
+            "--overwrite"
+        ) from error
 
 
 def _save(accelerator: Accelerator, run: Run, position: Position, curves: Curves | None) -> None:

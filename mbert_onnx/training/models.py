@@ -33,16 +33,11 @@ def pretraining_model(
 
     Raises UsageError for a preset or key that is not known, CheckpointError for a checkpoint that does not fit.
     """
-    vocab_size = len(vocabulary)
-    model = _model(table, where, PRETRAINING, seed, vocab_size=vocab_size)
+    model = _model(table, where, PRETRAINING, seed, vocab_size=len(vocabulary))
     assert isinstance(model, MobileBertForPreTraining)
+    check_words(model.config, table, where, len(vocabulary))
     if table.word_embeddings is not None:
         take_words(model.mobilebert, vocabulary, table.word_embeddings, table.word_layer)
-    if model.config.vocab_size < vocab_size:
-        raise CheckpointError(
-            f"{where}: {table.checkpoint} has {model.config.vocab_size} words, the tokenizer {vocab_size}; "
-            "give the tokenizer with which it was trained"
-        )
     return model
 
 
@@ -50,10 +45,44 @@ def _model(table: ModelTable, where: str, task: Task, seed: int, **changes: Any)
     if table.checkpoint is not None:
         model = load_checkpoint(table.checkpoint, task=task.name).model
         return model.requires_grad_(True)
-    config = config_of(table, where, architectures=[task.architecture], **changes)
-    model = build(config, task, empty=False).requires_grad_(True)
-    initialize(model, config, seed)
+    return new_model(config_of(table, where, architectures=[task.architecture], **changes), task, where, seed=seed)
+
+
+def new_model(config: MobileBertConfig, task: Task, where: str, *, seed: int | None) -> nn.Module:
+    """A model to be trained, with weights to begin with; with none, and without their memory, if `seed` is None.
+
+    Raises UsageError, which names `where`, for a config of which none can be built.
+    """
+    try:
+        model = build(config, task, empty=seed is None).requires_grad_(True)
+        if seed is not None:
+            initialize(model, config, seed)
+    except Exception as error:  # torch's layers check with errors of several kinds, memory included
+        raise UsageError(f"{where}: no model can be built of that config ({' '.join(str(error).split())})") from error
     return model
+
+
+def check_words(config: PretrainedConfig, table: ModelTable, where: str, words: int) -> None:
+    """Raises CheckpointError for a model that has fewer words than its tokenizer."""
+    if config.vocab_size < words:
+        mend = "leave vocab_size out of config"
+        if table.checkpoint is not None:
+            mend = "give the tokenizer with which it was trained"
+        raise CheckpointError(
+            f"{where}: {table.checkpoint or table.preset} has {config.vocab_size} words, the tokenizer {words}; {mend}"
+        )
+
+
+def check_rows(model: nn.Module, where: str, *, max_length: int, pairs: bool) -> None:
+    """Raises UsageError for a model that cannot read rows as long as `data` says, or rows of two parts."""
+    config = config_in(model)
+    positions, types = config.max_position_embeddings, getattr(config, "type_vocab_size", 2)
+    if max_length > positions:
+        raise UsageError(
+            f"data.max_length is {max_length}, but the {where} has {positions} positions; give at most that"
+        )
+    if pairs and types < 2:
+        raise UsageError(f"rows have two parts, but the {where} has type_vocab_size {types}; it needs 2")
 
 
 def config_of(table: ModelTable, where: str, **changes: Any) -> MobileBertConfig:
@@ -70,7 +99,10 @@ def config_of(table: ModelTable, where: str, **changes: Any) -> MobileBertConfig
     for key in table.config:
         if key not in known_keys:
             raise UsageError(f"{where}: config has {key}, which is no key of {type(make(table.preset)).__name__}")
-    config = make(table.preset, **{**changes, **table.config})
+    try:
+        config = make(table.preset, **{**changes, **table.config})
+    except Exception as error:  # transformers checks with errors of several kinds
+        raise UsageError(f"{where}: config cannot be read ({' '.join(str(error).split())}); correct it") from error
     try:
         check_config(config, where)
     except CheckpointError as error:

@@ -15,6 +15,7 @@ import torch
 from accelerate import Accelerator
 
 from mbert_onnx._beside import require_beside
+from mbert_onnx.builtin import located
 from mbert_onnx.checkpoint import checkpoint_folder, load_checkpoint
 from mbert_onnx.data.example import Example
 from mbert_onnx.errors import CheckpointError
@@ -125,7 +126,7 @@ def classifier_of(checkpoint: str) -> tuple[Any, torch.nn.Module]:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+        tokenizer = AutoTokenizer.from_pretrained(located(checkpoint))
         if is_foreign(checkpoint):
             with without_warnings():  # what is missing is told in a line below
                 model, info = AutoModelForSequenceClassification.from_pretrained(checkpoint, output_loading_info=True)

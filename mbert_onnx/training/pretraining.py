@@ -8,10 +8,10 @@ from mbert_onnx.distill.strategies import stages_of
 from mbert_onnx.distill.transfer import Transfer, Weights
 from mbert_onnx.tasks import PRETRAINING
 from mbert_onnx.training.loop import StageOfTraining, Tell, accelerator_for
-from mbert_onnx.training.models import pretraining_model, save_model
+from mbert_onnx.training.models import check_rows, pretraining_model, save_model
 from mbert_onnx.training.recipe import PretrainRecipe, read_recipe
 from mbert_onnx.training.run import Run
-from mbert_onnx.training.stages import train_stages
+from mbert_onnx.training.stages import opened, train_stages
 from mbert_onnx.training.texts import corpus_rows, encoder_in, masking, pad_id_of, tokenizer_in
 
 
@@ -34,39 +34,39 @@ def pretrain(recipe: str | Path, *, overwrite: bool = False, tell: Tell = silent
     read = read_recipe(path, PretrainRecipe)
     accelerator = accelerator_for(read.training)
     run = Run(read.output)
-    tokenizer = run.folder / "tokenizer"
-    with accelerator.main_process_first():
+    with opened(run, path, accelerator, overwrite=overwrite):
+        with accelerator.main_process_first():
+            if accelerator.is_main_process:
+                tokenizer_in(run.tokenizer, read.tokenizer, read.data, read.data.max_length)
+            encoder = encoder_in(run.tokenizer, read.data.max_length)
+            rows = corpus_rows(run.rows, read.data, encoder, read.seed)
+        model = pretraining_model(read.model, "model", vocabulary=encoder.tokenizer.get_vocab(), seed=read.seed)
+        check_rows(model, "model", max_length=read.data.max_length, pairs=read.data.next_sentence)
+        [stage] = stages_of(
+            "none",
+            layers=model.config.num_hidden_layers,
+            transfer_steps=0,
+            distillation_steps=read.training.steps,
+            next_sentence=read.data.next_sentence,
+        )
+        train_stages(
+            [stage.steps],
+            lambda number: StageOfTraining(
+                number=number,
+                name=stage.name,
+                steps=stage.steps,
+                module=Transfer(model, None, stage, Weights()),
+                rows=rows,
+                collate=masking(encoder, pad_id_of(encoder), read.data),
+                rate=stage.rate,
+                learning_rate=read.training.learning_rate,
+            ),
+            accelerator=accelerator,
+            table=read.training,
+            run=run,
+            seed=read.seed,
+            tell=tell,
+        )
         if accelerator.is_main_process:
-            run.begin(path.read_text(encoding="utf-8"), overwrite=overwrite)
-            tokenizer_in(tokenizer, read.tokenizer, read.data, read.data.max_length)
-        encoder = encoder_in(tokenizer, read.data.max_length)
-        rows = corpus_rows(run.folder / "rows", read.data, encoder, read.seed)
-    model = pretraining_model(read.model, "model", vocabulary=encoder.tokenizer.get_vocab(), seed=read.seed)
-    [stage] = stages_of(
-        "none",
-        layers=model.config.num_hidden_layers,
-        transfer_steps=0,
-        distillation_steps=read.training.steps,
-        next_sentence=read.data.next_sentence,
-    )
-    train_stages(
-        [stage.steps],
-        lambda number: StageOfTraining(
-            number=number,
-            name=stage.name,
-            steps=stage.steps,
-            module=Transfer(model, None, stage, Weights()),
-            rows=rows,
-            collate=masking(encoder, pad_id_of(encoder), read.data),
-            rate=stage.rate,
-            learning_rate=read.training.learning_rate,
-        ),
-        accelerator=accelerator,
-        table=read.training,
-        run=run,
-        seed=read.seed,
-        tell=tell,
-    )
-    if accelerator.is_main_process:
-        run.finish(lambda folder: save_model(model, PRETRAINING, tokenizer, folder))
+            run.finish(lambda folder: save_model(model, PRETRAINING, run.tokenizer, folder))
     return run.model

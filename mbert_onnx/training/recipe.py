@@ -17,13 +17,19 @@ from mbert_onnx.distill.strategies import STRATEGIES  # noqa: E402
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
+# Of all whole numbers: what PyTorch, accelerate and tokenizers can take.
+LARGEST = 2**31 - 1
+Count = Annotated[int, Field(ge=1, le=LARGEST)]
+CountOrNone = Annotated[int, Field(ge=0, le=LARGEST)]
+# Of `epochs`, and of processes and threads: no run means more.
+MOST_EPOCHS, MOST_THREADS, MOST_WORDS = 1_000_000, 1024, 10_000_000
+Threads = Annotated[int, Field(ge=0, le=MOST_THREADS)]
 
 
 class Table(BaseModel):
     """A table of the file: no keys but these."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ModelTable(Table):
@@ -43,7 +49,7 @@ class ModelTable(Table):
     preset: str | None = None
     config: dict[str, Any] = Field(default_factory=dict)
     word_embeddings: str | None = None
-    word_layer: Annotated[int, Field(ge=0)] = 0
+    word_layer: CountOrNone = 0
 
     @model_validator(mode="after")
     def _one_of_two(self) -> ModelTable:
@@ -67,7 +73,7 @@ class TokenizerTable(Table):
     """
 
     folder: Path | None = None
-    vocab_size: Count | None = None
+    vocab_size: Annotated[int, Field(ge=1, le=MOST_WORDS)] | None = None
     min_frequency: Count = 2
 
     @model_validator(mode="after")
@@ -142,8 +148,8 @@ class TrainingTable(Table):
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
     save_every: Count = 500
     log_every: Count = 20
-    workers: Annotated[int, Field(ge=0)] = 0
-    threads: Annotated[int, Field(ge=0)] = 0
+    workers: Threads = 0
+    threads: Threads = 0
 
 
 class TransferTable(Table):
@@ -164,8 +170,8 @@ class TransferTable(Table):
     """
 
     strategy: Literal["progressive", "joint", "auxiliary", "none"] = "progressive"
-    steps: Annotated[int, Field(ge=0)]
-    distillation_steps: Annotated[int, Field(ge=0)]
+    steps: CountOrNone
+    distillation_steps: CountOrNone
     distillation_learning_rate: Annotated[float, Field(gt=0)] | None = None
     lower_rate: Share = 0.0
     feature_maps: Weight = 1.0
@@ -206,18 +212,18 @@ class TaskTable(Table):
     pair: str | None = None
     label: str = "label"
     id: str | None = None
-    labels: list[str] | None = None
+    labels: Annotated[list[str], Field(min_length=2)] | None = None
     above: float | None = None
     held_out_every: Annotated[int, Field(ge=2)] | None = None
     max_length: Annotated[int, Field(ge=8)] | None = None
     unlabelled: list[Path] = Field(default_factory=list)
-    variants: Annotated[int, Field(ge=0)] = 0
+    variants: CountOrNone = 0
 
 
 class EpochsTable(TrainingTable):
     """`[training]` of fine-tuning: also `epochs`, how often each row is read."""
 
-    epochs: Annotated[float, Field(gt=0)] | None = None
+    epochs: Annotated[float, Field(gt=0, le=MOST_EPOCHS)] | None = None
 
     @model_validator(mode="after")
     def _one_of_two(self) -> EpochsTable:
@@ -257,7 +263,7 @@ class Recipe(Table):
     """
 
     output: Path
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: CountOrNone = 0
 
 
 class PretrainRecipe(Recipe):
@@ -294,6 +300,22 @@ AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 assert set(TransferTable.model_fields["strategy"].annotation.__args__) == set(STRATEGIES)  # type: ignore[union-attr]
 
 
+# Keys of what is read, in any table.
+READ = ("checkpoint", "word_embeddings", "folder", "files", "train", "validation", "test", "unlabelled")
+
+
+def _check_places(recipe: Recipe, path: Path) -> None:
+    """Raises UsageError for a file that is read from the folder that the run writes, and may begin by emptying."""
+    output = recipe.output.resolve()
+    for name, table in recipe:
+        for key, value in table if isinstance(table, Table) else ():
+            for place in value if isinstance(value, list) else [value]:
+                if key in READ and place is not None and Path(place).resolve().is_relative_to(output):
+                    raise UsageError(
+                        f"{path}: {name}.{key} is {place}, inside of output, {recipe.output}; choose another output"
+                    )
+
+
 def read_recipe(path: Path, kind: type[AnyRecipe]) -> AnyRecipe:
     """A recipe of that kind. Its paths are counted from where the command is run, as everywhere.
 
@@ -301,11 +323,13 @@ def read_recipe(path: Path, kind: type[AnyRecipe]) -> AnyRecipe:
     be meant.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist; expected a recipe, a TOML file") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path} is no TOML ({' '.join(str(error).split())}); correct it") from error
+    if _has_nul(content):
+        raise UsageError(f"{path} has a NUL character, which is part of no name; correct it")
     try:
         recipe = kind.model_validate(content)
     except ValidationError as error:
@@ -314,7 +338,17 @@ def read_recipe(path: Path, kind: type[AnyRecipe]) -> AnyRecipe:
         given = f", found {first['input']!r}" if first["type"] not in ("missing", "value_error") else ""
         rest = f"; and {error.error_count() - 1} more" if error.error_count() > 1 else ""
         raise UsageError(f"{path}: {place}: {_plain(first['msg'])}{given}{rest}") from None
+    try:
+        _check_places(recipe, path)
+    except OSError as error:  # a name that is too long, for one
+        raise UsageError(f"{path} has a path that cannot be used ({error}); correct it") from error
     return recipe
+
+
+def _has_nul(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(map(_has_nul, (*value, *value.values())))
+    return any(map(_has_nul, value)) if isinstance(value, list) else isinstance(value, str) and "\0" in value
 
 
 def _plain(message: str) -> str:

@@ -2,24 +2,33 @@
 
     recipe.toml             what it was begun with
     checkpoints/02-000500/  all that is needed to go on after step 500 of stage 2
+    tokenizer/, rows/       what the texts became; opinions/ and labels.json of some fine-tunings
     losses.jsonl            the curves as numbers; losses.png and tensorboard/ as pictures
     model/                  the trained model, as transformers writes one; there when all is done
 
 A checkpoint is written beside its place and renamed, so that a training that is killed at any moment goes on from the
-last one that is complete.
+last one that is complete. A run that replaces another puts it aside until it has all that it needs to train.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from mbert_onnx.errors import TrainingError
+from mbert_onnx.training.replacing import ASIDE, MOVING, Replacing
 
 RECIPE, CHECKPOINTS, MODEL, LOSSES = "recipe.toml", "checkpoints", "model", "losses.jsonl"
+PICTURE, EVENTS = "losses.png", "tensorboard"
+TOKENIZER, ROWS, OPINIONS, LABELS = "tokenizer", "rows", "opinions", "labels.json"
+OWN = (RECIPE, CHECKPOINTS, MODEL, LOSSES, PICTURE, EVENTS, TOKENIZER, ROWS, OPINIONS, LABELS)
+LOCK = ".lock"
 PARTIAL = ".partial-"
 NAME = re.compile(r"(\d+)-(\d+)")
 
@@ -47,37 +56,82 @@ class Run:
         self.folder = folder
         self.model = folder / MODEL
         self.losses = folder / LOSSES
+        self.tokenizer = folder / TOKENIZER
+        self.rows = folder / ROWS
+        self.opinions = folder / OPINIONS
+        self.labels = folder / LABELS
         self._checkpoints = folder / CHECKPOINTS
+        self._recipe = folder / RECIPE
+        self._replacing = Replacing(folder, OWN)
 
-    def begin(self, recipe: str, *, overwrite: bool) -> None:
-        """Makes the folder, or goes on with one that was begun with the same recipe.
+    @contextmanager
+    def opened(self, recipe: str, *, overwrite: bool) -> Iterator[None]:
+        """Makes the folder, or goes on with one that was begun with the same recipe; it is this process's alone.
 
-        One that was begun with another, but has no checkpoint yet, is begun again.
+        One that was begun with another, but has no checkpoint yet, is begun again. What is replaced is put back if
+        an error comes before `settle`.
 
-        Raises TrainingError for one that is done, or was begun with another recipe, unless it is to be overwritten.
+        Raises TrainingError for a folder that is no run, one where another process trains, and a run that is done or
+        was begun with another recipe, unless it is to be overwritten.
         """
-        known = self.folder / RECIPE
-        has_other = known.is_file() and known.read_text(encoding="utf-8") != recipe
-        if known.is_file() and (overwrite or (has_other and not self.is_done and self.position() is None)):
-            shutil.rmtree(self.folder)
-            has_other = False
-        if self.folder.exists() and not known.is_file() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+        if self.folder.exists() and not self._is_run() and self._has_others():
             raise TrainingError(f"{self.folder} is there, and is no run; choose another output")
-        if has_other:
-            raise TrainingError(
-                f"{self.folder} was begun with another recipe ({known}); choose another output, or pass --overwrite"
-            )
-        if self.is_done:
-            raise TrainingError(f"{self.folder} is trained already; pass --overwrite to train it again")
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.folder / LOCK, timeout=0)
+            lock.acquire()
+        except Timeout as error:
+            raise TrainingError(f"another process trains in {self.folder}; wait for it, or choose another") from error
+        except OSError as error:
+            raise TrainingError(f"{self.folder} cannot be written ({error.strerror or error})") from error
+        try:
+            self._begin(recipe, overwrite)
+            yield
+        except BaseException:
+            self._replacing.put_back()
+            raise
+        finally:
+            (self.folder / LOCK).unlink(missing_ok=True)
+            lock.release()
+
+    def settle(self) -> None:
+        """Training begins: what this run replaces is removed."""
+        self._replacing.forget()
+
+    def is_of(self, recipe: str) -> bool:
+        """Whether it was begun with that recipe."""
+        return self._recipe.is_file() and self._recipe.read_text(encoding="utf-8") == recipe
+
+    def _begin(self, recipe: str, overwrite: bool) -> None:
+        try:
+            self._replacing.put_back()  # of a process that was killed
+            is_other = self._is_run() and not self.is_of(recipe)
+            is_trained = self.is_done or self.position() is not None
+            if self._is_run() and (overwrite or (is_other and not is_trained)):
+                self._replacing.put_aside()
+            elif is_other:
+                raise TrainingError(
+                    f"{self.folder} was begun with another recipe ({self._recipe}); choose another output, or pass "
+                    "--overwrite"
+                )
+            elif self.is_done:
+                raise TrainingError(f"{self.folder} is trained already; pass --overwrite to train it again")
             self._checkpoints.mkdir(parents=True, exist_ok=True)
             for left in self._checkpoints.glob(f"{PARTIAL}*"):
                 shutil.rmtree(left)
             partial = self.folder / f"{PARTIAL}{RECIPE}"
             partial.write_text(recipe, encoding="utf-8")
-            partial.replace(known)
+            partial.replace(self._recipe)
         except OSError as error:
             raise TrainingError(f"{self.folder} cannot be written ({error.strerror or error})") from error
+
+    def _is_run(self) -> bool:
+        """A recipe alone may be anybody's."""
+        begun = self._recipe.is_file() and (self._checkpoints.is_dir() or self.model.is_dir())
+        return begun or any((self.folder / name).is_dir() for name in (ASIDE, MOVING))
+
+    def _has_others(self) -> bool:
+        return not self.folder.is_dir() or any(path.name != LOCK for path in self.folder.iterdir())
 
     @property
     def is_done(self) -> bool:
@@ -106,9 +160,8 @@ class Run:
             partial.rename(place)
         except (OSError, RuntimeError) as error:  # torch tells of a full disk by a RuntimeError
             shutil.rmtree(partial, ignore_errors=True)
-            reason = getattr(error, "strerror", None) or " ".join(str(error).split())
             raise TrainingError(
-                f"{partial.parent} cannot be written ({reason}); what was there before stays"
+                f"{partial.parent} cannot be written ({_reason(error)}); what was there before stays"
             ) from error
         for path in self._checkpoints.glob("*-*"):
             match = NAME.fullmatch(path.name)
@@ -123,6 +176,13 @@ class Run:
             partial.mkdir()
             write(partial)
             partial.rename(self.model)
-        except OSError as error:
-            raise TrainingError(f"{self.model} cannot be written ({error.strerror or error})") from error
+        except Exception as error:  # of several libraries, some in Rust: a full disk is no OSError there
+            shutil.rmtree(partial, ignore_errors=True)
+            raise TrainingError(f"{self.model} cannot be written ({_reason(error)})") from error
         shutil.rmtree(self._checkpoints)
+
+
+def _reason(error: Exception) -> str:
+    """In words: torch and safetensors tell of a full disk in their own."""
+    told = getattr(error, "strerror", None)
+    return str(told) if told else f"{' '.join(str(error).split())}: the disk may be full"

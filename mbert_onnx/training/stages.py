@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import accumulate
+from pathlib import Path
 
 from accelerate import Accelerator
 
@@ -11,6 +13,13 @@ from mbert_onnx.training.curves import Curves
 from mbert_onnx.training.loop import StageOfTraining, Tell, train_stage
 from mbert_onnx.training.recipe import TrainingTable
 from mbert_onnx.training.run import Position, Run
+
+
+def opened(run: Run, recipe: Path, accelerator: Accelerator, *, overwrite: bool) -> AbstractContextManager[None]:
+    """`run.opened` with the text of a recipe, in the main process; the others find what it has made."""
+    if not accelerator.is_main_process:
+        return nullcontext()
+    return run.opened(recipe.read_text(encoding="utf-8"), overwrite=overwrite)
 
 
 def train_stages(
@@ -33,6 +42,8 @@ def train_stages(
     start = run.position()
     before = [0, *accumulate(steps)][:-1]
     main = accelerator.is_main_process
+    if main:
+        run.settle()
     curves = Curves(run.folder, start or Position(0, 0), before) if main else None
     try:
         for number in range(len(steps)):

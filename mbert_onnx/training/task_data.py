@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,18 @@ from mbert_onnx.data.source import HUB, glue_split, squad_questions
 from mbert_onnx.data.squad import VERSIONS, Question
 from mbert_onnx.data.squad_windows import answer_in, windows_of
 from mbert_onnx.distill.predictions import IGNORED
-from mbert_onnx.errors import UsageError
+from mbert_onnx.errors import DataError, MbertError, UsageError
 from mbert_onnx.text import TextEncoder
 from mbert_onnx.training.recipe import TaskTable
+
+
+@contextmanager
+def told_of(row: str) -> Iterator[None]:
+    """Raises DataError, which says in which row, for a text of which no tokens can be made."""
+    try:
+        yield
+    except MbertError as error:
+        raise DataError(f"{row}: {error}") from error
 
 
 def check_task(table: TaskTable) -> None:
@@ -85,7 +95,8 @@ def label_rows(folder: Path, told: Callable[[], Told], encoder: TextEncoder) -> 
 
     def make() -> Iterator[Item]:
         for number, example in enumerate(examples):
-            row, _ = encoder.truncated(example.text, example.pair)
+            with told_of(f"row {example.id} of the training set"):
+                row, _ = encoder.truncated(example.text, example.pair)
             item: Item = {
                 "input_ids": row.ids,
                 "token_type_ids": row.type_ids,
@@ -102,7 +113,8 @@ def span_rows(folder: Path, questions: Sequence[Question], encoder: TextEncoder)
 
     def make() -> Iterator[Item]:
         for question in questions:
-            tokens, windows = windows_of(encoder, question)
+            with told_of(f"question {question.id} of the training set"):
+                tokens, windows = windows_of(encoder, question)
             for window in windows:
                 start, end = answer_in(window, tokens, question)
                 yield {

@@ -12,6 +12,7 @@ from mbert_onnx.bundle_reader import TOKENIZER
 from mbert_onnx.data.corpus import Document, corpus_from_hub, read_corpus
 from mbert_onnx.data.rows import Item, MaskingCollate, Rows, rows_at
 from mbert_onnx.data.segments import segments_of
+from mbert_onnx.data.source import load_from_hub
 from mbert_onnx.errors import CheckpointError, TrainingError
 from mbert_onnx.text import TextEncoder
 from mbert_onnx.tokenizer_files import reduce_tokenizer, train_tokenizer, write_tokenizer
@@ -28,13 +29,8 @@ def documents_of(table: CorpusTable) -> Iterator[Document]:
 
 
 def _from_hub(table: CorpusTable) -> Any:
-    import datasets
-
-    try:
-        # One after the other: Wikipedia need not be on this disk before training begins.
-        rows = datasets.load_dataset(table.hub, table.hub_config, split=table.hub_split, streaming=True)
-    except Exception as error:  # of many kinds: no network, no such dataset, no such split
-        raise TrainingError(f"{table.hub} is not to be had from the hub ({' '.join(str(error).split())})") from error
+    # One after the other: Wikipedia need not be on this disk before training begins.
+    rows = load_from_hub(str(table.hub), table.hub_config, split=table.hub_split, streaming=True)
     column, known = table.columns[0], rows.column_names
     if known and column not in known:
         raise TrainingError(f"{table.hub} has the columns {', '.join(known)}; expected {column}")

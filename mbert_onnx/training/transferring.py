@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from mbert_onnx.builtin import located
 from mbert_onnx.bundle_reader import TOKENIZER
-from mbert_onnx.checkpoint import build, checkpoint_folder, load_checkpoint
+from mbert_onnx.checkpoint import checkpoint_folder, load_checkpoint
 from mbert_onnx.data.batches import Batches
 from mbert_onnx.data.rows import Collate, Rows
 from mbert_onnx.distill.handover import check_pair, fit_normalization, hand_over
@@ -21,11 +21,11 @@ from mbert_onnx.errors import UsageError
 from mbert_onnx.student import MobileBertForPreTraining
 from mbert_onnx.tasks import PRETRAINING
 from mbert_onnx.training.loop import StageOfTraining, Tell, accelerator_for
-from mbert_onnx.training.models import config_of, pretraining_model, save_model
+from mbert_onnx.training.models import check_rows, config_of, new_model, pretraining_model, save_model
 from mbert_onnx.training.pretraining import silent
 from mbert_onnx.training.recipe import DistillRecipe, TokenizerTable, TransferTable, read_recipe
 from mbert_onnx.training.run import Run
-from mbert_onnx.training.stages import train_stages
+from mbert_onnx.training.stages import opened, train_stages
 from mbert_onnx.training.texts import corpus_rows, encoder_in, masking, pad_id_of, tokenizer_in
 
 # Rows on which the embeddings' normalization is fitted: some thousands of tokens for two numbers a channel.
@@ -107,7 +107,7 @@ def _outline(read: DistillRecipe, changes: dict[str, int]) -> MobileBertForPreTr
     if table.checkpoint is not None:
         model = load_checkpoint(table.checkpoint, task=PRETRAINING.name).model
     else:
-        model = build(config_of(table, "student", **changes), PRETRAINING, empty=True)
+        model = new_model(config_of(table, "student", **changes), PRETRAINING, "student", seed=None)
     assert isinstance(model, MobileBertForPreTraining)
     return model
 
@@ -133,34 +133,35 @@ def transfer(recipe: str | Path, *, overwrite: bool = False, tell: Tell = silent
     stages = _stages(read, _outline(read, {}).config.num_hidden_layers)
     accelerator = accelerator_for(read.training)
     run = Run(read.output)
-    tokenizer = run.folder / "tokenizer"
     source = _tokenizer_of(read)
-    with accelerator.main_process_first():
+    with opened(run, path, accelerator, overwrite=overwrite):
+        with accelerator.main_process_first():
+            if accelerator.is_main_process:
+                tokenizer_in(run.tokenizer, TokenizerTable(folder=source), None, read.data.max_length)
+            encoder = encoder_in(run.tokenizer, read.data.max_length)
+            rows = corpus_rows(run.rows, read.data, encoder, read.seed)
+        words = encoder.tokenizer.get_vocab()
+        teacher = pretraining_model(read.teacher, "teacher", vocabulary=words, seed=read.seed)
+        student = pretraining_model(read.student, "student", vocabulary=words, seed=read.seed + 1)
+        for model, where in ((teacher, "teacher"), (student, "student")):
+            check_rows(model, where, max_length=read.data.max_length, pairs=read.data.next_sentence)
+        collate = masking(encoder, pad_id_of(encoder), read.data)
+        if read.transfer.strategy != "none":
+            check_pair(teacher, student)
+            hand_over(teacher, student)
+            fit_normalization(teacher, student, _some(rows, collate, read.seed))
+            teacher.to(accelerator.device)
+        train_stages(
+            [stage.steps for stage in stages],
+            lambda number: _training(number, stages[number], read, student, teacher, rows, collate),
+            accelerator=accelerator,
+            table=read.training,
+            run=run,
+            seed=read.seed,
+            tell=tell,
+        )
         if accelerator.is_main_process:
-            run.begin(path.read_text(encoding="utf-8"), overwrite=overwrite)
-            tokenizer_in(tokenizer, TokenizerTable(folder=source), None, read.data.max_length)
-        encoder = encoder_in(tokenizer, read.data.max_length)
-        rows = corpus_rows(run.folder / "rows", read.data, encoder, read.seed)
-    words = encoder.tokenizer.get_vocab()
-    teacher = pretraining_model(read.teacher, "teacher", vocabulary=words, seed=read.seed)
-    student = pretraining_model(read.student, "student", vocabulary=words, seed=read.seed + 1)
-    collate = masking(encoder, pad_id_of(encoder), read.data)
-    if read.transfer.strategy != "none":
-        check_pair(teacher, student)
-        hand_over(teacher, student)
-        fit_normalization(teacher, student, _some(rows, collate, read.seed))
-        teacher.to(accelerator.device)
-    train_stages(
-        [stage.steps for stage in stages],
-        lambda number: _training(number, stages[number], read, student, teacher, rows, collate),
-        accelerator=accelerator,
-        table=read.training,
-        run=run,
-        seed=read.seed,
-        tell=tell,
-    )
-    if accelerator.is_main_process:
-        run.finish(lambda folder: save_model(student, PRETRAINING, tokenizer, folder))
+            run.finish(lambda folder: save_model(student, PRETRAINING, run.tokenizer, folder))
     return run.model
 
 

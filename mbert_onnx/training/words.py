@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from mbert_onnx.builtin import located
 from mbert_onnx.bundle_reader import TOKENIZER
 from mbert_onnx.errors import CheckpointError
 from mbert_onnx.foreign import without_warnings
@@ -40,7 +40,7 @@ def take_words(model: MobileBertModel, vocabulary: dict[str, int], checkpoint: s
     from tokenizers import Tokenizer
     from transformers import AutoModel
 
-    folder = Path(checkpoint)
+    folder = located(checkpoint)
     try:
         theirs = Tokenizer.from_file(str(folder / TOKENIZER)).get_vocab()
         with without_warnings():  # that its head is left out is what is asked for

@@ -9,7 +9,10 @@ import pytest
 from glue_folders import FILES, write_glue
 
 from mbert_onnx.data.glue import DIAGNOSTIC, TASKS, glue_from_hub, glue_task, read_glue
+from mbert_onnx.data.source import HUB, glue_split, squad_questions
 from mbert_onnx.errors import DataError, UsageError
+from mbert_onnx.training.recipe import CorpusTable
+from mbert_onnx.training.texts import documents_of
 
 # What the first row of each task's training set says: text, pair, label.
 TRAIN: dict[str, list[tuple[str, str | None, float]]] = {
@@ -152,3 +155,16 @@ def test_test_sets_of_the_hub_have_no_labels() -> None:
 
 def test_the_folders_here_are_all_of_the_benchmarks() -> None:
     assert set(FILES) == {task.folder for task in TASKS.values()} | {DIAGNOSTIC.folder}
+
+
+def test_a_hub_that_is_not_there_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: Any, **__: Any) -> None:
+        raise ConnectionError("Couldn't reach it\non the Hub")
+
+    monkeypatch.setattr("datasets.load_dataset", unreachable)
+    with pytest.raises(DataError, match="nyu-mll/glue is not to be had from the hub"):
+        glue_split(glue_task("sst2"), HUB, "train")
+    with pytest.raises(DataError, match="rajpurkar/squad_v2 is not to be had from the hub"):
+        squad_questions("squad_v2", HUB, "train")
+    with pytest.raises(DataError, match="wikimedia/wikipedia is not to be had from the hub"):
+        list(documents_of(CorpusTable(hub="wikimedia/wikipedia")))

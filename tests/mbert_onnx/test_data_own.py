@@ -73,6 +73,7 @@ def test_the_same_rows_in_every_format(name: str, content: str | bytes, tmp_path
             Columns(above=0.0, id="id", every=2),
             "line 2, id is 'x'; expected a whole number",
         ),
+        (f"text\tlabel\na\t{'9' * 400}\n", Columns(regression=True), "in label; expected a number"),
         ("text\tlabel\n", Columns(), "has no row"),
         ("", Columns(), "is empty; expected a header"),
     ],
@@ -94,12 +95,24 @@ def test_what_is_wrong_is_told_in_a_line(content: str, columns: Columns, says: s
         ("a.jsonl", b'{"text": \n', "line 1 is no JSON"),
         ("a.jsonl", b'["a"]\n', "line 1 is a JSON list; expected an object"),
         ("a.jsonl", b'{"words": "a"}\n', "line 1 has the columns words; expected text"),
+        ("a.jsonl", b'{"text": "a"}\n{"text": "\\ud83d a"}\n', r"line 2 has \\ud83d, which is half a character"),
         ("a.xlsx", b"text\n", "is a .xlsx; expected .tsv, .csv or .jsonl"),
     ],
 )
 def test_a_file_that_is_no_table_is_told_in_a_line(name: str, content: bytes, says: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=says):
         list(read_table(file(tmp_path, name, content), ["text"]))
+
+
+def test_a_number_too_large_for_a_score_is_told(tmp_path: Path) -> None:
+    path = file(tmp_path, "a.jsonl", f'{{"text": "a", "label": 1{"0" * 400}}}\n')
+    with pytest.raises(DataError, match="in label; expected a number"):
+        read_own(path, Columns(above=0.0), "train")
+
+
+def test_a_whole_character_in_two_escapes_is_read(tmp_path: Path) -> None:
+    path = file(tmp_path, "a.jsonl", '{"text": "\\ud83d\\ude00"}\n')
+    assert list(read_table(path, ["text"])) == [(1, {"text": "\U0001f600"})]
 
 
 def test_no_file_and_a_folder_are_told(tmp_path: Path) -> None:

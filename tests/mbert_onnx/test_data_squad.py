@@ -89,6 +89,52 @@ def test_what_is_wrong_is_told_in_a_line(content: str, says: str, tmp_path: Path
         read_squad(path)
 
 
+@pytest.mark.parametrize(
+    "answers",
+    [
+        None,
+        3,
+        "1843",
+        [1843],
+        {},
+        {"text": None},
+        {"text": "1843", "answer_start": [25]},
+        {"text": ["1843"], "answer_start": 25},
+        {"text": ["1843"], "answer_start": ["25"]},
+        {"text": ["1843"], "answer_start": [None]},
+        {"text": ["1843"], "answer_start": [25.0]},
+        {"text": ["1843"], "answer_start": [True]},
+        {"text": ["1843"], "answer_start": [25, 26]},
+    ],
+    ids=str,
+)
+def test_answers_of_other_types_are_told_in_a_line(answers: Any, tmp_path: Path) -> None:
+    path = tmp_path / "dev.jsonl"
+    path.write_text(json.dumps({"id": "q", "question": "When ?", "context": CONTEXT, "answers": answers}))
+    with pytest.raises(DataError, match="line 1 is not as in SQuAD: expected texts"):
+        read_squad(path)
+
+
+@pytest.mark.parametrize("start", [None, "25", 25.0])
+def test_a_start_that_is_no_number_is_told_in_a_line(start: Any, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="question q is not as in SQuAD: expected texts"):
+        read_squad(squad_file(tmp_path, qa(answers=[{"text": "1843", "answer_start": start}])))
+
+
+@pytest.mark.parametrize(
+    ("questions", "says"),
+    [
+        ([qa(answers=[{"text": "", "answer_start": 3}])], "question q has an empty answer"),
+        ([qa(answers=[{"text": "1843", "answer_start": -7}])], "has the answer '1843', which is not in its context"),
+        ([qa(answers=[{"text": "1844", "answer_start": -1}])], "has the answer '1844', which is not in its context"),
+        ([qa(), qa()], "has two questions with the id q"),
+    ],
+)
+def test_questions_that_cannot_be_meant_are_told(questions: list[dict[str, Any]], says: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=says):
+        read_squad(squad_file(tmp_path, *questions))
+
+
 def test_an_answers_tokens_in_the_window_that_has_it(tmp_path: Path) -> None:
     question = Question("q", "When ?", CONTEXT, ("in 1843",), (22,))
     encoder = word_encoder(tmp_path, f"{CONTEXT} When ?", max_length=11)

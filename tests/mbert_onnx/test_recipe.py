@@ -52,6 +52,17 @@ def test_a_recipe_is_read_with_its_defaults(tmp_path: Path) -> None:
         ("vocab_size = 200", "", "tokenizer: give folder, vocab_size or both"),
         ("[tokenizer]\nvocab_size = 200", "", "tokenizer: is missing"),
         ('output = "run"', "output = run", "is no TOML"),
+        ('output = "run"', 'output = "run\\u0000"', "has a NUL character"),
+        ('files = ["corpus.txt"]', 'files = ["corpus\\u0000.txt"]', "has a NUL character"),
+        ("steps = 10", f"steps = {10**30}", "training.steps: input should be less than or equal to 2147483647"),
+        (
+            "steps = 10",
+            "steps = 10\nthreads = 5000",
+            "training.threads: input should be less than or equal to 1024",
+        ),
+        ("steps = 10", "steps = 10\nlearning_rate = inf", "training.learning_rate: input should be a finite number"),
+        ("steps = 10", "steps = 10\nwarmup = nan", "training.warmup: input should be"),
+        ('output = "run"', f'output = "run"\nseed = {2**32}', "seed: input should be less than or equal to 2147483647"),
     ],
 )
 def test_what_is_wrong_is_told_in_a_line(old: str, new: str, says: str, tmp_path: Path) -> None:

@@ -370,5 +370,5 @@ def test_a_tokenizer_that_is_not_the_models_is_refused(place: Path, labels: Path
     vocabulary = content["model"]["vocab"]
     vocabulary.update({f"new{number}": len(vocabulary) + number for number in range(500)})
     (other / "tokenizer.json").write_text(json.dumps(content))
-    with pytest.raises(Exception, match=r"has \d+ words, its tokenizer \d+"):
+    with pytest.raises(Exception, match=r"has \d+ words, the tokenizer \d+"):
         finetune(finetune_recipe(place, labels, other, place / "mismatched"))

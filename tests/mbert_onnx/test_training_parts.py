@@ -17,7 +17,7 @@ from training_recipes import finetune_recipe, training, write_labels
 from mbert_onnx import evaluate, finetune
 from mbert_onnx.data.example import Example
 from mbert_onnx.data.own import Columns
-from mbert_onnx.errors import CheckpointError, TrainingError, UsageError
+from mbert_onnx.errors import CheckpointError, UsageError
 from mbert_onnx.presets import mobilebert_config
 from mbert_onnx.student import MobileBertModel
 from mbert_onnx.tokenizer_files import reduce_tokenizer, train_tokenizer
@@ -26,7 +26,6 @@ from mbert_onnx.training.models import config_of, initialize
 from mbert_onnx.training.neighbours import neighbours_of
 from mbert_onnx.training.opinion import classifier_of, opinions_of
 from mbert_onnx.training.recipe import ModelTable
-from mbert_onnx.training.run import Position, Run
 from mbert_onnx.training.variants import variants_of
 from mbert_onnx.training.words import take_words
 
@@ -65,64 +64,6 @@ def classifier(folder: Path, seed: int = 0) -> Path:
     model = transformers.AutoModelForSequenceClassification.from_pretrained(bert(folder, seed))
     model.save_pretrained(folder)
     return folder
-
-
-def write(folder: Path) -> None:
-    (folder / "state").write_text("all of it")
-
-
-def test_a_checkpoint_replaces_the_one_before_it(tmp_path: Path) -> None:
-    run = Run(tmp_path / "run")
-    run.begin("recipe", overwrite=False)
-    assert run.position() is None
-    for position in (Position(0, 500), Position(0, 1000), Position(1, 20)):
-        run.save(position, write)
-        assert run.position() == position
-    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["01-000020"]
-
-
-def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before_it(tmp_path: Path) -> None:
-    run = Run(tmp_path / "run")
-    run.begin("recipe", overwrite=False)
-    run.save(Position(0, 10), write)
-
-    def full(folder: Path) -> None:
-        (folder / "state").write_text("half")
-        raise OSError(28, "No space left on device")
-
-    with pytest.raises(TrainingError, match="No space left on device"):
-        run.save(Position(0, 20), full)
-    assert run.position() == Position(0, 10)
-    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["00-000010"]
-
-
-def test_what_was_left_half_written_is_removed(tmp_path: Path) -> None:
-    run = Run(tmp_path / "run")
-    run.begin("recipe", overwrite=False)
-    left = tmp_path / "run" / "checkpoints" / ".partial-00-000010"
-    left.mkdir()
-    assert run.position() is None
-    run.begin("recipe", overwrite=False)
-    assert not left.exists()
-
-
-def test_a_run_without_a_checkpoint_may_be_begun_with_another_recipe(tmp_path: Path) -> None:
-    run = Run(tmp_path / "run")
-    run.begin("recipe", overwrite=False)
-    run.begin("another", overwrite=False)
-    run.save(Position(0, 10), write)
-    with pytest.raises(TrainingError, match="was begun with another recipe"):
-        run.begin("recipe", overwrite=False)
-    run.begin("recipe", overwrite=True)
-    assert run.position() is None
-
-
-def test_a_folder_that_is_no_run_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "thesis.txt").write_text("years of work")
-    with pytest.raises(TrainingError, match="is there, and is no run; choose another output"):
-        Run(tmp_path / "run").begin("recipe", overwrite=True)
-    assert (tmp_path / "run" / "thesis.txt").exists()
 
 
 def test_a_tokenizer_that_is_trained_is_always_the_same(tmp_path: Path) -> None:
