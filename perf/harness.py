@@ -37,6 +37,10 @@ SEQ_LENS = (8, 32, 128, 384)
 Progress = Callable[[str], None]
 
 
+# What nobody means; onnxruntime would start them, and the machine stand still.
+MOST_THREADS = 1024
+
+
 @dataclass(frozen=True)
 class _Inspected:
     """One file of a subject, and what its runtime says of it."""
@@ -205,6 +209,8 @@ def _check(
     }.items():
         if values is not None and (not values or min(values) < 1):
             raise PerfUsageError(f"--{what} is {list(values)}; expected whole numbers from 1 on")
+    if max(threads) > MOST_THREADS:
+        raise PerfUsageError(f"--threads is {list(threads)}; expected {MOST_THREADS:,} at most")
     if not 0 < precision < 1:
         raise PerfUsageError(f"--precision is {precision}; expected a share of the median such as 0.02")
     if not 0 < budget_s < float("inf"):

@@ -316,7 +316,7 @@ def model_of(body: str, opset: int = 18) -> str:
 
 # What is handed in, and what is said of it.
 UNREADABLE: dict[str, tuple[Callable[[Path, Path], Path], str]] = {
-    "nothing": (lambda theirs, folder: folder / "given.onnx", "no such file; expected an .onnx model"),
+    "nothing": (lambda theirs, folder: folder / "given.onnx", "does not exist; give a bundle or an .onnx file"),
     "a folder": (lambda theirs, folder: folder, "has no onnx/model.onnx"),
     "empty": (bytes_model(lambda _: b""), "holds no graph; it is empty, truncated, or no ONNX model"),
     "text": (bytes_model(lambda _: b"some text\n"), "is no ONNX model, or is corrupt"),

@@ -182,6 +182,7 @@ def test_sessions_are_opened_in_both_orders_and_one_thread_count_at_a_time(
         ({"seq_lens": [0]}, r"--seq-len is \[0\]; expected whole numbers"),
         ({"seq_lens": []}, r"--seq-len is \[\]"),
         ({"threads": [1, 0]}, r"--threads is \[1, 0\]"),
+        ({"threads": [1, 5000]}, r"--threads is \[1, 5000\]; expected 1,024 at most"),
         ({"batch": 0}, r"--batch is \[0\]"),
         ({"precision": 0}, "--precision is 0; expected a share"),
         ({"budget_s": float("inf")}, "--budget is inf"),
