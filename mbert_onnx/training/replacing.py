@@ -35,18 +35,18 @@ class Replacing:
         """Undoes `put_aside`, also half of it, and removes what came since; nothing where nothing is aside."""
         if self._aside.is_dir():
             for name in self._names:
-                _remove(self._folder / name)
+                remove(self._folder / name)
             self._aside.rename(self._moving)
         if self._moving.is_dir():
             self._move(self._moving, self._folder)
             self._moving.rmdir()
-        _remove(self._forgotten)
+        remove(self._forgotten)
 
     def forget(self) -> None:
         """The new run has begun: what is aside has no use any more."""
         if self._aside.is_dir():
             self._aside.rename(self._forgotten)
-        _remove(self._forgotten)
+        remove(self._forgotten)
 
     def _move(self, source: Path, destination: Path) -> None:
         for name in self._names:
@@ -54,7 +54,8 @@ class Replacing:
                 (source / name).rename(destination / name)
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """A file, or a folder with all that is in it; nothing where there is none."""
     if path.is_dir():
         shutil.rmtree(path)
     else:

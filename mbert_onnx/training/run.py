@@ -15,14 +15,14 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from mbert_onnx.errors import TrainingError
-from mbert_onnx.training.replacing import ASIDE, MOVING, Replacing
+from mbert_onnx.training.replacing import ASIDE, MOVING, Replacing, remove
 
 RECIPE, CHECKPOINTS, MODEL, LOSSES = "recipe.toml", "checkpoints", "model", "losses.jsonl"
 PICTURE, EVENTS = "losses.png", "tensorboard"
@@ -91,7 +91,8 @@ class Run:
             self._replacing.put_back()
             raise
         finally:
-            (self.folder / LOCK).unlink(missing_ok=True)
+            with suppress(OSError):  # Windows keeps it while it is open
+                (self.folder / LOCK).unlink()
             lock.release()
 
     def settle(self) -> None:
@@ -117,8 +118,8 @@ class Run:
             elif self.is_done:
                 raise TrainingError(f"{self.folder} is trained already; pass --overwrite to train it again")
             self._checkpoints.mkdir(parents=True, exist_ok=True)
-            for left in self._checkpoints.glob(f"{PARTIAL}*"):
-                shutil.rmtree(left)
+            for left in (*self.folder.glob(f"{PARTIAL}*"), *self._checkpoints.glob(f"{PARTIAL}*")):
+                remove(left)
             partial = self.folder / f"{PARTIAL}{RECIPE}"
             partial.write_text(recipe, encoding="utf-8")
             partial.replace(self._recipe)

@@ -75,11 +75,13 @@ def test_a_model_that_cannot_be_written_leaves_the_last_checkpoint_and_no_half(r
 
 def test_what_was_left_half_written_is_removed(run: Run) -> None:
     begin(run)
-    left = run.folder / "checkpoints" / ".partial-00-000010"
-    left.mkdir()
+    for name in ("checkpoints/.partial-00-000010", ".partial-rows", ".partial-model"):
+        (run.folder / name).mkdir()
+    (run.folder / ".partial-recipe.toml").touch()
     assert run.position() is None
     begin(run)
-    assert not left.exists()
+    assert names_in(run.folder) == ["checkpoints", "recipe.toml"]
+    assert names_in(run.folder / "checkpoints") == []
 
 
 def test_a_run_without_a_checkpoint_may_be_begun_with_another_recipe(run: Run) -> None:
