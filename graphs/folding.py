@@ -8,14 +8,13 @@ import onnx_ir as ir
 from onnxscript import optimizer
 
 from graphs.constants import constant, integers
+from graphs.precisions import HALVES
 
 # A result of up to this many numbers is written in the place of the nodes that compute it from constants.
 LARGEST_FOLDED = 8192
 
 # What exporters make of an empty padding is folded, too; larger ones stay a node, which is smaller than its result.
 LARGEST_FILLED = 64
-
-HALVES = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 
 # What onnxscript would leave in the file.
 FOLDED_FROM = "pkg.onnxscript.optimizer.folded_from"

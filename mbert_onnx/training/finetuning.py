@@ -23,7 +23,7 @@ from mbert_onnx.student import MobileBertModel
 from mbert_onnx.tasks import FEATURE_EXTRACTION, QUESTION_ANSWERING, TEXT_CLASSIFICATION, Task
 from mbert_onnx.text import TextEncoder
 from mbert_onnx.training.loop import StageOfTraining, Tell, accelerator_for
-from mbert_onnx.training.models import check_rows, check_words, config_of, new_model, save_model
+from mbert_onnx.training.models import check_rows, check_words, config_of, new_model
 from mbert_onnx.training.neighbours import neighbours_of
 from mbert_onnx.training.opinion import opinions_of
 from mbert_onnx.training.pretraining import silent
@@ -108,9 +108,9 @@ def finetune(recipe: str | Path, *, overwrite: bool = False, reuse: bool = False
             run=run,
             seed=read.seed,
             tell=tell,
+            model=prepared.model,
+            task=prepared.task,
         )
-        if accelerator.is_main_process:
-            run.finish(lambda folder: save_model(prepared.model, prepared.task, run.tokenizer, folder))
     return run.model
 
 
@@ -148,11 +148,12 @@ def _check_labels(run: Run, labels: Sequence[str] | None) -> None:
     if not run.rows.is_dir():
         with writing_file(run.labels) as beside:
             beside.write_text(json.dumps(names), encoding="utf-8")
-    elif run.labels.is_file() and json.loads(run.labels.read_text(encoding="utf-8")) != names:
-        before = ", ".join(json.loads(run.labels.read_text(encoding="utf-8")))
+        return
+    before = json.loads(run.labels.read_text(encoding="utf-8")) if run.labels.is_file() else names
+    if before != names:
         raise TrainingError(
-            f"the data's labels are {', '.join(names)} now, and were {before} when {run.folder} was begun; restore the "
-            "data, or pass --overwrite to begin again"
+            f"the data's labels are {', '.join(names)} now, and were {', '.join(before)} when {run.folder} was begun; "
+            "restore the data, or pass --overwrite to begin again"
         )
 
 

@@ -33,19 +33,16 @@ def pretraining_model(
 
     Raises UsageError for a preset or key that is not known, CheckpointError for a checkpoint that does not fit.
     """
-    model = _model(table, where, PRETRAINING, seed, vocab_size=len(vocabulary))
+    if table.checkpoint is not None:
+        model = load_checkpoint(table.checkpoint, task=PRETRAINING.name).model.requires_grad_(True)
+    else:
+        config = config_of(table, where, architectures=[PRETRAINING.architecture], vocab_size=len(vocabulary))
+        model = new_model(config, PRETRAINING, where, seed=seed)
     assert isinstance(model, MobileBertForPreTraining)
     check_words(model.config, table, where, len(vocabulary))
     if table.word_embeddings is not None:
         take_words(model.mobilebert, vocabulary, table.word_embeddings, table.word_layer)
     return model
-
-
-def _model(table: ModelTable, where: str, task: Task, seed: int, **changes: Any) -> nn.Module:
-    if table.checkpoint is not None:
-        model = load_checkpoint(table.checkpoint, task=task.name).model
-        return model.requires_grad_(True)
-    return new_model(config_of(table, where, architectures=[task.architecture], **changes), task, where, seed=seed)
 
 
 def new_model(config: MobileBertConfig, task: Task, where: str, *, seed: int | None) -> nn.Module:

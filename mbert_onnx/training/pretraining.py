@@ -8,7 +8,7 @@ from mbert_onnx.distill.strategies import stages_of
 from mbert_onnx.distill.transfer import Transfer, Weights
 from mbert_onnx.tasks import PRETRAINING
 from mbert_onnx.training.loop import StageOfTraining, Tell, accelerator_for
-from mbert_onnx.training.models import check_rows, pretraining_model, save_model
+from mbert_onnx.training.models import check_rows, pretraining_model
 from mbert_onnx.training.recipe import PretrainRecipe, read_recipe
 from mbert_onnx.training.run import Run
 from mbert_onnx.training.stages import opened, train_stages
@@ -66,7 +66,7 @@ def pretrain(recipe: str | Path, *, overwrite: bool = False, tell: Tell = silent
             run=run,
             seed=read.seed,
             tell=tell,
+            model=model,
+            task=PRETRAINING,
         )
-        if accelerator.is_main_process:
-            run.finish(lambda folder: save_model(model, PRETRAINING, run.tokenizer, folder))
     return run.model

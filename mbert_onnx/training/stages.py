@@ -8,9 +8,12 @@ from itertools import accumulate
 from pathlib import Path
 
 from accelerate import Accelerator
+from torch import nn
 
+from mbert_onnx.tasks import Task
 from mbert_onnx.training.curves import Curves
 from mbert_onnx.training.loop import StageOfTraining, Tell, train_stage
+from mbert_onnx.training.models import save_model
 from mbert_onnx.training.recipe import TrainingTable
 from mbert_onnx.training.run import Position, Run
 
@@ -31,13 +34,16 @@ def train_stages(
     run: Run,
     seed: int,
     tell: Tell,
+    model: nn.Module,
+    task: Task,
 ) -> None:
-    """Trains all stages; what they train is theirs to keep.
+    """Trains all stages, and writes the model that they train, which is then the run's.
 
     Args:
         steps: How many each has.
         stage_of: A stage by its number, made when its turn has come.
         accelerator, table, run, seed, tell: As `train_stage` takes them.
+        model, task: What is written, and what it answers.
     """
     start = run.position()
     before = [0, *accumulate(steps)][:-1]
@@ -64,3 +70,5 @@ def train_stages(
     finally:
         if curves is not None:
             curves.close()
+    if main:
+        run.finish(lambda folder: save_model(model, task, run.tokenizer, folder))

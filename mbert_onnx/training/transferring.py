@@ -21,7 +21,7 @@ from mbert_onnx.errors import UsageError
 from mbert_onnx.student import MobileBertForPreTraining
 from mbert_onnx.tasks import PRETRAINING
 from mbert_onnx.training.loop import StageOfTraining, Tell, accelerator_for
-from mbert_onnx.training.models import check_rows, config_of, new_model, pretraining_model, save_model
+from mbert_onnx.training.models import check_rows, config_of, new_model, pretraining_model
 from mbert_onnx.training.pretraining import silent
 from mbert_onnx.training.recipe import DistillRecipe, TokenizerTable, TransferTable, read_recipe
 from mbert_onnx.training.run import Run
@@ -159,9 +159,9 @@ def transfer(recipe: str | Path, *, overwrite: bool = False, tell: Tell = silent
             run=run,
             seed=read.seed,
             tell=tell,
+            model=student,
+            task=PRETRAINING,
         )
-        if accelerator.is_main_process:
-            run.finish(lambda folder: save_model(student, PRETRAINING, run.tokenizer, folder))
     return run.model
 
 
