@@ -85,7 +85,7 @@ $(PROVIDERS)/installed: pyproject.toml constraints.txt
 # The root is made once, by debootstrap, on Debian, by root.
 ARM64_ROOT ?= /var/tmp/mbert-onnx-arm64
 test-arm64: setup ## Test --device ssh:// on aarch64 under emulation; needs root, debootstrap and an sshd
-	$(BIN)/python tests/arm64_root.py $(ARM64_ROOT)
+	$(BIN)/python tests/helpers/measurements/arm64_root.py $(ARM64_ROOT)
 	MBERT_ONNX_ARM64_ROOT=$(ARM64_ROOT) $(BIN)/python -m pytest -q tests/mbert_onnx/test_device_ssh.py -k another_kind
 
 bench-emulated: setup ## Count instructions of our models on aarch64, in onnxruntime under qemu-user
@@ -219,7 +219,7 @@ TEXTS ?= ../shared/data/squad_dev.jsonl.gz
 SPEAKING := $(BUILD)/random-with-words
 bench-squad: setup ## Time 200 questions of SQuAD in int8 at their own lengths, and padded to 384 tokens
 	@mkdir -p $(BUILD)
-	$(BIN)/python tests/random_with_words.py $(SPEAKING)
+	$(BIN)/python tests/helpers/checkpoints/random_with_words.py $(SPEAKING)
 	$(BIN)/mbert-onnx bench native:int8:$(SPEAKING) ort-dynamic:transformers:$(SPEAKING) \
 		--texts $(TEXTS) --threads 1 --json $(BUILD)/bench-squad.json
 
@@ -229,7 +229,7 @@ profile-kernels: setup ## Tell where the native kernels' time goes, and how far 
 	$(BUILD)/profile
 
 count-instructions: setup ## Count the instructions of the native kernels on aarch64, under qemu-user
-	$(BIN)/python -m graphs.kernels.count_instructions 8 32 128 384
+	$(BIN)/python -m graphs.kernels.tools.count_instructions 8 32 128 384
 
 clean: ## Remove what the other targets made
 	rm -rf graphs/kernels/*.so graphs/kernels/*.dylib $(VENV) $(VENV5) $(PEERS) $(PROVIDERS) $(WEB) $(NODE) $(BUILD) .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info

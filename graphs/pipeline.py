@@ -11,47 +11,47 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 import onnx_ir.passes.common as common_passes
 
-from graphs.costs import PRODUCTS, macs, sized, weight_bytes
 from graphs.errors import GraphError
-from graphs.execution import Feed
-from graphs.folding import fold_small_constants
+from graphs.execution.judge import Judge
+from graphs.execution.magnitudes import measure
+from graphs.execution.runner import Feed
 from graphs.functions import DOMAIN
-from graphs.half import rounded
-from graphs.judge import Judge
-from graphs.layers import layers
-from graphs.lowering import Lowering
-from graphs.magnitudes import measure
-from graphs.mixed_precision import Plan
-from graphs.opsets import convert, raise_opset
-from graphs.passes.accumulate_residual import AccumulateResidual
-from graphs.passes.clean_up import CleanUp
-from graphs.passes.embed_tokens import EmbedTokens
-from graphs.passes.equalize_input import EqualizeInput
-from graphs.passes.flatten_tokens import FlattenTokens
-from graphs.passes.fold_affine import FoldAffine
-from graphs.passes.fuse_attention import FuseAttention
-from graphs.passes.fuse_ffn import FuseFFN
-from graphs.passes.fuse_layer_norm import FuseLayerNorm
-from graphs.passes.halve import Halve
-from graphs.passes.merge_linear import MergeLinear
-from graphs.passes.merge_views import MergeViews
-from graphs.passes.name_nodes import NameNodes
-from graphs.passes.name_weights import NameWeights
-from graphs.passes.quantize_dynamic import QuantizeDynamic
-from graphs.passes.quantize_static import QuantizeStatic
-from graphs.passes.quantize_table import QuantizeTable
-from graphs.passes.remove_nan_guard import RemoveNanGuard
-from graphs.passes.rescale import Rescale
-from graphs.passes.round_weights import RoundWeights
-from graphs.passes.scale_query import ScaleQuery
-from graphs.passes.select_index import SelectIndex
-from graphs.passes.separate_residual import SeparateResidual
-from graphs.passes.simplify_mask import SimplifyMask
-from graphs.passes.simplify_shapes import SimplifyShapes
-from graphs.passes.split_tied_head import SplitTiedHead
-from graphs.rewrite import Miss, Rewrite
-from graphs.signature import signature
-from graphs.sizes import NUMBERS, infer_sizes
+from graphs.ir.layer_names import layers
+from graphs.ir.rewrite import Miss, Rewrite
+from graphs.lowering.bit_search import Plan
+from graphs.lowering.pass_factory import Lowering
+from graphs.model.constant_folding import fold_small_constants
+from graphs.model.costs import PRODUCTS, macs, sized, weight_bytes
+from graphs.model.fingerprint import signature
+from graphs.model.opsets import convert, raise_opset
+from graphs.model.sizes import NUMBERS, infer_sizes
+from graphs.passes.canonicalize.clean_up import CleanUp
+from graphs.passes.canonicalize.embed_tokens import EmbedTokens
+from graphs.passes.canonicalize.flatten_tokens import FlattenTokens
+from graphs.passes.canonicalize.fuse_layer_norm import FuseLayerNorm
+from graphs.passes.canonicalize.merge_views import MergeViews
+from graphs.passes.canonicalize.name_nodes import NameNodes
+from graphs.passes.canonicalize.name_weights import NameWeights
+from graphs.passes.canonicalize.remove_nan_guard import RemoveNanGuard
+from graphs.passes.canonicalize.select_index import SelectIndex
+from graphs.passes.canonicalize.simplify_mask import SimplifyMask
+from graphs.passes.canonicalize.simplify_shapes import SimplifyShapes
+from graphs.passes.canonicalize.split_tied_head import SplitTiedHead
+from graphs.passes.fold.accumulate_residual import AccumulateResidual
+from graphs.passes.fold.fold_affine import FoldAffine
+from graphs.passes.fold.merge_linear import MergeLinear
+from graphs.passes.fold.scale_query import ScaleQuery
+from graphs.passes.fold.separate_residual import SeparateResidual
+from graphs.passes.fuse.fuse_attention import FuseAttention
+from graphs.passes.fuse.fuse_ffn import FuseFFN
+from graphs.passes.lower.equalize_input import EqualizeInput
+from graphs.passes.lower.halve import Halve
+from graphs.passes.lower.quantize_dynamic import QuantizeDynamic
+from graphs.passes.lower.quantize_static import QuantizeStatic
+from graphs.passes.lower.quantize_table import QuantizeTable
+from graphs.passes.lower.rescale import Rescale
+from graphs.passes.lower.round_weights import RoundWeights
+from graphs.precision.float16 import rounded
 
 TARGETS = ("cpu", "mobile", "web")
 

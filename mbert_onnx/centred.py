@@ -10,7 +10,7 @@ from mbert_onnx._beside import require_beside
 
 require_beside("graphs")
 
-from graphs.judge import centred_error  # noqa: E402
+from graphs.execution.judge import centred_error  # noqa: E402
 
 
 def largest_centred_error(

@@ -26,11 +26,11 @@ require_beside("graphs")
 
 import onnx_ir as ir  # noqa: E402
 
-from graphs.damage import prepare  # noqa: E402
 from graphs.errors import GraphError, one_line  # noqa: E402
-from graphs.numerics import Numbers, as_is, measure_numbers  # noqa: E402
+from graphs.model.loading import read_model  # noqa: E402
 from graphs.pipeline import LOWER  # noqa: E402
-from graphs.reading import read_model  # noqa: E402
+from graphs.reports.layer_errors import prepare  # noqa: E402
+from graphs.reports.tensor_ranges import Numbers, as_is, measure_numbers  # noqa: E402
 
 # The version of what `--json` prints.
 SCHEMA = 1

@@ -25,11 +25,11 @@ require_beside("graphs")
 import numpy as np  # noqa: E402
 import onnx_ir as ir  # noqa: E402
 
-from graphs.census import Census, take_census  # noqa: E402
 from graphs.errors import GraphError  # noqa: E402
-from graphs.mixed_precision import Plan  # noqa: E402
-from graphs.opsets import OLDEST_OPSET, check_opset  # noqa: E402
+from graphs.lowering.bit_search import Plan  # noqa: E402
+from graphs.model.opsets import OLDEST_OPSET, check_opset  # noqa: E402
 from graphs.pipeline import TARGETS, Entry, Outcome, optimize  # noqa: E402
+from graphs.reports.census import Census, take_census  # noqa: E402
 from mbert_onnx import __version__  # noqa: E402
 from mbert_onnx.checkpoint import Checkpoint, load_checkpoint  # noqa: E402
 from mbert_onnx.model_file import TextModel  # noqa: E402

@@ -16,10 +16,10 @@ require_beside("graphs")
 
 import onnx_ir as ir  # noqa: E402
 
-from graphs.damage import LOWERING  # noqa: E402
-from graphs.judge import float64_runner  # noqa: E402
+from graphs.execution.judge import float64_runner  # noqa: E402
+from graphs.model.precision_of import precision_of  # noqa: E402
 from graphs.pipeline import Outcome  # noqa: E402
-from graphs.precisions import precision_of  # noqa: E402
+from graphs.reports.layer_errors import LOWERING  # noqa: E402
 
 
 def check_is_float32(graph: ir.Model, path: Path, why: str) -> None:

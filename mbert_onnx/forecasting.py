@@ -227,7 +227,7 @@ class _CheckpointFiles(_Files):
     def _exported(self, target: str) -> Path:
         import onnx_ir as ir
 
-        from graphs.opsets import OLDEST_OPSET
+        from graphs.model.opsets import OLDEST_OPSET
         from graphs.pipeline import optimize as optimize_graph
         from mbert_onnx.shapes import Shapes
         from mbert_onnx.tracing import trace

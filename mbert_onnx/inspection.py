@@ -11,7 +11,7 @@ from mbert_onnx.errors import UsageError
 
 require_beside("graphs")
 
-from graphs.census import Census, take_census  # noqa: E402
+from graphs.reports.census import Census, take_census  # noqa: E402
 
 
 def inspect(model: str | Path, *, seq_len: int = 128) -> Census:

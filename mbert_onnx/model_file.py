@@ -23,8 +23,8 @@ from mbert_onnx.text import DEFAULT_MAX_POSITIONS
 
 require_beside("graphs")
 
-from graphs.embeddings import rows_of  # noqa: E402
-from graphs.reading import read_model  # noqa: E402
+from graphs.model.embeddings import rows_of  # noqa: E402
+from graphs.model.loading import read_model  # noqa: E402
 
 # onnxruntime's severity of fatal errors: what goes wrong is raised, and told in one line.
 SILENT = 4

@@ -11,8 +11,8 @@ from mbert_onnx._beside import require_beside
 require_beside("graphs")
 require_beside("perf")
 
-from graphs.census import take_census  # noqa: E402
 from graphs.errors import GraphError  # noqa: E402
+from graphs.reports.census import take_census  # noqa: E402
 from perf.peaks import FLOAT32, INT8  # noqa: E402
 
 MATRIX = 2

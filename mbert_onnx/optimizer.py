@@ -19,11 +19,11 @@ require_beside("graphs")
 import onnx_ir as ir  # noqa: E402
 
 from graphs.errors import GraphError  # noqa: E402
-from graphs.mixed_precision import Plan  # noqa: E402
-from graphs.opsets import check_opset, newest_opset  # noqa: E402
+from graphs.lowering.bit_search import Plan  # noqa: E402
+from graphs.model.loading import read_model  # noqa: E402
+from graphs.model.opsets import check_opset, newest_opset  # noqa: E402
 from graphs.pipeline import STAGES, TARGETS, Entry, Outcome, Stage  # noqa: E402
 from graphs.pipeline import optimize as optimize_graph  # noqa: E402
-from graphs.reading import read_model  # noqa: E402
 from mbert_onnx.file_gate import FileGate  # noqa: E402
 from mbert_onnx.model_file import find_file  # noqa: E402
 from mbert_onnx.precision import check_precision, refusing  # noqa: E402

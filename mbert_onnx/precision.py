@@ -21,12 +21,12 @@ require_beside("graphs")
 
 import onnx_ir as ir  # noqa: E402
 
-from graphs.damage import damage_by_layer  # noqa: E402
 from graphs.errors import GraphError, one_line  # noqa: E402
-from graphs.execution import run_file, runner  # noqa: E402
-from graphs.half import rounded  # noqa: E402
-from graphs.mixed_precision import Plan  # noqa: E402
+from graphs.execution.runner import run_file, runner  # noqa: E402
+from graphs.lowering.bit_search import Plan  # noqa: E402
 from graphs.pipeline import LOWER, PRECISIONS  # noqa: E402
+from graphs.precision.float16 import rounded  # noqa: E402
+from graphs.reports.layer_errors import damage_by_layer  # noqa: E402
 
 # Where the damage of each layer is told, it is measured on so many texts: there are two dozen layers.
 LAYER_TEXTS = 4

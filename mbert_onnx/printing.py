@@ -18,10 +18,10 @@ from mbert_onnx.entities import Entity
 from mbert_onnx.spans import Answer
 
 if TYPE_CHECKING:
-    from graphs.census import Census, Port
-    from graphs.mixed_precision import Plan
-    from graphs.numerics import Numbers
+    from graphs.lowering.bit_search import Plan
     from graphs.pipeline import Entry, Stage
+    from graphs.reports.census import Census, Port
+    from graphs.reports.tensor_ranges import Numbers
     from mbert_onnx.diagnosis import Diagnosis
     from mbert_onnx.exporter import ExportReport
     from mbert_onnx.forecasting import ProviderDiagnosis

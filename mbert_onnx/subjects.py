@@ -35,7 +35,7 @@ from mbert_onnx.subject_kernels import with_kernels
 require_beside("graphs")
 require_beside("perf")
 
-from graphs.embeddings import embedding_rows  # noqa: E402
+from graphs.model.embeddings import embedding_rows  # noqa: E402
 from perf.harness import SEQ_LENS, Subject  # noqa: E402
 
 # What our own export makes of a checkpoint otherwise than by default: `int8:CHECKPOINT`; target and precision.

@@ -21,7 +21,7 @@ from onnx.helper import find_min_ir_version_for, make_opsetid
 from onnxscript import optimizer
 from torch import Tensor, nn
 
-from graphs.folding import fold_small_constants
+from graphs.model.constant_folding import fold_small_constants
 from mbert_onnx import student
 from mbert_onnx.rows import INPUT_NAMES
 from mbert_onnx.shapes import Shapes

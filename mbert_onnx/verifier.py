@@ -13,7 +13,7 @@ from mbert_onnx.extras import require_extra
 require_extra("export", "verify")
 require_beside("graphs")
 
-from graphs.embeddings import embedding_rows  # noqa: E402
+from graphs.model.embeddings import embedding_rows  # noqa: E402
 from mbert_onnx.checkpoint import load_checkpoint  # noqa: E402
 from mbert_onnx.model_file import find_file, is_file, open_session  # noqa: E402
 from mbert_onnx.tasks import Task, task_named, task_of_shapes  # noqa: E402

@@ -80,7 +80,7 @@ def _kernels(system: str, machine: str, folder: Path) -> Path | None:
         return None
     if target == _target(platform.system(), platform.machine()) and (here := library()) is not None:
         return here
-    has_sources = any((HOME / KERNELS).glob("*.cc"))  # wheels have none
+    has_sources = any((HOME / KERNELS).rglob("*.cc"))  # wheels have none
     if not has_sources or importlib.util.find_spec("ziglang") is None:
         return None
     try:

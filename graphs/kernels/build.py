@@ -36,38 +36,42 @@ FLAGS = (
     *("-std=c++17", "-O3", "-g0", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror", "-Wno-psabi"),
     *("-ffreestanding", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics", "-fno-stack-protector"),
     *("-ffp-contract=off", "-fno-math-errno", "-fno-sanitize=all"),
+    *("-I", str(HERE)),
 )
 
 COMMON = (
-    "blocks",
-    "bottleneck_attention",
-    "instruction_sets",
-    "isa_portable",
-    "libc",
-    "library",
-    "node",
-    "ort",
-    "processor",
-    "scratch",
-    "stacked_ffn",
-    "weight_memory",
-    "weights",
+    "isa/portable",
+    "isa/processor",
+    "operators/blocks",
+    "operators/bottleneck_attention",
+    "operators/isa_selection",
+    "operators/library",
+    "operators/node",
+    "operators/stacked_ffn",
+    "operators/weights",
+    "ort/libc",
+    "ort/ort",
+    "ort/scratch",
+    "ort/weight_memory",
 )
+
+# The part of COMMON that computes and calls nothing of onnxruntime, for programs that run blocks by themselves.
+ARITHMETIC = ("isa/portable", "isa/processor", "operators/blocks")
 
 AVX512 = "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512"
 # By processor: the file of each instruction set, and what the compiler may use in it.
 INSTRUCTION_SETS = {
     "x86_64": {
-        "isa_avx2": "-mavx2 -mfma",
-        "isa_avx_vnni": "-mavx2 -mfma -mavxvnni",
-        "isa_avx512": AVX512,
-        "isa_avx512_vnni": f"{AVX512} -mavx512vnni",
-        "isa_amx": f"{AVX512} -mamx-tile -mamx-int8",
+        "isa/x86/avx2": "-mavx2 -mfma",
+        "isa/x86/avx_vnni": "-mavx2 -mfma -mavxvnni",
+        "isa/x86/avx512": AVX512,
+        "isa/x86/avx512_vnni": f"{AVX512} -mavx512vnni",
+        "isa/x86/amx": f"{AVX512} -mamx-tile -mamx-int8",
     },
     "aarch64": {
-        "isa_neon": "",
-        "isa_neon_i8mm": "-mcpu=generic+dotprod+i8mm",
-        "isa_neon_dotprod": "-mcpu=generic+dotprod",
+        "isa/arm/neon": "",
+        "isa/arm/neon_i8mm": "-mcpu=generic+dotprod+i8mm",
+        "isa/arm/neon_dotprod": "-mcpu=generic+dotprod",
     },
 }
 
@@ -121,13 +125,13 @@ def build_profile(folder: Path, target: str | None = None) -> Path:
     """
     # An emulator has no libraries of another machine's.
     triple, static = (TARGETS[host()], []) if target is None else (f"{target}-musl", ["-static"])
-    sources = {"blocks": "", "isa_portable": "", "processor": "", **INSTRUCTION_SETS[triple.split("-")[0]]}
+    sources = dict.fromkeys(ARITHMETIC, "") | INSTRUCTION_SETS[triple.split("-")[0]]
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as made:
         objects = _compile(triple, sources, ["-DMBERT_PROFILE"], Path(made))
         hosted = [flag for flag in FLAGS if flag != "-ffreestanding"]
         fresh = Path(made) / "profile"
-        own = [*hosted, *static, "-nostdlib++", "-DMBERT_PROFILE", str(HERE / "profile.cc")]
+        own = [*hosted, *static, "-nostdlib++", "-DMBERT_PROFILE", str(HERE / "tools" / "profile.cc")]
         _clang(triple, [*own, *objects, "-o", str(fresh)])
         return Path(shutil.copy(fresh, folder / fresh.name))
 
@@ -141,14 +145,14 @@ def build_counter(folder: Path, interface: int) -> Path:
     plugin = folder / "instruction_counter.so"
     # What it calls is qemu's own.
     own = ["-shared", "-fPIC", "-O2", "-nostdlib++", "-fno-exceptions", "-fno-rtti", "-Wl,-z,undefs"]
-    source = HERE / "instruction_counter.cc"
+    source = HERE / "tools" / "instruction_counter.cc"
     _clang(TARGETS[host()], [*own, f"-DINTERFACE={interface}", str(source), "-o", str(plugin)])
     return plugin
 
 
 def _compile(triple: str, sources: dict[str, str], options: list[str], folder: Path) -> list[str]:
     """The objects of sources, each with flags of its own, all at once."""
-    objects = [str(folder / f"{name}.o") for name in sources]
+    objects = [str(folder / f"{name.replace('/', '_')}.o") for name in sources]
     commands = [
         [*FLAGS, *options, *flags.split(), "-c", str(HERE / f"{name}.cc"), "-o", file]
         for (name, flags), file in zip(sources.items(), objects, strict=True)

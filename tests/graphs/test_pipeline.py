@@ -23,9 +23,9 @@ from graph_helpers import (
 from text_models import bert, text_feed
 
 from graphs.errors import GraphError
-from graphs.passes.fold_affine import FoldAffine
+from graphs.model.fingerprint import signature as digest
+from graphs.passes.fold.fold_affine import FoldAffine
 from graphs.pipeline import STAGES, TARGETS, optimize
-from graphs.signature import signature as digest
 
 # Softmax(q·kᵀ + mask)·v, the mask, and the NoNorm of the output, which is written out.
 ATTENTION = Counter({"Transpose": 1, "Add": 1, "Softmax": 1, "MatMul": 2})

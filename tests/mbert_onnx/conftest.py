@@ -19,6 +19,7 @@ from exported_checkpoints import Exported, Exports
 from filelock import FileLock
 from small_checkpoints import save_small
 from small_models import randomize
+from text_encoders import WORDS
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from mbert_onnx.tasks import Task, task_named
@@ -35,8 +36,6 @@ SENTENCES = [
     "alan walked , talked and worked in manchester on the theory of machines !",
 ]
 VOCABULARY = 240
-# What calibration texts are made of.
-WORDS = "the of was in who what when where first last school river city game year won by and at"
 MAX_POSITIONS = 48
 FIXED_LENGTH = 32
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from exported_checkpoints import Exports
-from foreign_exports import export_with_torchscript
 from small_checkpoints import save_small
+from third_party_exports import export_with_torchscript
 
 from mbert_onnx import bench
 from mbert_onnx.errors import UsageError

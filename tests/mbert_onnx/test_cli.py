@@ -21,8 +21,8 @@ import onnx_ir as ir
 import pytest
 from broken_checkpoints import FAULTS, Fault, RunsCode
 from exported_checkpoints import Exports
-from foreign_exports import export_with_torchscript, save_with_weights_beside
 from small_checkpoints import names_in, save_small
+from third_party_exports import export_with_torchscript, save_with_weights_beside
 from typer.testing import CliRunner, Result
 
 import mbert_onnx

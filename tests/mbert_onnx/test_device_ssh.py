@@ -350,7 +350,9 @@ def test_a_machine_without_our_program(bare_server: Server, job: Job) -> None:
 
 
 @pytest.mark.full
-@pytest.mark.skipif(ARM64_ROOT is None, reason="MBERT_ONNX_ARM64_ROOT names no root; tests/arm64_root.py makes one")
+@pytest.mark.skipif(
+    ARM64_ROOT is None, reason="MBERT_ONNX_ARM64_ROOT names no root; tests/helpers/measurements/arm64_root.py makes one"
+)
 def test_a_machine_of_another_kind(tmp_path: Path, exported: Exports) -> None:
     """aarch64 under emulation: what it computes is right, kernels included; its milliseconds are not looked at."""
     assert ARM64_ROOT is not None

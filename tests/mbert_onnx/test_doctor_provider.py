@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from exported_checkpoints import Exports
-from foreign_exports import export_with_torch_export
 from rich.console import Console
 from small_checkpoints import save_small
+from third_party_exports import export_with_torch_export
 
 import perf.forecast
 from mbert_onnx import forecasting

@@ -21,7 +21,7 @@ from small_checkpoints import assert_file_answers_as, names_in, put_tensors, sav
 from small_models import SWITCHES
 
 from graphs import pipeline
-from graphs.opsets import newest_opset
+from graphs.model.opsets import newest_opset
 from mbert_onnx import export, exporter, load
 from mbert_onnx.checkpoint import load_checkpoint
 from mbert_onnx.errors import CheckpointError, UsageError, VerificationError

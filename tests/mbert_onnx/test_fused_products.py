@@ -9,7 +9,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from graphs.opsets import OLDEST_OPSET, newest_opset
+from graphs.model.opsets import OLDEST_OPSET, newest_opset
 from mbert_onnx import export
 
 pytestmark = pytest.mark.full

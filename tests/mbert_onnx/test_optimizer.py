@@ -20,17 +20,17 @@ import torch
 import transformers
 from exported_checkpoints import Exports
 from filelock import FileLock
-from foreign_exports import (
+from small_checkpoints import assert_file_answers_as, names_in
+from small_models import BASE, randomize
+from third_party_exports import (
     OPTIMUM_TASKS,
     export_with_optimum,
     export_with_torch_export,
     export_with_torchscript,
     save_with_weights_beside,
 )
-from small_checkpoints import assert_file_answers_as, names_in
-from small_models import BASE, randomize
 
-from graphs.judge import centred_error
+from graphs.execution.judge import centred_error
 from mbert_onnx import optimize
 from mbert_onnx.optimizer import OptimizeReport
 from mbert_onnx.tasks import TASKS, task_named

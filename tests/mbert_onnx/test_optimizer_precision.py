@@ -16,11 +16,11 @@ import onnxruntime
 import pytest
 import torch
 import transformers
-from conftest import WORDS
 from exported_checkpoints import Exports
-from foreign_exports import export_with_optimum, export_with_torch_export, export_with_torchscript
 from onnx import TensorProto, helper, numpy_helper
 from small_checkpoints import names_in
+from text_encoders import WORDS
+from third_party_exports import export_with_optimum, export_with_torch_export, export_with_torchscript
 from typer.testing import CliRunner
 
 from graphs import pipeline

@@ -12,13 +12,13 @@ import onnxruntime
 import pytest
 import torch
 import transformers
-from foreign_exports import INPUTS, Flat, export_with_torch_export, export_with_torchscript
 from hypothesis import HealthCheck, example, given, note, settings
 from hypothesis import strategies as st
 from small_models import SWITCHES, randomize, small_config
+from third_party_exports import INPUTS, Flat, export_with_torch_export, export_with_torchscript
 
-from graphs.judge import Judge
-from graphs.reading import read_model
+from graphs.execution.judge import Judge
+from graphs.model.loading import read_model
 from mbert_onnx import optimize
 
 HEADS = (

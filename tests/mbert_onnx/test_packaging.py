@@ -46,7 +46,7 @@ def test_every_package_keeps_to_its_floor(path: Path) -> None:
         assert not names & {"torch", "transformers"}
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "graphs" / "passes").glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((ROOT / "graphs" / "passes").rglob("*.py")), ids=lambda path: path.stem)
 def test_a_pass_imports_no_other_pass(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):

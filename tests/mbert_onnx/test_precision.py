@@ -13,11 +13,11 @@ import onnx
 import onnx_ir as ir
 import pytest
 import transformers
-from conftest import WORDS
 from small_checkpoints import names_in, put_tensors, save_small, tensors_of
+from text_encoders import WORDS
 
 from graphs import pipeline
-from graphs.linear import as_linear
+from graphs.ir.linear import as_linear
 from mbert_onnx import export, exporter, load
 from mbert_onnx.calibration_text import CalibrationError
 from mbert_onnx.checkpoint import load_checkpoint

@@ -12,9 +12,9 @@ import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 import transformers
-from foreign_exports import export_with_torch_export, export_with_torchscript
 from perf_models import token_model
 from small_models import randomize, small_config
+from third_party_exports import export_with_torch_export, export_with_torchscript
 
 import mbert_onnx
 from perf import blocks

@@ -1,0 +1,191 @@
+"""How far a rewritten graph is from the one it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+
+from graphs.errors import GraphError, one_line
+from graphs.execution.float64 import widen
+from graphs.execution.runner import Feed, run, run_file, runner
+from graphs.execution.sample_feeds import all_feeds
+
+# A rewritten float32 graph passes with this centred error from float64, or with this many times the error of the
+# graph that it was made from.
+ABSOLUTE_BAR = 1e-5
+FACTOR = 4.0
+
+# An output that varies by less than this share of its size (a saturated pooler's) is compared with its size: its
+# variation is not much more than what float32 rounds away.
+NEARLY_CONSTANT = 1e-3
+
+# Where no float64 can be had, between two graphs of which neither is exact.
+BETWEEN_FILES_BAR = 5e-5
+
+Outputs = Mapping[str, np.ndarray]
+
+
+@dataclass
+class Judge:
+    """Compares graphs with the one that was handed in, computed in float64, on the same inputs.
+
+    Args:
+        feeds: Inputs by name.
+        reference: The outputs of each feed: in float64 where onnxruntime can, else as the graph computes them.
+        given: The centred error of the graph that was handed in; None where it is itself the reference.
+    """
+
+    feeds: list[dict[str, np.ndarray]]
+    reference: list[Outputs] = field(default_factory=list)
+    given: float | None = None
+
+    @classmethod
+    def of(cls, model: ir.Model) -> Judge:
+        """The judge of what is made of a model, which is left as it was.
+
+        Raises GraphError if onnxruntime does not run the model.
+        """
+        feeds, own = _first_that_runs(model)
+        judge = cls(feeds, own)
+        try:
+            wide = model.clone()
+            widen(wide)
+            judge.reference = [run(wide, _wide(feed)) for feed in feeds]
+            judge.given = judge._error_of(own)
+        except Exception:  # an operator that onnxruntime has in float32 only
+            judge.reference = own
+        if judge.given is not None and not np.isfinite(judge.given):
+            judge.reference, judge.given = own, None
+        return judge
+
+    @property
+    def bar(self) -> float:
+        """The largest error that passes."""
+        return BETWEEN_FILES_BAR if self.given is None else max(ABSOLUTE_BAR, FACTOR * self.given)
+
+    def error(self, model: ir.Model, feeds: int | None = None) -> float:
+        """The centred error of a model's outputs, the largest over outputs and feeds; NaN if one is NaN.
+
+        Args:
+            model: What is judged.
+            feeds: Only so many of the feeds.
+
+        Raises GraphError if onnxruntime does not run it, or its outputs differ in name or shape.
+        """
+        try:
+            found = [run(model, feed) for feed in self.feeds[:feeds]]
+        except Exception as error:
+            raise GraphError(
+                f"the rewritten graph does not run in onnxruntime ({one_line(error)}); this is our mistake"
+            ) from error
+        return self._error_of(found)
+
+    def error_of_file(self, path: Path) -> float:
+        """As `error`, of a file, with all that onnxruntime makes of it when it loads it.
+
+        Raises GraphError if onnxruntime does not load or run it.
+        """
+        try:
+            found = [run_file(path, feed) for feed in self.feeds]
+        except Exception as error:
+            raise GraphError(
+                f"the optimised file does not run in onnxruntime ({one_line(error)}); this is our mistake"
+            ) from error
+        return self._error_of(found)
+
+    def _error_of(self, found: Sequence[Outputs]) -> float:
+        worst = 0.0
+        for outputs, reference, feed in zip(found, self.reference, self.feeds, strict=False):
+            for name, judge in reference.items():
+                if name not in outputs:
+                    raise GraphError(f"{name} is gone; expected the outputs {', '.join(reference)}")
+                if outputs[name].shape != judge.shape:
+                    raise GraphError(f"{name} has the shape {outputs[name].shape}, not {judge.shape}")
+                error = centred_error(outputs[name], judge, feed.get("attention_mask"))
+                worst = float(np.maximum(worst, error))  # which keeps NaN
+        return worst
+
+
+def centred_errors(run: Callable[[Feed], Outputs], feeds: Sequence[Feed], references: Sequence[Outputs]) -> np.ndarray:
+    """``[feeds, outputs]``: how far what `run` gives is from the outputs that each feed had before."""
+    errors = []
+    for feed, reference in zip(feeds, references, strict=True):
+        found, mask = run(feed), feed.get("attention_mask")
+        errors.append([centred_error(found[name], judge, mask) for name, judge in reference.items()])
+    return np.array(errors)
+
+
+def float64_runner(model: ir.Model, feed: Mapping[str, np.ndarray]) -> tuple[Callable[[Feed], Outputs], bool]:
+    """A function that runs a model in float64, and True; or as it is, and False, where float64 cannot be had.
+
+    Args:
+        model: What judges; left as it was.
+        feed: Inputs to try it with.
+
+    Raises GraphError if onnxruntime does not run the model with them.
+    """
+    try:
+        own = runner(model)
+        single = own(feed)
+    except Exception as error:  # onnxruntime's errors have no common class
+        raise GraphError(f"onnxruntime does not run the graph as it is ({one_line(error)}); export it again") from error
+    wide = model.clone()
+    widen(wide)
+    try:
+        found = runner(wide)
+        double = found(_wide(feed))
+    except Exception:  # an operator that onnxruntime has in float32 only
+        return own, False
+    if any(np.isfinite(single[name]).all() and not np.isfinite(value).all() for name, value in double.items()):
+        return own, False
+    return lambda other: found(_wide(other)), True
+
+
+def _first_that_runs(model: ir.Model) -> tuple[list[dict[str, np.ndarray]], list[Outputs]]:
+    """Feeds that the model takes, and its outputs."""
+    first: Exception | None = None
+    for feeds in all_feeds(model):
+        try:
+            return feeds, [run(model, feed) for feed in feeds]
+        except Exception as error:  # onnxruntime's errors have no common class
+            first = first or error
+    raise GraphError(f"onnxruntime does not run the graph as it is ({one_line(first)}); export it again") from first
+
+
+def centred_error(found: np.ndarray, judge: np.ndarray, mask: np.ndarray | None = None) -> float:
+    """‖found − judge‖ / ‖judge − mean‖ over real tokens; 0 where both are the same, however little they vary.
+
+    What is nearly constant is compared with its size.
+
+    Args:
+        found, judge: Of one shape. What is no floating point counts as different or not.
+        mask: ``[batch, seq]``; where outputs begin with its shape, rows of padding are not compared. Texts with no
+            token are not compared at all.
+    """
+    if judge.dtype.kind != "f":
+        return 0.0 if np.array_equal(found, judge) else float("inf")
+    if mask is not None and judge.ndim >= mask.ndim and judge.shape[: mask.ndim] == mask.shape:
+        found, judge = found[mask.astype(bool)], judge[mask.astype(bool)]
+    elif mask is not None and judge.ndim and judge.shape[0] == mask.shape[0]:
+        real = mask.reshape(mask.shape[0], -1).any(axis=1)
+        found, judge = found[real], judge[real]
+    found, judge = found.astype(np.float64), judge.astype(np.float64)
+    same = (found == judge) | (np.isnan(found) & np.isnan(judge))
+    if same.all():
+        return 0.0
+    # Infinite scores of padding are the same in both, and their difference is no number.
+    difference = float(np.linalg.norm(np.subtract(found, judge, where=~same, out=np.zeros_like(judge))))
+    judge = np.where(np.isfinite(judge), judge, 0.0).reshape(-1, judge.shape[-1] if judge.ndim > 1 else 1)
+    centred = judge - judge.mean(axis=0) if len(judge) > 1 else judge  # one row is not centred: nothing would be left
+    spread, size = float(np.linalg.norm(centred)), float(np.linalg.norm(judge))
+    if spread < NEARLY_CONSTANT * size:
+        spread = size
+    return difference / spread if spread else float("inf")
+
+
+def _wide(feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {k: v.astype(np.float64) if v.dtype == np.float32 else v for k, v in feed.items()}

@@ -1,0 +1,35 @@
+// What every processor of the family runs: 128-bit vectors as clang makes them, no fused multiply-add.
+#define LANES 4
+#define VECTORS 2
+#define TILE_ROWS 4
+#define SCORE_ROWS 4
+#define SCORE_VECTORS 2
+#define VALUE_VECTORS 2
+#define UNSIGNED_WEIGHTS false
+#define DEPTH 16
+
+#include "isa/processor.h"
+#include "isa/vectors.h"
+
+namespace {
+// Four weights of four columns, each as a vector of columns.
+struct Prepared {
+  Ints of[4];
+};
+struct Quad {
+  int32_t of[4];
+};
+inline Prepared prepare(Bytes weights) {
+  const Ints words = reinterpret_cast<Ints>(weights);
+  return {{(words << 24) >> 24, (words << 16) >> 24, (words << 8) >> 24, words >> 24}};
+}
+inline Quad spread(const int8_t* quad) { return {{quad[0], quad[1], quad[2], quad[3]}}; }
+inline Ints dot(Ints sum, const Prepared& weights, const Quad& quad) {
+  for (int i = 0; i < 4; i++) sum += weights.of[i] * quad.of[i];
+  return sum;
+}
+}  // namespace
+
+#include "isa/compute.h"
+
+MBERT_ISA(isa_portable, "portable", mbert::always)

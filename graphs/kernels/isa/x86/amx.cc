@@ -1,0 +1,164 @@
+// AMX: a product of 16 rows of 64 bytes and 16 columns of them in one instruction. All else is AVX-512's.
+#define LANES 16
+#define HAS_FMA
+#define VECTORS 4
+#define TILE_ROWS 6
+#define SCORE_ROWS 8
+#define SCORE_VECTORS 3
+#define VALUE_VECTORS 2
+#define UNSIGNED_WEIGHTS false
+#define DEPTH 64
+#define OWN_MULTIPLY_INT8
+
+#include "isa/processor.h"
+#include "isa/vectors.h"
+
+namespace {
+struct Prepared {};
+struct Quad {};
+}  // namespace
+
+#include "isa/compute.h"
+
+namespace {
+
+constexpr int TILE = 16;  // rows of a tile, and its columns of four bytes
+
+// Tiles 0 to 3 are sums, 4 and 5 rows, 6 and 7 columns. A tile of fewer rows takes less time.
+struct alignas(64) Configuration {
+  uint8_t palette = 1, start_row = 0, reserved[14] = {};
+  uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  uint8_t rows[16] = {};
+
+  explicit Configuration(int count) {
+    for (int tile = 0; tile < 8; tile++) rows[tile] = static_cast<uint8_t>(tile < 6 && count < TILE ? count : TILE);
+  }
+};
+
+struct Sums {
+  int32_t of[2 * TILE][PANEL];
+};
+
+// 32 rows by the panel, half of its columns at a time. The first rows fetch what comes after the panel.
+template <bool FIRST>
+inline void two_tiles(const int8_t* a, size_t stride, const int8_t* w, int k, Sums& sums) {
+  for (int half = 0; half < 2; half++) {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    const int8_t* columns = w + half * 128;
+    for (int step = 0; step < k; step += DEPTH, columns += DEPTH * PANEL) {
+      if (FIRST && half == 0) fetch_ahead<DEPTH * PANEL>(columns);
+      _tile_loadd(6, columns, 4 * PANEL);
+      _tile_loadd(7, columns + 64, 4 * PANEL);
+      _tile_loadd(4, a + step, stride);
+      _tile_dpbssd(0, 4, 6);
+      _tile_dpbssd(1, 4, 7);
+      _tile_loadd(5, a + TILE * stride + step, stride);
+      _tile_dpbssd(2, 5, 6);
+      _tile_dpbssd(3, 5, 7);
+    }
+    int32_t* to = sums.of[0] + half * 32;
+    _tile_stored(0, to, 4 * PANEL);
+    _tile_stored(1, to + TILE, 4 * PANEL);
+    _tile_stored(2, to + TILE * PANEL, 4 * PANEL);
+    _tile_stored(3, to + TILE * PANEL + TILE, 4 * PANEL);
+  }
+}
+
+// 16 rows by the panel, or fewer.
+template <bool FIRST>
+inline void one_tile(const int8_t* a, size_t stride, const int8_t* w, int k, Sums& sums) {
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  for (int step = 0; step < k; step += DEPTH, w += DEPTH * PANEL) {
+    if (FIRST) fetch_ahead<DEPTH * PANEL>(w);
+    _tile_loadd(4, a + step, stride);
+    _tile_loadd(6, w, 4 * PANEL);
+    _tile_dpbssd(0, 4, 6);
+    _tile_loadd(7, w + 64, 4 * PANEL);
+    _tile_dpbssd(1, 4, 7);
+    _tile_loadd(6, w + 128, 4 * PANEL);
+    _tile_dpbssd(2, 4, 6);
+    _tile_loadd(7, w + 192, 4 * PANEL);
+    _tile_dpbssd(3, 4, 7);
+  }
+  _tile_stored(0, sums.of[0], 4 * PANEL);
+  _tile_stored(1, sums.of[0] + TILE, 4 * PANEL);
+  _tile_stored(2, sums.of[0] + 2 * TILE, 4 * PANEL);
+  _tile_stored(3, sums.of[0] + 3 * TILE, 4 * PANEL);
+}
+
+// Sums that tiles have left in memory.
+struct Stored {
+  template <int ROWS, bool FETCH>
+  static inline void tile(const Rows& rows, int first, const Weight& weight, int column, bool has_relu,
+                          const Place& place) {
+    const Sums& from = *static_cast<const Sums*>(rows.data);
+    Ints sums[ROWS][VECTORS];
+    UNROLLED for (int i = 0; i < ROWS; i++)
+      UNROLLED for (int v = 0; v < VECTORS; v++)
+        sums[i][v] = reinterpret_cast<Ints>(load_bytes(from.of[first + i] + v * LANES));
+    finish_int8<ROWS>(sums, rows, first, weight, column, has_relu, place);
+  }
+};
+
+// As with every other instruction set: what follows the sums, here of `count` rows from `start` on.
+inline void finish_rows(const Sums& sums, const Rows& rows, int start, int count, const Weight& weight, int column,
+                        const Output& output) {
+  constexpr int AT_ONCE = 4;
+  const Rows stored{&sums, PANEL, rows.steps + start, nullptr};
+  Output to = output;
+  to.data += static_cast<size_t>(start) * to.stride;
+  if (to.residual) to.residual += static_cast<size_t>(start) * to.residual_stride;
+  int first = 0;
+  for (; first + AT_ONCE <= count; first += AT_ONCE) ::tile<Stored, AT_ONCE, false>(stored, first, weight, column, to);
+  rest<Stored, AT_ONCE - 1>(stored, first, count - first, weight, column, to);
+}
+
+void multiply_int8(const Rows& rows, int count, const Weight& weight, const Output& output) {
+  const Configuration configuration(count);
+  _tile_loadconfig(&configuration);
+  const int k = rounded_up(weight.k, DEPTH);
+  const size_t stride = rows.stride;
+  alignas(64) Sums sums;
+  for (int column = 0; column < weight.n; column += PANEL) {
+    const int8_t* w = static_cast<const int8_t*>(weight.panels) + static_cast<size_t>(column) * k;
+    int first = 0;
+    // Rows that are read without a meaning are not written.
+    for (; count - first > TILE; first += 2 * TILE) {
+      const int8_t* a = static_cast<const int8_t*>(rows.data) + first * stride;
+      first ? two_tiles<false>(a, stride, w, k, sums) : two_tiles<true>(a, stride, w, k, sums);
+      finish_rows(sums, rows, first, count - first < 2 * TILE ? count - first : 2 * TILE, weight, column, output);
+    }
+    if (first < count) {
+      const int8_t* a = static_cast<const int8_t*>(rows.data) + first * stride;
+      first ? one_tile<false>(a, stride, w, k, sums) : one_tile<true>(a, stride, w, k, sums);
+      finish_rows(sums, rows, first, count - first, weight, column, output);
+    }
+  }
+  _tile_release();
+}
+
+#ifdef MBERT_PROFILE
+int64_t peak_int8(int64_t times) {
+  const Configuration configuration(TILE);
+  _tile_loadconfig(&configuration);
+  for (int64_t time = 0; time < times; time++) {
+    __asm__ volatile("" : : : "memory");
+    _tile_dpbssd(0, 4, 6);
+    _tile_dpbssd(1, 4, 7);
+    _tile_dpbssd(2, 5, 6);
+    _tile_dpbssd(3, 5, 7);
+  }
+  _tile_release();
+  return 4 * TILE * TILE * DEPTH;
+}
+#endif
+
+}  // namespace
+
+MBERT_ISA(isa_amx, "amx", mbert::has_amx)

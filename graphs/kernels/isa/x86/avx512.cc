@@ -1,0 +1,33 @@
+// AVX-512 without VNNI: as AVX2, with a mask for the weights' signs.
+#define LANES 16
+#define HAS_FMA
+#define VECTORS 4
+#define TILE_ROWS 5
+#define SCORE_ROWS 8
+#define SCORE_VECTORS 3
+#define VALUE_VECTORS 2
+#define UNSIGNED_WEIGHTS false
+#include "isa/processor.h"
+#include "isa/vectors.h"
+
+namespace {
+struct Prepared {
+  __mmask64 negative;
+  __m512i sizes;
+};
+typedef __m512i Quad;
+inline Prepared prepare(Bytes weights) {
+  const __m512i bytes = reinterpret_cast<__m512i>(weights);
+  return {_mm512_movepi8_mask(bytes), _mm512_abs_epi8(bytes)};
+}
+inline Quad spread(const int8_t* quad) { return _mm512_set1_epi32(*reinterpret_cast<const LooseInt*>(quad)); }
+inline Ints dot(Ints sum, Prepared weights, Quad quad) {
+  const __m512i with_sign = _mm512_mask_sub_epi8(quad, weights.negative, _mm512_setzero_si512(), quad);
+  const __m512i pairs = _mm512_maddubs_epi16(weights.sizes, with_sign);
+  return sum + reinterpret_cast<Ints>(_mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+}
+}  // namespace
+
+#include "isa/compute.h"
+
+MBERT_ISA(isa_avx512, "avx512", mbert::has_avx512)

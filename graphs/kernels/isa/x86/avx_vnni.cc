@@ -1,0 +1,27 @@
+// AVX-VNNI: the same instruction on 32 bytes, of processors without AVX-512.
+#define LANES 8
+#define HAS_FMA
+#define VECTORS 2
+#define TILE_ROWS 6
+#define SCORE_ROWS 4
+#define SCORE_VECTORS 2
+#define VALUE_VECTORS 2
+#define UNSIGNED_WEIGHTS true
+
+#include "isa/processor.h"
+#include "isa/vectors.h"
+
+namespace {
+typedef Bytes Prepared;
+typedef __m256i Quad;
+inline Prepared prepare(Bytes weights) { return weights; }
+inline Quad spread(const int8_t* quad) { return _mm256_set1_epi32(*reinterpret_cast<const LooseInt*>(quad)); }
+inline Ints dot(Ints sum, Prepared weights, Quad quad) {
+  return reinterpret_cast<Ints>(
+      _mm256_dpbusd_avx_epi32(reinterpret_cast<__m256i>(sum), reinterpret_cast<__m256i>(weights), quad));
+}
+}  // namespace
+
+#include "isa/compute.h"
+
+MBERT_ISA(isa_avx_vnni, "avx-vnni", mbert::has_avx_vnni)

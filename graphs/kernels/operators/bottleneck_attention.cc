@@ -1,0 +1,159 @@
+// mbert.BottleneckAttention and mbert.BottleneckAttentionInt8 as nodes.
+#include "operators/blocks.h"
+#include "operators/node.h"
+#include "operators/nodes.h"
+#include "ort/scratch.h"
+#include "operators/weights.h"
+
+namespace mbert {
+
+namespace {
+
+struct AttentionNode : Node {
+  using Node::Node;
+  BottleneckAttention block;
+};
+
+template <bool INT8>
+struct AttentionOp {
+  using Made = AttentionNode;
+  static constexpr const char* NAME = INT8 ? "BottleneckAttentionInt8" : "BottleneckAttention";
+  // x, mask, heads; three weights, of which two have biases; in 8 bits all have scales.
+  static constexpr size_t FIRST = 3, COUNT = INT8 ? 11 : 8;
+
+  static void destroy(void* memory) {
+    AttentionNode* node = static_cast<AttentionNode*>(memory);
+    if (!node) return;
+    const Ort& ort = node->ort;
+    release(ort, &node->block.weight_in);
+    release(ort, &node->block.weight_qk);
+    release(ort, &node->block.weight_out);
+    node->destroy();
+  }
+
+  static Status read(AttentionNode* node, const OrtKernelInfo* info, size_t count) {
+    if (count != COUNT)
+      return node->ort.fail(Message() << NAME << " has " << static_cast<int64_t>(count) << " inputs; expected "
+                                      << static_cast<int64_t>(COUNT));
+    BottleneckAttention& block = node->block;
+    block.int8 = INT8;
+    WeightReader reader(node->ort, *node->isa, info, INT8, FIRST);
+    int three = 0;
+    reader.read(&block.weight_in, &block.hidden, &three, true, "weight_in");
+    if (three % 3) reader.refuse(Message() << "weight_in has " << three << " columns; expected a multiple of three");
+    block.intra = three / 3;
+    int two = 2 * block.intra;
+    reader.read(&block.weight_qk, &block.intra, &two, true, "weight_qk");
+    reader.read(&block.weight_out, &block.intra, &block.intra, false, "weight_out");
+    return reader.status();
+  }
+
+  // Projections, then attentions, as tasks of one parallel region. Threads take them by this order, whatever numbers they
+  // are called with, so that an attention waits only for projections that other threads are at.
+  struct Run {
+    const Isa* isa;
+    const BottleneckAttention* block;
+    const float *x, *mask;
+    float* y;
+    int64_t rows;
+    int length;
+    int of_a_task;      // rows that are projected
+    int of_a_sequence;  // tasks
+    int attended;       // rows of one of them
+    int projections;
+    BottleneckAttention::Projected projected;
+    char* scratch;
+    size_t scratch_bytes;
+    int taken, done;  // tasks; projections
+  };
+
+  static int smaller(int64_t a, int64_t b) { return static_cast<int>(a < b ? a : b); }
+
+  static void project(const Run& run, int number) {
+    const int64_t first = static_cast<int64_t>(number) * run.of_a_task;
+    run.block->project(*run.isa, run.x + first * run.block->hidden, run.projected, static_cast<int>(first),
+                       smaller(run.of_a_task, run.rows - first), run.scratch + number * run.scratch_bytes);
+  }
+
+  static void attend(const Run& run, int number) {
+    const int sequence = number / run.of_a_sequence, first = number % run.of_a_sequence * run.attended;
+    const int64_t token = static_cast<int64_t>(sequence) * run.length + first;
+    run.block->attend(*run.isa, run.projected, run.mask + static_cast<size_t>(sequence) * run.length, sequence,
+                      run.y + token * run.block->intra, first, smaller(run.attended, run.length - first),
+                      run.scratch + number * run.scratch_bytes);
+  }
+
+  static void task(void* data, size_t) {
+    Run& run = *static_cast<Run*>(data);
+    const int number = __atomic_fetch_add(&run.taken, 1, __ATOMIC_RELAXED);
+    if (number < run.projections) {
+      project(run, number);
+      __atomic_add_fetch(&run.done, 1, __ATOMIC_RELEASE);
+      return;
+    }
+    while (__atomic_load_n(&run.done, __ATOMIC_ACQUIRE) < run.projections) wait_a_moment();
+    attend(run, number - run.projections);
+  }
+
+  static Status compute(void* memory, OrtKernelContext* context) {
+    AttentionNode* node = static_cast<AttentionNode*>(memory);
+    const Ort& ort = node->ort;
+    BottleneckAttention block = node->block;  // with this run's heads
+    Tensor x, mask, heads;
+    TRY(ort.input(context, 0, &x));
+    TRY(ort.input(context, 1, &mask));
+    TRY(ort.input(context, 2, &heads));
+    if (!x.is(FLOAT, 2) || x.sizes[1] != block.hidden)
+      return ort.fail(Message() << NAME << ": x is " << x << "; expected float [tokens, " << block.hidden << "]");
+    if (!mask.is(FLOAT, 4) || mask.sizes[1] != 1 || mask.sizes[2] != 1 || mask.sizes[0] * mask.sizes[3] != x.sizes[0])
+      return ort.fail(Message() << NAME << ": mask is " << mask << "; expected float [batch, 1, 1, seq] of the "
+                                << x.sizes[0] << " tokens of x");
+    if (!heads.is(INT64, 1) || heads.sizes[0] != 4)
+      return ort.fail(Message() << NAME << ": heads is " << heads << "; expected int64 [4]");
+    const int64_t* split = static_cast<const int64_t*>(heads.data);
+    const int64_t number = split[2] > 0 ? split[2] : split[3] > 0 ? block.intra / split[3] : 0;
+    if (number < 1 || block.intra % number || (split[3] > 0 && split[3] * number != block.intra))
+      return ort.fail(Message() << NAME << ": heads is [" << split[0] << ", " << split[1] << ", " << split[2] << ", "
+                                << split[3] << "]; expected heads that divide " << block.intra << " channels");
+    block.heads = static_cast<int>(number);
+
+    const int64_t batch = mask.sizes[0], length = mask.sizes[3];
+    if (length > (1 << 20) || batch > (1 << 20) || x.sizes[0] > (1 << 24))
+      return ort.fail(Message() << NAME << ": x is " << x << "; expected 2^24 tokens at most");
+    const Isa& isa = *node->isa;
+    Run run{};
+    run.isa = &isa;
+    run.block = &block;
+    run.x = x.floats();
+    run.mask = mask.floats();
+    run.rows = x.sizes[0];
+    run.length = static_cast<int>(length);
+    const int64_t sizes[] = {run.rows, block.intra};
+    TRY(ort.output(context, sizes, 2, &run.y));
+    if (!run.rows) return nullptr;
+    TRY(node->task_rows(context, run.rows, INT8 ? BLOCK_ROWS_INT8 : BLOCK_ROWS_FLOAT, &run.of_a_task));
+    run.attended = smaller(run.of_a_task, length);
+    run.of_a_sequence = (run.length + run.attended - 1) / run.attended;
+    run.projections = static_cast<int>((run.rows + run.of_a_task - 1) / run.of_a_task);
+    const size_t attentions = static_cast<size_t>(batch) * run.of_a_sequence;
+    const size_t floats = block.projected_floats(isa, static_cast<int>(batch), run.length);
+    const size_t between = in_lines(floats * sizeof(float));
+    const size_t first = block.project_scratch(run.of_a_task), second = block.attend_scratch(isa, run.length, run.attended);
+    run.scratch_bytes = first > second ? first : second;
+    const size_t most = attentions > static_cast<size_t>(run.projections) ? attentions : run.projections;
+    char* whole = nullptr;
+    TRY(scratch_pool.take(ort, between + most * run.scratch_bytes, &whole));
+    run.projected = block.projected(reinterpret_cast<float*>(whole), static_cast<int>(batch), run.length);
+    run.scratch = whole + between;
+    Status status = node->parallel(context, task, run.projections + attentions, &run);
+    scratch_pool.give_back(ort, whole);
+    return status;
+  }
+};
+
+}  // namespace
+
+constexpr OrtCustomOp bottleneck_attention_op = custom_op<AttentionOp<false>>();
+constexpr OrtCustomOp bottleneck_attention_int8_op = custom_op<AttentionOp<true>>();
+
+}  // namespace mbert

@@ -1,0 +1,73 @@
+#include "operators/node.h"
+
+#include "ort/scratch.h"
+
+namespace mbert {
+
+namespace {
+
+// onnxruntime does not tell how many threads a session has. So the first runs of a node ask for more tasks than there
+// are threads, each of which waits a little for others to come.
+struct Probe {
+  int inside = 0, most = 0, alone = 0;
+};
+
+constexpr int PROBES = 64, TRIES = 3, PATIENCE = 20000;
+
+void probe(void* data, size_t) {
+  Probe& seen = *static_cast<Probe*>(data);
+  if (__atomic_load_n(&seen.alone, __ATOMIC_ACQUIRE)) return;
+  const int now = __atomic_add_fetch(&seen.inside, 1, __ATOMIC_ACQ_REL);
+  int most = __atomic_load_n(&seen.most, __ATOMIC_ACQUIRE);
+  while (now > most &&
+         !__atomic_compare_exchange_n(&seen.most, &most, now, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+  }
+  most = now > most ? now : most;
+  for (int left = PATIENCE; left > 0; left--) {
+    const int known = __atomic_load_n(&seen.most, __ATOMIC_ACQUIRE);
+    if (known > most) {
+      most = known;
+      left = PATIENCE;
+    }
+  }
+  if (most == 1) __atomic_store_n(&seen.alone, 1, __ATOMIC_RELEASE);
+  __atomic_sub_fetch(&seen.inside, 1, __ATOMIC_ACQ_REL);
+}
+
+int64_t nodes = 0;
+
+}  // namespace
+
+Node::Node(const OrtApi* api) : ort(api) { __atomic_add_fetch(&nodes, 1, __ATOMIC_ACQ_REL); }
+
+void Node::destroy() {
+  const Ort own = ort;
+  own.release(this);
+  if (__atomic_sub_fetch(&nodes, 1, __ATOMIC_ACQ_REL) == 0) scratch_pool.empty(own);
+}
+
+Status Node::task_rows(OrtKernelContext* context, int64_t rows, int most, int* of_a_task) {
+  if (__atomic_load_n(&tries, __ATOMIC_RELAXED) < TRIES) {
+    __atomic_add_fetch(&tries, 1, __ATOMIC_RELAXED);
+    Probe seen;
+    TRY(ort.parallel(context, probe, PROBES, &seen));
+    int known = __atomic_load_n(&threads, __ATOMIC_RELAXED);
+    while (seen.most > known && !__atomic_compare_exchange_n(&threads, &known, seen.most, false, __ATOMIC_RELAXED,
+                                                             __ATOMIC_RELAXED)) {
+    }
+  }
+  const int64_t workers = __atomic_load_n(&threads, __ATOMIC_RELAXED);
+  // As many tasks for each thread as are needed to keep to `most`.
+  const int64_t rounds = (rows + workers * most - 1) / (workers * most);
+  const int64_t tasks = rounds * workers;
+  *of_a_task = static_cast<int>((rows + tasks - 1) / tasks);
+  return nullptr;
+}
+
+Status Node::parallel(OrtKernelContext* context, void (*task)(void*, size_t), size_t count, void* data) const {
+  if (count > 1 && __atomic_load_n(&threads, __ATOMIC_RELAXED) > 1) return ort.parallel(context, task, count, data);
+  for (size_t number = 0; number < count; number++) task(data, number);
+  return nullptr;
+}
+
+}  // namespace mbert

@@ -1,0 +1,105 @@
+// mbert.StackedFFN and mbert.StackedFFNInt8 as nodes.
+#include "operators/blocks.h"
+#include "operators/node.h"
+#include "operators/nodes.h"
+#include "ort/scratch.h"
+#include "operators/weights.h"
+
+namespace mbert {
+
+namespace {
+
+struct FfnNode : Node {
+  using Node::Node;
+  StackedFFN block;
+};
+
+template <bool INT8>
+struct FfnOp {
+  using Made = FfnNode;
+  static constexpr const char* NAME = INT8 ? "StackedFFNInt8" : "StackedFFN";
+  // x and residual; of each network two weights and a bias, with scales in 8 bits; the last weight.
+  static constexpr size_t FIRST = 2, OF_A_NETWORK = INT8 ? 5 : 3, LAST = INT8 ? 2 : 1;
+
+  static void destroy(void* memory) {
+    FfnNode* node = static_cast<FfnNode*>(memory);
+    if (!node) return;
+    const Ort& ort = node->ort;
+    for (int i = 0; i < node->block.networks; i++) {
+      release(ort, &node->block.weight1[i]);
+      release(ort, &node->block.weight2[i]);
+    }
+    release(ort, &node->block.weight_out);
+    node->destroy();
+  }
+
+  static Status read(FfnNode* node, const OrtKernelInfo* info, size_t count) {
+    const size_t networks = count < FIRST + LAST ? 0 : (count - FIRST - LAST) / OF_A_NETWORK;
+    if (networks < 1 || networks > MOST_NETWORKS || FIRST + LAST + networks * OF_A_NETWORK != count)
+      return node->ort.fail(Message() << NAME << " has " << static_cast<int64_t>(count) << " inputs; expected "
+                                      << static_cast<int64_t>(FIRST + LAST) << " and "
+                                      << static_cast<int64_t>(OF_A_NETWORK) << " for each of 1 to " << MOST_NETWORKS
+                                      << " networks");
+    StackedFFN& block = node->block;
+    block.int8 = INT8;
+    block.networks = static_cast<int>(networks);
+    WeightReader reader(node->ort, *node->isa, info, INT8, FIRST);
+    for (int i = 0; i < block.networks; i++) {
+      reader.read(&block.weight1[i], &block.intra, &block.intermediate, true, "weight1");
+      reader.read(&block.weight2[i], &block.intermediate, &block.intra, false, "weight2");
+    }
+    reader.read(&block.weight_out, &block.intra, &block.hidden, false, "weight_out");
+    return reader.status();
+  }
+
+  struct Run {
+    const FfnNode* node;
+    const float *x, *residual;
+    float* y;
+    int64_t rows;
+    int of_a_task;
+    char* scratch;
+    size_t scratch_bytes;
+  };
+
+  static void task(void* data, size_t number) {
+    const Run& run = *static_cast<const Run*>(data);
+    const StackedFFN& block = run.node->block;
+    const int64_t first = static_cast<int64_t>(number) * run.of_a_task;
+    const int64_t rows = run.rows - first < run.of_a_task ? run.rows - first : run.of_a_task;
+    block.run(*run.node->isa, run.x + first * block.intra, run.residual + first * block.hidden,
+              run.y + first * block.hidden, static_cast<int>(rows), run.scratch + number * run.scratch_bytes);
+  }
+
+  static Status compute(void* memory, OrtKernelContext* context) {
+    FfnNode* node = static_cast<FfnNode*>(memory);
+    const StackedFFN& block = node->block;
+    const Ort& ort = node->ort;
+    Tensor x, residual;
+    TRY(ort.input(context, 0, &x));
+    TRY(ort.input(context, 1, &residual));
+    if (!x.is(FLOAT, 2) || x.sizes[1] != block.intra)
+      return ort.fail(Message() << NAME << ": x is " << x << "; expected float [tokens, " << block.intra << "]");
+    if (!residual.is(FLOAT, 2) || residual.sizes[0] != x.sizes[0] || residual.sizes[1] != block.hidden)
+      return ort.fail(Message() << NAME << ": residual is " << residual << "; expected float [" << x.sizes[0] << ", "
+                                << block.hidden << "]");
+    Run run{node, x.floats(), residual.floats(), nullptr, x.sizes[0], 0, nullptr, 0};
+    const int64_t sizes[] = {run.rows, block.hidden};
+    TRY(ort.output(context, sizes, 2, &run.y));
+    if (!run.rows) return nullptr;
+    TRY(node->task_rows(context, run.rows, INT8 ? BLOCK_ROWS_INT8 : BLOCK_ROWS_FLOAT, &run.of_a_task));
+    run.scratch_bytes = block.scratch(run.of_a_task);
+    const size_t tasks = static_cast<size_t>((run.rows + run.of_a_task - 1) / run.of_a_task);
+    TRY(scratch_pool.take(ort, tasks * run.scratch_bytes, &run.scratch));
+    Status status = node->parallel(context, task, tasks, &run);
+    scratch_pool.give_back(ort, run.scratch);
+    return status;
+  }
+};
+
+}  // namespace
+
+constexpr OrtCustomOp stacked_ffn_op = custom_op<FfnOp<false>>();
+constexpr OrtCustomOp stacked_ffn_int8_op = custom_op<FfnOp<true>>();
+
+}  // namespace mbert

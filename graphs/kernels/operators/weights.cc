@@ -1,0 +1,69 @@
+#include "operators/weights.h"
+
+#include "ort/weight_memory.h"
+
+namespace mbert {
+
+namespace {
+
+// What the kernels' integers hold: so many products of bytes fit 32 bits.
+constexpr int64_t LARGEST = 1 << 16;
+
+}  // namespace
+
+void WeightReader::read(Weight* weight, int* k, int* n, bool has_bias, const char* name) {
+  if (!status_) status_ = read_one(weight, k, n, has_bias, name);
+}
+
+void WeightReader::refuse(const Message& message) {
+  if (!status_) status_ = ort_.fail(message);
+}
+
+Status WeightReader::status() { return status_; }
+
+Status WeightReader::read_one(Weight* weight, int* k, int* n, bool has_bias, const char* name) {
+  Tensor tensor;
+  TRY(ort_.constant(info_, next_++, Message() << name, &tensor));
+  if (!tensor.is(int8_ ? INT8 : FLOAT, 2))
+    return ort_.fail(Message() << name << " is " << tensor << "; expected " << (int8_ ? "int8" : "float") << " [in, out]");
+  for (int i = 0; i < 2; i++)
+    if (tensor.sizes[i] < 1 || tensor.sizes[i] > LARGEST)
+      return ort_.fail(Message() << name << " is " << tensor << "; expected sizes of 1 to " << LARGEST);
+  const int rows = static_cast<int>(tensor.sizes[0]), columns = static_cast<int>(tensor.sizes[1]);
+  if ((*k && *k != rows) || (*n && *n != columns))
+    return ort_.fail(Message() << name << " is " << tensor << "; expected [" << (*k ? *k : rows) << ", "
+                               << (*n ? *n : columns) << "]");
+  *k = weight->k = rows;
+  *n = weight->n = columns;
+  const size_t padded = rounded_up(columns, isa_.panel);
+  const size_t bytes = int8_ ? padded * rounded_up(rows, isa_.depth) : padded * rows * sizeof(float);
+  TRY(take_weight_memory(ort_, bytes, &weight->panels));
+  if (int8_) {
+    isa_.pack_int8(static_cast<const int8_t*>(tensor.data), rows, columns, weight->panels);
+    TRY(vector(&weight->scales, columns, name, "scale"));
+  } else {
+    isa_.pack_float(tensor.floats(), rows, columns, static_cast<float*>(weight->panels));
+  }
+  return has_bias ? vector(&weight->bias, columns, name, "bias") : nullptr;
+}
+
+Status WeightReader::vector(float** padded, int n, const char* name, const char* what) {
+  Tensor tensor;
+  TRY(ort_.constant(info_, next_++, Message() << "the " << what << " of " << name, &tensor));
+  if (!tensor.is(FLOAT, 1) || tensor.sizes[0] != n)
+    return ort_.fail(Message() << "the " << what << " of " << name << " is " << tensor << "; expected float [" << n << "]");
+  const int whole = rounded_up(n, isa_.panel);
+  void* memory = nullptr;
+  TRY(take_weight_memory(ort_, whole * sizeof(float), &memory));
+  *padded = static_cast<float*>(memory);
+  for (int i = 0; i < whole; i++) (*padded)[i] = i < n ? tensor.floats()[i] : 0.0f;
+  return nullptr;
+}
+
+void release(const Ort& ort, Weight* weight) {
+  give_weight_memory_back(ort, weight->panels);
+  give_weight_memory_back(ort, weight->scales);
+  give_weight_memory_back(ort, weight->bias);
+}
+
+}  // namespace mbert

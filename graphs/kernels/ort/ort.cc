@@ -1,0 +1,111 @@
+#include "ort/ort.h"
+
+#include "isa/isa.h"
+
+namespace mbert {
+
+Message& Message::operator<<(const char* text) {
+  while (*text && length_ + 1 < sizeof(text_)) text_[length_++] = *text++;
+  return *this;
+}
+
+Message& Message::operator<<(int64_t number) {
+  char digits[24];
+  int place = sizeof(digits);
+  digits[--place] = 0;
+  uint64_t left = number < 0 ? 0 - static_cast<uint64_t>(number) : static_cast<uint64_t>(number);
+  do {
+    digits[--place] = static_cast<char>('0' + left % 10);
+    left /= 10;
+  } while (left);
+  if (number < 0) digits[--place] = '-';
+  return *this << digits + place;
+}
+
+Message& Message::operator<<(const Tensor& tensor) {
+  switch (tensor.type) {
+    case FLOAT: *this << "float"; break;
+    case INT8: *this << "int8"; break;
+    case INT64: *this << "int64"; break;
+    default: *this << "type " << tensor.type; break;
+  }
+  *this << " [";
+  for (int i = 0; i < tensor.rank && i < MOST_DIMENSIONS; i++) *this << (i ? ", " : "") << tensor.sizes[i];
+  return *this << "]";
+}
+
+Status Ort::fail(const Message& message) const {
+  return entry<Status (*)(int, const char*)>(CreateStatus)(ORT_INVALID_ARGUMENT, message.text());
+}
+
+Status Ort::read(const OrtValue* value, Tensor* tensor) const {
+  OrtTensorTypeAndShapeInfo* info = nullptr;
+  TRY(entry<Status (*)(const OrtValue*, OrtTensorTypeAndShapeInfo**)>(GetTensorTypeAndShape)(value, &info));
+  size_t rank = 0;
+  Status status = entry<Status (*)(const OrtTensorTypeAndShapeInfo*, int*)>(GetTensorElementType)(info, &tensor->type);
+  if (!status) status = entry<Status (*)(const OrtTensorTypeAndShapeInfo*, size_t*)>(GetDimensionsCount)(info, &rank);
+  if (!status && rank <= MOST_DIMENSIONS)
+    status = entry<Status (*)(const OrtTensorTypeAndShapeInfo*, int64_t*, size_t)>(GetDimensions)(info, tensor->sizes, rank);
+  tensor->rank = static_cast<int>(rank);
+  entry<void (*)(OrtTensorTypeAndShapeInfo*)>(ReleaseTensorTypeAndShapeInfo)(info);
+  if (status) return status;
+  return entry<Status (*)(OrtValue*, void**)>(GetTensorMutableData)(const_cast<OrtValue*>(value), &tensor->data);
+}
+
+Status Ort::constant(const OrtKernelInfo* info, size_t index, const Message& name, Tensor* tensor) const {
+  int is_constant = 0;
+  const OrtValue* value = nullptr;
+  TRY(entry<Status (*)(const OrtKernelInfo*, size_t, int*, const OrtValue**)>(KernelInfoGetConstantInput_tensor)(
+      info, index, &is_constant, &value));
+  if (!is_constant || !value) return fail(Message() << name.text() << " is no constant; expected an initializer");
+  return read(value, tensor);
+}
+
+Status Ort::input_count(const OrtKernelInfo* info, size_t* count) const {
+  return entry<Status (*)(const OrtKernelInfo*, size_t*)>(KernelInfo_GetInputCount)(info, count);
+}
+
+Status Ort::input(OrtKernelContext* context, size_t index, Tensor* tensor) const {
+  const OrtValue* value = nullptr;
+  TRY(entry<Status (*)(const OrtKernelContext*, size_t, const OrtValue**)>(KernelContext_GetInput)(context, index, &value));
+  if (!value) return fail(Message() << "input " << static_cast<int64_t>(index) << " is missing");
+  return read(value, tensor);
+}
+
+Status Ort::output(OrtKernelContext* context, const int64_t* sizes, size_t rank, float** data) const {
+  OrtValue* value = nullptr;
+  TRY(entry<Status (*)(OrtKernelContext*, size_t, const int64_t*, size_t, OrtValue**)>(KernelContext_GetOutput)(
+      context, 0, sizes, rank, &value));
+  return entry<Status (*)(OrtValue*, void**)>(GetTensorMutableData)(value, reinterpret_cast<void**>(data));
+}
+
+Status Ort::parallel(OrtKernelContext* context, void (*task)(void*, size_t), size_t count, void* data) const {
+  return entry<Status (*)(const OrtKernelContext*, void (*)(void*, size_t), size_t, size_t, void*)>(
+      KernelContext_ParallelFor)(context, task, count, 0, data);
+}
+
+Status Ort::allocator(OrtAllocator** found) const {
+  return entry<Status (*)(OrtAllocator**)>(GetAllocatorWithDefaultOptions)(found);
+}
+
+Status Ort::allocate(size_t bytes, void** memory) const {
+  OrtAllocator* from = nullptr;
+  TRY(allocator(&from));
+  void* whole = nullptr;
+  TRY(entry<Status (*)(OrtAllocator*, size_t, void**)>(AllocatorAlloc)(from, bytes + 2 * CACHE_LINE, &whole));
+  // The line before the memory says where it began.
+  char* start = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(whole) + 2 * CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE);
+  reinterpret_cast<void**>(start)[-1] = whole;
+  *memory = start;
+  return nullptr;
+}
+
+void Ort::release(void* memory) const {
+  OrtAllocator* from = nullptr;
+  if (!memory) return;
+  Status status = allocator(&from);
+  if (!status) status = entry<Status (*)(OrtAllocator*, void*)>(AllocatorFree)(from, static_cast<void**>(memory)[-1]);
+  if (status) entry<void (*)(OrtStatus*)>(ReleaseStatus)(status);
+}
+
+}  // namespace mbert

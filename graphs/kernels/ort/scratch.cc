@@ -1,0 +1,55 @@
+#include "ort/scratch.h"
+
+namespace mbert {
+
+namespace {
+
+constexpr int SLOTS = 32;
+
+struct Block {
+  size_t bytes;
+};
+
+// Before the memory stands how much there is.
+constexpr size_t HEADER = 64;
+
+char* slots[SLOTS];
+
+Block* header(char* memory) { return reinterpret_cast<Block*>(memory - HEADER); }
+
+}  // namespace
+
+ScratchPool scratch_pool;
+
+Status ScratchPool::take(const Ort& ort, size_t bytes, char** memory) {
+  for (char*& slot : slots) {
+    char* found = __atomic_exchange_n(&slot, nullptr, __ATOMIC_ACQ_REL);
+    if (!found) continue;
+    if (header(found)->bytes >= bytes) {
+      *memory = found;
+      return nullptr;
+    }
+    ort.release(header(found));
+    break;
+  }
+  void* whole = nullptr;
+  TRY(ort.allocate(bytes + HEADER, &whole));
+  static_cast<Block*>(whole)->bytes = bytes;
+  *memory = static_cast<char*>(whole) + HEADER;
+  return nullptr;
+}
+
+void ScratchPool::give_back(const Ort& ort, char* memory) {
+  for (char*& slot : slots) {
+    char* none = nullptr;
+    if (__atomic_compare_exchange_n(&slot, &none, memory, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) return;
+  }
+  ort.release(header(memory));
+}
+
+void ScratchPool::empty(const Ort& ort) {
+  for (char*& slot : slots)
+    if (char* found = __atomic_exchange_n(&slot, nullptr, __ATOMIC_ACQ_REL)) ort.release(header(found));
+}
+
+}  // namespace mbert

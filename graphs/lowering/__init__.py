@@ -1,0 +1,1 @@
+"""Passes of a lower precision, made for one model from its calibration data."""

@@ -1,0 +1,1 @@
+"""Properties of a whole ONNX model: loading, opsets, sizes, costs, fingerprint, precision."""

@@ -1,0 +1,101 @@
+"""What running a graph takes: multiply-accumulates, and memory for activations."""
+
+from __future__ import annotations
+
+import math
+
+import onnx
+import onnx_ir as ir
+import onnx_ir.passes.common as common_passes
+
+from graphs.model.constant_folding import fold_small_constants
+
+# Initializers of up to this many numbers may be shapes that the inference of shapes needs; larger ones are weights.
+SHAPE_CONSTANT = 64
+
+# Matrix products.
+PRODUCTS = ("MatMul", "Gemm", "MatMulInteger", "FusedMatMul", "FusedGemm")
+
+# Dimensions called so are lengths; other unknown ones are batches.
+LENGTH_NAMES = ("seq", "length")
+
+
+def sized(model: ir.Model, seq_len: int) -> ir.Model:
+    """A copy with batch 1 and this length, functions inlined, every shape that onnx can infer, and no weights."""
+    copy = model.clone()
+    if copy.functions:
+        common_passes.InlinePass()(copy)
+    graph = copy.graph
+    for value in graph.inputs:
+        if value.shape is not None:
+            value.shape = ir.Shape([_size(dim, seq_len) for dim in value.shape])
+    for value in [*graph.outputs, *(output for node in graph for output in node.outputs)]:
+        value.shape = None
+    for name, value in list(graph.initializers.items()):
+        tensor = value.const_value
+        if tensor is not None and tensor.size > SHAPE_CONSTANT:
+            value.shape, value.type = ir.Shape(tensor.shape.numpy()), ir.TensorType(tensor.dtype)
+            value.const_value = None
+            del graph.initializers[name]
+            if value not in graph.inputs:
+                graph.inputs.append(value)
+    # Sizes that are computed from the inputs' are constants now, which is what the inference of onnx wants.
+    fold_small_constants(copy)
+    return ir.from_proto(onnx.shape_inference.infer_shapes(ir.to_proto(copy), data_prop=True))
+
+
+def _size(dim: int | ir.SymbolicDim, seq_len: int) -> int:
+    if isinstance(dim, int):
+        return dim
+    name = str(dim.value or "").lower()
+    return seq_len if any(part in name for part in LENGTH_NAMES) else 1
+
+
+def macs(model: ir.Model) -> int | None:
+    """The multiply-accumulates of all matrix products of a sized model; None if some shape is not known."""
+    total = 0
+    for node in model.graph:
+        if node.op_type not in PRODUCTS:
+            continue
+        left, result = node.inputs[0], node.outputs[0]
+        left_shape = None if left is None else _static(left)
+        result_shape = _static(result)
+        if left_shape is None or result_shape is None:
+            return None
+        inner = left_shape[-2] if node.attributes.get_int("transA", 0) else left_shape[-1]
+        total += math.prod(result_shape) * inner
+    return total
+
+
+def peak_bytes(model: ir.Model) -> int | None:
+    """The largest sum of tensors alive at one time, in the order of the nodes of a sized model; None likewise."""
+    nodes = list(model.graph)
+    last_use = {v: index for index, node in enumerate(nodes) for v in node.inputs if v is not None}
+    last_use |= {output: len(nodes) for output in model.graph.outputs}
+    alive, peak = 0, 0
+    sizes: dict[ir.Value, int] = {}
+    for index, node in enumerate(nodes):
+        for output in node.outputs:
+            shape = _static(output)
+            if shape is None or output.dtype in (None, ir.DataType.STRING):
+                return None
+            sizes[output] = math.ceil(math.prod(shape) * output.dtype.itemsize)
+            alive += sizes[output]
+        peak = max(peak, alive)
+        for value in {v for v in (*node.inputs, *node.outputs) if v in sizes}:
+            if last_use.get(value, index) <= index:
+                alive -= sizes.pop(value)
+    return peak
+
+
+def weight_bytes(model: ir.Model) -> int:
+    """The bytes of all initializers that something reads."""
+    read = [v for v in model.graph.initializers.values() if v.uses() or v.is_graph_output()]
+    return sum(v.const_value.nbytes for v in read if v.const_value is not None)
+
+
+def _static(value: ir.Value) -> list[int] | None:
+    if value.shape is None:
+        return None
+    sizes = [size for size in value.shape if isinstance(size, int)]
+    return sizes if len(sizes) == len(value.shape) else None

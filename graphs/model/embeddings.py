@@ -1,0 +1,42 @@
+"""The word embeddings of a graph that comes without a config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx_ir as ir
+
+from graphs.model.loading import read_model
+
+# For a graph whose table is not found: below the special tokens of every vocabulary in use.
+FEWEST_ROWS = 100
+
+# What may stand between the ids and the lookup.
+PASSED = ("Cast", "Identity", "Reshape", "Unsqueeze", "Squeeze", "Flatten")
+
+
+def embedding_rows(path: Path) -> int:
+    """How many ids the graph in a file knows: the rows of the table in which `input_ids` are looked up.
+
+    Raises GraphError for a file that cannot be read.
+    """
+    return rows_of(read_model(path).graph) or FEWEST_ROWS
+
+
+def rows_of(graph: ir.Graph) -> int | None:
+    """The rows of the table in which `input_ids` are looked up; None where there is none."""
+    ids = next((value for value in graph.inputs if value.name == "input_ids"), None)
+    seen, waiting = set[ir.Value](), [] if ids is None else [ids]
+    while waiting:
+        value = waiting.pop()
+        if value in seen:
+            continue
+        seen.add(value)
+        for use in value.uses():
+            if use.node.op_type == "Gather" and use.idx == 1:
+                table = use.node.inputs[0]
+                if table is not None and table.shape is not None and isinstance(table.shape[0], int):
+                    return table.shape[0]
+            elif use.node.op_type in PASSED and use.idx == 0:
+                waiting.extend(use.node.outputs)
+    return None

@@ -1,0 +1,52 @@
+"""Reading `.onnx` files that anybody wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx_ir as ir
+
+from graphs.errors import GraphError, one_line
+from graphs.model.quiet import quiet
+
+
+def read_model(path: Path) -> ir.Model:
+    """The graph in a file; weights beside it are found where it says.
+
+    Raises GraphError, in one line, for a file that is not there, is no ONNX model, or whose weights are missing, in
+    part or whole.
+    """
+    if not path.is_file():
+        raise GraphError(f"{path}: no such file; expected an .onnx model")
+    try:
+        with quiet("onnx_ir"):
+            model = ir.load(path)
+    except Exception as error:  # protobuf's and onnx_ir's errors have no common class
+        raise GraphError(f"{path} is no ONNX model, or is corrupt ({one_line(error)}); export it again") from error
+    if not model.graph.num_nodes() and not model.graph.outputs:
+        raise GraphError(f"{path} holds no graph; it is empty, truncated, or no ONNX model: export it again")
+    _check_order(model.graph, path)
+    for value in model.graph.initializers.values():
+        tensor = value.const_value
+        if not isinstance(tensor, ir.ExternalTensor):
+            continue
+        found = f"{path} keeps its weights in {tensor.location}, which is"
+        if not Path(tensor.path).is_file():
+            raise GraphError(f"{found} not there; put it beside the model")
+        if Path(tensor.path).stat().st_size < (tensor.offset or 0) + tensor.nbytes:
+            raise GraphError(f"{found} too short; copy it again")
+    return model
+
+
+def _check_order(graph: ir.Graph, path: Path) -> None:
+    """Raises GraphError for a graph with a cycle, or a node before those that it reads: nobody could run it."""
+    seen: set[ir.Node] = set()
+    for node in graph:
+        for value in node.inputs:
+            producer = None if value is None else value.producer()
+            if producer is not None and producer.graph is graph and producer not in seen:
+                raise GraphError(
+                    f"{path}: {node.op_type} reads {value.name if value else '?'} before it is computed; the graph is "
+                    "cyclic or out of order: export it again"
+                )
+        seen.add(node)

@@ -1,0 +1,1 @@
+"""Passes that bring graphs of different exporters into one form."""

@@ -1,0 +1,209 @@
+"""The embeddings: the trigram's neighbours, the positions, and the order of the sum."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+import onnx_ir.passes.common as common_passes
+
+from graphs.ir.constants import add_initializer, constant, integers
+from graphs.ir.rewrite import Rewrite, replace
+from graphs.model.sizes import shape_of
+
+
+class EmbedTokens(Rewrite):
+    """One way to write what exporters write in several: so that it is small, and the sum can go into a Gemm.
+
+    Before::
+
+        words ─┬─ Slice[1:] ── Pad(after) ───┐
+               ├─────────────────────────────┼─ Concat ── MatMul ── Add(b) ── Add ── Add(types)
+               └─ Slice[:-1] ── Pad(before) ─┘                                 │
+        positions ── Gather(Slice(0, 1, 2, …)) ────────────────────────────────┘
+
+    After::
+
+        words ── Pad(both) ─┬─ Slice[2:] ──┐
+        words ──────────────┼──────────────┼─ Concat ── MatMul ── Add(b) ── Add
+                            └─ Slice[:-2] ─┘                                 │
+        positions ── Slice[:seq] ── Add(types) ──────────────────────────────┘
+    """
+
+    def rewrite(self, model: ir.Model) -> None:
+        graph = model.graph
+        for node in list(graph):
+            if node.domain != "":
+                continue
+            if node.op_type == "Concat":
+                self._pad_once(graph, node)
+            elif node.op_type == "Add" and not _is_summand(node):
+                self._order(graph, node)
+        if self.matches:
+            common_passes.RemoveUnusedNodesPass()(model)
+
+    def _pad_once(self, graph: ir.Graph, concat: ir.Node) -> None:
+        if len(concat.inputs) != 3 or concat.attributes.get_int("axis", 0) not in (2, -1):
+            return
+        following, words, previous = concat.inputs
+        if words is None or not (_is_shifted(following, words, 1) and _is_shifted(previous, words, -1)):
+            return
+        shape = shape_of(words)
+        wide = None if shape is None else ir.Shape([shape[0], None, shape[2]])
+        pads = add_initializer(graph, "trigram_pads", np.array([0, 1, 0, 0, 1, 0], dtype=np.int64))
+        padded = ir.Value(shape=wide, type=words.type)
+        nodes = [ir.node("Pad", [words, pads], outputs=[padded])]
+        axis = add_initializer(graph, "trigram_axis", np.array([1], dtype=np.int64))
+        for index, (start, end) in ((0, (2, np.iinfo(np.int64).max)), (2, (0, -2))):
+            bounds = [add_initializer(graph, "trigram_bound", np.array([n], dtype=np.int64)) for n in (start, end)]
+            part = ir.Value(shape=words.shape, type=words.type)
+            nodes.append(ir.node("Slice", [padded, *bounds, axis], outputs=[part]))
+            concat.replace_input_with(index, part)
+        graph.insert_before(concat, nodes)
+        self.matches += 1
+
+    def _order(self, graph: ir.Graph, add: ir.Node) -> None:
+        """Puts the sum of words, bias, types and positions into order."""
+        leaves = _summands(add)
+        if len(leaves) < 3:
+            return
+        types = [leaf for leaf in leaves if _is_segment_lookup(leaf)]
+        positions = [(leaf, found) for leaf in leaves if (found := _positions(leaf)) is not None]
+        if len(types) != 1 or len(positions) != 1:
+            return
+        leaf, (table, size) = positions[0]
+        others = [x for x in leaves if x is not types[0] and x is not leaf]
+        words = [x for x in others if constant(x) is None]
+        if len(words) != 1 or shape_of(words[0]) != shape_of(add.outputs[0]):
+            self.miss(add, "a sum with positions and token types has other summands than words and a bias")
+            return
+        if _in_order(add, types[0], leaf) and _made_by(leaf, "Slice") is not None:
+            return
+        output = add.outputs[0]
+
+        def node(op_type: str, inputs: list[ir.Value], like: ir.Value) -> ir.Value:
+            value = ir.Value(shape=like.shape, type=output.type)
+            graph.insert_before(add, ir.node(op_type, inputs, outputs=[value]))
+            return value
+
+        zero = np.array([0], dtype=np.int64)
+        end = add_initializer(graph, "positions_end", np.array([size])) if isinstance(size, int) else size
+        bounds = [add_initializer(graph, "positions_start", zero), end, add_initializer(graph, "positions_axis", zero)]
+        rows = node("Slice", [table, *bounds], leaf)
+        rows.shape = None if leaf.shape is None else ir.Shape(list(leaf.shape)[-2:])
+        total = words[0]
+        for bias in (x for x in others if x is not words[0]):
+            total = node("Add", [total, bias], words[0])
+        replace(output, node("Add", [total, node("Add", [types[0], rows], types[0])], output))
+        self.matches += 1
+
+
+def _is_summand(node: ir.Node) -> bool:
+    """Whether all that is done with a sum is to add it to another."""
+    output = node.outputs[0]
+    uses = list(output.uses())
+    return not output.is_graph_output() and len(uses) == 1 and uses[0].node.op_type == "Add"
+
+
+def _summands(add: ir.Node) -> list[ir.Value]:
+    leaves: list[ir.Value] = []
+    for value in add.inputs:
+        node = None if value is None else value.producer()
+        if node is not None and node.op_type == "Add" and node.domain == "" and _is_summand(node):
+            leaves += _summands(node)
+        elif value is not None:
+            leaves.append(value)
+    return leaves
+
+
+def _in_order(add: ir.Node, types: ir.Value, positions: ir.Value) -> bool:
+    summands = [node for value in add.inputs if (node := _made_by(value, "Add")) is not None]
+    return any({types, positions} == set(node.inputs) for node in summands)
+
+
+def _made_by(value: ir.Value | None, *op_types: str) -> ir.Node | None:
+    """The node that computes a value, if it is of one of these types."""
+    node = None if value is None else value.producer()
+    return node if node is not None and node.domain == "" and node.op_type in op_types else None
+
+
+def _is_segment_lookup(value: ir.Value) -> bool:
+    """Rows of a small constant table, at ids that an input gives."""
+    node = _made_by(value, "Gather")
+    if node is None:
+        return False
+    table, source = node.inputs
+    rows = constant(table)
+    while (view := _made_by(source, "Reshape", "Cast")) is not None:
+        source = view.inputs[0]
+    return rows is not None and len(rows) <= MOST_SEGMENTS and source is not None and source.is_graph_input()
+
+
+# Tables of more rows are words.
+MOST_SEGMENTS = 64
+
+
+def _positions(value: ir.Value) -> tuple[ir.Value, ir.Value | int] | None:
+    """The table of which `value` is the first rows, and their number (a vector of one, or what is constant)."""
+    node = _made_by(value, "Slice", "Gather")
+    table = None if node is None else node.inputs[0]
+    rows = constant(table)
+    if node is None or table is None or rows is None or rows.ndim != 2:
+        return None
+    if node.op_type == "Slice":
+        return _first(node, axis=0, rank=2)
+    if node.attributes.get_int("axis", 0) != 0:
+        return None
+    ids = constant(node.inputs[1])
+    if ids is not None:  # as many as a fixed length has
+        return (table, ids.size) if _counts(ids) else None
+    taken = _made_by(node.inputs[1], "Slice")
+    every = None if taken is None else constant(taken.inputs[0])
+    if taken is None or every is None or not _counts(every) or every.size != len(rows):
+        return None
+    found = _first(taken, axis=every.ndim - 1, rank=every.ndim)
+    return None if found is None else (table, found[1])
+
+
+def _counts(ids: np.ndarray) -> bool:
+    """Whether these are 0, 1, 2, …, with or without a dimension for the batch."""
+    return ids.shape in ((ids.size,), (1, ids.size)) and bool((ids.reshape(-1) == np.arange(ids.size)).all())
+
+
+def _first(node: ir.Node, axis: int, rank: int) -> tuple[ir.Value, ir.Value] | None:
+    """Of what a Slice takes the first so many along an axis, and their number."""
+    x, starts, ends, axes, steps = _slice_inputs(node)
+    found = integers(axes)
+    if x is None or ends is None or found is None or [a % rank for a in found] != [axis]:
+        return None
+    return (x, ends) if integers(starts) == [0] and (steps is None or integers(steps) == [1]) else None
+
+
+def _slice_inputs(node: ir.Node) -> list[ir.Value | None]:
+    """data, starts, ends, axes, steps."""
+    return [*node.inputs, None, None][:5]
+
+
+def _is_shifted(value: ir.Value | None, words: ir.Value, by: int) -> bool:
+    """Whether a value is the words, each at the place of the one `by` before it, and a row of zeros."""
+    pad = _made_by(value, "Pad")
+    if pad is None or pad.attributes.get_string("mode", "constant") != "constant":
+        return False
+    cut, pads, fill, axes = [*pad.inputs, None, None][:4]
+    zeros = constant(fill)
+    if axes is not None or (fill is not None and (zeros is None or zeros.any())):
+        return False
+    if integers(pads) != ([0, 0, 0, 0, 1, 0] if by > 0 else [0, 1, 0, 0, 0, 0]):
+        return False
+    node = _made_by(cut, "Slice")
+    return node is not None and node.inputs[0] is words and _is_all_but_one(node, by)
+
+
+def _is_all_but_one(node: ir.Node, by: int) -> bool:
+    """Whether a Slice takes all along the second of three dimensions but the first (`by` 1) or the last (`by` -1)."""
+    _, starts, ends, axes, steps = _slice_inputs(node)
+    start, end = integers(starts), integers(ends)
+    if start is None or end is None or integers(axes) not in ([1], [-2]):
+        return False
+    if steps is not None and integers(steps) != [1]:
+        return False
+    return (start[0] == 1 and end[0] >= np.iinfo(np.int32).max) if by > 0 else (start[0] == 0 and end[0] == -1)

@@ -1,0 +1,82 @@
+"""Layer normalisation that was written out, as the operator that opset 17 has for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import onnx_ir as ir
+from onnxscript.rewriter import MatchResult, pattern
+
+from graphs.ir.constants import float_constant
+from graphs.ir.rewrite import Rewrite
+
+
+class FuseLayerNorm(Rewrite):
+    """What exporters wrote before opset 17 becomes LayerNormalization; the LM head ends in one.
+
+    Before::
+
+        x ─┬─ ReduceMean ─┐
+           └──────────────┴─ Sub ─┬─ Pow(2) ── ReduceMean ── Add(eps) ── Sqrt ─┐
+                                  └────────────────────────────────────────────┴─ Div ── Mul(γ) ── Add(β)
+
+    After::
+
+        x ── LayerNormalization(γ, β)
+    """
+
+    def rewrite(self, model: ir.Model) -> None:
+        refused: dict[ir.Node, str] = {}
+        self.matches = pattern.RewriteRuleSet([_Written.rule(refused)], commute=True).apply_to_model(model)
+        for node, reason in refused.items():
+            self.miss(node, reason)
+
+
+class _Written(pattern.RewriteRuleClassBase):
+    """The rule, in onnxscript's rewriter; tells why it refused at a node."""
+
+    def __init__(self, refused: dict[ir.Node, str]) -> None:
+        super().__init__()
+        self.refused = refused
+
+    def pattern(self, op: Any, x: Any, eps: Any, scale: Any, bias: Any, two: Any) -> Any:
+        deviation = op.Sub(x, op.ReduceMean(x, [-1], _outputs=["mean"]))
+        variance = op.ReduceMean(op.Pow(deviation, two), [-1], _outputs=["variance"])
+        return op.Add(op.Mul(op.Div(deviation, op.Sqrt(op.Add(variance, eps))), scale), bias)
+
+    def check(self, op: Any, *_: Any, mean: ir.Value, variance: ir.Value, **values: ir.Value) -> MatchResult:
+        result = MatchResult()
+        for node in (mean.producer(), variance.producer()):
+            assert node is not None
+            # What is not kept would be added along another axis. The attribute's default is not written.
+            if node.attributes.get_int("keepdims", 1) != 1:
+                self.refused[node] = "it does not keep the dimension that it reduces"
+                return result.fail(self.refused[node])
+        reason = _why_no_layer_norm(**values)
+        if reason is None:
+            return result
+        node = mean.producer()
+        assert node is not None
+        self.refused[node] = reason
+        return result.fail(reason)
+
+    def rewrite(self, op: Any, x: ir.Value, eps: ir.Value, scale: ir.Value, bias: ir.Value, **_: Any) -> Any:
+        epsilon = float_constant(eps)
+        assert epsilon is not None
+        return op.LayerNormalization(x, scale, bias, axis=-1, epsilon=float(epsilon.item()))
+
+
+def _why_no_layer_norm(x: ir.Value, eps: ir.Value, two: ir.Value, scale: ir.Value, bias: ir.Value) -> str | None:
+    """Why nodes that are connected like a layer norm are none; None if they are one."""
+    power, epsilon = float_constant(two), float_constant(eps)
+    if power is None or power.size != 1 or power.item() != 2:
+        return "deviations are not squared"
+    if epsilon is None or epsilon.size != 1:
+        return "what is added to the variance is not one constant number"
+    if x.shape is None or not isinstance(x.shape[-1], int):
+        return "the width of its input is not known"
+    for name, value in (("γ", scale), ("β", bias)):
+        array = float_constant(value)
+        if array is None or array.shape != (x.shape[-1],):
+            return f"{name} is not constant, with one number for each of {x.shape[-1]} channels"
+    return None

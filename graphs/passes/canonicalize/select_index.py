@@ -1,0 +1,71 @@
+"""One slice of a tensor, by its index."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from graphs.ir.constants import add_initializer, integers
+from graphs.ir.rewrite import Rewrite, replace
+
+
+class SelectIndex(Rewrite):
+    """Split or Slice to a size of 1 and Squeeze of it are one Gather.
+
+    Before::
+
+        logits ── Split(axis 2) ─┬─ Squeeze(2) ── start_logits
+                                 └─ Squeeze(2) ── end_logits
+
+    After::
+
+        logits ─┬─ Gather(0, axis 2) ── start_logits
+                └─ Gather(1, axis 2) ── end_logits
+    """
+
+    def rewrite(self, model: ir.Model) -> None:
+        for node in list(model.graph):
+            if node.op_type != "Squeeze" or node.domain != "" or node.inputs[0] is None:
+                continue
+            found = _selected(node, node.inputs[0])
+            if found is None:
+                continue
+            x, axis, index = found
+            chosen = add_initializer(model.graph, "index", np.array(index, dtype=np.int64))
+            output = node.outputs[0]
+            value = ir.Value(shape=output.shape, type=output.type)
+            gather = ir.node("Gather", [x, chosen], attributes={"axis": axis}, outputs=[value])
+            model.graph.insert_before(node, gather)
+            inner = node.inputs[0].producer()
+            replace(output, value)
+            model.graph.remove(node, safe=True)
+            if inner is not None and not any(o.uses() or o.is_graph_output() for o in inner.outputs):
+                model.graph.remove(inner, safe=True)
+            self.matches += 1
+
+
+def _selected(squeeze: ir.Node, part: ir.Value) -> tuple[ir.Value, int, int] | None:
+    """Of what, along which axis, and which index."""
+    node = part.producer()
+    if node is None or node.domain != "" or part.shape is None:
+        return None
+    x, rank = node.inputs[0], len(part.shape)
+    axes = integers(squeeze.inputs[1]) if len(squeeze.inputs) > 1 else None
+    if x is None or axes is None or len(axes) != 1:
+        return None
+    axis = axes[0] % rank
+    if node.op_type == "Split" and node.attributes.get_int("axis", 0) % rank == axis:
+        single = all(o.shape is not None and o.shape[axis] == 1 for o in node.outputs)
+        return (x, axis, part.index() or 0) if single else None
+    if node.op_type == "Slice":
+        start = _one_of(node, axis, rank)
+        return None if start is None else (x, axis, start)
+    return None
+
+
+def _one_of(node: ir.Node, axis: int, rank: int) -> int | None:
+    """The index that a Slice takes along this axis, if it takes one, and of this axis only."""
+    starts, ends, axes, steps = [*map(integers, node.inputs[1:]), [1]][:4] if len(node.inputs) > 3 else [None] * 4
+    if starts is None or ends is None or axes is None or len(axes) != 1 or axes[0] % rank != axis or steps != [1]:
+        return None
+    return starts[0] if starts[0] >= 0 and ends[0] == starts[0] + 1 else None

@@ -1,0 +1,1 @@
+"""Passes that remove NoNorm and merge linear operators: constants move into weights and biases."""

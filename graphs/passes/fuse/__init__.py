@@ -1,0 +1,1 @@
+"""Passes that replace a block by one function of the domain mbert."""

@@ -1,0 +1,1 @@
+"""Passes that lower the precision: fp16 and int8."""

@@ -1,0 +1,1 @@
+"""The numerics of fp16 and int8: calibration, channel scales, clipping, rounding."""

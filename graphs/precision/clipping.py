@@ -1,0 +1,83 @@
+"""Which part of an activation's range its 256 steps are best spent on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from graphs.execution.runner import Feed, runner
+from graphs.precision.calibration import Ranges
+from graphs.precision.int8 import Interval
+
+# A histogram of 8 bins for each of 256 steps tells what is cut off finely enough.
+BINS = 2048
+
+# Ends that are tried, as shares of what was seen: from all of it down to where no distribution was seen to want less.
+SHARES = np.geomspace(1.0, 0.05, 32)
+
+# The shape of a distribution shows in fewer texts than its ends, which are taken from all of them.
+TEXTS = 16
+
+
+def best_intervals(
+    model: ir.Model, feeds: Sequence[Feed], ranges: Ranges, wanted: Collection[ir.Value]
+) -> dict[str, Interval]:
+    """The interval of each value that costs least when it is divided into 256 steps: numbers outside are cut off.
+
+    The cost is the mean squared error: rounding within (step² / 12), the distance of what is cut off.
+
+    Args:
+        model: The model whose ranges these are; left as it was.
+        feeds: Texts, of those that the ranges are of.
+        ranges: Smallest and largest numbers.
+        wanted: Values of its graph.
+
+    Returns:
+        Intervals by the values' names; those of values that are infinite or not measured are left out.
+    """
+    values = {str(value.name): value for value in wanted}
+    ends = {}
+    for name in values:
+        measured = ranges.get(name)
+        if measured is not None and np.isfinite(measured.largest):
+            ends[name] = (min(float(measured.low.min()), 0.0), max(float(measured.high.max()), 0.0))
+    counts = {name: np.zeros(BINS) for name in ends}
+    run = runner(model, {name: values[name].dtype or ir.DataType.FLOAT for name in ends})
+    for feed in feeds[:TEXTS]:
+        found = run(feed)
+        for name, (low, high) in ends.items():
+            if high > low:
+                bins = ((found[name].reshape(-1) - np.float32(low)) * np.float32(BINS / (high - low))).astype(np.int32)
+                counts[name] += np.bincount(np.clip(bins, 0, BINS - 1), minlength=BINS)
+    return {name: _best(counts[name], *ends[name]) for name in ends}
+
+
+def whole_intervals(ranges: Ranges) -> dict[str, Interval]:
+    """From the smallest to the largest number of each value; those that are infinite are left out."""
+    return {
+        name: Interval(float(measured.low.min()), float(measured.high.max()))
+        for name, measured in ranges.items()
+        if np.isfinite(measured.largest)
+    }
+
+
+def _best(counts: np.ndarray, low: float, high: float) -> Interval:
+    """Of all pairs of ends, the one with the smallest squared error."""
+    centres = low + (np.arange(BINS) + 0.5) * (high - low) / BINS
+    lows, highs = SHARES * low, SHARES * high
+    below = [_cut(counts, end - centres) for end in lows]
+    above = [_cut(counts, centres - end) for end in highs]
+    steps = (highs[None, :] - lows[:, None]) / 255
+    cost = np.add.outer([c for c, _ in below], [c for c, _ in above])
+    inside = counts.sum() - np.add.outer([n for _, n in below], [n for _, n in above])
+    cost += np.square(steps) / 12 * inside
+    first, second = np.unravel_index(int(cost.argmin()), cost.shape)
+    return Interval(float(lows[first]), float(highs[second]))
+
+
+def _cut(counts: np.ndarray, beyond: np.ndarray) -> tuple[float, float]:
+    """The squared error of numbers so far beyond an end, and how many there are."""
+    cut = beyond > 0
+    return float(np.square(beyond[cut]) @ counts[cut]), float(counts[cut].sum())

@@ -1,0 +1,200 @@
+"""Graphs in half precision: converted, and evaluated as hardware that has it would."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnx_ir.passes.common as common_passes
+
+from graphs.ir.constants import add_initializer, constant
+from graphs.ir.layer_names import layer_of
+from graphs.ir.masks import is_padding_bias, lowest_half
+from graphs.precision.calibration import Ranges
+
+LARGEST_HALF = float(np.finfo(np.float16).max)
+# A number on calibration texts may be this large, so that other texts have room.
+LARGEST_SAFE = LARGEST_HALF / 8
+
+# What makes numbers of an attribute, or of none.
+FILLERS = ("Constant", "ConstantOfShape", "EyeLike", "RandomNormal", "RandomUniform")
+
+
+def too_large(graph: ir.Graph, ranges: Ranges, keep: Collection[ir.Node] = ()) -> str | None:
+    """What float16 would not hold for certain, in one line with what to do; None if it holds all.
+
+    Args:
+        graph: What is to be converted.
+        ranges: Of its values.
+        keep: Nodes that stay float32.
+    """
+    kept, found = set(keep), list[tuple[float, str, int, str]]()
+    for node in graph:
+        for output in node.outputs:
+            measured = ranges.get(str(output.name))
+            if node in kept or measured is None or measured.largest <= LARGEST_SAFE or _is_masked(node):
+                continue
+            channels = measured.channels.reshape(-1)
+            channels = np.where(np.isnan(channels), np.inf, channels)
+            found.append((float(channels.max()), str(output.name), int(channels.argmax()), layer_of(node)))
+    if not found:
+        return None
+    largest, name, channel, _ = max(found)
+    layers = ",".join(dict.fromkeys(layer for *_, layer in found))
+    return (
+        f"{name} reaches {largest:.1e} in channel {channel} on the calibration texts; for fp16 expected at most "
+        f"{LARGEST_SAFE:.0f}, an eighth of what it holds: pass --keep-float {layers}, which leaves those float32"
+    )
+
+
+def _is_masked(node: ir.Node) -> bool:
+    """Whether what is large here is the mask, which is made for the type."""
+    biased = node.op_type == "Add" and any(x is not None and is_padding_bias(x) for x in node.inputs)
+    return biased or any(is_padding_bias(output) for output in node.outputs)
+
+
+def to_half(model: ir.Model, keep: Collection[ir.Node] = ()) -> None:
+    """Makes all floating-point numbers of the main graph float16, but for its inputs and outputs.
+
+    onnxruntime's converter does the same; but around nodes to keep it casts constants anew in each run, and leaves
+    nodes in an order that onnx refuses.
+
+    Args:
+        model: float32, with the types of values known.
+        keep: Nodes that stay float32; those with subgraphs, and operators of others, do so in any case.
+    """
+    graph = model.graph
+    _set_padding(graph)
+    kept = {node for node in graph if node in set(keep) or not _is_plain(node)}
+    casts = _Casts(graph)
+    halved = set[ir.Value]()
+    for node in list(graph):
+        if node in kept:
+            for index, x in enumerate(node.inputs):
+                if x is not None and x in halved:
+                    node.replace_input_with(index, casts.cast(x, ir.DataType.FLOAT))
+            continue
+        for index, x in enumerate(node.inputs):
+            if x is not None and x not in halved and x.dtype == ir.DataType.FLOAT:
+                node.replace_input_with(index, casts.cast(x, ir.DataType.FLOAT16))
+        _halve_attributes(node)
+        for output in node.outputs:
+            if output.dtype == ir.DataType.FLOAT:
+                output.type = ir.TensorType(ir.DataType.FLOAT16)
+                halved.add(output)
+    for value in [output for node in graph for output in node.outputs if output in halved]:
+        for use in [use for use in value.uses() if use.node.graph is not graph]:  # in a branch or loop
+            use.node.replace_input_with(use.idx, casts.cast(value, ir.DataType.FLOAT))
+    for output in list(graph.outputs):
+        if output in halved:
+            shape, kind = output.shape, ir.TensorType(ir.DataType.FLOAT)
+            real = ir.Value(shape=shape, type=kind)
+            node = ir.node("Cast", [output], attributes={"to": int(ir.DataType.FLOAT)}, outputs=[real])
+            name, output.name = output.name, f"{output.name}.half"
+            graph.append(node)
+            graph.outputs[graph.outputs.index(output)] = real
+            real.name = name
+
+
+class _Casts:
+    """Values in another type, made once each: constants at once, others by a Cast behind them."""
+
+    def __init__(self, graph: ir.Graph) -> None:
+        self._graph = graph
+        self._made: dict[ir.Value, ir.Value] = {}
+
+    def cast(self, x: ir.Value, dtype: ir.DataType) -> ir.Value:
+        if x not in self._made:
+            array = constant(x)
+            self._made[x] = (
+                self._node(x, dtype)
+                if array is None
+                else add_initializer(self._graph, f"{x.name}.half", _to_float16(array))
+            )
+        return self._made[x]
+
+    def _node(self, x: ir.Value, dtype: ir.DataType) -> ir.Value:
+        output = ir.Value(shape=x.shape, type=ir.TensorType(dtype))
+        node = ir.node("Cast", [x], attributes={"to": int(dtype)}, outputs=[output])
+        producer = x.producer()
+        if producer is None:
+            self._graph.insert_before(next(iter(self._graph)), node)
+        else:
+            self._graph.insert_after(producer, node)
+        return output
+
+
+def _is_plain(node: ir.Node) -> bool:
+    """Whether the node can be one of float16."""
+    inner = any(a.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for a in node.attributes.values())
+    tensors = any(a.type == ir.AttributeType.TENSOR for a in node.attributes.values())
+    # With no tensor to tell the type, these make float32 of nothing.
+    float32 = node.op_type == "DynamicQuantizeLinear" or (node.op_type in FILLERS and not tensors)
+    return node.domain in ("", "ai.onnx") and not inner and not float32
+
+
+def _halve_attributes(node: ir.Node) -> None:
+    """What a node casts to, or makes numbers of."""
+    for attribute in list(node.attributes.values()):
+        if node.op_type == "Cast" and attribute.name == "to" and attribute.value == ir.DataType.FLOAT:
+            node.attributes["to"] = ir.AttrInt64("to", int(ir.DataType.FLOAT16))
+        elif attribute.type == ir.AttributeType.TENSOR and attribute.as_tensor().dtype == ir.DataType.FLOAT:
+            half = ir.tensor(_to_float16(attribute.as_tensor().numpy()))
+            node.attributes[attribute.name] = ir.AttrTensor(attribute.name, half)
+
+
+def _to_float16(array: np.ndarray) -> np.ndarray:
+    """Rounded; what is infinite in float16 is its largest number."""
+    return np.clip(array, -LARGEST_HALF, LARGEST_HALF).astype(np.float16)
+
+
+def _set_padding(graph: ir.Graph) -> None:
+    """Lets padding add half of float16's lowest number to the scores, which float16 has, and not float32's."""
+    for node in graph:
+        output = node.outputs[0] if node.outputs else None
+        if output is None or not is_padding_bias(output):
+            continue
+        old = node.inputs[1]
+        assert old is not None
+        assert old.const_value is not None
+        lowest = np.full(old.const_value.shape.numpy(), lowest_half(ir.DataType.FLOAT16), dtype=np.float32)
+        node.replace_input_with(1, add_initializer(graph, str(old.name), lowest))
+
+
+def rounded(model: ir.Model) -> ir.Model:
+    """A float32 graph that says what a float16 one would: each node computes in float32, and its result is rounded.
+
+    onnxruntime on x86 computes float16 graphs in float32 and rounds only where it must, which proves nothing. Sums
+    within a node are exact to float32 here, as they are in hardware that accumulates there.
+
+    Args:
+        model: A model with float16 nodes; left as it was.
+    """
+    inlined = model.clone()
+    common_passes.InlinePass()(inlined)  # within functions, too
+    proto = onnx.shape_inference.infer_shapes(ir.to_proto(inlined))
+    graph, half, single = proto.graph, onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT
+    known = {v.name: v.type.tensor_type.elem_type for v in (*graph.value_info, *graph.output)}
+    for tensor in graph.initializer:
+        if tensor.data_type == half:
+            array = onnx.numpy_helper.to_array(tensor).astype(np.float32)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(array, tensor.name))
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        nodes.append(node)
+        for attribute in node.attribute:
+            if node.op_type == "Cast" and attribute.name == "to" and attribute.i == half:
+                attribute.i = single
+            if attribute.type == onnx.AttributeProto.TENSOR and attribute.t.data_type == half:
+                array = onnx.numpy_helper.to_array(attribute.t).astype(np.float32)
+                attribute.t.CopyFrom(onnx.numpy_helper.from_array(array))
+        for index, name in enumerate(node.output):
+            if known.get(name) == half:
+                node.output[index] = f"{name}.exact"
+                nodes.append(onnx.helper.make_node("Cast", [f"{name}.exact"], [f"{name}.half"], to=half))
+                nodes.append(onnx.helper.make_node("Cast", [f"{name}.half"], [name], to=single))
+    del graph.node[:], graph.value_info[:]
+    graph.node.extend(nodes)
+    return ir.from_proto(proto)

@@ -1,0 +1,100 @@
+"""What a graph consists of, and what running it takes: nodes, parameters, multiply-accumulates, memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx_ir as ir
+
+from graphs.model.costs import macs, peak_bytes, sized
+from graphs.model.loading import read_model
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output: its dimensions are numbers, or names of dynamic ones."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...] | None
+
+
+@dataclass(frozen=True)
+class Census:
+    """What a graph consists of.
+
+    Args:
+        parameters: Numbers in all initializers; a shared one counts once.
+        weight_bytes: Their size.
+        nodes: How many nodes there are of each type, the most frequent first, functions not counted into.
+        macs: Multiply-accumulates of all matrix products at `batch` 1 and `seq_len` tokens; None if some shape could
+            not be inferred.
+        activation_bytes: The largest sum of tensors alive at one time, in the order of the nodes; None likewise. What
+            a runtime allocates differs by its reuse of memory and its workspaces.
+    """
+
+    file_bytes: int
+    opset: int
+    ir_version: int
+    producer: str
+    inputs: list[Port]
+    outputs: list[Port]
+    parameters: int
+    weight_bytes: int
+    nodes: dict[str, int]
+    seq_len: int
+    macs: int | None
+    activation_bytes: int | None
+
+    @property
+    def node_count(self) -> int:
+        return sum(self.nodes.values())
+
+    @property
+    def macs_per_token(self) -> float | None:
+        return None if self.macs is None else self.macs / self.seq_len
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "node_count": self.node_count, "macs_per_token": self.macs_per_token}
+
+
+def take_census(path: Path, seq_len: int = 128) -> Census:
+    """Counts a file's graph, with a dynamic length taken as `seq_len`.
+
+    Raises GraphError for a file that cannot be read.
+    """
+    model = read_model(path)
+    graph = model.graph
+    inputs, outputs = [_port(v) for v in graph.inputs if not v.is_initializer()], [_port(v) for v in graph.outputs]
+    tensors = [v.const_value for v in graph.initializers.values() if v.const_value is not None]
+    external = {Path(t.path) for t in tensors if isinstance(t, ir.ExternalTensor)}
+    nodes = Counter(f"{node.domain}.{node.op_type}" if node.domain else node.op_type for node in graph)
+    ids = [port for port in inputs[:1] if port.dtype.startswith("int")]
+    fixed = [size for port in ids for size in (port.shape or ())[-1:] if isinstance(size, int)]
+    length = fixed[0] if fixed else seq_len
+    parameters, weight_bytes = sum(t.size for t in tensors), sum(t.nbytes for t in tensors)
+    shapes = sized(model, length)
+    return Census(
+        file_bytes=path.stat().st_size + sum(p.stat().st_size for p in external),
+        opset=model.opset_imports.get("", 0),
+        ir_version=model.ir_version,
+        producer=" ".join(filter(None, (model.producer_name, model.producer_version))),
+        inputs=inputs,
+        outputs=outputs,
+        parameters=parameters,
+        weight_bytes=weight_bytes,
+        nodes=dict(nodes.most_common()),
+        seq_len=length,
+        macs=macs(shapes),
+        activation_bytes=peak_bytes(shapes),
+    )
+
+
+def _port(value: ir.Value) -> Port:
+    shape = (
+        None if value.shape is None else tuple(s if isinstance(s, int) else str(s.value or "?") for s in value.shape)
+    )
+    return Port(value.name or "", "?" if value.dtype is None else value.dtype.name.lower(), shape)

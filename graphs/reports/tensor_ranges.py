@@ -1,0 +1,325 @@
+"""A map of a graph's numbers on real texts: how large they are, where they stand out, and what 16 and 8 bits lose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx_ir as ir
+import onnx_ir.passes.common as common_passes
+
+from graphs.execution.runner import Feed
+from graphs.ir.constants import float_constant
+from graphs.ir.layer_names import layer_of
+from graphs.ir.layout import RULES
+from graphs.ir.linear import Linear
+from graphs.model.sizes import infer_sizes
+from graphs.pipeline import optimize
+from graphs.precision.calibration import FLOATS, Ranges, calibrate
+from graphs.precision.channel_groups import Channels, scaled_linear
+from graphs.precision.channel_scales import is_measured, loss_in_8_bits
+from graphs.precision.float16 import LARGEST_HALF, LARGEST_SAFE
+from graphs.precision.int8 import is_large
+from graphs.reports.outliers import NAMED, Channel, Token, by_position, outliers, token_peaks
+
+# float16 is not normal below this: digits are lost, and below 3e-8 all of the number.
+SMALLEST_HALF = float(np.finfo(np.float16).smallest_normal)
+
+# What is as low is the mask, or scores with the mask: exporters add float32's lowest number, half of it, or −∞. No sum
+# of activations gets there in a model that works.
+MASKED = -1e37
+
+# Bits that the median token must keep of its 8, where another one decides about the step: with fewer, what the other
+# tokens say is in a dozen steps, and most of it is rounded away.
+FEWEST_BITS = 4.0
+
+# The largest expected error of a product in 8 bits, as a share of what varies in it.
+LARGEST_ERROR = 0.1
+
+# What scores go through before softmax: a factor, a mask.
+BEFORE_SOFTMAX = frozenset(("Add", "Mul", "Div", "Where", *RULES))
+
+# What only moves numbers about, or changes their type.
+MOVING = frozenset((*RULES, "Flatten", "Expand", "Cast", "CastLike", "Constant"))
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The numbers of one tensor on all texts; those that are masks (below −1e37) are not counted.
+
+    Args:
+        name: As `graphs.passes.canonicalize.name_nodes` names values, such as `layer.3/Gemm_2`; of a weight, its own.
+        layer: `layer.3`, `embeddings` or `head`.
+        kind: `activation`, or `weight`.
+        op: The operator that gives the activation, or reads the weight.
+        low, high, rms: The smallest and the largest number, and the root mean square; NaN or infinite if one number is.
+        overflow: The share of numbers beyond ±65504, float16's largest, or not finite. (Up to 65520 they would still be
+            rounded to it.)
+        underflow: The share of numbers that are not 0, but below 6.1e-5: float16 keeps them with fewer digits, or as 0.
+            0 for attention scores, of which softmax sees no such difference.
+        channel_outliers: How many channels peak at `outliers.OUTLIER` times the median one's peak or more.
+        channels: Those of them with the largest peaks.
+        token_outliers: How many tokens of all texts do likewise.
+        tokens: Their positions, those with the largest peaks first.
+        bits: Of what a product in 8 bits reads: how many of the 8 the median token keeps, if there is one step for the
+            whole tensor: 8 − log2(the tensor's peak / the median token's). None for all else.
+        error: Likewise: the expected error of the product, relative to what varies in it, as `channel_scales` computes
+            it; the largest of several products'.
+    """
+
+    name: str
+    layer: str
+    kind: str
+    op: str
+    low: float
+    high: float
+    rms: float
+    overflow: float
+    underflow: float
+    channel_outliers: int = 0
+    channels: list[Channel] = field(default_factory=list)
+    token_outliers: int = 0
+    tokens: list[Token] = field(default_factory=list)
+    bits: float | None = None
+    error: float | None = None
+
+    @property
+    def peak(self) -> float:
+        """The largest magnitude; infinite if a number is not finite."""
+        peak = max(abs(self.low), abs(self.high))
+        return peak if np.isfinite(peak) and np.isfinite(self.rms) else float("inf")
+
+    @property
+    def overflows(self) -> bool:
+        """Whether some numbers are beyond what float16 holds."""
+        return self.overflow > 0
+
+    @property
+    def safe_in_fp16(self) -> bool:
+        """Whether its peak is an eighth of float16's largest number at most, which leaves room for other texts.
+
+        A weight's, which is the same for all texts, may be that number.
+        """
+        return self.peak <= (LARGEST_HALF if self.kind == "weight" else LARGEST_SAFE)
+
+    @property
+    def safe_in_int8(self) -> bool:
+        """Whether the median token keeps `FEWEST_BITS`, and the expected error is `LARGEST_ERROR` at most."""
+        kept = self.bits is None or self.bits >= FEWEST_BITS
+        return kept and (self.error is None or self.error <= LARGEST_ERROR)
+
+
+def as_is(model: ir.Model) -> ir.Model:
+    """A copy of a graph that computes the same by the same nodes, named after their layers, with sizes known.
+
+    Functions are written out.
+    """
+    copy = model.clone()
+    common_passes.InlinePass()(copy)
+    named = optimize(copy, only=("name-weights", "name-nodes"), functions=False, compare=False).model
+    infer_sizes(named)
+    return named
+
+
+def measure_numbers(model: ir.Model, feeds: Sequence[Feed]) -> list[Numbers]:
+    """Runs a graph on texts, and measures its activations and weights, in the order of its nodes.
+
+    What only moves numbers about is left out, and so are masks.
+
+    Args:
+        model: float32, with names and sizes as `as_is` and `graphs.reports.layer_errors.prepare` leave them.
+        feeds: Texts.
+
+    Raises whatever onnxruntime does.
+    """
+    graph = model.graph
+    channels = Channels(graph)
+    values = [output for node in graph for output in node.outputs if _counts(node, output)]
+    products = [linear for node in graph if (linear := scaled_linear(node)) and is_large(linear)]
+    scores = _scores(graph)
+    found = {str(value.name): _Count(loses_small=value not in scores) for value in values}
+
+    def count(value: ir.Value, array: np.ndarray, feed: Feed) -> None:
+        if str(value.name) in found and array.size:
+            found[str(value.name)].add(array, feed)
+
+    ranges = calibrate(model, feeds, channels, {*values, *(linear.x for linear in products)}, also=count)
+    errors = _errors(products, ranges)
+    numbers: list[Numbers] = []
+    weights = set[ir.Value]()
+    for node in graph:
+        for value in node.inputs:
+            if value is not None and value not in weights and node.op_type not in MOVING - {"Gather", "Slice"}:
+                weights.add(value)
+                numbers += _weight(node, value)
+        for value in node.outputs:
+            name = str(value.name)
+            if name in found and found[name].total and name in ranges:
+                peaks = ranges[name].channels.reshape(-1) if _has_channels(value, channels) else np.zeros(0)
+                numbers.append(found[name].numbers(node, name, peaks, errors.get(value)))
+    return numbers
+
+
+def _counts(node: ir.Node, output: ir.Value) -> bool:
+    """Whether a value is computed, and not another one's numbers once more."""
+    looked_up = node.op_type in ("Gather", "Slice") and float_constant(node.inputs[0]) is not None
+    return bool(output.name) and output.dtype in FLOATS and (node.op_type not in MOVING or looked_up)
+
+
+def _has_channels(value: ir.Value, channels: Channels) -> bool:
+    """Whether the ranges of a value are those of channels. (Attention scores of a fixed length have none, either.)"""
+    if channels.of(value) is not None:
+        return True
+    shape = value.shape
+    return shape is not None and len(shape) in (2, 3) and isinstance(shape[-1], int)
+
+
+def _errors(products: Sequence[Linear], ranges: Ranges) -> dict[ir.Value, float]:
+    """The expected errors of products in 8 bits, by the values that they read."""
+    errors: dict[ir.Value, float] = {}
+    for linear in products:
+        measured = ranges.get(str(linear.x.name))
+        if measured is None or not is_measured(linear, measured):
+            continue
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            error = float(np.sqrt(loss_in_8_bits(linear, measured, np.ones(measured.channels.size))))
+        value = _source(linear.x)
+        errors[value] = max(errors.get(value, 0.0), error if np.isfinite(error) else np.inf)
+    return errors
+
+
+def _scores(graph: ir.Graph) -> set[ir.Value]:
+    """What only softmax reads, by way of a scale, a mask and what moves numbers about; it takes differences of them."""
+    scores = set[ir.Value]()
+    for node in reversed(list(graph)):
+        for output in node.outputs:
+            readers = output.consumers()
+            if (
+                readers
+                and not output.is_graph_output()
+                and all(
+                    reader.op_type == "Softmax" or (reader.op_type in BEFORE_SOFTMAX and reader.outputs[0] in scores)
+                    for reader in readers
+                )
+            ):
+                scores.add(output)
+    return scores
+
+
+def _source(value: ir.Value) -> ir.Value:
+    """The value that was computed, of one that is the same numbers once more."""
+    node = value.producer()
+    while node is not None and node.op_type in MOVING and not _counts(node, value) and node.inputs:
+        source = node.inputs[0]
+        if source is None:
+            break
+        value, node = source, source.producer()
+    return value
+
+
+def _weight(node: ir.Node, value: ir.Value) -> list[Numbers]:
+    """A weight's numbers; nothing for a single number, and for what is no weight."""
+    array = float_constant(value)
+    if array is None or array.size < 2:
+        return []
+    sizes = np.abs(array)
+    return [
+        Numbers(
+            name=str(value.name),
+            layer=layer_of(node),
+            kind="weight",
+            op=node.op_type,
+            low=float(array.min()),
+            high=float(array.max()),
+            rms=float(np.sqrt(np.mean(np.square(array)))),
+            overflow=_overflowing(sizes) / array.size,
+            underflow=_underflowing(sizes) / array.size,
+        )
+    ]
+
+
+def _overflowing(sizes: np.ndarray) -> int:
+    return int(sizes.size - np.count_nonzero(sizes <= LARGEST_HALF))  # which is false for NaN
+
+
+def _underflowing(sizes: np.ndarray) -> int:
+    return int(np.count_nonzero(sizes < SMALLEST_HALF) - np.count_nonzero(sizes == 0.0))
+
+
+@dataclass
+class _Count:
+    """One activation's numbers, text by text."""
+
+    loses_small: bool
+    """Whether it matters that float16 keeps small numbers with fewer digits."""
+    total: int = 0
+    low: float = np.inf
+    high: float = -np.inf
+    squares: float = 0.0
+    overflow: int = 0
+    underflow: int = 0
+    texts: int = 0
+    tokens: list[np.ndarray] = field(default_factory=list)
+    """For each feed: text, position, id and peak of each token, ``[4, tokens]``."""
+
+    def add(self, array: np.ndarray, feed: Feed) -> None:
+        sizes = np.abs(array)
+        numbers = array
+        if array.min() <= MASKED:  # which is false for NaN
+            real = ~(array <= MASKED)
+            sizes = np.where(real, sizes, 0.0)
+            numbers = array[real]
+        if numbers.size:
+            self.total += numbers.size
+            self.low = float(np.minimum(self.low, numbers.min()))  # which keeps NaN
+            self.high = float(np.maximum(self.high, numbers.max()))
+            with np.errstate(over="ignore"):
+                self.squares += float(np.square(numbers, dtype=np.float64).sum())
+            self.overflow += _overflowing(sizes)
+            self.underflow += _underflowing(sizes) if self.loses_small else 0
+        self._add_tokens(sizes, feed)
+
+    def _add_tokens(self, sizes: np.ndarray, feed: Feed) -> None:
+        ids = feed.get("input_ids")
+        if ids is None:
+            return
+        length, flat = ids.shape[-1], ids.reshape(-1)
+        peaks = token_peaks(sizes, length, ids.size)
+        if peaks is not None:
+            real = feed.get("attention_mask", np.ones_like(ids)).reshape(-1).astype(bool)
+            rows = self.texts + np.arange(ids.size) // length
+            self.tokens.append(np.stack([rows, np.arange(ids.size) % length, flat, peaks])[:, real].astype(np.float64))
+        self.texts += ids.size // length
+
+    def numbers(self, node: ir.Node, name: str, peaks: np.ndarray, error: float | None) -> Numbers:
+        """What was found. `peaks` are those of channels, `error` that of products in 8 bits."""
+        tokens = np.concatenate(self.tokens, axis=1) if self.tokens else np.zeros((4, 0))
+        hot, times = outliers(peaks)
+        largest = sorted(hot, key=lambda channel: -peaks[channel])[:NAMED]
+        hot_tokens, token_times = outliers(tokens[3])
+        return Numbers(
+            name=name,
+            layer=layer_of(node),
+            kind="activation",
+            op=node.op_type,
+            low=self.low,
+            high=self.high,
+            rms=float(np.sqrt(self.squares / self.total)),
+            overflow=self.overflow / self.total,
+            underflow=self.underflow / self.total,
+            channel_outliers=len(hot),
+            channels=[Channel(int(channel), float(peaks[channel]), float(times[channel])) for channel in largest],
+            token_outliers=len(hot_tokens),
+            tokens=by_position(tokens[:, hot_tokens], token_times[hot_tokens]),
+            bits=None if error is None else _bits(tokens[3]),
+            error=error,
+        )
+
+
+def _bits(peaks: np.ndarray) -> float | None:
+    """How many of 8 bits the median token keeps; None where tokens are not known."""
+    usual, largest = (float(np.median(peaks)), float(peaks.max())) if peaks.size else (0.0, 0.0)
+    if not usual > 0:
+        return None
+    return float(np.clip(8 - np.log2(largest / usual), 0.0, 8.0)) if np.isfinite(largest) else 0.0

@@ -1,0 +1,157 @@
+"""Inputs to try a graph of anybody's with."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+from graph_helpers import graph
+
+from graphs.execution.runner import run
+from graphs.execution.sample_feeds import BETWEEN, LENGTH, ROWS, TEXTS, all_feeds, text_feeds
+from graphs.model.embeddings import FEWEST_ROWS
+
+
+def taking(inputs: str) -> ir.Model:
+    """A model of these inputs, which computes nothing of interest."""
+    proto = onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["" : 18]> g ({inputs}) => () {{ }}')
+    return ir.from_proto(proto)
+
+
+def shapes(inputs: str) -> dict[str, tuple[int, ...]]:
+    (feed,) = text_feeds(taking(inputs))
+    return {name: array.shape for name, array in feed.items()}
+
+
+BERT = "int64[b, s] input_ids, int64[b, s] attention_mask, int64[b, s] token_type_ids"
+
+
+def test_texts_have_every_length_up_to_the_first_which_is_full() -> None:
+    feeds = text_feeds(taking(BERT))
+    assert [feed["input_ids"].shape for feed in feeds] == list(TEXTS)
+    for feed in feeds:
+        mask = feed["attention_mask"]
+        assert set(np.unique(mask)) <= {0, 1}
+        assert mask[0].all()
+        assert mask[:, 0].all()
+        assert (np.diff(mask, axis=1) <= 0).all(), "padding stands at the end"
+    assert any((feed["attention_mask"] == 0).any() for feed in feeds)
+
+
+def test_segments_are_those_of_two_texts() -> None:
+    (feed, *_) = text_feeds(taking(BERT))
+    half = TEXTS[0][1] // 2
+    assert not feed["token_type_ids"][:, :half].any()
+    assert feed["token_type_ids"][:, half:].all()
+
+
+def test_ids_are_of_the_table_and_use_it() -> None:
+    text = """(int64[b, s] input_ids) => (float[b, s, 2] y)
+        <float[200, 2] table> { y = Gather(table, input_ids) }"""
+    ids = np.concatenate([feed["input_ids"].ravel() for feed in text_feeds(graph(text))])
+    assert FEWEST_ROWS < ids.max() < 200
+    assert ids.min() >= 0
+
+
+def test_without_a_table_ids_are_of_every_vocabulary() -> None:
+    ids = np.concatenate([feed["input_ids"].ravel() for feed in text_feeds(taking(BERT))])
+    assert ids.max() < FEWEST_ROWS
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+def test_types_are_those_of_the_model(dtype: str) -> None:
+    for feed in text_feeds(taking(BERT.replace("int64", dtype))):
+        assert {array.dtype for array in feed.values()} == {np.dtype(dtype)}
+
+
+def test_the_mask_may_be_of_another_type_than_ids() -> None:
+    inputs = "int64[b, s] input_ids, float[b, s] attention_mask"
+    (feed, *_) = text_feeds(taking(inputs))
+    assert feed["attention_mask"].dtype == np.float32
+    assert set(np.unique(feed["attention_mask"])) <= {0.0, 1.0}
+
+
+def test_a_mask_of_another_rank_keeps_its_shape() -> None:
+    (feed, *_) = text_feeds(taking("int64[b, s] input_ids, float[b, 1, 1, s] attention_mask"))
+    assert feed["attention_mask"].shape == (3, 1, 1, 23)
+    assert set(np.unique(feed["attention_mask"])) <= {0.0, 1.0}
+    (feed, *_) = text_feeds(taking("int64[b, s] input_ids, float[b, 1, s, s] attention_mask"))
+    assert feed["attention_mask"].shape == (3, 1, 23, 23)
+
+
+def test_a_fixed_shape_is_tried_once() -> None:
+    feeds = text_feeds(taking(BERT.replace("b, s", "1, 16")))
+    assert [{name: array.shape for name, array in feed.items()} for feed in feeds] == [
+        dict.fromkeys(("input_ids", "attention_mask", "token_type_ids"), (1, 16))
+    ]
+
+
+@pytest.mark.parametrize(("shape", "expected"), [("b, 16", (3, 16)), ("1, s", (1, 23)), ("b, c, s", (3, 2, 23))])
+def test_half_fixed_shapes_and_choices(shape: str, expected: tuple[int, ...]) -> None:
+    feed = text_feeds(taking(BERT.replace("b, s", shape)))[0]
+    assert {array.shape for array in feed.values()} == {expected}
+    assert feed["attention_mask"].reshape(-1, expected[-1])[:, 0].all()
+
+
+def test_positions_and_other_inputs_beside_texts() -> None:
+    feeds = text_feeds(taking(f"int64[b, s] position_ids, {BERT}, float[b, s, 8] extra, float[4] fixed"))
+    assert [feed["position_ids"].shape for feed in feeds] == list(TEXTS)
+    assert [feed["extra"].shape for feed in feeds] == [(*text, 8) for text in TEXTS]
+    assert {feed["fixed"].shape for feed in feeds} == {(4,)}
+
+
+def test_inputs_that_are_no_texts() -> None:
+    assert shapes("float[n, 4] x") == {"x": (ROWS, 4)}
+    assert shapes("float[b, s, 4] x") == {"x": (ROWS, LENGTH, 4)}
+    assert shapes("float[n] x, float z") == {"x": (LENGTH,), "z": ()}
+    assert shapes("float[b, c, h, w] x") == {"x": (ROWS, BETWEEN, BETWEEN, LENGTH)}
+    assert shapes("float[1, 3, 8, 8] x") == {"x": (1, 3, 8, 8)}
+
+
+def test_dimensions_of_one_name_have_one_size() -> None:
+    assert shapes("float[n, 8] x, float[1, n] mask, float[n] z") == {"x": (ROWS, 8), "mask": (1, ROWS), "z": (ROWS,)}
+
+
+def test_types_of_inputs_that_are_no_texts() -> None:
+    (feed,) = text_feeds(taking("float16[n, 4] h, double[n, 4] d, bool[n, 4] b, int8[n, 4] i, uint8[n, 4] u"))
+    assert [array.dtype.name for array in feed.values()] == ["float16", "float64", "bool", "int8", "uint8"]
+    assert set(np.unique(feed["i"])) == {0, 1}
+
+
+def test_inputs_that_have_a_value_need_none() -> None:
+    model = taking("float[n, 4] x, float[4] c")
+    model.graph.inputs[1].const_value = ir.tensor(np.zeros(4, np.float32), name="c")
+    model.graph.initializers["c"] = model.graph.inputs[1]
+    assert list(text_feeds(model)[0]) == ["x"]
+
+
+def test_feeds_are_the_same_every_time_and_others_for_another_seed() -> None:
+    model = taking(f"{BERT}, float[b, s] extra")
+    one, same, other = text_feeds(model), text_feeds(model), text_feeds(model, seed=1)
+    for name in ("input_ids", "attention_mask", "extra"):
+        np.testing.assert_array_equal(one[0][name], same[0][name])
+    assert any((one[0][name] != other[0][name]).any() for name in ("input_ids", "extra"))
+
+
+@pytest.mark.parametrize(("positions", "length"), [(512, 64), (40, 7), (7, 7), (5, 1), (1, 1)])
+def test_a_model_of_few_positions_runs_with_one_of_them(positions: int, length: int) -> None:
+    text = f"""(int64[b, s] input_ids) => (float[b, s, 2] y)
+        <float[100, 2] table, float[{positions}, 2] places,
+         int64 one = {{1}}, int64[1] start = {{0}}, int64 zero = {{0}}>
+        {{
+            embedded = Gather(table, input_ids)
+            shape = Shape(input_ids)
+            length = Gather(shape, one)
+            range = Range(zero, length, one)
+            place = Gather(places, range)
+            y = Add(embedded, place)
+        }}"""
+    model, lengths = graph(text), list[int]()
+    for feeds in all_feeds(model):
+        try:
+            lengths = [run(model, feed)["y"].shape[1] for feed in feeds]
+            break
+        except Exception:  # onnxruntime's errors have no common class
+            continue
+    assert max(lengths) == length

@@ -1,0 +1,80 @@
+"""Files that are, and that are not, ONNX models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+import pytest
+from graph_helpers import graph, same_numbers
+
+from graphs.errors import GraphError
+from graphs.model.loading import read_model
+
+TEXT = "(float[n, 4] x) => (float[n, 4] y) <float[4, 4] W, float[4, 4] V> { a = MatMul(x, W) y = MatMul(a, V) }"
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(GraphError) as raised:
+        read_model(path)
+    message = str(raised.value)
+    assert "\n" not in message
+    return message
+
+
+def with_weights_beside(folder: Path) -> Path:
+    path = folder / "model.onnx"
+    onnx.save(ir.to_proto(graph(TEXT)), path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    return path
+
+
+def test_a_model_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    ir.save(graph(TEXT), path)
+    same_numbers(graph(TEXT), read_model(path))
+
+
+def test_a_model_with_weights_beside_it_is_read(tmp_path: Path) -> None:
+    model = read_model(with_weights_beside(tmp_path))
+    same_numbers(graph(TEXT), ir.external_data.load_to_model(model))
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    assert refusal(tmp_path / "no.onnx") == f"{tmp_path / 'no.onnx'}: no such file; expected an .onnx model"
+
+
+def test_a_folder(tmp_path: Path) -> None:
+    assert refusal(tmp_path) == f"{tmp_path}: no such file; expected an .onnx model"
+
+
+def test_an_empty_file(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.touch()
+    assert "holds no graph; it is empty" in refusal(path)
+
+
+@pytest.mark.parametrize("content", [b"This is a text\nof two lines.\n", b"\0" * 50, b'{"json": true}'])
+def test_a_file_of_another_kind(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(content)
+    assert "is no ONNX model, or is corrupt" in refusal(path)
+
+
+def test_a_truncated_model(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    ir.save(graph(TEXT), path)
+    path.write_bytes(path.read_bytes()[:-40])
+    refusal(path)
+
+
+def test_weights_that_are_not_there(tmp_path: Path) -> None:
+    path = with_weights_beside(tmp_path)
+    (tmp_path / "weights.bin").unlink()
+    assert refusal(path) == f"{path} keeps its weights in weights.bin, which is not there; put it beside the model"
+
+
+def test_weights_that_are_truncated(tmp_path: Path) -> None:
+    path, weights = with_weights_beside(tmp_path), tmp_path / "weights.bin"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    assert refusal(path) == f"{path} keeps its weights in weights.bin, which is too short; copy it again"

@@ -1,0 +1,102 @@
+// Runs a fused block with one instruction set, without onnxruntime, so that kernels for another processor can be tried
+// under an emulator. Inputs come from standard input as raw numbers, in the order of the operator's; y goes out so.
+//
+//   driver ffn ISA INT8 tokens intra intermediate hidden networks
+//   driver attention ISA INT8 batch length intra hidden heads
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "operators/blocks.h"
+#include "isa/known_isas.h"
+
+// Whether instruction sets that are not there are tried with stand-ins for their instructions.
+#ifndef STAND_INS
+#define STAND_INS false
+#endif
+
+using namespace mbert;
+
+static void* read(size_t bytes) {
+  void* memory = calloc(1, bytes + 64);
+  if (fread(memory, 1, bytes, stdin) != bytes) exit(3);
+  return memory;
+}
+
+static float* read_floats(size_t count) { return static_cast<float*>(read(count * sizeof(float))); }
+
+static float* padded(const Isa& isa, int n) {
+  float* numbers = read_floats(n);
+  float* whole = static_cast<float*>(calloc(rounded_up(n, isa.panel), sizeof(float)));
+  memcpy(whole, numbers, n * sizeof(float));
+  return whole;
+}
+
+static void weight(const Isa& isa, bool int8, Weight* to, int k, int n, bool has_bias) {
+  to->k = k;
+  to->n = n;
+  to->panels = calloc(rounded_up(n, isa.panel), rounded_up(k, isa.depth) * (int8 ? 1 : sizeof(float)));
+  if (int8) {
+    isa.pack_int8(static_cast<int8_t*>(read(static_cast<size_t>(k) * n)), k, n, to->panels);
+    to->scales = padded(isa, n);
+  } else {
+    isa.pack_float(read_floats(static_cast<size_t>(k) * n), k, n, to->panels);
+  }
+  if (has_bias) to->bias = padded(isa, n);
+}
+
+int main(int argc, char** argv) {
+  if (argc != 9) return 2;
+  const Isa* isa = nullptr;
+  for (const Isa* one : KNOWN)
+    if (!strcmp(one->name, argv[2]) && (STAND_INS || one->is_there())) isa = one;
+  if (!isa) return 4;
+  const bool int8 = atoi(argv[3]);
+  int sizes[5];
+  for (int i = 0; i < 5; i++) sizes[i] = atoi(argv[4 + i]);
+  float* y = nullptr;
+  size_t count = 0;
+  if (!strcmp(argv[1], "ffn")) {
+    StackedFFN block;
+    const int tokens = sizes[0];
+    block.int8 = int8;
+    block.intra = sizes[1];
+    block.intermediate = sizes[2];
+    block.hidden = sizes[3];
+    block.networks = sizes[4];
+    const float* x = read_floats(static_cast<size_t>(tokens) * block.intra);
+    const float* residual = read_floats(static_cast<size_t>(tokens) * block.hidden);
+    for (int i = 0; i < block.networks; i++) {
+      weight(*isa, int8, &block.weight1[i], block.intra, block.intermediate, true);
+      weight(*isa, int8, &block.weight2[i], block.intermediate, block.intra, false);
+    }
+    weight(*isa, int8, &block.weight_out, block.intra, block.hidden, false);
+    count = static_cast<size_t>(tokens) * block.hidden;
+    y = static_cast<float*>(calloc(count, sizeof(float)));
+    block.run(*isa, x, residual, y, tokens, static_cast<char*>(aligned_alloc(64, block.scratch(tokens))));
+  } else {
+    BottleneckAttention block;
+    const int batch = sizes[0], length = sizes[1], tokens = batch * length;
+    block.int8 = int8;
+    block.intra = sizes[2];
+    block.hidden = sizes[3];
+    block.heads = sizes[4];
+    const float* x = read_floats(static_cast<size_t>(tokens) * block.hidden);
+    const float* mask = read_floats(tokens);
+    weight(*isa, int8, &block.weight_in, block.hidden, 3 * block.intra, true);
+    weight(*isa, int8, &block.weight_qk, block.intra, 2 * block.intra, true);
+    weight(*isa, int8, &block.weight_out, block.intra, block.intra, false);
+    count = static_cast<size_t>(tokens) * block.intra;
+    y = static_cast<float*>(calloc(count, sizeof(float)));
+    float* between = static_cast<float*>(calloc(block.projected_floats(*isa, batch, length), sizeof(float)));
+    const BottleneckAttention::Projected projected = block.projected(between, batch, length);
+    char* scratch = static_cast<char*>(
+        aligned_alloc(64, block.project_scratch(tokens) + block.attend_scratch(*isa, length, length)));
+    block.project(*isa, x, projected, 0, tokens, scratch);
+    for (int i = 0; i < batch; i++)
+      block.attend(*isa, projected, mask + i * length, i, y + static_cast<size_t>(i) * length * block.intra, 0, length,
+                   scratch);
+  }
+  fwrite(y, sizeof(float), count, stdout);
+  return 0;
+}

@@ -1,0 +1,319 @@
+// The whole library of kernels in a program of its own, to be built with a sanitizer: an onnxruntime made of a few
+// lines creates nodes, runs them from ten threads at once, each run on several, creates malformed ones, and looks
+// whether everything is given back. MBERT_KERNELS_ISA chooses the instruction set, as always. Prints what it did.
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <atomic>
+#include <mutex>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "ort/abi.h"
+
+using namespace mbert;
+
+// What onnxruntime leaves opaque.
+struct OrtStatus {
+  std::string message;
+};
+struct OrtValue {
+  int type = FLOAT;
+  std::vector<int64_t> sizes;
+  std::vector<char> data;
+};
+struct OrtTensorTypeAndShapeInfo {
+  const OrtValue* value;
+};
+struct OrtKernelInfo {
+  std::vector<OrtValue> inputs;
+  size_t at_run_time;  // so many of the first are no constants
+};
+struct OrtKernelContext {
+  const std::vector<OrtValue>* inputs;
+  OrtValue output;
+  int threads;
+};
+struct OrtCustomOpDomain {
+  std::vector<const OrtCustomOp*> ops;
+};
+struct OrtSessionOptions {
+  OrtCustomOpDomain* domain;
+};
+struct OrtAllocator {
+  std::atomic<int64_t> live{0};
+};
+
+extern "C" OrtStatus* RegisterCustomOps(OrtSessionOptions*, const OrtApiBase*);
+
+namespace {
+
+OrtAllocator heap;
+std::atomic<int64_t> statuses{0}, domains{0};
+
+OrtStatus* fail(int, const char* message) {
+  statuses++;
+  return new OrtStatus{message};
+}
+
+size_t bytes_of(const OrtValue& value) {
+  size_t count = 1;
+  for (int64_t size : value.sizes) count *= size;
+  return count * (value.type == INT8 ? 1 : value.type == INT64 ? 8 : 4);
+}
+
+template <class Function>
+void set(OrtApi& api, Entry entry, Function function) {
+  api.entries[entry] = reinterpret_cast<void (*)()>(function);
+}
+
+const OrtApi* the_api(uint32_t version) {
+  static OrtApi api{};
+  static std::once_flag once;
+  std::call_once(once, [] {
+    set(api, CreateStatus, fail);
+    set(api, ReleaseStatus, +[](OrtStatus* status) {
+      statuses--;
+      delete status;
+    });
+    set(api, CreateCustomOpDomain, +[](const char*, OrtCustomOpDomain** made) -> OrtStatus* {
+      domains++;
+      *made = new OrtCustomOpDomain;
+      return nullptr;
+    });
+    set(api, ReleaseCustomOpDomain, +[](OrtCustomOpDomain* domain) { delete domain; });
+    set(api, CustomOpDomain_Add, +[](OrtCustomOpDomain* domain, const OrtCustomOp* op) -> OrtStatus* {
+      domain->ops.push_back(op);
+      return nullptr;
+    });
+    set(api, AddCustomOpDomain, +[](OrtSessionOptions* options, OrtCustomOpDomain* domain) -> OrtStatus* {
+      options->domain = domain;
+      return nullptr;
+    });
+    set(api, GetTensorTypeAndShape, +[](const OrtValue* value, OrtTensorTypeAndShapeInfo** info) -> OrtStatus* {
+      *info = new OrtTensorTypeAndShapeInfo{value};
+      return nullptr;
+    });
+    set(api, ReleaseTensorTypeAndShapeInfo, +[](OrtTensorTypeAndShapeInfo* info) { delete info; });
+    set(api, GetTensorElementType, +[](const OrtTensorTypeAndShapeInfo* info, int* type) -> OrtStatus* {
+      *type = info->value->type;
+      return nullptr;
+    });
+    set(api, GetDimensionsCount, +[](const OrtTensorTypeAndShapeInfo* info, size_t* count) -> OrtStatus* {
+      *count = info->value->sizes.size();
+      return nullptr;
+    });
+    set(api, GetDimensions, +[](const OrtTensorTypeAndShapeInfo* info, int64_t* sizes, size_t count) -> OrtStatus* {
+      for (size_t i = 0; i < count; i++) sizes[i] = info->value->sizes[i];
+      return nullptr;
+    });
+    set(api, GetTensorMutableData, +[](OrtValue* value, void** data) -> OrtStatus* {
+      *data = value->data.data();
+      return nullptr;
+    });
+    set(api, GetAllocatorWithDefaultOptions, +[](OrtAllocator** found) -> OrtStatus* {
+      *found = &heap;
+      return nullptr;
+    });
+    set(api, AllocatorAlloc, +[](OrtAllocator* allocator, size_t size, void** memory) -> OrtStatus* {
+      allocator->live++;
+      *memory = malloc(size);
+      return nullptr;
+    });
+    set(api, AllocatorFree, +[](OrtAllocator* allocator, void* memory) -> OrtStatus* {
+      allocator->live--;
+      free(memory);
+      return nullptr;
+    });
+    set(api, KernelInfo_GetInputCount, +[](const OrtKernelInfo* info, size_t* count) -> OrtStatus* {
+      *count = info->inputs.size();
+      return nullptr;
+    });
+    set(api, KernelInfoGetConstantInput_tensor,
+        +[](const OrtKernelInfo* info, size_t index, int* constant, const OrtValue** value) -> OrtStatus* {
+          *constant = index >= info->at_run_time && index < info->inputs.size();
+          *value = *constant ? &info->inputs[index] : nullptr;
+          return nullptr;
+        });
+    set(api, KernelContext_GetInputCount, +[](const OrtKernelContext* context, size_t* count) -> OrtStatus* {
+      *count = context->inputs->size();
+      return nullptr;
+    });
+    set(api, KernelContext_GetInput, +[](const OrtKernelContext* context, size_t index, const OrtValue** value) -> OrtStatus* {
+      *value = index < context->inputs->size() ? &(*context->inputs)[index] : nullptr;
+      return nullptr;
+    });
+    set(api, KernelContext_GetOutput,
+        +[](OrtKernelContext* context, size_t, const int64_t* sizes, size_t rank, OrtValue** value) -> OrtStatus* {
+          context->output.sizes.assign(sizes, sizes + rank);
+          context->output.data.resize(bytes_of(context->output));
+          *value = &context->output;
+          return nullptr;
+        });
+    set(api, KernelContext_ParallelFor,
+        +[](const OrtKernelContext* context, void (*task)(void*, size_t), size_t count, size_t, void* data) -> OrtStatus* {
+          std::atomic<size_t> next{0};
+          const auto work = [&] {
+            for (size_t number; (number = next++) < count;) task(data, number);
+          };
+          std::vector<std::thread> others;
+          for (int i = 1; i < context->threads; i++) others.emplace_back(work);
+          work();
+          for (std::thread& other : others) other.join();
+          return nullptr;
+        });
+  });
+  return version <= API_VERSION ? &api : nullptr;
+}
+
+std::mt19937 random_bits(1);
+
+OrtValue floats(std::vector<int64_t> sizes, float size = 1) {
+  OrtValue made{FLOAT, sizes, {}};
+  made.data.resize(bytes_of(made));
+  std::normal_distribution<float> normal(0, size);
+  for (size_t i = 0; i < made.data.size() / 4; i++) reinterpret_cast<float*>(made.data.data())[i] = normal(random_bits);
+  return made;
+}
+
+void add_weight(std::vector<OrtValue>& inputs, bool int8, int64_t k, int64_t n, bool bias) {
+  if (int8) {
+    OrtValue made{INT8, {k, n}, std::vector<char>(k * n)};
+    for (char& one : made.data) one = static_cast<char>(static_cast<int>(random_bits() % 255) - 127);
+    inputs.push_back(made);
+    inputs.push_back(floats({n}, 0.002f));
+  } else {
+    inputs.push_back(floats({k, n}, 1 / sqrtf(static_cast<float>(k))));
+  }
+  if (bias) inputs.push_back(floats({n}));
+}
+
+struct Widths {
+  int64_t hidden, intra, wide, heads, networks;
+};
+
+// A node of the number-th operator, and inputs for it.
+OrtKernelInfo node_of(int number, const Widths& w, const std::vector<int>& lengths) {
+  OrtKernelInfo info;
+  std::vector<OrtValue>& inputs = info.inputs;
+  const bool int8 = number % 2;
+  const int64_t batch = static_cast<int64_t>(lengths.size());
+  int64_t longest = 0;
+  for (int length : lengths) longest = length > longest ? length : longest;
+  if (number < 2) {
+    inputs = {floats({batch * longest, w.intra}), floats({batch * longest, w.hidden})};
+    for (int64_t i = 0; i < w.networks; i++) {
+      add_weight(inputs, int8, w.intra, w.wide, true);
+      add_weight(inputs, int8, w.wide, w.intra, false);
+    }
+    add_weight(inputs, int8, w.intra, w.hidden, false);
+    info.at_run_time = 2;
+    return info;
+  }
+  OrtValue mask = floats({batch, 1, 1, longest}, 0);
+  for (int64_t i = 0; i < batch; i++)
+    for (int64_t j = lengths[i]; j < longest; j++) reinterpret_cast<float*>(mask.data.data())[i * longest + j] = -INFINITY;
+  OrtValue heads{INT64, {4}, std::vector<char>(32)};
+  const int64_t split[] = {batch, longest, w.heads, w.intra / w.heads};
+  memcpy(heads.data.data(), split, sizeof(split));
+  inputs = {floats({batch * longest, w.hidden}), mask, heads};
+  add_weight(inputs, int8, w.hidden, 3 * w.intra, true);
+  add_weight(inputs, int8, w.intra, 2 * w.intra, true);
+  add_weight(inputs, int8, w.intra, w.intra, false);
+  info.at_run_time = 3;
+  return info;
+}
+
+std::vector<const OrtCustomOp*> ops;
+std::atomic<int> wrong{0};
+
+void release(OrtStatus* status) {
+  if (!status) return;
+  statuses--;
+  delete status;
+}
+
+std::vector<char> run(const OrtCustomOp* op, void* node, const OrtKernelInfo& info, int threads) {
+  OrtKernelContext context{&info.inputs, {}, threads};
+  OrtStatus* status = op->KernelComputeV2(node, &context);
+  if (status) fprintf(stderr, "%s\n", status->message.c_str()), wrong++;
+  release(status);
+  return context.output.data;
+}
+
+// Ten threads run two nodes, whose outputs are always the same.
+void stress(int number, const Widths& widths, const std::vector<int>& lengths) {
+  const OrtKernelInfo info = node_of(number, widths, lengths);
+  const OrtCustomOp* op = ops[number];
+  void* nodes[2];
+  for (void*& node : nodes)
+    if (OrtStatus* status = op->CreateKernelV2(op, the_api(API_VERSION), &info, &node)) {
+      fprintf(stderr, "%s\n", status->message.c_str());
+      exit(1);
+    }
+  const std::vector<char> expected = run(op, nodes[0], info, 1);
+  std::vector<std::thread> all;
+  for (int i = 0; i < 10; i++)
+    all.emplace_back([&, i] {
+      for (int time = 0; time < 3; time++)
+        if (run(op, nodes[i % 2], info, 1 + i % 4) != expected) wrong++;
+    });
+  for (std::thread& one : all) one.join();
+  for (void* node : nodes) op->KernelDestroy(node);
+}
+
+// What a file may hold that nobody meant: it is refused, or it runs.
+void malform(int number) {
+  const Widths widths{33, 24, 40, 3, 2};
+  OrtKernelInfo info = node_of(number, widths, {5, 2});
+  const OrtCustomOp* op = ops[number];
+  OrtValue& one = info.inputs[random_bits() % info.inputs.size()];
+  switch (random_bits() % 6) {
+    case 0: info.inputs.pop_back(); break;
+    case 1: info.inputs.push_back(floats({3})); break;
+    case 2: one.type = one.type == FLOAT ? INT8 : FLOAT; break;
+    case 3: one.sizes.push_back(1); break;
+    case 4: one.sizes.pop_back(); break;
+    default: one.sizes[random_bits() % one.sizes.size()] = random_bits() % 70; break;
+  }
+  for (OrtValue& value : info.inputs) value.data.resize(bytes_of(value));
+  void* node = nullptr;
+  OrtStatus* status = op->CreateKernelV2(op, the_api(API_VERSION), &info, &node);
+  if (!status) {
+    OrtKernelContext context{&info.inputs, {}, 2};
+    release(op->KernelComputeV2(node, &context));
+    op->KernelDestroy(node);
+  }
+  release(status);
+}
+
+}  // namespace
+
+int main() {
+  const OrtApiBase base{the_api, nullptr};
+  std::vector<std::thread> sessions;
+  OrtSessionOptions options[4] = {};
+  for (OrtSessionOptions& one : options) sessions.emplace_back([&] { release(RegisterCustomOps(&one, &base)); });
+  for (std::thread& one : sessions) one.join();
+  ops = options[0].domain->ops;
+  if (domains != 1 || ops.size() != 4) return fprintf(stderr, "%d domains\n", static_cast<int>(domains)), 1;
+
+  const Widths widths[] = {{512, 128, 512, 4, 4}, {64, 48, 80, 3, 1}, {33, 20, 37, 5, 2}};
+  const std::vector<int> texts[] = {{1}, {7}, {33, 5, 1}, {64, 64}};
+  int stressed = 0;
+  for (int number = 0; number < 4; number++)
+    for (const Widths& one : widths)
+      for (const std::vector<int>& lengths : texts) stress(number, one, lengths), stressed++;
+  for (int i = 0; i < 400; i++) malform(i % 4);
+  if (heap.live || statuses) {
+    fprintf(stderr, "%d allocations and %d statuses are left\n", static_cast<int>(heap.live), static_cast<int>(statuses));
+    return 1;
+  }
+  if (wrong) return fprintf(stderr, "%d runs were wrong\n", static_cast<int>(wrong)), 1;
+  printf("%d blocks, 400 malformed nodes\n", stressed);
+  return 0;
+}
