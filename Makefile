@@ -56,7 +56,7 @@ $(VENV5)/installed: pyproject.toml constraints.txt
 	@touch $@
 
 test-peers: $(PEERS)/installed ## Test what bench does with other runtimes, each in its environment
-	$(PEERS)/bin/python -m pytest -q tests/perf/test_perf_openvino.py tests/mbert_onnx/test_bench_openvino.py \
+	$(PEERS)/bin/python -m pytest -q tests/perf/sessions/test_openvino.py tests/mbert_onnx/test_bench_openvino.py \
 		tests/mbert_onnx/test_bench_litert.py tests/mbert_onnx/test_bench_runtimes.py
 
 $(PEERS)/installed: pyproject.toml constraints.txt

@@ -20,7 +20,7 @@ from mbert_onnx.subjects import Maker, distinct  # noqa: E402
 from perf.devices import LOCAL  # noqa: E402
 from perf.harness import bench as bench_subjects  # noqa: E402
 from perf.providers import named  # noqa: E402
-from perf.report import Report  # noqa: E402
+from perf.results.report import Report  # noqa: E402
 
 Progress = Callable[[str], None]
 

@@ -32,7 +32,7 @@ def calibration_feeds(name: str, file: Path, reader: Reader | None) -> list[dict
     from mbert_onnx.precision import read_texts
     from mbert_onnx.rows import inputs_of
     from perf.providers import CPU
-    from perf.runtimes.onnxruntime_session import open_session
+    from perf.sessions.runtimes.onnxruntime_session import open_session
 
     inputs = inputs_of(open_session(file, CPU, 1), reader.task, file.name)
     read = TextModel(

@@ -16,8 +16,8 @@ from mbert_onnx.tasks import QUESTION_ANSWERING, Task, task_named
 require_beside("perf")
 
 from perf.harness import Subject  # noqa: E402
-from perf.peaks import FLOAT32, INT8  # noqa: E402
-from perf.runtimes import EXECUTORCH, LITERT, NCNN, TORCH, TORCH_COMPILED  # noqa: E402
+from perf.machine.peaks import FLOAT32, INT8  # noqa: E402
+from perf.sessions.runtimes import EXECUTORCH, LITERT, NCNN, TORCH, TORCH_COMPILED  # noqa: E402
 
 # `transformers:CHECKPOINT` is transformers' own export of that checkpoint, `litert:CHECKPOINT` LiteRT's, and so on.
 TRANSFORMERS = "transformers"

@@ -16,7 +16,7 @@ require_beside("perf")
 
 from perf.devices import device_named  # noqa: E402
 from perf.devices.job import Job  # noqa: E402
-from perf.report import Report  # noqa: E402
+from perf.results.report import Report  # noqa: E402
 
 Progress = Callable[[str], None]
 

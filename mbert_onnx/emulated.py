@@ -25,7 +25,7 @@ from perf.devices.emulated.emulator import find_sysroot, installed  # noqa: E402
 from perf.devices.emulated.report import EmulatedReport  # noqa: E402
 from perf.errors import PerfError, one_line  # noqa: E402
 from perf.providers import CPU  # noqa: E402
-from perf.subject import Subject  # noqa: E402
+from perf.sessions.subject import Subject  # noqa: E402
 
 Progress = Callable[[str], None]
 

@@ -32,9 +32,9 @@ from mbert_onnx.scores.metrics import METRICS, pearson  # noqa: E402
 from mbert_onnx.scores.paper import published  # noqa: E402
 from mbert_onnx.tasks import QUESTION_ANSWERING, TEXT_CLASSIFICATION  # noqa: E402
 from mbert_onnx.text import Row  # noqa: E402
-from perf.json_file import write_json  # noqa: E402
-from perf.machine import machine, now  # noqa: E402
-from perf.texts import Reading, TextTimes, time_texts  # noqa: E402
+from perf.machine.machine import machine, now  # noqa: E402
+from perf.results.json_file import write_json  # noqa: E402
+from perf.timing.texts import Reading, TextTimes, time_texts  # noqa: E402
 
 Progress = Callable[[str], None]
 

@@ -12,7 +12,7 @@ from mbert_onnx.errors import UsageError
 
 if TYPE_CHECKING:
     from mbert_onnx.subjects import Maker
-    from perf.subject import Subject
+    from perf.sessions.subject import Subject
 
 IDENTITY = "--identity"
 INTERRUPTED = 130
@@ -61,7 +61,7 @@ def do(folder: Path) -> None:
     from perf.devices.device import TOLD
     from perf.devices.job import REPORT, unpack
     from perf.devices.local import LocalDevice
-    from perf.report import Failure
+    from perf.results.report import Failure
 
     job = unpack(folder)
     kernels = kernels_on(job.provider, job.kernels)

@@ -13,7 +13,7 @@ require_beside("perf")
 
 from graphs.errors import GraphError  # noqa: E402
 from perf.errors import PerfError  # noqa: E402
-from perf.report import Failure  # noqa: E402
+from perf.results.report import Failure  # noqa: E402
 
 T = TypeVar("T")
 

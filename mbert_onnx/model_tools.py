@@ -36,7 +36,7 @@ def apply(kind: str, source: Path, output: Path, tell: Progress) -> str | None:
 
         optimize(source, output)
     elif kind == SLIM:
-        from perf.peers.onnxslim_file import slim
+        from perf.peers.onnxslim_optimizer import slim
 
         slim(source, output)
     elif kind == ORT_TRANSFORMERS:

@@ -13,8 +13,8 @@ from mbert_onnx._beside import require_beside
 require_beside("perf")
 
 from perf.harness import Subject  # noqa: E402
-from perf.peaks import INT8  # noqa: E402
-from perf.runtimes import IREE, MNN, OPENVINO, OPENVINO_BF16, OPENVINO_F32, TVM  # noqa: E402
+from perf.machine.peaks import INT8  # noqa: E402
+from perf.sessions.runtimes import IREE, MNN, OPENVINO, OPENVINO_BF16, OPENVINO_F32, TVM  # noqa: E402
 
 Progress = Callable[[str], None]
 

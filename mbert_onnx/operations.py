@@ -13,7 +13,7 @@ require_beside("perf")
 
 from graphs.errors import GraphError  # noqa: E402
 from graphs.reports.census import take_census  # noqa: E402
-from perf.peaks import FLOAT32, INT8  # noqa: E402
+from perf.machine.peaks import FLOAT32, INT8  # noqa: E402
 
 MATRIX = 2
 """Dimensions of a weight; steps and zero points have fewer."""

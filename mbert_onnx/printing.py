@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from mbert_onnx.exporter import ExportReport
     from mbert_onnx.forecasting import ProviderDiagnosis
     from mbert_onnx.optimizer import OptimizeReport
-    from perf.comparison import Comparison
     from perf.devices.emulated.report import EmulatedReport
+    from perf.presentation.comparison import Comparison
     from perf.providers import Standing
-    from perf.report import Report
-    from perf.texts import TextsReport
+    from perf.results.report import Report
+    from perf.timing.texts import TextsReport
 
 Progress = Callable[[str], None]
 
@@ -273,7 +273,7 @@ def _print_notes(console: Console, notes: list[str]) -> None:
 
 
 def print_bench(report: Report, markdown: bool) -> None:
-    from perf.table import print_report, to_markdown
+    from perf.presentation.table import print_report, to_markdown
 
     if markdown:
         print(to_markdown(report))
@@ -282,7 +282,7 @@ def print_bench(report: Report, markdown: bool) -> None:
 
 
 def print_comparison(comparison: Comparison) -> None:
-    from perf import comparison as own
+    from perf.presentation import comparison as own
 
     own.print_comparison(comparison, _console())
 
@@ -300,7 +300,7 @@ def print_providers(found: Sequence[Standing]) -> None:
 
 
 def print_bench_texts(report: TextsReport) -> None:
-    from perf.texts import print_texts
+    from perf.timing.texts import print_texts
 
     print_texts(report, _console())
 

@@ -10,10 +10,10 @@ from mbert_onnx._beside import require_beside
 
 require_beside("perf")
 
-from perf.comparison import Comparison  # noqa: E402
-from perf.comparison import compare as compare_reports  # noqa: E402
-from perf.report import Report  # noqa: E402
-from perf.report_file import read_report as read  # noqa: E402
+from perf.presentation.comparison import Comparison  # noqa: E402
+from perf.presentation.comparison import compare as compare_reports  # noqa: E402
+from perf.results.report import Report  # noqa: E402
+from perf.results.report_file import read_report as read  # noqa: E402
 
 
 def read_report(path: str | Path) -> Report:
@@ -47,7 +47,7 @@ def write_html(
     Raises perf.errors.PerfError for a file that cannot be read or written, or where a package of the extra `report` is
     missing.
     """
-    from perf.html import read_quality, write_page
+    from perf.presentation.html import read_quality, write_page
 
     reports = [read_report(path) for path in results]
     names = [Path(path).name for path in results]
@@ -61,6 +61,6 @@ def write_html(
 
 def write_plot(results: Sequence[str | Path], picture: str | Path) -> None:
     """Draws latency against length as a `.png` or `.svg`. Raises as `write_html` does."""
-    from perf.html import write_plot as draw
+    from perf.presentation.html import write_plot as draw
 
     draw([read_report(path) for path in results], Path(picture), names=[Path(path).name for path in results])

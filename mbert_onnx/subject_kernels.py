@@ -10,8 +10,8 @@ from mbert_onnx.native import NATIVE, kernels, left_to_bodies, library_for, why_
 
 require_beside("perf")
 
-from perf.runtimes import ONNXRUNTIME  # noqa: E402
-from perf.subject import Subject  # noqa: E402
+from perf.sessions.runtimes import ONNXRUNTIME  # noqa: E402
+from perf.sessions.subject import Subject  # noqa: E402
 
 
 def with_kernels(subject: Subject, choice: str) -> Subject:

@@ -18,10 +18,10 @@ from mbert_onnx.text import TextEncoder
 
 require_beside("perf")
 
-from perf.inputs import as_declared, declared_inputs, fixed_seq_len  # noqa: E402
-from perf.opening import Opener  # noqa: E402
 from perf.providers import resolve  # noqa: E402
-from perf.texts import Reading, TextsReport, time_texts  # noqa: E402
+from perf.sessions.inputs import as_declared, declared_inputs, fixed_seq_len  # noqa: E402
+from perf.sessions.opener import Opener  # noqa: E402
+from perf.timing.texts import Reading, TextsReport, time_texts  # noqa: E402
 
 Progress = Callable[[str], None]
 

@@ -8,26 +8,26 @@ from pathlib import Path
 
 import numpy as np
 
-from perf import machine as host
-from perf.answering import Answers, ask
-from perf.cell import combine
-from perf.doubts import doubts
 from perf.errors import PerfUsageError
-from perf.field import Field
-from perf.files import describe as describe_file
-from perf.footprint import footprint
-from perf.inputs import DEFAULT_VOCAB_SIZE, DeclaredInput, declared_inputs, fixed_seq_len, synthesise
-from perf.opening import Opener, describe, placement
-from perf.peaks import Peaks
-from perf.profiling import CountMacs, profiled
+from perf.machine import machine as host
+from perf.machine.footprint import footprint
+from perf.machine.peaks import Peaks
+from perf.outputs.answers import Answers, ask
+from perf.outputs.float_reference import Measure, error_seq_len
+from perf.presentation.warnings import doubts
 from perf.providers import Provider, resolve
 from perf.providers.plugin import imitation
-from perf.reference import Measure, error_seq_len
-from perf.repetitions import REPETITIONS, all_repetitions
-from perf.report import Arguments, Failure, Report, SubjectReport
-from perf.runtimes import ONNXRUNTIME
-from perf.session import Placement, fallback_warning
-from perf.subject import Subject
+from perf.results.model_file import describe as describe_file
+from perf.results.report import Arguments, Failure, Report, SubjectReport
+from perf.sessions.inputs import DEFAULT_VOCAB_SIZE, DeclaredInput, declared_inputs, fixed_seq_len, synthesise
+from perf.sessions.opener import Opener, describe, placement
+from perf.sessions.runtimes import ONNXRUNTIME
+from perf.sessions.session import Placement, fallback_warning
+from perf.sessions.subject import Subject
+from perf.timing.cell import combine
+from perf.timing.profiling import CountMacs, profiled
+from perf.timing.repetitions import REPETITIONS, all_repetitions
+from perf.timing.roster import Field
 
 __all__ = ["REPETITIONS", "SEQ_LENS", "CountMacs", "Subject", "bench"]
 

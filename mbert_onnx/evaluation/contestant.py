@@ -22,9 +22,9 @@ from mbert_onnx.text import Row, TextEncoder
 
 require_beside("perf")
 
-from perf.opening import Opener  # noqa: E402
 from perf.providers import resolve  # noqa: E402
-from perf.session import Session  # noqa: E402
+from perf.sessions.opener import Opener  # noqa: E402
+from perf.sessions.session import Session  # noqa: E402
 
 TORCH = "torch"
 

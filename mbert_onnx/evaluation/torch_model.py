@@ -19,7 +19,7 @@ from mbert_onnx.tasks import Task
 require_beside("perf")
 
 from perf.providers import CPU  # noqa: E402
-from perf.runtimes.torch_session import TorchSession, open_session  # noqa: E402
+from perf.sessions.runtimes.torch_session import TorchSession, open_session  # noqa: E402
 
 WEIGHTS = "model.safetensors"
 

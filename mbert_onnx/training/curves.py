@@ -12,7 +12,7 @@ from mbert_onnx.training.run import EVENTS, LOSSES, PICTURE, Position
 
 require_beside("perf")
 
-from perf.file_writer import writing_file  # noqa: E402
+from perf.results.file_writer import writing_file  # noqa: E402
 
 DOTS_PER_INCH = 120
 

@@ -45,7 +45,7 @@ from mbert_onnx.training.words import take_words
 
 require_beside("perf")
 
-from perf.file_writer import writing_file  # noqa: E402
+from perf.results.file_writer import writing_file  # noqa: E402
 
 # What a row has at most where the recipe does not say: as long as SQuAD's reference, or GLUE's.
 SPAN_LENGTH, LABEL_LENGTH = 384, 128

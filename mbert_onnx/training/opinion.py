@@ -26,7 +26,7 @@ from mbert_onnx.training.models import config_in
 
 require_beside("perf")
 
-from perf.file_writer import writing_file  # noqa: E402
+from perf.results.file_writer import writing_file  # noqa: E402
 
 BATCH = 32
 

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from perf.devices.job import Job
-from perf.report import Report
+from perf.results.report import Report
 
 Progress = Callable[[str], None]
 

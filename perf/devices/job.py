@@ -13,10 +13,10 @@ import onnx_ir as ir
 from cattrs.preconf.json import make_converter
 
 from perf.errors import PerfError, PerfUsageError, one_line
-from perf.files import ONE_FILE
-from perf.report import Failure
-from perf.runtimes import ONNXRUNTIME
-from perf.subject import Subject
+from perf.results.model_file import ONE_FILE
+from perf.results.report import Failure
+from perf.sessions.runtimes import ONNXRUNTIME
+from perf.sessions.subject import Subject
 
 JOB, REPORT = "job.json", "report.json"
 """What a folder of a job is given, and what stands there when it is done."""

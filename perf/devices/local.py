@@ -9,8 +9,8 @@ from typing import Self
 from perf.devices.device import Progress
 from perf.devices.job import Job
 from perf.harness import CountMacs, bench
-from perf.reference import Measure
-from perf.report import Report
+from perf.outputs.float_reference import Measure
+from perf.results.report import Report
 
 LOCAL = "local"
 

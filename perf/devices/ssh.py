@@ -17,8 +17,8 @@ from perf.devices.ssh_client import Client, control_socket
 from perf.devices.ssh_folder import Folder
 from perf.devices.ssh_program import check_python, python_with
 from perf.errors import PerfError, PerfUsageError
-from perf.report import Report
-from perf.report_file import read_report
+from perf.results.report import Report
+from perf.results.report_file import read_report
 
 INTERRUPTED = 130
 """The exit status of a job that Ctrl-C ended before anything was measured."""

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import onnxruntime as ort
 
-from perf.opening import Opener, describe, placement
 from perf.providers import Provider
 from perf.providers.plugin import imitation
-from perf.subject import Subject
+from perf.sessions.opener import Opener, describe, placement
+from perf.sessions.subject import Subject
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from perf.peers.program import python_of, run_program
 
-PROGRAM = Path(__file__).with_name("executorch_converter.py")
+PROGRAM = Path(__file__).parent / "programs" / "to_executorch.py"
 
 PACKAGES = ("torch==2.13.0", "transformers==4.57.6", "executorch==1.5.1")
 

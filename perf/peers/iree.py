@@ -8,7 +8,7 @@ from pathlib import Path
 from perf.peers.onnx_shapes import convert_fixed
 from perf.peers.program import python_of
 
-PROGRAM = Path(__file__).with_name("iree_converter.py")
+PROGRAM = Path(__file__).parent / "programs" / "to_iree.py"
 
 PACKAGES = ("iree-base-compiler==3.13.0", "iree-base-runtime==3.13.0", "onnx==1.23.2")
 

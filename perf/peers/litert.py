@@ -7,7 +7,7 @@ from pathlib import Path
 
 from perf.peers.program import python_of, run_program
 
-PROGRAM = Path(__file__).with_name("litert_converter.py")
+PROGRAM = Path(__file__).parent / "programs" / "to_litert.py"
 
 PACKAGES = (
     "torch==2.13.0",

@@ -8,7 +8,7 @@ from pathlib import Path
 from perf.peers.onnx_shapes import convert_fixed
 from perf.peers.program import python_of
 
-PROGRAM = Path(__file__).with_name("mnn_converter.py")
+PROGRAM = Path(__file__).parent / "programs" / "to_mnn.py"
 
 PACKAGES = ("MNN==3.6.1",)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from perf.peers.program import python_of, run_program
 
-PROGRAM = Path(__file__).with_name("ncnn_converter.py")
+PROGRAM = Path(__file__).parent / "programs" / "to_ncnn.py"
 
 PACKAGES = ("torch==2.13.0", "transformers==4.57.6", "ncnn==1.0.20261020", "pnnx==20261020")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import onnx
 
 from perf.errors import PerfError, one_line
-from perf.inputs import CHOICES
 from perf.peers.program import run_program
+from perf.sessions.inputs import CHOICES
 
 
 def fix_shapes(source: Path, output: Path, *, batch: int, seq_len: int) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from perf.inputs import CHOICES
 from perf.peers.program import python_of, run_program
+from perf.sessions.inputs import CHOICES
 
-PROGRAM = Path(__file__).with_name("openvino_converter.py")
+PROGRAM = Path(__file__).parent / "programs" / "openvino_files.py"
 
 PACKAGES = ("openvino==2026.4.1", "nncf==3.4.0")
 

@@ -9,7 +9,7 @@ import onnxruntime as ort
 
 from perf.peers.program import python_of, run_program
 
-PROGRAM = Path(__file__).with_name("optimum_quantizer.py")
+PROGRAM = Path(__file__).parent / "programs" / "quantize_optimum.py"
 
 PACKAGES = (
     "optimum-onnx==0.1.0",

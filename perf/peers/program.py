@@ -6,9 +6,9 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from perf.child import NEEDED
-from perf.environments import environment
 from perf.errors import PerfError
+from perf.sessions.environments import environment
+from perf.sessions.subprocess_module import NEEDED
 
 
 def python_of(peer: str, packages: Sequence[str], tell: Callable[[str], None]) -> Path:

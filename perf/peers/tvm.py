@@ -8,7 +8,7 @@ from pathlib import Path
 from perf.peers.onnx_shapes import convert_fixed
 from perf.peers.program import python_of
 
-PROGRAM = Path(__file__).with_name("tvm_converter.py")
+PROGRAM = Path(__file__).parent / "programs" / "to_tvm.py"
 
 PACKAGES = ("apache-tvm==0.27.0.post1", "onnx==1.23.2")
 

@@ -13,7 +13,7 @@ from mbert_onnx import UsageError, architectures, bench
 from mbert_onnx.architectures import ARCHITECTURES, architecture_of, save_architecture
 from mbert_onnx.checkpoint import load_checkpoint
 from mbert_onnx.tasks import MULTIPLE_CHOICE, QUESTION_ANSWERING, TEXT_CLASSIFICATION
-from perf import footprint
+from perf.machine import footprint
 
 SMALL: dict[str, Any] = {"num_hidden_layers": 1, "hidden_size": 24, "intermediate_size": 32, "vocab_size": 60}
 

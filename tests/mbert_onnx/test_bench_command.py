@@ -10,7 +10,8 @@ from exported_checkpoints import Exports
 from typer.testing import CliRunner
 
 from mbert_onnx.cli import app
-from perf import footprint, repetitions
+from perf.machine import footprint
+from perf.timing import repetitions
 
 SHORT = ["--seq-len", "4", "--threads", "1", "--budget", "0.1"]
 
@@ -39,7 +40,7 @@ def test_one_that_fails_is_a_row_and_exit_1(exported: Exports, tmp_path: Path) -
 def test_an_interrupt_prints_what_was_measured(
     exported: Exports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from perf.cell import repeat
+    from perf.timing.cell import repeat
 
     done: list[object] = []
 

@@ -13,13 +13,13 @@ from exported_checkpoints import Exports
 from mbert_onnx import bench
 from mbert_onnx.checkpoint import load_checkpoint
 from mbert_onnx.tokenizer_files import write_tokenizer
-from perf import footprint
 from perf.errors import PerfError, PerfUsageError
+from perf.machine import footprint
 from perf.providers import CPU, KNOWN
 
 pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed here; `make test-peers` runs these")
 
-from perf.runtimes import litert_session
+from perf.sessions.runtimes import litert_session
 
 AZURE = next(provider for provider in KNOWN if provider.name == "azure")
 SHORT: dict[str, Any] = {"threads": [1, 2], "budget": 0.1}

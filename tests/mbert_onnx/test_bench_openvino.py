@@ -12,8 +12,8 @@ from exported_checkpoints import Exports
 
 from mbert_onnx import bench
 from mbert_onnx.errors import UsageError
-from perf import footprint
 from perf.errors import PerfError
+from perf.machine import footprint
 from perf.peers import openvino
 
 for package in ("openvino", "nncf"):

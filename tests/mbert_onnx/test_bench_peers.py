@@ -17,8 +17,8 @@ from third_party_exports import export_with_torchscript
 from mbert_onnx import bench
 from mbert_onnx.errors import UsageError
 from mbert_onnx.subjects import Maker
-from perf import footprint
 from perf.errors import PerfError
+from perf.machine import footprint
 
 SHORT: dict[str, Any] = {"threads": [1], "budget": 0.1}
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import mbert_onnx
 from mbert_onnx.cli import app
-from perf import footprint
+from perf.machine import footprint
 
 SHORT: dict[str, Any] = {"threads": [1], "budget": 0.1}
 # Vulkan in software, as Debian's packages chromium and mesa-vulkan-drivers bring it.

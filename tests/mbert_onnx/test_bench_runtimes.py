@@ -21,7 +21,7 @@ from perf.peers.ncnn import convert_for_ncnn, ncnn_python
 from perf.peers.onnx_shapes import fix_shapes
 from perf.peers.transformers_export import export_transformers
 from perf.peers.tvm import convert_for_tvm, tvm_python
-from perf.worker import Worker, WorkerSession
+from perf.sessions.worker import Worker, WorkerSession
 
 pytest.importorskip("ai_edge_litert", reason="installs gigabytes; `make test-peers` runs these")
 

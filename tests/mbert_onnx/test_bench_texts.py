@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from mbert_onnx import CalibrationError, UsageError, bench_texts
 from mbert_onnx.cli import app
-from perf.texts import PASSES
+from perf.timing.texts import PASSES
 
 
 @pytest.fixture(scope="module")

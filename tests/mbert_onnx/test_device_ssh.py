@@ -28,8 +28,8 @@ from mbert_onnx.wheel_identity import HOME
 from perf.devices.job import Job
 from perf.devices.ssh import SshDevice
 from perf.errors import PerfError, PerfUsageError
-from perf.report import Report
-from perf.subject import Subject
+from perf.results.report import Report
+from perf.sessions.subject import Subject
 
 SSHD = shutil.which("sshd", path=os.environ.get("PATH", "") + os.pathsep + "/usr/sbin")
 ARM64_ROOT = os.environ.get("MBERT_ONNX_ARM64_ROOT")

@@ -28,7 +28,7 @@ from mbert_onnx.evaluation.result import Score
 from mbert_onnx.scores.metrics import METRICS
 from mbert_onnx.tasks import QUESTION_ANSWERING, TEXT_CLASSIFICATION, Task
 from mbert_onnx.training.leaderboard import write_submission
-from perf.runtimes.torch_session import TorchSession
+from perf.sessions.runtimes.torch_session import TorchSession
 
 WORDS = " ".join(line for files in FILES.values() for lines in files.values() for line in lines)
 CONTEXT = " ".join(f"word{number}" for number in range(60))

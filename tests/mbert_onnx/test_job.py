@@ -21,7 +21,7 @@ from mbert_onnx.subjects import Maker
 from mbert_onnx.wheel import wheel_for
 from mbert_onnx.wheel_identity import identity
 from perf.devices.job import JOB
-from perf.subject import Subject
+from perf.sessions.subject import Subject
 
 # What tells an executable's processor: two bytes of ELF's head at 18, little-endian.
 ELF_MACHINE = slice(18, 20)

@@ -14,7 +14,7 @@ from mbert_onnx import UsageError, bench, provider_table
 from mbert_onnx.bench_options import kernels_on
 from mbert_onnx.cli import app
 from mbert_onnx.native import Kernels
-from perf import footprint
+from perf.machine import footprint
 from perf.providers import KNOWN
 
 SHORT: dict[str, Any] = {"threads": [1], "budget": 0.1, "seq_lens": [8]}

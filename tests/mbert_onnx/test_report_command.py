@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import mbert_onnx
 from mbert_onnx.cli import app
-from perf import footprint
+from perf.machine import footprint
 
 
 @pytest.fixture

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
-from perf.agreement import difference
 from perf.devices.emulated.driver import ask
 from perf.devices.emulated.emulator import Emulated, Emulator
 from perf.devices.emulated.report import Count
 from perf.errors import PerfError
-from perf.inputs import declared_inputs, fixed_seq_len, synthesise
+from perf.outputs.difference import difference
 from perf.providers import CPU
-from perf.runtimes import ONNXRUNTIME
-from perf.runtimes.onnxruntime_session import open_session
-from perf.session import first_run
-from perf.subject import Subject
+from perf.sessions.inputs import declared_inputs, fixed_seq_len, synthesise
+from perf.sessions.runtimes import ONNXRUNTIME
+from perf.sessions.runtimes.onnxruntime_session import open_session
+from perf.sessions.session import first_run
+from perf.sessions.subject import Subject
 
 SEQ_LENS = (8, 32, 128)
 """Those of a bench but for the longest, which takes an emulator minutes."""

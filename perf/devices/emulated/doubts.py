@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from perf.devices.emulated.emulator import Emulator
 from perf.devices.emulated.report import Count
-from perf.doubts import ANOTHER
+from perf.presentation.warnings import ANOTHER
 
 
 def doubts(emulator: Emulator, counts: Sequence[Count], interrupted: bool) -> list[str]:

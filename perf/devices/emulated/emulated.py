@@ -8,7 +8,6 @@ from pathlib import Path
 
 import onnxruntime as ort
 
-from perf import machine as host
 from perf.devices.emulated.counting import Place, count
 from perf.devices.emulated.doubts import doubts
 from perf.devices.emulated.driver import build_driver
@@ -16,10 +15,11 @@ from perf.devices.emulated.emulator import BuildCounter, Emulator, find_sysroot,
 from perf.devices.emulated.report import Count, EmulatedProcessor, EmulatedReport, EmulatedSubject
 from perf.devices.emulated.runtime import runtime_library
 from perf.errors import PerfError, PerfUsageError
-from perf.files import describe
-from perf.inputs import DEFAULT_VOCAB_SIZE
-from perf.report import Failure
-from perf.subject import Subject
+from perf.machine import machine as host
+from perf.results.model_file import describe
+from perf.results.report import Failure
+from perf.sessions.inputs import DEFAULT_VOCAB_SIZE
+from perf.sessions.subject import Subject
 
 Progress = Callable[[str], None]
 

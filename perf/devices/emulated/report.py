@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from perf.files import ModelFile
-from perf.json_file import write_json
-from perf.machine import Machine, Software
-from perf.report import Failure
+from perf.machine.machine import Machine, Software
+from perf.results.json_file import write_json
+from perf.results.model_file import ModelFile
+from perf.results.report import Failure
 
 SCHEMA = "mbert-onnx/emulated"
 SCHEMA_VERSION = 1
@@ -40,8 +40,8 @@ class Count:
     """One model at one length, in tokens, on one processor.
 
     `instructions` are those of a run that is not the first; None where the emulator counts none. `difference` is how
-    far its outputs are from this machine's for the same file, as `perf.agreement` measures it; None where it has none
-    of floating point; an infinite one is the text "inf" in JSON.
+    far its outputs are from this machine's for the same file, as `outputs.difference` measures it; None where it
+    has none of floating point; an infinite one is the text "inf" in JSON.
     """
 
     subject: str

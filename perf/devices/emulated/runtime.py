@@ -11,8 +11,8 @@ from pathlib import Path
 
 import onnxruntime as ort
 
-from perf.environments import cache_folder
 from perf.errors import PerfError
+from perf.sessions.environments import cache_folder
 
 PLATFORM = "manylinux_2_28_aarch64"
 MEMBER = "onnxruntime/capi/libonnxruntime.so."

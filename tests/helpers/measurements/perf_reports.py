@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from perf.files import ModelFile
-from perf.footprint import Footprint
-from perf.machine import Machine, Software
-from perf.report import Arguments, Cell, Measurement, Report, SubjectReport
-from perf.session import Placement
+from perf.machine.footprint import Footprint
+from perf.machine.machine import Machine, Software
+from perf.results.model_file import ModelFile
+from perf.results.report import Arguments, Cell, Measurement, Report, SubjectReport
+from perf.sessions.session import Placement
 from perf.statistics import Ratio
 
 MACHINE = Machine(

@@ -1,0 +1,120 @@
+"""Load time and peak memory of one model, each load in a fresh process, so that no model inherits another's heap."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+
+from perf.errors import PerfError, PerfUsageError
+from perf.machine.memory import peak_resident_bytes
+from perf.providers import resolve
+from perf.sessions.inputs import DEFAULT_VOCAB_SIZE, declared_inputs, synthesise
+from perf.sessions.runtimes import ONNXRUNTIME, runtime_named
+from perf.sessions.session import first_run
+from perf.sessions.subprocess_module import command, death
+
+LOADS = 3
+"""Processes per model: a load varies by several percent, and three have a median."""
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Milliseconds to create a session, once per process, and their median; bytes that session and one run need."""
+
+    loads_ms: tuple[float, ...]
+    load_ms: float
+    peak_bytes: int
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a child measures."""
+
+    path: str
+    runtime: str
+    provider: str
+    threads: int
+    batch: int
+    seq_len: int
+    vocab_size: int
+    library: str | None = None
+
+
+def footprint(
+    path: Path,
+    *,
+    runtime: str = ONNXRUNTIME,
+    provider: str = "cpu",
+    threads: int = 1,
+    batch: int = 1,
+    seq_len: int,
+    vocab_size: int = DEFAULT_VOCAB_SIZE,
+    library: Path | None = None,
+    python: Path | None = None,
+) -> Footprint:
+    """Load the file and run it once at [batch, seq_len], in three processes one after the other.
+
+    The file is in the page cache from the second load on, so the median load is a warm one. The peak is the rise of
+    the process's peak resident size from just before the session to just after the run, the largest of the three.
+    `python` is of the environment that has the runtime's packages; None is this one.
+
+    Raises:
+        PerfError: what the runtime's `open_session` and `synthesise` raise, or a child that died.
+    """
+    request = Request(
+        str(path), runtime, provider, threads, batch, seq_len, vocab_size, None if library is None else str(library)
+    )
+    answers = [_ask(request, python) for _ in range(LOADS)]
+    loads = tuple(float(item["load_ms"]) for item in answers)
+    return Footprint(loads, median(loads), max(int(item["peak_bytes"]) for item in answers))
+
+
+def answer(request: str) -> None:
+    """The child's half: measure one `Request` given as JSON, and print the result as one line of JSON."""
+    try:
+        print(json.dumps(_measure(Request(**json.loads(request)))))
+    except PerfError as error:
+        print(json.dumps({"error": str(error), "usage": isinstance(error, PerfUsageError)}))
+
+
+def _measure(request: Request) -> dict[str, float]:
+    provider, runtime = resolve(request.provider), runtime_named(request.runtime)
+    before = peak_resident_bytes()
+    start = time.perf_counter_ns()
+    library = None if request.library is None else Path(request.library)
+    session = runtime.open_session(Path(request.path), provider, request.threads, library)
+    load_ns = time.perf_counter_ns() - start
+    feeds = synthesise(
+        request.path,
+        declared_inputs(session),
+        batch=request.batch,
+        seq_len=request.seq_len,
+        vocab_size=request.vocab_size,
+    )
+    first_run(request.path, session, feeds)
+    return {"load_ms": load_ns / 1e6, "peak_bytes": peak_resident_bytes() - before}
+
+
+def _ask(request: Request, python: Path | None) -> dict[str, float]:
+    child = subprocess.run(
+        command("perf.machine.footprint", json.dumps(asdict(request)), python=python),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    if child.returncode:
+        last = (child.stderr.strip().splitlines() or ["no message"])[-1]
+        raise PerfError(
+            f"the process that loads {request.path} ended with {death(child.returncode)} ({last}); expected one run at "
+            f"batch {request.batch} and {request.seq_len} tokens: free some memory, or pass a shorter --seq-len"
+        )
+    found = json.loads(child.stdout.splitlines()[-1])  # a provider's library may print lines of its own before
+    if "error" in found:
+        raise (PerfUsageError if found["usage"] else PerfError)(found["error"])
+    return found

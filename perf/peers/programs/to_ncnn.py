@@ -1,0 +1,95 @@
+"""A checkpoint to ncnn's format: a program that runs in ncnn's own environment, without the rest of this package.
+
+to_ncnn.py FOLDER ARCHITECTURE OUTPUTS LENGTHS BATCH TO
+
+OUTPUTS and LENGTHS are separated by commas. Writes TO/LENGTH.param for each length, TO/LENGTH.bin and TO/LENGTH.json.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+# ncnn has no operator that turns integers into floats, so the mask comes as floats.
+TYPES = {"input_ids": torch.int64, "attention_mask": torch.float32, "token_type_ids": torch.int64}
+
+# pnnx has the operators of this attention; the default one traces checks of the mask, too.
+ATTENTION = "eager"
+
+PAD = torch.nn.functional.pad
+
+UNKNOWN = ("aten::", "prim::", "pnnx.", "torch.", "Tensor.", "F.", "nn.")
+"""Beginnings of the names of operators that pnnx leaves as it found them, because ncnn has none for them."""
+
+
+class Plain(torch.nn.Module):
+    """A module whose outputs are a tuple."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        found = self.model(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)
+        return tuple(found.to_tuple())
+
+
+def pad_briefly(given: torch.Tensor, pad: Sequence[int], *rest: Any, **more: Any) -> torch.Tensor:
+    """torch's `pad` without the pairs of zeros at the end of `pad`, which ask for nothing.
+
+    Where they are, pnnx makes tensors of another rank, and ncnn joins them with others as if it were the same: outputs
+    are then nothing that was in the model, and differ from run to run.
+    """
+    short = list(pad)
+    while short[-2:] == [0, 0]:
+        del short[-2:]
+    return PAD(given, short, *rest, **more)
+
+
+def main(arguments: list[str]) -> None:
+    """Converts. Ends with the names of operators that ncnn does not have."""
+    import pnnx
+
+    setattr(torch.nn.functional, "pad", pad_briefly)  # noqa: B010  # its signature is narrower
+    folder, architecture, outputs, lengths, batch, to = arguments
+    loaded = getattr(transformers, architecture).from_pretrained(folder, attn_implementation=ATTENTION)
+    model = Plain(loaded).eval()
+    choices = (2,) if "MultipleChoice" in architecture else ()
+    for seq_len in map(int, lengths.split(",")):
+        shape = (int(batch), *choices, seq_len)
+        ids = tuple(torch.ones(shape, dtype=dtype) for dtype in TYPES.values())
+        made = Path(to) / f"{seq_len}.param"
+        with tempfile.TemporaryDirectory() as scratch:  # pnnx writes nine files
+            pnnx.export(
+                model,
+                str(Path(scratch) / "model.pt"),
+                inputs=ids,
+                ncnnparam=str(made),
+                ncnnbin=str(made.with_suffix(".bin")),
+                check_trace=False,
+                fp16=False,
+            )
+        if not made.is_file():
+            sys.exit("it wrote no file")
+        kinds = [line.split()[0] for line in made.read_text().splitlines()[2:]]
+        unknown = sorted({kind for kind in kinds if kind.startswith(UNKNOWN)})
+        if unknown:
+            sys.exit(f"ncnn has no operator for {', '.join(unknown)}")
+        inputs = [
+            {"name": name, "type": {torch.int64: "int32", torch.float32: "float"}[dtype], "shape": shape}
+            for name, dtype in TYPES.items()
+        ]
+        made.with_suffix(".json").write_text(json.dumps({"inputs": inputs, "outputs": outputs.split(",")}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

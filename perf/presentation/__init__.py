@@ -1,0 +1,1 @@
+"""Presentation of a report: tables, comparisons, warnings, and an HTML page."""

@@ -1,0 +1,142 @@
+"""Two reports of the same models: what became faster, what slower, and what nobody can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from perf.errors import PerfUsageError
+from perf.presentation.warnings import MOVED
+from perf.results.report import Cell, Measurement, Report
+from perf.statistics import Ratio, ratio_between
+
+SLOWER, FASTER, UNDECIDED = "slower", "faster", "not significant"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One model at one length and thread count: medians in ms, and how many times as fast it has become."""
+
+    subject: str
+    seq_len: int
+    threads: int
+    old_ms: float
+    new_ms: float
+    ratio: Ratio
+
+    @property
+    def verdict(self) -> str:
+        """`faster`, `slower` or `not significant`."""
+        if not self.ratio.significant:
+            return UNDECIDED
+        return FASTER if self.ratio.median > 1 else SLOWER
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All that both reports have, and what to doubt: another machine, other versions, models that only one has."""
+
+    changes: tuple[Change, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def slower(self) -> bool:
+        """Whether anything became slower."""
+        return any(change.verdict == SLOWER for change in self.changes)
+
+
+def compare(old: Report, new: Report) -> Comparison:
+    """Compares models of the same name at the same length and number of threads.
+
+    Runs of two sessions have no rounds in common, so that each repetition counts as one value, its median, and the
+    interval of the ratio is that of `perf.statistics.ratio_between`.
+
+    Raises PerfUsageError where the reports have nothing in common.
+    """
+    before = {key: found for cell in old.cells for key, found in _by_key(cell).items()}
+    after = {key: found for cell in new.cells for key, found in _by_key(cell).items()}
+    shared = [key for key in after if key in before]
+    if not shared:
+        raise PerfUsageError(
+            f"the reports have no model, length and number of threads in common (old: {_names(old)}; new: "
+            f"{_names(new)}); expected two reports of the same bench"
+        )
+    changes = []
+    for subject, seq_len, threads in shared:
+        (was, rounds), (now, new_rounds) = before[subject, seq_len, threads], after[subject, seq_len, threads]
+        found = ratio_between(_medians(was, rounds), _medians(now, new_rounds))
+        changes.append(Change(subject, seq_len, threads, was.median_ms, now.median_ms, found))
+    alone = sorted({key[0] for key in before.keys() ^ after.keys()})
+    return Comparison(tuple(changes), tuple(_doubts(old, new, alone)))
+
+
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    """A row for each change, and the warnings."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for header in ("tokens", "threads", "model", "old ms", "new ms", "times as fast", ""):
+        text = header in ("model", "")
+        table.add_column(Text(header), justify="left" if text else "right", overflow="fold")
+    for item in comparison.changes:
+        ratio = f"{item.ratio.median:.2f} ({item.ratio.low:.2f}–{item.ratio.high:.2f})"
+        cells = (str(item.seq_len), str(item.threads), item.subject, f"{item.old_ms:.2f}", f"{item.new_ms:.2f}", ratio)
+        table.add_row(*map(Text, (*cells, item.verdict)))
+    console.print(table)
+    for warning in comparison.warnings:
+        console.print(Text.assemble(("warning: ", "yellow"), warning), soft_wrap=True)
+
+
+def _by_key(cell: Cell) -> dict[tuple[str, int, int], tuple[Measurement, Sequence[int]]]:
+    return {(item.subject, cell.seq_len, cell.threads): (item, cell.rounds) for item in cell.measurements}
+
+
+def _medians(item: Measurement, rounds: Sequence[int]) -> list[float]:
+    return [float(np.median(part)) for part in np.split(np.asarray(item.times_ms), np.cumsum(rounds)[:-1])]
+
+
+def _names(report: Report) -> str:
+    return ", ".join(subject.name for subject in report.subjects)
+
+
+def _doubts(old: Report, new: Report, alone: Sequence[str]) -> list[str]:
+    pairs = {
+        "the machine": (old.machine.cpu, new.machine.cpu),
+        "what the processor has": (old.machine.cpu_features, new.machine.cpu_features),
+        "the system": (old.machine.os, new.machine.os),
+        "onnxruntime": (old.software.onnxruntime, new.software.onnxruntime),
+        "Python": (old.software.python, new.software.python),
+        "the provider": (old.arguments.provider, new.arguments.provider),
+        "the batch": (old.arguments.batch, new.arguments.batch),
+        "the seed": (old.arguments.seed, new.arguments.seed),
+    }
+    found = [
+        f"{what} is another one ({_told(was)}, then {_told(now)}), so a change may be its doing; measure both alike"
+        for what, (was, now) in pairs.items()
+        if was != now
+    ]
+    if old.guard_ms and new.guard_ms:
+        before, after = median(old.guard_ms), median(new.guard_ms)
+        if not 1 / (1 + MOVED) <= after / before <= 1 + MOVED:
+            found.append(
+                "the machine's own speed is another one: a task that is always the same took "
+                f"{before:.2f}, then {after:.2f} ms, so that all times may have changed by as much; "
+                "measure both alike"
+            )
+    if alone:
+        found.append(f"only one of both has {', '.join(alone)}, in part or at all; what both have is compared")
+    found += [
+        f"the {which} report: {warning}"
+        for which, report in (("old", old), ("new", new))
+        for warning in report.warnings
+    ]
+    return found
+
+
+def _told(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,9 @@
+"""Reports as one page for a browser, which needs nothing else, and their latency as a picture."""
+
+from __future__ import annotations
+
+from perf.presentation.html.page import write_page
+from perf.presentation.html.picture import write_plot
+from perf.presentation.html.quality import Quality, read_quality
+
+__all__ = ["Quality", "read_quality", "write_page", "write_plot"]

@@ -1,0 +1,56 @@
+"""Where the time goes: a bar for each model, a piece for each kind of block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from perf.machine.node_profile import ATTENTION, BLOCKS, EMBEDDINGS, FFN, REST
+from perf.presentation.html.drawing import shortened
+from perf.presentation.html.series import Series
+from perf.presentation.warnings import threads_text
+
+COLOURS = {EMBEDDINGS: "#cc79a7", ATTENTION: "#0072b2", FFN: "#e69f00", REST: "#9a9a9a"}
+
+BAR_IN = 0.38
+FRAME_IN = 0.75
+"""The height that each bar takes with its name, and the frame around all bars."""
+
+Bars = Sequence[tuple[str, dict[str, float]]]
+
+
+def bars(series: Sequence[Series], seq_len: int, threads: int) -> list[tuple[str, dict[str, float]]]:
+    """Name, and ms of each kind of block, of the models whose blocks were timed in this cell."""
+    return [
+        (item.label, found.ms)
+        for item in series
+        for found in item.subject.blocks
+        if (found.seq_len, found.threads) == (seq_len, threads)
+    ]
+
+
+def height_in(found: Bars) -> float:
+    """Of the chart."""
+    return FRAME_IN + BAR_IN * len(found)
+
+
+def draw_bars(axes: Any, found: Bars, seq_len: int, threads: int) -> None:
+    """Horizontal bars in the order given, each below its name, its sum at its end."""
+    longest = max(sum(ms.values()) for _, ms in found) or 1.0
+    for row, (label, ms) in enumerate(found):
+        start = 0.0
+        for block in BLOCKS:
+            part = ms.get(block, 0.0)
+            axes.barh(row, part, left=start, height=0.42, color=COLOURS[block], linewidth=0)
+            start += part
+        axes.text(0, row - 0.28, shortened(label), va="bottom", ha="left", fontsize=8)
+        axes.text(start + longest * 0.015, row, f"{start:.3g}", va="center", ha="left", fontsize=8)
+    axes.set(
+        title=f"{seq_len} tokens, {threads_text(threads)}",
+        xlabel="ms in kernels per run",
+        xlim=(0, longest * 1.13),
+        ylim=(len(found) - 0.6, -0.75),
+        yticks=[],
+    )
+    axes.grid(False, axis="y")
+    axes.spines["left"].set_visible(False)

@@ -1,0 +1,57 @@
+"""What a report says, in a sentence for each number of threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from perf.presentation.warnings import LOST, threads_text
+from perf.results.report import Cell, Measurement, Report
+
+
+def findings(report: Report) -> list[str]:
+    """Which model is the fastest at each length, and how many times as fast as the first, where that is significant.
+
+    Models that say nothing of what their float models say are left out. One model alone has nothing to be compared
+    with: then it is its times.
+    """
+    counts = dict.fromkeys(cell.threads for cell in report.cells)
+    return [_sentence(report, [cell for cell in report.cells if cell.threads == threads]) for threads in counts]
+
+
+def _sentence(report: Report, cells: Sequence[Cell]) -> str:
+    first, intro = report.subjects[0].name, f"With {threads_text(cells[0].threads)}"
+    if len(report.subjects) == 1:
+        told = [f"{cell.measurements[0].median_ms:.3g} ms at {cell.seq_len} tokens" for cell in cells]
+        return f"{intro}, {first} takes {_listed(told)}."
+    if all(item.speedup is None for cell in cells for item in cell.measurements):
+        return f"{intro}, nothing is known: too few repetitions were done to compare models."
+    lost = {item.name for item in report.subjects if item.error is not None and not item.error < LOST}
+    won: dict[str, list[str]] = {}
+    none: list[str] = []
+    for cell in cells:
+        best = min(_faster(cell, lost), key=lambda item: item.median_ms, default=None)
+        if best is None or best.speedup is None:
+            none.append(str(cell.seq_len))
+            continue
+        where = won.setdefault(best.subject, [])
+        where.append(
+            f"{best.speedup.median:.2f} times as fast as {first} at {cell.seq_len} tokens"
+            if not where
+            else f"{best.speedup.median:.2f} times at {cell.seq_len}"
+        )
+    told = [f"{name} is the fastest: {_listed(where)}" for name, where in won.items()]
+    if none:
+        told.append(f"no model is significantly faster than {first} at {_listed(none)} tokens")
+    return f"{intro}, {'; '.join(told)}."
+
+
+def _faster(cell: Cell, lost: set[str]) -> Iterator[Measurement]:
+    for item in cell.measurements:
+        ratio = item.speedup
+        if item.subject not in lost and ratio is not None and ratio.significant and ratio.median > 1:
+            yield item
+
+
+def _listed(parts: Sequence[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))

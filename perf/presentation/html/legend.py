@@ -1,0 +1,31 @@
+"""The legend of all charts, outside of them: it wraps where a screen is narrow, and its names can be searched."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.markers import MarkerStyle
+from matplotlib.transforms import Affine2D
+
+from perf.presentation.html.series import Look
+
+WIDTH, HEIGHT = 30, 12
+SIZE = 7.0
+"""Pixels of a swatch, and of the marker in its middle."""
+
+DASHES = {"-": "", "--": "6 3", ":": "2 2", "-.": "6 2 2 2"}
+"""matplotlib's names, and SVG's."""
+
+
+def swatch(look: Look) -> str:
+    """A piece of line with its marker, as an `<svg>` element."""
+    marker = MarkerStyle(look.marker)
+    place = marker.get_transform() + Affine2D().scale(SIZE, -SIZE).translate(WIDTH / 2, HEIGHT / 2)
+    outlines = "".join(
+        f'<polygon points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in np.asarray(outline))}"/>'
+        for outline in marker.get_path().transformed(place).to_polygons(closed_only=False)
+    )
+    return (
+        f'<svg width="{WIDTH}" height="{HEIGHT}" aria-hidden="true" fill="{look.colour}" stroke="{look.colour}">'
+        f'<line x1="0" x2="{WIDTH}" y1="{HEIGHT / 2}" y2="{HEIGHT / 2}" stroke-width="1.8" '
+        f'stroke-dasharray="{DASHES[look.dash]}"/>{outlines}</svg>'
+    )

@@ -1,0 +1,101 @@
+"""One page of several reports, in a single file that loads nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from perf.errors import PerfError, PerfUsageError
+from perf.results.file_writer import writing_file
+from perf.results.report import Report
+
+TEMPLATE = "page.html.j2"
+
+
+def write_page(
+    reports: Sequence[Report],
+    path: Path,
+    *,
+    names: Sequence[str],
+    command: str | None = None,
+    quality: Mapping[str, float] | None = None,
+    quality_name: str = "quality",
+) -> None:
+    """Writes the page beside its place, then renames it there.
+
+    Args:
+        reports: At least one.
+        path: The `.html` to write.
+        names: What the reports are called, one each.
+        command: The command line that makes the page, to stand below it.
+        quality: A figure for each model of which one is known; higher is better.
+        quality_name: What that measures.
+
+    Raises:
+        PerfUsageError: no report, or reports and names that are not as many.
+        PerfError: matplotlib or jinja2 is missing, or the file cannot be written.
+    """
+    if not reports or len(reports) != len(names):
+        raise PerfUsageError(f"{len(reports)} reports with {len(names)} names; expected a name for each of one or more")
+    text = page(reports, names=names, command=command, quality=quality or {}, quality_name=quality_name)
+    with writing_file(path) as beside:
+        beside.write_text(text, encoding="utf-8")
+
+
+def page(
+    reports: Sequence[Report],
+    *,
+    names: Sequence[str],
+    command: str | None,
+    quality: Mapping[str, float],
+    quality_name: str,
+) -> str:
+    """The same as text."""
+    # Late: nobody needs them but for a page, and they are in an extra of their own.
+    from perf.presentation.html import bars, contents, tables
+    from perf.presentation.html.drawing import MISSING
+    from perf.presentation.html.legend import swatch
+    from perf.presentation.html.series import all_series
+
+    try:
+        import jinja2
+    except ImportError as error:
+        raise PerfError(MISSING) from error
+
+    series = all_series(reports, names)
+    tradeoffs, fronts = contents.tradeoff_charts(reports, series, quality, quality_name)
+    roofs, points, threads = contents.rooflines(reports, series)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filled: dict[str, Any] = {
+        "title": _title(reports),
+        "findings": contents.told(reports, names),
+        "warnings": tables.warnings(reports, names),
+        "legend": [(swatch(item.look), item.label) for item in series],
+        "latency": contents.latency_charts(reports, series),
+        "tables": tables.time_tables(reports, names),
+        "quality_name": quality_name,
+        "tradeoffs": tradeoffs,
+        "fronts": fronts,
+        "blocks": contents.block_charts(reports, series),
+        "pieces": bars.COLOURS.items(),
+        "roofs": roofs,
+        "shares": tables.share_table(points, threads),
+        "closest": tables.closest(points),
+        "files": tables.file_tables(reports, names),
+        "conditions": [(name, tables.conditions(report)) for report, name in zip(reports, names, strict=True)],
+        "command": command,
+    }
+    return environment.get_template(TEMPLATE).render(filled)
+
+
+def _title(reports: Sequence[Report]) -> str:
+    machines = dict.fromkeys(report.machine.cpu for report in reports)
+    providers = dict.fromkeys(report.arguments.provider for report in reports)
+    return f"Latency on {', '.join(machines)} ({', '.join(providers)})"

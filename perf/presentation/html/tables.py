@@ -1,0 +1,142 @@
+"""The tables of the page: the same words and figures as in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from shlex import join
+
+from rich.filesize import decimal
+
+from perf.presentation.html.roofline import Reached
+from perf.presentation.table import file_headers, file_rows, notes, time_headers, time_row
+from perf.presentation.warnings import threads_text
+from perf.results.report import Report
+
+TEXT_COLUMNS = ("model", "nodes", "precision", "bound by", "device")
+"""Read from the left; numbers are aligned on the right."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A caption, headers, rows of cells, and rows of a model with a sentence instead of figures."""
+
+    caption: str
+    headers: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    failures: Sequence[tuple[str, str]] = ()
+    notes: Sequence[str] = ()
+
+    @property
+    def is_text(self) -> list[bool]:
+        """Whether a column is read from the left."""
+        return [header in TEXT_COLUMNS or header.startswith("against") for header in self.headers]
+
+
+def time_tables(reports: Sequence[Report], names: Sequence[str]) -> list[Table]:
+    """A table for each report and number of threads; models that could not be timed are in each of a report's."""
+    return [
+        Table(
+            _caption(reports, name, threads_text(threads)),
+            time_headers(report),
+            [
+                [str(cell.seq_len) if number == 0 else "", *time_row(item, report)]
+                for cell in report.cells
+                if cell.threads == threads
+                for number, item in enumerate(cell.measurements)
+            ],
+            [(failure.name, failure.reason) for failure in report.failures],
+        )
+        for report, name in zip(reports, names, strict=True)
+        for threads in dict.fromkeys([cell.threads for cell in report.cells] or report.arguments.threads[:1])
+    ]
+
+
+def file_tables(reports: Sequence[Report], names: Sequence[str]) -> list[Table]:
+    """What each model needs, and how far its outputs are from others'; with the notes to both kinds of tables."""
+    return [
+        Table(_caption(reports, name, "files"), file_headers(report), file_rows(report), notes=notes(report))
+        for report, name in zip(reports, names, strict=True)
+        if report.subjects
+    ]
+
+
+def share_table(points: Sequence[Reached], threads: Sequence[int]) -> Table:
+    """How close each model comes to what the machine can do."""
+    headers = ("threads", "tokens", "model", "precision", "MAC/byte", "GMAC/s", "roof", "of the roof", "bound by")
+    ordered = sorted(zip(threads, points, strict=True), key=lambda pair: (pair[0], pair[1].seq_len))
+    rows: list[list[str]] = []
+    shown: tuple[int, int] | None = None
+    for count, point in ordered:
+        place = (count, point.seq_len)
+        rows.append(
+            [
+                *(("", "") if place == shown else map(str, place)),
+                point.series.label,
+                point.precision,
+                f"{point.intensity:.3g}",
+                f"{point.gmacs:.3g}",
+                f"{point.roof:.3g}",
+                f"{point.share:.0%}",
+                point.bound,
+            ]
+        )
+        shown = place
+    return Table("how close to the roof", headers, rows)
+
+
+def closest(points: Sequence[Reached]) -> list[str]:
+    """A sentence for each model: its smallest and its largest share of the roof."""
+    shares: dict[str, list[float]] = {}
+    for point in points:
+        shares.setdefault(f"{point.series.label} ({point.precision})", []).append(point.share)
+    return [
+        f"{label} reaches {min(found):.0%} of its roof"
+        if len(found) == 1
+        else f"{label} reaches {min(found):.0%} to {max(found):.0%} of its roof"
+        for label, found in shares.items()
+    ]
+
+
+def warnings(reports: Sequence[Report], names: Sequence[str]) -> list[str]:
+    """Every report's, and whether it is a part only; with the report's name where there are several."""
+    found = []
+    for report, name in zip(reports, names, strict=True):
+        prefix = f"{name}: " if len(reports) > 1 else ""
+        if report.interrupted:
+            found.append(f"{prefix}the bench was ended before all repetitions were done: its intervals are wide")
+        found += [f"{prefix}{warning}" for warning in report.warnings]
+        failed = ", ".join(failure.name for failure in report.failures)
+        if failed:
+            found.append(f"{prefix}{failed} could not be timed; the table of times says why")
+    return found
+
+
+def conditions(report: Report) -> list[tuple[str, str]]:
+    """The machine, versions, date, arguments and command of a bench."""
+    machine, software, asked = report.machine, report.software, report.arguments
+    own = f"onnxruntime {software.onnxruntime}"
+    runtimes = dict.fromkeys(item.runtime for item in report.subjects if item.runtime not in ("", own))
+    threads, lengths = ", ".join(map(str, asked.threads)), ", ".join(map(str, asked.seq_lens))
+    told = {
+        "date": report.date,
+        "processor": machine.cpu,
+        "its features": ", ".join(machine.cpu_features),
+        "cores": f"{machine.available_cores} of {machine.logical_cores or 'unknown'} usable",
+        "memory": decimal(machine.memory_bytes),
+        "system": f"{machine.os}, {machine.architecture}",
+        "governor": machine.governor or "",
+        "device": asked.device,
+        "provider": asked.provider,
+        "versions": f"{own} ({software.onnxruntime_build}), Python {software.python}, NumPy {software.numpy}",
+        "other runtimes": ", ".join(runtimes),
+        "arguments": f"batch {asked.batch}; lengths {lengths}; threads {threads}; precision ±{asked.precision:.1%}; "
+        f"budget {asked.budget_s:g} s for each cell; seed {asked.seed}; ids below {asked.vocab_size}",
+        "used by others": f"{report.other_cores:.2f} cores while the models were timed",
+        "command": join(report.command),
+    }
+    return [(key, value) for key, value in told.items() if value]
+
+
+def _caption(reports: Sequence[Report], name: str, what: str) -> str:
+    return f"{name}: {what}" if len(reports) > 1 else what

@@ -1,0 +1,224 @@
+"""A report for a person: tables for a terminal, the same tables in Markdown for a README."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.console import Console
+from rich.filesize import decimal
+from rich.table import Table
+from rich.text import Text
+
+from perf.machine.machine import Machine
+from perf.presentation.warnings import threads_text
+from perf.results.report import Measurement, Report
+from perf.sessions.session import Placement
+from perf.statistics import Ratio
+
+NO_DIFFERENCE = "no significant difference"
+TOO_FEW = "too few repetitions"
+UNSTABLE = "*"
+"""Stands behind a median whose interval is wider than asked."""
+
+CLOSE = 0.01
+"""A ratio this close to 1 is printed with a third decimal, or it would read "1.00× (1.00–1.00)"."""
+
+
+def print_report(report: Report, console: Console) -> None:
+    """Print the conditions, a table of times per thread count, a table of the files, and the warnings."""
+    _line(console, _conditions(report))
+    for threads in report.arguments.threads:
+        table = _table(threads_text(threads), time_headers(report))
+        for cell in report.cells:
+            if cell.threads == threads:
+                for number, item in enumerate(cell.measurements):
+                    last = number == len(cell.measurements) - 1
+                    _row(table, [str(cell.seq_len) if number == 0 else "", *time_row(item, report)], end_section=last)
+        console.print(table)
+    files = _table("files", file_headers(report))
+    for row in file_rows(report):
+        _row(files, row)
+    console.print(files)
+    if report.failures:
+        failed = _table("not timed", FAILURE_HEADERS)
+        for failure in report.failures:
+            _row(failed, (failure.name, failure.reason))
+        console.print(failed)
+    for note in notes(report):
+        _line(console, note)
+    for warning in report.warnings:
+        console.print(Text.assemble(("warning: ", "yellow"), warning), soft_wrap=True)
+
+
+def to_markdown(report: Report) -> str:
+    """The same as Markdown, ending in a line break."""
+    lines = [_conditions(report), ""]
+    rows = [
+        [str(cell.threads), str(cell.seq_len), *time_row(item, report)]
+        for cell in report.cells
+        for item in cell.measurements
+    ]
+    lines += [*_markdown_table(["threads", *time_headers(report)], rows), ""]
+    lines += [*_markdown_table(file_headers(report), file_rows(report)), ""]
+    if report.failures:
+        rows = [[failure.name, failure.reason] for failure in report.failures]
+        lines += [*_markdown_table(FAILURE_HEADERS, rows), ""]
+    lines += [f"{note}\n" for note in notes(report)]
+    lines += [f"- warning: {warning}" for warning in report.warnings]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+FAILURE_HEADERS = ("model", "why")
+FILE_HEADERS = ("model", "load ms", "peak memory", "file size", "nodes")
+
+
+def file_headers(report: Report) -> list[str]:
+    """Of the table of files."""
+    headers = [*FILE_HEADERS, *(["difference"] if _has_differences(report) else [])]
+    headers += ["from the CPU's"] if _has_cpu_differences(report) else []
+    return [*headers, f"error at {report.error_seq_len} tokens"] if _has_errors(report) else headers
+
+
+def _has_errors(report: Report) -> bool:
+    return any(subject.error is not None for subject in report.subjects)
+
+
+def _has_differences(report: Report) -> bool:
+    """Models that have errors from their float models are not always compared with each other, too."""
+    return not _has_errors(report) or any(subject.difference is not None for subject in report.subjects)
+
+
+def _has_cpu_differences(report: Report) -> bool:
+    return any(subject.cpu_difference is not None for subject in report.subjects)
+
+
+def time_headers(report: Report) -> list[str]:
+    """Of a table of times."""
+    headers = ["tokens", "model", "median ms", "p90", "p99", "tokens/s"]
+    return [*headers, f"against {report.subjects[0].name}"] if len(report.subjects) > 1 else headers
+
+
+def time_row(item: Measurement, report: Report) -> list[str]:
+    """One model in one cell."""
+    row = [
+        item.subject,
+        f"{_ms(item.median_ms, item.median_ms)} ± {_ms(item.half_width_ms, item.median_ms)}"
+        f"{'' if item.stable else UNSTABLE}",
+        _ms(item.p90_ms, item.median_ms),
+        _ms(item.p99_ms, item.median_ms),
+        f"{item.tokens_per_second:,.0f}",
+    ]
+    is_first = item.subject == report.subjects[0].name
+    return [*row, _ratio(item.speedup, is_first)] if len(report.subjects) > 1 else row
+
+
+def file_rows(report: Report) -> list[list[str]]:
+    """A row for each model that was timed."""
+    return [
+        [
+            subject.name,
+            _ms(subject.footprint.load_ms, subject.footprint.load_ms),
+            decimal(subject.footprint.peak_bytes),
+            decimal(subject.file.size_bytes),
+            ", ".join(
+                f"{count} {provider.removesuffix('ExecutionProvider')}{_parts(subject.placement, provider)}"
+                for provider, count in subject.placement.nodes.items()
+            ),
+            *([_share(subject.difference)] if _has_differences(report) else []),
+            *([_share(subject.cpu_difference)] if _has_cpu_differences(report) else []),
+            *([_share(subject.error, 2)] if _has_errors(report) else []),
+        ]
+        for subject in report.subjects
+    ]
+
+
+def _parts(placed: Placement, provider: str) -> str:
+    parts = placed.partitions.get(provider, 0)
+    return "" if not parts else f" in {parts} partition{'s' if parts > 1 else ''}"
+
+
+def _share(value: float | None, digits: int = 1) -> str:
+    return "" if value is None else f"{value:.{digits}g}"
+
+
+def _conditions(report: Report) -> str:
+    software, arguments = report.software, report.arguments
+    own = f"onnxruntime {software.onnxruntime}"
+    others = dict.fromkeys(item.runtime for item in report.subjects if item.runtime not in ("", own))
+    return (
+        f"{_machine(report.machine)}; {own}, provider {arguments.provider}, {''.join(f'{name}, ' for name in others)}"
+        f"batch {arguments.batch}; {report.date}"
+    )
+
+
+def _machine(machine: Machine) -> str:
+    features = f" ({', '.join(machine.cpu_features)})" if machine.cpu_features else ""
+    return f"{machine.cpu}{features}, {machine.available_cores} of {machine.logical_cores} cores"
+
+
+def notes(report: Report) -> list[str]:
+    """What one must know to read the tables, a line each."""
+    arguments = report.arguments
+    told = [
+        "± is the 95 % interval of the median. Load time is the median of fresh processes; peak memory is the rise "
+        f"over loading and one run of {max(arguments.seq_lens)} tokens with {threads_text(max(arguments.threads))}."
+    ]
+    if _has_errors(report):
+        told.append(
+            "error is the centred error ‖a − b‖ / ‖b − mean(b)‖, the mean per channel, of a model's outputs a from "
+            "the outputs b of the float model that it was made from, the largest over its outputs, on one input of "
+            f"{report.error_seq_len} tokens."
+        )
+    if _has_cpu_differences(report):
+        told.append(
+            f"from the CPU's: how far the outputs on {arguments.provider} are from the CPU's for the same file, as a "
+            "share of how much they vary."
+        )
+    told += [f"{subject.name}: {note}" for subject in report.subjects for note in subject.notes]
+    if any(not item.stable for cell in report.cells for item in cell.measurements):
+        told.append(f"{UNSTABLE} unstable: the interval is wider than the ±{arguments.precision:.1%} that was asked.")
+    return told
+
+
+def _ms(value: float, scale: float) -> str:
+    """Milliseconds with the decimals that a time of the size `scale` deserves: three or four digits."""
+    return f"{value:.{3 if scale < 1 else 2 if scale < 100 else 1}f}"
+
+
+def _ratio(speedup: Ratio | None, is_first: bool) -> str:
+    if is_first:
+        return "1×"
+    if speedup is None:
+        return TOO_FEW
+    if not speedup.significant:
+        return NO_DIFFERENCE
+    digits = 3 if abs(speedup.median - 1) < CLOSE else 2
+    return f"{speedup.median:.{digits}f}× ({speedup.low:.{digits}f}–{speedup.high:.{digits}f})"
+
+
+def _table(title: str, headers: Sequence[str]) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for header in headers:
+        text = header in ("model", "nodes", "why") or header.startswith("against")
+        # A long name is broken, never cut: it may be all that tells two files apart.
+        table.add_column(Text(header), justify="left" if text else "right", overflow="fold", no_wrap=not text)
+    return table
+
+
+def _row(table: Table, cells: Iterable[str], *, end_section: bool = False) -> None:
+    # Text, because rich reads brackets in a plain string as markup, and names may have them.
+    table.add_row(*(Text(cell) for cell in cells), end_section=end_section)
+
+
+def _line(console: Console, text: str) -> None:
+    console.print(Text(text), soft_wrap=True)
+
+
+def _markdown_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    aligned = ["---" if header in ("model", "why") else "---:" for header in headers]
+    return [_markdown_row(headers), _markdown_row(aligned), *(_markdown_row(row) for row in rows)]
+
+
+def _markdown_row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -1,0 +1,123 @@
+"""Make inputs for a text model from nothing but the names, types and shapes that it declares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from perf.errors import PerfError, PerfUsageError
+from perf.sessions.session import Session
+
+DEFAULT_VOCAB_SIZE = 1000
+"""Ids stay below this where nobody knows the vocabulary: smaller than that of any published BERT."""
+
+CHOICES = 2
+"""Choices of a multiple-choice model, [batch, choices, seq], whose file leaves their number open."""
+
+INTEGERS: dict[str, type[np.generic]] = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
+MASK_TYPES: dict[str, type[np.generic]] = INTEGERS | {
+    "tensor(int8)": np.int8,
+    "tensor(uint8)": np.uint8,
+    "tensor(bool)": np.bool_,
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+}
+TYPES_OF_INPUT: dict[str, dict[str, type[np.generic]]] = {
+    "input_ids": INTEGERS,
+    "attention_mask": MASK_TYPES,
+    "token_type_ids": INTEGERS,
+    "position_ids": INTEGERS,
+}
+
+
+@dataclass(frozen=True)
+class DeclaredInput:
+    """One input as the model declares it; a dynamic dimension is a name or None."""
+
+    name: str
+    type: str
+    shape: tuple[int | str | None, ...]
+
+
+def declared_inputs(session: Session) -> tuple[DeclaredInput, ...]:
+    """The session's inputs, as values that outlive it."""
+    return tuple(DeclaredInput(node.name, node.type, tuple(node.shape)) for node in session.get_inputs())
+
+
+def fixed_seq_len(declared: Sequence[DeclaredInput]) -> int | None:
+    """The one length that a fixed-shape model takes, in tokens; None if it takes any."""
+    lengths = [item.shape[-1] for item in declared if item.shape]
+    return next((length for length in lengths if isinstance(length, int)), None)
+
+
+def synthesise(
+    model: str,
+    declared: Sequence[DeclaredInput],
+    *,
+    batch: int,
+    seq_len: int,
+    vocab_size: int = DEFAULT_VOCAB_SIZE,
+    seed: int = 0,
+) -> dict[str, np.ndarray]:
+    """Feeds of shape [batch, seq_len], or [batch, choices, seq_len]: random ids, no padding, one segment.
+
+    The ids depend on the seed, the shape and `vocab_size` alone, so that every model of a run reads the same.
+
+    Raises:
+        PerfUsageError: `batch` or `seq_len` is not the one that the model's fixed shape takes.
+        PerfError: an input that is no token model's, or an element type or rank that is not served.
+    """
+    return {
+        item.name: _values(item, _shape(model, item, batch, seq_len), vocab_size, seed).astype(_dtype(model, item))
+        for item in declared
+    }
+
+
+def as_declared(model: str, feed: Mapping[str, np.ndarray], declared: Sequence[DeclaredInput]) -> dict[str, np.ndarray]:
+    """The feeds of one model for another one: those that it declares, in its element types.
+
+    Raises:
+        PerfError: an input that is no token model's, or an element type that is not served.
+    """
+    return {item.name: feed[item.name].astype(_dtype(model, item)) for item in declared if item.name in feed}
+
+
+def _dtype(model: str, item: DeclaredInput) -> type[np.generic]:
+    types = TYPES_OF_INPUT.get(item.name)
+    if types is None:
+        known = ", ".join(TYPES_OF_INPUT)
+        raise PerfError(f"{model}: input {item.name!r} is not known, only {known} are: export it with these names")
+    if item.type not in types:
+        raise PerfError(f"{model}: input {item.name!r} is a {item.type}; expected one of {', '.join(types)}")
+    return types[item.type]
+
+
+def _shape(model: str, item: DeclaredInput, batch: int, seq_len: int) -> tuple[int, ...]:
+    if len(item.shape) == 2:
+        asked = [("batch", batch), ("seq-len", seq_len)]
+    elif len(item.shape) == 3:
+        choices = item.shape[1]
+        asked = [("batch", batch), ("choices", choices if isinstance(choices, int) else CHOICES), ("seq-len", seq_len)]
+    else:
+        raise PerfError(
+            f"{model}: input {item.name!r} has the shape {list(item.shape)}; "
+            "expected [batch, seq] or [batch, choices, seq]: export it with one of these"
+        )
+    for (what, value), fixed in zip(asked, item.shape, strict=True):
+        if isinstance(fixed, int) and fixed != value:
+            raise PerfUsageError(f"{model} takes only {what} {fixed}, not {value}: pass --{what} {fixed}")
+    return tuple(value for _, value in asked)
+
+
+def _values(item: DeclaredInput, shape: tuple[int, ...], vocab_size: int, seed: int) -> np.ndarray:
+    match item.name:
+        case "input_ids":
+            return np.random.default_rng((seed, *shape)).integers(0, vocab_size, shape)
+        case "position_ids":
+            return np.broadcast_to(np.arange(shape[-1]), shape)
+        case "token_type_ids":
+            return np.zeros(shape)
+        case _:
+            return np.ones(shape)

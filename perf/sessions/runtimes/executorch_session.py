@@ -1,0 +1,98 @@
+"""ExecuTorch on the CPU, with XNNPACK: `.pte` files, whose shapes are fixed, each with a `.json` of names beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from perf.errors import PerfError, one_line
+from perf.providers import Provider
+from perf.sessions.inputs import DeclaredInput
+from perf.sessions.peer_file import check_peer_file, told_beside
+from perf.sessions.session import Placement
+
+try:
+    # Its binding takes and gives torch's tensors, so torch is in the memory of a process that runs it in Python.
+    import torch
+    from executorch.extension.pybindings import portable_lib
+    from executorch.runtime import Runtime
+except ImportError as error:
+    raise PerfError("executorch is not installed here; pip install executorch") from error
+
+METHOD = "forward"
+
+LONG = 4
+"""ExecuTorch's number of the type int64."""
+
+_threads: set[int] = set()
+
+
+class ExecuTorchSession:
+    """A loaded method, with the methods of onnxruntime's session."""
+
+    def __init__(self, method: Any, told: Mapping[str, Any]) -> None:
+        self.method, self.told = method, told
+        meta = method.metadata
+        infos = [meta.input_tensor_meta(index) for index in range(meta.num_inputs())]
+        self._inputs = [
+            DeclaredInput(name, "tensor(int64)" if info.dtype() == LONG else str(info.dtype()), tuple(info.sizes()))
+            for name, info in zip(told["inputs"], infos, strict=True)
+        ]
+        found = [meta.output_tensor_meta(index) for index in range(meta.num_outputs())]
+        self._outputs = [
+            DeclaredInput(name, "tensor(float)", tuple(info.sizes()))
+            for name, info in zip(told["outputs"], found, strict=True)
+        ]
+
+    def get_inputs(self) -> list[DeclaredInput]:
+        return self._inputs
+
+    def get_outputs(self) -> list[DeclaredInput]:
+        return self._outputs
+
+    def run(self, _: None, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        values = self.method.execute([torch.from_numpy(feed[item.name]) for item in self._inputs])
+        return [value.numpy() for value in values]
+
+
+def open_session(path: Path, provider: Provider, threads: int, library: Path | None = None) -> ExecuTorchSession:
+    """Loads a file, with a pool of so many threads, which a process has once: loaded models point to it.
+
+    Raises:
+        PerfUsageError: another provider than the CPU is asked for.
+        PerfError: no such file, one that ExecuTorch does not load, or a pool of another size is there already.
+    """
+    check_peer_file(path, provider, "ExecuTorch")
+    told = told_beside(path)
+    if _threads - {threads}:
+        raise PerfError(
+            f"ExecuTorch has a pool of {min(_threads)} threads in this process, which cannot become {threads}: "
+            "run each in a process of its own"
+        )
+    try:
+        if not _threads:
+            portable_lib._unsafe_reset_threadpool(threads)
+            _threads.add(threads)
+        return ExecuTorchSession(Runtime.get().load_program(path).load_method(METHOD), told)
+    except Exception as error:  # of several kinds
+        raise PerfError(f"ExecuTorch {_version()} cannot load {path}: {one_line(error)}") from None
+
+
+def placement(session: ExecuTorchSession) -> Placement:
+    """The operators as they were lowered: those that XNNPACK takes, and those of ExecuTorch's own kernels."""
+    told = session.told
+    operators = {where: dict(told[where]) for where in ("XNNPACK", "ExecuTorch") if told[where]}
+    return Placement(operators, {"XNNPACK": told["partitions"]})
+
+
+def describe(session: ExecuTorchSession) -> str:
+    """Version, and whether XNNPACK is there."""
+    return f"ExecuTorch {_version()} ({'XNNPACK' if session.told['partitions'] else 'without XNNPACK'})"
+
+
+def _version() -> str:
+    return metadata.version("executorch")

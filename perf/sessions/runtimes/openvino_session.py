@@ -1,0 +1,111 @@
+"""OpenVINO on the CPU, for models in its own format (`.xml` with its `.bin`) or any that it reads."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from perf.errors import PerfError, PerfUsageError, one_line
+from perf.providers import CPU, Provider
+from perf.sessions.inputs import DeclaredInput
+from perf.sessions.session import Placement
+
+try:
+    import openvino
+except ImportError as error:
+    raise PerfError("openvino is not installed here; pip install openvino") from error
+
+DEVICE = "CPU"
+
+TYPES = {
+    "i64": "tensor(int64)",
+    "i32": "tensor(int32)",
+    "i8": "tensor(int8)",
+    "u8": "tensor(uint8)",
+    "boolean": "tensor(bool)",
+    "f32": "tensor(float)",
+    "f16": "tensor(float16)",
+}
+"""OpenVINO's names of element types, and onnxruntime's."""
+
+NO_WORK = ("Const", "Input", "Output")
+"""Layers of the graph that runs which are no operators."""
+
+
+class OpenVinoSession:
+    """A compiled model and its one request, with the methods of onnxruntime's session."""
+
+    def __init__(self, compiled: Any) -> None:
+        self.compiled = compiled
+        self._request = compiled.create_infer_request()
+
+    def get_inputs(self) -> list[DeclaredInput]:
+        return [_declared(port) for port in self.compiled.inputs]
+
+    def get_outputs(self) -> list[DeclaredInput]:
+        return [_declared(port) for port in self.compiled.outputs]
+
+    def run(self, _: None, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        # As onnxruntime, which reads numpy's memory and gives away its own: nothing is copied.
+        return list(self._request.infer(feed, share_inputs=True, share_outputs=True).values())
+
+
+def open_session(path: Path, provider: Provider, threads: int, library: Path | None = None) -> OpenVinoSession:
+    """Compiles a file for the CPU, which chooses the type of floats. Raises what `open_as` does."""
+    return open_as(path, provider, threads)
+
+
+def open_as(path: Path, provider: Provider, threads: int, floats: str | None = None) -> OpenVinoSession:
+    """Compiles a file for the CPU as one does for single requests: the hint for latency, one stream.
+
+    Its threads do not spin between runs, and are bound to cores only while they work.
+
+    Args:
+        path: An `.xml`, or any that it reads.
+        provider: The CPU.
+        threads: How many.
+        floats: What it computes floats in: `f32`, `bf16`; None leaves that to it.
+
+    Raises:
+        PerfUsageError: another provider than the CPU is asked for.
+        PerfError: no such file, or one that OpenVINO does not load.
+    """
+    if provider != CPU:
+        raise PerfUsageError(f"{path.name} runs in OpenVINO on the CPU, not on {provider.name}: bench it apart")
+    if not path.is_file():
+        raise PerfError(f"no file {path}; expected a model: check the path")
+    settings = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": threads}
+    if floats is not None:
+        settings["INFERENCE_PRECISION_HINT"] = floats
+    try:
+        return OpenVinoSession(openvino.Core().compile_model(path, DEVICE, settings))
+    except Exception as error:  # of its many
+        raise PerfError(f"OpenVINO {_version()} cannot load {path}: {one_line(error)}") from None
+
+
+def placement(session: OpenVinoSession) -> Placement:
+    """The operators of the graph that runs, after fusion."""
+    layers = (node.get_rt_info()["layerType"].value for node in session.compiled.get_runtime_model().get_ops())
+    counts = Counter(layer for layer in layers if layer not in NO_WORK)
+    return Placement({"OpenVINO": dict(counts.most_common())})
+
+
+def describe(session: OpenVinoSession) -> str:
+    """Version, and the type in which it computes what is not int8: bfloat16 by default where the CPU has it."""
+    precision = session.compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
+    return f"OpenVINO {_version()} (floats as {precision})"
+
+
+def _version() -> str:
+    """The release, without the commit."""
+    return str(openvino.__version__).partition("-")[0]
+
+
+def _declared(port: Any) -> DeclaredInput:
+    kind = port.get_element_type().get_type_name()
+    shape = tuple(dim.get_length() if dim.is_static else None for dim in port.get_partial_shape())
+    return DeclaredInput(port.get_any_name(), TYPES.get(kind, kind), shape)

@@ -1,0 +1,98 @@
+"""torch on the CPU, as transformers' own module runs in it: a checkpoint's `model.safetensors`, beside its config."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from perf.errors import PerfError, PerfUsageError, one_line
+from perf.providers import CPU, Provider
+from perf.sessions.inputs import DeclaredInput
+from perf.sessions.session import Placement
+
+try:
+    import torch
+    import transformers
+except ImportError as error:
+    raise PerfError("torch or transformers is not installed here; pip install 'mbert-onnx[export]'") from error
+
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+OUTPUTS = ("logits", "start_logits", "end_logits", "last_hidden_state", "pooler_output")
+
+
+class TorchSession:
+    """A module, with the methods of onnxruntime's session.
+
+    Args:
+        model: transformers' own.
+        call: What runs it: the module itself, or what a compiler made of it.
+        threads: How many it is run with; torch has one number for the whole process.
+    """
+
+    def __init__(self, model: Any, call: Callable[..., Any], threads: int) -> None:
+        self.model, self.threads = model, threads
+        self._call = call
+        axes = (None,) * (3 if "MultipleChoice" in type(model).__name__ else 2)
+        inputs = [name for name in INPUTS if name in inspect.signature(model.forward).parameters]
+        self._declared = [DeclaredInput(name, "tensor(int64)", axes) for name in inputs]
+        example = {name: np.ones([2] * len(axes), np.int64) for name in inputs}
+        self._outputs = [name for name in self._answer(model, example) if name in OUTPUTS]
+
+    def get_inputs(self) -> list[DeclaredInput]:
+        return self._declared
+
+    def get_outputs(self) -> list[DeclaredInput]:
+        return [DeclaredInput(name, "tensor(float)", ()) for name in self._outputs]
+
+    def run(self, _: None, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        found = self._answer(self._call, feed)
+        return [found[name].numpy() for name in self._outputs]
+
+    def _answer(self, call: Callable[..., Any], feed: Mapping[str, np.ndarray]) -> Any:
+        if torch.get_num_threads() != self.threads:
+            torch.set_num_threads(self.threads)
+        with torch.inference_mode():
+            return call(**{name: torch.from_numpy(value) for name, value in feed.items()})
+
+
+def load(path: Path, provider: Provider) -> Any:
+    """transformers' module of a checkpoint, in float32.
+
+    Raises:
+        PerfUsageError: another provider than the CPU is asked for.
+        PerfError: no such file, or one that transformers does not load.
+    """
+    if provider != CPU:
+        raise PerfUsageError(f"{path.parent.name} runs in torch on the CPU, not on {provider.name}: bench it apart")
+    if not path.is_file():
+        raise PerfError(f"no file {path}; expected a checkpoint's weights: check the path")
+    try:
+        (architecture,) = json.loads((path.parent / "config.json").read_text())["architectures"]
+        return getattr(transformers, architecture).from_pretrained(path.parent).eval()
+    except Exception as error:  # of its many
+        raise PerfError(
+            f"transformers {transformers.__version__} cannot load {path.parent}: {one_line(error)}"
+        ) from None
+
+
+def open_session(path: Path, provider: Provider, threads: int, library: Path | None = None) -> TorchSession:
+    """The module itself, as `from_pretrained` gives it. Raises what `load` does."""
+    model = load(path, provider)
+    return TorchSession(model, model, threads)
+
+
+def placement(session: TorchSession) -> Placement:
+    """Its modules, by class, without those that only hold others."""
+    kinds = [type(module).__name__ for module in session.model.modules() if not [*module.children()]]
+    return Placement({"torch": {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}})
+
+
+def describe(session: TorchSession) -> str:
+    """Version, and the attention that transformers chose."""
+    chosen = getattr(session.model.config, "_attn_implementation", None) or "eager"
+    return f"torch {torch.__version__.partition('+')[0]}, eager mode ({chosen} attention)"

@@ -1,0 +1,78 @@
+"""TVM on the CPU: libraries (`.so`) with fixed shapes, each with a `.json` of names beside it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from perf.errors import PerfError, one_line
+from perf.providers import Provider
+from perf.sessions.inputs import DeclaredInput
+from perf.sessions.peer_file import check_peer_file, told_beside, told_inputs, told_outputs
+from perf.sessions.session import Placement
+
+try:
+    import tvm
+    from tvm import relax
+except ImportError as error:
+    raise PerfError("apache-tvm is not installed here; pip install apache-tvm") from error
+
+FUNCTION = "main"
+
+ANY_CORE = -2
+"""TVM's number of the way to place threads that leaves it to the system."""
+
+
+class TvmSession:
+    """A virtual machine, with the methods of onnxruntime's session."""
+
+    def __init__(self, machine: Any, told: Mapping[str, Any]) -> None:
+        self.machine, self.told = machine, told
+        self._function = machine[FUNCTION]
+        self._inputs, self._outputs = told_inputs(told), told_outputs(told)
+
+    def get_inputs(self) -> list[DeclaredInput]:
+        return self._inputs
+
+    def get_outputs(self) -> list[DeclaredInput]:
+        return self._outputs
+
+    def run(self, _: None, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        found = self._function(*(tvm.runtime.tensor(feed[item.name]) for item in self._inputs))
+        values = [found] if len(self._outputs) == 1 and hasattr(found, "numpy") else list(found)
+        return [value.numpy() for value in values]
+
+
+def open_session(path: Path, provider: Provider, threads: int, library: Path | None = None) -> TvmSession:
+    """Loads a library; the whole process then has so many threads for TVM, of which untuned kernels use one.
+
+    Raises:
+        PerfUsageError: another provider than the CPU is asked for.
+        PerfError: no such file, or one that TVM does not load.
+    """
+    check_peer_file(path, provider, "TVM")
+    told = told_beside(path)
+    try:
+        tvm.get_global_func("runtime.config_threadpool")(ANY_CORE, threads)
+        return TvmSession(relax.VirtualMachine(tvm.runtime.load_module(str(path)), tvm.cpu()), told)
+    except Exception as error:  # of several kinds
+        raise PerfError(f"TVM {_version()} cannot load {path}: {one_line(error)}") from None
+
+
+def placement(session: TvmSession) -> Placement:
+    """The kernels that a run calls, after fusion, named after the operators that are in them."""
+    return Placement({"TVM": dict(Counter(session.told["kernels"]).most_common())})
+
+
+def describe(session: TvmSession) -> str:
+    """Version, and that its kernels are those of no search: plain loops, which one thread runs."""
+    return f"TVM {_version()} (untuned, one thread)"
+
+
+def _version() -> str:
+    return metadata.version("apache-tvm")

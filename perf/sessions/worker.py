@@ -1,0 +1,121 @@
+"""Sessions in a process of their own, in this Python or in another environment's, whose packages clash with others.
+
+A worker times its runs itself, so that what it takes to ask it is not counted; and it is stopped while it is not
+asked, so that threads of it that still spin take no core from the model whose turn it is.
+"""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import tempfile
+import weakref
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import psutil
+
+from perf.errors import PerfError, PerfUsageError
+from perf.sessions.inputs import DeclaredInput
+from perf.sessions.session import Placement, Timer
+from perf.sessions.subprocess_module import command, death
+
+
+class WorkerSession:
+    """A session in a worker, with the methods of onnxruntime's."""
+
+    def __init__(self, worker: Worker, path: Path, provider: str, threads: int) -> None:
+        self._worker = worker
+        told = worker.ask("open", str(path), provider, threads)
+        self._number, self._inputs, outputs, self._placement, self._runtime = told
+        self._outputs = [DeclaredInput(name, "", ()) for name in outputs]
+        weakref.finalize(self, worker.forget, self._number)
+
+    def placement(self) -> Placement:
+        """Which operators are run, and by whom."""
+        return self._placement
+
+    def describe(self) -> str:
+        """The runtime's name and version, and what of its settings changes the numbers."""
+        return self._runtime
+
+    def get_inputs(self) -> Sequence[DeclaredInput]:
+        return self._inputs
+
+    def get_outputs(self) -> Sequence[DeclaredInput]:
+        return self._outputs
+
+    def run(self, _: None, feed: Mapping[str, np.ndarray]) -> Sequence[Any]:
+        return self._worker.ask("run", self._number, dict(feed))
+
+    def timer(self, feed: Mapping[str, np.ndarray]) -> Timer:
+        place = self._worker.ask("hold", self._number, dict(feed))
+        return lambda after_another: self._worker.ask("time", self._number, place, after_another)
+
+
+class Worker:
+    """A process that opens sessions of one runtime and runs them when asked.
+
+    Args:
+        runtime: One of `perf.sessions.runtimes`.
+        python: Of the environment that has its packages; None is this one.
+    """
+
+    def __init__(self, runtime: str, python: Path | None) -> None:
+        self._runtime = runtime
+        self._closed: list[int] = []
+        errors = tempfile.TemporaryFile()  # noqa: SIM115  # for as long as the process lives
+        process = subprocess.Popen(
+            command("perf.sessions.worker_process", runtime, python=python),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+        )
+        self._process, self._errors = process, errors
+        self._handle = psutil.Process(process.pid)
+        self.close = weakref.finalize(self, _end, process, errors)
+        """Ends the process, whatever it is doing."""
+
+    def open(self, path: Path, provider: str, threads: int) -> WorkerSession:
+        """Loads a file. Raises what the runtime's `open_session` raises."""
+        return WorkerSession(self, path, provider, threads)
+
+    def forget(self, number: int) -> None:
+        """Lets go of a session, together with the next question."""
+        self._closed.append(number)
+
+    def ask(self, question: str, *arguments: Any) -> Any:
+        """The answer of the process. Raises PerfError where it says so, or has died."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        closed, self._closed = self._closed, []
+        try:
+            self._handle.resume()
+            pickle.dump((closed, question, arguments), self._process.stdin)
+            self._process.stdin.flush()
+            kind, answer = pickle.load(self._process.stdout)
+            self._handle.suspend()
+        except (EOFError, OSError, pickle.UnpicklingError, psutil.NoSuchProcess):
+            raise PerfError(f"the process that runs {self._runtime} ended with {self._death()}") from None
+        if kind == "answer":
+            return answer
+        raise (PerfUsageError if kind == "usage" else PerfError)(answer)
+
+    def _death(self) -> str:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=5)
+        self._errors.seek(0)
+        lines = self._errors.read().decode(errors="replace").strip().splitlines() or ["it said nothing"]
+        return f"{death(self._process.poll())} ({lines[-1].strip()})"
+
+
+def _end(process: subprocess.Popen[bytes], errors: IO[bytes]) -> None:
+    process.kill()
+    process.wait()
+    for stream in (process.stdin, process.stdout, errors):
+        with suppress(OSError):  # what was still to be written
+            if stream is not None:
+                stream.close()

@@ -1,0 +1,118 @@
+"""One cell of a bench: all models at one length and thread count, timed in several repetitions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from perf.errors import PerfError
+from perf.results.report import Cell, Measurement
+from perf.sessions.session import Session, Timer, first_run, timer
+from perf.statistics import FEWEST, ratio, summarise
+from perf.timing.rounds import timed_rounds
+from perf.timing.warmup import warm_up
+
+WARM_UP_SHARE = 0.25
+"""Warm-up may take this share of the budget, on top of it."""
+
+
+class RunError(PerfError):
+    """A model that no longer runs, by its name."""
+
+    def __init__(self, name: str, error: PerfError) -> None:
+        super().__init__(str(error))
+        self.name = name
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """For each model, by name: its times in ms, round by round; and whether it was steady after the warm-up."""
+
+    times_ms: Mapping[str, np.ndarray]
+    steady: Mapping[str, bool]
+
+    @property
+    def rounds(self) -> int:
+        return len(next(iter(self.times_ms.values())))
+
+
+def repeat(
+    sessions: Mapping[str, Session],
+    feeds: Mapping[str, dict[str, np.ndarray]],
+    *,
+    precision: float,
+    budget_s: float,
+    seed: int,
+) -> Repetition:
+    """Warm all sessions up, then time them in rounds.
+
+    Raises:
+        RunError: a model does not take its feeds, or has died.
+    """
+    for name, session in sessions.items():
+        with _named(name):
+            first_run(name, session, feeds[name])
+    runs = [_timer(name, session, feeds[name]) for name, session in sessions.items()]
+    steady = warm_up(runs, limit_s=budget_s * WARM_UP_SHARE, clock=time.perf_counter_ns)
+    times_ns = timed_rounds(runs, precision=precision, budget_s=budget_s, seed=seed, clock=time.perf_counter_ns)
+    return Repetition(dict(zip(sessions, times_ns / 1e6, strict=True)), dict(zip(sessions, steady, strict=True)))
+
+
+def combine(
+    tokens: Mapping[str, int],
+    repetitions: Sequence[Repetition],
+    *,
+    seq_len: int,
+    threads: int,
+    precision: float,
+) -> Cell:
+    """The cell's statistics over all repetitions; `tokens` says which models, and how many each reads in a run.
+
+    Fewer repetitions than have an interval, because a person had enough of them, give no ratios.
+    """
+    rounds = tuple(part.rounds for part in repetitions)
+    times_ms = {name: np.concatenate([part.times_ms[name] for part in repetitions]) for name in tokens}
+    first = next(iter(tokens))
+    measurements = []
+    for name, series in times_ms.items():
+        summary = summarise(series)
+        measurements.append(
+            Measurement(
+                subject=name,
+                median_ms=summary.median,
+                low_ms=summary.low,
+                high_ms=summary.high,
+                p90_ms=summary.p90,
+                p99_ms=summary.p99,
+                tokens_per_second=tokens[name] / summary.median * 1e3,
+                runs=len(series),
+                stable=len(series) >= FEWEST and summary.relative_half_width <= precision,
+                unsteady_repetitions=sum(not part.steady[name] for part in repetitions),
+                speedup=ratio(times_ms[first], series, rounds) if name != first and len(rounds) >= FEWEST else None,
+                times_ms=tuple(series.tolist()),
+            )
+        )
+    return Cell(seq_len, threads, rounds, tuple(measurements))
+
+
+def _timer(name: str, session: Session, feed: dict[str, np.ndarray]) -> Timer:
+    with _named(name):
+        run = timer(session, feed)
+
+    def timed(after_another: bool) -> int:
+        with _named(name):
+            return run(after_another)
+
+    return timed
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    try:
+        yield
+    except PerfError as error:
+        raise RunError(name, error) from None

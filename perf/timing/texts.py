@@ -1,0 +1,150 @@
+"""Time models on texts as they come: each at its own length, against all of them padded to one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from perf.machine.machine import Machine, Software, machine, now, software
+from perf.results.json_file import write_json
+from perf.sessions.session import Session, first_run, timer
+from perf.statistics import FEWEST, Ratio, ratio, summarise
+
+PASSES = FEWEST
+"""Over all texts: the fewest values whose median has a 95 % interval."""
+
+Feed = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A session, and the texts that it reads, one a run."""
+
+    name: str
+    session: Session
+    feeds: Sequence[Feed]
+
+
+@dataclass(frozen=True)
+class TextTimes:
+    """What one of them took.
+
+    Args:
+        name: Of the model, and how it got the texts.
+        tokens: That it read, padding included, on average per text.
+        mean_ms: Per text: the median over the passes, each of which counts its mean; `low_ms` to `high_ms` is the 95 %
+            interval of that median.
+        median_ms, p90_ms: Of single texts.
+        speedup: How many times as fast as the first it is, pass by pass; None for the first.
+        passes_ms: The mean per text of each pass, in order.
+    """
+
+    name: str
+    tokens: float
+    mean_ms: float
+    low_ms: float
+    high_ms: float
+    median_ms: float
+    p90_ms: float
+    speedup: Ratio | None
+    passes_ms: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class TextsReport:
+    """All of them, in the order given."""
+
+    date: str
+    machine: Machine
+    software: Software
+    source: str
+    texts: int
+    threads: int
+    rows: tuple[TextTimes, ...]
+
+    def write_json(self, path: Path) -> None:
+        """Writes it as a file. Raises PerfError where it cannot be written."""
+        told: dict[str, Any] = {"schema": "mbert-onnx/bench-texts", "schema_version": 1, **asdict(self)}
+        write_json(path, told)
+
+
+def time_texts(
+    readings: Sequence[Reading],
+    *,
+    source: str,
+    threads: int,
+    seed: int = 0,
+    passes: int = PASSES,
+    progress: Callable[[str], None] = lambda _: None,
+) -> TextsReport:
+    """Runs every text once in each of so many passes, a model after the other, in an order that is shuffled each time.
+
+    The texts of a model follow each other as they do in use, so that none is warmed up by itself; a pass over all of
+    them that is not counted comes first.
+
+    Raises PerfUsageError where a model does not take its texts.
+    """
+    order = np.random.default_rng(seed)
+    times = np.zeros((len(readings), passes, len(readings[0].feeds)))
+    for reading in readings:
+        for feed in reading.feeds:
+            first_run(reading.name, reading.session, dict(feed))
+    timers = [[timer(reading.session, feed) for feed in reading.feeds] for reading in readings]
+    for number in range(passes):
+        progress(f"pass {number + 1} of {passes}")
+        for index in order.permutation(len(readings)):
+            for place, run in enumerate(timers[index]):
+                times[index, number, place] = run(False) / 1e6
+    rows = tuple(_row(reading, times[index], times[0] if index else None) for index, reading in enumerate(readings))
+    return TextsReport(now(), machine(), software(), source, times.shape[2], threads, rows)
+
+
+def _row(reading: Reading, times: np.ndarray, first: np.ndarray | None) -> TextTimes:
+    passes, single = times.mean(axis=1), summarise(times.ravel())
+    whole = summarise(passes)
+    speedup = None if first is None else ratio(first.mean(axis=1), passes, [1] * len(passes))
+    tokens = float(np.mean([feed["input_ids"].size for feed in reading.feeds]))
+    return TextTimes(
+        reading.name,
+        tokens,
+        whole.median,
+        whole.low,
+        whole.high,
+        single.median,
+        single.p90,
+        speedup,
+        tuple(passes.tolist()),
+    )
+
+
+def print_texts(report: TextsReport, console: Console) -> None:
+    """Prints the table."""
+    host = report.machine
+    console.print(
+        f"{report.texts} texts of {report.source}, one at a time, {report.threads} thread(s); {host.cpu}, "
+        f"{report.date}; a run over all of them is repeated {len(report.rows[0].passes_ms)} times, in turns",
+        soft_wrap=True,
+    )
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("model")
+    for title in ("tokens", "mean ms per text", "median", "p90", "times as fast as the first"):
+        table.add_column(title, justify="right")
+    for row in report.rows:
+        half = max(row.high_ms - row.mean_ms, row.mean_ms - row.low_ms)
+        fast = "" if row.speedup is None else f"{row.speedup.median:.2f} ({row.speedup.low:.2f}–{row.speedup.high:.2f})"
+        table.add_row(
+            row.name,
+            f"{row.tokens:.0f}",
+            f"{row.mean_ms:.2f} ± {half:.2f}",
+            f"{row.median_ms:.2f}",
+            f"{row.p90_ms:.2f}",
+            fast,
+        )
+    console.print(table)

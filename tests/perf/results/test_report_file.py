@@ -1,0 +1,70 @@
+"""Reports that are read again."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from perf_reports import report
+
+from perf.errors import PerfError
+from perf.results.report_file import read_report
+
+
+def written(tmp_path: Path, **changed: Any) -> Path:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({**report().to_json(), **changed}))
+    return path
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    whole = report()
+    odd = replace(whole.subjects[1], difference=math.inf, cpu_difference=0.5)
+    whole = replace(whole, subjects=(whole.subjects[0], odd))
+    path = tmp_path / "a.json"
+    whole.write_json(path)
+    assert read_report(path) == whole
+
+
+def test_a_report_from_before_a_key_was_new_is_read(tmp_path: Path) -> None:
+    told = report().to_json()
+    for subject in told["subjects"]:
+        del subject["cpu_difference"], subject["placement"]["partitions"]
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(told))
+    assert read_report(path) == report()
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"schema": "else"}, r"a\.json has the schema 'else'; expected 'mbert-onnx/bench', which bench --json writes"),
+        ({"schema": None}, r"a\.json has no schema; expected 'mbert-onnx/bench'"),
+        ({"schema_version": 7}, r"a\.json is of version 7; expected 1: read it with the mbert-onnx that wrote it"),
+        ({"cells": None}, r"a\.json is not whole: .*cells; expected what bench --json wrote: measure again"),
+        ({"other_cores": "many"}, r"a\.json is not whole: .*expected float @ \$\.other_cores"),
+    ],
+    ids=["schema", "no schema", "version", "no cells", "no number"],
+)
+def test_another_file_is_one_line(changed: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(PerfError, match=message) as caught:
+        read_report(written(tmp_path, **changed))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b"\xff\xfe", b'{"schema": "mbert-onnx/bench", "cel'])
+def test_what_is_no_report_is_one_line(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    with pytest.raises(PerfError, match=r"a\.json (is cut off, or no JSON|has no schema)") as caught:
+        read_report(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(PerfError, match=r"cannot read .*none\.json: No such file"):
+        read_report(tmp_path / "none.json")

@@ -1,0 +1,203 @@
+"""Models that fail, padding that is not heeded, and people who lose patience: what can be measured is."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from perf_models import VOCAB_SIZE, token_model
+
+from perf.errors import PerfError, PerfUsageError
+from perf.harness import REPETITIONS, Subject, bench
+from perf.machine import footprint
+from perf.results.report import Failure
+from perf.results.report_file import read_report
+from perf.sessions.padding import half_padded, real_part
+from perf.sessions.worker import Worker
+from perf.timing import profiling, repetitions
+from perf.timing.cell import Repetition
+
+QUICK: dict[str, Any] = {"precision": 0.5, "budget_s": 0.05, "threads": (1,)}
+
+
+@pytest.fixture(autouse=True)
+def one_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each further load is a process that imports onnxruntime."""
+    monkeypatch.setattr(footprint, "LOADS", 1)
+
+
+def subject(path: Path) -> Subject:
+    return Subject(path.name, path, VOCAB_SIZE)
+
+
+def test_the_third_of_ten_fails_and_the_other_nine_are_reported(tmp_path: Path) -> None:
+    subjects = [subject(token_model(tmp_path / f"{number}.onnx")) for number in range(10)]
+    subjects[2].path.write_bytes(b"no model")
+    report = bench(subjects, seq_lens=(4,), **QUICK)
+    assert [item.name for item in report.subjects] == [f"{n}.onnx" for n in range(10) if n != 2]
+    assert [item.subject for item in report.cells[0].measurements] == [item.name for item in report.subjects]
+    (failure,) = report.failures
+    assert failure.name == "2.onnx"
+    assert "cannot load" in failure.reason
+    assert "\n" not in failure.reason
+
+
+def test_the_next_takes_the_place_of_a_first_that_fails(tmp_path: Path) -> None:
+    fixed = subject(token_model(tmp_path / "fixed.onnx", shape=[1, 16]))
+    rest = [subject(token_model(tmp_path / f"{name}.onnx")) for name in "ab"]
+    report = bench([fixed, *rest], seq_lens=(4,), **QUICK)
+    assert report.failures[0].reason == "fixed.onnx takes only seq-len 16, not 4: pass --seq-len 16"
+    assert [item.speedup is None for item in report.cells[0].measurements] == [True, False]
+    assert [item.difference for item in report.subjects] == [None, 0]
+
+
+def test_when_none_is_left_the_last_error_is_told(tmp_path: Path) -> None:
+    missing = [subject(tmp_path / f"{name}.onnx") for name in "ab"]
+    with pytest.raises(PerfError, match=r"no file .*b\.onnx"):
+        bench(missing, seq_lens=(4,), **QUICK)
+
+
+def test_failures_from_before_are_reported_too(tmp_path: Path) -> None:
+    report = bench([subject(token_model(tmp_path / "a.onnx"))], seq_lens=(4,), failures=[Failure("b", "why")], **QUICK)
+    report.write_json(tmp_path / "report.json")
+    assert read_report(tmp_path / "report.json").failures == (Failure("b", "why"),)
+
+
+def test_one_that_dies_while_it_is_timed_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = token_model(tmp_path / "a.onnx")
+    far = Subject("far", path, VOCAB_SIZE, python=Path(sys.executable))
+    ask = Worker.ask
+    times = 0
+
+    def dies(self: Worker, question: str, *arguments: Any) -> Any:
+        nonlocal times
+        times += question == "time"
+        if times == 40:
+            self._handle.kill()
+        return ask(self, question, *arguments)
+
+    monkeypatch.setattr(Worker, "ask", dies)
+    report = bench([subject(path), far, Subject("last", path, VOCAB_SIZE)], seq_lens=(4,), **QUICK)
+    assert [item.name for item in report.subjects] == ["a.onnx", "last"]
+    assert "ended with signal SIGKILL" in report.failures[0].reason
+    assert len(report.cells[0].rounds) == REPETITIONS
+    assert all(item.speedup is not None for item in report.cells[0].measurements[1:])
+
+
+def interrupt_at(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    from perf.timing.cell import repeat
+
+    count = 0
+
+    def patient(*arguments: Any, **options: Any) -> Repetition:
+        nonlocal count
+        count += 1
+        if count == number:
+            raise KeyboardInterrupt
+        return repeat(*arguments, **options)
+
+    monkeypatch.setattr(repetitions, "repeat", patient)
+
+
+def test_an_interrupt_keeps_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupt_at(monkeypatch, 8)  # three repetitions of two cells, and half of the fourth
+    models = [subject(token_model(tmp_path / f"{name}.onnx")) for name in "ab"]
+    report = bench(models, seq_lens=(4, 8), **QUICK)
+    assert report.interrupted
+    assert [len(cell.rounds) for cell in report.cells] == [4, 3]
+    assert all(item.speedup is None for cell in report.cells for item in cell.measurements)
+    assert report.warnings[0].startswith("interrupted: of 6 repetitions, 3 to 4 were done")
+    report.write_json(tmp_path / "report.json")
+    assert read_report(tmp_path / "report.json").interrupted
+
+
+def test_an_interrupt_of_what_is_measured_beside_keeps_the_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(profiling, "peaks", interrupt)
+    report = bench([subject(token_model(tmp_path / "a.onnx"))], seq_lens=(4,), profile=True, **QUICK)
+    assert report.interrupted
+    assert len(report.cells[0].rounds) == REPETITIONS
+    assert report.peaks == ()
+    assert report.warnings[0].startswith("interrupted when all was timed")
+
+
+def test_an_interrupt_before_anything_was_measured_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupt_at(monkeypatch, 1)
+    with pytest.raises(KeyboardInterrupt):
+        bench([subject(token_model(tmp_path / "a.onnx"))], seq_lens=(4,), **QUICK)
+
+
+def test_padding_that_is_not_heeded_is_told(tmp_path: Path) -> None:
+    feed = {"input_ids": np.ones((1, 6), np.int64), "attention_mask": np.ones((1, 6), np.int64)}
+    halves = half_padded(feed)
+    assert halves is not None
+    assert all(halves[name].tolist() == [[1, 1, 1, 0, 0, 0]] for name in feed)
+    assert feed["input_ids"].all()  # another one
+    assert half_padded({"input_ids": np.ones((1, 1), np.int64)}) is None
+    outputs = {"tokens": np.zeros((1, 6, 3)), "logits": np.zeros((1, 2)), "start": np.zeros((1, 6))}
+    assert {name: value.shape for name, value in real_part(outputs, 6).items()} == {
+        "tokens": (1, 3, 3),
+        "logits": (1, 2),
+        "start": (1, 3),
+    }
+
+
+MEAN = """
+<ir_version: 8, opset_import: ["" : 18]>
+mean (int64[batch, seq] input_ids, int64[batch, seq] attention_mask) => (float[batch, one] logits) {
+    ids = Cast <to = 1> (input_ids)
+    weights = Cast <to = 1> (attention_mask)
+    TOTAL
+    axes = Constant <value_ints = [1]> ()
+    sum = ReduceSum (weighted, axes)
+    count = ReduceSum (weights, axes)
+    logits = Div (sum, count)
+}
+"""
+
+
+def test_a_model_that_does_not_heed_the_mask_is_told(tmp_path: Path) -> None:
+    heeding = MEAN.replace("TOTAL", "weighted = Mul (ids, weights)")
+    # It counts what is real, but adds 1 for each token, real or not.
+    blind = MEAN.replace("TOTAL", "one_more = Constant <value_float = 1.0> () weighted = Add (ids, one_more)").replace(
+        "logits = Div (sum, count)", "mean = Div (sum, count) logits = Sub (mean, one_more)"
+    )
+    models = []
+    for name, text in {"heeding": heeding, "same": heeding, "blind": blind}.items():
+        onnx.save(onnx.parser.parse_model(text), tmp_path / f"{name}.onnx")
+        models.append(subject(tmp_path / f"{name}.onnx"))
+    report = bench(models, seq_lens=(4,), batch=3, **QUICK)
+    _, same, blind_one = report.subjects
+    assert (same.difference, same.padded_difference) == (0, 0)
+    assert blind_one.difference is not None
+    assert blind_one.difference < 1e-6
+    assert blind_one.padded_difference is not None
+    assert blind_one.padded_difference > 0.01
+    (warning,) = [text for text in report.warnings if "treats padding otherwise" in text]
+    assert warning.startswith("blind.onnx treats padding otherwise than heeding.onnx")
+
+
+def test_arguments_are_checked_before_any_model_is_opened(tmp_path: Path) -> None:
+    with pytest.raises(PerfUsageError, match="unknown provider"):
+        bench([subject(tmp_path / "none.onnx")], provider="gpu", **QUICK)
+
+
+def test_an_interrupt_after_one_repetition_keeps_the_few_runs_that_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_at(monkeypatch, 2)
+    slow = {**QUICK, "budget_s": 1e-6}  # two rounds, and no more
+    report = bench([subject(token_model(tmp_path / f"{name}.onnx")) for name in "ab"], seq_lens=(4, 8), **slow)
+    (cell,) = report.cells
+    assert (cell.seq_len, cell.rounds) == (4, (2,))
+    for item in cell.measurements:
+        assert (item.low_ms, item.high_ms) == (min(item.times_ms), max(item.times_ms))
+        assert not item.stable

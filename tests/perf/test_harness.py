@@ -1,0 +1,211 @@
+"""The whole bench on tiny models; what times came out is nobody's business here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto
+from perf_models import VOCAB_SIZE, token_model
+
+from perf.errors import PerfError, PerfUsageError
+from perf.harness import REPETITIONS, SEQ_LENS, Subject, bench
+from perf.machine import footprint
+from perf.outputs.float_reference import Arrays
+from perf.providers import Provider
+from perf.sessions.runtimes.onnxruntime_session import open_session
+from perf.statistics import ratio, summarise
+
+QUICK: dict[str, Any] = {"precision": 0.5, "budget_s": 0.05}
+
+
+@pytest.fixture(autouse=True)
+def one_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each further load is a process that imports onnxruntime."""
+    monkeypatch.setattr(footprint, "LOADS", 1)
+
+
+def subject(path: Path) -> Subject:
+    return Subject(path.name, path, VOCAB_SIZE)
+
+
+def test_models_that_say_different_things_are_told(tmp_path: Path) -> None:
+    subjects = [
+        subject(token_model(tmp_path / f"{name}.onnx", seed=seed)) for name, seed in {"a": 1, "b": 1, "c": 2}.items()
+    ]
+    report = bench(subjects, seq_lens=(4,), threads=(1,), **QUICK)
+    first, same, other = (item.difference for item in report.subjects)
+    assert first is None
+    assert same == 0
+    assert other is not None
+    assert other > 0.1
+    assert [text for text in report.warnings if "c.onnx does not say the same as a.onnx" in text]
+    assert not [text for text in report.warnings if "b.onnx does not say" in text]
+
+
+def test_report_and_its_json(tmp_path: Path) -> None:
+    subjects = [
+        subject(token_model(tmp_path / "one.onnx")),
+        subject(token_model(tmp_path / "two.onnx", integer=TensorProto.INT32, mask=TensorProto.INT32)),
+        subject(token_model(tmp_path / "choices.onnx", shape=["batch", "choices", "seq"])),
+    ]
+    said: list[str] = []
+    report = bench(subjects, seq_lens=(4, 8, 4), batch=2, threads=(1, 2), progress=said.append, **QUICK)
+    assert [(cell.threads, cell.seq_len) for cell in report.cells] == [(1, 4), (1, 8), (2, 4), (2, 8)]
+    for cell in report.cells:
+        assert len(cell.rounds) == REPETITIONS
+        first = cell.measurements[0].times_ms
+        assert [item.speedup is None for item in cell.measurements] == [True, False, False]
+        for item, choices in zip(cell.measurements, (1, 1, 2), strict=True):
+            assert item.runs == len(item.times_ms) == sum(cell.rounds) >= 12
+            summary = summarise(item.times_ms)
+            assert (item.median_ms, item.p99_ms) == (summary.median, summary.p99)
+            assert (item.low_ms, item.high_ms) == (summary.low, summary.high)
+            assert item.tokens_per_second == pytest.approx(2 * choices * cell.seq_len / item.median_ms * 1000)
+            assert item.speedup in (None, ratio(first, item.times_ms, cell.rounds))
+    assert report.subjects[0].placement.nodes == {"CPUExecutionProvider": 2}
+    assert report.arguments.seq_lens == (4, 8)
+    assert any("one.onnx" in line for line in said)
+    assert any("2 threads, 8 tokens" in line for line in said)
+
+    report.write_json(tmp_path / "report.json")
+    text = (tmp_path / "report.json").read_text(encoding="utf-8")
+    read = json.loads(text)
+    assert (read["schema"], read["schema_version"]) == ("mbert-onnx/bench", 1)
+    assert read == json.loads(json.dumps(report.to_json()))
+    times = read["cells"][3]["measurements"][1]["times_ms"]
+    assert tuple(times) == report.cells[3].measurements[1].times_ms
+    assert read["subjects"][0]["file"]["size_bytes"] == (tmp_path / "one.onnx").stat().st_size
+    assert str(tmp_path) not in text
+
+
+def test_fixed_length_is_found_out(tmp_path: Path) -> None:
+    free, fixed = subject(token_model(tmp_path / "free.onnx")), subject(token_model(tmp_path / "f.onnx", shape=[1, 16]))
+    report = bench([free, fixed], threads=(1,), **QUICK)
+    assert report.arguments.seq_lens == (16,)
+    with pytest.raises(PerfUsageError, match=r"f\.onnx takes only seq-len 16, not 8: pass --seq-len 16"):
+        bench([fixed], seq_lens=(8, 16), **QUICK)
+    other = subject(token_model(tmp_path / "other.onnx", shape=[1, 12]))
+    with pytest.raises(PerfUsageError, match=r"different fixed lengths \(f\.onnx 16, other\.onnx 12\)"):
+        bench([fixed, other], **QUICK)
+
+
+def far(found: Arrays, judge: Arrays, _: Arrays) -> float:
+    return float(np.abs(found["logits"] - judge["logits"]).max())
+
+
+def test_the_error_is_that_from_the_float_model(tmp_path: Path) -> None:
+    source, other = token_model(tmp_path / "float.onnx"), token_model(tmp_path / "other.onnx", seed=1)
+    same = Subject("same", source, VOCAB_SIZE, reference=source, notes=("made so",))
+    wrong = Subject("wrong", other, VOCAB_SIZE, reference=source)
+    report = bench([same, wrong, subject(other)], seq_lens=(4, 8), threads=(1,), measure=far, **QUICK)
+    assert report.error_seq_len == 8
+    assert report.subjects[0].error == 0
+    assert report.subjects[1].error is not None
+    assert report.subjects[1].error > 0.1
+    assert report.subjects[2].error is None
+    assert report.subjects[0].notes == ("made so",)
+    assert {item.runtime for item in report.subjects} == {f"onnxruntime {ort.__version__}"}
+    # The first one has an error of its own: how far the others are from it says nothing.
+    assert [item.difference for item in report.subjects] == [None, None, None]
+    told = bench([subject(source), wrong], seq_lens=(4,), threads=(1,), **QUICK).subjects[1]
+    assert told.error is None  # nobody said how it is measured
+    assert told.difference is not None
+
+
+def test_a_file_for_each_length(tmp_path: Path) -> None:
+    files = {n: token_model(tmp_path / f"{n}.onnx", shape=[1, n], extra=["token_type_ids"] * (n == 8)) for n in (4, 8)}
+    fixed = Subject("fixed", files[8], VOCAB_SIZE, by_length=files)
+    report = bench([subject(token_model(tmp_path / "a.onnx")), fixed], threads=(1,), **QUICK)
+    assert report.arguments.seq_lens == (4, 8)
+    described = report.subjects[1]
+    assert described.file.size_bytes == files[8].stat().st_size
+    assert sum(described.placement.nodes.values()) == 3
+    assert described.notes == ("has a file of its own for each length; the one for 8 tokens stands in the table",)
+    assert described.difference == 0
+    with pytest.raises(PerfUsageError, match="fixed was made for 4,8 tokens, not 16: pass --seq-len 4,8"):
+        bench([fixed], seq_lens=[4, 16], threads=(1,), **QUICK)
+
+
+def test_each_length_is_timed_with_its_own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+
+    def spy(path: Path, provider: Provider, threads: int, library: Path | None) -> object:
+        opened.append(path.stem)
+        return open_session(path, provider, threads, library)
+
+    files = {n: token_model(tmp_path / f"{n}.onnx", shape=[1, n]) for n in (4, 8, 16)}
+    free = subject(token_model(tmp_path / "free.onnx"))
+    monkeypatch.setattr("perf.sessions.runtimes.onnxruntime_session.open_session", spy)
+    bench([Subject("fixed", files[16], VOCAB_SIZE, by_length=files), free], seq_lens=[4, 8], threads=(1,), **QUICK)
+    assert opened[:4] == ["4", "8", "16", "free"]  # each was looked at
+    assert opened[4:6] == ["4", "free"]  # the difference is measured at the shortest length
+    assert opened[6:] == ["4", "8", "free", "free", "4", "8"] * (REPETITIONS // 2)
+
+
+def test_default_lengths(tmp_path: Path) -> None:
+    report = bench([subject(token_model(tmp_path / "a.onnx"))], threads=(1,), **QUICK)
+    assert report.arguments.seq_lens == SEQ_LENS
+    assert report.cells[0].measurements[0].speedup is None
+
+
+def test_ids_stay_below_the_smallest_vocabulary(tmp_path: Path) -> None:
+    small = subject(token_model(tmp_path / "small.onnx"))
+    wide = Subject("wide", token_model(tmp_path / "wide.onnx"), 30522)
+    assert bench([wide, small], seq_lens=[64], threads=(1,), **QUICK).arguments.vocab_size == VOCAB_SIZE
+    with pytest.raises(PerfUsageError, match=r"does not run on input_ids \[1, 64\].*within its vocabulary"):
+        bench([wide], seq_lens=[64], threads=(1,), **QUICK)
+
+
+def test_sessions_are_opened_in_both_orders_and_one_thread_count_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[tuple[str, int]] = []
+
+    def spy(path: Path, provider: Provider, threads: int, library: Path | None) -> object:
+        opened.append((path.stem, threads))
+        return open_session(path, provider, threads, library)
+
+    monkeypatch.setattr("perf.sessions.runtimes.onnxruntime_session.open_session", spy)
+    bench([subject(token_model(tmp_path / f"{name}.onnx")) for name in "ab"], seq_lens=[4], threads=(1, 2), **QUICK)
+    there, back = [("a", 1), ("b", 1), ("a", 2), ("b", 2)], [("b", 1), ("a", 1), ("b", 2), ("a", 2)]
+    assert opened[4:] == (there + back) * (REPETITIONS // 2)  # each was looked at, and asked once
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"seq_lens": [0]}, r"--seq-len is \[0\]; expected whole numbers"),
+        ({"seq_lens": []}, r"--seq-len is \[\]"),
+        ({"threads": [1, 0]}, r"--threads is \[1, 0\]"),
+        ({"threads": [1, 5000]}, r"--threads is \[1, 5000\]; expected 1,024 at most"),
+        ({"batch": 0}, r"--batch is \[0\]"),
+        ({"precision": 0}, "--precision is 0; expected a share"),
+        ({"budget_s": float("inf")}, "--budget is inf"),
+        ({"provider": "gpu"}, "unknown provider 'gpu'"),
+    ],
+)
+def test_arguments_that_cannot_be_meant(tmp_path: Path, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(PerfUsageError, match=message):
+        bench([subject(token_model(tmp_path / "a.onnx"))], **arguments)
+
+
+def test_subjects_that_cannot_be_meant(tmp_path: Path) -> None:
+    one = subject(token_model(tmp_path / "a.onnx"))
+    with pytest.raises(PerfUsageError, match="no model given"):
+        bench([])
+    with pytest.raises(PerfUsageError, match=r"two models are called 'a\.onnx'"):
+        bench([one, one])
+    with pytest.raises(PerfUsageError, match=r"--vocab-size is \[0\]"):
+        bench([Subject("a", one.path, 0)])
+
+
+def test_azure_times_nothing(tmp_path: Path) -> None:
+    if "AzureExecutionProvider" not in ort.get_available_providers():
+        pytest.skip("this onnxruntime has no azure")
+    with pytest.raises(PerfError, match="timed nothing"):
+        bench([subject(token_model(tmp_path / "a.onnx"))], provider="azure", **QUICK)
