@@ -56,8 +56,8 @@ $(VENV5)/installed: pyproject.toml constraints.txt
 	@touch $@
 
 test-peers: $(PEERS)/installed ## Test what bench does with other runtimes, each in its environment
-	$(PEERS)/bin/python -m pytest -q tests/perf/sessions/test_openvino.py tests/mbert_onnx/test_bench_openvino.py \
-		tests/mbert_onnx/test_bench_litert.py tests/mbert_onnx/test_bench_runtimes.py
+	$(PEERS)/bin/python -m pytest -q tests/perf/sessions/test_openvino.py tests/mbert_onnx/benchmark/models/test_openvino.py \
+		tests/mbert_onnx/benchmark/models/test_litert.py tests/mbert_onnx/benchmark/models/test_runtimes.py
 
 $(PEERS)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(PEERS)
@@ -74,8 +74,8 @@ test-providers: ## Test providers that come as plugins, on what imitates their d
 
 .PHONY: $(PROVIDERS)/tested
 $(PROVIDERS)/tested: $(PROVIDERS)/installed
-	$(PROVIDERS)/bin/python -m pytest -q tests/mbert_onnx/test_bench_providers.py tests/mbert_onnx/test_qnn.py \
-		tests/mbert_onnx/test_doctor_provider.py
+	$(PROVIDERS)/bin/python -m pytest -q tests/mbert_onnx/benchmark/providers/test_providers.py tests/mbert_onnx/benchmark/providers/test_qnn.py \
+		tests/mbert_onnx/diagnosis/test_provider_forecast.py
 
 $(PROVIDERS)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(PROVIDERS)
@@ -86,7 +86,7 @@ $(PROVIDERS)/installed: pyproject.toml constraints.txt
 ARM64_ROOT ?= /var/tmp/mbert-onnx-arm64
 test-arm64: setup ## Test --device ssh:// on aarch64 under emulation; needs root, debootstrap and an sshd
 	$(BIN)/python tests/helpers/measurements/arm64_root.py $(ARM64_ROOT)
-	MBERT_ONNX_ARM64_ROOT=$(ARM64_ROOT) $(BIN)/python -m pytest -q tests/mbert_onnx/test_device_ssh.py -k another_kind
+	MBERT_ONNX_ARM64_ROOT=$(ARM64_ROOT) $(BIN)/python -m pytest -q tests/mbert_onnx/benchmark/remote/test_device_ssh.py -k another_kind
 
 bench-emulated: setup ## Count instructions of our models on aarch64, in onnxruntime under qemu-user
 	$(BIN)/mbert-onnx bench int8:random random --device emulated-arm64

@@ -14,40 +14,40 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "BundleError": "errors",
-    "CalibrationError": "calibration_text",
+    "CalibrationError": "text.calibration_text",
     "CheckpointError": "errors",
-    "Columns": "data.own",
+    "Columns": "training.data.custom",
     "DataError": "errors",
     "MbertError": "errors",
     "PrecisionError": "errors",
     "TrainingError": "errors",
     "UsageError": "errors",
     "VerificationError": "errors",
-    "bench": "benchmark",
-    "bench_emulated": "emulated",
-    "bench_texts": "text_benchmark",
-    "compare": "results",
-    "doctor": "diagnosis",
-    "doctor_provider": "forecasting",
-    "evaluate": "evaluator",
-    "export": "exporter",
+    "bench": "benchmark.local",
+    "bench_emulated": "benchmark.emulated",
+    "bench_texts": "benchmark.texts",
+    "compare": "benchmark.results",
+    "doctor": "diagnosis.ranges",
+    "doctor_provider": "diagnosis.provider_forecast",
+    "evaluate": "training.evaluation.evaluator",
+    "export": "conversion.exporter",
     "finetune": "training.finetuning",
-    "inspect": "inspection",
-    "kernels": "native",
-    "load": "runtime",
-    "optimize": "optimizer",
-    "passes": "optimizer",
+    "inspect": "diagnosis.inspection",
+    "kernels": "runtime.native_kernels",
+    "load": "runtime.model",
+    "optimize": "conversion.optimizer",
+    "passes": "conversion.optimizer",
     "pretrain": "training.pretraining",
-    "providers": "provider_table",
-    "read_report": "results",
-    "run": "runtime",
-    "schedule": "training.transferring",
+    "providers": "diagnosis.provider_list",
+    "read_report": "benchmark.results",
+    "run": "runtime.model",
+    "schedule": "training.distilling",
     "submit": "training.validation",
-    "transfer": "training.transferring",
+    "transfer": "training.distilling",
     "validate": "training.validation",
-    "verify": "verifier",
-    "write_html": "results",
-    "write_plot": "results",
+    "verify": "conversion.verifier",
+    "write_html": "benchmark.results",
+    "write_plot": "benchmark.results",
 }
 
 __all__ = [
@@ -90,11 +90,17 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from mbert_onnx.benchmark import bench
-    from mbert_onnx.calibration_text import CalibrationError
-    from mbert_onnx.data.own import Columns
-    from mbert_onnx.diagnosis import doctor
-    from mbert_onnx.emulated import bench_emulated
+    from mbert_onnx.benchmark.emulated import bench_emulated
+    from mbert_onnx.benchmark.local import bench
+    from mbert_onnx.benchmark.results import compare, read_report, write_html, write_plot
+    from mbert_onnx.benchmark.texts import bench_texts
+    from mbert_onnx.conversion.exporter import export
+    from mbert_onnx.conversion.optimizer import optimize, passes
+    from mbert_onnx.conversion.verifier import verify
+    from mbert_onnx.diagnosis.inspection import inspect
+    from mbert_onnx.diagnosis.provider_forecast import doctor_provider
+    from mbert_onnx.diagnosis.provider_list import providers
+    from mbert_onnx.diagnosis.ranges import doctor
     from mbert_onnx.errors import (
         BundleError,
         CheckpointError,
@@ -105,21 +111,15 @@ if TYPE_CHECKING:
         UsageError,
         VerificationError,
     )
-    from mbert_onnx.evaluator import evaluate
-    from mbert_onnx.exporter import export
-    from mbert_onnx.forecasting import doctor_provider
-    from mbert_onnx.inspection import inspect
-    from mbert_onnx.native import kernels
-    from mbert_onnx.optimizer import optimize, passes
-    from mbert_onnx.provider_table import providers
-    from mbert_onnx.results import compare, read_report, write_html, write_plot
-    from mbert_onnx.runtime import load, run
-    from mbert_onnx.text_benchmark import bench_texts
+    from mbert_onnx.runtime.model import load, run
+    from mbert_onnx.runtime.native_kernels import kernels
+    from mbert_onnx.text.calibration_text import CalibrationError
+    from mbert_onnx.training.data.custom import Columns
+    from mbert_onnx.training.distilling import schedule, transfer
+    from mbert_onnx.training.evaluation.evaluator import evaluate
     from mbert_onnx.training.finetuning import finetune
     from mbert_onnx.training.pretraining import pretrain
-    from mbert_onnx.training.transferring import schedule, transfer
     from mbert_onnx.training.validation import submit, validate
-    from mbert_onnx.verifier import verify
 
 
 def __getattr__(name: str) -> Any:

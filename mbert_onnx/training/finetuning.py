@@ -13,24 +13,19 @@ from accelerate import Accelerator
 from torch import nn
 
 from mbert_onnx._beside import require_beside
-from mbert_onnx.checkpoint import checkpoint_folder, load_checkpoint
-from mbert_onnx.data.example import Example, Split
-from mbert_onnx.data.rows import Collate, Rows
-from mbert_onnx.data.squad import VERSIONS
 from mbert_onnx.errors import TrainingError, UsageError
-from mbert_onnx.foreign import foreign_model, is_foreign
-from mbert_onnx.student import MobileBertModel
-from mbert_onnx.tasks import FEATURE_EXTRACTION, QUESTION_ANSWERING, TEXT_CLASSIFICATION, Task
-from mbert_onnx.text import TextEncoder
-from mbert_onnx.training.loop import StageOfTraining, Tell, accelerator_for
-from mbert_onnx.training.models import check_rows, check_words, config_of, new_model
-from mbert_onnx.training.neighbours import neighbours_of
-from mbert_onnx.training.opinion import opinions_of
-from mbert_onnx.training.pretraining import silent
-from mbert_onnx.training.recipe import FinetuneRecipe, ModelTable, TokenizerTable, read_recipe
-from mbert_onnx.training.run import Run
-from mbert_onnx.training.stages import opened, train_stages
-from mbert_onnx.training.task_data import (
+from mbert_onnx.model.checkpoint import checkpoint_folder, load_checkpoint
+from mbert_onnx.model.other_berts import foreign_model, is_foreign
+from mbert_onnx.model.student import MobileBertModel
+from mbert_onnx.text.encoder import TextEncoder
+from mbert_onnx.text.tasks import FEATURE_EXTRACTION, QUESTION_ANSWERING, TEXT_CLASSIFICATION, Task
+from mbert_onnx.training.data.example import Example, Split
+from mbert_onnx.training.data.row_store import Collate, Rows
+from mbert_onnx.training.data.squad import VERSIONS
+from mbert_onnx.training.inputs.corpus_rows import encoder_in, pad_id_of, tokenizer_in
+from mbert_onnx.training.inputs.models import check_rows, check_words, config_of, new_model
+from mbert_onnx.training.inputs.task_loss import LabelLoss, SpanLoss
+from mbert_onnx.training.inputs.task_rows import (
     check_task,
     label_rows,
     questions_of,
@@ -38,10 +33,15 @@ from mbert_onnx.training.task_data import (
     split_of,
     unlabelled_of,
 )
-from mbert_onnx.training.task_loss import LabelLoss, SpanLoss
-from mbert_onnx.training.texts import encoder_in, pad_id_of, tokenizer_in
-from mbert_onnx.training.variants import variants_of
-from mbert_onnx.training.words import take_words
+from mbert_onnx.training.inputs.teacher_logits import opinions_of
+from mbert_onnx.training.inputs.text_variants import variants_of
+from mbert_onnx.training.inputs.word_embeddings import take_words
+from mbert_onnx.training.inputs.word_neighbours import neighbours_of
+from mbert_onnx.training.loop.run_folder import Run
+from mbert_onnx.training.loop.schedule import opened, train_stages
+from mbert_onnx.training.loop.stage import StageOfTraining, Tell, accelerator_for
+from mbert_onnx.training.pretraining import silent
+from mbert_onnx.training.recipe import FinetuneRecipe, ModelTable, TokenizerTable, read_recipe
 
 require_beside("perf")
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mbert_onnx.data.glue import BINARY, DIAGNOSTIC, HIGHEST, LOWEST, GlueTask, glue_task
-from mbert_onnx.data.source import glue_split
 from mbert_onnx.errors import DataError, TrainingError
-from mbert_onnx.evaluation.classification import logits_of, predictions_of, rows_of
-from mbert_onnx.evaluation.contestant import Contestant, Opening
-from mbert_onnx.native import PORTABLE
-from mbert_onnx.tasks import TEXT_CLASSIFICATION
+from mbert_onnx.runtime.native_kernels import PORTABLE
+from mbert_onnx.text.tasks import TEXT_CLASSIFICATION
+from mbert_onnx.training.data.glue import BINARY, DIAGNOSTIC, HIGHEST, LOWEST, GlueTask, glue_task
+from mbert_onnx.training.data.source import glue_split
+from mbert_onnx.training.evaluation.classification import logits_of, predictions_of, rows_of
+from mbert_onnx.training.evaluation.contestant import Contestant, Opening
 
 
 def write_submission(

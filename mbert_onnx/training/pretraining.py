@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mbert_onnx.distill.strategies import stages_of
-from mbert_onnx.distill.transfer import Transfer, Weights
-from mbert_onnx.tasks import PRETRAINING
-from mbert_onnx.training.loop import StageOfTraining, Tell, accelerator_for
-from mbert_onnx.training.models import check_rows, pretraining_model
+from mbert_onnx.text.tasks import PRETRAINING
+from mbert_onnx.training.distillation.loss import Transfer, Weights
+from mbert_onnx.training.distillation.strategies import stages_of
+from mbert_onnx.training.inputs.corpus_rows import corpus_rows, encoder_in, masking, pad_id_of, tokenizer_in
+from mbert_onnx.training.inputs.models import check_rows, pretraining_model
+from mbert_onnx.training.loop.run_folder import Run
+from mbert_onnx.training.loop.schedule import opened, train_stages
+from mbert_onnx.training.loop.stage import StageOfTraining, Tell, accelerator_for
 from mbert_onnx.training.recipe import PretrainRecipe, read_recipe
-from mbert_onnx.training.run import Run
-from mbert_onnx.training.stages import opened, train_stages
-from mbert_onnx.training.texts import corpus_rows, encoder_in, masking, pad_id_of, tokenizer_in
 
 
 def silent(_name: str, _step: int, _steps: int, _losses: dict[str, float]) -> None:

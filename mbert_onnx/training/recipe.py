@@ -13,7 +13,7 @@ require_extra("train", "training")
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator  # noqa: E402
 
-from mbert_onnx.distill.strategies import STRATEGIES  # noqa: E402
+from mbert_onnx.training.distillation.strategies import STRATEGIES  # noqa: E402
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from mbert_onnx.data.glue import TASKS
-from mbert_onnx.data.own import OWN
 from mbert_onnx.errors import UsageError
-from mbert_onnx.evaluation.result import Evaluation
-from mbert_onnx.evaluator import evaluate
+from mbert_onnx.training.data.custom import OWN
+from mbert_onnx.training.data.glue import TASKS
+from mbert_onnx.training.evaluation.evaluator import evaluate
+from mbert_onnx.training.evaluation.result import Evaluation
+from mbert_onnx.training.inputs.task_rows import columns_of
 from mbert_onnx.training.leaderboard import write_submission
+from mbert_onnx.training.loop.run_folder import Run
 from mbert_onnx.training.recipe import FinetuneRecipe, read_recipe
-from mbert_onnx.training.run import Run
-from mbert_onnx.training.task_data import columns_of
 
 Progress = Callable[[str], None]
 

@@ -128,9 +128,9 @@ class Report:
 
     `other_cores` is how many cores' worth of time other programs used while the models were timed; `error_seq_len`
     the length, in tokens, at which the models' errors were measured; `guard_ms` what the task of
-    `timing.speed_check` took before each repetition with each number of threads. `failures` are the models that could not be timed; `peaks` what the
-    machine can do at most, if that was measured; `command` the words of the command line, if there was one;
-    `interrupted` says that it was ended before all repetitions were done.
+    `timing.speed_check` took before each repetition with each number of threads. `failures` are the models that
+    could not be timed; `peaks` what the machine can do at most, if that was measured; `command` the words of the
+    command line, if there was one; `interrupted` says that it was ended before all repetitions were done.
     """
 
     date: str

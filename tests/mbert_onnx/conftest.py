@@ -22,7 +22,7 @@ from small_models import randomize
 from text_encoders import WORDS
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from mbert_onnx.tasks import Task, task_named
+from mbert_onnx.text.tasks import Task, task_named
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing here may wait for a hub
 logging.getLogger("torch.__trace").disabled = True  # else a failed test shows thousands of lines of torch.export's

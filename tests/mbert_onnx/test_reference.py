@@ -15,12 +15,12 @@ from safetensors import safe_open
 from transformers import MobileBertForSequenceClassification
 
 import mbert_onnx
-from mbert_onnx.answers import Classification
-from mbert_onnx.builtin import FOLDER
-from mbert_onnx.checkpoint import load_checkpoint
-from mbert_onnx.foreign import is_foreign
-from mbert_onnx.model_file import find_file, is_file
-from mbert_onnx.runtime import Model, load
+from mbert_onnx.bundles.model_file import find_file, is_file
+from mbert_onnx.model.checkpoint import load_checkpoint
+from mbert_onnx.model.other_berts import is_foreign
+from mbert_onnx.reference import FOLDER
+from mbert_onnx.runtime.answers import Classification
+from mbert_onnx.runtime.model import Model, load
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -68,7 +68,8 @@ def test_it_is_small_and_is_told_to_the_wheel() -> None:
     with safe_open(FOLDER / "model.safetensors", "pt") as file:
         assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.float16}  # noqa: SIM118
     data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
-    assert "reference/*" in data["mbert_onnx"]
+    listed = {path for pattern in data["mbert_onnx.reference"] for path in FOLDER.glob(pattern)}
+    assert listed == {path for path in FOLDER.iterdir() if path.is_file() and path.suffix != ".py"}
 
 
 def test_its_graph_torch_and_transformers_say_the_same(model: Model) -> None:

@@ -24,8 +24,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from mbert_onnx.checkpoint import Checkpoint, save_checkpoint
-from mbert_onnx.tasks import task_named
+from mbert_onnx.model.checkpoint import Checkpoint, save_checkpoint
+from mbert_onnx.text.tasks import task_named
 
 Model = TypeVar("Model", bound=nn.Module)
 

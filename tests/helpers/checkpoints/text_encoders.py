@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from mbert_onnx.text import TextEncoder
+from mbert_onnx.text.encoder import TextEncoder
 
 # Words of which tests make calibration texts.
 WORDS = "the of was in who what when where first last school river city game year won by and at"

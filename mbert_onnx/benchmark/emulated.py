@@ -1,0 +1,134 @@
+"""`bench --device emulated-arm64`: what models say on aarch64, and how many instructions they take there."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from mbert_onnx._beside import require_beside
+
+require_beside("graphs")
+require_beside("perf")
+
+from graphs.kernels.build import BuildError, build, build_counter  # noqa: E402
+from mbert_onnx.benchmark.models.build_all import make_all  # noqa: E402
+from mbert_onnx.benchmark.models.builder import Maker  # noqa: E402
+from mbert_onnx.benchmark.options import checked_names, kernels_on  # noqa: E402
+from mbert_onnx.errors import MbertError  # noqa: E402
+from mbert_onnx.runtime.native_kernels import AUTO, NATIVE, PORTABLE, library_for  # noqa: E402
+from perf.devices.emulated.counting import SEQ_LENS  # noqa: E402
+from perf.devices.emulated.emulated import bench_emulated_subjects  # noqa: E402
+from perf.devices.emulated.emulator import find_sysroot, installed  # noqa: E402
+from perf.devices.emulated.report import EmulatedReport  # noqa: E402
+from perf.errors import PerfError, one_line  # noqa: E402
+from perf.providers import CPU  # noqa: E402
+from perf.sessions.subject import Subject  # noqa: E402
+
+Progress = Callable[[str], None]
+
+# What the kernels are built for.
+TARGET = "aarch64-linux"
+
+
+def bench_emulated(
+    models: str | Path | Sequence[str | Path],
+    *,
+    seq_lens: Sequence[int] | None = None,
+    batch: int = 1,
+    task: str | None = None,
+    seed: int = 0,
+    kernels: str = AUTO,
+    json: str | Path | None = None,
+    progress: Progress | None = None,
+    command: Sequence[str] = (),
+) -> EmulatedReport:
+    """Runs models in onnxruntime for aarch64 under qemu-user: outputs against this machine's, and instructions.
+
+    There are no times: an emulator's mean nothing. Each model runs on a processor without instructions for products of
+    8 bits, one with dot products, and one with products of matrices.
+
+    Args:
+        models: What `bench` takes, as far as onnxruntime runs it.
+        seq_lens: Lengths in tokens; default: 8, 32 and 128, or what a model with a fixed length takes.
+        batch, task, seed: As of `bench`.
+        kernels: Whether our native kernels compute the blocks of files that have them: `auto`, once without and once
+            with them; `native` with them, or an error; `portable` without.
+        json: Where to write the report.
+        progress: Called with a line at the start of each stage.
+        command: The words of a command line that asked for it, for the report.
+
+    A model that cannot be made or run is among the report's `failures`. A KeyboardInterrupt ends it early; the models
+    that were run until then are reported.
+
+    Raises:
+        UsageError, perf.errors.PerfUsageError: an option that cannot be meant.
+        perf.errors.PerfError: qemu-user, the libraries or the compiler that it takes are not installed, or onnxruntime
+            for aarch64 cannot be had.
+        MbertError: the kernels cannot be built.
+        Whatever `bench` raises where no model can be run.
+    """
+    names = checked_names(models, json=json)
+    kernels = kernels_on(CPU.name, kernels)
+    library_for(kernels)
+    # Before minutes are spent on models.
+    installed()
+    find_sysroot()
+    with ExitStack() as stack:
+        maker = Maker(
+            stack,
+            task=task,
+            seed=seed,
+            seq_lens=seq_lens or SEQ_LENS,
+            batch=batch,
+            kernels=kernels,
+            progress=progress,
+        )
+        made, failures = make_all(names, maker.subject)
+        ways = [way for subject in made for way in _ways(subject, kernels)]
+        subjects = [*{subject.name: subject for subject in ways}.values()]
+        report = bench_emulated_subjects(
+            subjects,
+            _counter,
+            kernels=_library(stack, progress) if any(subject.library for subject in subjects) else None,
+            seq_lens=seq_lens,
+            batch=batch,
+            seed=seed,
+            failures=failures,
+            progress=progress,
+        )
+    report = replace(report, command=tuple(command))
+    if json is not None:
+        report.write_json(Path(json))
+    return report
+
+
+def _ways(subject: Subject, kernels: str) -> list[Subject]:
+    """A model without the kernels, and with them, where nobody has chosen."""
+    if subject.library is not None:
+        subject = replace(subject, notes=subject.notes[:-1])  # the last one tells this machine's instruction set
+    if kernels != AUTO or subject.library is None or subject.name.startswith((f"{NATIVE}:", f"{PORTABLE}:")):
+        return [subject]
+    return [
+        replace(subject, name=f"{PORTABLE}:{subject.name}", library=None),
+        replace(subject, name=f"{NATIVE}:{subject.name}"),
+    ]
+
+
+def _library(stack: ExitStack, progress: Progress | None) -> Path:
+    if progress is not None:
+        progress("building the native kernels for aarch64")
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mbert-onnx-"))
+    try:
+        return build(Path(folder), TARGET)
+    except BuildError as error:
+        raise MbertError(f"cannot build the kernels for aarch64 ({one_line(error)}); pass --kernels portable") from None
+
+
+def _counter(folder: Path, interface: int) -> Path:
+    try:
+        return build_counter(folder, interface)
+    except BuildError as error:
+        raise PerfError(f"cannot build what counts instructions ({one_line(error)}); expected ziglang 0.17.1") from None

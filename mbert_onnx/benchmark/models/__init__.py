@@ -1,0 +1,1 @@
+"""The models that `bench` accepts: one registry of prefixes, and the builders behind them."""

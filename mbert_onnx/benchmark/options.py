@@ -1,0 +1,46 @@
+"""What all of `bench`, and `evaluate`, are told alike, checked before anything is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mbert_onnx._beside import require_beside
+from mbert_onnx.errors import UsageError
+from mbert_onnx.runtime.native_kernels import NATIVE, PORTABLE, check_choice
+
+require_beside("perf")
+
+from perf.providers import CPU, resolve  # noqa: E402
+
+
+def kernels_on(provider: str, kernels: str) -> str:
+    """Whether blocks get the native kernels on a provider, as `kernels` takes it.
+
+    They are for the CPU, so that `auto` leaves them out elsewhere; `cpu+native` insists on them.
+
+    Raises UsageError, perf.errors.PerfUsageError.
+    """
+    chosen = resolve(provider)
+    check_choice(kernels)
+    if chosen.kernels and kernels == PORTABLE:
+        raise UsageError("--provider is cpu+native, and --kernels portable; expected one of both: pass --provider cpu")
+    if chosen.kernels:
+        return NATIVE
+    if chosen.ort_name == CPU.ort_name:
+        return kernels
+    if kernels == NATIVE:
+        raise UsageError(
+            f"--kernels is native, and --provider {chosen.name}; expected cpu, which they are for, or auto"
+        )
+    return PORTABLE
+
+
+def checked_names(models: str | Path | Sequence[str | Path], *, json: str | Path | None) -> list[str]:
+    """The models' names, where there is a place for the report, too. Raises UsageError."""
+    names = [str(m) for m in ([models] if isinstance(models, str | Path) else models)]
+    if not names:
+        raise UsageError("there is no model; give a bundle, an .onnx file, or a checkpoint such as random")
+    if json is not None and (Path(json).is_dir() or not Path(json).parent.is_dir()):
+        raise UsageError(f"--json is {json}; expected a file in a folder that exists")
+    return names

@@ -1,0 +1,93 @@
+"""This very installation as a wheel for another machine, so that what is measured there is the same code."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+from importlib import metadata
+from pathlib import Path
+
+from wheel.wheelfile import WheelFile
+
+import mbert_onnx
+from mbert_onnx._beside import require_beside
+from mbert_onnx.benchmark.remote.code_identity import HOME, code, identity
+from mbert_onnx.errors import MbertError
+
+require_beside("graphs")
+require_beside("perf")
+
+from graphs.kernels import library  # noqa: E402
+from graphs.kernels.build import TARGETS, BuildError, build  # noqa: E402
+from perf.devices.device import Program  # noqa: E402
+
+DISTRIBUTION = "mbert-onnx"
+
+# How `uname` and Python name systems and machines, against how the kernels' targets are called.
+SYSTEMS = {"linux": "linux", "darwin": "macos", "windows": "windows"}
+MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
+
+KERNELS = Path("graphs", "kernels")
+
+PROGRAM_MODULE = "mbert_onnx.benchmark.remote.job"
+
+
+def program() -> Program:
+    """What does jobs of `bench --device` on other machines."""
+    return Program(PROGRAM_MODULE, identity(), wheel_for)
+
+
+def wheel_for(system: str, machine: str, folder: Path) -> Path:
+    """Writes the wheel into a folder, with the native kernels for that machine where they are here or can be built.
+
+    Args:
+        system, machine: As `uname` names them.
+        folder: One that exists.
+
+    Raises MbertError where the installation does not tell its own dependencies.
+    """
+    path = folder / f"{DISTRIBUTION.replace('-', '_')}-{mbert_onnx.__version__}-py3-none-any.whl"
+    kernels = _kernels(system, machine, folder)
+    with WheelFile(path, "w") as wheel:
+        for name in code():
+            wheel.write(str(HOME / name), name.as_posix())
+        if kernels is not None:
+            wheel.write(str(kernels), (KERNELS / kernels.name).as_posix())
+        wheel.writestr(f"{wheel.dist_info_path}/METADATA", _metadata())
+        wheel.writestr(
+            f"{wheel.dist_info_path}/WHEEL",
+            f"Wheel-Version: 1.0\nGenerator: {DISTRIBUTION}\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        )
+    return path
+
+
+def _metadata() -> str:
+    """What pip needs of this installation's own."""
+    try:
+        told = metadata.metadata(DISTRIBUTION)
+    except metadata.PackageNotFoundError:
+        raise MbertError(
+            f"{DISTRIBUTION} runs without being installed, so its dependencies are not known: pip install it"
+        ) from None
+    fields = ("Metadata-Version", "Name", "Version", "Requires-Python", "Requires-Dist")
+    return "".join(f"{field}: {value}\n" for field in fields for value in told.get_all(field) or [])
+
+
+def _kernels(system: str, machine: str, folder: Path) -> Path | None:
+    """The library for a machine; None where there is none for it, and none can be built here."""
+    target = _target(system, machine)
+    if target not in TARGETS:
+        return None
+    if target == _target(platform.system(), platform.machine()) and (here := library()) is not None:
+        return here
+    has_sources = any((HOME / KERNELS).rglob("*.cc"))  # wheels have none
+    if not has_sources or importlib.util.find_spec("ziglang") is None:
+        return None
+    try:
+        return build(folder, target)
+    except BuildError as error:
+        raise MbertError(f"the native kernels cannot be built for {target}: {error}") from None
+
+
+def _target(system: str, machine: str) -> str:
+    return f"{MACHINES.get(machine.lower(), machine)}-{SYSTEMS.get(system.lower(), system)}"

@@ -1,0 +1,105 @@
+"""`bench --texts`: models on real texts, each at its own length and all of them padded to one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from mbert_onnx._beside import require_beside
+from mbert_onnx.benchmark.models.builder import Made, Maker
+from mbert_onnx.benchmark.options import checked_names, kernels_on
+from mbert_onnx.errors import UsageError
+from mbert_onnx.runtime.native_kernels import AUTO, library_for
+from mbert_onnx.text.calibration_text import CalibrationText, encode, read_first
+from mbert_onnx.text.encoder import TextEncoder
+
+require_beside("perf")
+
+from perf.providers import resolve  # noqa: E402
+from perf.sessions.inputs import as_declared, declared_inputs, fixed_seq_len  # noqa: E402
+from perf.sessions.opener import Opener  # noqa: E402
+from perf.timing.texts import Reading, TextsReport, time_texts  # noqa: E402
+
+Progress = Callable[[str], None]
+
+
+def bench_texts(
+    models: str | Path | Sequence[str | Path],
+    texts: str | Path,
+    *,
+    first: int = 200,
+    seq_len: int = 384,
+    provider: str = "cpu",
+    threads: int = 1,
+    task: str | None = None,
+    seed: int = 0,
+    kernels: str = AUTO,
+    json: str | Path | None = None,
+    progress: Progress | None = None,
+) -> TextsReport:
+    """Times models on the first texts of a file: at their own lengths, where a model takes any, and padded to one.
+
+    Args:
+        models: What `bench` takes. The others are compared with the first.
+        texts: A file such as `--calibrate` takes; for question answering, questions with contexts.
+        first: How many of its texts.
+        seq_len: In tokens: longer texts are cut to it, and those that are padded fill it.
+        provider, task, seed, kernels: As of `bench`.
+        threads: The number of threads.
+        json: Where to write the report.
+        progress: Called with a line at the start of each stage.
+
+    Raises:
+        UsageError: a model without a tokenizer or for other lengths, or an option that cannot be meant.
+        CalibrationError: a file without texts.
+        Whatever `bench` raises.
+    """
+    for what, value in {"first": first, "seq-len": seq_len, "threads": threads}.items():
+        if value < 1:
+            raise UsageError(f"--{what} is {value}; expected a whole number from 1 on")
+    names = checked_names(models, json=json)
+    kernels = kernels_on(provider, kernels)
+    library_for(kernels)
+    with ExitStack() as stack:
+        maker = Maker(stack, task=task, seed=seed, seq_lens=[seq_len], batch=1, kernels=kernels, progress=progress)
+        opener = stack.enter_context(Opener(progress or (lambda _: None)))
+        readings = [
+            reading
+            for made in map(maker.made, names)
+            for reading in _readings(made, opener, Path(texts), first, seq_len, provider, threads)
+        ]
+        report = time_texts(
+            readings, source=Path(texts).name, threads=threads, seed=seed, progress=progress or (lambda _: None)
+        )
+    if json is not None:
+        report.write_json(Path(json))
+    return report
+
+
+def _readings(
+    made: Made, opener: Opener, path: Path, first: int, seq_len: int, provider: str, threads: int
+) -> list[Reading]:
+    """A model's two ways to read the texts, or the one that fixed shapes leave it."""
+    subject, reader = made.subject, made.reader()
+    if reader is None:
+        raise UsageError(f"{subject.name} has no tokenizer; expected a bundle, or a checkpoint that has one")
+    if seq_len > reader.max_positions:
+        raise UsageError(f"--seq-len is {seq_len}; {subject.name} takes at most {reader.max_positions} tokens")
+    session = opener.open(subject, subject.file(seq_len), resolve(provider), threads)
+    declared = declared_inputs(session)
+    fixed = fixed_seq_len(declared)
+    if fixed not in (None, seq_len):
+        raise UsageError(f"{subject.name} takes {fixed} tokens, not {seq_len}: pass --seq-len {fixed}")
+    texts = read_first(path, reader.task, first)
+    encoder = TextEncoder(reader.tokenizer, seq_len, vocab_size=reader.vocab_size)
+    ways: dict[str, int | None] = {"own lengths": None} if fixed is None else {}
+    ways[f"padded to {seq_len}"] = seq_len
+
+    def feeds(texts: Sequence[CalibrationText], length: int | None) -> list[dict[str, np.ndarray]]:
+        found = encode(texts, encoder, reader.task, seq_len=length, max_positions=seq_len, choices=None)
+        return [as_declared(subject.name, feed, declared) for feed in found.feeds]
+
+    return [Reading(f"{subject.name}, {way}", session, feeds(texts, length)) for way, length in ways.items()]

@@ -1,0 +1,203 @@
+"""An `.onnx` file of anybody's: what it answers, what it takes, and what reads text for it."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from mbert_onnx._beside import require_beside
+from mbert_onnx.bundles.reader import TOKENIZER, Bundle, is_bundle, read_bundle
+from mbert_onnx.bundles.shapes import Shapes
+from mbert_onnx.errors import BundleError, UsageError, VerificationError
+from mbert_onnx.reference import is_reference, located
+from mbert_onnx.runtime.batching import Inputs, first_line, inputs_of
+from mbert_onnx.text.calibration_text import CHOICES
+from mbert_onnx.text.encoder import DEFAULT_MAX_POSITIONS
+from mbert_onnx.text.tasks import MULTIPLE_CHOICE, QUESTION_ANSWERING, Task, task_named, task_of_graph, task_of_shapes
+
+require_beside("graphs")
+
+from graphs.model.embeddings import rows_of  # noqa: E402
+from graphs.model.loading import read_model  # noqa: E402
+
+# onnxruntime's severity of fatal errors: what goes wrong is raised, and told in one line.
+SILENT = 4
+
+# What a bundle's checkpoint is called, up to a colon, if it is one of the built-in models with random weights.
+RANDOM = "random"
+
+
+@dataclass(frozen=True)
+class TextModel:
+    """What texts can be put into.
+
+    Args:
+        name: The file's, or the checkpoint's.
+        task: What it answers.
+        shapes: What sizes and type its inputs have.
+        tokenizer: A tokenizer.json.
+        vocab_size: How many ids it knows; None where that is not told.
+        max_positions: The most tokens that it takes.
+        is_random: Whether it is known to have random weights.
+    """
+
+    name: str
+    task: Task
+    shapes: Shapes
+    tokenizer: Path
+    vocab_size: int | None
+    max_positions: int
+    is_random: bool
+
+
+def find_file(model: str | Path) -> tuple[Path, Bundle | None]:
+    """The file of a bundle, and the bundle; or a file, and the bundle around it, if it is in one.
+
+    Raises BundleError where there is none.
+    """
+    path = located(model)
+    if path.is_dir():
+        bundle = read_bundle(path)
+        return bundle.model_path, bundle
+    if not path.is_file():
+        raise BundleError(f"{model} does not exist; give a bundle or an .onnx file")
+    try:
+        return path, read_bundle(path)
+    except BundleError:
+        return path, None  # a file on its own
+
+
+def is_file(model: str | Path) -> bool:
+    """Whether it is a file or a bundle, or is meant to be one; else it must be a checkpoint, as `reference` is."""
+    path = Path(model)
+    return not is_reference(model) and (path.is_file() or is_bundle(path) or path.suffix == ".onnx")
+
+
+def read_text_model(
+    path: Path, bundle: Bundle | None, *, purpose: str, task: str | None = None, tokenizer: str | Path | None = None
+) -> TextModel:
+    """Finds out what a file answers and takes: from its bundle, from itself, and from what the user says.
+
+    Args:
+        path: The file.
+        bundle: What it is in; None for a file on its own.
+        purpose: What texts are needed for, for the error where nothing reads them.
+        task: A task's name; default: the bundle's, or what the outputs say.
+        tokenizer: A tokenizer.json, or a folder with one; default: the bundle's.
+
+    Raises:
+        UsageError: no such task, or the file does not tell its own.
+        BundleError: no tokenizer, inputs that are not MobileBERT's, outputs that are not the task's.
+        VerificationError: onnxruntime does not load or run it.
+        graphs.errors.GraphError: it cannot be read.
+    """
+    told = None if task is None else task_named(task)
+    session = open_session(path)
+    vocab_size = rows_of(read_model(path).graph)
+    rank = max((len(node.shape or ()) for node in session.get_inputs()), default=0)
+    usual = MULTIPLE_CHOICE if rank == len(MULTIPLE_CHOICE.input_axes) else QUESTION_ANSWERING
+    inputs = inputs_of(session, told or usual, path.name)
+    run = _trial(session, inputs, path.name)
+    outputs = run(1)
+    if told is None and bundle is not None:
+        told = task_of_graph(bundle.task, outputs)
+    if told is None:
+        told = task_of_shapes(rank, outputs, vocab_size)
+    if told is None:
+        raise UsageError(
+            f"{path.name} has outputs {', '.join(outputs)}, of no task that is known here; expected those of "
+            "transformers' or optimum's exports, such as logits: export it again with those names"
+        )
+    if not told.is_answered_by(outputs):
+        raise BundleError(
+            f"{path.name} has outputs {', '.join(outputs)}; {told.name} needs {', '.join(told.output_names)}: "
+            "pass the --task that it was exported for"
+        )
+    config: dict[str, Any] = {} if bundle is None else bundle.config
+    metadata = None if bundle is None else bundle.metadata
+    return TextModel(
+        name=path.name,
+        task=told,
+        shapes=inputs.shapes,
+        tokenizer=_tokenizer(path, bundle, tokenizer, purpose),
+        vocab_size=config.get("vocab_size") or vocab_size,
+        max_positions=inputs.sequence or config.get("max_position_embeddings") or _longest(run),
+        is_random=str((metadata or {}).get("checkpoint")).partition(":")[0] == RANDOM,
+    )
+
+
+def open_session(path: Path, library: Path | None = None) -> onnxruntime.InferenceSession:
+    """Loads a file on the CPU, with a library of native kernels or without.
+
+    onnxruntime's complaint becomes a VerificationError of one line.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = SILENT
+    try:
+        if library is not None:
+            options.register_custom_ops_library(str(library))
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its errors have no common class
+        raise VerificationError(f"{path.name} is not loaded by onnxruntime: {first_line(error)}") from error
+
+
+def _trial(session: Any, inputs: Inputs, name: str) -> Callable[[int], dict[str, tuple[int, ...]]]:
+    """A function that runs a text of so many tokens, or of as many as are fixed, and gives the outputs' shapes."""
+    names = [output.name for output in session.get_outputs()]
+
+    def run(length: int) -> dict[str, tuple[int, ...]]:
+        rank = len(session.get_inputs()[0].shape)
+        choices = () if rank == len(QUESTION_ANSWERING.input_axes) else (inputs.choices or CHOICES,)
+        shape = (inputs.batch or 1, *choices, inputs.sequence or length)
+        feed = {key: np.full(shape, key == "attention_mask", inputs.dtype) for key in inputs.names}
+        try:
+            return {key: value.shape for key, value in zip(names, session.run(names, feed), strict=True)}
+        except Exception as error:
+            raise VerificationError(f"{name} does not run in onnxruntime: {first_line(error)}") from error
+
+    return run
+
+
+def _longest(run: Callable[[int], object]) -> int:
+    """The most tokens, up to MobileBERT's own limit, that a file runs with; found by trying."""
+
+    def runs(length: int) -> bool:
+        try:
+            run(length)
+        except VerificationError:
+            return False
+        return True
+
+    if runs(DEFAULT_MAX_POSITIONS):
+        return DEFAULT_MAX_POSITIONS
+    return bisect_left(range(1, DEFAULT_MAX_POSITIONS), True, key=lambda length: not runs(length))
+
+
+def _tokenizer(path: Path, bundle: Bundle | None, given: str | Path | None, purpose: str) -> Path:
+    if given is None:
+        if bundle is not None and bundle.tokenizer_path is not None:
+            return bundle.tokenizer_path
+        where = "it is in no bundle" if bundle is None else "its bundle has none"
+        raise BundleError(
+            f"{path} has no {TOKENIZER} ({where}), and {purpose}; pass --tokenizer with the checkpoint's, "
+            "or the folder that it is in"
+        )
+    return tokenizer_file(given)
+
+
+def tokenizer_file(given: str | Path) -> Path:
+    """The tokenizer.json that a user means by it or its folder. Raises BundleError where there is none."""
+    found = Path(given)
+    if found.is_dir():
+        if not (found / TOKENIZER).is_file():
+            raise BundleError(f"{found} has no {TOKENIZER}; pass --tokenizer with one, or with a folder that has one")
+        return found / TOKENIZER
+    if not found.is_file():
+        raise BundleError(f"{found} does not exist; pass --tokenizer with a {TOKENIZER}, or a folder that has one")
+    return found

@@ -1,0 +1,133 @@
+"""A bundle, read: the folder that `export` writes, or one that optimum or transformers.js users already have.
+
+A bundle has `onnx/model.onnx` (or `model.onnx`, as optimum writes it; or a variant, such as `onnx/model_int8.onnx`),
+`config.json`, and usually `tokenizer.json`, `tokenizer_config.json` and `mbert_onnx.json`. Only small JSON files are
+read here; the graph is the runtime's.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mbert_onnx.errors import BundleError, UsageError
+from mbert_onnx.reference import located
+from mbert_onnx.text.tasks import TASKS, Task, task_named, task_of_architectures
+
+CONFIG = "config.json"
+METADATA = "mbert_onnx.json"
+TOKENIZER = "tokenizer.json"
+TOKENIZER_CONFIG = "tokenizer_config.json"
+# What a precision's file is called: as transformers.js calls its dtypes.
+VARIANTS = {"fp32": "onnx/model.onnx", "fp16": "onnx/model_fp16.onnx", "int8": "onnx/model_int8.onnx"}
+# In the order in which they are looked for.
+MODELS = (VARIANTS["fp32"], "model.onnx", VARIANTS["fp16"], VARIANTS["int8"])
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Where the parts of a bundle are, and what its JSON files say.
+
+    `metadata` is None where the folder has no `mbert_onnx.json`; `tokenizer_path` is None where it has no
+    `tokenizer.json`; `tokenizer_config` is empty where it has no `tokenizer_config.json`.
+    """
+
+    folder: Path
+    model_path: Path
+    config: dict[str, Any]
+    metadata: dict[str, Any] | None
+    task: Task
+    tokenizer_path: Path | None
+    tokenizer_config: dict[str, Any]
+
+
+def is_bundle(path: Path) -> bool:
+    """Whether a folder has a model's file where bundles have it."""
+    return any((path / name).is_file() for name in MODELS)
+
+
+def read_bundle(path: str | Path) -> Bundle:
+    """The bundle at `path`: its folder, or one of its `.onnx` files (which chooses a variant, such as int8); or the
+    built-in `reference`.
+
+    Raises BundleError where the folder, the model or `config.json` is missing, a JSON file cannot be read, or
+    neither `mbert_onnx.json` nor the config's `architectures` tells the task.
+    """
+    path = located(path)
+    if path.is_dir():
+        folder, model_path = path, _model_in(path)
+    elif path.is_file():
+        folder, model_path = _folder_around(path), path
+    else:
+        raise BundleError(f"{path} does not exist. Give the folder of a bundle, which `mbert-onnx export` writes.")
+    config = _read_json(folder / CONFIG)
+    metadata = _read_json(folder / METADATA) if (folder / METADATA).exists() else None
+    tokenizer_path = folder / TOKENIZER
+    tokenizer_config = folder / TOKENIZER_CONFIG
+    return Bundle(
+        folder=folder,
+        model_path=model_path,
+        config=config,
+        metadata=metadata,
+        task=_task_of(folder, config, metadata),
+        tokenizer_path=tokenizer_path if tokenizer_path.is_file() else None,
+        tokenizer_config=_read_json(tokenizer_config) if tokenizer_config.exists() else {},
+    )
+
+
+def _model_in(folder: Path) -> Path:
+    for name in MODELS:
+        if (folder / name).is_file():
+            return folder / name
+    others = sorted(str(found.relative_to(folder)) for found in [*folder.glob("*.onnx"), *folder.glob("onnx/*.onnx")])
+    advice = (
+        f"It has {', '.join(others)}: give the path of the one that you mean."
+        if others
+        else "Give the folder of a bundle, which `mbert-onnx export` writes."
+    )
+    raise BundleError(f"{folder} has no {MODELS[0]}. {advice}")
+
+
+def _folder_around(model_path: Path) -> Path:
+    if model_path.suffix != ".onnx":
+        raise BundleError(f"{model_path} is a file, but no .onnx. Give the folder of a bundle, or an .onnx inside it.")
+    parent = model_path.absolute().parent
+    # transformers.js keeps the models in onnx/ and the config above it; optimum keeps them side by side.
+    for folder in (parent, parent.parent):
+        if (folder / CONFIG).is_file():
+            return folder
+    raise BundleError(
+        f"{model_path} has no {CONFIG} beside it or in the folder above, so it is part of no bundle. "
+        f"Put the checkpoint's {CONFIG} there."
+    )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BundleError(f"{path} is missing. Copy the checkpoint's {path.name} there, or export it again.") from None
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path} is not readable JSON ({error}). Export the bundle again.") from error
+    if not isinstance(content, dict):
+        raise BundleError(f"{path} holds a {type(content).__name__}, expected a JSON object. Export the bundle again.")
+    return content
+
+
+def _task_of(folder: Path, config: dict[str, Any], metadata: dict[str, Any] | None) -> Task:
+    if metadata and "task" in metadata:
+        try:
+            return task_named(str(metadata["task"]))
+        except UsageError as error:
+            raise BundleError(f"{folder / METADATA}: {error}") from error
+    architectures = config.get("architectures")
+    task = task_of_architectures(architectures if isinstance(architectures, list) else None)
+    if task is None:
+        known = ", ".join(task.architecture for task in TASKS)
+        raise BundleError(
+            f"{folder / CONFIG} tells no task: its architectures are {architectures!r}, expected one of {known}. "
+            f'Add it there, or {{"task": ...}} as {METADATA}.'
+        )
+    return task

@@ -1,0 +1,161 @@
+"""What is printed of a training, its schedule, and of an evaluation."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from mbert_onnx.cli.printing import PIPE_WIDTH
+
+if TYPE_CHECKING:
+    from mbert_onnx.training.distilling import Schedule
+    from mbert_onnx.training.evaluation.result import Evaluation, Score
+
+# Without a terminal a line is printed so many seconds after the last one, at the soonest.
+LINE_EVERY = 10.0
+
+Tell = Callable[[str, int, int, dict[str, float]], None]
+
+
+@contextmanager
+def training_progress() -> Iterator[Tell]:
+    """A function that tells how a training goes: a bar with losses on a terminal, else a line now and then."""
+    console = Console(stderr=True, highlight=False)
+    since = time.perf_counter()
+    if not console.is_terminal:
+        last = [-LINE_EVERY]
+
+        def line(name: str, step: int, steps: int, losses: dict[str, float]) -> None:
+            now = time.perf_counter() - since
+            if now - last[0] >= LINE_EVERY or step == steps:
+                last[0] = now
+                shown = f", {_losses(losses)}" if losses else ""
+                print(f"[{now:7.1f} s] {name}: {step:,} of {steps:,}{shown}", file=sys.stderr, flush=True)
+
+        yield line
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[losses]}"),
+    )
+    with Progress(*columns, console=console) as progress:
+        bars = {}
+
+        def bar(name: str, step: int, steps: int, losses: dict[str, float]) -> None:
+            if name not in bars:
+                bars[name] = progress.add_task(escape(name), total=steps, losses="")
+            progress.update(bars[name], completed=step, losses=_losses(losses))
+
+        yield bar
+
+
+def _losses(losses: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in losses.items())
+
+
+def print_schedule(schedule: Schedule) -> None:
+    """A line for each stage: what it compares, and what it trains."""
+    console = _console()
+    table = Table(box=box.SIMPLE_HEAD)
+    for title in ("stage", "loss"):
+        table.add_column(title)
+    for title in ("steps", "learning rate", "trained", "slowly", "kept"):
+        table.add_column(title, justify="right")
+    for one in schedule.stages:
+        stage = one.stage
+        parts = []
+        if stage.layers:
+            first, last = stage.layers[0] + 1, stage.layers[-1] + 1
+            parts.append(f"maps of layer {first}" if first == last else f"maps of layers {first} to {last}")
+        if stage.predicts:
+            parts.append("masked words and the teacher's opinion" if stage.teaches else "masked words")
+        slowly = f"{one.slowly:,} at {stage.lower_rate:g}×" if one.slowly else "–"
+        table.add_row(
+            stage.name,
+            ", ".join(parts),
+            f"{stage.steps:,}",
+            f"{one.learning_rate:g}",
+            f"{one.trained:,}",
+            slowly,
+            f"{one.kept:,}",
+        )
+    console.print(table)
+    total = sum(one.stage.steps for one in schedule.stages)
+    stages = f"{len(schedule.stages)} stage{'s' if len(schedule.stages) > 1 else ''}"
+    from_teacher = any(one.stage.layers or one.stage.teaches for one in schedule.stages)
+    handed = " Embeddings and heads are the teacher's." if from_teacher else ""
+    console.print(f"{stages}, {total:,} steps; numbers of parameters.{handed}")
+    for note in schedule.notes:
+        console.print(note)
+
+
+def print_evaluations(found: Sequence[Evaluation]) -> None:
+    """A table for each set of texts; the paper's figures beside it where it has some."""
+    console = _console()
+    for one in found:
+        console.print(f"{one.task}, {one.split} of {one.data}: {one.texts:,} texts", markup=False)
+        console.print(_standings(one))
+        if one.paper:
+            what = "development set" if one.task.startswith("squad") else "test set, by GLUE's server"
+            told = "; ".join(f"{model} {' / '.join(f'{v:g}' for v in values)}" for model, values in one.paper.items())
+            console.print(f"the paper ({what}): {told}", markup=False, soft_wrap=True)
+        for note in one.notes:
+            console.print(f"note  {note}", markup=False, soft_wrap=True)
+        console.print(
+            f"in brackets 95 % intervals over texts; ms a text, one at a time, {one.threads} thread"
+            f"{'s' if one.threads > 1 else ''} of {one.machine}, {one.date}",
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+def _standings(one: Evaluation) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("model", overflow="fold")  # the ends of names are what differs
+    metrics = list(one.standings[0].scores)
+    several = len(one.standings) > 1
+    for metric in metrics:
+        table.add_column(metric.replace("_", " "), justify="right")
+        if several:
+            table.add_column("difference", justify="right")
+    if several:
+        table.add_column("agreement", justify="right")
+    table.add_column("ms", justify="right")
+    for standing in one.standings:
+        cells = []
+        for metric in metrics:
+            cells.append(_percentage(standing.scores[metric]))
+            if several:
+                difference = standing.differences.get(metric)
+                cells.append("" if difference is None else _percentage(difference, signed=True))
+        if several:
+            cells.append("" if standing.agreement is None else f"{standing.agreement:.2%}")
+        half = max(standing.ms_high - standing.ms, standing.ms - standing.ms_low)
+        table.add_row(escape(standing.model), *cells, f"{standing.ms:.2f} ± {half:.2f}")
+    return table
+
+
+def _percentage(score: Score, *, signed: bool = False) -> str:
+    sign = "+" if signed else ""
+    value = f"{100 * score.value:{sign}.2f}"
+    if score.low is None or score.high is None:
+        return value
+    return f"{value} ({100 * score.low:{sign}.2f} to {100 * score.high:{sign}.2f})"
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=PIPE_WIDTH + 40)

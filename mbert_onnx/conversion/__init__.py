@@ -1,0 +1,1 @@
+"""Conversion: `export`, `optimize` and `verify`, and the accuracy gate of lower precisions."""

@@ -1,0 +1,155 @@
+"""How far two sets of outputs are apart: the centred error, and whether they decide alike.
+
+MobileBERT's outputs span many powers of ten, so an absolute tolerance means nothing, a ratio per number explodes near
+zero, and outputs that hardly vary make any ratio to their size look good. The centred error compares with how much the
+outputs vary: ``‖a − b‖ / ‖b − mean(b)‖`` over the real tokens, with the mean taken per channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mbert_onnx.text.tasks import QUESTION_ANSWERING, Output, Task
+
+Outputs = Mapping[str, np.ndarray]
+
+# The axes along which outputs are compared row by row; what is left are channels.
+ROW_AXES = ("batch", "choices", "sequence")
+
+# Nearest neighbours are found among this many sentences at least; with fewer they say nothing.
+FEWEST_NEIGHBOURS = 3
+
+
+@dataclass
+class _Spread:
+    """Squared distances of one output, summed over batches; rows are not kept, since a vocabulary's are large.
+
+    The spread around the mean is merged batch by batch (Chan, Golub, LeVeque 1979), which loses nothing to a mean that
+    is far larger than the spread.
+    """
+
+    rows: int = 0
+    mean: np.ndarray | float = 0.0
+    spread: float = 0.0
+    difference: float = 0.0
+
+    def add(self, found: np.ndarray, judge: np.ndarray) -> None:
+        """Adds a batch of rows, both ``[rows, channels]``."""
+        if not len(judge):
+            return
+        if not (np.isfinite(found).all() and np.isfinite(judge).all()):
+            self.difference = float("nan")
+            return
+        mean, rows = judge.mean(axis=0), self.rows + len(judge)
+        between = np.sum(np.square(mean - self.mean)) * self.rows * len(judge) / rows
+        self.spread += float(np.sum(np.square(judge - mean)) + between)
+        self.difference += float(np.sum(np.square(found - judge)))
+        self.mean, self.rows = self.mean + (mean - self.mean) * len(judge) / rows, rows
+
+    def centred_error(self) -> float:
+        if self.difference == 0:
+            return 0.0
+        # A NaN stays one.
+        return float(np.sqrt(self.difference / self.spread)) if self.spread != 0 else self.difference * float("inf")
+
+
+@dataclass
+class Comparison:
+    """Compares outputs, batch by batch, all rows as one.
+
+    Args:
+        task: Whose outputs they are.
+    """
+
+    task: Task
+    _spreads: dict[str, _Spread] = field(default_factory=dict)
+    _agreed: int = 0
+    _decided: int = 0
+    _pooled: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+
+    def add(self, found: Outputs, judge: Outputs, mask: np.ndarray) -> None:
+        """Adds one batch.
+
+        Args:
+            found: What is judged, by output name.
+            judge: What it is judged by; the same names and shapes.
+            mask: The attention mask, ``[batch, seq]`` or ``[batch, choices, seq]``. Padding is not compared, nor is
+                a row with no real token.
+        """
+        real = mask.astype(bool)
+        for output in self.task.outputs:
+            if output.name in judge:
+                rows = [_rows(output, np.asarray(x[output.name], dtype=np.float64), real) for x in (found, judge)]
+                self._spreads.setdefault(output.name, _Spread()).add(rows[0], rows[1])
+        for a, b in self._decisions(found, judge, real):
+            self._agreed += int((a == b).sum())
+            self._decided += a.size
+        if "last_hidden_state" in judge:
+            self._pooled.append((_mean_pooled(found, real), _mean_pooled(judge, real)))
+
+    def error(self) -> float:
+        """The centred error, the largest over the outputs; NaN if something is not finite."""
+        return max(self.errors().values(), default=0.0, key=lambda e: np.inf if np.isnan(e) else e)
+
+    def errors(self) -> dict[str, float]:
+        """The centred error of each output."""
+        return {name: spread.centred_error() for name, spread in self._spreads.items()}
+
+    def agreement(self) -> float:
+        """The share of equal decisions, 0 to 1.
+
+        A decision is the label of a text, the tag or word at a token, the start and the end of an answer, the choice;
+        for embeddings the nearest other text by cosine similarity. 1 where there was nothing to decide.
+        """
+        agreed, decided = self._agreed, self._decided
+        if self._pooled:
+            a, b = (np.concatenate([pair[side] for pair in self._pooled]) for side in (0, 1))
+            if len(a) >= FEWEST_NEIGHBOURS:
+                with np.errstate(invalid="ignore"):  # of what is not finite; the error tells
+                    agreed += int((_nearest(a) == _nearest(b)).sum())
+                decided += len(a)
+        return agreed / decided if decided else 1.0
+
+    def _decisions(self, found: Outputs, judge: Outputs, real: np.ndarray) -> Sequence[tuple[np.ndarray, np.ndarray]]:
+        rows = real.any(axis=-1)
+        decisions = []
+        for output in self.task.outputs:
+            if output.name not in judge or output.name in ("last_hidden_state", "pooler_output"):
+                continue
+            a, b = np.asarray(found[output.name]), np.asarray(judge[output.name])
+            if self.task is QUESTION_ANSWERING:
+                a, b = (np.where(real, x, -np.inf).argmax(axis=-1)[rows] for x in (a, b))
+            elif output.axes[-1] == "choices":
+                a, b = (x.argmax(axis=-1) for x in (a, b))
+            elif "sequence" in output.axes:
+                a, b = (x.argmax(axis=-1)[real] for x in (a, b))
+            else:
+                a, b = (x.argmax(axis=-1)[rows] for x in (a, b))
+            decisions.append((a, b))
+        return decisions
+
+
+def _rows(output: Output, values: np.ndarray, real: np.ndarray) -> np.ndarray:
+    """The output's real rows: ``[rows, channels]``."""
+    row_axes = [axis for axis in output.axes if axis in ROW_AXES]
+    kept = real if "sequence" in row_axes else real.any(axis=-1)
+    channels = values.shape[-1] if len(row_axes) < len(output.axes) else 1
+    return values.reshape(*kept.shape, channels)[kept]
+
+
+def _mean_pooled(outputs: Outputs, real: np.ndarray) -> np.ndarray:
+    kept = real.any(axis=-1)
+    states, real = np.asarray(outputs["last_hidden_state"], dtype=np.float64)[kept], real[kept][..., None]
+    return np.where(real, states, 0.0).sum(axis=-2) / real.sum(axis=-2)
+
+
+def _nearest(vectors: np.ndarray) -> np.ndarray:
+    """For each vector, the index of the most similar other one."""
+    centred = vectors - vectors.mean(axis=0)
+    unit = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    similarity = unit @ unit.T
+    np.fill_diagonal(similarity, -np.inf)
+    return similarity.argmax(axis=1)

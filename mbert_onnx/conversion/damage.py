@@ -1,0 +1,147 @@
+"""What a lower precision costs: measured on texts that it was not chosen on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mbert_onnx.conversion.accuracy import Comparison
+from mbert_onnx.errors import PrecisionError
+from mbert_onnx.text.tasks import Task
+
+Feed = Mapping[str, np.ndarray]
+Runs = Callable[[Feed], Mapping[str, np.ndarray]]
+
+# The share of decisions that must be float64's, where the caller does not say.
+MIN_AGREEMENT = 0.99
+
+# How many of the layers that cost most are told.
+TOLD = 3
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What a precision costs; centred errors as `mbert_onnx.conversion.accuracy` defines them, against float64.
+
+    Args:
+        precision: `fp16` or `int8`.
+        error: The largest over the outputs.
+        errors: That of each output.
+        agreement: The share of decisions made as float64 makes them, 0 to 1.
+        min_agreement: The smallest that passes.
+        texts, tokens: What it was measured on, padding not counted.
+        calibration: Where the texts come from.
+        keep_float: Layers that stayed float32.
+        binding: Whether a file with more damage is refused; not for random weights, whose decisions hang on a hair.
+        layers: The error that each layer alone costs, where that was measured.
+        kernels_error, kernels_agreement: `error` and `agreement` where the native kernels compute the blocks, which
+            quantize finer; None where that was not tried.
+    """
+
+    precision: str
+    error: float
+    errors: dict[str, float]
+    agreement: float
+    min_agreement: float
+    texts: int
+    tokens: int
+    calibration: str
+    keep_float: list[str] = field(default_factory=list)
+    binding: bool = True
+    layers: dict[str, float] = field(default_factory=dict)
+    kernels_error: float | None = None
+    kernels_agreement: float | None = None
+
+    @property
+    def passed(self) -> bool:
+        found = [(self.error, self.agreement)]
+        if self.kernels_error is not None and self.kernels_agreement is not None:
+            found.append((self.kernels_error, self.kernels_agreement))
+        return all(bool(np.isfinite(error)) and agreement >= self.min_agreement for error, agreement in found)
+
+    @property
+    def worst_layers(self) -> list[str]:
+        """The layers that cost most, the worst first."""
+        return sorted(self.layers, key=lambda name: -self.layers[name])[:TOLD]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "passed": self.passed}
+
+    def __str__(self) -> str:
+        kernels = ""
+        if self.kernels_error is not None:
+            kernels = f" (with the native kernels {self.kernels_error:.1e}, {self.kernels_agreement:.1%})"
+        return (
+            f"{self.precision}: centred error {self.error:.1e} against float64, {self.agreement:.1%} of decisions "
+            f"alike{kernels} (at least {self.min_agreement:.1%} wanted); {self.texts} texts of {self.calibration}, "
+            f"{self.tokens:,} tokens, none of them calibrated on"
+        )
+
+
+def measure_damage(
+    judge: Runs,
+    found: Runs,
+    feeds: Sequence[Feed],
+    task: Task,
+    *,
+    precision: str,
+    calibration: str,
+    min_agreement: float = MIN_AGREEMENT,
+    keep_float: Sequence[str] = (),
+    binding: bool = True,
+    texts: int | None = None,
+) -> Damage:
+    """Runs a model and its judge, in float64, on the same texts.
+
+    Args:
+        judge, found: From inputs to outputs, by name.
+        feeds: The texts.
+        task: What both answer.
+        texts: How many there are; default: one in each feed.
+
+    Raises PrecisionError if the outputs differ in name or shape.
+    """
+    comparison = Comparison(task)
+    for feed in feeds:
+        wanted, outputs = judge(feed), found(feed)
+        for name, value in wanted.items():
+            if name not in outputs or outputs[name].shape != value.shape:
+                raise PrecisionError(
+                    f"{precision}: the output {name} is gone or has another shape; this is our mistake"
+                )
+        comparison.add(outputs, wanted, feed["attention_mask"])
+    return Damage(
+        precision=precision,
+        error=comparison.error(),
+        errors=comparison.errors(),
+        agreement=comparison.agreement(),
+        min_agreement=min_agreement,
+        texts=len(feeds) if texts is None else texts,
+        tokens=int(sum(feed["attention_mask"].sum() for feed in feeds)),
+        calibration=calibration,
+        keep_float=list(keep_float),
+        binding=binding,
+    )
+
+
+def check_damage(damage: Damage, name: str, layers: Callable[[], Mapping[str, float]]) -> None:
+    """Raises PrecisionError for a file that must not be written.
+
+    Args:
+        damage: What was measured.
+        name: The checkpoint or file.
+        layers: The error that each layer alone costs; asked for only where it is told.
+    """
+    if damage.passed or not damage.binding:
+        return
+    costs = dict(layers())
+    worst = sorted(costs, key=lambda layer: -costs[layer])[:TOLD]
+    told = ", ".join(f"{layer} ({costs[layer]:.1e})" for layer in worst)
+    raise PrecisionError(
+        f"{name}: {damage.precision} makes {damage.agreement:.1%} of decisions as float64 does (centred error "
+        f"{damage.error:.1e}), expected at least {damage.min_agreement:.1%}; nothing is written. The layers that cost "
+        f"most: {told}. Pass --keep-float {','.join(worst)}, calibrate on texts like your own, or lower --min-agreement"
+    )

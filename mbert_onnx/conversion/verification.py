@@ -1,0 +1,220 @@
+"""Whether a graph says the same as the torch model it was made from, judged by the same weights in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from mbert_onnx.bundles.model_file import open_session
+from mbert_onnx.bundles.shapes import Shapes
+from mbert_onnx.conversion.accuracy import Comparison
+from mbert_onnx.errors import VerificationError
+from mbert_onnx.runtime.batching import first_line, inputs_of
+from mbert_onnx.text.tasks import Task
+
+# A float32 file passes with this centred error, or with this many times the error of torch's own float32.
+ABSOLUTE_BAR = 1e-5
+TORCH_FACTOR = 4.0
+
+# Between two float32 files, neither of which is exact: transformers' own export was seen at 9e-6 from float64 at 128
+# tokens, and the error grows with the length.
+FILES_BAR = 5e-5
+
+# Lengths that are tried where the length is dynamic: the shortest there is, one that is no multiple of anything, a
+# common one; and, once, all positions that the model has.
+LENGTHS = (1, 23, 128)
+BATCHES = (1, 3)
+
+# Multiple choice: this many choices where their number is dynamic.
+CHOICES = 2
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What verification measured; centred errors as `mbert_onnx.conversion.accuracy` defines them.
+
+    Args:
+        error: The file's, against float64; the largest over its outputs.
+        torch_error: That of torch's own float32; None where the judge is another file, in float32.
+        agreement: The share of decisions that the file and float64 make alike, 0 to 1.
+        bar: The largest error that passes.
+        errors: `error` for each output.
+        lengths, batches, tokens: What was tried; `tokens` without padding.
+        kernels_error: `error` where the native kernels compute the blocks; None where that was not tried.
+    """
+
+    error: float
+    torch_error: float | None
+    agreement: float
+    bar: float
+    errors: dict[str, float]
+    lengths: list[int]
+    batches: list[int]
+    tokens: int
+    kernels_error: float | None = None
+
+    @property
+    def passed(self) -> bool:
+        # Both are false for NaN.
+        return self.error <= self.bar and (self.kernels_error is None or self.kernels_error <= self.bar)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "passed": self.passed}
+
+    def __str__(self) -> str:
+        judge = "the other file (" if self.torch_error is None else f"float64 (torch float32 {self.torch_error:.1e}, "
+        kernels = "" if self.kernels_error is None else f" (with the native kernels {self.kernels_error:.1e})"
+        return (
+            f"centred error {self.error:.1e}{kernels} against {judge}bar {self.bar:.1e}), "
+            f"{self.agreement:.1%} of decisions alike; {self.tokens:,} tokens, lengths {_join(self.lengths)}, "
+            f"batches {_join(self.batches)}, with padding and without"
+        )
+
+
+def _join(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers))
+
+
+Feed = Mapping[str, np.ndarray]
+Runner = Callable[[Feed], dict[str, np.ndarray]]
+
+
+def check(path: Path, model: nn.Module, task: Task, *, seed: int = 0, library: Path | None = None) -> Verdict:
+    """Runs an `.onnx` file and the model it was made from on the same random inputs.
+
+    Args:
+        path: The file.
+        model: A student in float32, in evaluation mode. It is in float64 afterwards.
+        task: The model's task.
+        seed: Of the inputs.
+        library: Of native kernels, with which the file is run once more.
+
+    Raises:
+        VerificationError: onnxruntime cannot load or run the file, or its outputs are not the task's.
+        BundleError: its inputs are not the task's.
+    """
+    run, shapes = file_runner(path, task)
+    run_with_kernels = None if library is None else file_runner(path, task, library)[0]
+    feeds = list(sample_feeds(model.config, task, shapes, seed))
+    single = [run_torch(model, feed) for feed in feeds]
+    model.double()
+    ours, torchs, kernels = Comparison(task), Comparison(task), Comparison(task)
+    for feed, float32 in zip(feeds, single, strict=True):
+        judge = run_torch(model, feed)
+        _add(ours, path, feed, run(feed), judge)
+        torchs.add(float32, judge, feed["attention_mask"])
+        if run_with_kernels is not None:
+            _add(kernels, path, feed, run_with_kernels(feed), judge)
+    return _verdict(ours, feeds, torchs.error(), None if library is None else kernels.error())
+
+
+def check_files(path: Path, reference: Path, task: Task, sizes: Any, *, seed: int = 0) -> Verdict:
+    """Runs two `.onnx` files on the same random inputs.
+
+    Args:
+        path, reference: The files; the second one is the judge.
+        task: What both answer.
+        sizes: Has `vocab_size`, `max_position_embeddings` and `type_vocab_size`, as a config.
+        seed: Of the inputs.
+
+    Raises: as `check`.
+    """
+    run, shapes = file_runner(path, task)
+    judge, judge_shapes = file_runner(reference, task)
+    feeds = list(sample_feeds(sizes, task, shapes.narrowed(judge_shapes), seed))
+    comparison = Comparison(task)
+    for feed in feeds:
+        _add(comparison, path, feed, run(feed), judge(feed))
+    return _verdict(comparison, feeds, None)
+
+
+def _verdict(
+    comparison: Comparison, feeds: Sequence[Feed], torch_error: float | None, kernels_error: float | None = None
+) -> Verdict:
+    masks = [feed["attention_mask"] for feed in feeds]
+    return Verdict(
+        error=comparison.error(),
+        torch_error=torch_error,
+        agreement=comparison.agreement(),
+        bar=FILES_BAR if torch_error is None else max(ABSOLUTE_BAR, TORCH_FACTOR * torch_error),
+        errors=comparison.errors(),
+        lengths=sorted({mask.shape[-1] for mask in masks}),
+        batches=sorted({mask.shape[0] for mask in masks}),
+        tokens=int(sum(mask.sum() for mask in masks)),
+        kernels_error=kernels_error,
+    )
+
+
+def file_runner(path: Path, task: Task, library: Path | None = None) -> tuple[Runner, Shapes]:
+    """A function from inputs to outputs, both by name, and what the file takes; `library` is of native kernels."""
+    session = open_session(path, library)
+    inputs = inputs_of(session, task, path.name)
+    names = [output.name for output in session.get_outputs()]
+    if not task.is_answered_by(names):  # else there might be nothing to compare, in which nothing differs
+        raise VerificationError(
+            f"{path.name} has outputs {', '.join(names)}; {task.name} needs {', '.join(task.output_names)}"
+        )
+
+    def run(feed: Feed) -> dict[str, np.ndarray]:
+        try:
+            values = session.run(names, {name: feed[name].astype(inputs.dtype) for name in inputs.names})
+        except Exception as error:
+            raise VerificationError(f"{path.name} does not run in onnxruntime: {first_line(error)}") from error
+        return dict(zip(names, values, strict=True))
+
+    return run, inputs.shapes
+
+
+def run_torch(model: nn.Module, feed: Feed) -> dict[str, np.ndarray]:
+    """The outputs of a torch model that are tensors, by name."""
+    with torch.inference_mode():
+        output = model(**{name: torch.from_numpy(ids) for name, ids in feed.items()})
+    return {name: value.numpy() for name, value in output.items() if isinstance(value, torch.Tensor)}
+
+
+def _add(
+    comparison: Comparison, path: Path, feed: Feed, found: Mapping[str, np.ndarray], judge: Mapping[str, np.ndarray]
+) -> None:
+    """Adds one batch; VerificationError if the file lacks an output or one has another shape."""
+    for name, value in judge.items():
+        if name not in found:
+            raise VerificationError(f"{path.name} has outputs {', '.join(found)}; expected {', '.join(judge)}")
+        if found[name].shape != value.shape:
+            raise VerificationError(
+                f"{path.name}: {name} has the shape {list(found[name].shape)}, expected {list(value.shape)}"
+            )
+    comparison.add(found, judge, feed["attention_mask"])
+
+
+def sample_feeds(config: Any, task: Task, shapes: Shapes, seed: int) -> Iterator[dict[str, np.ndarray]]:
+    """Random inputs: each length and batch, with padding and without, one text of nothing but padding among them.
+
+    Where the graph's length is fixed, texts of several lengths are padded to it.
+    """
+    generator = np.random.default_rng(seed)
+    longest = shapes.seq_len or config.max_position_embeddings
+    lengths = sorted({min(length, longest) for length in LENGTHS})
+    batches = BATCHES if shapes.batch is None else (shapes.batch,)
+    cases = [(batch, length, padded) for length in lengths for batch in batches for padded in (False, True)]
+    if longest not in lengths:
+        cases.append((batches[0], longest, False))
+    for batch, length, padded in cases:
+        size = shapes.seq_len or length
+        shape = (batch, shapes.choices or CHOICES, size) if task.has_choices else (batch, size)
+        real = np.full(shape[:-1], length)
+        if padded:
+            real = generator.integers(1, length + 1, shape[:-1])
+            real.flat[-1] = 0 if real.size > 1 else max(1, length // 2)
+        mask = (np.arange(size) < real[..., None]).astype(np.int64)
+        types = min(config.type_vocab_size, 2)
+        yield {
+            "input_ids": generator.integers(0, config.vocab_size, shape),
+            "attention_mask": mask,
+            "token_type_ids": (np.arange(size) >= (real[..., None] + 1) // 2).astype(np.int64) % types,
+        }

@@ -1,0 +1,81 @@
+"""`verify`: whether a file says the same as a checkpoint, or as another file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mbert_onnx._beside import require_beside
+from mbert_onnx.bundles.reader import Bundle
+from mbert_onnx.errors import UsageError
+from mbert_onnx.extras import require_extra
+
+require_extra("export", "verify")
+require_beside("graphs")
+
+from graphs.model.embeddings import embedding_rows  # noqa: E402
+from mbert_onnx.bundles.model_file import find_file, is_file, open_session  # noqa: E402
+from mbert_onnx.conversion.verification import LENGTHS, Verdict, check, check_files  # noqa: E402
+from mbert_onnx.model.checkpoint import load_checkpoint  # noqa: E402
+from mbert_onnx.text.tasks import Task, task_named, task_of_shapes  # noqa: E402
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """What inputs may hold, for a file that has no config beside it."""
+
+    vocab_size: int
+    max_position_embeddings: int = max(LENGTHS)
+    type_vocab_size: int = 2
+
+
+def verify(model: str | Path, against: str | Path, *, task: str | None = None, seed: int = 0) -> Verdict:
+    """Compares a file's outputs with those of what it was made from, on random inputs.
+
+    Args:
+        model: A bundle, or an `.onnx` file of anybody's.
+        against: A checkpoint, which is run in float64 and judges; or another bundle or `.onnx` file.
+        task: What both answer; default: the bundle's, or what the checkpoint's `architectures` or the file's outputs
+            say.
+        seed: Of the inputs, and of `random`'s weights.
+
+    Returns:
+        What was measured; `passed` says whether it is the same model.
+
+    Raises:
+        CheckpointError, BundleError: one of them cannot be read.
+        VerificationError: a file does not load or run, or has not the task's outputs.
+        UsageError: no task of that name, or none that is known has the file's outputs.
+    """
+    told = None if task is None else task_named(task)
+    path, bundle = find_file(model)
+    if is_file(against):
+        other, other_bundle = find_file(against)
+        sizes = _sizes(path, bundle or other_bundle)
+        return check_files(path, other, told or _task_of_file(path, bundle), sizes, seed=seed)
+    wanted = told or (None if bundle is None else bundle.task)
+    checkpoint = load_checkpoint(against, task=None if wanted is None else wanted.name, seed=seed)
+    return check(path, checkpoint.model, checkpoint.task, seed=seed)
+
+
+def _task_of_file(path: Path, bundle: Bundle | None) -> Task:
+    """The bundle's task, or the first that has the file's outputs."""
+    if bundle is not None:
+        return bundle.task
+    session = open_session(path)
+    found = {output.name: output.shape for output in session.get_outputs()}
+    rank = max((len(i.shape) for i in session.get_inputs()), default=0)
+    task = task_of_shapes(rank, found)
+    if task is not None:
+        return task
+    raise UsageError(
+        f"{path.name} has outputs {', '.join(found)}, of no task that is known here; expected those of transformers' "
+        "or optimum's exports, such as logits or last_hidden_state"
+    )
+
+
+def _sizes(path: Path, bundle: Bundle | None) -> _Sizes:
+    config = {} if bundle is None else bundle.config
+    positions = config.get("max_position_embeddings", _Sizes.max_position_embeddings)
+    segments = config.get("type_vocab_size", _Sizes.type_vocab_size)
+    return _Sizes(config.get("vocab_size") or embedding_rows(path), positions, segments)

@@ -1,0 +1,1 @@
+"""Diagnosis: `doctor`, `inspect` and `providers`."""

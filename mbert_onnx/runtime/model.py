@@ -1,0 +1,422 @@
+"""Text in, answer out: a bundle in onnxruntime, without torch and without transformers.
+
+    model = load("mobilebert-squad-onnx")
+    model.answer("Who wrote it?", "It was written by Ada.")[0].answer
+
+Long texts are read whole where a task allows it (questions, entities, masks, embeddings: in overlapping windows), and
+truncated, with a flag in the answer, where it does not (one label for one text).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import onnxruntime as ort
+
+from mbert_onnx.bundles.reader import VARIANTS, Bundle, read_bundle
+from mbert_onnx.errors import BundleError, UsageError
+from mbert_onnx.runtime.answers import (
+    Choices,
+    Classification,
+    FilledMask,
+    FilledToken,
+    NextSentence,
+    best,
+    choose,
+    classify_logits,
+    fill_text,
+    next_sentence,
+    normalized,
+    pooling_weights,
+    softmax,
+)
+from mbert_onnx.runtime.batching import Inputs, RowRunner, first_line, inputs_of
+from mbert_onnx.runtime.entities import Entity, TokenEntity, group_tokens, label_tokens, without_outside
+from mbert_onnx.runtime.native_kernels import AUTO, HALF, left_to_bodies, library_for
+from mbert_onnx.runtime.spans import Answer, merge_windows, window_answers
+from mbert_onnx.text.encoder import DEFAULT_MAX_POSITIONS, MASK_TOKEN, TextEncoder, check_text
+from mbert_onnx.text.tasks import (
+    FEATURE_EXTRACTION,
+    FILL_MASK,
+    MULTIPLE_CHOICE,
+    NEXT_SENTENCE_PREDICTION,
+    PRETRAINING,
+    QUESTION_ANSWERING,
+    TEXT_CLASSIFICATION,
+    TOKEN_CLASSIFICATION,
+    Task,
+    task_of_graph,
+)
+
+CPU = "CPUExecutionProvider"
+# Defaults of transformers' pipelines. SQuAD models are trained on windows of 384 tokens.
+QUESTION_WINDOW = 384
+MAX_ANSWER_LEN = 15
+FILL_TOP_K = 5
+# onnxruntime's severity of errors: its warnings speak to whoever made the graph, not to whoever asks it something.
+ORT_LOG_ERRORS = 3
+
+# The method that answers a task; `pretraining` has the outputs of two, and the first that fits is its default.
+METHODS: dict[str, str] = {
+    QUESTION_ANSWERING.name: "answer",
+    TEXT_CLASSIFICATION.name: "classify",
+    TOKEN_CLASSIFICATION.name: "tag",
+    FILL_MASK.name: "fill",
+    MULTIPLE_CHOICE.name: "choose",
+    NEXT_SENTENCE_PREDICTION.name: "next_sentence",
+    PRETRAINING.name: "fill",
+    FEATURE_EXTRACTION.name: "embed",
+}
+
+
+def load(
+    bundle: Bundle | str | Path,
+    *,
+    threads: int | None = None,
+    provider: str = CPU,
+    provider_options: Mapping[str, Any] | None = None,
+    session_options: ort.SessionOptions | None = None,
+    kernels: str = AUTO,
+) -> Model:
+    """A bundle (or its path, see `read_bundle`), ready to answer.
+
+    `threads` is how many one answer may use (onnxruntime's choice, if None). What `provider` cannot run, the CPU does.
+    `session_options` are for those who need more, such as a library of custom operators. `kernels` says whether the
+    blocks are computed by our native library: `auto`, where it is there and takes the file, unless there are
+    `session_options`; `native`, or an error; `portable`, by the file alone.
+
+    Raises BundleError where the bundle cannot be read or its graph is not one for its task, and UsageError for a
+    provider that this onnxruntime lacks, `threads` below 1, or native kernels where there are none.
+    """
+    library = library_for(kernels)
+    if not isinstance(bundle, Bundle):
+        bundle = read_bundle(bundle)
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads is {threads}. Give 1 or more, or leave it to onnxruntime.")
+    available = ort.get_available_providers()
+    if provider not in available:
+        raise UsageError(
+            f"This onnxruntime has no {provider}, only {', '.join(available)}. Name one of those, or install its build."
+        )
+    options = session_options or _quiet_options()
+    providers: list[Any] = [(provider, dict(provider_options or {}))]
+    if provider != CPU:
+        providers.append(CPU)
+    if kernels == AUTO and library is not None and (reason := _why_not(bundle, provider, session_options)):
+        left_to_bodies(bundle.model_path, reason)
+        library = None
+    try:
+        session = _session(bundle.model_path, options, providers, threads, library)
+    except Exception as error:  # onnxruntime's exceptions share no base of their own
+        raise BundleError(
+            f"onnxruntime cannot load {bundle.model_path}: {first_line(error)} Export it again."
+        ) from error
+    return Model(bundle, session)
+
+
+def _why_not(bundle: Bundle, provider: str, session_options: ort.SessionOptions | None) -> str | None:
+    """Why a bundle is loaded without the kernels that are there; None where it is not."""
+    if provider != CPU:
+        return f"{provider} computes the bodies itself"
+    if bundle.model_path.name == Path(VARIANTS["fp16"]).name:
+        return HALF
+    if session_options is not None:
+        # They may serve other sessions, too, for which the library must not be registered twice.
+        return "session_options are yours, and register_custom_ops_library is left to you"
+    return None
+
+
+def _quiet_options() -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.log_severity_level = ORT_LOG_ERRORS
+    return options
+
+
+def _session(
+    path: Path, options: ort.SessionOptions, providers: list[Any], threads: int | None, library: Path | None
+) -> ort.InferenceSession:
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    if library is not None:
+        options.register_custom_ops_library(str(library))
+    return ort.InferenceSession(str(path), options, providers=providers)
+
+
+def run(
+    bundle: Bundle | str | Path,
+    text: Any,
+    *,
+    threads: int | None = None,
+    provider: str = CPU,
+    kernels: str = AUTO,
+    **arguments: Any,
+) -> Any:
+    """What a bundle answers to one text: `load`, then `Model.run` with the `arguments`. For more texts, load once."""
+    return load(bundle, threads=threads, provider=provider, kernels=kernels).run(text, **arguments)
+
+
+class Model:
+    """A loaded bundle. Its methods may be called from several threads at once."""
+
+    def __init__(self, bundle: Bundle, session: ort.InferenceSession) -> None:
+        output_names = [node.name for node in session.get_outputs()]
+        task = task_of_graph(bundle.task, output_names)
+        if task is None:
+            raise BundleError(
+                f"{bundle.model_path} has the outputs {', '.join(output_names)}, but {bundle.task.name} needs "
+                f"{', '.join(bundle.task.output_names)}. Export it for {bundle.task.name}, or correct the task."
+            )
+        self.bundle = bundle
+        self.config = bundle.config
+        self.session = session
+        self.task: Task = task
+        self.inputs: Inputs = inputs_of(session, task, str(bundle.model_path))
+        pad_token_id = int(self.config.get("pad_token_id") or 0)
+        self._runner = RowRunner(session, task, self.inputs, pad_token_id, str(bundle.model_path))
+        self._encoder = None if bundle.tokenizer_path is None else self._load_encoder(bundle.tokenizer_path)
+
+    @property
+    def tokenizer(self) -> TextEncoder:
+        """The bundle's tokenizer. Raises BundleError where it has none."""
+        if self._encoder is None:
+            raise BundleError(
+                f"{self.bundle.folder} has no tokenizer.json, which text needs. "
+                "Copy the checkpoint's there, or call `logits` with token ids."
+            )
+        return self._encoder
+
+    def run(
+        self,
+        text: Any,
+        *,
+        context: str | None = None,
+        pair: str | None = None,
+        choices: Sequence[str] | None = None,
+        **options: Any,
+    ) -> Any:
+        """What the method for this model's task answers: `text` is its first argument (the question, the prompt).
+
+        `options` are those of that method, such as `top_k`; one that is None has the method's default. Raises
+        UsageError for arguments that the method lacks or needs.
+        """
+        name = METHODS[self.task.name]
+        method = getattr(self, name)
+        given = {"context": context, "pair": pair, "choices": choices, **options}
+        given = {key: value for key, value in given.items() if value is not None}
+        try:
+            inspect.signature(method).bind(text, **given)
+        except TypeError as error:
+            takes = ", ".join(inspect.signature(method).parameters)
+            raise UsageError(f"{self.task.name}: {error}; expected what `{name}` takes: {takes}.") from None
+        return method(text, **given)
+
+    __call__ = run
+
+    def answer(
+        self,
+        question: str,
+        context: str,
+        *,
+        top_k: int = 1,
+        max_answer_len: int = MAX_ANSWER_LEN,
+        max_seq_len: int | None = None,
+        stride: int | None = None,
+        handle_impossible_answer: bool = False,
+    ) -> list[Answer]:
+        """The `top_k` best answers to a question, best first; fewer if the context has fewer.
+
+        `max_answer_len` and `max_seq_len` are in tokens; a longer context is read in windows of `max_seq_len` (384, or
+        what the model takes) that share `stride` tokens (128, or half of that). With `handle_impossible_answer` "the
+        context does not say" is an answer, too: an empty one. Raises UsageError where the question fills a window.
+        """
+        self._expect("answer", QUESTION_ANSWERING)
+        _expect_positive(top_k=top_k, max_answer_len=max_answer_len)
+        if max_seq_len is None:
+            max_seq_len = min(QUESTION_WINDOW, self.tokenizer.max_length)
+        tokens, windows = self.tokenizer.windows(context, question, max_seq_len=max_seq_len, stride=stride)
+        found: list[list[Answer]] = []
+        no_answer = 1.0
+        for number, (start_logits, end_logits) in self._runner.run(windows, "start_logits", "end_logits"):
+            window = windows[number]
+            answers, null_score = window_answers(
+                start_logits,
+                end_logits,
+                context=slice(window.begin, window.begin + window.count),
+                null=0 if self.tokenizer.has_null_token else None,
+                first=window.first,
+                tokens=tokens,
+                top_k=top_k,
+                max_answer_len=max_answer_len,
+            )
+            found.append(answers)
+            no_answer = min(no_answer, null_score)  # a single window that has an answer is enough
+        if handle_impossible_answer:
+            found.append([Answer("", no_answer, 0, 0)])
+        return merge_windows(found, top_k)
+
+    def classify(self, text: str, pair: str | None = None, *, top_k: int | None = None) -> Classification:
+        """The labels of a text, or of a pair of texts, best first; all of them where `top_k` is None."""
+        self._expect("classify", TEXT_CLASSIFICATION)
+        if top_k is not None:
+            _expect_positive(top_k=top_k)
+        row, truncated = self.tokenizer.truncated(text, pair)
+        [(_, [logits])] = self._runner.run([row], "logits")
+        return classify_logits(logits, self.config, top_k=top_k, truncated=truncated)
+
+    def tag(
+        self, text: str, *, aggregation: Literal["simple", "none"] = "simple", stride: int | None = None
+    ) -> list[Entity] | list[TokenEntity]:
+        """The entities of a text, in its order; with `aggregation="none"` each token that has a label other than `O`.
+
+        A text that is too long is read in windows that share `stride` tokens; each token's label comes from the window
+        in which it has the most context.
+        """
+        self._expect("tag", TOKEN_CLASSIFICATION)
+        if aggregation not in ("simple", "none"):
+            raise UsageError(f"aggregation is {aggregation!r}. Give 'simple' or 'none'.")
+        tokens, windows = self.tokenizer.windows(text, stride=stride)
+        owned = {number: logits[windows[number].owned] for number, [logits] in self._runner.run(windows, "logits")}
+        logits = np.concatenate([owned[number] for number in range(len(windows))])
+        entities = label_tokens(
+            logits,
+            tokens,
+            self.config,
+            unknown_token=self.tokenizer.unknown_token,
+            first_index=windows[0].begin,
+        )
+        return without_outside(entities) if aggregation == "none" else group_tokens(entities, self.tokenizer.join)
+
+    def fill(self, text: str, *, top_k: int = FILL_TOP_K, stride: int | None = None) -> list[FilledMask]:
+        """For each mask token (`[MASK]`) of a text, in its order, the `top_k` best tokens.
+
+        A text that is too long is read in windows, as in `tag`. Raises UsageError where there is no mask.
+        """
+        self._expect("fill", FILL_MASK, PRETRAINING)
+        _expect_positive(top_k=top_k)
+        encoder = self.tokenizer
+        mask_id = encoder.mask_id
+        tokens, windows = encoder.windows(text, stride=stride)
+        masks = [place for place, token in enumerate(tokens.ids) if token == mask_id]
+        if not masks:
+            raise UsageError(f"The text has no {encoder.mask_token}. Put one where a token is missing.")
+        windows = [window for window in windows if any(window.owned_from <= mask < window.owned_to for mask in masks)]
+        filled: dict[int, FilledMask] = {}
+        for number, [logits] in self._runner.run(windows, self.task.outputs[0].name):
+            window = windows[number]
+            for mask in (mask for mask in masks if window.owned_from <= mask < window.owned_to):
+                scores = softmax(logits[mask - window.first + window.begin])
+                filled[mask] = self._filled_mask(text, tokens.offsets[mask], scores, top_k)
+        return [filled[mask] for mask in masks]
+
+    def embed(self, text: str | Sequence[str], *, normalize: bool = False, stride: int | None = None) -> np.ndarray:
+        """The mean of a text's hidden states, special tokens included: float32 `[hidden]`, or `[texts, hidden]`.
+
+        A text that is too long is read in windows, as in `tag`: each token counts once, with the state from the window
+        in which it has the most context, and each window's special tokens count as one window's share of one set.
+        With `normalize` vectors have length 1.
+        """
+        self._expect("embed", FEATURE_EXTRACTION)
+        texts = [text] if isinstance(text, str) else list(text)
+        if not texts:
+            raise UsageError("There is no text to embed. Give one, or a list of some.")
+        parts = [self.tokenizer.windows(one, stride=stride)[1] for one in texts]
+        owners = [number for number, windows in enumerate(parts) for _ in windows]
+        windows = [window for windows in parts for window in windows]
+        sums: list[Any] = [0.0] * len(texts)
+        masses = np.zeros((len(texts), 1))
+        for place, [states] in self._runner.run(windows, "last_hidden_state"):
+            owner = owners[place]
+            weights = pooling_weights(windows[place], len(parts[owner]))
+            sums[owner] = sums[owner] + weights @ states
+            masses[owner] += weights.sum()
+        vectors = (np.stack(sums) / masses).astype(np.float32)
+        vectors = normalized(vectors) if normalize else vectors
+        return vectors[0] if isinstance(text, str) else vectors
+
+    def next_sentence(self, text: str, pair: str) -> NextSentence:
+        """How probable it is that `pair` follows `text`."""
+        self._expect("next_sentence", NEXT_SENTENCE_PREDICTION, PRETRAINING)
+        check_text(pair, "second text")
+        row, truncated = self.tokenizer.truncated(text, pair)
+        [(_, [logits])] = self._runner.run([row], self.task.outputs[-1].name)
+        return next_sentence(logits, truncated=truncated)
+
+    def choose(self, prompt: str, choices: Sequence[str]) -> Choices:
+        """How probable each of two or more choices is after a prompt, best first."""
+        self._expect("choose", MULTIPLE_CHOICE)
+        if isinstance(choices, str) or len(choices) < 2:
+            raise UsageError(f"The choices are {choices!r}, expected a list of two or more texts. Give them all.")
+        for choice in choices:
+            check_text(choice, "choice")
+        rows, cuts = zip(*(self.tokenizer.truncated(prompt, choice) for choice in choices), strict=True)
+        logits = np.empty(len(rows), dtype=np.float32)
+        for number, [score] in self._runner.run(rows, "logits"):
+            logits[number] = score
+        return choose(logits, choices, truncated=any(cuts))
+
+    def logits(self, input_ids: Any, attention_mask: Any = None, token_type_ids: Any = None) -> dict[str, np.ndarray]:
+        """The raw call: every output of the graph by name, for integers `[batch, sequence]` (or with choices between).
+
+        Without a mask every token counts; without token types all are 0. Inputs that the graph lacks are dropped, and
+        the others take its integer type. Raises UsageError for shapes that it does not take.
+        """
+        ids = np.asarray(input_ids)
+        given = {
+            "input_ids": ids,
+            "attention_mask": np.ones_like(ids) if attention_mask is None else np.asarray(attention_mask),
+            "token_type_ids": np.zeros_like(ids) if token_type_ids is None else np.asarray(token_type_ids),
+        }
+        wrong = [name for name, values in given.items() if values.dtype.kind not in "iub" or values.shape != ids.shape]
+        if wrong:
+            raise UsageError(
+                f"{wrong[0]} is {given[wrong[0]].dtype} of shape {list(given[wrong[0]].shape)}, expected integers of "
+                f"the shape of input_ids, {list(ids.shape)}. Give arrays of token ids."
+            )
+        names = [node.name for node in self.session.get_outputs()]
+        feeds = {name: given[name].astype(self.inputs.dtype) for name in self.inputs.names}
+        try:
+            values = self.session.run(names, feeds)
+        except Exception as error:
+            shape = next(node.shape for node in self.session.get_inputs() if node.name == "input_ids")
+            raise UsageError(
+                f"onnxruntime cannot run input_ids of shape {list(ids.shape)} (the model's is {shape}): "
+                f"{first_line(error)} "
+                "Give that shape."
+            ) from error
+        return dict(zip(names, values, strict=True))
+
+    def _load_encoder(self, path: Path) -> TextEncoder:
+        vocab_size = self.config.get("vocab_size")
+        mask_token = self.bundle.tokenizer_config.get("mask_token") or MASK_TOKEN
+        return TextEncoder(
+            path,
+            self.inputs.sequence or int(self.config.get("max_position_embeddings") or DEFAULT_MAX_POSITIONS),
+            vocab_size=None if vocab_size is None else int(vocab_size),
+            # transformers writes a token as its text, or as an object with its `content`.
+            mask_token=mask_token["content"] if isinstance(mask_token, dict) else mask_token,
+        )
+
+    def _expect(self, method: str, *tasks: Task) -> None:
+        if self.task not in tasks:
+            names = " or ".join(task.name for task in tasks)
+            fitting = METHODS[self.task.name]
+            raise UsageError(f"`{method}` is for {names}, but this model does {self.task.name}. Call `{fitting}`.")
+
+    def _filled_mask(self, text: str, place: tuple[int, int], scores: np.ndarray, top_k: int) -> FilledMask:
+        prefix = self.tokenizer.continuation_prefix
+        tokens = []
+        for token in best(scores, top_k):
+            token_text = self.tokenizer.token_text(token)
+            sequence = fill_text(text, *place, token_text, prefix)
+            tokens.append(FilledToken(float(scores[token]), token, token_text, sequence))
+        return FilledMask(*place, tuple(tokens))
+
+
+def _expect_positive(**values: int) -> None:
+    for name, value in values.items():
+        if value < 1:
+            raise UsageError(f"{name} is {value}. Give 1 or more.")

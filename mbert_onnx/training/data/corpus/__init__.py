@@ -1,0 +1,1 @@
+"""Pre-training data: documents, lines, segments of two parts, masked tokens."""

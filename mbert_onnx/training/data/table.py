@@ -1,0 +1,118 @@
+"""Rows of a `.tsv`, `.csv` or `.jsonl` file, as dictionaries from column to value."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from mbert_onnx.errors import DataError
+from mbert_onnx.training.data.corpus.lines import kind_of, read_lines
+
+Rows = Iterator[tuple[int, dict[str, Any]]]
+
+# How many names out of somebody's file an error shows.
+SHOWN_COLUMNS = 12
+
+
+def read_table(
+    path: Path,
+    columns: Sequence[str],
+    *,
+    header: Sequence[str] | None = None,
+    on_ragged: Callable[[int], None] | None = None,
+) -> Rows:
+    """Rows with the numbers of their lines; blank lines are left out.
+
+    Args:
+        path: `.tsv`, in which quotes are part of a text; `.csv`; or `.jsonl`, an object a line.
+        columns: Those that each row must have.
+        header: The names of the columns, where the file does not tell them.
+        on_ragged: Called with the number of a line that has more or fewer columns than there are names, which is then
+            left out; without it, it is an error.
+
+    Raises DataError for another kind of file, a column that is missing, and a row that is not like the others.
+    """
+    kind = kind_of(path)
+    if kind == ".jsonl":
+        yield from _objects(path, columns)
+        return
+    if kind not in (".tsv", ".csv", ".txt"):
+        raise DataError(f"{path} is a {kind or 'file without extension'}; expected .tsv, .csv or .jsonl, or with .gz.")
+    rows = _comma_separated(path) if kind == ".csv" else _tab_separated(path)
+    names = None if header is None else list(header)
+    for number, cells in rows:
+        if names is None:
+            names = [cell.strip() for cell in cells]
+            _check_columns(path, names, columns)
+            continue
+        if len(cells) != len(names):
+            if on_ragged is not None:
+                on_ragged(number)
+                continue
+            raise DataError(
+                f"{path}, line {number} has {len(cells)} columns; expected {len(names)}: {_shown(names)}. Correct it."
+            )
+        yield number, dict(zip(names, cells, strict=True))
+    if names is None:
+        raise DataError(f"{path} is empty; expected a header with {_shown(columns)}.")
+
+
+def _tab_separated(path: Path) -> Iterator[tuple[int, list[str]]]:
+    return ((number, line.split("\t")) for number, line in read_lines(path) if line.strip())
+
+
+def _comma_separated(path: Path) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(f"{line}\n" for _, line in read_lines(path))
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield reader.line_num, cells
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num} is no CSV ({error}). Correct it.") from error
+
+
+def _objects(path: Path, columns: Sequence[str]) -> Rows:
+    for number, line in read_lines(path):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path}, line {number} is no JSON ({error}). Give one object a line.") from error
+        check_characters(value, line, f"{path}, line {number}")
+        if not isinstance(value, dict):
+            raise DataError(f"{path}, line {number} is a JSON {type(value).__name__}; expected an object.")
+        _check_columns(f"{path}, line {number}", list(value), columns)
+        yield number, value
+
+
+def check_characters(value: Any, source: str, where: str) -> None:
+    """Raises DataError where a text in a value out of JSON has half of a surrogate pair, which no encoding can write.
+
+    Args:
+        value: What was read.
+        source: The JSON, which has an escape if there is anything to find.
+        where: What to call it.
+    """
+    try:
+        if "\\u" in source:
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(error.object[error.start]):04x}"
+        raise DataError(f"{where} has {half}, which is half a character: the other is missing. Correct it.") from error
+
+
+def _check_columns(where: object, names: Sequence[str], columns: Sequence[str]) -> None:
+    missing = [name for name in columns if name not in names]
+    if missing:
+        raise DataError(
+            f"{where} has the columns {_shown(names)}; expected {_shown(missing)} among them. Name the right ones."
+        )
+
+
+def _shown(names: Sequence[str]) -> str:
+    rest = len(names) - SHOWN_COLUMNS
+    return ", ".join(names[:SHOWN_COLUMNS]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,100 @@
+"""The tokenizer of a run, and the rows that pre-training reads."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from mbert_onnx.bundles.reader import TOKENIZER
+from mbert_onnx.errors import CheckpointError, TrainingError
+from mbert_onnx.model.tokenizer_files import reduce_tokenizer, train_tokenizer, write_tokenizer
+from mbert_onnx.text.encoder import TextEncoder
+from mbert_onnx.training.data.corpus.documents import Document, corpus_from_hub, read_corpus
+from mbert_onnx.training.data.corpus.segments import segments_of
+from mbert_onnx.training.data.row_store import Item, MaskingCollate, Rows, rows_at
+from mbert_onnx.training.data.source import load_from_hub
+from mbert_onnx.training.recipe import CorpusTable, TokenizerTable
+
+PAD = "[PAD]"
+
+
+def documents_of(table: CorpusTable) -> Iterator[Document]:
+    """The corpus that a recipe names."""
+    if table.hub is None:
+        return read_corpus(table.files, table.columns, id=table.id, every=table.held_out_every)
+    return corpus_from_hub(_from_hub(table), table.columns[0])
+
+
+def _from_hub(table: CorpusTable) -> Any:
+    # One after the other: Wikipedia need not be on this disk before training begins.
+    rows = load_from_hub(str(table.hub), table.hub_config, split=table.hub_split, streaming=True)
+    column, known = table.columns[0], rows.column_names
+    if known and column not in known:
+        raise TrainingError(f"{table.hub} has the columns {', '.join(known)}; expected {column}")
+    return rows
+
+
+def tokenizer_in(folder: Path, table: TokenizerTable, corpus: CorpusTable | None, max_length: int) -> None:
+    """Puts the tokenizer that a recipe names into a folder, or one that is learnt from the corpus.
+
+    Raises CheckpointError where there is none.
+    """
+    if (folder / TOKENIZER).is_file():
+        return
+    partial = folder.with_name(f".partial-{folder.name}")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    if table.folder is not None and table.vocab_size is not None:
+        assert corpus is not None
+        reduce_tokenizer(table.folder, chain.from_iterable(documents_of(corpus)), partial, table.vocab_size, max_length)
+    elif table.folder is not None:
+        if not write_tokenizer(table.folder, partial, 0, max_length):
+            raise CheckpointError(f"{table.folder} has no tokenizer.json and no vocab.txt; expected one of them")
+    else:
+        assert table.vocab_size is not None
+        assert corpus is not None
+        train_tokenizer(
+            lambda: chain.from_iterable(documents_of(corpus)),
+            partial,
+            table.vocab_size,
+            max_length,
+            min_frequency=table.min_frequency,
+        )
+    partial.rename(folder)
+
+
+def encoder_in(folder: Path, max_length: int) -> TextEncoder:
+    """The tokenizer in a folder."""
+    return TextEncoder(folder / TOKENIZER, max_length)
+
+
+def corpus_rows(folder: Path, table: CorpusTable, encoder: TextEncoder, seed: int) -> Rows:
+    """The rows of the corpus, made once for the run."""
+
+    def make() -> Iterator[Item]:
+        segments = segments_of(
+            documents_of(table), encoder, max_length=table.max_length, next_sentence=table.next_sentence, seed=seed
+        )
+        for segment in segments:
+            row = encoder.row(segment.first, segment.second if table.next_sentence else None)
+            item: Item = {"input_ids": row.ids, "token_type_ids": row.type_ids, "length": len(row)}
+            yield {**item, "next_sentence": segment.next_sentence} if table.next_sentence else item
+
+    source = table.hub or ", ".join(map(str, table.files))
+    return rows_at(folder, make, source)
+
+
+def masking(encoder: TextEncoder, pad_id: int, table: CorpusTable) -> MaskingCollate:
+    """What hides words in batches."""
+    around = encoder.tokenizer.encode("a", "a")
+    known = [token for token, special in zip(around.ids, around.special_tokens_mask, strict=True) if special]
+    return MaskingCollate(pad_id, encoder.mask_id, [*known, pad_id], encoder.tokenizer.get_vocab_size(), table.masked)
+
+
+def pad_id_of(encoder: TextEncoder) -> int:
+    """The id of padding; 0 where the vocabulary has no token for it, as transformers has it."""
+    found = encoder.tokenizer.token_to_id(PAD)
+    return 0 if found is None else int(found)

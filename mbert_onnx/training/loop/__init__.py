@@ -1,0 +1,1 @@
+"""The training loop: stages, schedules, optimizers, curves, and the folder of a run."""

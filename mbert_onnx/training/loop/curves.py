@@ -1,0 +1,95 @@
+"""The curves of a training: numbers in `losses.jsonl`, events for TensorBoard, and a picture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mbert_onnx._beside import require_beside
+from mbert_onnx.training.loop.run_folder import EVENTS, LOSSES, PICTURE, Position
+
+require_beside("perf")
+
+from perf.results.file_writer import writing_file  # noqa: E402
+
+DOTS_PER_INCH = 120
+
+
+class Curves:
+    """What is kept of a training's losses.
+
+    Args:
+        folder: The run's.
+        position: Where it goes on; what was written after that is forgotten, since it is computed again.
+        before: How many steps the stages before each stage have, so that one axis has all of them.
+    """
+
+    def __init__(self, folder: Path, position: Position, before: list[int]) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._path = folder / LOSSES
+        self._picture = folder / PICTURE
+        self._before = before
+        self._points = [point for point in _read(self._path) if Position(point["stage"], point["step"]) <= position]
+        with writing_file(self._path) as beside:
+            beside.write_text("".join(f"{json.dumps(point)}\n" for point in self._points), encoding="utf-8")
+        self._file = self._path.open("a", encoding="utf-8")
+        done = before[position.stage] + position.step
+        self._events = SummaryWriter(str(folder / EVENTS), purge_step=done + 1)
+
+    def add(self, position: Position, name: str, losses: Mapping[str, float], rate: float) -> None:
+        """A point: the mean losses since the last one, and the learning rate."""
+        total = self._before[position.stage] + position.step
+        point = {
+            "stage": position.stage,
+            "name": name,
+            "step": position.step,
+            "total": total,
+            "losses": dict(losses),
+            "learning_rate": rate,
+        }
+        self._points.append(point)
+        self._file.write(f"{json.dumps(point)}\n")
+        self._file.flush()
+        for key, value in losses.items():
+            self._events.add_scalar(key, value, total)
+        self._events.add_scalar("learning_rate", rate, total)
+
+    def draw(self) -> None:
+        """Writes the picture: each loss against steps, a line where a stage begins."""
+        if not self._points:
+            return
+        self._events.flush()
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(9, 5), layout="constrained")
+        axes = figure.subplots()
+        names = dict.fromkeys(name for point in self._points for name in point["losses"])
+        for name in names:
+            points = [(point["total"], point["losses"][name]) for point in self._points if name in point["losses"]]
+            axes.plot(*zip(*points, strict=True), label=name, linewidth=2.2 if name == "loss" else 1.0)
+        for start in self._before[1:]:
+            axes.axvline(start, color="0.8", linewidth=0.8, zorder=0)
+        axes.set_xlabel("steps")
+        axes.set_ylabel("loss")
+        axes.set_yscale("log" if all(v > 0 for p in self._points for v in p["losses"].values()) else "linear")
+        axes.legend(frameon=False)
+        with writing_file(self._picture) as beside:
+            figure.savefig(beside, dpi=DOTS_PER_INCH)
+
+    def close(self) -> None:
+        self._file.close()
+        self._events.close()
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    """The points that are whole: the last line may be cut off where the process was killed."""
+    points = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        try:
+            points.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return points

@@ -1,0 +1,727 @@
+"""The command line: what it prints where, its exit codes, and that no traceback ever reaches a user."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+import pytest
+from broken_checkpoints import FAULTS, Fault, RunsCode
+from exported_checkpoints import Exports
+from small_checkpoints import names_in, save_small
+from third_party_exports import export_with_torchscript, save_with_weights_beside
+from typer.testing import CliRunner, Result
+
+import mbert_onnx
+from graphs import pipeline
+from mbert_onnx.cli.app import app
+
+HOME = Path(mbert_onnx.__file__).parent.parent
+COMMANDS = ["export", "optimize", "passes", "bench", "run", "inspect", "verify"]
+# As short as a measurement can be; nothing is asserted about its numbers.
+SHORT = ["--budget", "0.05", "--seq-len", "4", "--threads", "1"]
+
+
+def call(*arguments: str | Path, text: str | None = None) -> Result:
+    """The command line in this process."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], input=text)
+
+
+def start(*arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
+    """The command line in a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(HOME), **options.pop("environment", {})}
+    environment.pop("PYTHONUNBUFFERED", None)  # users' output is buffered
+    return subprocess.Popen(
+        [sys.executable, "-m", "mbert_onnx", *arguments],
+        env=environment,
+        text=True,
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
+    )
+
+
+def complaint(result: Result, code: int) -> str:
+    """The one line on standard error; nothing but progress may stand above it, and nothing on standard output."""
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert (result.exit_code, result.stdout) == (code, "")
+    *progress, line = result.stderr.splitlines()
+    assert all(told.startswith("[") for told in progress), result.stderr
+    assert line.startswith("mbert-onnx: ")
+    return line.removeprefix("mbert-onnx: ")
+
+
+# Help, version, and what they load
+
+
+def test_help_names_every_command() -> None:
+    result = call("--help")
+    assert result.exit_code == 0
+    assert all(command in result.stdout for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str) -> None:
+    result = call(command, "--help")
+    assert result.exit_code == 0
+    assert "Usage:" in result.stdout
+
+
+def test_the_version() -> None:
+    assert call("--version").stdout == f"mbert-onnx {mbert_onnx.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import mbert_onnx; dir(mbert_onnx)",
+        "import sys; sys.argv[1:] = ['--help']; from mbert_onnx.cli.app import app; app(standalone_mode=False)",
+        "import sys; sys.argv[1:] = ['bench', '--help']; import mbert_onnx.cli.app as a; a.app(standalone_mode=False)",
+    ],
+)
+def test_help_and_import_load_nothing_heavy(code: str) -> None:
+    heavy = ("torch", "transformers", "onnxruntime", "onnx", "onnx_ir", "numpy", "graphs", "perf")
+    check = f"{code}\nimport sys; print([name for name in {heavy} if name in sys.modules], file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, cwd=HOME)
+    assert done.stderr == "[]\n"
+
+
+def test_every_name_of_the_api_is_there() -> None:
+    assert set(mbert_onnx.__all__) >= {"export", "optimize", "passes", "bench", "run", "load", "inspect", "verify"}
+    assert all(getattr(mbert_onnx, name) is not None for name in mbert_onnx.__all__)
+    with pytest.raises(AttributeError, match="module 'mbert_onnx' has no attribute 'quantise'"):
+        _ = mbert_onnx.quantise
+
+
+# export
+
+
+def test_an_export_is_told(exported: Exports, tmp_path: Path) -> None:
+    result = call("export", exported().checkpoint, "--output", tmp_path / "bundle")
+    assert result.exit_code == 0
+    stages = [line.split("] ")[1].split(" ")[0] for line in result.stderr.splitlines()]
+    assert stages == ["reading", "tracing", "removing", "writing", "verifying", "finishing"]
+    assert f"{tmp_path / 'bundle' / 'onnx' / 'model.onnx'}  0.2 MB, question-answering, opset 18" in result.stdout
+    assert "verified   centred error" in result.stdout
+    assert "123 → " in result.stdout
+    result = call("export", exported().checkpoint, "--output", tmp_path / "bundle")
+    assert "exists; pass --overwrite to replace it" in complaint(result, 1)
+
+
+@pytest.mark.full
+def test_an_export_in_a_process_of_its_own_prints_json(exported: Exports, tmp_path: Path) -> None:
+    options = ("--task", "embeddings", "--batch", "1", "--seq-len", "5", "--opset", "20", "--seed", "4", "--json")
+    process = start("export", exported().checkpoint, "-o", tmp_path / "bundle", *options)
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    told = json.loads(out)
+    assert told == json.loads((tmp_path / "bundle" / "mbert_onnx.json").read_text())
+    assert (told["task"], told["opset"], told["seed"]) == ("feature-extraction", 20, 4)
+    assert told["shapes"] == {"batch": 1, "choices": None, "sequence": 5}
+    assert "the checkpoint has no pooler, so there is no pooler_output" in told["notes"]
+    assert [output["name"] for output in told["graph"]["outputs"]] == ["last_hidden_state"]
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=list(FAULTS))
+def test_a_broken_checkpoint_is_one_line(fault: Fault, exported: Exports, tmp_path: Path) -> None:
+    shutil.copytree(exported().checkpoint, tmp_path / "model")
+    # The faults are about sizes of the small models' base config.
+    save_small(tmp_path / "model")
+    fault.spoil(tmp_path / "model")
+    complaint(call("export", tmp_path / "model", "--output", tmp_path / "bundle"), 1)
+    assert names_in(tmp_path) == ["model"]
+    assert not RunsCode(tmp_path / "model").path.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["random:huge"], 2, "no built-in model is called 'random:huge'"),
+        (["no/such/folder"], 1, "no such folder; expected one with config.json"),
+        (["no-such-model"], 1, "not to be had from the hub"),
+        (["random", "--task", "translate"], 2, "No task is called 'translate'"),
+        (["random", "--seq-len", "0"], 2, "--seq-len is 0"),
+        (["random", "--seq-len", "-1"], 2, "--seq-len is -1"),
+        (["random:tiny", "--seq-len", "100000"], 2, "has 512 positions"),
+        (["random", "--batch", "0"], 2, "--batch is 0"),
+        (["random", "--target", "gpu"], 2, "expected one of cpu, mobile, web"),
+        (["random", "--target", "mobile"], 2, "pass --seq-len"),
+        (["random", "--opset", "17"], 2, "opset 17 is not possible"),
+        (["random", "--opset", "99"], 2, "opset 99 is not possible"),
+        (["random:tiny", "--choices", "3"], 2, "--choices is for multiple-choice"),
+    ],
+)
+def test_an_export_that_cannot_be_is_one_line(arguments: list[str], code: int, says: str, tmp_path: Path) -> None:
+    result = call("export", *arguments, "--output", tmp_path / "bundle")
+    assert says in complaint(result, code)
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("option", [["--seed", "-1"], ["--seq-len", "many"], ["--colour", "red"]])
+def test_options_of_the_wrong_kind_are_told(option: list[str], tmp_path: Path) -> None:
+    result = call("export", "random", "--output", tmp_path / "bundle", *option)
+    assert isinstance(result.exception, SystemExit)
+    assert result.exit_code == 2
+    assert option[0] in result.stderr
+
+
+# optimize and passes
+
+
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small MobileBERT as TorchScript writes it."""
+    folder = tmp_path_factory.mktemp("theirs")
+    export_with_torchscript(save_small(folder), folder / "theirs.onnx", ("start_logits", "end_logits"))
+    return folder / "theirs.onnx"
+
+
+def test_what_optimize_did_is_told(theirs: Path, tmp_path: Path) -> None:
+    result = call("optimize", theirs, "--output", tmp_path / "ours.onnx")
+    assert result.exit_code == 0
+    assert result.stderr.endswith(f"optimizing {theirs}\n")
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith(f"{tmp_path / 'ours.onnx'}  0.3 MB → 0.2 MB, target cpu, opset 18")
+    assert lines[1].split() == ["pass", "matches", "nodes", "MACs", "saved", "weights", "saved", "difference"]
+    assert [line for line in lines if line.startswith("  fold-affine ")]
+    assert [line for line in lines if line.startswith("  fuse-ffn ") and line.split()[1] == "2"]
+    assert any(line.startswith("  found nothing to do: ") for line in lines)
+    assert any(re.match(r"  checked    centred error \S+ against float64 \(the file .*\), bar", line) for line in lines)
+    assert lines[-1].startswith("  took       ")
+    assert names_in(tmp_path) == ["ours.onnx"]
+
+
+def test_a_file_that_is_optimised_already_is_copied(theirs: Path, tmp_path: Path) -> None:
+    assert call("optimize", theirs, "--output", tmp_path / "once.onnx").exit_code == 0
+    result = call("optimize", tmp_path / "once.onnx", "--output", tmp_path / "twice.onnx")
+    assert "unchanged  nothing applies, or the file is optimised already" in result.stdout
+    assert (tmp_path / "once.onnx").read_bytes() == (tmp_path / "twice.onnx").read_bytes()
+
+
+def test_what_optimize_did_as_json(theirs: Path, tmp_path: Path) -> None:
+    result = call("optimize", theirs, "-o", tmp_path / "ours.onnx", "--target", "mobile", "--opset", "20", "--json")
+    told = json.loads(result.stdout)
+    assert (told["path"], told["target"], told["opset"]) == (str(tmp_path / "ours.onnx"), "mobile", 20)
+    assert (told["changed"], told["restarts"]) == (True, 0)
+    assert told["bytes_after"] == (tmp_path / "ours.onnx").stat().st_size
+    assert told["error"] <= told["bar"]
+    assert "fuse-attention" not in [entry["name"] for entry in told["ledger"]]
+    expected = {"name", "matches", "nodes_before", "nodes_after", "macs_saved", "bytes_saved", "error", "seconds"}
+    assert all(set(entry) == expected | {"misses"} for entry in told["ledger"])
+    ends = [(entry["nodes_before"], entry["nodes_after"]) for entry in told["ledger"]]
+    assert all(before[1] == after[0] for before, after in pairwise(ends))
+    assert (ends[0][0], ends[-1][1]) == (told["nodes_before"], told["nodes_after"])
+
+
+def test_passes_are_chosen(theirs: Path, tmp_path: Path) -> None:
+    def names(*options: str) -> list[str]:
+        result = call("optimize", theirs, "-o", tmp_path / "ours.onnx", "--overwrite", "--json", *options)
+        assert result.exit_code == 0, result.stderr
+        return list(dict.fromkeys(entry["name"] for entry in json.loads(result.stdout)["ledger"]))
+
+    some = ["select-index", "remove-nan-guard"]
+    assert sorted(names("--only", ",".join(some))) == sorted(some)
+    assert sorted(names("--only", some[0], "--only", some[1])) == sorted(some)
+    assert names("--only", ",".join(some), "--skip", some[1]) == some[:1]
+    assert {"fuse-attention", "fuse-ffn"} <= set(names())
+    without = names("--no-functions")
+    assert "accumulate-residual" in without
+    assert not {"fuse-attention", "fuse-ffn"} & set(without)
+
+
+def test_places_that_were_left_alone_are_explained(theirs: Path, tmp_path: Path) -> None:
+    # Without flat streams there is no Gemm, and so no block in the form that is fused.
+    options = ("--output", tmp_path / "ours.onnx", "--overwrite", "--skip", "flatten-tokens")
+    result = call("optimize", theirs, *options)
+    number = re.search(r"  (\d+) places were left alone; --explain tells which, and why", result.stdout)
+    assert number, result.stdout
+    result = call("optimize", theirs, *options, "--explain")
+    told = re.findall(r"^  [a-z-]+ left .+ alone: .+$", result.stdout, re.MULTILINE)
+    assert len(told) == int(number[1])
+
+
+def test_an_export_is_optimised_as_it_is_asked(exported: Exports, tmp_path: Path) -> None:
+    result = call(
+        "export", exported().checkpoint, "-o", tmp_path / "bundle", "--no-functions", "--skip", "merge-linear"
+    )
+    assert result.exit_code == 0, result.stderr
+    model = onnx.load(tmp_path / "bundle" / "onnx" / "model.onnx")
+    assert not model.functions
+    assert "merge-linear" not in result.stdout
+    result = call("export", "random", "-o", tmp_path / "other", "--only", "merge")
+    assert "no pass is called 'merge'" in complaint(result, 2)
+
+
+def test_the_passes_are_listed() -> None:
+    result = call("passes")
+    assert (result.exit_code, result.stderr) == (0, "")
+    told = json.loads(call("passes", "--json").stdout)
+    assert [stage["name"] for stage in told] == [stage.name for stage in mbert_onnx.passes()]
+    for stage in told:
+        assert set(stage) == {"name", "summary", "why", "targets"}
+        assert f"    {stage['summary']}\n    stands here: " in result.stdout
+        assert f"    stands here: {stage['why']}\n" in result.stdout
+    assert "\naccumulate-residual [cpu, web]\n" in result.stdout
+
+
+def text_model(text: str) -> Callable[[Path, Path], Path]:
+    def make(_theirs: Path, folder: Path) -> Path:
+        onnx.save(onnx.parser.parse_model(text), folder / "given.onnx")
+        return folder / "given.onnx"
+
+    return make
+
+
+def bytes_model(content: Callable[[Path], bytes]) -> Callable[[Path, Path], Path]:
+    def make(theirs: Path, folder: Path) -> Path:
+        (folder / "given.onnx").write_bytes(content(theirs))
+        return folder / "given.onnx"
+
+    return make
+
+
+def without_its_weights(theirs: Path, folder: Path) -> Path:
+    save_with_weights_beside(onnx.load(theirs), folder / "given.onnx", "gone.bin")
+    (folder / "gone.bin").unlink()
+    return folder / "given.onnx"
+
+
+def half_its_weights(theirs: Path, folder: Path) -> Path:
+    save_with_weights_beside(onnx.load(theirs), folder / "given.onnx", "half.bin")
+    os.truncate(folder / "half.bin", 50_000)
+    return folder / "given.onnx"
+
+
+def another_output(theirs: Path, folder: Path) -> Path:
+    model = onnx.load(theirs)
+    model.graph.output[1].name = "nowhere"
+    onnx.save(model, folder / "given.onnx")
+    return folder / "given.onnx"
+
+
+def model_of(body: str, opset: int = 18) -> str:
+    return f'<ir_version: 9, opset_import: ["": {opset}, "them": 1]> g (float[4] x) => (float[4] y) {{ {body} }}'
+
+
+# What is handed in, and what is said of it.
+UNREADABLE: dict[str, tuple[Callable[[Path, Path], Path], str]] = {
+    "nothing": (lambda theirs, folder: folder / "given.onnx", "does not exist; give a bundle or an .onnx file"),
+    "a folder": (lambda theirs, folder: folder, "has no onnx/model.onnx"),
+    "empty": (bytes_model(lambda _: b""), "holds no graph; it is empty, truncated, or no ONNX model"),
+    "text": (bytes_model(lambda _: b"some text\n"), "is no ONNX model, or is corrupt"),
+    "truncated": (bytes_model(lambda theirs: theirs.read_bytes()[:-9_999]), "is no ONNX model, or is corrupt"),
+    "random": (bytes_model(lambda _: random.Random(0).randbytes(9_999)), "is no ONNX model, or is corrupt"),
+    "no nodes": (text_model(model_of("")), "nothing computes y; the graph is incomplete"),
+    "cyclic": (text_model(model_of("a = Add(x, b) b = Add(x, a) y = Relu(b)")), "the graph is cyclic"),
+    "weights missing": (without_its_weights, "keeps its weights in gone.bin, which is not there"),
+    "weights cut off": (half_its_weights, "keeps its weights in half.bin, which is too short"),
+    "opset 10": (text_model(model_of("y = Relu(x)", 10)), "the graph is opset 10; expected 11 or newer"),
+    "opset 99": (text_model(model_of("y = Relu(x)", 99)), "is opset 99; the installed onnxruntime goes up to"),
+    "input missing": (text_model(model_of("y = Relu(nowhere)")), "nothing computes nowhere; the graph is incomplete"),
+    "input missing in opset 13": (text_model(model_of("y = Relu(nowhere)", 13)), "nothing computes nowhere"),
+    "output missing": (another_output, "nothing computes nowhere; the graph is incomplete"),
+    "unknown operator": (text_model(model_of("y = them.Relu(x)")), "onnxruntime does not run the graph as it is"),
+    "wrong sizes": (
+        text_model(model_of("a = Concat <axis = 0> (x, x) b = Add(a, x) y = Identity(b)")),
+        "onnxruntime does not run the graph as it is",
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "says"), UNREADABLE.values(), ids=list(UNREADABLE))
+def test_a_file_that_cannot_be_optimised_is_one_line(
+    make: Callable[[Path, Path], Path], says: str, theirs: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    result = call("optimize", make(theirs, tmp_path / "in"), "--output", tmp_path / "out" / "ours.onnx")
+    assert says in complaint(result, 1)
+    assert names_in(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize(
+    ("output", "says"),
+    [
+        ("there.onnx", "exists; pass --overwrite to replace it"),
+        ("folder.onnx", "is a folder; give the name of an .onnx file"),
+        ("ours.bin", "does not end in .onnx"),
+        ("ours", "does not end in .onnx"),
+        ("no/such/ours.onnx", "is no folder; make it, or choose another --output"),
+        ("there.onnx/ours.onnx", "is no folder; make it, or choose another --output"),
+    ],
+)
+def test_an_output_that_cannot_be_is_one_line(output: str, says: str, theirs: Path, tmp_path: Path) -> None:
+    (tmp_path / "there.onnx").write_text("x")
+    (tmp_path / "folder.onnx").mkdir()
+    result = call("optimize", theirs, "--output", tmp_path / output)
+    assert says in complaint(result, 1)
+    assert names_in(tmp_path) == ["folder.onnx", "there.onnx"]
+    assert (tmp_path / "there.onnx").read_text() == "x"
+
+
+def test_a_file_is_replaced_where_asked_but_never_by_itself(theirs: Path, tmp_path: Path) -> None:
+    (tmp_path / "there.onnx").write_text("x")
+    assert call("optimize", theirs, "-o", tmp_path / "there.onnx", "--overwrite").exit_code == 0
+    before = (tmp_path / "there.onnx").read_bytes()
+    (tmp_path / "link.onnx").symlink_to(tmp_path / "there.onnx")
+    for output in ("there.onnx", "link.onnx"):
+        result = call("optimize", tmp_path / "there.onnx", "-o", tmp_path / output, "--overwrite")
+        assert "is the file that is read; choose another --output" in complaint(result, 1)
+    assert (tmp_path / "there.onnx").read_bytes() == before
+    assert names_in(tmp_path) == ["link.onnx", "there.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--only", "fold"], "no pass is called 'fold'; expected some of accumulate-residual, clean-up,"),
+        (["--skip", "fold-affine,fold"], "no pass is called 'fold'; expected some of"),
+        (["--target", "gpu"], "--target is 'gpu'; expected one of cpu, mobile, web"),
+        (["--opset", "17"], "opset 17 is not possible: graphs here start at 18"),
+        (["--opset", "99"], "opset 99 is not possible"),
+    ],
+)
+def test_an_option_of_optimize_that_cannot_be_is_one_line(
+    options: list[str], says: str, theirs: Path, tmp_path: Path
+) -> None:
+    assert says in complaint(call("optimize", theirs, "--output", tmp_path / "ours.onnx", *options), 2)
+    assert names_in(tmp_path) == []
+
+
+def test_an_opset_does_not_go_down(theirs: Path, tmp_path: Path) -> None:
+    assert call("optimize", theirs, "-o", tmp_path / "new.onnx", "--opset", "20").exit_code == 0
+    result = call("optimize", tmp_path / "new.onnx", "-o", tmp_path / "old.onnx", "--opset", "18")
+    assert "the graph is opset 20 and cannot go down to 18" in complaint(result, 1)
+    assert names_in(tmp_path) == ["new.onnx"]
+
+
+def test_what_turns_out_wrong_is_not_written(theirs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mbert_onnx.conversion import optimizer
+
+    def spoiled(*args: Any, **kwargs: Any) -> Any:
+        outcome = pipeline.optimize(*args, **kwargs)
+        values = outcome.model.graph.initializers.values()
+        weights = [(value, value.const_value) for value in values if value.const_value is not None]
+        value, tensor = max(weights, key=lambda weight: weight[1].nbytes)
+        value.const_value = ir.tensor(1.1 * tensor.numpy(), name=value.name)
+        return outcome
+
+    monkeypatch.setattr(optimizer, "optimize_graph", spoiled)
+    result = call("optimize", theirs, "-o", tmp_path / "ours.onnx")
+    assert "the optimised file is not the same model: centred error" in complaint(result, 1)
+    assert names_in(tmp_path) == []
+
+
+# Interrupts
+
+
+def stop(process: subprocess.Popen[str], at: str, number: int) -> tuple[int, str]:
+    """Sends a signal once a line of progress says `at`; the exit code, and all of standard error."""
+    assert process.stderr is not None
+    told = ""
+    while at not in told:
+        line = process.stderr.readline()
+        assert line, told
+        told += line
+    time.sleep(0.05)  # into the stage, and not at its very start
+    process.send_signal(number)
+    _, rest = process.communicate()
+    return process.returncode, told + rest
+
+
+def interruptible() -> None:
+    """A shell starts what it runs in the background with SIGINT ignored; that is not what is tested here."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "stage"),
+    [
+        (signal.SIGINT, 130, "reading"),
+        pytest.param(signal.SIGTERM, 143, "verifying", marks=pytest.mark.full),
+        pytest.param(signal.SIGINT, 130, "verifying", marks=pytest.mark.full),
+        pytest.param(signal.SIGTERM, 143, "tracing", marks=pytest.mark.full),
+        pytest.param(signal.SIGINT, 130, "removing", marks=pytest.mark.full),
+    ],
+)
+def test_an_interrupted_export_leaves_nothing(number: int, code: int, stage: str, tmp_path: Path) -> None:
+    # Long enough in each stage: many positions are verified one batch after the other.
+    save_small(tmp_path / "model", max_position_embeddings=3000)
+    process = start("export", tmp_path / "model", "-o", tmp_path / "to" / "bundle", preexec_fn=interruptible)
+    returned, told = stop(process, stage, number)
+    assert returned == code, told
+    assert "Traceback" not in told
+    assert [line for line in told.splitlines() if not line.startswith("[")] == (
+        ["mbert-onnx: interrupted; nothing half-written is left"] if number == signal.SIGINT else []
+    )
+    assert list((tmp_path / "to").glob("**/*")) == []
+
+
+# Output that cannot be written as usual
+
+
+def closed_pipe() -> int:
+    read, write = os.pipe()
+    os.close(read)
+    return write
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_reader_that_has_gone_is_no_error(options: list[str], exported: Exports) -> None:
+    """As `mbert-onnx inspect bundle | head -1`, only that it is gone before the first line."""
+    pipe = closed_pipe()
+    process = start("inspect", exported().bundle, *options, stdout=pipe)
+    os.close(pipe)
+    assert process.communicate()[1] == ""
+
+
+def test_the_first_line_is_enough_for_some(exported: Exports) -> None:
+    command = f"{sys.executable} -m mbert_onnx inspect {exported().bundle} --json | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=HOME)
+    assert (done.stdout, done.stderr) == ("{\n", "")
+
+
+def test_a_terminal_without_unicode(exported: Exports) -> None:
+    process = start(
+        "run", exported("feature-extraction").bundle, "ada", environment={"PYTHONIOENCODING": "ascii:strict"}
+    )
+    out, err = process.communicate()
+    assert (process.returncode, err) == (0, "")
+    assert "64 numbers: " in out
+    assert " ?  (--json prints all)" in out
+
+
+def test_json_is_never_approximate(exported: Exports) -> None:
+    process = start(
+        *("run", exported().bundle, "who?", "--context", "žluťoučký", "--json"),
+        environment={"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "1"},
+    )
+    out, err = process.communicate()
+    assert err == ""
+    assert json.loads(out)[0]["answer"] == "žluťoučký"
+
+
+# run
+
+
+@pytest.mark.parametrize(
+    ("task", "arguments", "starts"),
+    [
+        ("question-answering", ["Who wrote it?", "--context", "Ada."], "0."),
+        ("text-classification", ["Ada wrote it.", "--pair", "In London."], "0."),
+        ("token-classification", ["Ada wrote the first program."], "0."),
+        ("fill-mask", ["Ada wrote the first [MASK].", "--top-k", "2"], "0."),
+        ("multiple-choice", ["Ada", "--choice", "wrote.", "--choice", "walked."], "0."),
+        ("next-sentence-prediction", ["Ada wrote it.", "--pair", "In London."], "0."),
+        ("pretraining", ["Ada wrote the first [MASK]."], "0."),
+        ("feature-extraction", ["Ada"], "64 numbers: "),
+    ],
+)
+def test_every_task_answers(task: str, arguments: list[str], starts: str, exported: Exports) -> None:
+    result = call("run", exported(task).bundle, *arguments)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert all(line.startswith(starts) for line in result.stdout.splitlines())
+    told = json.loads(call("run", exported(task).bundle, *arguments, "--json").stdout)
+    assert told
+
+
+def test_standard_input_is_a_text(exported: Exports) -> None:
+    bundle = exported("fill-mask").bundle
+    given = call("run", bundle, "Ada wrote [MASK].", "--json")
+    for text in ("Ada wrote [MASK].\n", "Ada wrote [MASK].\r\n", "Ada wrote [MASK]."):
+        read = call("run", bundle, "-", "--json", text=text)
+        assert read.stdout == given.stdout
+
+
+def test_standard_input_that_is_no_text(exported: Exports) -> None:
+    process = start("run", exported().bundle, "-", "--context", "x", stdin=subprocess.PIPE, encoding="latin-1")
+    _, err = process.communicate("caf\xe9")
+    assert process.returncode == 2
+    assert err.startswith("mbert-onnx: The question is no valid Unicode")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["", "--context", "x"], "The question is empty"),
+        (["who?"], "context"),
+        (["who?", "--context", ""], "The context is empty"),
+        (["who?", "--context", "x", "--top-k", "0"], "top_k is 0"),
+        (["who?", "--context", "x", "--threads", "0"], "threads is 0"),
+        (["who?", "--context", "x", "--choice", "y"], "choices"),
+    ],
+)
+def test_a_text_that_cannot_be_answered_is_one_line(arguments: list[str], says: str, exported: Exports) -> None:
+    assert says in complaint(call("run", exported().bundle, *arguments), 2)
+
+
+@pytest.mark.parametrize("command", [["run", "x"], ["inspect"], ["verify", "--against", "random:tiny"]])
+def test_a_model_that_is_not_there_is_one_line(command: list[str], tmp_path: Path) -> None:
+    verb, *rest = command
+    for model in (tmp_path / "nowhere", tmp_path):
+        assert str(model) in complaint(call(verb, model, *rest), 1)
+
+
+# inspect and verify
+
+
+def test_what_a_model_consists_of(exported: Exports) -> None:
+    result = call("inspect", exported().bundle, "--seq-len", "16")
+    assert result.stderr == ""
+    lines = result.stdout.splitlines()
+    assert lines[0] == f"opset 18, IR 8, by mbert-onnx {mbert_onnx.__version__}; file 0.2 MB"
+    assert lines[1] == "inputs     input_ids int64 [batch, sequence]"
+    nodes = next(line for line in lines if line.startswith("nodes "))
+    assert nodes.startswith("nodes      27: ")
+    assert "2 mbert.BottleneckAttention, 2 mbert.StackedFFN" in nodes
+    assert any("at batch 1, 16 tokens" in line for line in lines)
+
+
+@pytest.mark.parametrize("place", ["bundle", "model"])
+def test_what_a_model_consists_of_as_json(place: str, exported: Exports) -> None:
+    told = json.loads(call("inspect", getattr(exported(), place), "--json").stdout)
+    assert told["node_count"] == 27
+    assert told["nodes"]["mbert.StackedFFN"] == 2
+    assert [port["name"] for port in told["outputs"]] == ["start_logits", "end_logits"]
+
+
+@pytest.mark.parametrize("length", ["0", "-5"])
+def test_a_length_that_cannot_be_inspected(length: str, exported: Exports) -> None:
+    result = call("inspect", exported().bundle, "--seq-len", length)
+    assert f"--seq-len is {length}; expected at least 1" in complaint(result, 2)
+
+
+def test_the_same_model(exported: Exports) -> None:
+    found = exported()
+    result = call("verify", found.bundle, "--against", found.checkpoint)
+    assert result.exit_code == 0
+    assert result.stdout.startswith("the same model: centred error ")
+    assert "comparing with" in result.stderr
+
+
+def test_not_the_same_model(exported: Exports, tmp_path: Path) -> None:
+    save_small(tmp_path, vocab_size=101)
+    result = call("verify", exported().bundle, "--against", tmp_path)
+    assert result.exit_code == 1
+    assert result.stdout.startswith("NOT the same model: centred error ")
+    result = call("verify", exported().bundle, "--against", tmp_path, "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["passed"] is False
+
+
+def test_a_verification_that_cannot_be_is_one_line(exported: Exports) -> None:
+    found = exported()
+    result = call("verify", found.bundle, "--against", exported("token-classification").bundle)
+    assert "question-answering needs start_logits" in complaint(result, 1)
+    result = call("verify", found.bundle, "--against", found.checkpoint, "--task", "translate")
+    assert "No task is called 'translate'" in complaint(result, 2)
+
+
+# bench
+
+
+def test_two_models_are_compared(exported: Exports, tmp_path: Path) -> None:
+    models = [exported().bundle, exported("token-classification").bundle]
+    result = call("bench", *models, *SHORT, "--json", tmp_path / "report.json")
+    assert result.exit_code == 0
+    assert "median ms" in result.stdout
+    assert all(line.startswith("[") for line in result.stderr.splitlines())
+    told = json.loads((tmp_path / "report.json").read_text())
+    assert told["arguments"]["seq_lens"] == [4]
+    assert [subject["name"] for subject in told["subjects"]] == [str(model) for model in models]
+
+
+def test_a_model_is_compared_with_itself_as_markdown(exported: Exports) -> None:
+    result = call("bench", exported().bundle, exported().bundle, *SHORT, "--markdown")
+    assert result.exit_code == 0
+    assert f"{exported().bundle} #2" in result.stdout
+    assert "|---" in result.stdout.replace(" ", "")
+
+
+@pytest.mark.full
+def test_a_checkpoint_is_exported_first(tmp_path: Path) -> None:
+    save_small(tmp_path / "model")
+    result = call("bench", tmp_path / "model", *SHORT)
+    assert result.exit_code == 0
+    assert f"{tmp_path / 'model'}: tracing with torch.export" in result.stderr
+    assert names_in(tmp_path) == ["model"]
+
+
+@pytest.mark.parametrize(
+    "task",
+    ["question-answering", *(pytest.param(t, marks=pytest.mark.full) for t in ("fill-mask", "feature-extraction"))],
+)
+def test_transformers_own_export_is_compared_with(task: str, exported: Exports, tmp_path: Path) -> None:
+    peer = f"transformers:{exported(task).checkpoint}"
+    result = call("bench", peer, exported(task).bundle, *SHORT, "--json", tmp_path / "report.json")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads((tmp_path / "report.json").read_text())
+    assert [subject["name"] for subject in told["subjects"]] == [peer, str(exported(task).bundle)]
+    assert told["subjects"][1]["difference"] < 1e-4
+
+
+def other_inputs(folder: Path) -> Path:
+    info = onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Identity", ["pixels"], ["y"])],
+        "g",
+        [info("pixels", onnx.TensorProto.FLOAT, [1])],
+        [info("y", onnx.TensorProto.FLOAT, [1])],
+    )
+    imports = [onnx.helper.make_opsetid("", 18)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=imports, ir_version=8), folder / "pixels.onnx")
+    return folder / "pixels.onnx"
+
+
+def corrupt(folder: Path) -> Path:
+    (folder / "corrupt.onnx").write_bytes(b"not a protobuf")
+    return folder / "corrupt.onnx"
+
+
+@pytest.mark.parametrize("make", [other_inputs, corrupt])
+def test_a_file_that_cannot_be_timed_is_one_line(make: Callable[[Path], Path], tmp_path: Path) -> None:
+    file = make(tmp_path)
+    result = call("bench", file, *SHORT)
+    assert file.name in complaint(result, result.exit_code)
+    assert result.exit_code in (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "says"),
+    [
+        (["--provider", "gpu"], 2, "unknown provider 'gpu'"),
+        (["--provider", "coreml"], 2, "provider 'coreml' is not in this onnxruntime"),
+        (["--provider", "azure", *SHORT], 1, "took none of the"),
+        (["--seq-len", "8,x"], 2, "--seq-len is '8,x'"),
+        (["--seq-len", ""], 2, "--seq-len is ''"),
+        (["--seq-len", "0"], 2, "--seq-len is [0]"),
+        (["--seq-len", "9999"], 2, "pass a shorter --seq-len"),
+        (["--threads", "0"], 2, "--threads is [0]"),
+        (["--batch", "0"], 2, "--batch is [0]"),
+        (["--budget", "0"], 2, "--budget is 0.0"),
+        (["--precision", "2"], 2, "--precision is 2.0"),
+        (["--json", "/no/such/folder/x.json"], 2, "--json is /no/such/folder/x.json; expected a file"),
+        (["--json", "/"], 2, "--json is /; expected a file"),
+    ],
+)
+def test_a_measurement_that_cannot_be_is_one_line(
+    options: Sequence[str], code: int, says: str, exported: Exports
+) -> None:
+    assert says in complaint(call("bench", exported().bundle, *options), code)
+
+
+@pytest.mark.parametrize("model", ["nowhere.onnx", "no/such/model"])
+def test_a_model_to_time_that_is_not_there_is_one_line(model: str) -> None:
+    assert model in complaint(call("bench", model, *SHORT), 1)

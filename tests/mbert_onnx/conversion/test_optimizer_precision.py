@@ -1,0 +1,374 @@
+"""`optimize --precision`: anybody's file in fp16 and int8, as good as what `export` makes of its checkpoint."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime
+import pytest
+import torch
+import transformers
+from exported_checkpoints import Exports
+from onnx import TensorProto, helper, numpy_helper
+from small_checkpoints import names_in
+from text_encoders import WORDS
+from third_party_exports import export_with_optimum, export_with_torch_export, export_with_torchscript
+from typer.testing import CliRunner
+
+from graphs import pipeline
+from graphs.errors import GraphError
+from mbert_onnx import export, optimize
+from mbert_onnx.cli.app import app
+from mbert_onnx.conversion import optimizer
+from mbert_onnx.conversion.exporter import ExportReport
+from mbert_onnx.errors import BundleError, MbertError, PrecisionError, UsageError, VerificationError
+from mbert_onnx.text.tasks import task_named
+
+QA = "question-answering"
+
+
+@pytest.fixture(scope="module")
+def lowered(exported: Exports, texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., ExportReport]:
+    """What `export` makes of the small checkpoint in a lower precision, once for each."""
+    made: dict[tuple[str, str], ExportReport] = {}
+    root = tmp_path_factory.mktemp("lowered")
+
+    def make(precision: str, task: str = QA) -> ExportReport:
+        if (precision, task) not in made:
+            options: dict[str, Any] = {"precision": precision, "calibrate": texts, "min_agreement": 0}
+            made[precision, task] = export(exported(task).checkpoint, root / f"{precision}-{task}", **options)
+        return made[precision, task]
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def given(exported: Exports, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """The small checkpoint as somebody else exports it, in no bundle; as we do, in one."""
+    root = tmp_path_factory.mktemp("given")
+
+    def make(exporter: str, task: str = QA, **options: Any) -> Path:
+        path = root / f"{exporter}-{task}-{'-'.join(options)}.onnx"
+        if exporter == "ours":
+            return exported(task).model
+        if path.exists():
+            return path
+        if exporter == "optimum":
+            export_with_optimum(exported(task).checkpoint, path, task)
+            return path
+        write = {"torch.export": export_with_torch_export, "TorchScript": export_with_torchscript}[exporter]
+        names = task_named(task).output_names
+        write(exported(task).theirs, path, names, choices=task == "multiple-choice", **options)
+        return path
+
+    return make
+
+
+def tensors(path: Path, kind: int) -> Counter[bytes]:
+    """The numbers of all constants of a type, whatever they are called."""
+    found = [tensor for tensor in onnx.load(path).graph.initializer if tensor.data_type == kind]
+    return Counter(bytes(str(list(tensor.dims)), "ascii") + numpy_helper.to_array(tensor).tobytes() for tensor in found)
+
+
+def run(path: Path, feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, feed), strict=True))
+
+
+# Whoever exported it
+
+FEW = [(exporter, QA) for exporter in ("TorchScript", "optimum", "ours")]
+OTHERS = [("torch.export", QA), ("TorchScript", "fill-mask"), ("optimum", "multiple-choice"), ("ours", "pretraining")]
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+@pytest.mark.parametrize(
+    ("exporter", "task"), [*FEW, *(pytest.param(*case, marks=pytest.mark.full) for case in OTHERS)]
+)
+def test_it_is_what_export_writes(
+    exporter: str,
+    task: str,
+    precision: str,
+    given: Callable[..., Path],
+    lowered: Callable[..., ExportReport],
+    exported: Exports,
+    texts: Path,
+    tmp_path: Path,
+) -> None:
+    path, expected = tmp_path / "lower.onnx", lowered(precision, task)
+    lone: dict[str, Any] = {} if exporter == "ours" else {"tokenizer": exported(task).checkpoint}
+    report = optimize(given(exporter, task), path, precision=precision, calibrate=texts, min_agreement=0, **lone)
+    assert report.damage is not None
+    assert (report.precision, report.damage.precision, report.changed) == (precision, precision, True)
+    assert report.damage.texts == expected.verdict.as_dict()["texts"] >= 8
+    assert report.damage.tokens == expected.verdict.tokens
+    assert report.damage.error == pytest.approx(expected.verdict.error, rel=1e-3)
+    assert report.damage.agreement == expected.verdict.agreement
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
+    assert {value.type.tensor_type.elem_type for value in model.graph.input} == {TensorProto.INT64}
+    assert {value.type.tensor_type.elem_type for value in model.graph.output} == {TensorProto.FLOAT}
+    kind = TensorProto.FLOAT16 if precision == "fp16" else TensorProto.INT8
+    ours, theirs = tensors(path, kind), tensors(expected.model, kind)
+    assert len(ours) == len(theirs) > 10
+    assert precision != "int8" or ours == theirs
+    assert Counter(node.op_type for node in model.graph.node) == Counter(
+        node.op_type for node in onnx.load(expected.model).graph.node
+    )
+    assert names_in(tmp_path) == ["lower.onnx"]
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_fixed_batches_of_int32(
+    precision: str, runtime_bundle: Callable[..., Any], texts: Path, tmp_path: Path
+) -> None:
+    bundle = runtime_bundle("text-classification", batch=3, dtype=torch.int32).folder
+    report = optimize(bundle, tmp_path / "lower.onnx", precision=precision, calibrate=texts, min_agreement=0)
+    assert report.damage is not None
+    assert report.damage.texts == 8  # of 24, in three feeds
+    assert 0 < report.damage.error < 0.4
+    feed = {node.name: np.ones((3, 32), np.int32) for node in onnx.load(tmp_path / "lower.onnx").graph.input}
+    (logits,) = run(tmp_path / "lower.onnx", feed).values()
+    assert (logits.shape, logits.dtype) == ((3, 2), np.float32)
+
+
+def test_phones_take_int8_by_known_steps(exported: Exports, texts: Path, tmp_path: Path) -> None:
+    bundle, path = exported(QA).model.parent.parent, tmp_path / "phone.onnx"
+    report = optimize(bundle, path, target="mobile", precision="int8", calibrate=texts, min_agreement=0)
+    assert report.damage is not None
+    assert report.damage.error < 0.4
+    assert report.plan is not None
+    assert report.as_dict()["activations"]["error"] == report.plan.error
+    kinds = Counter(node.op_type for node in onnx.load(path).graph.node)
+    assert kinds["QuantizeLinear"] > 20
+    assert not kinds["DynamicQuantizeLinear"]
+
+
+def test_a_file_without_a_mask(runtime_bundle: Callable[..., Any], texts: Path, tmp_path: Path) -> None:
+    bundle = runtime_bundle("question-answering", inputs=("input_ids",)).folder
+    report = optimize(bundle, tmp_path / "lower.onnx", precision="int8", calibrate=texts, min_agreement=0)
+    assert report.damage is not None
+    assert 0 < report.damage.error < 0.4
+
+
+def test_a_lone_file_tells_its_words_and_its_length(
+    given: Callable[..., Path], exported: Exports, texts: Path, tmp_path: Path
+) -> None:
+    """The small model has 40 positions, and the contexts are longer than that together with the questions."""
+    lines = [
+        json.dumps({"question": f"who was {n}", "context": f"year {n} the game " * 12}) for n in WORDS.split()[:12]
+    ]
+    (tmp_path / "long.jsonl").write_text("\n".join(lines))
+    options: dict[str, Any] = {"calibrate": tmp_path / "long.jsonl", "tokenizer": exported().checkpoint}
+    report = optimize(given("TorchScript"), tmp_path / "lower.onnx", precision="fp16", min_agreement=0, **options)
+    assert any("were cut to 40 tokens" in note for note in report.notes)
+
+
+def test_layers_to_keep_stay_float32(exported: Exports, texts: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"precision": "int8", "calibrate": texts, "min_agreement": 0, "functions": False}
+    report = optimize(exported().bundle, tmp_path / "lower.onnx", keep_float=["layer.1"], **options)
+    assert report.as_dict()["damage"]["keep_float"] == ["layer.1"]
+    names = [v.name or "" for v in ir.load(report.path).graph.initializers.values() if v.dtype == ir.DataType.INT8]
+    assert any("layer.0." in name for name in names)
+    assert not any("layer.1." in name for name in names)
+
+
+# What is refused
+
+
+def spoiled(*args: Any, **kwargs: Any) -> Any:
+    """`optimize`, of whose result the largest float32 weight is another."""
+    outcome = pipeline.optimize(*args, **kwargs)
+    values = outcome.model.graph.initializers.values()
+    weights = [(v, v.const_value) for v in values if v.const_value is not None and "qa_outputs" in (v.name or "")]
+    value, tensor = max(weights, key=lambda weight: weight[1].nbytes)
+    value.const_value = ir.tensor(-tensor.numpy()[::-1].copy(), name=value.name)
+    return outcome
+
+
+def test_too_much_damage_is_refused_and_tells_where(
+    exported: Exports, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(optimizer, "optimize_graph", spoiled)
+    with pytest.raises(PrecisionError) as caught:
+        optimize(exported().bundle, tmp_path / "lower.onnx", precision="fp16", calibrate=texts)
+    line = str(caught.value)
+    assert line.startswith("model.onnx: fp16 makes ")
+    assert "expected at least 99.0%; nothing is written. The layers that cost most: " in line
+    assert "Pass --keep-float " in line
+    assert "\n" not in line
+    assert names_in(tmp_path) == []
+
+
+def test_a_bundle_of_random_weights_is_told_and_not_refused(
+    exported: Exports, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.copytree(exported().bundle, bundle)
+    metadata = json.loads((bundle / "mbert_onnx.json").read_text())
+    (bundle / "mbert_onnx.json").write_text(json.dumps({**metadata, "checkpoint": "random:tiny"}))
+    monkeypatch.setattr(optimizer, "optimize_graph", spoiled)
+    report = optimize(bundle, tmp_path / "lower.onnx", precision="fp16", calibrate=texts)
+    assert report.damage is not None
+    assert not report.damage.passed
+    assert "random weights: their decisions hang on a hair, so fp16 is not refused for them" in report.notes
+
+
+def test_what_does_not_run_is_not_written(
+    exported: Exports, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ir, "save", lambda _, path: Path(path).write_bytes(b"no model"))
+    with pytest.raises(PrecisionError, match=r"^the file does not run in onnxruntime \(.*\), nothing is written"):
+        optimize(exported().bundle, tmp_path / "lower.onnx", precision="fp16", calibrate=texts, min_agreement=0)
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+@pytest.mark.parametrize("found", ["fp16", "int8"])
+def test_a_file_of_lower_precision_is_refused(
+    found: str, precision: str, lowered: Callable[..., ExportReport], texts: Path, tmp_path: Path
+) -> None:
+    line = rf"{found} already, and --precision {precision} is made of float32: give the float32 file that it was made"
+    with pytest.raises(PrecisionError, match=line):
+        optimize(lowered(found).path, tmp_path / "lower.onnx", precision=precision, calibrate=texts)
+    assert names_in(tmp_path) == []
+
+
+def other(path: Path, change: Callable[[onnx.ModelProto], None], to: Path) -> Path:
+    """A file that is changed."""
+    model = onnx.load(path)
+    change(model)
+    onnx.save(model, to)
+    return to
+
+
+def rename_outputs(model: onnx.ModelProto) -> None:
+    for output in model.graph.output:
+        model.graph.node.append(helper.make_node("Identity", [output.name], [f"{output.name}.renamed"]))
+        output.name += ".renamed"
+
+
+def rename_inputs(model: onnx.ModelProto) -> None:
+    first = model.graph.input[0].name
+    model.graph.node.insert(0, helper.make_node("Identity", ["tokens"], [first]))
+    model.graph.input[0].name = "tokens"
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ({"tokenizer": None}, BundleError, "has no tokenizer.json (it is in no bundle), and --precision int8 is"),
+        ({"tokenizer": "none"}, BundleError, "none does not exist; pass --tokenizer with a tokenizer.json, or a"),
+        ({"tokenizer": "."}, BundleError, "has no tokenizer.json; pass --tokenizer with one, or with a folder that"),
+        ({"tokenizer": "bad.json"}, BundleError, "bad.json is no tokenizer.json ("),
+        ({"task": "squid"}, UsageError, "No task is called 'squid'. Did you mean 'question-answering'?"),
+        ({"task": "fill-mask"}, BundleError, "has outputs start_logits, end_logits; fill-mask needs logits: pass"),
+        ({"task": "multiple-choice"}, BundleError, "multiple-choice has the axes batch, choices, sequence. Is mult"),
+        ({"calibrate": "none.txt"}, MbertError, "none.txt does not exist. Give --calibrate a file of texts."),
+        ({"keep_float": ["layer.9"]}, PrecisionError, "no layer is called 'layer.9'; known: embeddings, layer.0, "),
+        ({"only": ["clean-up"]}, PrecisionError, "nothing became int8, nothing is written; expected float32 products"),
+        ({"precision": "int4"}, UsageError, "--precision is 'int4'; expected one of fp32, fp16, int8"),
+        ({"min_agreement": 2}, UsageError, "--min-agreement is 2; expected 0 to 1, such as 0.99"),
+        *(
+            ({"precision": "fp32", name: value}, UsageError, f"--{name} is for --precision fp16 or int8; this is fp32")
+            for name, value in (("tokenizer", "x"), ("task", QA), ("calibrate", "x"))
+        ),
+    ],
+)
+def test_one_line_says_what_to_do(
+    options: dict[str, Any],
+    error: type[Exception],
+    says: str,
+    given: Callable[..., Path],
+    exported: Exports,
+    texts: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.json").write_text("{}")
+    usual: dict[str, Any] = {"precision": "int8", "calibrate": texts, "tokenizer": exported().checkpoint}
+    if options.get("precision") == "fp32":
+        usual = {}
+    with pytest.raises(error) as caught:
+        optimize(given("TorchScript"), tmp_path / "lower.onnx", **{**usual, **options})
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert names_in(tmp_path) == ["bad.json"]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        (rename_outputs, UsageError, "has outputs start_logits.renamed, end_logits.renamed, of no task that is known"),
+        (rename_inputs, BundleError, "has the inputs tokens, attention_mask, token_type_ids, expected input_ids and"),
+    ],
+)
+def test_files_that_no_text_can_be_put_into(
+    change: Callable[[onnx.ModelProto], None],
+    error: type[Exception],
+    says: str,
+    given: Callable[..., Path],
+    exported: Exports,
+    tmp_path: Path,
+) -> None:
+    path = other(given("TorchScript"), change, tmp_path / "other.onnx")
+    with pytest.raises(error) as caught:
+        optimize(path, tmp_path / "lower.onnx", precision="int8", tokenizer=exported().checkpoint)
+    assert says in str(caught.value)
+    assert names_in(tmp_path) == ["other.onnx"]
+
+
+@pytest.mark.parametrize("content", [b"", b"no model"])
+def test_files_that_are_no_model(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "bad.onnx").write_bytes(content)
+    with pytest.raises((GraphError, VerificationError)) as caught:
+        optimize(tmp_path / "bad.onnx", tmp_path / "lower.onnx", precision="fp16")
+    assert "\n" not in str(caught.value)
+    assert names_in(tmp_path) == ["bad.onnx"]
+
+
+def test_a_vocabulary_that_is_larger_than_the_model(
+    given: Callable[..., Path], texts: Path, tmp_path: Path, runtime_tokenizer: transformers.BertTokenizerFast
+) -> None:
+    runtime_tokenizer.save_pretrained(tmp_path / "tokenizer")
+    content = json.loads((tmp_path / "tokenizer" / "tokenizer.json").read_text())
+    vocabulary = content["model"]["vocab"]
+    content["model"]["vocab"] = {
+        word: index if word.startswith("[") else index + 500 for word, index in vocabulary.items()
+    }
+    (tmp_path / "tokenizer" / "tokenizer.json").write_text(json.dumps(content))
+    options: dict[str, Any] = {"precision": "int8", "calibrate": texts, "tokenizer": tmp_path / "tokenizer"}
+    with pytest.raises(BundleError, match=r"gives token id \d+, but the config's vocab_size is"):
+        optimize(given("TorchScript"), tmp_path / "lower.onnx", **options)
+    assert names_in(tmp_path) == ["tokenizer"]
+
+
+# The command line
+
+
+def test_the_command_line(exported: Exports, given: Callable[..., Path], texts: Path, tmp_path: Path) -> None:
+    arguments = ["optimize", str(given("TorchScript")), "-o", str(tmp_path / "lower.onnx"), "--precision", "int8"]
+    options = ["--calibrate", str(texts), "--tokenizer", str(exported().checkpoint / "tokenizer.json"), "--task", "qa"]
+    found = CliRunner().invoke(app, [*arguments, *options, "--keep-float", "layer.0,head", "--min-agreement", "0"])
+    assert found.exit_code == 0, found.output
+    (line,) = [line for line in found.stdout.splitlines() if line.startswith("  measured ")]
+    assert line.startswith("  measured   int8: centred error ")
+    assert "8 texts of texts.jsonl" in line
+    assert "  note       texts.jsonl has only 24 different texts; 32 or more give safer ranges" in found.stdout
+    again = CliRunner().invoke(app, [*arguments, *options, "--overwrite", "--min-agreement", "0", "--json"])
+    told = json.loads(again.stdout)
+    assert (told["precision"], told["bar"]) == ("int8", None)
+    assert told["damage"]["calibration"] == "texts.jsonl"
+    refused = CliRunner().invoke(app, arguments)
+    assert refused.exit_code == 1
+    assert refused.stderr.splitlines()[-1].startswith("mbert-onnx: ")

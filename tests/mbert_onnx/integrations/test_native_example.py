@@ -1,0 +1,82 @@
+"""The programs of the examples in C and for Node, with the native kernels and without."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from exported_checkpoints import Exports
+
+import mbert_onnx
+from graphs import kernels
+
+ROOT = Path(__file__).parents[3]
+EXAMPLES = ROOT / "examples" / "native"
+HEADERS = ROOT / "build" / "onnxruntime-headers"
+# onnxruntime-node brings onnxruntime as a library that a C program can be linked with; PyPI's package does not.
+RUNTIME = EXAMPLES / "node_modules" / "onnxruntime-node" / "bin" / "napi-v6" / "linux" / "x64"
+NODE = shutil.which("node")
+
+IDS = ["5", "17", "30", "8", "11"]
+
+pytestmark = [
+    pytest.mark.full,
+    pytest.mark.skipif(kernels.library() is None, reason="no kernels are built here; `make setup` does it"),
+    pytest.mark.skipif(not RUNTIME.is_dir(), reason="`make web` fetches the onnxruntime that programs use, on Linux"),
+]
+
+
+@pytest.fixture(params=["c", "node"])
+def program(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
+    """How it is started."""
+    if request.param == "node":
+        if NODE is None:
+            pytest.skip("Node is not installed")
+        return [NODE, str(EXAMPLES / "logits.mjs")]
+    if not (HEADERS / "onnxruntime_c_api.h").is_file():
+        pytest.skip("`make onnxruntime-headers` fetches what a C program is built with")
+    program, library = tmp_path / "logits", RUNTIME / "libonnxruntime.so.1"
+    command = [sys.executable, "-m", "ziglang", "cc", "-I", HEADERS, EXAMPLES / "logits.c", library, "-o", program]
+    built = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    return [str(program)]
+
+
+def start(*command: object) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(RUNTIME)}
+    return subprocess.run([str(part) for part in command], capture_output=True, text=True, env=environment)
+
+
+def test_it_says_the_same(program: list[str], exported: Exports) -> None:
+    expected = mbert_onnx.load(exported().bundle, kernels="portable").logits(np.array([[int(token) for token in IDS]]))
+    for library in (kernels.library(), "-"):
+        done = start(*program, exported().model, library, *IDS)
+        assert done.returncode == 0, done.stderr
+        printed = {name: np.array(logits, float) for name, *logits in map(str.split, done.stdout.splitlines())}
+        assert printed.keys() == expected.keys()
+        for name, logits in printed.items():
+            np.testing.assert_allclose(logits, expected[name][0], atol=1e-5)
+
+
+def test_the_kernels_are_what_computes(program: list[str], exported: Exports) -> None:
+    """An instruction set that is not there is refused when the kernels make their nodes, and by nobody else."""
+    os.environ[kernels.VARIABLE] = "none"
+    try:
+        assert start(*program, exported().model, "-", *IDS).returncode == 0
+        refused = start(*program, exported().model, kernels.library(), *IDS)
+    finally:
+        del os.environ[kernels.VARIABLE]
+    assert refused.returncode == 1
+    assert "no instruction set is called none" in refused.stderr
+
+
+def test_what_is_wrong_is_one_line(program: list[str], exported: Exports) -> None:
+    wrong = start(*program, exported().model, "none.so", "5")
+    assert wrong.returncode == 1
+    assert wrong.stderr.startswith("logits: ")
+    assert start(*program, exported().model).returncode == 2

