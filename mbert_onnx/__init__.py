@@ -50,6 +50,31 @@ _MODULES = {
     "write_plot": "benchmark.results",
 }
 
+# Public names whose modules import neither `graphs` nor `perf` until they need them.
+_ALONE = (
+    "BundleError",
+    "CalibrationError",
+    "CheckpointError",
+    "Columns",
+    "DataError",
+    "MbertError",
+    "PrecisionError",
+    "TrainingError",
+    "UsageError",
+    "VerificationError",
+    "kernels",
+    "load",
+    "run",
+)
+
+# Public names that need an extra, the extra, and what an error says needs it.
+_EXTRAS = {
+    "export": ("export", "export"),
+    "verify": ("export", "verify"),
+    "evaluate": ("train", "evaluate"),
+    **dict.fromkeys(("finetune", "pretrain", "schedule", "submit", "transfer", "validate"), ("train", "training")),
+}
+
 __all__ = [
     "BundleError",
     "CalibrationError",
@@ -125,6 +150,13 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in _EXTRAS or name not in _ALONE:
+        from mbert_onnx._requirements import PRIVATE_PACKAGES, require_beside, require_extra
+
+        if name in _EXTRAS:
+            require_extra(*_EXTRAS[name])
+        for package in PRIVATE_PACKAGES:
+            require_beside(package)
     return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 

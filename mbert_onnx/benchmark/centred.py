@@ -6,11 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mbert_onnx._beside import require_beside
-
-require_beside("graphs")
-
-from graphs.execution.judge import centred_error  # noqa: E402
+from graphs.execution.judge import centred_error
 
 
 def largest_centred_error(

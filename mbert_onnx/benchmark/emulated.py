@@ -8,24 +8,19 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from mbert_onnx._beside import require_beside
-
-require_beside("graphs")
-require_beside("perf")
-
-from graphs.kernels.build import BuildError, build, build_counter  # noqa: E402
-from mbert_onnx.benchmark.models.build_all import make_all  # noqa: E402
-from mbert_onnx.benchmark.models.builder import Maker  # noqa: E402
-from mbert_onnx.benchmark.options import checked_names, kernels_on  # noqa: E402
-from mbert_onnx.errors import MbertError  # noqa: E402
-from mbert_onnx.runtime.native_kernels import AUTO, NATIVE, PORTABLE, library_for  # noqa: E402
-from perf.devices.emulated.counting import SEQ_LENS  # noqa: E402
-from perf.devices.emulated.emulated import bench_emulated_subjects  # noqa: E402
-from perf.devices.emulated.emulator import find_sysroot, installed  # noqa: E402
-from perf.devices.emulated.report import EmulatedReport  # noqa: E402
-from perf.errors import PerfError, one_line  # noqa: E402
-from perf.providers import CPU  # noqa: E402
-from perf.sessions.subject import Subject  # noqa: E402
+from graphs.kernels.build import BuildError, build, build_counter
+from mbert_onnx.benchmark.models.build_all import make_all
+from mbert_onnx.benchmark.models.builder import Maker
+from mbert_onnx.benchmark.options import checked_names, kernels_on
+from mbert_onnx.errors import MbertError
+from mbert_onnx.runtime.native_kernels import AUTO, NATIVE, PORTABLE, library_for
+from perf.devices.emulated.counting import SEQ_LENS
+from perf.devices.emulated.emulated import bench_emulated_subjects
+from perf.devices.emulated.emulator import find_sysroot, installed
+from perf.devices.emulated.report import EmulatedReport
+from perf.errors import PerfError, one_line
+from perf.providers import CPU
+from perf.sessions.subject import Subject
 
 Progress = Callable[[str], None]
 

@@ -7,20 +7,16 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from mbert_onnx._beside import require_beside
-
-require_beside("perf")
-
-from mbert_onnx.benchmark.centred import largest_centred_error  # noqa: E402
-from mbert_onnx.benchmark.measures import count_macs  # noqa: E402
-from mbert_onnx.benchmark.models.build_all import make_all  # noqa: E402
-from mbert_onnx.benchmark.models.builder import Maker, distinct  # noqa: E402
-from mbert_onnx.benchmark.options import checked_names, kernels_on  # noqa: E402
-from mbert_onnx.runtime.native_kernels import AUTO, check_choice, library_for  # noqa: E402
-from perf.devices import LOCAL  # noqa: E402
-from perf.harness import bench as bench_subjects  # noqa: E402
-from perf.providers import named  # noqa: E402
-from perf.results.report import Report  # noqa: E402
+from mbert_onnx.benchmark.centred import largest_centred_error
+from mbert_onnx.benchmark.measures import count_macs
+from mbert_onnx.benchmark.models.build_all import make_all
+from mbert_onnx.benchmark.models.builder import Maker, distinct
+from mbert_onnx.benchmark.options import checked_names, kernels_on
+from mbert_onnx.runtime.native_kernels import AUTO, check_choice, library_for
+from perf.devices import LOCAL
+from perf.harness import bench as bench_subjects
+from perf.providers import named
+from perf.results.report import Report
 
 Progress = Callable[[str], None]
 

@@ -6,14 +6,9 @@ from pathlib import Path
 
 import onnx
 
-from mbert_onnx._beside import require_beside
-
-require_beside("graphs")
-require_beside("perf")
-
-from graphs.errors import GraphError  # noqa: E402
-from graphs.reports.census import take_census  # noqa: E402
-from perf.machine.peaks import FLOAT32, INT8  # noqa: E402
+from graphs.errors import GraphError
+from graphs.reports.census import take_census
+from perf.machine.peaks import FLOAT32, INT8
 
 MATRIX = 2
 """Dimensions of a weight; steps and zero points have fewer."""

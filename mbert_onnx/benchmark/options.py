@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from mbert_onnx._beside import require_beside
 from mbert_onnx.errors import UsageError
 from mbert_onnx.runtime.native_kernels import NATIVE, PORTABLE, check_choice
-
-require_beside("perf")
-
-from perf.providers import CPU, resolve  # noqa: E402
+from perf.providers import CPU, resolve
 
 
 def kernels_on(provider: str, kernels: str) -> str:

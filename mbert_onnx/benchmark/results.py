@@ -6,14 +6,10 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from mbert_onnx._beside import require_beside
-
-require_beside("perf")
-
-from perf.presentation.comparison import Comparison  # noqa: E402
-from perf.presentation.comparison import compare as compare_reports  # noqa: E402
-from perf.results.report import Report  # noqa: E402
-from perf.results.report_file import read_report as read  # noqa: E402
+from perf.presentation.comparison import Comparison
+from perf.presentation.comparison import compare as compare_reports
+from perf.results.report import Report
+from perf.results.report_file import read_report as read
 
 
 def read_report(path: str | Path) -> Report:

@@ -8,20 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from mbert_onnx._beside import require_beside
 from mbert_onnx.benchmark.models.builder import Made, Maker
 from mbert_onnx.benchmark.options import checked_names, kernels_on
 from mbert_onnx.errors import UsageError
 from mbert_onnx.runtime.native_kernels import AUTO, library_for
 from mbert_onnx.text.calibration_text import CalibrationText, encode, read_first
 from mbert_onnx.text.encoder import TextEncoder
-
-require_beside("perf")
-
-from perf.providers import resolve  # noqa: E402
-from perf.sessions.inputs import as_declared, declared_inputs, fixed_seq_len  # noqa: E402
-from perf.sessions.opener import Opener  # noqa: E402
-from perf.timing.texts import Reading, TextsReport, time_texts  # noqa: E402
+from perf.providers import resolve
+from perf.sessions.inputs import as_declared, declared_inputs, fixed_seq_len
+from perf.sessions.opener import Opener
+from perf.timing.texts import Reading, TextsReport, time_texts
 
 Progress = Callable[[str], None]
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from mbert_onnx._beside import require_beside
+from graphs.model.embeddings import rows_of
+from graphs.model.loading import read_model
 from mbert_onnx.bundles.reader import TOKENIZER, Bundle, is_bundle, read_bundle
 from mbert_onnx.bundles.shapes import Shapes
 from mbert_onnx.errors import BundleError, UsageError, VerificationError
@@ -20,11 +21,6 @@ from mbert_onnx.runtime.batching import Inputs, first_line, inputs_of
 from mbert_onnx.text.calibration_text import CHOICES
 from mbert_onnx.text.encoder import DEFAULT_MAX_POSITIONS
 from mbert_onnx.text.tasks import MULTIPLE_CHOICE, QUESTION_ANSWERING, Task, task_named, task_of_graph, task_of_shapes
-
-require_beside("graphs")
-
-from graphs.model.embeddings import rows_of  # noqa: E402
-from graphs.model.loading import read_model  # noqa: E402
 
 # onnxruntime's severity of fatal errors: what goes wrong is raised, and told in one line.
 SILENT = 4

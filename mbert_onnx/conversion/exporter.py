@@ -12,29 +12,22 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from mbert_onnx._beside import require_beside
+import numpy as np
+import onnx_ir as ir
+
+from graphs.errors import GraphError
+from graphs.lowering.bit_search import Plan
+from graphs.model.opsets import OLDEST_OPSET, check_opset
+from graphs.pipeline import TARGETS, Entry, Outcome, optimize
+from graphs.reports.census import Census, take_census
+from mbert_onnx import __version__
+from mbert_onnx.bundles.model_file import TextModel
 from mbert_onnx.bundles.reader import METADATA, TOKENIZER, VARIANTS
+from mbert_onnx.bundles.shapes import Shapes
 from mbert_onnx.bundles.writer import check_destination, writing
 from mbert_onnx.conversion.damage import Damage
-from mbert_onnx.errors import CheckpointError, UsageError, VerificationError
-from mbert_onnx.extras import require_extra
-
-require_extra("export", "export")
-require_beside("graphs")
-
-import numpy as np  # noqa: E402
-import onnx_ir as ir  # noqa: E402
-
-from graphs.errors import GraphError  # noqa: E402
-from graphs.lowering.bit_search import Plan  # noqa: E402
-from graphs.model.opsets import OLDEST_OPSET, check_opset  # noqa: E402
-from graphs.pipeline import TARGETS, Entry, Outcome, optimize  # noqa: E402
-from graphs.reports.census import Census, take_census  # noqa: E402
-from mbert_onnx import __version__  # noqa: E402
-from mbert_onnx.bundles.model_file import TextModel  # noqa: E402
-from mbert_onnx.bundles.shapes import Shapes  # noqa: E402
-from mbert_onnx.conversion.optimizer import check_passes  # noqa: E402
-from mbert_onnx.conversion.precision import (  # noqa: E402
+from mbert_onnx.conversion.optimizer import check_passes
+from mbert_onnx.conversion.precision import (
     Calibration,
     check_precision,
     check_written,
@@ -43,11 +36,12 @@ from mbert_onnx.conversion.precision import (  # noqa: E402
     refuse_damage,
     refusing,
 )
-from mbert_onnx.conversion.tracing import trace  # noqa: E402
-from mbert_onnx.conversion.verification import Verdict, check, file_runner, run_torch  # noqa: E402
-from mbert_onnx.model.checkpoint import Checkpoint, load_checkpoint  # noqa: E402
-from mbert_onnx.model.tokenizer_files import write_tokenizer  # noqa: E402
-from mbert_onnx.runtime.native_kernels import AUTO, library_for  # noqa: E402
+from mbert_onnx.conversion.tracing import trace
+from mbert_onnx.conversion.verification import Verdict, check, file_runner, run_torch
+from mbert_onnx.errors import CheckpointError, UsageError, VerificationError
+from mbert_onnx.model.checkpoint import Checkpoint, load_checkpoint
+from mbert_onnx.model.tokenizer_files import write_tokenizer
+from mbert_onnx.runtime.native_kernels import AUTO, library_for
 
 # The version of `mbert_onnx.json`.
 METADATA_SCHEMA = 1

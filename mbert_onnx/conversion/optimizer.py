@@ -9,24 +9,20 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mbert_onnx._beside import require_beside
+import onnx_ir as ir
+
+from graphs.errors import GraphError
+from graphs.lowering.bit_search import Plan
+from graphs.model.loading import read_model
+from graphs.model.opsets import check_opset, newest_opset
+from graphs.pipeline import STAGES, TARGETS, Entry, Outcome, Stage
+from graphs.pipeline import optimize as optimize_graph
+from mbert_onnx.bundles.model_file import find_file
 from mbert_onnx.bundles.onnx_writer import check_file_destination, writing_file
 from mbert_onnx.conversion.damage import Damage
+from mbert_onnx.conversion.precision import check_precision, refusing
+from mbert_onnx.conversion.precision_gate import FileGate
 from mbert_onnx.errors import BundleError, UsageError, VerificationError
-
-require_beside("graphs")
-
-import onnx_ir as ir  # noqa: E402
-
-from graphs.errors import GraphError  # noqa: E402
-from graphs.lowering.bit_search import Plan  # noqa: E402
-from graphs.model.loading import read_model  # noqa: E402
-from graphs.model.opsets import check_opset, newest_opset  # noqa: E402
-from graphs.pipeline import STAGES, TARGETS, Entry, Outcome, Stage  # noqa: E402
-from graphs.pipeline import optimize as optimize_graph  # noqa: E402
-from mbert_onnx.bundles.model_file import find_file  # noqa: E402
-from mbert_onnx.conversion.precision import check_precision, refusing  # noqa: E402
-from mbert_onnx.conversion.precision_gate import FileGate  # noqa: E402
 
 # Of weights in one file: protobuf reads 2 GiB, and the graph takes a part of it.
 MOST_BYTES = 2**31 - 2**24

@@ -8,25 +8,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import onnx_ir as ir
 
-from mbert_onnx._beside import require_beside
+from graphs.errors import GraphError, one_line
+from graphs.execution.runner import run_file, runner
+from graphs.lowering.bit_search import Plan
+from graphs.pipeline import LOWER, PRECISIONS
+from graphs.precision.float16 import rounded
+from graphs.reports.layer_errors import damage_by_layer
 from mbert_onnx.bundles.model_file import TextModel
 from mbert_onnx.conversion.damage import MIN_AGREEMENT, Damage, Runs, check_damage, measure_damage
 from mbert_onnx.errors import PrecisionError, UsageError
 from mbert_onnx.text.calibration_text import FEWEST, CalibrationError, encode, read_calibration
 from mbert_onnx.text.encoder import TextEncoder
 from mbert_onnx.text.tasks import Task
-
-require_beside("graphs")
-
-import onnx_ir as ir  # noqa: E402
-
-from graphs.errors import GraphError, one_line  # noqa: E402
-from graphs.execution.runner import run_file, runner  # noqa: E402
-from graphs.lowering.bit_search import Plan  # noqa: E402
-from graphs.pipeline import LOWER, PRECISIONS  # noqa: E402
-from graphs.precision.float16 import rounded  # noqa: E402
-from graphs.reports.layer_errors import damage_by_layer  # noqa: E402
 
 # Where the damage of each layer is told, it is measured on so many texts: there are two dozen layers.
 LAYER_TEXTS = 4

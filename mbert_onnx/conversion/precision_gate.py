@@ -6,20 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mbert_onnx._beside import require_beside
+import onnx_ir as ir
+
+from graphs.execution.judge import float64_runner
+from graphs.model.precision_of import precision_of
+from graphs.pipeline import Outcome
+from graphs.reports.layer_errors import LOWERING
 from mbert_onnx.bundles.model_file import TextModel, find_file, read_text_model
 from mbert_onnx.conversion.damage import Damage, Runs
 from mbert_onnx.conversion.precision import Calibration, check_written, damage_of, read_texts, refuse_damage
 from mbert_onnx.errors import PrecisionError
-
-require_beside("graphs")
-
-import onnx_ir as ir  # noqa: E402
-
-from graphs.execution.judge import float64_runner  # noqa: E402
-from graphs.model.precision_of import precision_of  # noqa: E402
-from graphs.pipeline import Outcome  # noqa: E402
-from graphs.reports.layer_errors import LOWERING  # noqa: E402
 
 
 def check_is_float32(graph: ir.Model, path: Path, why: str) -> None:

@@ -5,19 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mbert_onnx._beside import require_beside
+from graphs.model.embeddings import embedding_rows
+from mbert_onnx.bundles.model_file import find_file, is_file, open_session
 from mbert_onnx.bundles.reader import Bundle
+from mbert_onnx.conversion.verification import LENGTHS, Verdict, check, check_files
 from mbert_onnx.errors import UsageError
-from mbert_onnx.extras import require_extra
-
-require_extra("export", "verify")
-require_beside("graphs")
-
-from graphs.model.embeddings import embedding_rows  # noqa: E402
-from mbert_onnx.bundles.model_file import find_file, is_file, open_session  # noqa: E402
-from mbert_onnx.conversion.verification import LENGTHS, Verdict, check, check_files  # noqa: E402
-from mbert_onnx.model.checkpoint import load_checkpoint  # noqa: E402
-from mbert_onnx.text.tasks import Task, task_named, task_of_shapes  # noqa: E402
+from mbert_onnx.model.checkpoint import load_checkpoint
+from mbert_onnx.text.tasks import Task, task_named, task_of_shapes
 
 
 @dataclass(frozen=True)

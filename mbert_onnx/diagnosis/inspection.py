@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mbert_onnx._beside import require_beside
+from graphs.reports.census import Census, take_census
 from mbert_onnx.bundles.reader import read_bundle
 from mbert_onnx.errors import UsageError
 from mbert_onnx.reference import located
-
-require_beside("graphs")
-
-from graphs.reports.census import Census, take_census  # noqa: E402
 
 
 def inspect(model: str | Path, *, seq_len: int = 128) -> Census:

@@ -8,22 +8,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mbert_onnx._beside import require_beside
+import onnx
+
+from graphs.errors import GraphError
+from mbert_onnx._requirements import require_extra
 from mbert_onnx.bundles.model_file import find_file, is_file
 from mbert_onnx.conversion.optimizer import optimize
 from mbert_onnx.errors import MbertError
-from mbert_onnx.extras import require_extra
 from mbert_onnx.runtime.native_kernels import AUTO, library_for, why_not_native
-
-require_beside("graphs")
-require_beside("perf")
-
-import onnx  # noqa: E402
-
-from graphs.errors import GraphError  # noqa: E402
-from perf.errors import PerfError  # noqa: E402
-from perf.forecast import Forecast, forecast  # noqa: E402
-from perf.providers import KNOWN, Provider, named  # noqa: E402
+from perf.errors import PerfError
+from perf.forecast import Forecast, forecast
+from perf.providers import KNOWN, Provider, named
 
 ALL = "all"
 

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mbert_onnx._beside import require_beside
 from mbert_onnx.runtime.native_kernels import kernels
-
-require_beside("perf")
-
-from perf.providers import KNOWN, Standing, standing  # noqa: E402
+from perf.providers import KNOWN, Standing, standing
 
 
 def providers() -> list[Standing]:

@@ -10,27 +10,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import onnx_ir as ir
 from tokenizers import Tokenizer
 
-from mbert_onnx._beside import require_beside
+from graphs.errors import GraphError, one_line
+from graphs.model.loading import read_model
+from graphs.pipeline import LOWER
+from graphs.reports.layer_errors import prepare
+from graphs.reports.tensor_ranges import Numbers, as_is, measure_numbers
+from mbert_onnx._requirements import require_extra
 from mbert_onnx.bundles.model_file import TextModel, find_file, is_file, read_text_model, tokenizer_file
 from mbert_onnx.bundles.reader import TOKENIZER
 from mbert_onnx.bundles.shapes import Shapes
 from mbert_onnx.conversion.precision import Calibration, read_texts
 from mbert_onnx.conversion.precision_gate import check_is_float32
 from mbert_onnx.errors import CheckpointError
-from mbert_onnx.extras import require_extra
 from mbert_onnx.text.tasks import Task
-
-require_beside("graphs")
-
-import onnx_ir as ir  # noqa: E402
-
-from graphs.errors import GraphError, one_line  # noqa: E402
-from graphs.model.loading import read_model  # noqa: E402
-from graphs.pipeline import LOWER  # noqa: E402
-from graphs.reports.layer_errors import prepare  # noqa: E402
-from graphs.reports.tensor_ranges import Numbers, as_is, measure_numbers  # noqa: E402
 
 # The version of what `--json` prints.
 SCHEMA = 1

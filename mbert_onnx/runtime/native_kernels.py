@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from mbert_onnx._beside import require_beside
+from mbert_onnx._requirements import require_beside
 from mbert_onnx.errors import MbertError, UsageError
 
 AUTO, NATIVE, PORTABLE = "auto", "native", "portable"

@@ -12,7 +12,6 @@ import numpy as np
 from accelerate import Accelerator
 from torch import nn
 
-from mbert_onnx._beside import require_beside
 from mbert_onnx.errors import TrainingError, UsageError
 from mbert_onnx.model.checkpoint import checkpoint_folder, load_checkpoint
 from mbert_onnx.model.other_berts import foreign_model, is_foreign
@@ -42,10 +41,7 @@ from mbert_onnx.training.loop.schedule import opened, train_stages
 from mbert_onnx.training.loop.stage import StageOfTraining, Tell, accelerator_for
 from mbert_onnx.training.pretraining import silent
 from mbert_onnx.training.recipe import FinetuneRecipe, ModelTable, TokenizerTable, read_recipe
-
-require_beside("perf")
-
-from perf.results.file_writer import writing_file  # noqa: E402
+from perf.results.file_writer import writing_file
 
 # What a row has at most where the recipe does not say: as long as SQuAD's reference, or GLUE's.
 SPAN_LENGTH, LABEL_LENGTH = 384, 128

@@ -6,14 +6,10 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
 from mbert_onnx.errors import UsageError
-from mbert_onnx.extras import require_extra
-
-require_extra("train", "training")
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator  # noqa: E402
-
-from mbert_onnx.training.distillation.strategies import STRATEGIES  # noqa: E402
+from mbert_onnx.training.distillation.strategies import STRATEGIES
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]

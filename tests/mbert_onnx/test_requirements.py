@@ -14,9 +14,8 @@ from exported_checkpoints import Exports
 
 import graphs
 import mbert_onnx
-from mbert_onnx._beside import require_beside
+from mbert_onnx._requirements import require_beside, require_extra
 from mbert_onnx.errors import MbertError, MissingExtraError
-from mbert_onnx.extras import require_extra
 
 HOME = Path(mbert_onnx.__file__).parent.parent
 

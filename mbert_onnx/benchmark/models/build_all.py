@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from mbert_onnx._beside import require_beside
+from graphs.errors import GraphError
 from mbert_onnx.errors import MbertError
-
-require_beside("graphs")
-require_beside("perf")
-
-from graphs.errors import GraphError  # noqa: E402
-from perf.errors import PerfError  # noqa: E402
-from perf.results.report import Failure  # noqa: E402
+from perf.errors import PerfError
+from perf.results.report import Failure
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mbert_onnx._beside import require_beside
+from graphs.model.embeddings import embedding_rows
 from mbert_onnx.benchmark.measures import precision_of
 from mbert_onnx.benchmark.models.calibration import calibration_feeds
 from mbert_onnx.benchmark.models.from_checkpoint import PEERS, Saved, made_by_peer, save
@@ -31,12 +31,7 @@ from mbert_onnx.bundles.reader import TOKENIZER, is_bundle, read_bundle
 from mbert_onnx.bundles.text_reader import FindReader, Reader
 from mbert_onnx.errors import BundleError
 from mbert_onnx.runtime.native_kernels import NATIVE, PORTABLE
-
-require_beside("graphs")
-require_beside("perf")
-
-from graphs.model.embeddings import embedding_rows  # noqa: E402
-from perf.harness import SEQ_LENS, Subject  # noqa: E402
+from perf.harness import SEQ_LENS, Subject
 
 # What our own export makes of a checkpoint otherwise than by default: `int8:CHECKPOINT`; target and precision.
 OURS = {
@@ -126,7 +121,7 @@ class Maker:
         """A file, a bundle, or a checkpoint."""
         if is_file(name):
             return _of_file(name)
-        from mbert_onnx.conversion.exporter import export
+        from mbert_onnx import export  # which checks that its extra is installed
 
         folder = self._folder() / "bundle"
         export(name, folder, task=self._task, seed=self._seed, progress=self._told(name))
@@ -134,7 +129,7 @@ class Maker:
 
     def _by_us(self, name: str, checkpoint: str, target: str, precision: str) -> Made:
         """Our export of a checkpoint for this target at this precision; for phones, a file for each length."""
-        from mbert_onnx.conversion.exporter import export
+        from mbert_onnx import export  # which checks that its extra is installed
 
         folder = self._folder()
         lengths: list[int | None] = [*self._seq_lens] if target == "mobile" else [None]

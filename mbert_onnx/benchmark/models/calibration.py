@@ -6,11 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mbert_onnx._beside import require_beside
 from mbert_onnx.bundles.text_reader import Reader
 from mbert_onnx.errors import UsageError
-
-require_beside("perf")
 
 
 def calibration_feeds(name: str, file: Path, reader: Reader | None) -> list[dict[str, np.ndarray]]:

@@ -8,16 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mbert_onnx._beside import require_beside
-from mbert_onnx.extras import require_extra
+from mbert_onnx._requirements import require_extra
 from mbert_onnx.model.paper_baselines import architecture_of, save_architecture
 from mbert_onnx.text.tasks import QUESTION_ANSWERING, Task, task_named
-
-require_beside("perf")
-
-from perf.harness import Subject  # noqa: E402
-from perf.machine.peaks import FLOAT32, INT8  # noqa: E402
-from perf.sessions.runtimes import EXECUTORCH, LITERT, NCNN, TORCH, TORCH_COMPILED  # noqa: E402
+from perf.harness import Subject
+from perf.machine.peaks import FLOAT32, INT8
+from perf.sessions.runtimes import EXECUTORCH, LITERT, NCNN, TORCH, TORCH_COMPILED
 
 # `transformers:CHECKPOINT` is transformers' own export of that checkpoint, `litert:CHECKPOINT` LiteRT's, and so on.
 TRANSFORMERS = "transformers"

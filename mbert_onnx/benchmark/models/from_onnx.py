@@ -8,13 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mbert_onnx._beside import require_beside
-
-require_beside("perf")
-
-from perf.harness import Subject  # noqa: E402
-from perf.machine.peaks import INT8  # noqa: E402
-from perf.sessions.runtimes import IREE, MNN, OPENVINO, OPENVINO_BF16, OPENVINO_F32, TVM  # noqa: E402
+from perf.harness import Subject
+from perf.machine.peaks import INT8
+from perf.sessions.runtimes import IREE, MNN, OPENVINO, OPENVINO_BF16, OPENVINO_F32, TVM
 
 Progress = Callable[[str], None]
 

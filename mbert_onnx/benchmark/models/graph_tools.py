@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from mbert_onnx._beside import require_beside
-
-require_beside("perf")
-
 Progress = Callable[[str], None]
 
 OPTIMIZED, SLIM, ORT_TRANSFORMERS, ORT_DYNAMIC = "optimized", "onnxslim", "ort-transformers", "ort-dynamic"

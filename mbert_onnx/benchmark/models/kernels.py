@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mbert_onnx._beside import require_beside
 from mbert_onnx.errors import UsageError
 from mbert_onnx.runtime.native_kernels import NATIVE, kernels, left_to_bodies, library_for, why_not_native
-
-require_beside("perf")
-
-from perf.sessions.runtimes import ONNXRUNTIME  # noqa: E402
-from perf.sessions.subject import Subject  # noqa: E402
+from perf.sessions.runtimes import ONNXRUNTIME
+from perf.sessions.subject import Subject
 
 
 def with_kernels(subject: Subject, choice: str) -> Subject:

@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from mbert_onnx._beside import require_beside
 from mbert_onnx.benchmark.models.build_all import make_all
 from mbert_onnx.benchmark.models.builder import Maker, distinct
 from mbert_onnx.benchmark.remote.job import travelling
 from mbert_onnx.benchmark.remote.wheel import program
 from mbert_onnx.runtime.native_kernels import PORTABLE
-
-require_beside("perf")
-
-from perf.devices import device_named  # noqa: E402
-from perf.devices.job import Job  # noqa: E402
-from perf.results.report import Report  # noqa: E402
+from perf.devices import device_named
+from perf.devices.job import Job
+from perf.results.report import Report
 
 Progress = Callable[[str], None]
 

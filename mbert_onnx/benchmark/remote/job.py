@@ -51,7 +51,7 @@ def do(folder: Path) -> None:
 
     Raises what `bench` does.
     """
-    from mbert_onnx._beside import require_beside
+    from mbert_onnx._requirements import require_beside
 
     require_beside("graphs")
     require_beside("perf")

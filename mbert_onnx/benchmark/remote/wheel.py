@@ -10,16 +10,11 @@ from pathlib import Path
 from wheel.wheelfile import WheelFile
 
 import mbert_onnx
-from mbert_onnx._beside import require_beside
+from graphs.kernels import library
+from graphs.kernels.build import TARGETS, BuildError, build
 from mbert_onnx.benchmark.remote.code_identity import HOME, code, identity
 from mbert_onnx.errors import MbertError
-
-require_beside("graphs")
-require_beside("perf")
-
-from graphs.kernels import library  # noqa: E402
-from graphs.kernels.build import TARGETS, BuildError, build  # noqa: E402
-from perf.devices.device import Program  # noqa: E402
+from perf.devices.device import Program
 
 DISTRIBUTION = "mbert-onnx"
 

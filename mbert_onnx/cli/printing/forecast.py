@@ -7,12 +7,8 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
-from mbert_onnx._beside import require_beside
 from mbert_onnx.diagnosis.provider_forecast import ProviderDiagnosis
-
-require_beside("perf")
-
-from perf.forecast.table import headline, print_forecast  # noqa: E402
+from perf.forecast.table import headline, print_forecast
 
 
 def print_diagnoses(found: Sequence[ProviderDiagnosis], console: Console) -> None:

@@ -8,19 +8,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
 
 from mbert_onnx.errors import DataError
-from mbert_onnx.extras import require_extra
 from mbert_onnx.training.data.batch_sampler import Draw
 from mbert_onnx.training.data.corpus.masking import mask_words
-
-require_extra("train", "training")
-
-import datasets  # noqa: E402
-import torch  # noqa: E402
-from torch import Tensor  # noqa: E402
-from torch.utils.data import Dataset  # noqa: E402
 
 # Columns that are as long as the row; all others are a number for each row.
 PER_TOKEN = ("input_ids", "token_type_ids")

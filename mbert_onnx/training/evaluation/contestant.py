@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from mbert_onnx._beside import require_beside
 from mbert_onnx.benchmark.models.builder import Maker
 from mbert_onnx.bundles.reader import CONFIG, TOKENIZER, is_bundle, read_bundle
 from mbert_onnx.errors import BundleError, UsageError
@@ -19,12 +18,9 @@ from mbert_onnx.reference import is_reference
 from mbert_onnx.runtime.batching import RowRunner, inputs_of
 from mbert_onnx.text.encoder import Row, TextEncoder
 from mbert_onnx.text.tasks import Task
-
-require_beside("perf")
-
-from perf.providers import resolve  # noqa: E402
-from perf.sessions.opener import Opener  # noqa: E402
-from perf.sessions.session import Session  # noqa: E402
+from perf.providers import resolve
+from perf.sessions.opener import Opener
+from perf.sessions.session import Session
 
 TORCH = "torch"
 

@@ -6,35 +6,29 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from mbert_onnx._beside import require_beside
+import numpy as np
+
+from mbert_onnx.benchmark.options import checked_names
 from mbert_onnx.errors import UsageError
-from mbert_onnx.extras import require_extra
-
-require_extra("train", "evaluate")
-require_beside("perf")
-
-import numpy as np  # noqa: E402
-
-from mbert_onnx.benchmark.options import checked_names  # noqa: E402
-from mbert_onnx.runtime.native_kernels import AUTO, library_for  # noqa: E402
-from mbert_onnx.text.encoder import Row  # noqa: E402
-from mbert_onnx.text.tasks import QUESTION_ANSWERING, TEXT_CLASSIFICATION  # noqa: E402
-from mbert_onnx.training.data.custom import OWN, Columns, read_own  # noqa: E402
-from mbert_onnx.training.data.example import Split  # noqa: E402
-from mbert_onnx.training.data.glue import TASKS, glue_task  # noqa: E402
-from mbert_onnx.training.data.source import glue_split, squad_questions  # noqa: E402
-from mbert_onnx.training.data.squad import VERSIONS, Question  # noqa: E402
-from mbert_onnx.training.evaluation.classification import logits_of, predictions_of, rows_of  # noqa: E402
-from mbert_onnx.training.evaluation.contestant import Contestant, Opening  # noqa: E402
-from mbert_onnx.training.evaluation.questions import answers_of  # noqa: E402
-from mbert_onnx.training.evaluation.result import Evaluation, Score, Standing  # noqa: E402
-from mbert_onnx.training.evaluation.scores import squad_metrics as squad_scores  # noqa: E402
-from mbert_onnx.training.evaluation.scores.glue_metrics import METRICS, pearson  # noqa: E402
-from mbert_onnx.training.evaluation.scores.intervals import interval, share_interval  # noqa: E402
-from mbert_onnx.training.evaluation.scores.paper_figures import published  # noqa: E402
-from perf.machine.machine import machine, now  # noqa: E402
-from perf.results.json_file import write_json  # noqa: E402
-from perf.timing.texts import Reading, TextTimes, time_texts  # noqa: E402
+from mbert_onnx.runtime.native_kernels import AUTO, library_for
+from mbert_onnx.text.encoder import Row
+from mbert_onnx.text.tasks import QUESTION_ANSWERING, TEXT_CLASSIFICATION
+from mbert_onnx.training.data.custom import OWN, Columns, read_own
+from mbert_onnx.training.data.example import Split
+from mbert_onnx.training.data.glue import TASKS, glue_task
+from mbert_onnx.training.data.source import glue_split, squad_questions
+from mbert_onnx.training.data.squad import VERSIONS, Question
+from mbert_onnx.training.evaluation.classification import logits_of, predictions_of, rows_of
+from mbert_onnx.training.evaluation.contestant import Contestant, Opening
+from mbert_onnx.training.evaluation.questions import answers_of
+from mbert_onnx.training.evaluation.result import Evaluation, Score, Standing
+from mbert_onnx.training.evaluation.scores import squad_metrics as squad_scores
+from mbert_onnx.training.evaluation.scores.glue_metrics import METRICS, pearson
+from mbert_onnx.training.evaluation.scores.intervals import interval, share_interval
+from mbert_onnx.training.evaluation.scores.paper_figures import published
+from perf.machine.machine import machine, now
+from perf.results.json_file import write_json
+from perf.timing.texts import Reading, TextTimes, time_texts
 
 Progress = Callable[[str], None]
 

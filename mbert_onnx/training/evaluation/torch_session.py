@@ -9,17 +9,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mbert_onnx._beside import require_beside
 from mbert_onnx.bundles.reader import CONFIG
 from mbert_onnx.errors import CheckpointError
 from mbert_onnx.model.checkpoint import load_checkpoint
 from mbert_onnx.model.other_berts import is_foreign
 from mbert_onnx.text.tasks import Task
-
-require_beside("perf")
-
-from perf.providers import CPU  # noqa: E402
-from perf.sessions.runtimes.torch_session import TorchSession, open_session  # noqa: E402
+from perf.providers import CPU
+from perf.sessions.runtimes.torch_session import TorchSession, open_session
 
 WEIGHTS = "model.safetensors"
 

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from mbert_onnx._beside import require_beside
 from mbert_onnx.errors import CheckpointError
 from mbert_onnx.model.checkpoint import checkpoint_folder, load_checkpoint
 from mbert_onnx.model.other_berts import is_foreign, without_warnings
@@ -23,10 +22,7 @@ from mbert_onnx.reference import located
 from mbert_onnx.text.tasks import TEXT_CLASSIFICATION
 from mbert_onnx.training.data.example import Example
 from mbert_onnx.training.inputs.models import config_in
-
-require_beside("perf")
-
-from perf.results.file_writer import writing_file  # noqa: E402
+from perf.results.file_writer import writing_file
 
 BATCH = 32
 

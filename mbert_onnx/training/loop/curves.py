@@ -7,12 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mbert_onnx._beside import require_beside
 from mbert_onnx.training.loop.run_folder import EVENTS, LOSSES, PICTURE, Position
-
-require_beside("perf")
-
-from perf.results.file_writer import writing_file  # noqa: E402
+from perf.results.file_writer import writing_file
 
 DOTS_PER_INCH = 120
 

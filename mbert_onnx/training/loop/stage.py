@@ -8,25 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import set_seed
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from transformers import get_scheduler
+
 from mbert_onnx.errors import TrainingError
-from mbert_onnx.extras import require_extra
-
-require_extra("train", "training")
-
-import torch  # noqa: E402
-from accelerate import Accelerator  # noqa: E402
-from accelerate.state import AcceleratorState  # noqa: E402
-from accelerate.utils import set_seed  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
-from torch.utils.data import DataLoader  # noqa: E402
-from transformers import get_scheduler  # noqa: E402
-
-from mbert_onnx.training.data.batch_sampler import Batches  # noqa: E402
-from mbert_onnx.training.data.row_store import Collate, Rows  # noqa: E402
-from mbert_onnx.training.loop.curves import Curves  # noqa: E402
-from mbert_onnx.training.loop.optimizers import optimizer_of  # noqa: E402
-from mbert_onnx.training.loop.run_folder import Position, Run  # noqa: E402
-from mbert_onnx.training.recipe import TrainingTable  # noqa: E402
+from mbert_onnx.training.data.batch_sampler import Batches
+from mbert_onnx.training.data.row_store import Collate, Rows
+from mbert_onnx.training.loop.curves import Curves
+from mbert_onnx.training.loop.optimizers import optimizer_of
+from mbert_onnx.training.loop.run_folder import Position, Run
+from mbert_onnx.training.recipe import TrainingTable
 
 Tell = Callable[[str, int, int, dict[str, float]], None]
 

@@ -6,13 +6,8 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-
-from mbert_onnx.extras import require_extra
-
-require_extra("train", "a metric")
-
-from scipy import stats  # noqa: E402
-from sklearn import metrics as sklearn_metrics  # noqa: E402
+from scipy import stats
+from sklearn import metrics as sklearn_metrics
 
 Metric = Callable[[np.ndarray, np.ndarray], float]
 

@@ -5,12 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-
-from mbert_onnx.extras import require_extra
-
-require_extra("train", "an interval")
-
-from scipy import stats  # noqa: E402
+from scipy import stats
 
 CONFIDENCE = 0.95
 # Enough for the second digit of an interval's ends.

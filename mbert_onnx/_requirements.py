@@ -1,0 +1,62 @@
+"""Requirements of the public names: optional dependencies, and the private packages that must be ours.
+
+`mbert_onnx.__getattr__` checks them once, before it imports what a public name stands for, so that no module needs
+checks between its imports.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+from mbert_onnx.errors import MbertError, MissingExtraError
+
+EXTRAS = {
+    "export": ("torch", "transformers", "safetensors"),
+    "train": ("torch", "transformers", "accelerate", "datasets", "tensorboard", "matplotlib", "pydantic", "sklearn"),
+}
+
+PRIVATE_PACKAGES = ("graphs", "perf")
+
+
+def require_extra(extra: str, doing: str) -> None:
+    """Raises MissingExtraError where a package of the extra is not installed.
+
+    Args:
+        extra: As in `pip install mbert-onnx[EXTRA]`.
+        doing: What needs it, such as "export".
+    """
+    missing = [name for name in EXTRAS[extra] if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(
+            f"{doing} needs {' and '.join(missing)}, not installed here: pip install 'mbert-onnx[{extra}]'"
+        )
+
+
+def require_beside(name: str) -> None:
+    """Checks that the private package `name` is the one that stands beside `mbert_onnx`; to call before importing it.
+
+    `graphs` and `perf` are general names, which a folder of the user's may have, too. Raises MbertError, which names
+    the other module, where one of that name comes first on the import path or is loaded already, and where there is
+    none.
+    """
+    home = Path(__file__).resolve().parent.parent / name
+    found = _location(name)
+    if found is None:
+        raise MbertError(f"the package {name!r} is missing; it belongs at {home}: install mbert-onnx again")
+    if found != home:
+        raise MbertError(
+            f"another module called {name!r} is in the way: found {found}, expected {home}; "
+            "run from another folder, or take it off PYTHONPATH"
+        )
+
+
+def _location(name: str) -> Path | None:
+    """The folder of the package called `name`, or the file of the module; None where there is neither."""
+    loaded = sys.modules.get(name)
+    spec = loaded.__spec__ if loaded is not None else importlib.util.find_spec(name)
+    if spec is None:
+        return None if loaded is None else Path(getattr(loaded, "__file__", None) or f"a {name} made at run time")
+    file = Path(spec.origin or next(iter(spec.submodule_search_locations or ["?"])))
+    return (file.parent if file.name == "__init__.py" else file).resolve()
