@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "BundleError": "errors",
-    "CalibrationError": "text.calibration_text",
+    "CalibrationError": "errors",
     "CheckpointError": "errors",
     "Columns": "training.data.custom",
     "DataError": "errors",
@@ -128,6 +128,7 @@ if TYPE_CHECKING:
     from mbert_onnx.diagnosis.ranges import doctor
     from mbert_onnx.errors import (
         BundleError,
+        CalibrationError,
         CheckpointError,
         DataError,
         MbertError,
@@ -138,7 +139,6 @@ if TYPE_CHECKING:
     )
     from mbert_onnx.runtime.model import load, run
     from mbert_onnx.runtime.native_kernels import kernels
-    from mbert_onnx.text.calibration_text import CalibrationError
     from mbert_onnx.training.data.custom import Columns
     from mbert_onnx.training.distilling import schedule, transfer
     from mbert_onnx.training.evaluation.evaluator import evaluate

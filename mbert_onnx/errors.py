@@ -31,13 +31,20 @@ class PrecisionError(MbertError):
     """A model that a lower precision would damage more than is allowed."""
 
 
-class DataError(MbertError):
-    """A file or data set of texts that cannot be trained on, or measured with."""
+class _TextError(MbertError):
+    """Base of errors about texts. Their messages may quote a file, so they are reduced to one printable line."""
 
     def __init__(self, message: str) -> None:
-        """`message` may quote a file: it is made one printable line."""
         line = " ".join(message.split())
         super().__init__("".join(character if character.isprintable() else "?" for character in line))
+
+
+class DataError(_TextError):
+    """A file or dataset of texts that cannot be used for training or evaluation."""
+
+
+class CalibrationError(_TextError):
+    """Calibration texts that cannot be read, are too few, or do not suit the model."""
 
 
 class TrainingError(MbertError):

@@ -12,8 +12,9 @@ from mbert_onnx.benchmark.models.builder import Made, Maker
 from mbert_onnx.benchmark.options import checked_names, kernels_on
 from mbert_onnx.errors import UsageError
 from mbert_onnx.runtime.native_kernels import AUTO, library_for
-from mbert_onnx.text.calibration_text import CalibrationText, encode, read_first
+from mbert_onnx.text.calibration_text import encode, read_first
 from mbert_onnx.text.encoder import TextEncoder
+from mbert_onnx.text.text_files import CalibrationText
 from perf.providers import resolve
 from perf.sessions.inputs import as_declared, declared_inputs, fixed_seq_len
 from perf.sessions.opener import Opener

@@ -63,7 +63,7 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
 def main() -> None:
     """Runs the command line."""
     signal.signal(signal.SIGTERM, _terminate)
-    # Where a terminal has no → it shows a question mark, and where text is no valid Unicode, `run` says so.
+    # Where a terminal has no → it shows a question mark, and where text is not valid Unicode, `run` says so.
     for stream, errors in ((sys.stdout, "replace"), (sys.stderr, "replace"), (sys.stdin, "surrogateescape")):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors=errors)

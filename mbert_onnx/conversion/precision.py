@@ -18,10 +18,11 @@ from graphs.precision.float16 import rounded
 from graphs.reports.layer_errors import damage_by_layer
 from mbert_onnx.bundles.model_file import TextModel
 from mbert_onnx.conversion.damage import MIN_AGREEMENT, Damage, Runs, check_damage, measure_damage
-from mbert_onnx.errors import PrecisionError, UsageError
-from mbert_onnx.text.calibration_text import FEWEST, CalibrationError, encode, read_calibration
+from mbert_onnx.errors import CalibrationError, PrecisionError, UsageError
+from mbert_onnx.text.calibration_text import encode, read_calibration
 from mbert_onnx.text.encoder import TextEncoder
 from mbert_onnx.text.tasks import Task
+from mbert_onnx.text.text_files import FEWEST
 
 # Where the damage of each layer is told, it is measured on so many texts: there are two dozen layers.
 LAYER_TEXTS = 4

@@ -1,4 +1,4 @@
-"""`reference`: the trained model that every installation has, as a checkpoint and as a bundle."""
+"""The built-in trained model `reference`, both a checkpoint and a bundle."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 REFERENCE = "reference"
 
 FOLDER = Path(__file__).parent
-"""Its files. `model.safetensors` has its weights in half precision, and `model.onnx` reads the very same file."""
+"""Folder of the model. `model.safetensors` has its weights in half precision; `model.onnx` reads the same file."""
 
 
 def is_reference(name: str | Path) -> bool:
-    """Whether the built-in model is meant. It is, even where a folder of that name lies in the current directory."""
+    """Whether a name is that of the built-in model. It takes precedence over a folder of that name."""
     return str(name) == REFERENCE
 
 
 def located(name: str | Path) -> Path:
-    """The path that a name stands for: that of the built-in model's folder, else the name itself."""
+    """Returns the path of a model: the built-in model's folder for `reference`, else the name as a path."""
     return FOLDER if is_reference(name) else Path(name)

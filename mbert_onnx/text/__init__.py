@@ -1,1 +1,1 @@
-"""Text: tasks, the tokenizer as an encoder, calibration texts and the files that they are read from."""
+"""Texts: tasks, the encoder around a tokenizer, calibration texts and the readers of text files."""

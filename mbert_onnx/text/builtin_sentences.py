@@ -1,12 +1,12 @@
-"""English texts to measure a model on where a user gives none: of many subjects and kinds, from 3 to 144 words.
+"""Built-in English calibration texts, used when the user gives none: varied subjects and styles, 3 to 144 words.
 
-Ranges depend on the length of a text more than on its subject, so short and long ones alternate. They were written for
-this file; the people, towns and firms in them do not exist.
+Activation ranges depend on a text's length more than on its subject, so short and long texts alternate. The texts were
+written for this file; the people, towns and companies in them are fictitious.
 """
 
 from __future__ import annotations
 
-# One text a paragraph.
+# One text per paragraph.
 _TEXTS = """
 Not bad at all.
 
@@ -118,7 +118,7 @@ still alive.
 The cup fell off the table and broke, and the cat looked at it as if someone else had done it.
 """
 
-# A paragraph, and questions that it answers, each on a line of its own after a question mark.
+# Paragraphs, each followed by the questions that it answers, on lines that begin with a question mark.
 _PASSAGES = """
 The lighthouse on Skerra was built between 1851 and 1854 by the engineer Thomas Aird, who had the granite shipped from
 quarries ninety miles away. It stands 41 metres tall, and its lamp was first lit with whale oil. Since 1978 it has had
@@ -221,12 +221,12 @@ def _paragraphs(block: str) -> list[list[str]]:
 
 
 def texts() -> list[str]:
-    """Single texts, short and long ones in turn."""
+    """Returns the single texts; short and long ones alternate."""
     return [" ".join(lines) for lines in _paragraphs(_TEXTS)]
 
 
 def questions() -> list[tuple[str, str]]:
-    """Questions, each with the paragraph that answers it; those about one paragraph follow each other."""
+    """Returns pairs of a question and the paragraph that answers it, grouped by paragraph."""
     pairs = []
     for lines in _paragraphs(_PASSAGES):
         context = " ".join(line for line in lines if not line.startswith("? "))

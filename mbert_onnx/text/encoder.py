@@ -1,8 +1,8 @@
-"""Text to rows of token ids, with the `tokenizers` library alone: whole, truncated, or cut into windows.
+"""Encoder of texts into rows of token ids: whole, truncated, or cut into windows. It needs only `tokenizers`.
 
-A tokenizer.json may carry truncation and padding of its own (those of its training): both are reset, because the
-length is the model's to say. The cutting is done here and not by `tokenizers`: the object then never changes after
-loading, so several threads may share it, and no window loses its token types (huggingface/tokenizers#1908).
+A tokenizer.json may contain truncation and padding from its training. Both are reset, because the model determines
+the length. Truncation is done here and not by `tokenizers`: the tokenizer is then never changed after loading, so that
+threads can share it, and windows keep their token types (huggingface/tokenizers#1908).
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from tokenizers import Tokenizer
 
 from mbert_onnx.errors import BundleError, UsageError
 
-# What two neighbouring windows share, in tokens, where the caller does not say: SQuAD's `doc_stride`, and half the
-# window where that is shorter (the defaults of transformers' question-answering pipeline).
+# Default overlap of two windows in tokens: SQuAD's `doc_stride`, or half a window if that is shorter (the defaults of
+# transformers' question-answering pipeline).
 DEFAULT_STRIDE = 128
-# MobileBERT's own limit, for a config.json that does not tell its `max_position_embeddings`.
+# MobileBERT's limit, used when a config.json has no `max_position_embeddings`.
 DEFAULT_MAX_POSITIONS = 512
 MASK_TOKEN = "[MASK]"
-# Two short texts that every vocabulary has tokens for, to see what the post-processor puts around them.
+# Two short texts that every vocabulary can encode, which show the special tokens that the post-processor adds.
 PROBE = ("a", "a")
 
 
 def check_text(value: object, name: str) -> str:
-    """`value` itself. Raises UsageError where it is no text, blank, or no valid Unicode; `name` says whose it is."""
+    """Returns `value`. Raises UsageError, which contains `name`, if it is not a str, blank, or not valid Unicode."""
     if not isinstance(value, str):
         raise UsageError(f"The {name} is of type {type(value).__name__}, expected str. Give it as text.")
     if not value.strip():
@@ -35,14 +35,16 @@ def check_text(value: object, name: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise UsageError(f"The {name} is no valid Unicode ({error.reason}). Decode it with its encoding.") from error
+        raise UsageError(f"The {name} is not valid Unicode ({error.reason}). Decode it with its encoding.") from error
     return value
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """A whole text in tokens, without special ones. `offsets` and `words` are [start, end) characters in `text`:
-    those of each token, and those of the word that it is part of."""
+    """The tokens of a whole text, without special tokens.
+
+    `offsets` and `words` are [start, end) characters in `text`: of each token, and of the word that contains it.
+    """
 
     text: str
     ids: list[int]
@@ -56,7 +58,7 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Row:
-    """What the model reads as one row, special tokens included; `ids` and `type_ids` are of equal length."""
+    """One row of model inputs, special tokens included; `ids` and `type_ids` have the same length."""
 
     ids: list[int]
     type_ids: list[int]
@@ -69,8 +71,8 @@ class Row:
 class Window(Row):
     """A row with a part of a longer text: its tokens `first` to `first + count`, at position `begin` of the row.
 
-    Neighbouring windows overlap. `owned_from` to `owned_to` (tokens of the whole text) are those for which this window
-    is the one that has the most context; each token of the text is owned by exactly one window.
+    Adjacent windows overlap. `owned_from` to `owned_to` are the tokens of the whole text for which this window has the
+    most context; each token of the text is owned by exactly one window.
     """
 
     begin: int
@@ -87,12 +89,12 @@ class Window(Row):
 
 
 class Template:
-    """What a post-processor puts around one text or two: BERT's `[CLS] A [SEP]`, `[CLS] A [SEP] B [SEP]`."""
+    """The special tokens around one text or two, such as BERT's `[CLS] A [SEP]` and `[CLS] A [SEP] B [SEP]`."""
 
     def __init__(self, tokenizer: Tokenizer, texts: Sequence[str]) -> None:
         encoding = tokenizer.encode(*texts)
         places = [encoding.sequence_ids.index(sequence) for sequence in range(len(texts))]
-        self._parts: list[tuple[int, int] | int] = []  # (id, type) of a special token, or a sequence's number
+        self._parts: list[tuple[int, int] | int] = []  # (id, type) of a special token, or the number of a sequence
         self._types = [encoding.type_ids[place] for place in places]
         for position, sequence in enumerate(encoding.sequence_ids):
             if sequence is None:
@@ -106,7 +108,7 @@ class Template:
         return isinstance(self._parts[0], tuple)
 
     def row(self, *sequences: list[int]) -> tuple[Row, int]:
-        """The row of these ids, and the position at which the last sequence begins."""
+        """Returns the row of these ids, and the position where the last sequence begins."""
         ids: list[int] = []
         type_ids: list[int] = []
         begin = 0
@@ -122,9 +124,9 @@ class Template:
 
 
 class TextEncoder:
-    """The tokenizer of a bundle, with the length of its model.
+    """A bundle's tokenizer, with the maximum length of its model.
 
-    `max_length` is the most tokens, special ones included, that a row may have. Raises BundleError where
+    `max_length` is the largest number of tokens in a row, special tokens included. Raises BundleError if
     `tokenizer.json` cannot be used.
     """
 
@@ -133,8 +135,10 @@ class TextEncoder:
     ) -> None:
         try:
             self.tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # `tokenizers` raises Exception itself, whatever went wrong
-            raise BundleError(f"{path} is no tokenizer.json ({error}). Save it with save_pretrained again.") from error
+        except Exception as error:  # `tokenizers` raises plain Exception for every failure
+            raise BundleError(
+                f"{path} is not a tokenizer.json ({error}). Save it with save_pretrained again."
+            ) from error
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
         self.max_length = max_length
@@ -148,12 +152,12 @@ class TextEncoder:
 
     @property
     def has_null_token(self) -> bool:
-        """Whether rows begin with a special token ([CLS]), where a question without an answer is answered."""
+        """Whether rows begin with a special token ([CLS]), the span of a question without an answer."""
         return self._pair.starts_with_special
 
     @property
     def mask_id(self) -> int:
-        """The id of the mask token. Raises BundleError where the vocabulary has none."""
+        """The id of the mask token. Raises BundleError if the vocabulary has none."""
         mask_id = self.tokenizer.token_to_id(self.mask_token)
         if mask_id is None:
             raise BundleError(f"{self._path} has no token {self.mask_token}. Name it as mask_token in its config.")
@@ -165,11 +169,11 @@ class TextEncoder:
 
     @property
     def continuation_prefix(self) -> str | None:
-        """What marks a token that continues a word: WordPiece's `##`."""
+        """The prefix of a token that continues a word: `##` in WordPiece."""
         return getattr(self.tokenizer.model, "continuing_subword_prefix", None)
 
     def join(self, tokens: list[str]) -> str:
-        """Tokens as text: `["walk", "##ing"]` is `walking`."""
+        """Joins tokens to a text: `["walk", "##ing"]` becomes `walking`."""
         decoder = self.tokenizer.decoder
         return str(decoder.decode(tokens)) if decoder is not None else " ".join(tokens)
 
@@ -177,18 +181,20 @@ class TextEncoder:
         return str(self.tokenizer.decode([token_id], skip_special_tokens=False))
 
     def row(self, first: list[int], second: list[int] | None = None) -> Row:
-        """The row of one text's ids, or of two texts', with the special tokens around them."""
+        """Returns the row of one or two texts' ids, with special tokens."""
         return self._single.row(first)[0] if second is None else self._pair.row(first, second)[0]
 
     def tokens(self, text: str, name: str = "text") -> Tokens:
-        """A whole text in tokens. Raises UsageError where it has none; `name` says whose it is."""
+        """Tokenizes a whole text. Raises UsageError, which contains `name`, if it has no token."""
         check_text(text, name)
         try:
             encoding = self.tokenizer.encode(text, add_special_tokens=False)
         except Exception as error:
             raise self._no_token(text) from error
         if not encoding.ids:
-            raise UsageError(f"The {name} {text!r} has no token, only characters that are dropped. Give some text.")
+            raise UsageError(
+                f"The {name} {text!r} has no token: the tokenizer drops all of its characters. Give some text."
+            )
         if self._vocab_size is not None and max(encoding.ids) >= self._vocab_size:
             raise BundleError(
                 f"{self._path} gives token id {max(encoding.ids)}, but the config's vocab_size is {self._vocab_size}. "
@@ -197,9 +203,9 @@ class TextEncoder:
         return Tokens(text, encoding.ids, encoding.tokens, encoding.offsets, _word_spans(encoding))
 
     def truncated(self, text: str, pair: str | None = None) -> tuple[Row, bool]:
-        """One row of a text or a pair, and whether it had to be cut to the model's length.
+        """Returns the row of a text or a pair, and whether it was truncated to the model's length.
 
-        Of a pair that is too long, the longer text is cut first (`longest_first`, transformers' `truncation=True`).
+        In a pair that is too long, the longer text is cut first (transformers' `longest_first`).
         """
         first = self.tokens(text).ids
         if pair is None:
@@ -218,11 +224,11 @@ class TextEncoder:
     def windows(
         self, text: str, question: str | None = None, *, max_seq_len: int | None = None, stride: int | None = None
     ) -> tuple[Tokens, list[Window]]:
-        """A text of any length as overlapping windows, each after the whole question where there is one.
+        """Cuts a text of any length into overlapping windows, each after the whole question if there is one.
 
-        `max_seq_len` is the length of a window in tokens, special ones and question included (the model's, if None);
-        `stride` is how many tokens of text two neighbours share (transformers' sense of the word). Raises UsageError
-        where `max_seq_len` is more than the model takes, or the question leaves no room for text.
+        `max_seq_len` is the length of a window in tokens, with special tokens and question (None: the model's length).
+        `stride` is the overlap of two adjacent windows in tokens, as in transformers. Raises UsageError if
+        `max_seq_len` is larger than the model's length, or the question leaves no room for text.
         """
         length = self._window_length(max_seq_len)
         template, leading = self._single, []
@@ -233,8 +239,8 @@ class TextEncoder:
         step = room - self._stride(stride, length, room)
         starts = range(0, max(len(tokens) - room + step, 1), step)
         ends = [min(start + room, len(tokens)) for start in starts]
-        # A token in two windows has the most context left of the middle of their overlap in the first, right of it in
-        # the second. The text's own ends cut nothing off.
+        # In an overlap, tokens left of the middle have more context in the first window, the others in the second. The
+        # ends of the text belong to the first and the last window.
         seams = [0, *((start + end) // 2 for start, end in zip(starts[1:], ends[:-1], strict=True)), len(tokens)]
         windows = []
         for number, (start, end) in enumerate(zip(starts, ends, strict=True)):
@@ -246,7 +252,7 @@ class TextEncoder:
 
     def _no_token(self, text: str) -> BundleError:
         return BundleError(
-            f"{self._path} makes no tokens of {text!r}: its vocabulary has no token for what is unknown. "
+            f"{self._path} cannot encode {text!r}: its vocabulary has no unknown token. "
             "Save the checkpoint's tokenizer again."
         )
 
@@ -261,7 +267,7 @@ class TextEncoder:
 
     @staticmethod
     def _room(template: Template, length: int, *leading: list[int]) -> int:
-        """How many tokens of text fit in a row beside the special ones and the question."""
+        """Returns the number of text tokens that fit in a row beside special tokens and question."""
         taken = sum(map(len, leading))
         room = length - template.specials - taken
         if room < 1:
@@ -276,7 +282,7 @@ class TextEncoder:
     def _stride(stride: int | None, length: int, room: int) -> int:
         if stride is None:
             default = min(DEFAULT_STRIDE, length // 2)
-            # A long question can leave less room than the default overlap; windows must still move on.
+            # A long question can leave less room than the default overlap; windows must still advance.
             return default if default < room else room // 2
         if not 0 <= stride < room:
             raise UsageError(f"stride is {stride}, but a window holds {room} tokens of text. Give 0 to {room - 1}.")
@@ -284,7 +290,7 @@ class TextEncoder:
 
 
 def _word_spans(encoding: Any) -> list[tuple[int, int]]:
-    """For each token the [start, end) characters of its word; of the token itself where it is part of none."""
+    """Returns the [start, end) characters of each token's word, or of the token itself if it is in no word."""
     spans: dict[int, tuple[int, int]] = {}
     for word, (start, end) in zip(encoding.word_ids, encoding.offsets, strict=True):
         if word is not None:

@@ -1,7 +1,7 @@
-"""The tasks a MobileBERT is exported for: their names, transformers' classes, and the axes of their outputs.
+"""Tasks of MobileBERT: names, transformers' classes, and outputs with their axes.
 
-Task names are those of transformers' pipelines and optimum's `--task`; where neither has one (next-sentence
-prediction, pretraining), they follow transformers' class names. Output names are optimum's.
+Task names are those of transformers' pipelines and of optimum's `--task`. Next-sentence prediction and pretraining have
+no such name; theirs follow transformers' class names. Output names are optimum's.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from dataclasses import dataclass
 
 from mbert_onnx.errors import UsageError
 
-# How alike a mistyped name must be before it is suggested: difflib's own default misses "qestion-anwsers".
+# Similarity from which a name is suggested for a mistyped one; difflib's default of 0.6 misses "qestion-anwsers".
 SUGGESTION_CUTOFF = 0.5
 
 
 @dataclass(frozen=True)
 class Output:
-    """One output of the graph: its name, and its axes as names, such as `("batch", "sequence", "vocab")`.
+    """One output of a graph: its name and the names of its axes, such as `("batch", "sequence", "vocab")`.
 
-    `optional` says that a model of this task may lack it: a model without a pooling layer has no `pooler_output`.
+    `optional`: a model of the task may lack it, as a model without a pooling layer lacks `pooler_output`.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Task:
-    """What a model does: `name` for users, `architecture` for transformers, `outputs` in the order of the graph."""
+    """A task: its `name` for users, its `architecture` in transformers, and its `outputs` in graph order."""
 
     name: str
     architecture: str
@@ -48,11 +48,11 @@ class Task:
         return ("batch", "choices", "sequence") if self.has_choices else ("batch", "sequence")
 
     def axes(self, output_name: str) -> tuple[str, ...]:
-        """The axes of one output. Raises KeyError for a name that is none of `output_names`."""
+        """Returns the axes of one output. Raises KeyError for a name that is not in `output_names`."""
         return {output.name: output.axes for output in self.outputs}[output_name]
 
     def is_answered_by(self, output_names: Collection[str]) -> bool:
-        """Whether a graph with these outputs (and perhaps others) has every one that this task needs."""
+        """Whether the outputs of a graph include all that this task requires."""
         return all(output.optional or output.name in output_names for output in self.outputs)
 
 
@@ -125,9 +125,9 @@ TASKS: tuple[Task, ...] = (
 
 
 def task_named(text: str) -> Task:
-    """The task of that name, alias or transformers class; case, and `_` for `-`, do not matter.
+    """Returns the task with that name, alias or transformers class; case and `_` or `-` do not matter.
 
-    Raises UsageError, with the nearest known name and the list of all, where there is none.
+    Raises UsageError with the closest name and the list of all names if there is none.
     """
     by_name = {name.lower(): task for task in TASKS for name in (task.name, task.architecture, *task.aliases)}
     key = text.strip().lower().replace("_", "-")
@@ -139,16 +139,16 @@ def task_named(text: str) -> Task:
 
 
 def task_of_architectures(architectures: Sequence[str] | None) -> Task | None:
-    """The task of the first MobileBERT class in a config's `architectures`; None where it names none."""
+    """Returns the task of the first MobileBERT class in a config's `architectures`, or None."""
     by_architecture = {task.architecture: task for task in TASKS}
     return next((by_architecture[name] for name in architectures or () if name in by_architecture), None)
 
 
 def task_of_graph(task: Task, output_names: Collection[str]) -> Task | None:
-    """What a graph with these outputs answers, given the `task` that its folder tells of; None where nothing fits.
+    """Returns the task of a graph with these outputs in a folder that declares `task`, or None if no task fits.
 
-    A folder that optimum wrote keeps the `architectures` of the checkpoint, whatever task it was exported for:
-    google/mobilebert-uncased says MobileBertForPreTraining, also where the graph has only the masked LM's `logits`.
+    A folder that optimum wrote keeps the checkpoint's `architectures`, whatever the task of the export:
+    google/mobilebert-uncased declares MobileBertForPreTraining even if the graph has only the masked LM's `logits`.
     """
     if task.is_answered_by(output_names):
         return task
@@ -161,12 +161,12 @@ def task_of_graph(task: Task, output_names: Collection[str]) -> Task | None:
 def task_of_shapes(
     input_rank: int, outputs: Mapping[str, Sequence[object]], vocab_size: int | None = None
 ) -> Task | None:
-    """What a graph on its own answers: the first task with its inputs' rank and its outputs; None where none fits.
+    """Returns the first task whose input rank and outputs a graph has, or None if no task fits.
 
     Args:
-        input_rank: Of `input_ids`.
-        outputs: Their shapes, by name.
-        vocab_size: How many words the graph knows, if that is known: as many labels for a token are words.
+        input_rank: Rank of `input_ids`.
+        outputs: Shapes of the outputs, by name.
+        vocab_size: Vocabulary size of the graph, if known. Token logits of that size are words, not labels.
     """
     ranks = {name: len(shape) for name, shape in outputs.items()}
     for task in TASKS:

@@ -10,8 +10,7 @@ from typing import Any
 
 from mbert_onnx.errors import DataError, UsageError
 from mbert_onnx.training.data.example import Example, Split
-from mbert_onnx.training.data.held_out import is_held_out
-from mbert_onnx.training.data.table import read_table
+from mbert_onnx.training.data.table import is_held_out, read_table
 
 
 @dataclass(frozen=True)

@@ -116,3 +116,11 @@ def _check_columns(where: object, names: Sequence[str], columns: Sequence[str]) 
 def _shown(names: Sequence[str]) -> str:
     rest = len(names) - SHOWN_COLUMNS
     return ", ".join(names[:SHOWN_COLUMNS]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def is_held_out(name: object, every: int, where: str) -> bool:
+    """Whether `every` divides a row's name. Raises DataError for a name that is no whole number."""
+    try:
+        return int(str(name)) % every == 0
+    except ValueError:
+        raise DataError(f"{where} is {name!r}; expected a whole number for held_out_every to divide.") from None

@@ -548,7 +548,7 @@ def test_standard_input_that_is_no_text(exported: Exports) -> None:
     process = start("run", exported().bundle, "-", "--context", "x", stdin=subprocess.PIPE, encoding="latin-1")
     _, err = process.communicate("caf\xe9")
     assert process.returncode == 2
-    assert err.startswith("mbert-onnx: The question is no valid Unicode")
+    assert err.startswith("mbert-onnx: The question is not valid Unicode")
     assert err.count("\n") == 1
 
 

@@ -269,7 +269,7 @@ def rename_inputs(model: onnx.ModelProto) -> None:
         ({"tokenizer": None}, BundleError, "has no tokenizer.json (it is in no bundle), and --precision int8 is"),
         ({"tokenizer": "none"}, BundleError, "none does not exist; pass --tokenizer with a tokenizer.json, or a"),
         ({"tokenizer": "."}, BundleError, "has no tokenizer.json; pass --tokenizer with one, or with a folder that"),
-        ({"tokenizer": "bad.json"}, BundleError, "bad.json is no tokenizer.json ("),
+        ({"tokenizer": "bad.json"}, BundleError, "bad.json is not a tokenizer.json ("),
         ({"task": "squid"}, UsageError, "No task is called 'squid'. Did you mean 'question-answering'?"),
         ({"task": "fill-mask"}, BundleError, "has outputs start_logits, end_logits; fill-mask needs logits: pass"),
         ({"task": "multiple-choice"}, BundleError, "multiple-choice has the axes batch, choices, sequence. Is mult"),

@@ -21,10 +21,9 @@ from graphs.ir.linear import as_linear
 from mbert_onnx import export, load
 from mbert_onnx.cli.app import app
 from mbert_onnx.conversion import exporter
-from mbert_onnx.errors import CheckpointError, PrecisionError, UsageError
+from mbert_onnx.errors import CalibrationError, CheckpointError, PrecisionError, UsageError
 from mbert_onnx.model.checkpoint import load_checkpoint
 from mbert_onnx.model.tokenizer_files import write_tokenizer
-from mbert_onnx.text.calibration_text import CalibrationError
 from mbert_onnx.text.tasks import TASKS, Task
 
 # Centred errors that a precision may cost a small random model.

@@ -1,4 +1,4 @@
-"""Texts to measure a model on: each format and what is wrong with each, the choice of texts, and the model's inputs."""
+"""Calibration texts: file formats and their errors, the split into fit and held-out texts, and the model's inputs."""
 
 from __future__ import annotations
 
@@ -17,15 +17,9 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models
 from transformers import BertTokenizerFast
 
-from mbert_onnx.errors import MbertError, UsageError
-from mbert_onnx.text import builtin_sentences, calibration_text
-from mbert_onnx.text.calibration_text import (
-    CalibrationError,
-    CalibrationText,
-    CalibrationTexts,
-    encode,
-    read_calibration,
-)
+from mbert_onnx.errors import CalibrationError, MbertError, UsageError
+from mbert_onnx.text import builtin_sentences, text_files
+from mbert_onnx.text.calibration_text import CalibrationTexts, encode, read_calibration
 from mbert_onnx.text.encoder import TextEncoder
 from mbert_onnx.text.tasks import (
     FEATURE_EXTRACTION,
@@ -39,8 +33,9 @@ from mbert_onnx.text.tasks import (
     TOKEN_CLASSIFICATION,
     Task,
 )
+from mbert_onnx.text.text_files import CalibrationText
 
-# Nine different texts, the first short, and as many others.
+# Nine distinct first texts, and nine second texts that pair with them.
 FIRST = [f"ada walked {number} times in london" for number in range(9)]
 SECOND = [f"grace found moth {number} in the machine" for number in range(9)]
 SINGLES = [CalibrationText(text) for text in FIRST]
@@ -54,7 +49,7 @@ SQUAD = {
 
 
 def written(folder: Path, name: str, content: str | bytes) -> Path:
-    """A file of that name, gzipped where the name says so."""
+    """Writes a file of that name, gzipped if the name ends in `.gz`."""
     path = folder / name
     data = content.encode() if isinstance(content, str) else content
     path.write_bytes(gzip.compress(data, mtime=0) if name.endswith(".gz") else data)
@@ -74,7 +69,7 @@ def table(*rows: tuple[object, ...], by: str = "\t") -> str:
 
 
 def in_order(texts: CalibrationTexts) -> list[CalibrationText]:
-    """The texts of both parts, every third of them held out."""
+    """Returns the texts of both parts in file order; every third is held out."""
     fit, held_out = iter(texts.fit), iter(texts.held_out)
     count = len(texts.fit) + len(texts.held_out)
     return [next(held_out if number % 3 == 2 else fit) for number in range(count)]
@@ -99,7 +94,7 @@ def objects(first: str, second: str | None = None) -> list[dict[str, Any]]:
         ("windows.txt", "\r\n".join(FIRST), SINGLES),
         ("old mac.txt", "\r".join(FIRST), SINGLES),
         ("bom.txt", "\ufeff" + lines(*FIRST), SINGLES),
-        ("a.txt", gzip.compress(lines(*FIRST).encode(), mtime=0), SINGLES),  # gzipped, whatever its name says
+        ("a.txt", gzip.compress(lines(*FIRST).encode(), mtime=0), SINGLES),  # gzipped, although its name lacks .gz
         ("a.jsonl", jsonl(*objects("text")), SINGLES),
         ("a.jsonl.gz", jsonl(*objects("Sentence")), SINGLES),
         ("a.jsonl", jsonl(*FIRST), SINGLES),
@@ -182,7 +177,7 @@ KEYS = "expected text, sentence, phrase, question and context, sentence1 and sen
         (
             "model.onnx",
             b"\x08\x07\x00\xff",
-            "@ is no text: its byte 2 is NUL. Expected UTF-8; give a .txt, .tsv, .jsonl or .json.",
+            "@ is not text: its byte 2 is NUL. Expected UTF-8; give a .txt, .tsv, .jsonl or .json.",
         ),
         (
             "damaged.txt",
@@ -203,7 +198,7 @@ KEYS = "expected text, sentence, phrase, question and context, sentence1 and sen
         (
             "a.jsonl",
             '{"text": "a"}\n\n{"text": \n',
-            "@, line 3 is no JSON (Expecting value). Give one object a line.",
+            "@, line 3 is not JSON (Expecting value). Give one object a line.",
         ),
         ("a.jsonl", '{"text": "a"}\n7\n', "@, line 2 is a JSON int, expected an object. Give objects with a text."),
         (
@@ -232,17 +227,17 @@ KEYS = "expected text, sentence, phrase, question and context, sentence1 and sen
         (
             "a.jsonl",
             '{"text": "\\ud800"}',
-            "@, line 1: The text is no valid Unicode (surrogates not allowed). Decode it with its encoding.",
+            "@, line 1: The text is not valid Unicode (surrogates not allowed). Decode it with its encoding.",
         ),
         (
             "a.json",
             '{"data":\n[}',
-            "@, line 2, is no JSON (Expecting value). Correct it; with an object on each line, name it .jsonl.",
+            "@, line 2, is not JSON (Expecting value). Correct it; with one object a line, name it .jsonl.",
         ),
         (
             "a.json",
             jsonl(*objects("text")),
-            "@, line 2, is no JSON (Extra data). Correct it; with an object on each line, name it .jsonl.",
+            "@, line 2, is not JSON (Extra data). Correct it; with one object a line, name it .jsonl.",
         ),
         (
             "a.json",
@@ -285,7 +280,7 @@ KEYS = "expected text, sentence, phrase, question and context, sentence1 and sen
         (
             "a.csv",
             "text\n" + "x" * 200_000,
-            "@, line 2 is no CSV (field larger than field limit (131072)). Correct it.",
+            "@, line 2 is not CSV (field larger than field limit (131072)). Correct it.",
         ),
         (
             "a.txt",
@@ -300,7 +295,7 @@ KEYS = "expected text, sentence, phrase, question and context, sentence1 and sen
         (
             "a.jsonl",
             jsonl(*({"question": text, "context": SECOND[number % 2] * 9} for number, text in enumerate(FIRST))),
-            "@ has 9 pairs, but they share 2 contexts, expected at least 3: one is kept apart to measure the damage. "
+            "@ has 9 pairs, but they share 2 contexts, expected at least 3: one is held out to measure the damage. "
             "Add pairs with other contexts.",
         ),
     ],
@@ -315,11 +310,11 @@ def test_errors(tmp_path: Path, name: str, content: str | bytes, message: str) -
 
 @pytest.mark.parametrize("content", ["[" * 100_000, '{"text": ' + "1" * 5000 + "}"], ids=["deep", "digits"])
 @pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
-def test_json_that_python_does_not_read(tmp_path: Path, name: str, content: str) -> None:
+def test_json_beyond_the_limits_of_python(tmp_path: Path, name: str, content: str) -> None:
     with pytest.raises(CalibrationError) as caught:
         read_calibration(written(tmp_path, name, content), TEXT_CLASSIFICATION)
-    # The reason is Python's, and differs from version to version.
-    assert re.fullmatch(rf".*/{re.escape(name)}(, line 1)? is no JSON \([^\n]+\)\. [^\n]+", str(caught.value))
+    # Python's own message, which differs between versions.
+    assert re.fullmatch(rf".*/{re.escape(name)}(, line 1)? is not JSON \([^\n]+\)\. [^\n]+", str(caught.value))
 
 
 def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
@@ -365,7 +360,7 @@ def test_questions_without_a_context_are_left_out(tmp_path: Path) -> None:
     assert in_order(read_calibration(path, QUESTION_ANSWERING)) == BOTH
 
 
-def test_of_many_texts_an_even_sample_is_taken(tmp_path: Path) -> None:
+def test_many_texts_are_sampled_evenly(tmp_path: Path) -> None:
     texts = [f"text number {number}" for number in range(960)]
     path = written(tmp_path, "many.txt", lines(*texts, *texts))
     found = read_calibration(path, TEXT_CLASSIFICATION)
@@ -425,42 +420,42 @@ def test_few_texts_are_noted_and_enough_are_not(tmp_path: Path) -> None:
     assert read_calibration(path, TEXT_CLASSIFICATION).notes == []
 
 
-def test_long_lines_are_cut_and_are_the_same_if_they_begin_so(tmp_path: Path) -> None:
+def test_long_lines_are_cut_and_compared_after_the_cut(tmp_path: Path) -> None:
     long = "word " * 400_000
     texts = read_calibration(written(tmp_path, "a.txt", lines(long + "a", long + "b", *FIRST)), TEXT_CLASSIFICATION)
     assert in_order(texts) == [CalibrationText(("word " * 4000).strip()), *SINGLES]
 
 
 def test_only_the_beginning_of_a_huge_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calibration_text, "MOST_BYTES", 2**20)
+    monkeypatch.setattr(text_files, "MAX_BYTES", 2**20)
     whole = [f"{number} " + "é" * 500 for number in range(3000)]
     path = written(tmp_path, "a.txt.gz", lines(*whole))
     texts = read_calibration(path, TEXT_CLASSIFICATION)
     count = 2**20 // 1005
     assert texts.notes[0] == "only the first 1 MB of a.txt.gz were read"
     assert re.fullmatch(rf"96 of the {count}\d? different texts in a\.txt\.gz are used, evenly spread", texts.notes[1])
-    assert set(in_order(texts)) <= {CalibrationText(text) for text in whole}  # the last line is not half a one
+    assert set(in_order(texts)) <= {CalibrationText(text) for text in whole}  # the incomplete last line is dropped
 
     path = written(tmp_path, "a.json", json.dumps(objects("text")) + " " * 2**20)
     with pytest.raises(CalibrationError) as caught:
         read_calibration(path, TEXT_CLASSIFICATION)
     assert str(caught.value) == f"{path} has more than 1 MB, and JSON cannot be read in part. Give a .jsonl."
 
-    path = written(tmp_path, "one line.txt", "a" + "é" * 2**20)  # cut in the middle of a letter
+    path = written(tmp_path, "one line.txt", "a" + "é" * 2**20)  # cut inside a UTF-8 sequence
     with pytest.raises(CalibrationError, match="has 1 different text, expected"):
         read_calibration(path, TEXT_CLASSIFICATION)
 
 
 def test_the_last_row_of_a_cut_csv_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calibration_text, "MOST_LINES", 21)
+    monkeypatch.setattr(text_files, "MAX_LINES", 21)
     rows = [f'{number},"two\nlines {number}"' for number in range(100)]
     texts = read_calibration(written(tmp_path, "a.csv", lines("n,text", *rows)), TEXT_CLASSIFICATION)
     assert in_order(texts)[-1] == CalibrationText("two\nlines 8")
     assert texts.notes[0] == "only the first 21 lines of a.csv were read"
 
 
-def test_only_so_many_lines_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calibration_text, "MOST_LINES", 40)
+def test_lines_beyond_the_limit_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_files, "MAX_LINES", 40)
     path = written(tmp_path, "a.txt", lines(*map(str, range(41))))
     texts = read_calibration(path, TEXT_CLASSIFICATION)
     assert in_order(texts) == [CalibrationText(str(number)) for number in range(40)]
@@ -494,7 +489,7 @@ def test_built_in_sentences(task: Task) -> None:
         assert max(words) >= 100
 
 
-def test_built_in_sentences_are_ordinary_and_all_different() -> None:
+def test_built_in_sentences_are_clean_and_distinct() -> None:
     singles, questions = builtin_sentences.texts(), builtin_sentences.questions()
     contexts = list(dict.fromkeys(context for _, context in questions))
     everything = [*singles, *contexts, *(question for question, _ in questions)]
@@ -504,12 +499,12 @@ def test_built_in_sentences_are_ordinary_and_all_different() -> None:
     assert all(text == text.strip() and text.isprintable() and "  " not in text for text in everything)
     assert all(question.endswith("?") for question, _ in questions)
     assert {len(text.split()) for text in singles} >= {3, 4, 5}
-    # None of them is lost on the way.
+    # No text is dropped by the split.
     texts = read_calibration(None, TEXT_CLASSIFICATION)
     assert {text.pair or text.text for text in texts.fit + texts.held_out} == {*singles, *contexts}
 
 
-# What the model reads
+# Model inputs
 
 
 @pytest.fixture(scope="module")
@@ -553,7 +548,7 @@ def test_long_texts_are_cut_and_counted(encoder: TextEncoder) -> None:
     assert found.feeds[1]["input_ids"][0, :19].tolist() == ids_of(encoder, LONGEST)[:19]
     assert found.cut == 2
     assert found.notes == ["2 of 3 calibration texts were cut to 20 tokens"]
-    assert encoder.max_length == 512  # the caller's stays as it is
+    assert encoder.max_length == 512  # the caller's encoder is unchanged
 
 
 @pytest.mark.parametrize(("seq_len", "cut"), [(16, 1), (24, 1), (200, 0)])
@@ -590,7 +585,7 @@ def test_every_choice_is_a_text(encoder: TextEncoder) -> None:
     assert {array.shape for feed in fixed.feeds for array in feed.values()} == {(1, 2, 32)}
     alone = encode(texts[1:2], encoder, MULTIPLE_CHOICE, seq_len=None, max_positions=48, choices=3)
     assert alone.feeds[0]["input_ids"].tolist() == [[ids_of(encoder, LONGER, LONGER)] * 3]
-    # A text counts once, however many of its rows are cut.
+    # A text is counted once, even if several of its rows are cut.
     cut = encode(
         [CalibrationText(SHORT), CalibrationText(LONGEST)],
         encoder,
@@ -621,10 +616,10 @@ def test_without_a_mask_token_nothing_is_masked(encoder: TextEncoder, tmp_path: 
     assert feed["input_ids"].tolist() == [ids_of(encoder, LONGER)]
 
 
-def test_texts_that_the_vocabulary_does_not_know(encoder: TextEncoder) -> None:
+def test_texts_outside_the_vocabulary(encoder: TextEncoder) -> None:
     known, strange = CalibrationText("ada " * 4), CalibrationText("λ")
     found = encode([known] * 3 + [strange] * 4, encoder, FILL_MASK, seq_len=None, max_positions=48, choices=None)
-    assert found.unknown == 4 / 16  # the bar itself passes, and special tokens and padding do not count
+    assert found.unknown == 4 / 16  # exactly the maximum passes; special tokens and padding are not counted
     with pytest.raises(CalibrationError) as caught:
         encode([known] * 3 + [strange] * 5, encoder, FILL_MASK, seq_len=64, max_positions=48, choices=None)
     assert str(caught.value) == (
@@ -662,7 +657,7 @@ def test_a_vocabulary_without_an_unknown_token(tmp_path: Path) -> None:
     assert (found.tokens, found.unknown) == (4, 0)
 
 
-# Anything at all in a file
+# Arbitrary file contents
 
 
 FRAGMENTS = ['{"text": "', '{"data": [', '{"paragraphs": [', '"question": "a"', '"context": "b"', '"}', "]", "}", ","]
@@ -693,7 +688,7 @@ contents = st.one_of(
     name=st.sampled_from(["a.txt", "a.tsv", "a.csv", "a.jsonl", "a.json", "a", "a.json.gz", "line\nfeed.tsv"]),
     task=st.sampled_from(TASKS),
 )
-def test_any_file_gives_texts_or_one_line(
+def test_any_file_gives_texts_or_a_one_line_error(
     tmp_path_factory: pytest.TempPathFactory, encoder: TextEncoder, content: bytes, name: str, task: Task
 ) -> None:
     path = written(tmp_path_factory.getbasetemp(), name, content)

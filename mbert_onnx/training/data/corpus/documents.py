@@ -8,8 +8,7 @@ from typing import Any
 
 from mbert_onnx.errors import DataError
 from mbert_onnx.training.data.corpus.lines import kind_of, read_lines
-from mbert_onnx.training.data.held_out import is_held_out
-from mbert_onnx.training.data.table import read_table
+from mbert_onnx.training.data.table import is_held_out, read_table
 
 # A document is a list of sentences, in their order.
 Document = list[str]
