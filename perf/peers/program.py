@@ -1,37 +1,41 @@
-"""Programs that run in a peer's own environment, without the rest of this package: its converters."""
+"""Programs that run in a peer's own Python environment, without the rest of this package: converters, quantizers."""
 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from perf.errors import PerfError
 from perf.sessions.environments import environment
 from perf.sessions.subprocess_module import NEEDED
+from perf.sessions.types import Progress
+
+PROGRAMS = Path(__file__).parent / "programs"
+"""The folder of these programs."""
 
 
-def python_of(peer: str, packages: Sequence[str], tell: Callable[[str], None]) -> Path:
-    """The Python of an environment with a peer's packages, and what a worker of ours needs; made once, and kept.
+def python_of(peer: str, packages: Sequence[str], progress: Progress) -> Path:
+    """Returns the Python of an environment with a peer's packages and those that a worker needs; created once.
 
     Args:
         packages: As pip takes them.
-        tell: Is told when something is installed.
+        progress: Called with a line when packages are installed.
 
     Raises PerfError where pip fails.
     """
-    return environment(peer, (*packages, *NEEDED), tell)
+    return environment(peer, (*packages, *NEEDED), progress)
 
 
 def run_program(python: Path, program: Path, arguments: Sequence[str | Path], failure: str) -> str:
-    """Runs a file as a program; what it printed on standard output.
+    """Runs a file as a program and returns its standard output.
 
     Args:
-        python: Of the environment.
+        python: The environment's Python.
         program: The file.
-        failure: Begins the error: what fails, on what.
+        failure: The beginning of the error message: which tool fails, on which model.
 
-    Raises PerfError with the last line that it printed on standard error where it fails.
+    Raises PerfError with the last line of its standard error where it fails.
     """
     done = subprocess.run(
         [str(python), "-P", str(program), *map(str, arguments)],

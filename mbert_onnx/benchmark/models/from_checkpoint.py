@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mbert_onnx._requirements import require_extra
 from mbert_onnx.model.paper_baselines import architecture_of, save_architecture
@@ -103,27 +102,14 @@ def made_by_peer(
 
     told("converting")
     int8 = peer == LITERT_INT8
-    source: dict[str, Any] = {
-        "folder": saved.folder,
-        "architecture": saved.architecture,
-        "outputs": saved.outputs,
-        "to": folder,
-        "seq_lens": seq_lens,
-        "batch": batch,
-        "tell": told,
-    }
-    if peer == EXECUTORCH:
-        from perf.peers.executorch import convert_for_executorch, executorch_python
+    from perf.peers.checkpoint_converters import CHECKPOINT_CONVERTERS
 
-        runtime, python, by_length = EXECUTORCH, executorch_python(told), convert_for_executorch(**source)
-    elif peer == NCNN:
-        from perf.peers.ncnn import convert_for_ncnn, ncnn_python
-
-        runtime, python, by_length = NCNN, ncnn_python(told), convert_for_ncnn(**source)
-    else:
-        from perf.peers.litert import convert_for_litert, litert_python
-
-        runtime, python, by_length = LITERT, litert_python(told), convert_for_litert(**source, int8=int8)
+    converter = CHECKPOINT_CONVERTERS[peer]
+    python = converter.python(told)
+    by_length = converter.convert(
+        saved.folder, saved.architecture, saved.outputs, folder, seq_lens=seq_lens, batch=batch, progress=told
+    )
+    runtime = LITERT if peer in (LITERT_FLOAT, LITERT_INT8) else peer
     return Subject(
         name,
         by_length[max(by_length)],

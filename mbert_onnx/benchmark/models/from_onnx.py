@@ -109,21 +109,15 @@ def converted(
 
     Raises PerfError where the converter fails, or cannot be installed.
     """
-    if kind == MNN:
-        from perf.peers.mnn import convert_for_mnn as convert
-        from perf.peers.mnn import mnn_python as python
-    elif kind == IREE:
-        from perf.peers.iree import convert_for_iree as convert
-        from perf.peers.iree import iree_python as python
-    else:
-        from perf.peers.tvm import convert_for_tvm as convert
-        from perf.peers.tvm import tvm_python as python
+    from perf.peers.onnx_converters import ONNX_CONVERTERS
+
+    converter = ONNX_CONVERTERS[kind]
     tell("converting")
     sources = given.by_length or dict.fromkeys(seq_lens, given.path)
     by_length: dict[int, Path] = {}
     for file in dict.fromkeys(sources.values()):
         lengths = [seq_len for seq_len, source in sources.items() if source == file]
-        by_length |= convert(file, folder, seq_lens=lengths, batch=batch, tell=tell)
+        by_length |= converter.convert(file, folder, seq_lens=lengths, batch=batch, progress=tell)
     return replace(
         given,
         name=name,
@@ -131,5 +125,5 @@ def converted(
         runtime=kind,
         by_length=by_length,
         library=None,
-        python=python(tell),
+        python=converter.python(tell),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from mbert_onnx.model.checkpoint import load_checkpoint
 from mbert_onnx.model.tokenizer_files import write_tokenizer
 from perf.errors import PerfError, PerfUsageError
 from perf.machine import footprint
+from perf.peers.checkpoint_converters import CHECKPOINT_CONVERTERS
 from perf.providers import CPU, KNOWN
+from perf.sessions.types import no_progress
 
 pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed here; `make test-peers` runs these")
 
@@ -59,7 +62,8 @@ def test_what_it_does_not_take_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_that_it_cannot_convert_is_one_line(exported: Exports, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("perf.peers.litert.PROGRAM", Path(__file__).with_name("none.py"))
+    missing = replace(CHECKPOINT_CONVERTERS["litert"], program=Path(__file__).with_name("none.py"))
+    monkeypatch.setitem(CHECKPOINT_CONVERTERS, "litert", missing)
     with pytest.raises(PerfError, match=r"litert-torch fails on .* with exit 2: ") as caught:
         bench(f"litert:{exported().checkpoint}", seq_lens=[4], **SHORT)
     assert "\n" not in str(caught.value)
@@ -67,18 +71,16 @@ def test_a_checkpoint_that_it_cannot_convert_is_one_line(exported: Exports, monk
 
 def test_outputs_are_kept_though_it_runs_again(exported: Exports, tmp_path: Path) -> None:
     from mbert_onnx.benchmark.models.from_checkpoint import save
-    from perf.peers.litert import convert_for_litert
 
     saved = save("litert", str(exported().checkpoint), tmp_path, task=None, seed=0)
-    files = convert_for_litert(
+    files = CHECKPOINT_CONVERTERS["litert"].convert(
         saved.folder,
         saved.task.architecture,
         saved.outputs,
         tmp_path,
         seq_lens=[4],
         batch=1,
-        int8=False,
-        tell=lambda _: None,
+        progress=no_progress,
     )
     session = litert_session.open_session(files[4], CPU, 1)
     ids = np.array([[1, 2, 3, 4]], np.int32)

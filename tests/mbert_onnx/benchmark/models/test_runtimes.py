@@ -14,13 +14,11 @@ import pytest
 from small_checkpoints import FLOAT32, save_small
 
 from perf.errors import PerfError, PerfUsageError
-from perf.peers.executorch import convert_for_executorch, executorch_python
-from perf.peers.iree import convert_for_iree, iree_python
-from perf.peers.mnn import convert_for_mnn, mnn_python
-from perf.peers.ncnn import convert_for_ncnn, ncnn_python
+from perf.peers.checkpoint_converters import CHECKPOINT_CONVERTERS, CheckpointConverter
+from perf.peers.onnx_converters import ONNX_CONVERTERS, OnnxConverter
 from perf.peers.onnx_shapes import fix_shapes
 from perf.peers.transformers_export import export_transformers
-from perf.peers.tvm import convert_for_tvm, tvm_python
+from perf.sessions.types import Progress, no_progress
 from perf.sessions.worker import Worker, WorkerSession
 
 pytest.importorskip("ai_edge_litert", reason="installs gigabytes; `make test-peers` runs these")
@@ -37,29 +35,31 @@ class Peer:
     """A runtime's name in its messages, how files are made for it, and how they are called."""
 
     name: str
-    python: Callable[[Callable[[str], None]], Path]
+    python: Callable[[Progress], Path]
     convert: Callable[[Path, Path], dict[int, Path]]
     suffix: str
 
 
-def silently(_: str) -> None:
-    pass
+def from_onnx(name: str, converter: OnnxConverter) -> Peer:
+    def convert(folder: Path, to: Path) -> dict[int, Path]:
+        return converter.convert(folder / "model.onnx", to, seq_lens=LENGTHS, batch=1, progress=no_progress)
+
+    return Peer(name, converter.python, convert, converter.suffix)
 
 
-def from_onnx(convert: Callable[..., dict[int, Path]]) -> Callable[[Path, Path], dict[int, Path]]:
-    return lambda folder, to: convert(folder / "model.onnx", to, seq_lens=LENGTHS, batch=1, tell=silently)
+def from_torch(name: str, converter: CheckpointConverter) -> Peer:
+    def convert(folder: Path, to: Path) -> dict[int, Path]:
+        return converter.convert(folder, HEAD, OUTPUTS, to, seq_lens=LENGTHS, batch=1, progress=no_progress)
 
-
-def from_torch(convert: Callable[..., dict[int, Path]]) -> Callable[[Path, Path], dict[int, Path]]:
-    return lambda folder, to: convert(folder, HEAD, OUTPUTS, to, seq_lens=LENGTHS, batch=1, tell=silently)
+    return Peer(name, converter.python, convert, converter.suffix)
 
 
 PEERS = {
-    "mnn": Peer("MNN", mnn_python, from_onnx(convert_for_mnn), ".mnn"),
-    "executorch": Peer("ExecuTorch", executorch_python, from_torch(convert_for_executorch), ".pte"),
-    "iree": Peer("IREE", iree_python, from_onnx(convert_for_iree), ".vmfb"),
-    "ncnn": Peer("ncnn", ncnn_python, from_torch(convert_for_ncnn), ".param"),
-    "tvm": Peer("TVM", tvm_python, from_onnx(convert_for_tvm), ".so"),
+    "mnn": from_onnx("MNN", ONNX_CONVERTERS["mnn"]),
+    "executorch": from_torch("ExecuTorch", CHECKPOINT_CONVERTERS["executorch"]),
+    "iree": from_onnx("IREE", ONNX_CONVERTERS["iree"]),
+    "ncnn": from_torch("ncnn", CHECKPOINT_CONVERTERS["ncnn"]),
+    "tvm": from_onnx("TVM", ONNX_CONVERTERS["tvm"]),
 }
 FROM_ONNX = ("mnn", "iree", "tvm")
 ONE_POOL = ("executorch", "iree")
@@ -90,7 +90,7 @@ def files(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Callabl
 
 @contextmanager
 def worker(peer: str) -> Iterator[Worker]:
-    running = Worker(peer, PEERS[peer].python(silently))
+    running = Worker(peer, PEERS[peer].python(no_progress))
     try:
         yield running
     finally:
