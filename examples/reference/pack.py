@@ -18,7 +18,7 @@ import onnx_ir as ir
 import torch
 from safetensors.torch import load_file, save_file
 
-from mbert_onnx.bundles.shapes import Shapes
+from mbert_onnx.bundles.inputs import Shapes
 from mbert_onnx.conversion.tracing import trace
 from mbert_onnx.model.checkpoint import load_checkpoint, save_checkpoint
 from mbert_onnx.model.tokenizer_files import COMPANIONS

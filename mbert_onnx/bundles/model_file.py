@@ -13,11 +13,10 @@ import onnxruntime
 
 from graphs.model.embeddings import rows_of
 from graphs.model.loading import read_model
+from mbert_onnx.bundles.inputs import Inputs, Shapes, first_line, inputs_of
 from mbert_onnx.bundles.reader import TOKENIZER, Bundle, is_bundle, read_bundle
-from mbert_onnx.bundles.shapes import Shapes
 from mbert_onnx.errors import BundleError, UsageError, VerificationError
 from mbert_onnx.reference import is_reference, located
-from mbert_onnx.runtime.batching import Inputs, first_line, inputs_of
 from mbert_onnx.text.calibration_text import CHOICES
 from mbert_onnx.text.encoder import DEFAULT_MAX_POSITIONS
 from mbert_onnx.text.tasks import MULTIPLE_CHOICE, QUESTION_ANSWERING, Task, task_named, task_of_graph, task_of_shapes

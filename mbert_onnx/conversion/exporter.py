@@ -21,9 +21,9 @@ from graphs.model.opsets import OLDEST_OPSET, check_opset
 from graphs.pipeline import TARGETS, Entry, Outcome, optimize
 from graphs.reports.census import Census, take_census
 from mbert_onnx import __version__
+from mbert_onnx.bundles.inputs import Shapes
 from mbert_onnx.bundles.model_file import TextModel
 from mbert_onnx.bundles.reader import METADATA, TOKENIZER, VARIANTS
-from mbert_onnx.bundles.shapes import Shapes
 from mbert_onnx.bundles.writer import check_destination, writing
 from mbert_onnx.conversion.damage import Damage
 from mbert_onnx.conversion.optimizer import check_passes

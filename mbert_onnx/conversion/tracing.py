@@ -22,9 +22,8 @@ from onnxscript import optimizer
 from torch import Tensor, nn
 
 from graphs.model.constant_folding import fold_small_constants
-from mbert_onnx.bundles.shapes import Shapes
+from mbert_onnx.bundles.inputs import INPUT_NAMES, Shapes
 from mbert_onnx.model import student
-from mbert_onnx.runtime.batching import INPUT_NAMES
 from mbert_onnx.text.tasks import Task
 
 # The exporter translates to this opset; whatever is asked for beyond it is a conversion of the finished graph.

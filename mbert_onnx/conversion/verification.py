@@ -11,11 +11,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from mbert_onnx.bundles.inputs import Shapes, first_line, inputs_of
 from mbert_onnx.bundles.model_file import open_session
-from mbert_onnx.bundles.shapes import Shapes
 from mbert_onnx.conversion.accuracy import Comparison
 from mbert_onnx.errors import VerificationError
-from mbert_onnx.runtime.batching import first_line, inputs_of
 from mbert_onnx.text.tasks import Task
 
 # A float32 file passes with this centred error, or with this many times the error of torch's own float32.

@@ -224,7 +224,7 @@ class _CheckpointFiles(_Files):
 
         from graphs.model.opsets import OLDEST_OPSET
         from graphs.pipeline import optimize as optimize_graph
-        from mbert_onnx.bundles.shapes import Shapes
+        from mbert_onnx.bundles.inputs import Shapes
         from mbert_onnx.conversion.tracing import trace
 
         if target not in self._made:

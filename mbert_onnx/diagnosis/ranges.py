@@ -19,9 +19,9 @@ from graphs.pipeline import LOWER
 from graphs.reports.layer_errors import prepare
 from graphs.reports.tensor_ranges import Numbers, as_is, measure_numbers
 from mbert_onnx._requirements import require_extra
+from mbert_onnx.bundles.inputs import Shapes
 from mbert_onnx.bundles.model_file import TextModel, find_file, is_file, read_text_model, tokenizer_file
 from mbert_onnx.bundles.reader import TOKENIZER
-from mbert_onnx.bundles.shapes import Shapes
 from mbert_onnx.conversion.precision import Calibration, read_texts
 from mbert_onnx.conversion.precision_gate import check_is_float32
 from mbert_onnx.errors import CheckpointError

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 import onnxruntime as ort
 
+from mbert_onnx.bundles.inputs import Inputs, first_line, inputs_of
 from mbert_onnx.bundles.reader import VARIANTS, Bundle, read_bundle
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.runtime.answers import (
@@ -34,7 +35,7 @@ from mbert_onnx.runtime.answers import (
     pooling_weights,
     softmax,
 )
-from mbert_onnx.runtime.batching import Inputs, RowRunner, first_line, inputs_of
+from mbert_onnx.runtime.batching import RowRunner
 from mbert_onnx.runtime.entities import Entity, TokenEntity, group_tokens, label_tokens, without_outside
 from mbert_onnx.runtime.native_kernels import AUTO, HALF, left_to_bodies, library_for
 from mbert_onnx.runtime.spans import Answer, merge_windows, window_answers

@@ -12,6 +12,7 @@ import numpy as np
 from accelerate import Accelerator
 from torch import nn
 
+from mbert_onnx.bundles.atomic import atomic_file
 from mbert_onnx.errors import TrainingError, UsageError
 from mbert_onnx.model.checkpoint import checkpoint_folder, load_checkpoint
 from mbert_onnx.model.other_berts import foreign_model, is_foreign
@@ -41,7 +42,6 @@ from mbert_onnx.training.loop.schedule import opened, train_stages
 from mbert_onnx.training.loop.stage import StageOfTraining, Tell, accelerator_for
 from mbert_onnx.training.pretraining import silent
 from mbert_onnx.training.recipe import FinetuneRecipe, ModelTable, TokenizerTable, read_recipe
-from perf.results.file_writer import writing_file
 
 # What a row has at most where the recipe does not say: as long as SQuAD's reference, or GLUE's.
 SPAN_LENGTH, LABEL_LENGTH = 384, 128
@@ -142,7 +142,7 @@ def _check_labels(run: Run, labels: Sequence[str] | None) -> None:
     """
     names = list(labels or ())
     if not run.rows.is_dir():
-        with writing_file(run.labels) as beside:
+        with atomic_file(run.labels, TrainingError) as beside:
             beside.write_text(json.dumps(names), encoding="utf-8")
         return
     before = json.loads(run.labels.read_text(encoding="utf-8")) if run.labels.is_file() else names

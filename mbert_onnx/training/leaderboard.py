@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mbert_onnx.bundles.atomic import atomic_file, write_errors
 from mbert_onnx.errors import DataError, TrainingError
 from mbert_onnx.runtime.native_kernels import PORTABLE
 from mbert_onnx.text.tasks import TEXT_CLASSIFICATION
@@ -15,6 +16,8 @@ from mbert_onnx.training.data.glue import BINARY, DIAGNOSTIC, HIGHEST, LOWEST, G
 from mbert_onnx.training.data.source import glue_split
 from mbert_onnx.training.evaluation.classification import logits_of, predictions_of, rows_of
 from mbert_onnx.training.evaluation.contestant import Contestant, Opening
+
+ADVICE = "choose another folder"
 
 
 def write_submission(
@@ -77,13 +80,10 @@ def _write(
     lines = [
         f"{example.id}\t{_as_submitted(value, task)}\n" for example, value in zip(read.examples, said, strict=True)
     ]
-    try:
+    with write_errors(path, TrainingError, advice=ADVICE):
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".partial-{path.name}")
+    with atomic_file(path, TrainingError, advice=ADVICE) as partial:
         partial.write_text("index\tprediction\n" + "".join(lines), encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise TrainingError(f"{path} cannot be written ({error.strerror or error}); choose another folder") from error
     return path
 
 

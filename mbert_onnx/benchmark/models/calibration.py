@@ -25,9 +25,9 @@ def calibration_feeds(name: str, file: Path, reader: Reader | None) -> list[dict
             f"{name} is calibrated on texts, and the model inside has no tokenizer to read them with; "
             "name a bundle, or transformers:CHECKPOINT, of a model that has one"
         )
+    from mbert_onnx.bundles.inputs import inputs_of
     from mbert_onnx.bundles.model_file import TextModel
     from mbert_onnx.conversion.precision import read_texts
-    from mbert_onnx.runtime.batching import inputs_of
     from perf.providers import CPU
     from perf.sessions.runtimes.onnxruntime_session import open_session
 

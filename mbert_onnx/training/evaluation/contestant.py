@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from mbert_onnx.benchmark.models.builder import Maker
+from mbert_onnx.bundles.inputs import inputs_of
 from mbert_onnx.bundles.reader import CONFIG, TOKENIZER, is_bundle, read_bundle
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.reference import is_reference
-from mbert_onnx.runtime.batching import RowRunner, inputs_of
+from mbert_onnx.runtime.batching import RowRunner
 from mbert_onnx.text.encoder import Row, TextEncoder
 from mbert_onnx.text.tasks import Task
 from perf.providers import resolve

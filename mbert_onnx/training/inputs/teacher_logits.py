@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from mbert_onnx.errors import CheckpointError
+from mbert_onnx.bundles.atomic import atomic_file
+from mbert_onnx.errors import CheckpointError, TrainingError
 from mbert_onnx.model.checkpoint import checkpoint_folder, load_checkpoint
 from mbert_onnx.model.other_berts import is_foreign, without_warnings
 from mbert_onnx.model.student import MobileBertModel
@@ -22,7 +23,6 @@ from mbert_onnx.reference import located
 from mbert_onnx.text.tasks import TEXT_CLASSIFICATION
 from mbert_onnx.training.data.example import Example
 from mbert_onnx.training.inputs.models import config_in
-from perf.results.file_writer import writing_file
 
 BATCH = 32
 
@@ -63,7 +63,7 @@ def opinions_of(
                 asked[1].to(accelerator.device)
             told = partial(_told, tell, done, len(examples))
             said = _say(*asked, part, accelerator, told)
-            with writing_file(file) as beside:
+            with atomic_file(file, TrainingError) as beside:
                 np.save(beside, said)
         found[number] = logits = np.load(file)
         if logits.shape[1] != labels:  # also where another run, of other labels, has asked

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mbert_onnx.bundles.atomic import atomic_file, write_errors
+from mbert_onnx.errors import TrainingError
 from mbert_onnx.training.loop.run_folder import EVENTS, LOSSES, PICTURE, Position
-from perf.results.file_writer import writing_file
 
 DOTS_PER_INCH = 120
 
@@ -29,7 +30,7 @@ class Curves:
         self._picture = folder / PICTURE
         self._before = before
         self._points = [point for point in _read(self._path) if Position(point["stage"], point["step"]) <= position]
-        with writing_file(self._path) as beside:
+        with atomic_file(self._path, TrainingError) as beside:
             beside.write_text("".join(f"{json.dumps(point)}\n" for point in self._points), encoding="utf-8")
         self._file = self._path.open("a", encoding="utf-8")
         done = before[position.stage] + position.step
@@ -47,8 +48,9 @@ class Curves:
             "learning_rate": rate,
         }
         self._points.append(point)
-        self._file.write(f"{json.dumps(point)}\n")
-        self._file.flush()
+        with write_errors(self._path, TrainingError, advice="free some space and start again"):
+            self._file.write(f"{json.dumps(point)}\n")
+            self._file.flush()
         for key, value in losses.items():
             self._events.add_scalar(key, value, total)
         self._events.add_scalar("learning_rate", rate, total)
@@ -72,7 +74,7 @@ class Curves:
         axes.set_ylabel("loss")
         axes.set_yscale("log" if all(v > 0 for p in self._points for v in p["losses"].values()) else "linear")
         axes.legend(frameon=False)
-        with writing_file(self._picture) as beside:
+        with atomic_file(self._picture, TrainingError) as beside:
             figure.savefig(beside, dpi=DOTS_PER_INCH)
 
     def close(self) -> None:

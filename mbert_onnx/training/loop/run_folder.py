@@ -21,6 +21,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from mbert_onnx.bundles.atomic import PARTIAL, atomic_file, atomic_folder, write_errors
 from mbert_onnx.errors import TrainingError
 from mbert_onnx.training.loop.run_replacement import ASIDE, MOVING, Replacing, remove
 
@@ -29,7 +30,6 @@ PICTURE, EVENTS = "losses.png", "tensorboard"
 TOKENIZER, ROWS, OPINIONS, LABELS = "tokenizer", "rows", "opinions", "labels.json"
 OWN = (RECIPE, CHECKPOINTS, MODEL, LOSSES, PICTURE, EVENTS, TOKENIZER, ROWS, OPINIONS, LABELS)
 LOCK = ".lock"
-PARTIAL = ".partial-"
 NAME = re.compile(r"(\d+)-(\d+)")
 
 
@@ -120,9 +120,8 @@ class Run:
             self._checkpoints.mkdir(parents=True, exist_ok=True)
             for left in (*self.folder.glob(f"{PARTIAL}*"), *self._checkpoints.glob(f"{PARTIAL}*")):
                 remove(left)
-            partial = self.folder / f"{PARTIAL}{RECIPE}"
-            partial.write_text(recipe, encoding="utf-8")
-            partial.replace(self._recipe)
+            with atomic_file(self._recipe, TrainingError) as partial:
+                partial.write_text(recipe, encoding="utf-8")
         except OSError as error:
             raise TrainingError(f"{self.folder} cannot be written ({error.strerror or error})") from error
 
@@ -151,19 +150,13 @@ class Run:
 
         Raises TrainingError where the disk does not take it; the checkpoint before stays.
         """
-        partial = self._checkpoints / f"{PARTIAL}{position.folder_name}"
-        try:
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir()
+        place = self.checkpoint(position)
+        advice = "the checkpoint before it stays: free some space and start again"
+        with (
+            write_errors(place, TrainingError, advice=advice, kinds=(OSError, RuntimeError)),  # torch: RuntimeError
+            atomic_folder(place, place.with_name(f"{PARTIAL}{place.name}")) as partial,
+        ):
             write(partial)
-            place = self.checkpoint(position)
-            shutil.rmtree(place, ignore_errors=True)
-            partial.rename(place)
-        except (OSError, RuntimeError) as error:  # torch tells of a full disk by a RuntimeError
-            shutil.rmtree(partial, ignore_errors=True)
-            raise TrainingError(
-                f"{partial.parent} cannot be written ({_reason(error)}); what was there before stays"
-            ) from error
         for path in self._checkpoints.glob("*-*"):
             match = NAME.fullmatch(path.name)
             if match and Position(int(match[1]), int(match[2])) < position:
@@ -171,19 +164,11 @@ class Run:
 
     def finish(self, write: Callable[[Path], None]) -> None:
         """Puts the model where it belongs; the checkpoints have no use any more."""
-        partial = self.folder / f"{PARTIAL}{MODEL}"
-        try:
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir()
+        advice = "the last checkpoint stays: free some space and start again"
+        with (
+            # Any Exception: libraries written in Rust report a full disk with classes of their own.
+            write_errors(self.model, TrainingError, advice=advice, kinds=(Exception,)),
+            atomic_folder(self.model, self.folder / f"{PARTIAL}{MODEL}") as partial,
+        ):
             write(partial)
-            partial.rename(self.model)
-        except Exception as error:  # of several libraries, some in Rust: a full disk is no OSError there
-            shutil.rmtree(partial, ignore_errors=True)
-            raise TrainingError(f"{self.model} cannot be written ({_reason(error)})") from error
         shutil.rmtree(self._checkpoints)
-
-
-def _reason(error: Exception) -> str:
-    """In words: torch and safetensors tell of a full disk in their own."""
-    told = getattr(error, "strerror", None)
-    return str(told) if told else f"{' '.join(str(error).split())}: the disk may be full"

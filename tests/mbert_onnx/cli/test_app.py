@@ -357,8 +357,8 @@ def test_a_file_that_cannot_be_optimised_is_one_line(
         ("folder.onnx", "is a folder; give the name of an .onnx file"),
         ("ours.bin", "does not end in .onnx"),
         ("ours", "does not end in .onnx"),
-        ("no/such/ours.onnx", "is no folder; make it, or choose another --output"),
-        ("there.onnx/ours.onnx", "is no folder; make it, or choose another --output"),
+        ("no/such/ours.onnx", "is not a folder; create it, or choose another --output"),
+        ("there.onnx/ours.onnx", "is not a folder; create it, or choose another --output"),
     ],
 )
 def test_an_output_that_cannot_be_is_one_line(output: str, says: str, theirs: Path, tmp_path: Path) -> None:

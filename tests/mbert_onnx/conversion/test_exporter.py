@@ -23,7 +23,7 @@ from small_models import SWITCHES
 from graphs import pipeline
 from graphs.model.opsets import newest_opset
 from mbert_onnx import export, load
-from mbert_onnx.bundles.shapes import Shapes
+from mbert_onnx.bundles.inputs import Shapes
 from mbert_onnx.conversion import exporter
 from mbert_onnx.conversion.tracing import trace
 from mbert_onnx.errors import CheckpointError, UsageError, VerificationError

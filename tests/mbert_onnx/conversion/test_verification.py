@@ -17,7 +17,7 @@ from small_checkpoints import put_config, put_tensors, save_small, tensors_of
 from small_models import small_config
 
 from mbert_onnx import verify
-from mbert_onnx.bundles.shapes import Shapes
+from mbert_onnx.bundles.inputs import Shapes
 from mbert_onnx.conversion.verification import Verdict, sample_feeds
 from mbert_onnx.errors import BundleError, CheckpointError, MbertError, UsageError, VerificationError
 from mbert_onnx.text.tasks import task_named

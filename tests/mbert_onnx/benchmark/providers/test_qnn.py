@@ -13,8 +13,8 @@ import pytest
 from onnxruntime.tools.onnx_model_utils import fix_output_shapes, make_dim_param_fixed
 
 from mbert_onnx import export
+from mbert_onnx.bundles.inputs import Shapes
 from mbert_onnx.bundles.model_file import TextModel
-from mbert_onnx.bundles.shapes import Shapes
 from mbert_onnx.conversion.accuracy import Comparison
 from mbert_onnx.conversion.precision import read_texts
 from mbert_onnx.conversion.verification import run_torch

@@ -1,0 +1,113 @@
+"""Atomic writes: a file or folder is written beside its destination and renamed, so it is either complete or absent."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mbert_onnx.errors import MbertError
+
+# Prefix of the name of a file that is not complete yet. It stays behind only where the process was killed.
+PARTIAL = ".partial-"
+
+
+def no_check() -> None:
+    """No-op check before the rename."""
+
+
+@contextmanager
+def atomic_file(
+    path: Path,
+    error: type[MbertError],
+    *,
+    advice: str = "choose another place",
+    check: Callable[[], None] = no_check,
+) -> Iterator[Path]:
+    """Yields a path with the same suffix to write to; renames it to `path` when the block ends, deletes it on failure.
+
+    Args:
+        path: The destination; it is replaced if it exists.
+        error: The class of the error that is raised where the disk does not take the file.
+        advice: The end of that error's message: what to do.
+        check: Called when the file is complete, before the rename; it raises to refuse the file.
+    """
+    partial = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
+    with write_errors(path, error, advice=advice):
+        try:
+            yield partial
+            check()
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path, partial: Path, *, check: Callable[[], None] = no_check) -> Iterator[Path]:
+    """Yields the new, empty folder `partial`; renames it to `path` when the block ends, deletes it on failure.
+
+    Args:
+        path: The destination; a folder that is there is replaced.
+        partial: A path on the same disk; what is there is deleted first.
+        check: Called when the folder is complete, before the rename; it raises to refuse the folder.
+
+    Raises OSError where the disk does not take it; `write_errors` turns that into one of ours.
+    """
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        yield partial
+        check()
+        _replace_folder(partial, path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def replaced_name(path: Path) -> Path:
+    """The path to which a folder at `path` is moved while its successor takes its place."""
+    return path.with_name(f".{path.name}.replaced-{os.getpid()}")
+
+
+def _replace_folder(partial: Path, path: Path) -> None:
+    if not path.exists():
+        partial.rename(path)
+        return
+    replaced = replaced_name(path)
+    path.rename(replaced)
+    try:
+        partial.rename(path)
+    except BaseException:
+        replaced.rename(path)
+        raise
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+@contextmanager
+def write_errors(
+    path: Path,
+    error: type[MbertError],
+    *,
+    advice: str,
+    kinds: tuple[type[Exception], ...] = (OSError,),
+) -> Iterator[None]:
+    """Turns the errors of writing `path` into `error`, with one line that names the path, the reason and the advice.
+
+    `kinds` are the classes that libraries raise: torch reports a full disk as RuntimeError, safetensors and tokenizers
+    as Exception. Our own errors pass through.
+    """
+    try:
+        yield
+    except MbertError:
+        raise
+    except kinds as found:
+        raise error(f"{path} cannot be written ({_reason(found)}); {advice}") from found
+
+
+def _reason(error: Exception) -> str:
+    told = getattr(error, "strerror", None)
+    if told:
+        return str(told)
+    text = " ".join(str(error).split())
+    return text if isinstance(error, OSError) else f"{text}: the disk may be full"

@@ -1,0 +1,77 @@
+"""Inputs of a model file: which it takes, their integer type, and the sizes of their axes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mbert_onnx.errors import BundleError
+from mbert_onnx.text.tasks import Task
+
+INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
+INTEGER_TYPES: dict[str, type[np.integer[Any]]] = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """What a graph takes: sizes that are None are dynamic; ids are int64 as transformers has them, or int32."""
+
+    batch: int | None = None
+    seq_len: int | None = None
+    choices: int | None = None
+    int32: bool = False
+
+    def narrowed(self, other: Shapes) -> Shapes:
+        """The sizes that fit both: where one is dynamic, the other's."""
+        return Shapes(
+            self.batch or other.batch, self.seq_len or other.seq_len, self.choices or other.choices, self.int32
+        )
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a session takes. An axis is None where it is dynamic; `choices` is None for a task without choices, too."""
+
+    names: tuple[str, ...]
+    dtype: type[np.integer[Any]]
+    batch: int | None
+    choices: int | None
+    sequence: int | None
+
+    @property
+    def shapes(self) -> Shapes:
+        """What is fixed of it."""
+        return Shapes(self.batch, self.sequence, self.choices, self.dtype is np.int32)
+
+
+def inputs_of(session: Any, task: Task, file_name: str) -> Inputs:
+    """What an onnxruntime session takes for `task`. Raises BundleError for inputs that are not MobileBERT's."""
+    nodes = {node.name: node for node in session.get_inputs()}
+    if "input_ids" not in nodes or not set(nodes) <= set(INPUT_NAMES):
+        raise BundleError(
+            f"{file_name} has the inputs {', '.join(nodes) or 'none'}, expected input_ids and perhaps "
+            f"{', '.join(INPUT_NAMES[1:])}. Export the checkpoint again."
+        )
+    types = sorted({node.type for node in nodes.values()})
+    if len(types) > 1 or types[0] not in INTEGER_TYPES:
+        raise BundleError(
+            f"{file_name} has inputs of {', '.join(types)}, expected all int64 or all int32. "
+            "Export the checkpoint again."
+        )
+    shape = nodes["input_ids"].shape
+    if len(shape) != len(task.input_axes):
+        raise BundleError(
+            f"{file_name} has input_ids of shape {shape}, but {task.name} has the axes {', '.join(task.input_axes)}. "
+            f"Is {task.name} its task?"
+        )
+    fixed = {axis: size if isinstance(size, int) else None for axis, size in zip(task.input_axes, shape, strict=True)}
+    names = tuple(name for name in INPUT_NAMES if name in nodes)
+    return Inputs(names, INTEGER_TYPES[types[0]], fixed["batch"], fixed.get("choices"), fixed["sequence"])
+
+
+def first_line(error: Exception) -> str:
+    """What onnxruntime says, as one sentence, without the rest of its pages."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].strip().rstrip(".") + "."
