@@ -9,8 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from graphs.kernels.build import BuildError, build, build_counter
-from mbert_onnx.benchmark.models.build_all import make_all
-from mbert_onnx.benchmark.models.builder import Maker
+from mbert_onnx.benchmark.models.builder import ModelBuilder, build_all
 from mbert_onnx.benchmark.options import checked_names, kernels_on
 from mbert_onnx.errors import MbertError
 from mbert_onnx.runtime.native_kernels import AUTO, NATIVE, PORTABLE, library_for
@@ -72,7 +71,7 @@ def bench_emulated(
     installed()
     find_sysroot()
     with ExitStack() as stack:
-        maker = Maker(
+        builder = ModelBuilder(
             stack,
             task=task,
             seed=seed,
@@ -81,8 +80,8 @@ def bench_emulated(
             kernels=kernels,
             progress=progress,
         )
-        made, failures = make_all(names, maker.subject)
-        ways = [way for subject in made for way in _ways(subject, kernels)]
+        built, failures = build_all(names, builder.subject)
+        ways = [way for subject in built for way in _ways(subject, kernels)]
         subjects = [*{subject.name: subject for subject in ways}.values()]
         report = bench_emulated_subjects(
             subjects,

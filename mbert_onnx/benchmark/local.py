@@ -9,8 +9,7 @@ from pathlib import Path
 
 from mbert_onnx.benchmark.centred import largest_centred_error
 from mbert_onnx.benchmark.measures import count_macs
-from mbert_onnx.benchmark.models.build_all import make_all
-from mbert_onnx.benchmark.models.builder import Maker, distinct
+from mbert_onnx.benchmark.models.builder import ModelBuilder, build_all, distinct
 from mbert_onnx.benchmark.options import checked_names, kernels_on
 from mbert_onnx.runtime.native_kernels import AUTO, check_choice, library_for
 from perf.devices import LOCAL
@@ -115,8 +114,10 @@ def bench(
     kernels = kernels_on(provider, kernels)
     library_for(kernels)
     with ExitStack() as stack:
-        maker = Maker(stack, task=task, seed=seed, seq_lens=seq_lens, batch=batch, kernels=kernels, progress=progress)
-        subjects, failures = make_all(names, maker.subject)
+        builder = ModelBuilder(
+            stack, task=task, seed=seed, seq_lens=seq_lens, batch=batch, kernels=kernels, progress=progress
+        )
+        subjects, failures = build_all(names, builder.subject)
         report = bench_subjects(
             distinct(subjects),
             provider=provider,

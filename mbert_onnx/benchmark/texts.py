@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mbert_onnx.benchmark.models.builder import Made, Maker
+from mbert_onnx.benchmark.models.builder import BuiltModel, ModelBuilder
 from mbert_onnx.benchmark.options import checked_names, kernels_on
 from mbert_onnx.errors import UsageError
 from mbert_onnx.runtime.native_kernels import AUTO, library_for
@@ -61,12 +61,14 @@ def bench_texts(
     kernels = kernels_on(provider, kernels)
     library_for(kernels)
     with ExitStack() as stack:
-        maker = Maker(stack, task=task, seed=seed, seq_lens=[seq_len], batch=1, kernels=kernels, progress=progress)
+        builder = ModelBuilder(
+            stack, task=task, seed=seed, seq_lens=[seq_len], batch=1, kernels=kernels, progress=progress
+        )
         opener = stack.enter_context(Opener(progress or (lambda _: None)))
         readings = [
             reading
-            for made in map(maker.made, names)
-            for reading in _readings(made, opener, Path(texts), first, seq_len, provider, threads)
+            for model in map(builder.model, names)
+            for reading in _readings(model, opener, Path(texts), first, seq_len, provider, threads)
         ]
         report = time_texts(
             readings, source=Path(texts).name, threads=threads, seed=seed, progress=progress or (lambda _: None)
@@ -77,10 +79,10 @@ def bench_texts(
 
 
 def _readings(
-    made: Made, opener: Opener, path: Path, first: int, seq_len: int, provider: str, threads: int
+    model: BuiltModel, opener: Opener, path: Path, first: int, seq_len: int, provider: str, threads: int
 ) -> list[Reading]:
     """A model's two ways to read the texts, or the one that fixed shapes leave it."""
-    subject, reader = made.subject, made.reader()
+    subject, reader = model.subject, model.find_reader()
     if reader is None:
         raise UsageError(f"{subject.name} has no tokenizer; expected a bundle, or a checkpoint that has one")
     if seq_len > reader.max_positions:

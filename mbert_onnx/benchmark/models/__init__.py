@@ -1,1 +1,1 @@
-"""The models that `bench` accepts: one registry of prefixes, and the builders behind them."""
+"""Models that `bench` accepts: the registry of prefixes, and one builder function for each."""

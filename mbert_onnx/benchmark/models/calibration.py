@@ -1,4 +1,4 @@
-"""The texts that our own int8 is calibrated on, as any `.onnx` takes them."""
+"""Calibration texts of our int8, as inputs of any MobileBERT `.onnx` file: other quantizers get the same ones."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from mbert_onnx.errors import UsageError
 
 
 def calibration_feeds(name: str, file: Path, reader: Reader | None) -> list[dict[str, np.ndarray]]:
-    """Inputs by name, a text each.
+    """Returns the inputs of each calibration text, by name.
 
     Args:
-        name: What is calibrated.
-        file: The `.onnx` that declares the inputs.
-        reader: What reads texts for it.
+        name: The name of the quantized model, for the error.
+        file: The `.onnx` file that declares the inputs.
+        reader: The tokenizer of the model; None where it has none.
 
-    Raises UsageError where there is no reader.
+    Raises UsageError where `reader` is None.
     """
     if reader is None:
         raise UsageError(
-            f"{name} is calibrated on texts, and the model inside has no tokenizer to read them with; "
-            "name a bundle, or transformers:CHECKPOINT, of a model that has one"
+            f"{name} is calibrated on texts, and the model inside has no tokenizer to read them with; expected a "
+            "bundle, or transformers:CHECKPOINT, of a model that has one"
         )
     from mbert_onnx.bundles.inputs import inputs_of
     from mbert_onnx.bundles.model_file import TextModel

@@ -1,29 +1,35 @@
-"""What others make of a checkpoint: the models that ours are benched against."""
+"""Models that other tools make from a checkpoint: the peers of our exports."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mbert_onnx._requirements import require_extra
+from mbert_onnx.benchmark.models.builder import BuiltModel, ModelBuilder
+from mbert_onnx.benchmark.models.prefixes import Request
+from mbert_onnx.bundles.reader import TOKENIZER
+from mbert_onnx.bundles.text_reader import Reader
 from mbert_onnx.model.paper_baselines import architecture_of, save_architecture
 from mbert_onnx.text.tasks import QUESTION_ANSWERING, Task, task_named
-from perf.harness import Subject
 from perf.machine.peaks import FLOAT32, INT8
-from perf.sessions.runtimes import EXECUTORCH, LITERT, NCNN, TORCH, TORCH_COMPILED
-
-# `transformers:CHECKPOINT` is transformers' own export of that checkpoint, `litert:CHECKPOINT` LiteRT's, and so on.
-TRANSFORMERS = "transformers"
-LITERT_FLOAT, LITERT_INT8 = "litert", "litert-int8"
-TORCH_EAGER, TORCH_COMPILE = "torch", "torch-compile"
-PEERS = (TRANSFORMERS, LITERT_FLOAT, LITERT_INT8, TORCH_EAGER, TORCH_COMPILE, EXECUTORCH, NCNN)
+from perf.sessions.subject import Subject
 
 
 @dataclass(frozen=True)
-class Saved:
-    """A checkpoint in transformers' format, whatever it was loaded from, without its weights in memory."""
+class SavedCheckpoint:
+    """A checkpoint written in transformers' format, whatever it was loaded from; its weights are not in memory.
+
+    Args:
+        folder: The folder that was written.
+        source: The checkpoint's own folder; None for random weights.
+        task: The task of its head.
+        architecture: The name of transformers' class.
+        outputs: The names of its outputs, in order.
+        vocab_size: The number of token ids.
+        max_positions: The largest number of tokens.
+    """
 
     folder: Path
     source: Path | None
@@ -33,91 +39,122 @@ class Saved:
     vocab_size: int
     max_positions: int
 
+    def find_reader(self) -> Reader | None:
+        """Returns the tokenizer that reads texts for it, None where it has none."""
+        from mbert_onnx.model.tokenizer_files import write_tokenizer
 
-def save(peer: str, checkpoint: str, folder: Path, *, task: str | None, seed: int) -> Saved:
-    """Loads a checkpoint and writes it into a folder, for one of `PEERS`.
+        if not write_tokenizer(self.source, self.folder, self.vocab_size, self.max_positions):
+            return None
+        return Reader(self.task, self.folder / TOKENIZER, self.vocab_size, self.max_positions)
 
-    Raises what `load_checkpoint` and `save_architecture` do.
+
+def build_transformers(request: Request, builder: ModelBuilder) -> BuiltModel:
+    """Exports a checkpoint by torch.onnx. Raises PerfError where that fails."""
+    saved = _saved(request, builder)
+    from perf.peers.transformers_export import export_transformers
+
+    builder.progress(request.name)("exporting by torch.onnx, which takes a while")
+    file = builder.new_folder() / "model.onnx"
+    export_transformers(saved.folder, saved.architecture, saved.outputs, file)
+    return BuiltModel(Subject(request.name, file, saved.vocab_size, precision=FLOAT32), saved.find_reader)
+
+
+def build_torch(request: Request, builder: ModelBuilder) -> BuiltModel:
+    """Opens transformers' module in this Python's PyTorch, eager or compiled: the row's runtime decides."""
+    saved = _saved(request, builder)
+    subject = Subject(
+        request.name,
+        saved.folder / "model.safetensors",
+        saved.vocab_size,
+        request.row.runtime,
+        python=Path(sys.executable),
+        precision=FLOAT32,
+    )
+    return BuiltModel(subject, saved.find_reader)
+
+
+def build_converted(request: Request, builder: ModelBuilder, *, int8: str | None = None) -> BuiltModel:
+    """Converts transformers' module to the format of the row's runtime: one file of fixed shapes for each length.
+
+    Args:
+        int8: How the converter quantizes, as a note for the report; None where it does not.
+
+    Raises PerfError where the converter fails, or cannot be installed.
     """
-    require_extra("export", "transformers' own export" if peer == TRANSFORMERS else peer)
+    saved = _saved(request, builder)
+    from perf.peers.checkpoint_converters import CHECKPOINT_CONVERTERS
+
+    converter, progress = CHECKPOINT_CONVERTERS[request.prefix], builder.progress(request.name)
+    progress("converting")
+    python = converter.python(progress)
+    by_length = converter.convert(
+        saved.folder,
+        saved.architecture,
+        saved.outputs,
+        builder.new_folder(),
+        seq_lens=builder.seq_lens,
+        batch=builder.batch,
+        progress=progress,
+    )
+    subject = Subject(
+        request.name,
+        by_length[max(by_length)],
+        saved.vocab_size,
+        request.row.runtime,
+        by_length,
+        builder.build(request.inner).subject.path if int8 else None,
+        (int8,) if int8 else (),
+        python=python,
+        precision=INT8 if int8 else FLOAT32,
+    )
+    return BuiltModel(subject, saved.find_reader)
+
+
+def save(peer: str, checkpoint: str, folder: Path, *, task: str | None, seed: int) -> SavedCheckpoint:
+    """Loads a checkpoint and writes it into a folder in transformers' format.
+
+    Args:
+        peer: What needs it, for the error where the extra `export` is not installed.
+        checkpoint: A MobileBERT's, or one of the paper's baselines, such as `random:bert-base`.
+        folder: The folder to write into.
+        task, seed: As `bench` takes them.
+
+    Raises what `load_checkpoint` and `save_architecture` raise.
+    """
+    require_extra("export", peer)
     from mbert_onnx.model.checkpoint import load_checkpoint, save_checkpoint
 
-    other = architecture_of(checkpoint)
-    if other is not None:
+    baseline = architecture_of(checkpoint)
+    if baseline is not None:
         chosen = QUESTION_ANSWERING if task is None else task_named(task)
-        model = save_architecture(other, folder, task=chosen, seed=seed)
-        config, architecture = model.config, type(model).__name__
-        outputs = chosen.output_names
-        return Saved(folder, None, chosen, architecture, outputs, config.vocab_size, config.max_position_embeddings)
+        model = save_architecture(baseline, folder, task=chosen, seed=seed)
+        return SavedCheckpoint(
+            folder,
+            None,
+            chosen,
+            type(model).__name__,
+            chosen.output_names,
+            model.config.vocab_size,
+            model.config.max_position_embeddings,
+        )
     loaded = load_checkpoint(checkpoint, task=task, seed=seed)
     save_checkpoint(loaded, folder)
-    outputs = tuple(o.name for o in loaded.task.outputs if not (o.optional and loaded.pooler is None))
-    return Saved(
+    return SavedCheckpoint(
         folder,
         loaded.folder,
         loaded.task,
         loaded.task.architecture,
-        outputs,
+        tuple(o.name for o in loaded.task.outputs if not (o.optional and loaded.pooler is None)),
         loaded.config.vocab_size,
         loaded.config.max_position_embeddings,
     )
 
 
-def made_by_peer(
-    name: str,
-    peer: str,
-    saved: Saved,
-    folder: Path,
-    *,
-    seq_lens: Sequence[int],
-    batch: int,
-    reference: Callable[[], Path],
-    tell: Callable[[str], None],
-) -> Subject:
-    """What one of `PEERS` makes of a checkpoint.
-
-    Args:
-        name: What the model is called.
-        folder: Where its files go.
-        seq_lens, batch: Shapes, for those that fix them.
-        reference: Gives the `.onnx` of the float model that a lower precision is compared with.
-        tell: Is told what begins.
-
-    Raises PerfError where the peer fails, or its packages cannot be installed.
-    """
-    if peer == TRANSFORMERS:
-        from perf.peers.transformers_export import export_transformers
-
-        tell(f"{name}: exporting as torch's exporter does, which takes a while")
-        file = folder / "model.onnx"
-        export_transformers(saved.folder, saved.architecture, saved.outputs, file)
-        return Subject(name, file, saved.vocab_size, precision=FLOAT32)
-    if peer in (TORCH_EAGER, TORCH_COMPILE):
-        runtime = TORCH if peer == TORCH_EAGER else TORCH_COMPILED
-        weights = saved.folder / "model.safetensors"
-        return Subject(name, weights, saved.vocab_size, runtime, python=Path(sys.executable), precision=FLOAT32)
-
-    def told(line: str) -> None:
-        tell(f"{name}: {line}")
-
-    told("converting")
-    int8 = peer == LITERT_INT8
-    from perf.peers.checkpoint_converters import CHECKPOINT_CONVERTERS
-
-    converter = CHECKPOINT_CONVERTERS[peer]
-    python = converter.python(told)
-    by_length = converter.convert(
-        saved.folder, saved.architecture, saved.outputs, folder, seq_lens=seq_lens, batch=batch, progress=told
-    )
-    runtime = LITERT if peer in (LITERT_FLOAT, LITERT_INT8) else peer
-    return Subject(
-        name,
-        by_length[max(by_length)],
-        saved.vocab_size,
-        runtime,
-        by_length,
-        reference() if int8 else None,
-        ("ai-edge-quantizer: dynamic_wi8_afp32",) if int8 else (),
-        python=python,
-        precision=INT8 if int8 else FLOAT32,
-    )
+def _saved(request: Request, builder: ModelBuilder) -> SavedCheckpoint:
+    """Returns the saved checkpoint of a request, saving it if no other request has."""
+    if request.inner not in builder.saved_checkpoints:
+        peer = "transformers' own export" if request.prefix == "transformers" else request.prefix
+        builder.saved_checkpoints[request.inner] = save(
+            peer, request.inner, builder.new_folder(), task=builder.task, seed=builder.seed
+        )
+    return builder.saved_checkpoints[request.inner]

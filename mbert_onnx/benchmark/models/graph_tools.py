@@ -1,50 +1,100 @@
-"""What makes another `.onnx` of a model before it is timed: `onnxslim:MODEL` and so on."""
+"""Models that a tool writes from each `.onnx` file of another model: `onnxslim:MODEL` and the like."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-Progress = Callable[[str], None]
-
-OPTIMIZED, SLIM, ORT_TRANSFORMERS, ORT_DYNAMIC = "optimized", "onnxslim", "ort-transformers", "ort-dynamic"
-# `optimum-PRESET:MODEL`, with one of the names in `perf.peers.optimum.PRESETS`.
-OPTIMUM = "optimum-"
-TOOLS = (OPTIMIZED, SLIM, ORT_TRANSFORMERS, ORT_DYNAMIC)
+from mbert_onnx.benchmark.measures import precision_of
+from mbert_onnx.benchmark.models.builder import BuiltModel, ModelBuilder
+from mbert_onnx.benchmark.models.prefixes import Request
 
 
-def is_tool(kind: str) -> bool:
-    """Whether a name stands for one."""
-    from perf.peers.optimum import PRESETS
+def build_optimized(request: Request, builder: ModelBuilder) -> BuiltModel:
+    """Runs `mbert_onnx.optimize` on a model. Raises graphs.errors.GraphError for a file that it cannot read."""
+    from mbert_onnx.conversion.optimizer import optimize
 
-    return kind in TOOLS or (kind.startswith(OPTIMUM) and kind.removeprefix(OPTIMUM) in PRESETS)
+    source = builder.build(request.inner)
+    outputs = _output_files(source, builder.new_folder())
+    builder.progress(request.name)("optimizing")
+    for file, output in outputs.items():
+        optimize(file, output)
+    return _optimized(request, source, outputs)
 
 
-def lowers(kind: str) -> bool:
-    """Whether it lowers the precision, so that outputs are compared with those of the float model."""
-    return kind == ORT_DYNAMIC or kind.startswith(OPTIMUM)
+def build_onnxslim(request: Request, builder: ModelBuilder) -> BuiltModel:
+    """Runs onnxslim on a model. Raises PerfError where it is not installed or fails."""
+    from perf.peers.onnxslim_optimizer import slim
+
+    source = builder.build(request.inner)
+    outputs = _output_files(source, builder.new_folder())
+    builder.progress(request.name)("optimizing")
+    for file, output in outputs.items():
+        slim(file, output)
+    return _optimized(request, source, outputs)
 
 
-def apply(kind: str, source: Path, output: Path, tell: Progress) -> str | None:
-    """Writes the file that a tool makes; what is to be known of how it does. Raises what the tool does."""
-    if kind == OPTIMIZED:
-        from mbert_onnx.conversion.optimizer import optimize
+def build_ort_transformers(request: Request, builder: ModelBuilder) -> BuiltModel:
+    """Runs onnxruntime.transformers' optimizer on a model. Raises PerfError where it fails."""
+    from perf.peers.ort_transformers import optimize_as_bert
 
-        optimize(source, output)
-    elif kind == SLIM:
-        from perf.peers.onnxslim_optimizer import slim
+    source = builder.build(request.inner)
+    outputs = _output_files(source, builder.new_folder())
+    builder.progress(request.name)("optimizing")
+    for file, output in outputs.items():
+        optimize_as_bert(file, output)
+    return _optimized(request, source, outputs)
 
-        slim(source, output)
-    elif kind == ORT_TRANSFORMERS:
-        from perf.peers.ort_transformers import optimize_as_bert
 
-        optimize_as_bert(source, output)
-    elif kind == ORT_DYNAMIC:
-        from perf.peers.ort_dynamic import quantize_dynamically
+def build_ort_dynamic(request: Request, builder: ModelBuilder) -> BuiltModel:
+    """Quantizes a model by onnxruntime's `quantize_dynamic`. Raises PerfError where it fails."""
+    from perf.peers.ort_dynamic import quantize_dynamically
 
-        return quantize_dynamically(source, output)
-    else:
-        from perf.peers.optimum import quantize_by_optimum
+    source = builder.build(request.inner)
+    outputs = _output_files(source, builder.new_folder())
+    builder.progress(request.name)("quantizing")
+    note = ""
+    for file, output in outputs.items():
+        note = quantize_dynamically(file, output)
+    return _quantized(request, source, outputs, note)
 
-        return quantize_by_optimum(source, output, kind.removeprefix(OPTIMUM), tell)
-    return None
+
+def build_optimum(request: Request, builder: ModelBuilder) -> BuiltModel:
+    """Quantizes a model by one of optimum-onnx's presets. Raises PerfError where it fails or cannot be installed."""
+    from perf.peers.optimum import quantize_by_optimum
+
+    source = builder.build(request.inner)
+    outputs = _output_files(source, builder.new_folder())
+    preset, progress = request.prefix.removeprefix("optimum-"), builder.progress(request.name)
+    progress("quantizing")
+    note = ""
+    for file, output in outputs.items():
+        note = quantize_by_optimum(file, output, preset, progress)
+    return _quantized(request, source, outputs, note)
+
+
+def _output_files(source: BuiltModel, folder: Path) -> dict[Path, Path]:
+    """Returns the file to write for each file of a model."""
+    files = dict.fromkeys(source.subject.files)
+    return {file: folder / f"{number}.onnx" for number, file in enumerate(files)}
+
+
+def _optimized(request: Request, source: BuiltModel, outputs: Mapping[Path, Path]) -> BuiltModel:
+    """Returns a model with the files in `outputs` instead of its own."""
+    given = source.subject
+    subject = replace(
+        given,
+        name=request.name,
+        path=outputs[given.path],
+        by_length={seq_len: outputs[file] for seq_len, file in given.by_length.items()},
+        precision=precision_of(outputs[given.path]),
+    )
+    return replace(source, subject=subject)
+
+
+def _quantized(request: Request, source: BuiltModel, outputs: Mapping[Path, Path], note: str) -> BuiltModel:
+    """Returns the same, compared with its float model, with a note on how it was quantized."""
+    given, built = source.subject, _optimized(request, source, outputs)
+    subject = replace(built.subject, reference=given.reference or given.path, notes=(*given.notes, note))
+    return replace(built, subject=subject)

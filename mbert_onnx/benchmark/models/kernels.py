@@ -1,4 +1,4 @@
-"""Whether a model that is timed gets the native kernels of this machine."""
+"""Native kernels for a subject of a benchmark."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ from perf.sessions.subject import Subject
 
 
 def with_kernels(subject: Subject, choice: str) -> Subject:
-    """The model with the library where that computes its blocks, by `--kernels`, and a note of it; else as it is.
+    """Returns the subject with the library of native kernels and a note of it; unchanged where they compute no block.
 
-    Raises UsageError where `native` cannot be had.
+    Args:
+        subject: The model.
+        choice: A value of `--kernels`: `auto`, `native` or `portable`.
+
+    Raises UsageError where `native` is chosen, and the kernels compute none of its blocks or are not installed.
     """
     library = library_for(choice)
     if library is None or subject.runtime != ONNXRUNTIME:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from mbert_onnx.benchmark.models.build_all import make_all
-from mbert_onnx.benchmark.models.builder import Maker, distinct
-from mbert_onnx.benchmark.remote.job import travelling
+from mbert_onnx.benchmark.models.builder import ModelBuilder, build_all, distinct
 from mbert_onnx.benchmark.remote.wheel import program
 from mbert_onnx.runtime.native_kernels import PORTABLE
 from perf.devices import device_named
@@ -40,10 +38,13 @@ def bench_elsewhere(
     with ExitStack() as stack:
         # A host that is down is told before minutes are spent on models.
         there = stack.enter_context(device_named(device, program()))
-        maker = Maker(stack, task=task, seed=seed, seq_lens=seq_lens, batch=batch, kernels=PORTABLE, progress=progress)
-        made, failures = make_all(names, lambda name: travelling(maker, name))
-        subjects = distinct([subject for subject, _ in made])
-        own = {subject.name: choice for subject, (_, choice) in zip(subjects, made, strict=True) if choice}
+        builder = ModelBuilder(
+            stack, task=task, seed=seed, seq_lens=seq_lens, batch=batch, kernels=PORTABLE, progress=progress
+        )
+        # Without this machine's kernels: `native:MODEL` means those of the other.
+        built, failures = build_all(names, builder.build)
+        subjects = distinct([model.subject for model in built])
+        own = {subject.name: model.kernels for subject, model in zip(subjects, built, strict=True) if model.kernels}
         job = Job(
             tuple(subjects),
             provider,

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from mbert_onnx.errors import UsageError
 
 if TYPE_CHECKING:
-    from mbert_onnx.benchmark.models.builder import Maker
     from perf.sessions.subject import Subject
 
 IDENTITY = "--identity"
@@ -95,19 +94,6 @@ def with_kernels(subject: Subject, choice: str) -> Subject:
         return made
     note = "run without the native kernels, which this installation has not"
     return replace(made, notes=(*made.notes, note))
-
-
-def travelling(maker: Maker, name: str) -> tuple[Subject, str | None]:
-    """A model for another machine, without kernels of this one; and whether its name, as in `native:MODEL`, wants them.
-
-    Raises what `Maker.subject` does. The maker is one with `kernels="portable"`.
-    """
-    from mbert_onnx.runtime.native_kernels import NATIVE, PORTABLE
-
-    kind, colon, inner = name.partition(":")
-    if colon and kind in (NATIVE, PORTABLE) and not Path(name).exists():
-        return replace(maker.subject(inner), name=name), kind
-    return maker.subject(name), None
 
 
 if __name__ == "__main__":

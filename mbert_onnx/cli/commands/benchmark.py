@@ -1,4 +1,4 @@
-"""`bench` and `report`: commands that measure, and show what was measured."""
+"""Commands `bench` and `report`: measure models, and print, compare or plot the measurements."""
 
 from __future__ import annotations
 
@@ -9,80 +9,99 @@ from typing import Annotated
 import typer
 
 import mbert_onnx
+from mbert_onnx.benchmark.models.prefixes import help_lines
 from mbert_onnx.cli.errors import INTERRUPTED, fail, numbers, progress
 from mbert_onnx.cli.options import Kernels, Seed, Task
 
+# An empty line between two paragraphs: typer prints each on a line of its own.
+MODEL_HELP = "\n\n".join(
+    [
+        "Models to time; every other one is compared with the first. A MODEL is a bundle, an .onnx file, a checkpoint "
+        "(a folder, a hub id, or a built-in name such as random; it is exported first), or one of these:",
+        *help_lines(),
+        "Packages that a prefix needs are installed into a Python environment of their own, in the user's cache.",
+    ]
+)
+
 
 def bench(
-    models: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="MODEL...",
-            help="Bundles, .onnx files, checkpoints (exported first), or transformers:CHECKPOINT for transformers' own "
-            "export of it, litert:, litert-int8:, executorch:, ncnn:, torch: and torch-compile:CHECKPOINT for others' "
-            "of it, each in an environment of its own; "
-            "int8:, fp16:, mobile:, mobile-int8: or mobile-fp16:CHECKPOINT for ours at that precision, "
-            "mobile with a file for each length. optimized:, onnxslim: and ort-transformers:MODEL are what optimize, "
-            "onnxslim and onnxruntime.transformers make of a model; ort-dynamic:MODEL what onnxruntime's "
-            "quantize_dynamic does, optimum-PRESET:MODEL optimum with arm64, avx2, avx512, avx512_vnni, ppc64le or "
-            "tensorrt; "
-            "openvino:, openvino-bf16: and openvino-int8:MODEL (by NNCF), each also with -fixed (shapes), mnn:, iree: "
-            "and tvm:MODEL run in these. native:MODEL and portable:MODEL are a model with our native kernels and "
-            "without. All are compared with the first.",
+    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help=MODEL_HELP)],
+    provider: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="The execution provider that runs the models; `mbert-onnx providers` lists them."
         ),
-    ],
-    provider: Annotated[str, typer.Option(help="The execution provider; `mbert-onnx providers` lists them.")] = "cpu",
+    ] = "cpu",
     seq_len: Annotated[
         str | None,
-        typer.Option(help="Lengths in tokens, with commas. Default: 8,32,128,384, or a model's fixed length."),
+        typer.Option(
+            metavar="N,N,...",
+            help="Lengths of the texts, in tokens. Default: 8,32,128,384; for a model of fixed shape, its length; with "
+            "--texts, 384.",
+        ),
     ] = None,
-    batch: Annotated[int, typer.Option(help="Texts per run.")] = 1,
-    threads: Annotated[str, typer.Option(help="Numbers of threads, with commas.")] = "1,2",
+    batch: Annotated[int, typer.Option(metavar="N", help="Texts per run.")] = 1,
+    threads: Annotated[
+        str, typer.Option(metavar="N,N,...", help="Numbers of threads; each is timed with each length.")
+    ] = "1,2",
     task: Task = None,
     precision: Annotated[
-        float, typer.Option(help="Stop when every median's 95 % interval is within this share of it.")
+        float,
+        typer.Option(
+            metavar="SHARE",
+            help="Stop when the 95 % confidence interval of every median is within ± this share of it: 0.02 is ±2 %.",
+        ),
     ] = 0.02,
     budget: Annotated[
-        float, typer.Option(help="Or after this many seconds for each length and number of threads.")
+        float,
+        typer.Option(
+            metavar="SECONDS", help="Stop at the latest after this time for each length and number of threads."
+        ),
     ] = 10,
     seed: Seed = 0,
     kernels: Kernels = "auto",
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the report with all raw times here.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the report, with every raw time, as JSON.")
+    ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
     texts: Annotated[
         Path | None,
         typer.Option(
-            help="Time the texts of this file instead (as --calibrate takes them), at their own lengths and padded to "
-            "--seq-len (default 384), with the first of --threads."
+            metavar="FILE",
+            help="Time the texts of this file instead of random ids: at their own lengths, and padded to --seq-len. "
+            "Formats: those of export --calibrate. Uses the first number of --threads.",
         ),
     ] = None,
-    first: Annotated[int, typer.Option(help="How many texts of that file.")] = 200,
+    first: Annotated[int, typer.Option(metavar="N", help="Use only the first N texts of --texts.")] = 200,
     profile: Annotated[
         bool,
         typer.Option(
-            "--profile", help="Measure what this machine can do at most, and where each model's time goes, too."
+            "--profile",
+            help="Also measure the peak speed of this machine's arithmetic and memory, and each model's time in "
+            "embeddings, attention, FFN and the rest.",
         ),
     ] = False,
     device: Annotated[
         str,
         typer.Option(
-            help="Where: local; ssh://USER@HOST:PORT/PYTHON (all but HOST may be left out), another machine, to which "
-            "models and, unless it is there, this package are taken; "
-            "or emulated-arm64: what models say on aarch64 under qemu-user, and in how many instructions, no times."
+            metavar="DEVICE",
+            help="The machine that runs the models: local; ssh://USER@HOST:PORT/PYTHON, another machine (only HOST is "
+            "required), to which models and, if needed, this package are copied; or emulated-arm64, aarch64 under "
+            "qemu-user, which reports outputs and instruction counts instead of times.",
         ),
     ] = "local",
 ) -> None:
-    """Time models in turns, and compare each with the first. Exits with 1 if one could not be timed."""
+    """Time models in turns, and compare each with the first. Exits with 1 if a model could not be timed."""
     command = ["mbert-onnx", *sys.argv[1:]]
     if device != "local" and texts is not None:
-        raise mbert_onnx.UsageError(f"--device is {device}, and --texts is given, which is for local; pass one of both")
+        raise mbert_onnx.UsageError(f"--device is {device}, and --texts is given, which is for local; pass one of them")
     if device == "emulated-arm64":
         _bench_emulated(models, provider, seq_len, batch, task, seed, kernels, json_file, markdown or profile, command)
         return
     if texts is not None:
         _bench_texts(models, texts, first, provider, seq_len, threads, task, seed, kernels, json_file)
         return
-    with progress() as told:
+    with progress() as report_progress:
         report = mbert_onnx.bench(
             models,
             provider=provider,
@@ -98,44 +117,60 @@ def bench(
             device=device,
             command=command,
             json=json_file,
-            progress=told,
+            progress=report_progress,
         )
     from mbert_onnx.cli.printing import print_bench
 
     print_bench(report, markdown)
     if report.interrupted:
-        fail("interrupted; what was measured until then is above", INTERRUPTED)
+        fail("interrupted; the measurements until then are above", INTERRUPTED)
     if report.failures:
         raise typer.Exit(1)
 
 
 def report(
-    results: Annotated[list[Path], typer.Argument(metavar="RESULT...", help="Files that bench --json has written.")],
+    results: Annotated[
+        list[Path], typer.Argument(metavar="RESULT...", help="JSON files that bench --json has written.")
+    ],
     compare: Annotated[
         bool,
-        typer.Option("--compare", help="Compare two, an old one and a new one; exit 1 if anything became slower."),
+        typer.Option(
+            "--compare",
+            help="Compare two files, OLD.json NEW.json: faster, slower, or no significant difference, for each model, "
+            "length and number of threads. Exits with 1 if anything became slower.",
+        ),
     ] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
     html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write one self-contained page with plots instead.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write one self-contained HTML page with plots instead of printing the tables."
+        ),
     ] = None,
     quality: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="For the page: a figure of quality for each model, JSON or a table of tabs."),
+        typer.Option(
+            metavar="FILE",
+            help="Also plot latency against quality on the page of --html. A JSON or tab-separated file with one "
+            "number for each model.",
+        ),
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw latency against length alone, as .png or .svg.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write a plot of latency against length, .png or .svg, instead of printing the tables."
+        ),
     ] = None,
 ) -> None:
-    """Print reports of bench again, compare two of them, or make a page of them."""
+    """Print the tables of earlier benchmarks, compare two of them, or plot them."""
     from mbert_onnx.cli.printing import print_bench, print_comparison
 
     pictures = {"--html": html, "--quality": quality, "--plot": plot}
     asked = [name for name, path in pictures.items() if path is not None]
     if asked and (compare or markdown):
-        raise mbert_onnx.UsageError(f"{asked[0]} is given, and --compare or --markdown; expected one of them")
+        raise mbert_onnx.UsageError(f"{asked[0]} is given together with --compare or --markdown; expected one of them")
     if quality is not None and html is None:
-        raise mbert_onnx.UsageError("--quality is given without --html, the page that it is for; pass both")
+        raise mbert_onnx.UsageError("--quality is given without --html, whose page shows it; pass both")
     if html is not None or plot is not None:
         if html is not None:
             mbert_onnx.write_html(results, html, quality=quality, command=["mbert-onnx", *sys.argv[1:]])
@@ -150,7 +185,9 @@ def report(
         return
     if len(results) != 2 or markdown:
         found = "--markdown" if markdown else f"{len(results)} file{'s' if len(results) > 1 else ''}"
-        raise mbert_onnx.UsageError(f"--compare has {found}; expected two files, OLD.json NEW.json, and a table")
+        raise mbert_onnx.UsageError(
+            f"--compare is given with {found}; expected two files, OLD.json NEW.json, and no --markdown"
+        )
     comparison = mbert_onnx.compare(*results)
     print_comparison(comparison)
     if comparison.slower:
@@ -170,10 +207,10 @@ def _bench_emulated(
     command: list[str],
 ) -> None:
     if provider not in ("cpu", "cpu+native"):
-        raise mbert_onnx.UsageError(f"--provider is {provider}; emulated-arm64 has cpu and cpu+native alone")
+        raise mbert_onnx.UsageError(f"--provider is {provider}; --device emulated-arm64 has only cpu and cpu+native")
     if other_output:
-        raise mbert_onnx.UsageError("emulated-arm64 has no --markdown and no --profile; leave them out")
-    with progress() as told:
+        raise mbert_onnx.UsageError("--device emulated-arm64 has no --markdown and no --profile; leave them out")
+    with progress() as report_progress:
         report = mbert_onnx.bench_emulated(
             models,
             seq_lens=None if seq_len is None else numbers("--seq-len", seq_len),
@@ -182,7 +219,7 @@ def _bench_emulated(
             seed=seed,
             kernels="native" if provider == "cpu+native" else kernels,
             json=json_file,
-            progress=told,
+            progress=report_progress,
             command=command,
         )
     from mbert_onnx.cli.printing import print_bench_emulated
@@ -207,9 +244,9 @@ def _bench_texts(
     lengths = [384] if seq_len is None else numbers("--seq-len", seq_len)
     if len(lengths) > 1:
         raise mbert_onnx.UsageError(
-            f"--seq-len is {seq_len}; expected one length with --texts, to which they are padded"
+            f"--seq-len is {seq_len}; expected one length with --texts, to which the texts are padded"
         )
-    with progress() as told:
+    with progress() as report_progress:
         report = mbert_onnx.bench_texts(
             models,
             texts,
@@ -221,7 +258,7 @@ def _bench_texts(
             seed=seed,
             kernels=kernels,
             json=json_file,
-            progress=told,
+            progress=report_progress,
         )
     from mbert_onnx.cli.printing import print_bench_texts
 

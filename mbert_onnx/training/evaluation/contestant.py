@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mbert_onnx.benchmark.models.builder import Maker
+from mbert_onnx.benchmark.models.builder import ModelBuilder
 from mbert_onnx.bundles.inputs import inputs_of
 from mbert_onnx.bundles.reader import CONFIG, TOKENIZER, is_bundle, read_bundle
 from mbert_onnx.errors import BundleError, UsageError
@@ -86,7 +86,7 @@ class Opening:
         progress: Callable[[str], None],
     ) -> None:
         self._task, self._max_length, self._threads, self._seed = task, max_length, threads, seed
-        self._maker = Maker(
+        self._builder = ModelBuilder(
             stack, task=task.name, seed=seed, seq_lens=None, batch=1, kernels=kernels, progress=progress
         )
         self._tell = progress
@@ -107,7 +107,7 @@ class Opening:
         return self._in_onnxruntime(name)
 
     def _in_onnxruntime(self, name: str) -> Contestant:
-        subject = self._maker.subject(name)
+        subject = self._builder.subject(name)
         bundle = read_bundle(subject.path)
         if bundle.tokenizer_path is None:
             raise BundleError(

@@ -15,22 +15,6 @@ OPENVINO, OPENVINO_F32, OPENVINO_BF16 = "openvino", "openvino-f32", "openvino-bf
 MNN, EXECUTORCH, IREE, NCNN, TVM = "mnn", "executorch", "iree", "ncnn", "tvm"
 TORCH, TORCH_COMPILED = "torch", "torch-compiled"
 
-MODULES = {
-    ONNXRUNTIME: "onnxruntime_session",
-    OPENVINO: "openvino_session",
-    OPENVINO_F32: "openvino_f32_session",
-    OPENVINO_BF16: "openvino_bf16_session",
-    LITERT: "litert_session",
-    MNN: "mnn_session",
-    EXECUTORCH: "executorch_session",
-    IREE: "iree_session",
-    NCNN: "ncnn_session",
-    TVM: "tvm_session",
-    TORCH: "torch_session",
-    TORCH_COMPILED: "torch_compiled_session",
-}
-"""Imported when asked for: nobody needs them all, and a process whose memory is measured must not hold another's."""
-
 
 class Runtime(Protocol):
     """What each of the modules has."""
@@ -50,9 +34,11 @@ class Runtime(Protocol):
 
 
 def runtime_named(name: str) -> Runtime:
-    """The runtime of one of the names above.
+    """Returns the runtime called `name`: the module `NAME_session` of this folder, with `_` for `-`.
+
+    It is imported here and not at the top, because a process whose memory is measured must not hold other runtimes.
 
     Raises:
         PerfError: its package is not installed.
     """
-    return cast("Runtime", import_module(f"perf.sessions.runtimes.{MODULES[name]}"))
+    return cast("Runtime", import_module(f"{__name__}.{name.replace('-', '_')}_session"))

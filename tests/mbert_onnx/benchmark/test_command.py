@@ -55,7 +55,7 @@ def test_an_interrupt_prints_what_was_measured(
     names = [f"portable:{bundle}", bundle]
     found = CliRunner().invoke(app, ["bench", *names, *SHORT, "--json", str(file)])
     assert found.exit_code == 130
-    assert found.stderr.endswith("mbert-onnx: interrupted; what was measured until then is above\n")
+    assert found.stderr.endswith("mbert-onnx: interrupted; the measurements until then are above\n")
     assert "too few repetitions" in " ".join(found.stdout.split())
     told = json.loads(file.read_text())
     assert told["interrupted"] is True
@@ -68,8 +68,11 @@ def test_an_interrupt_prints_what_was_measured(
         (["--device", "phone"], "unknown device 'phone'; expected local"),
         (["--device", "ssh://"], "ssh://"),
         (["--device", "ssh://x", "--texts", "t"], "--device is ssh://x, and --texts is given, which is for local"),
-        (["--device", "emulated-arm64", "--provider", "qnn"], "--provider is qnn; emulated-arm64 has cpu and"),
-        (["--device", "emulated-arm64", "--markdown"], "emulated-arm64 has no --markdown and no --profile"),
+        (
+            ["--device", "emulated-arm64", "--provider", "qnn"],
+            "--provider is qnn; --device emulated-arm64 has only cpu and",
+        ),
+        (["--device", "emulated-arm64", "--markdown"], "--device emulated-arm64 has no --markdown and no --profile"),
         (["--device", "ssh://x", "--provider", "gpu"], "unknown provider 'gpu'"),
         (["--device", "ssh://x", "--kernels", "fast"], "--kernels is 'fast'; expected one of"),
     ],

@@ -71,11 +71,15 @@ def test_a_page_and_a_plot_are_drawn(result: Path, tmp_path: Path) -> None:
     ("arguments", "code", "message"),
     [
         (["none.json"], 1, "cannot read none.json: No such file or directory; expected what bench --json wrote"),
-        (["--compare", "a.json"], 2, "--compare has 1 file; expected two files, OLD.json NEW.json, and a table"),
-        (["--compare", "a", "b", "c"], 2, "--compare has 3 files; expected two files"),
-        (["--compare", "a", "b", "--markdown"], 2, "--compare has --markdown; expected two files"),
-        (["a", "b", "--compare", "--html", "x"], 2, "--html is given, and --compare or --markdown; expected one of"),
-        (["a", "--quality", "x"], 2, "--quality is given without --html, the page that it is for; pass both"),
+        (["--compare", "a.json"], 2, "--compare is given with 1 file; expected two files, OLD.json NEW.json, and no"),
+        (["--compare", "a", "b", "c"], 2, "--compare is given with 3 files; expected two files"),
+        (["--compare", "a", "b", "--markdown"], 2, "--compare is given with --markdown; expected two files"),
+        (
+            ["a", "b", "--compare", "--html", "x"],
+            2,
+            "--html is given together with --compare or --markdown; expected one of",
+        ),
+        (["a", "--quality", "x"], 2, "--quality is given without --html, whose page shows it; pass both"),
         (["none.json", "--html", "x.html"], 1, "cannot read none.json: No such file or directory"),
     ],
 )

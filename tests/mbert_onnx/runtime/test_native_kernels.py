@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 import mbert_onnx
 from graphs import kernels as native
-from mbert_onnx.benchmark.models.builder import Maker
+from mbert_onnx.benchmark.models.builder import ModelBuilder
 from mbert_onnx.cli.app import app
 from mbert_onnx.conversion import verification
 from mbert_onnx.errors import BundleError, UsageError, VerificationError
@@ -35,8 +35,8 @@ def without_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "library", lambda: None)
 
 
-def maker(stack: ExitStack, kernels: str) -> Maker:
-    return Maker(stack, task=None, seed=0, seq_lens=None, batch=1, kernels=kernels, progress=None)
+def model_builder(stack: ExitStack, kernels: str) -> ModelBuilder:
+    return ModelBuilder(stack, task=None, seed=0, seq_lens=None, batch=1, kernels=kernels, progress=None)
 
 
 def telling_options() -> onnxruntime.SessionOptions:
@@ -128,10 +128,10 @@ def test_bench_takes_them_for_files_that_have_blocks(exported: Exports, tmp_path
     plain = tmp_path / "plain.onnx"
     shutil.copy(exported(functions=False).model, plain)
     with ExitStack() as stack:
-        assert maker(stack, "auto").subject(str(file)).library == native.library()
-        assert maker(stack, "portable").subject(str(file)).library is None
-        assert maker(stack, "auto").subject(str(plain)).library is None
-        both = maker(stack, "auto")
+        assert model_builder(stack, "auto").subject(str(file)).library == native.library()
+        assert model_builder(stack, "portable").subject(str(file)).library is None
+        assert model_builder(stack, "auto").subject(str(plain)).library is None
+        both = model_builder(stack, "auto")
         subjects = [both.subject(f"{choice}:{file}") for choice in ("native", "portable")]
         assert [subject.library for subject in subjects] == [native.library(), None]
         assert [subject.name for subject in subjects] == [f"native:{file}", f"portable:{file}"]

@@ -15,7 +15,7 @@ from small_checkpoints import save_small
 from third_party_exports import export_with_torchscript
 
 from mbert_onnx import bench
-from mbert_onnx.benchmark.models.builder import Maker
+from mbert_onnx.benchmark.models.builder import ModelBuilder
 from mbert_onnx.errors import UsageError
 from perf.errors import PerfError
 from perf.machine import footprint
@@ -118,10 +118,10 @@ def test_ours_for_phones_has_a_file_for_each_length(exported: Exports) -> None:
     assert mobile.notes == ("has a file of its own for each length; the one for 8 tokens stands in the table",)
 
 
-def maker(stack: ExitStack, **changes: Any) -> Maker:
+def model_builder(stack: ExitStack, **changes: Any) -> ModelBuilder:
     options: dict[str, Any] = {"task": None, "seed": 0, "seq_lens": None, "batch": 1, "kernels": "portable"}
     options |= {"progress": None} | changes
-    return Maker(stack, **options)
+    return ModelBuilder(stack, **options)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_names_of_ours(
 
     monkeypatch.setattr("mbert_onnx.conversion.exporter.export", export)
     with ExitStack() as stack:
-        subject = maker(stack, seq_lens=[16, 4], batch=3, seed=7).subject(f"{name}:random:tiny")
+        subject = model_builder(stack, seq_lens=[16, 4], batch=3, seed=7).subject(f"{name}:random:tiny")
         assert all(path.is_file() for path in subject.files)
     lower = [options for options in made if options.get("target") == target]
     assert {options["checkpoint"] for options in made} == {"random:tiny"}
@@ -203,4 +203,4 @@ def test_a_file_with_a_colon_is_a_file(file: Path, tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     shutil.copyfile(file, tmp_path / "int8:x.onnx")
     with ExitStack() as stack:
-        assert maker(stack).subject("int8:x.onnx").path == Path("int8:x.onnx")
+        assert model_builder(stack).subject("int8:x.onnx").path == Path("int8:x.onnx")

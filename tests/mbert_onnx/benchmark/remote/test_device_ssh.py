@@ -22,7 +22,7 @@ import psutil
 import pytest
 from exported_checkpoints import Exports
 
-from mbert_onnx.benchmark.models.builder import Maker
+from mbert_onnx.benchmark.models.builder import ModelBuilder
 from mbert_onnx.benchmark.remote.code_identity import HOME
 from mbert_onnx.benchmark.remote.wheel import program
 from perf.devices.job import Job
@@ -359,8 +359,8 @@ def test_a_machine_of_another_kind(tmp_path: Path, exported: Exports) -> None:
     root = Path(ARM64_ROOT).resolve()
     scratch = root / "tmp" / tmp_path.name
     with ExitStack() as stack:
-        maker = Maker(stack, task=None, seed=0, seq_lens=None, batch=1, kernels="portable", progress=None)
-        ours = maker.subject(str(exported().bundle))
+        builder = ModelBuilder(stack, task=None, seed=0, seq_lens=None, batch=1, kernels="portable", progress=None)
+        ours = builder.subject(str(exported().bundle))
     subjects = tuple(replace(ours, name=name, reference=ours.path) for name in ("auto", "portable"))
     job = Job(subjects, seq_lens=(8,), threads=(1,), precision=0.5, budget_s=0.05, own_kernels={"portable": "portable"})
     # OpenBLAS would start a thread for each core, which the emulator makes slow.

@@ -8,13 +8,12 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import onnx
 import pytest
 from wheel.wheelfile import WheelFile
 
-from mbert_onnx.benchmark.models.builder import Maker
 from mbert_onnx.benchmark.remote import job
 from mbert_onnx.benchmark.remote.code_identity import identity
 from mbert_onnx.benchmark.remote.wheel import wheel_for
@@ -110,18 +109,6 @@ def test_the_kernels_of_this_machine(ours: Subject, plain: Subject, monkeypatch:
     assert found.notes == ("made so", "run without the native kernels, which this installation has not")
     with pytest.raises(UsageError, match="--kernels is native, and this installation has no library"):
         job.with_kernels(ours, NATIVE)
-
-
-def test_names_that_want_kernels(plain: Subject) -> None:
-    class Makes:
-        def subject(self, name: str) -> Subject:
-            assert name == "int8:x"
-            return plain
-
-    maker = cast("Maker", Makes())
-    assert job.travelling(maker, "int8:x") == (plain, None)
-    found, choice = job.travelling(maker, "native:int8:x")
-    assert (found.name, found.path, choice) == ("native:int8:x", plain.path, NATIVE)
 
 
 @pytest.mark.parametrize(
