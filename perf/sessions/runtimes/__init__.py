@@ -34,11 +34,16 @@ class Runtime(Protocol):
 
 
 def runtime_named(name: str) -> Runtime:
-    """Returns the runtime called `name`: the module `NAME_session` of this folder, with `_` for `-`.
+    """Imports and returns the runtime called `name`.
 
     It is imported here and not at the top, because a process whose memory is measured must not hold other runtimes.
 
     Raises:
         PerfError: its package is not installed.
     """
-    return cast("Runtime", import_module(f"{__name__}.{name.replace('-', '_')}_session"))
+    return cast("Runtime", import_module(module_name(name)))
+
+
+def module_name(name: str) -> str:
+    """Returns the module of the runtime called `name`: `NAME_session` in this folder, with `_` for `-`."""
+    return f"{__name__}.{name.replace('-', '_')}_session"
