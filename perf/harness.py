@@ -14,7 +14,7 @@ from perf.machine.footprint import footprint
 from perf.machine.peaks import Peaks
 from perf.outputs.answers import Answers, ask
 from perf.outputs.float_reference import Measure, error_seq_len
-from perf.presentation.warnings import doubts
+from perf.presentation.warnings import find_warnings
 from perf.providers import Provider, resolve
 from perf.providers.plugin import imitation
 from perf.results.model_file import describe as describe_file
@@ -27,7 +27,7 @@ from perf.sessions.subject import Subject
 from perf.timing.cell import combine
 from perf.timing.profiling import CountMacs, profiled
 from perf.timing.repetitions import REPETITIONS, all_repetitions
-from perf.timing.roster import Field
+from perf.timing.roster import Roster
 
 __all__ = ["REPETITIONS", "SEQ_LENS", "CountMacs", "Subject", "bench"]
 
@@ -100,7 +100,7 @@ def bench(
     _check(subjects, seq_lens, batch, threads, precision, budget_s)
     tell = progress or (lambda _: None)
     date, machine, chosen = host.now(), host.machine(), resolve(provider)
-    models = Field(subjects, failures)
+    models = Roster(subjects, failures)
     with Opener(tell) as opener:
         inspected = models.each(lambda subject: _inspect_all(subject, opener, chosen, threads[0]))
         arguments = Arguments(
@@ -157,7 +157,7 @@ def bench(
     warnings = (
         _imitated(chosen)
         + [text for text in fallen if text]
-        + doubts(machine, arguments, other_cores, cells, reports, timed.guard_ms, interrupted=interrupted)
+        + find_warnings(machine, arguments, other_cores, cells, reports, timed.speed_check_ms, interrupted=interrupted)
     )
     return Report(
         date,
@@ -169,7 +169,7 @@ def bench(
         cells,
         tuple(warnings),
         error_seq_len(arguments.seq_lens),
-        tuple(timed.guard_ms),
+        tuple(timed.speed_check_ms),
         tuple(models.failures),
         found,
         interrupted=interrupted,

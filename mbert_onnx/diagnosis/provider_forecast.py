@@ -17,8 +17,8 @@ from mbert_onnx.conversion.optimizer import optimize
 from mbert_onnx.errors import MbertError
 from mbert_onnx.runtime.native_kernels import AUTO, library_for, why_not_native
 from perf.errors import PerfError
-from perf.forecast import Forecast, forecast
 from perf.providers import KNOWN, Provider, named
+from perf.providers.forecast import Forecast, forecast
 
 ALL = "all"
 

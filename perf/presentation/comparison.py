@@ -120,8 +120,8 @@ def _doubts(old: Report, new: Report, alone: Sequence[str]) -> list[str]:
         for what, (was, now) in pairs.items()
         if was != now
     ]
-    if old.guard_ms and new.guard_ms:
-        before, after = median(old.guard_ms), median(new.guard_ms)
+    if old.speed_check_ms and new.speed_check_ms:
+        before, after = median(old.speed_check_ms), median(new.speed_check_ms)
         if not 1 / (1 + MOVED) <= after / before <= 1 + MOVED:
             found.append(
                 "the machine's own speed is another one: a task that is always the same took "

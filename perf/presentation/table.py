@@ -11,8 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from perf.machine.machine import Machine
-from perf.presentation.warnings import threads_text
-from perf.results.report import Measurement, Report
+from perf.results.report import Measurement, Report, threads_text
 from perf.sessions.session import Placement
 from perf.statistics import Ratio
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from perf.machine.machine import Machine
-from perf.results.report import Arguments, Cell, SubjectReport
+from perf.results.report import Arguments, Cell, SubjectReport, threads_text
 from perf.statistics import FEWEST
 from perf.timing.warmup import STEADY
 
@@ -28,13 +28,13 @@ LOST = 1.0
 """The centred error of outputs that never change."""
 
 
-def doubts(
+def find_warnings(
     machine: Machine,
     arguments: Arguments,
     other_cores: float,
     cells: Sequence[Cell],
     subjects: Sequence[SubjectReport] = (),
-    guard_ms: Sequence[float] = (),
+    speed_check_ms: Sequence[float] = (),
     *,
     interrupted: bool = False,
 ) -> list[str]:
@@ -44,7 +44,7 @@ def doubts(
         *_cut_short(cells, interrupted),
         *models,
         *_threads(machine, arguments),
-        *_speed(machine, guard_ms),
+        *_speed(machine, speed_check_ms),
         *_load(machine),
     ]
     return [
@@ -58,11 +58,6 @@ def doubts(
         )
         if text
     ]
-
-
-def threads_text(count: int) -> str:
-    """ "1 thread", "2 threads"."""
-    return f"{count} thread" if count == 1 else f"{count} threads"
 
 
 def _strangers(subjects: Sequence[SubjectReport]) -> list[str]:
@@ -135,7 +130,7 @@ def _threads(machine: Machine, arguments: Arguments) -> list[str]:
     ]
 
 
-def _speed(machine: Machine, guard_ms: Sequence[float]) -> list[str]:
+def _speed(machine: Machine, speed_check_ms: Sequence[float]) -> list[str]:
     found = []
     if machine.is_emulated:
         found.append(
@@ -147,11 +142,11 @@ def _speed(machine: Machine, guard_ms: Sequence[float]) -> list[str]:
             f"the governor {machine.governor!r} changes the processor's frequency; choose performance "
             "(cpupower frequency-set -g performance), and repeat"
         )
-    if guard_ms and max(guard_ms) > (1 + MOVED) * min(guard_ms):
+    if speed_check_ms and max(speed_check_ms) > (1 + MOVED) * min(speed_check_ms):
         found.append(
             f"the machine's own speed moved while the models were timed: a task that is always the same took "
-            f"{min(guard_ms):.2f} to {max(guard_ms):.2f} ms; trust ratios, not milliseconds, or fix the frequency, end "
-            "other programs, and repeat"
+            f"{min(speed_check_ms):.2f} to {max(speed_check_ms):.2f} ms; trust ratios, not milliseconds, or fix the "
+            "frequency, end other programs, and repeat"
         )
     return found
 

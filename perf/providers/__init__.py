@@ -1,4 +1,4 @@
-"""The execution providers a person may name, a file each, and which of them this machine has."""
+"""Execution providers: the table of known ones, and which of them this machine has."""
 
 from __future__ import annotations
 
@@ -8,20 +8,9 @@ from typing import Any
 import onnxruntime as ort
 
 from perf.errors import PerfError, PerfUsageError
-from perf.providers.azure import AZURE
-from perf.providers.coreml import COREML
-from perf.providers.cpu import CPU
-from perf.providers.cuda import CUDA
-from perf.providers.dml import DML
-from perf.providers.native import NATIVE
-from perf.providers.nnapi import NNAPI
-from perf.providers.openvino import OPENVINO
+from perf.providers.known import CPU, KNOWN, NATIVE
 from perf.providers.plugin import devices, imitation, is_installed
 from perf.providers.provider import Needs, Provider
-from perf.providers.qnn import QNN
-from perf.providers.tensorrt import TENSORRT
-from perf.providers.webgpu import WEBGPU
-from perf.providers.xnnpack import XNNPACK
 
 __all__ = [
     "CPU",
@@ -37,14 +26,17 @@ __all__ = [
     "standing",
 ]
 
-KNOWN = (CPU, NATIVE, AZURE, OPENVINO, WEBGPU, QNN, XNNPACK, NNAPI, COREML, DML, CUDA, TENSORRT)
-
 
 @dataclass(frozen=True)
 class Standing:
-    """Whether a provider is usable on this machine; if not, why, and what to do; and what imitates its device.
+    """A provider's availability on this machine.
 
-    `elsewhere` says that it runs in an environment of its own, which is made when it is first used.
+    Args:
+        provider: The provider.
+        usable: Whether a session can be opened on it.
+        why_not: If not, the reason, and how to get it.
+        imitation: The simulator that stands in for its device; empty for the device itself.
+        elsewhere: Whether it runs in a Python environment of its own, created at its first use.
     """
 
     provider: Provider
@@ -54,13 +46,13 @@ class Standing:
     elsewhere: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: the provider's fields, and these."""
-        told = asdict(self)
-        return {**told.pop("provider"), **told}
+        """Returns the provider's fields and these, for JSON."""
+        fields = asdict(self)
+        return {**fields.pop("provider"), **fields}
 
 
 def standing(provider: Provider) -> Standing:
-    """How a provider stands here. A plugin's library is loaded to find out."""
+    """Returns a provider's availability. Loads the library of a plugin to find out."""
     if not is_installed(provider):
         if is_here(provider):
             return Standing(provider, True)
@@ -75,19 +67,19 @@ def standing(provider: Provider) -> Standing:
 
 
 def is_here(provider: Provider) -> bool:
-    """Whether this onnxruntime was built with it, or its plugin is installed."""
+    """Returns whether this onnxruntime was built with the provider, or its plugin is installed."""
     return provider.ort_name in ort.get_available_providers() or is_installed(provider)
 
 
 def available() -> list[Provider]:
-    """The known providers that can be used: those that are here, and those that have an environment of their own."""
+    """Returns the known providers that can be used: installed here, or in an environment of their own."""
     return [provider for provider in KNOWN if is_here(provider) or provider.environment]
 
 
 def named(name: str) -> Provider:
-    """The known provider of a short name ("cpu") or of onnxruntime's own ("CPUExecutionProvider"), in any case.
+    """Returns the known provider of a short name ("cpu") or onnxruntime's ("CPUExecutionProvider"), in any case.
 
-    Raises PerfUsageError where nobody knows the name.
+    Raises PerfUsageError for an unknown name.
     """
     wanted = name.strip().lower()
     found = next((provider for provider in KNOWN if wanted in (provider.name, provider.ort_name.lower())), None)
@@ -98,10 +90,10 @@ def named(name: str) -> Provider:
 
 
 def resolve(name: str) -> Provider:
-    """The provider of a name, as `named` takes it, if this onnxruntime has it.
+    """Returns the provider of a name, as `named` takes it, if it can be used here.
 
     Raises:
-        PerfUsageError: nobody knows the name, or this onnxruntime has neither the provider nor a plugin for it.
+        PerfUsageError: an unknown name, or neither this onnxruntime nor a plugin has the provider.
     """
     found = named(name)
     if found not in available():

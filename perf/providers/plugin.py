@@ -1,4 +1,4 @@
-"""Providers that come as plugins: their library is registered with onnxruntime, which then tells their devices."""
+"""Providers that are plugins: registers their library with onnxruntime and lists their devices."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from perf.errors import PerfError, one_line
 from perf.providers.provider import Provider
 
 LOG_ERRORS_ONLY = 3
-"""onnxruntime's severity 3: its warnings would land between the lines of a report."""
+"""onnxruntime's severity 3: its warnings would be printed between the lines of a report."""
 
 _registered: set[str] = set()
 
 
 def is_installed(provider: Provider) -> bool:
-    """Whether its package is here."""
+    """Returns whether the provider is a plugin whose package is installed."""
     return provider.plugin is not None and importlib.util.find_spec(provider.plugin) is not None
 
 
 def devices(provider: Provider) -> list[Any]:
-    """The device that an installed plugin offers first; its library is registered for as long as the process lives.
+    """Returns the first device of an installed plugin; its library stays registered until the process ends.
 
-    Raises PerfError for a library that onnxruntime does not take, or that finds no device.
+    Raises PerfError for a library that onnxruntime does not load, or that finds no device.
     """
     assert provider.plugin is not None
     if provider.ort_name not in _registered:
@@ -33,7 +33,7 @@ def devices(provider: Provider) -> list[Any]:
             ort.set_default_logger_severity(LOG_ERRORS_ONLY)
             library = import_module(provider.plugin).get_library_path()
             ort.register_execution_provider_library(provider.ort_name, library)
-        except Exception as error:  # of onnxruntime, straight from Exception; of a package, whatever it is
+        except Exception as error:  # onnxruntime's derive from Exception; a package may raise anything
             raise PerfError(
                 f"onnxruntime {ort.__version__} does not take {provider.package}: {one_line(error)}"
             ) from None
@@ -45,7 +45,7 @@ def devices(provider: Provider) -> list[Any]:
 
 
 def imitation(provider: Provider) -> str:
-    """What stands in for the device of a provider that works here; empty where nothing does."""
+    """Returns the simulator that stands in for the device of a usable provider; empty for the device itself."""
     if provider.imitates or not is_installed(provider):
         return provider.imitates
     is_software = all(one.device.type == ort.OrtHardwareDeviceType.CPU for one in devices(provider))

@@ -1,4 +1,4 @@
-"""What there is to say of an execution provider."""
+"""Description of an execution provider: its names, its package, and what it requires of a model."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Needs:
-    """What a provider wants of a model, to take all of it.
+    """What a provider requires of a model, to take all of its nodes.
 
     Args:
-        target: Of `mbert-onnx export`, the one that is made for it.
-        fixed_shapes: Whether every size must be written in the model.
-        inputs: The type of the token ids.
-        precisions: Of those that `export` has, what it computes.
+        target: The target of `mbert-onnx export` for this provider.
+        fixed_shapes: Whether all dimensions must be fixed.
+        inputs: The element type of the token ids.
+        precisions: The precisions of `export` that it computes.
     """
 
     target: str = "cpu"
@@ -24,7 +24,7 @@ class Needs:
 
     @property
     def command(self) -> str:
-        """The options of `mbert-onnx export` that make such a model."""
+        """The options of `mbert-onnx export` for such a model."""
         return f"--target {self.target}" + (" --seq-len N" if self.fixed_shapes else "")
 
 
@@ -33,17 +33,18 @@ class Provider:
     """One execution provider.
 
     Args:
-        name: What it is called on a command line.
-        ort_name: What onnxruntime calls it.
-        runs_on: What computes.
-        package: What brings it.
+        name: Its name on the command line.
+        ort_name: Its name in onnxruntime.
+        runs_on: The hardware that computes.
+        package: The package that contains it.
         how: A sentence on how to get it.
-        needs: Of a model.
-        options: That it is opened with.
-        plugin: The module that brings it to any onnxruntime, where it is a plugin.
-        environment: The packages of an environment of its own, where what brings it clashes with plain onnxruntime.
-        imitates: What stands in for the device on this machine, so that times say nothing of it; empty for the device.
-        kernels: Whether our native kernels compute a model's blocks; their library is named by who times it.
+        needs: What it requires of a model.
+        options: The provider options of its sessions.
+        plugin: The module of its plugin for any onnxruntime; None where it is not a plugin.
+        environment: The packages of an environment of its own, where its package clashes with plain onnxruntime.
+        imitates: The simulator that stands in for the device on this machine, whose times are not the device's; empty
+            for the device itself.
+        kernels: Whether our native kernels compute a model's blocks; a subject's `library` names their file.
     """
 
     name: str

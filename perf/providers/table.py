@@ -1,4 +1,4 @@
-"""The providers of this machine for a person."""
+"""Terminal table of providers and their availability."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from perf.providers import Needs, Standing
 
 
 def print_standings(standings: Sequence[Standing], console: Console) -> None:
-    """A row for each; below, of each that is not usable here, why, and how to get it."""
+    """Prints a row for each provider, then for each unusable one the reason and how to get it."""
     table = Table(box=box.SIMPLE_HEAD)
     for header in ("provider", "here", "runs on", "wants", "package"):
         table.add_column(header, overflow="fold")

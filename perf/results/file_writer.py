@@ -1,18 +1,20 @@
-"""A file is complete or absent: it is written beside its place, and moved there in one step."""
+"""Atomic file writer: a file is complete or absent, because it is written beside its place and then renamed."""
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from perf.errors import PerfError
 
 
 @contextmanager
 def writing_file(path: Path) -> Iterator[Path]:
-    """Gives a path of the same ending to write to, which becomes `path` when the block ends, and vanishes if it fails.
+    """Yields a temporary path with the same suffix, renamed to `path` at the block's end, or removed if it fails.
 
     Raises PerfError where the file cannot be written.
     """
@@ -28,3 +30,13 @@ def writing_file(path: Path) -> Iterator[Path]:
             f"cannot write {path}: {error.strerror}; expected a file in a folder that exists and may be written: "
             "name another place"
         ) from None
+
+
+def write_json(path: Path, content: Mapping[str, Any] | Sequence[Any]) -> None:
+    """Writes JSON atomically, so that a reader never sees a part of it.
+
+    Raises PerfError where the file cannot be written.
+    """
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    with writing_file(path) as beside:
+        beside.write_text(text, encoding="utf-8")

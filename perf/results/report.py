@@ -11,7 +11,7 @@ from perf.machine.footprint import Footprint
 from perf.machine.machine import Machine, Software
 from perf.machine.node_profile import BlockTimes
 from perf.machine.peaks import Peaks
-from perf.results.json_file import write_json
+from perf.results.file_writer import write_json
 from perf.results.model_file import ModelFile
 from perf.sessions.session import Placement
 from perf.statistics import Ratio
@@ -19,6 +19,10 @@ from perf.statistics import Ratio
 SCHEMA = "mbert-onnx/bench"
 SCHEMA_VERSION = 1
 """Grows when a key changes its meaning or goes away; new keys do not count."""
+
+
+SPEED_CHECK_KEY = "guard_ms"
+"""The JSON key of `Report.speed_check_ms`, its name when the schema was defined."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,7 @@ class Report:
     """A whole bench: the conditions, the models in the order given, the cells, and what to doubt.
 
     `other_cores` is how many cores' worth of time other programs used while the models were timed; `error_seq_len`
-    the length, in tokens, at which the models' errors were measured; `guard_ms` what the task of
+    the length, in tokens, at which the models' errors were measured; `speed_check_ms` what the task of
     `timing.speed_check` took before each repetition with each number of threads. `failures` are the models that
     could not be timed; `peaks` what the machine can do at most, if that was measured; `command` the words of the
     command line, if there was one; `interrupted` says that it was ended before all repetitions were done.
@@ -142,7 +146,7 @@ class Report:
     cells: tuple[Cell, ...]
     warnings: tuple[str, ...]
     error_seq_len: int | None = None
-    guard_ms: tuple[float, ...] = ()
+    speed_check_ms: tuple[float, ...] = ()
     failures: tuple[Failure, ...] = ()
     peaks: tuple[Peaks, ...] = ()
     command: tuple[str, ...] = ()
@@ -151,6 +155,7 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """A dict that `json` can write: the schema's name and version, then every field, raw times included."""
         told = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **asdict(self)}
+        told[SPEED_CHECK_KEY] = told.pop("speed_check_ms")
         for subject in told["subjects"]:
             for key in ("difference", "error", "cpu_difference", "padded_difference"):
                 if subject[key] == math.inf:  # JSON has no infinity
@@ -160,3 +165,8 @@ class Report:
     def write_json(self, path: Path) -> None:
         """Writes it as a file. Raises PerfError where it cannot be written."""
         write_json(path, self.to_json())
+
+
+def threads_text(count: int) -> str:
+    """Returns "1 thread", "2 threads"."""
+    return f"{count} thread" if count == 1 else f"{count} threads"

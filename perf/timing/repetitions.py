@@ -7,16 +7,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from perf.presentation.warnings import threads_text
 from perf.providers import Provider
-from perf.results.report import Arguments
+from perf.results.report import Arguments, threads_text
 from perf.sessions.opener import Opener
 from perf.sessions.session import Session
 from perf.sessions.subject import Subject
 from perf.statistics import FEWEST
 from perf.timing.cell import Repetition, RunError, repeat
-from perf.timing.roster import Field
-from perf.timing.speed_check import guard_ms
+from perf.timing.roster import Roster
+from perf.timing.speed_check import speed_check_ms
 
 REPETITIONS = FEWEST
 """Each cell is timed this often, with fresh sessions: the fewest values whose median has a 95 % interval."""
@@ -30,12 +29,12 @@ class Timed:
     """What was timed: the repetitions of each cell, whose key is (threads, seq_len), and the guard's times in ms."""
 
     cells: dict[tuple[int, int], list[Repetition]]
-    guard_ms: list[float] = field(default_factory=list)
+    speed_check_ms: list[float] = field(default_factory=list)
     interrupted: bool = False
 
 
 def all_repetitions(
-    models: Field,
+    models: Roster,
     opener: Opener,
     provider: Provider,
     feeds: Feeds,
@@ -55,7 +54,7 @@ def all_repetitions(
     try:
         for number in range(REPETITIONS):
             for count in arguments.threads:
-                timed.guard_ms.append(guard_ms())
+                timed.speed_check_ms.append(speed_check_ms())
                 sessions = _open(models, opener, provider, count, arguments, reverse=number % 2 == 1)
                 for seq_len in arguments.seq_lens:
                     tell(f"repetition {number + 1} of {REPETITIONS}: {threads_text(count)}, {seq_len} tokens")
@@ -71,7 +70,7 @@ def all_repetitions(
 
 
 def _repeat(
-    models: Field,
+    models: Roster,
     sessions: dict[str, dict[int, Session]],
     feeds: Feeds,
     seq_len: int,
@@ -94,7 +93,7 @@ def _repeat(
 
 
 def _open(
-    models: Field, opener: Opener, provider: Provider, threads: int, arguments: Arguments, *, reverse: bool
+    models: Roster, opener: Opener, provider: Provider, threads: int, arguments: Arguments, *, reverse: bool
 ) -> dict[str, dict[int, Session]]:
     """For each subject its session for each length, which is one and the same where one file takes all.
 

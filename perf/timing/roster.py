@@ -12,7 +12,7 @@ from perf.sessions.subject import Subject
 T = TypeVar("T")
 
 
-class Field:
+class Roster:
     """Loses a model that fails, and goes on with the others.
 
     Args:

@@ -11,7 +11,7 @@ WORK = bytes(2**20)
 RUNS = 9
 
 
-def guard_ms(clock: Callable[[], int] = time.perf_counter_ns) -> float:
+def speed_check_ms(clock: Callable[[], int] = time.perf_counter_ns) -> float:
     """The median, in ms, of a few runs of the task: a checksum of a megabyte, on one core."""
     times = []
     for _ in range(RUNS):

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from perf.machine.machine import Machine, Software, machine, now, software
-from perf.results.json_file import write_json
+from perf.results.file_writer import write_json
 from perf.sessions.session import Session, first_run, timer
 from perf.statistics import FEWEST, Ratio, ratio, summarise
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from mbert_onnx.diagnosis.provider_forecast import ProviderDiagnosis
-from perf.forecast.table import headline, print_forecast
+from perf.providers.forecast.table import headline, print_forecast
 
 
 def print_diagnoses(found: Sequence[ProviderDiagnosis], console: Console) -> None:

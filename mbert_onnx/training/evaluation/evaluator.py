@@ -27,7 +27,7 @@ from mbert_onnx.training.evaluation.scores.glue_metrics import METRICS, pearson
 from mbert_onnx.training.evaluation.scores.intervals import interval, share_interval
 from mbert_onnx.training.evaluation.scores.paper_figures import published
 from perf.machine.machine import machine, now
-from perf.results.json_file import write_json
+from perf.results.file_writer import write_json
 from perf.timing.texts import Reading, TextTimes, time_texts
 
 Progress = Callable[[str], None]

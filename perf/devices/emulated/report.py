@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from perf.machine.machine import Machine, Software
-from perf.results.json_file import write_json
+from perf.results.file_writer import write_json
 from perf.results.model_file import ModelFile
 from perf.results.report import Failure
 

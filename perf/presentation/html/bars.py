@@ -8,7 +8,7 @@ from typing import Any
 from perf.machine.node_profile import ATTENTION, BLOCKS, EMBEDDINGS, FFN, REST
 from perf.presentation.html.drawing import shortened
 from perf.presentation.html.series import Series
-from perf.presentation.warnings import threads_text
+from perf.results.report import threads_text
 
 COLOURS = {EMBEDDINGS: "#cc79a7", ATTENTION: "#0072b2", FFN: "#e69f00", REST: "#9a9a9a"}
 

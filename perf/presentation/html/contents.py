@@ -10,8 +10,7 @@ from perf.presentation.html import bars, latency, roofline, tradeoff
 from perf.presentation.html.drawing import svg
 from perf.presentation.html.finding import findings
 from perf.presentation.html.series import Series, lengths, thread_counts
-from perf.presentation.warnings import threads_text
-from perf.results.report import Report
+from perf.results.report import Report, threads_text
 
 
 @dataclass(frozen=True)

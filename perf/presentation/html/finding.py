@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from perf.presentation.warnings import LOST, threads_text
-from perf.results.report import Cell, Measurement, Report
+from perf.presentation.warnings import LOST
+from perf.results.report import Cell, Measurement, Report, threads_text
 
 
 def findings(report: Report) -> list[str]:

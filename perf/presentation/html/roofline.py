@@ -11,7 +11,7 @@ import numpy as np
 from perf.machine.peaks import FLOAT32, Peaks
 from perf.presentation.html.drawing import around, log_axis, nice_numbers
 from perf.presentation.html.series import Series
-from perf.presentation.warnings import threads_text
+from perf.results.report import threads_text
 
 HEIGHT_IN = 3.2
 ROOF_COLOURS = ("#555555", "#a05a00")

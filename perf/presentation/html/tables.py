@@ -10,8 +10,7 @@ from rich.filesize import decimal
 
 from perf.presentation.html.roofline import Reached
 from perf.presentation.table import file_headers, file_rows, notes, time_headers, time_row
-from perf.presentation.warnings import threads_text
-from perf.results.report import Report
+from perf.results.report import Report, threads_text
 
 TEXT_COLUMNS = ("model", "nodes", "precision", "bound by", "device")
 """Read from the left; numbers are aligned on the right."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from perf.presentation.html.drawing import around, log_axis, nice_numbers
 from perf.presentation.html.series import Series
-from perf.presentation.warnings import threads_text
+from perf.results.report import threads_text
 
 HEIGHT_IN = 2.9
 

@@ -1,4 +1,4 @@
-"""What runs a model that is timed: onnxruntime, or a peer with a format of its own. Each is one module."""
+"""Runtimes that open and run model files: onnxruntime, and peers with formats of their own. Each is one module."""
 
 from __future__ import annotations
 
@@ -15,22 +15,25 @@ OPENVINO, OPENVINO_F32, OPENVINO_BF16 = "openvino", "openvino-f32", "openvino-bf
 MNN, EXECUTORCH, IREE, NCNN, TVM = "mnn", "executorch", "iree", "ncnn", "tvm"
 TORCH, TORCH_COMPILED = "torch", "torch-compiled"
 
+SETTINGS = {OPENVINO_F32: (OPENVINO, "F32"), OPENVINO_BF16: (OPENVINO, "BF16")}
+"""Runtimes that are another one with other settings: that one, and the object in its module that has them."""
+
 
 class Runtime(Protocol):
-    """What each of the modules has."""
+    """The functions of a runtime's module."""
 
     def open_session(self, path: Path, provider: Provider, threads: int, library: Path | None = None) -> Session:
-        """Loads a file, to be run with so many threads; `library` has operators for onnxruntime.
+        """Loads a file, to be run with `threads` threads; `library` has custom operators for onnxruntime.
 
         Raises:
             PerfError: the file cannot be loaded, or not on this provider.
         """
 
     def placement(self, session: Any, /) -> Placement:
-        """Which operators are run, and by whom."""
+        """Returns the operators that a run executes, by who executes them."""
 
     def describe(self, session: Any, /) -> str:
-        """The runtime's name and version, and what of its settings changes the numbers."""
+        """Returns the runtime's name and version, and the settings that change the measurements."""
 
 
 def runtime_named(name: str) -> Runtime:
@@ -41,6 +44,9 @@ def runtime_named(name: str) -> Runtime:
     Raises:
         PerfError: its package is not installed.
     """
+    if name in SETTINGS:
+        base, attribute = SETTINGS[name]
+        return cast("Runtime", getattr(import_module(module_name(base)), attribute))
     return cast("Runtime", import_module(module_name(name)))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -54,50 +55,56 @@ class OpenVinoSession:
         return list(self._request.infer(feed, share_inputs=True, share_outputs=True).values())
 
 
-def open_session(path: Path, provider: Provider, threads: int, library: Path | None = None) -> OpenVinoSession:
-    """Compiles a file for the CPU, which chooses the type of floats. Raises what `open_as` does."""
-    return open_as(path, provider, threads)
+@dataclass(frozen=True)
+class OpenVinoRuntime:
+    """OpenVINO with floats computed as `f32` or `bf16`; None leaves the choice to OpenVINO."""
+
+    floats: str | None = None
+
+    def open_session(
+        self, path: Path, provider: Provider, threads: int, library: Path | None = None
+    ) -> OpenVinoSession:
+        """Compiles a file for the CPU as one does for single requests: the hint for latency, one stream.
+
+        Its threads do not spin between runs, and are bound to cores only while they work.
+
+        Args:
+            path: An `.xml`, or any format that OpenVINO reads.
+            provider: The CPU.
+            threads: The number of threads.
+            library: Unused: a library of operators for onnxruntime.
+
+        Raises:
+            PerfUsageError: a provider other than the CPU.
+            PerfError: no such file, or one that OpenVINO does not load.
+        """
+        if provider != CPU:
+            raise PerfUsageError(f"{path.name} runs in OpenVINO on the CPU, not on {provider.name}: bench it apart")
+        if not path.is_file():
+            raise PerfError(f"no file {path}; expected a model: check the path")
+        settings = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": threads}
+        if self.floats is not None:
+            settings["INFERENCE_PRECISION_HINT"] = self.floats
+        try:
+            return OpenVinoSession(openvino.Core().compile_model(path, DEVICE, settings))
+        except Exception as error:  # it raises many classes
+            raise PerfError(f"OpenVINO {_version()} cannot load {path}: {one_line(error)}") from None
+
+    def placement(self, session: OpenVinoSession) -> Placement:
+        """Returns the operators of the graph that runs, after fusion."""
+        layers = (node.get_rt_info()["layerType"].value for node in session.compiled.get_runtime_model().get_ops())
+        counts = Counter(layer for layer in layers if layer not in NO_WORK)
+        return Placement({"OpenVINO": dict(counts.most_common())})
+
+    def describe(self, session: OpenVinoSession) -> str:
+        """Returns the version, and the type of floats: bfloat16 by default where the CPU has it."""
+        precision = session.compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
+        return f"OpenVINO {_version()} (floats as {precision})"
 
 
-def open_as(path: Path, provider: Provider, threads: int, floats: str | None = None) -> OpenVinoSession:
-    """Compiles a file for the CPU as one does for single requests: the hint for latency, one stream.
+DEFAULT, F32, BF16 = OpenVinoRuntime(), OpenVinoRuntime("f32"), OpenVinoRuntime("bf16")
 
-    Its threads do not spin between runs, and are bound to cores only while they work.
-
-    Args:
-        path: An `.xml`, or any that it reads.
-        provider: The CPU.
-        threads: How many.
-        floats: What it computes floats in: `f32`, `bf16`; None leaves that to it.
-
-    Raises:
-        PerfUsageError: another provider than the CPU is asked for.
-        PerfError: no such file, or one that OpenVINO does not load.
-    """
-    if provider != CPU:
-        raise PerfUsageError(f"{path.name} runs in OpenVINO on the CPU, not on {provider.name}: bench it apart")
-    if not path.is_file():
-        raise PerfError(f"no file {path}; expected a model: check the path")
-    settings = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": threads}
-    if floats is not None:
-        settings["INFERENCE_PRECISION_HINT"] = floats
-    try:
-        return OpenVinoSession(openvino.Core().compile_model(path, DEVICE, settings))
-    except Exception as error:  # of its many
-        raise PerfError(f"OpenVINO {_version()} cannot load {path}: {one_line(error)}") from None
-
-
-def placement(session: OpenVinoSession) -> Placement:
-    """The operators of the graph that runs, after fusion."""
-    layers = (node.get_rt_info()["layerType"].value for node in session.compiled.get_runtime_model().get_ops())
-    counts = Counter(layer for layer in layers if layer not in NO_WORK)
-    return Placement({"OpenVINO": dict(counts.most_common())})
-
-
-def describe(session: OpenVinoSession) -> str:
-    """Version, and the type in which it computes what is not int8: bfloat16 by default where the CPU has it."""
-    precision = session.compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
-    return f"OpenVINO {_version()} (floats as {precision})"
+open_session, placement, describe = DEFAULT.open_session, DEFAULT.placement, DEFAULT.describe
 
 
 def _version() -> str:

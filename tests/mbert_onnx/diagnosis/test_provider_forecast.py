@@ -12,16 +12,16 @@ from rich.console import Console
 from small_checkpoints import save_small
 from third_party_exports import export_with_torch_export
 
-import perf.forecast
+import perf.providers.forecast
 from mbert_onnx.cli.printing.forecast import print_diagnoses
 from mbert_onnx.diagnosis import provider_forecast as forecasting
 from mbert_onnx.diagnosis.provider_forecast import ALL, ProviderDiagnosis, doctor_provider
 from mbert_onnx.errors import BundleError, CheckpointError
 from mbert_onnx.runtime.native_kernels import AUTO, library_for
 from perf.errors import PerfError, PerfUsageError
-from perf.forecast import forecast
-from perf.forecast.result import Forecast
 from perf.providers import CPU, KNOWN, Standing, named, standing
+from perf.providers.forecast import forecast
+from perf.providers.forecast.result import Forecast
 
 MOBILE = "qnn,nnapi,coreml,xnnpack"
 
@@ -29,7 +29,7 @@ MOBILE = "qnn,nnapi,coreml,xnnpack"
 @pytest.fixture
 def _by_rules(monkeypatch: pytest.MonkeyPatch) -> None:
     """No provider but the CPU can be asked, whatever is installed here."""
-    monkeypatch.setattr(perf.forecast, "standing", lambda item: Standing(item, item.ort_name == CPU.ort_name))
+    monkeypatch.setattr(perf.providers.forecast, "standing", lambda item: Standing(item, item.ort_name == CPU.ort_name))
 
 
 def by_name(found: list[ProviderDiagnosis]) -> dict[str, ProviderDiagnosis]:
@@ -157,7 +157,7 @@ def test_qnn_itself_takes_what_its_rules_say(
     qnn, file = named("qnn"), exported(**options).model
     assert standing(qnn).usable
     itself = forecast(file, qnn)
-    monkeypatch.setattr(perf.forecast, "standing", lambda item: Standing(item, False))
+    monkeypatch.setattr(perf.providers.forecast, "standing", lambda item: Standing(item, False))
     ruled = forecast(file, qnn)
     assert (itself.asked, ruled.asked) == (True, False)
     assert itself.taken == ruled.taken

@@ -69,10 +69,10 @@ def test_what_else_has_changed_is_told() -> None:
 
 
 def test_a_machine_that_was_slower_is_told() -> None:
-    old = replace(times_as_long(1.0), guard_ms=(0.5, 0.51, 0.5))
-    assert compare(old, replace(old, guard_ms=(0.54, 0.5, 0.9))).warnings == ()
+    old = replace(times_as_long(1.0), speed_check_ms=(0.5, 0.51, 0.5))
+    assert compare(old, replace(old, speed_check_ms=(0.54, 0.5, 0.9))).warnings == ()
     for factor in (0.8, 1.3):
-        (text,) = compare(old, replace(old, guard_ms=(0.5 * factor,) * 3)).warnings
+        (text,) = compare(old, replace(old, speed_check_ms=(0.5 * factor,) * 3)).warnings
         assert f"took 0.50, then {0.5 * factor:.2f} ms, so that all times may have changed by as much" in text
 
 

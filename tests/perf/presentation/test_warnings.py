@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from perf_reports import MACHINE, report, with_measurements
 
-from perf.presentation.warnings import doubts
+from perf.presentation.warnings import find_warnings
 from perf.results.report import Report
 
 CALM = with_measurements(report(), stable=True)
 
 
 def warnings(base: Report, **machine: Any) -> list[str]:
-    return doubts(replace(MACHINE, **machine), base.arguments, base.other_cores, base.cells, base.subjects)
+    return find_warnings(replace(MACHINE, **machine), base.arguments, base.other_cores, base.cells, base.subjects)
 
 
 def test_nothing_to_doubt() -> None:
@@ -60,8 +60,8 @@ def test_a_frequency_that_changes() -> None:
 
 
 def test_a_machine_whose_speed_moves() -> None:
-    def told(*guard_ms: float) -> list[str]:
-        return doubts(MACHINE, CALM.arguments, 0.0, CALM.cells, CALM.subjects, guard_ms)
+    def told(*speed_check_ms: float) -> list[str]:
+        return find_warnings(MACHINE, CALM.arguments, 0.0, CALM.cells, CALM.subjects, speed_check_ms)
 
     assert told(1.0, 1.09, 1.05) == []
     (text,) = told(1.0, 1.2, 1.05)
@@ -126,5 +126,5 @@ def test_too_few_runs_for_percentiles() -> None:
 )
 def test_what_was_interrupted(repetitions: int, says: str) -> None:
     cells = [replace(cell, rounds=(10,) * repetitions) for cell in CALM.cells]
-    found = doubts(MACHINE, CALM.arguments, CALM.other_cores, cells, CALM.subjects, interrupted=True)
+    found = find_warnings(MACHINE, CALM.arguments, CALM.other_cores, cells, CALM.subjects, interrupted=True)
     assert found[0].startswith(says)

@@ -12,8 +12,7 @@ import pytest
 
 from perf.errors import PerfError, PerfUsageError
 from perf.providers import CPU, KNOWN, Provider, Standing, plugin, resolve, standing
-from perf.providers.coreml import COREML
-from perf.providers.openvino import OPENVINO
+from perf.providers.known import COREML, OPENVINO
 from perf.providers.plugin import devices, imitation
 
 

@@ -39,6 +39,14 @@ def test_a_report_from_before_a_key_was_new_is_read(tmp_path: Path) -> None:
     assert read_report(path) == report()
 
 
+def test_times_of_the_speed_check_keep_their_json_key(tmp_path: Path) -> None:
+    whole = replace(report(), speed_check_ms=(0.5, 0.75))
+    content = whole.to_json()
+    assert content["guard_ms"] == (0.5, 0.75)
+    assert "speed_check_ms" not in content
+    assert read_report(written(tmp_path, guard_ms=[0.5, 0.75])) == whole
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [

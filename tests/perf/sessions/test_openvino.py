@@ -18,7 +18,7 @@ from perf.machine.footprint import footprint
 from perf.providers import CPU, KNOWN
 from perf.sessions.inputs import declared_inputs, synthesise
 from perf.sessions.runtimes import OPENVINO, onnxruntime_session
-from perf.sessions.runtimes.openvino_session import describe, open_session, placement
+from perf.sessions.runtimes.openvino_session import BF16, F32, describe, open_session, placement
 from perf.sessions.session import first_run
 
 AZURE = next(provider for provider in KNOWN if provider.name == "azure")
@@ -55,6 +55,15 @@ def test_settings_and_what_is_told_of_it(tmp_path: Path) -> None:
     assert placed.operators["OpenVINO"]["Gather"] == 1
     assert not {"Const", "Input", "Output"} & placed.operators["OpenVINO"].keys()
     assert describe(session).startswith("OpenVINO 20")
+
+
+def test_the_type_of_floats_is_chosen(tmp_path: Path) -> None:
+    import openvino
+
+    path = token_model(tmp_path / "a.onnx")
+    assert F32.describe(F32.open_session(path, CPU, 1)).endswith("(floats as f32)")
+    if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        assert BF16.describe(BF16.open_session(path, CPU, 1)).endswith("(floats as bf16)")
 
 
 def test_the_process_is_left_on_all_its_cores(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from mbert_onnx.model.checkpoint import load_checkpoint
 from mbert_onnx.model.tokenizer_files import write_tokenizer
 from perf.peers.transformers_export import export_transformers
 from perf.providers import plugin
-from perf.providers.qnn import QNN
+from perf.providers.known import QNN
 
 pytest.importorskip("onnxruntime_qnn", reason="`make test-providers` installs it")
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from perf.forecast.checks import Check, Refusal, reads
-from perf.forecast.rules.rules import Rules, plainly
+from perf.providers.forecast.checks import Check, Refusal, reads
+from perf.providers.forecast.rules.rules import Rules, plainly
 
 SIZES_OF = ("Shape", "Size")
 

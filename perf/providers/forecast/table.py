@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from perf.forecast.result import Forecast
+from perf.providers.forecast.result import Forecast
 
 
 def print_forecast(forecast: Forecast, console: Console) -> None:

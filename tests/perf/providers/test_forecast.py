@@ -14,14 +14,14 @@ import pytest
 from perf_models import token_model
 from rich.console import Console
 
-import perf.forecast
+import perf.providers.forecast
 from perf.errors import PerfError, PerfUsageError
-from perf.forecast import Forecast, Left, forecast
-from perf.forecast.checks import CONSTANT_BIAS, FIX_SIZES, INT32_IDS, NO_DYNAMIC_INT8
-from perf.forecast.rules import rules_of
-from perf.forecast.rules.tables import operators_in
-from perf.forecast.table import headline, print_forecast
 from perf.providers import CPU, KNOWN, Provider, Standing, named
+from perf.providers.forecast import Forecast, Left, forecast
+from perf.providers.forecast.checks import CONSTANT_BIAS, FIX_SIZES, INT32_IDS, NO_DYNAMIC_INT8
+from perf.providers.forecast.rules import rules_of
+from perf.providers.forecast.rules.tables import operators_in
+from perf.providers.forecast.table import headline, print_forecast
 
 COREML_PROGRAM = Provider(**{**vars(named("coreml")), "options": {"ModelFormat": "MLProgram"}})
 
@@ -29,7 +29,7 @@ COREML_PROGRAM = Provider(**{**vars(named("coreml")), "options": {"ModelFormat":
 @pytest.fixture(autouse=True)
 def _by_rules(monkeypatch: pytest.MonkeyPatch) -> None:
     """No provider but the CPU can be asked, whatever is installed here."""
-    monkeypatch.setattr(perf.forecast, "standing", lambda provider: Standing(provider, provider is CPU))
+    monkeypatch.setattr(perf.providers.forecast, "standing", lambda provider: Standing(provider, provider is CPU))
 
 
 def write(path: Path, text: str) -> Path:
@@ -233,7 +233,7 @@ def test_the_provider_itself_is_asked_where_it_is_usable(tmp_path: Path) -> None
 
 
 def test_one_that_takes_nothing_says_so_beside_its_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(perf.forecast, "standing", lambda provider: Standing(provider, True))
+    monkeypatch.setattr(perf.providers.forecast, "standing", lambda provider: Standing(provider, True))
     azure = named("azure")
     if azure.ort_name not in ort.get_available_providers():
         pytest.skip("this onnxruntime has no provider that takes no node")

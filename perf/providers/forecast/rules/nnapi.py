@@ -11,7 +11,7 @@ from __future__ import annotations
 import onnx_ir as ir
 import onnxruntime as ort
 
-from perf.forecast.checks import (
+from perf.providers.forecast.checks import (
     FLOAT,
     INT32_IDS,
     Check,
@@ -28,8 +28,8 @@ from perf.forecast.checks import (
     sizes,
     vector_bias,
 )
-from perf.forecast.rules.rules import Rules
-from perf.forecast.rules.tables import operators_in
+from perf.providers.forecast.rules.rules import Rules
+from perf.providers.forecast.rules.tables import operators_in
 
 MOST_DIMENSIONS = 4
 

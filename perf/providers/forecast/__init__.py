@@ -9,14 +9,14 @@ from pathlib import Path
 import onnx_ir as ir
 
 from perf.errors import PerfError
-from perf.forecast.asking import Answer, ask
-from perf.forecast.checks import Refusal
-from perf.forecast.graph import Graph, read_graph
-from perf.forecast.partitions import count_partitions
-from perf.forecast.result import Forecast, Left
-from perf.forecast.rules import Rules, rules_of
-from perf.forecast.rules.rules import operator_of
 from perf.providers import Provider, standing
+from perf.providers.forecast.asking import Answer, ask
+from perf.providers.forecast.checks import Refusal
+from perf.providers.forecast.graph import Graph, read_graph
+from perf.providers.forecast.partitions import count_partitions
+from perf.providers.forecast.result import Forecast, Left
+from perf.providers.forecast.rules import Rules, rules_of
+from perf.providers.forecast.rules.rules import operator_of
 
 __all__ = ["Forecast", "Left", "forecast"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from perf.forecast.checks import NO_DYNAMIC_INT8, Check, Refusal, always
+from perf.providers.forecast.checks import NO_DYNAMIC_INT8, Check, Refusal, always
 
 DYNAMIC_INT8 = ("DynamicQuantizeLinear", "MatMulInteger", "ConvInteger", "com.microsoft.DynamicQuantizeMatMul")
 """What int8 with steps that are found at run time is made of."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from perf.forecast.rules.compilers import OPENVINO, TENSORRT
-from perf.forecast.rules.coreml import NETWORK, PROGRAM, PROGRAM_OPTION
-from perf.forecast.rules.gpu import CUDA, DML, WEBGPU
-from perf.forecast.rules.nnapi import NNAPI
-from perf.forecast.rules.qnn import QNN
-from perf.forecast.rules.rules import Rules
-from perf.forecast.rules.xnnpack import XNNPACK
 from perf.providers import Provider
+from perf.providers.forecast.rules.compilers import OPENVINO, TENSORRT
+from perf.providers.forecast.rules.coreml import NETWORK, PROGRAM, PROGRAM_OPTION
+from perf.providers.forecast.rules.gpu import CUDA, DML, WEBGPU
+from perf.providers.forecast.rules.nnapi import NNAPI
+from perf.providers.forecast.rules.qnn import QNN
+from perf.providers.forecast.rules.rules import Rules
+from perf.providers.forecast.rules.xnnpack import XNNPACK
 
 __all__ = ["Rules", "rules_of"]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from perf.forecast.checks import Refusal, constant, every, fixed_sizes, plain_gemm, vector_bias
-from perf.forecast.rules.rules import Rules, plainly
+from perf.providers.forecast.checks import Refusal, constant, every, fixed_sizes, plain_gemm, vector_bias
+from perf.providers.forecast.rules.rules import Rules, plainly
 
 EIGHT_BITS = (ir.DataType.INT8, ir.DataType.UINT8)
 

@@ -7,7 +7,7 @@ of text are made of.
 
 from __future__ import annotations
 
-from perf.forecast.rules.rules import Rules, plainly
+from perf.providers.forecast.rules.rules import Rules, plainly
 
 COMMON = """
     Abs Add And Cast Ceil Clip Concat Constant ConstantOfShape Cos CumSum DequantizeLinear Div Einsum Elu Equal Erf

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from perf.forecast.checks import (
+from perf.providers.forecast.checks import (
     FIX_SIZES,
     FLOAT,
     HALF,
@@ -22,7 +22,7 @@ from perf.forecast.checks import (
     sizes,
     vector_bias,
 )
-from perf.forecast.rules.rules import Rules, plainly
+from perf.providers.forecast.rules.rules import Rules, plainly
 
 
 def _has_bias(node: ir.Node) -> Refusal | None:
