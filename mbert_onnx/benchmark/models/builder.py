@@ -18,11 +18,11 @@ from perf.errors import PerfError
 from perf.harness import SEQ_LENS
 from perf.results.report import Failure
 from perf.sessions.subject import Subject
+from perf.sessions.types import Progress
 
 if TYPE_CHECKING:
     from mbert_onnx.benchmark.models.from_checkpoint import SavedCheckpoint
 
-Progress = Callable[[str], None]
 T = TypeVar("T")
 
 

@@ -1,0 +1,113 @@
+"""The registry of prefixes: every row is complete, and docs, help and errors agree with it."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from contextlib import ExitStack
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from exported_checkpoints import Exports
+from typer.testing import CliRunner
+
+from mbert_onnx.benchmark.models import table
+from mbert_onnx.benchmark.models.builder import ModelBuilder
+from mbert_onnx.benchmark.models.prefixes import PLAIN, PREFIXES, Prefix, build_function, parse
+from mbert_onnx.cli.app import app
+from mbert_onnx.errors import UsageError
+from perf.peers import openvino, optimum
+from perf.peers.checkpoint_converters import CHECKPOINT_CONVERTERS
+from perf.peers.onnx_converters import ONNX_CONVERTERS
+from perf.sessions.runtimes import module_name
+
+ROOT = Path(__file__).parents[4]
+OPTIMUM = next(row for row in PREFIXES if row.name == "optimum-PRESET")
+ROWS = pytest.mark.parametrize("row", PREFIXES, ids=lambda row: row.name)
+
+
+def packages(row: Prefix) -> tuple[str, ...]:
+    """The packages that perf installs for a prefix, with their versions."""
+    if row.name in CHECKPOINT_CONVERTERS:
+        return CHECKPOINT_CONVERTERS[row.name].packages
+    if row.name in ONNX_CONVERTERS:
+        return ONNX_CONVERTERS[row.name].packages
+    if row.name.startswith("openvino"):
+        return openvino.PACKAGES
+    return optimum.PACKAGES if row is OPTIMUM else ()
+
+
+@ROWS
+def test_its_builder_takes_its_options(row: Prefix) -> None:
+    inspect.signature(build_function(row)).bind(None, None, **row.options)
+
+
+@ROWS
+def test_its_runtime_exists(row: Prefix) -> None:
+    assert not row.runtime or find_spec(module_name(row.runtime)) is not None
+
+
+@ROWS
+def test_its_packages_are_those_that_are_installed(row: Prefix) -> None:
+    assert row.installs == tuple(package.partition("==")[0] for package in packages(row))
+
+
+def test_every_name_is_distinct() -> None:
+    names = [name for row in PREFIXES for name in row.names]
+    assert len(names) == len(set(names))
+    assert OPTIMUM.names == tuple(f"optimum-{preset}" for preset in optimum.PRESETS)
+    assert all(preset in OPTIMUM.help for preset in optimum.PRESETS)
+
+
+@ROWS
+def test_help_has_it(row: Prefix) -> None:
+    printed = CliRunner().invoke(app, ["bench", "--help"], env={"COLUMNS": "300"}).stdout
+    assert f"{row.usage}  {row.help}" in re.sub(r" *│\n│ +", " ", printed)
+
+
+def test_the_table_of_the_docs_is_current() -> None:
+    page = (ROOT / table.PAGE).read_text(encoding="utf-8")
+    assert table.with_table(page) == page, "run python -m mbert_onnx.benchmark.models.table"
+    with pytest.raises(ValueError, match="no markers"):
+        table.with_table("a page")
+
+
+def test_names_are_split_at_the_first_colon() -> None:
+    nested = parse("ort-dynamic:transformers:random:tiny")
+    assert (nested.prefix, nested.inner) == ("ort-dynamic", "transformers:random:tiny")
+    preset = parse("optimum-avx2:x.onnx")
+    assert (preset.prefix, preset.inner, preset.row) == ("optimum-avx2", "x.onnx", OPTIMUM)
+    for plain in ("random", "random:tiny", "google/mobilebert-uncased", "none.onnx"):
+        found = parse(plain)
+        assert (found.prefix, found.inner, found.row) == ("", plain, PLAIN)
+
+
+def test_an_existing_path_has_no_prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("int8:x.onnx", "foo:x.onnx"):
+        Path(name).touch()
+        assert parse(name).row is PLAIN
+
+
+@pytest.mark.parametrize("name", ["foo:bar", "optimum-PRESET:x", "optimum-sse:x", ":x"])
+def test_an_unknown_prefix_is_told_with_the_known_ones(name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(name)
+    prefix = name.partition(":")[0]
+    assert str(caught.value).startswith(f"{name}: {prefix}: is not a known prefix, and {name} is not an existing file")
+    assert all(f" {row.name}:" in str(caught.value) for row in PREFIXES)
+
+
+def test_a_model_is_built_once(exported: Exports) -> None:
+    bundle = str(exported().bundle)
+    with ExitStack() as stack:
+        builder = ModelBuilder(stack, task=None, seed=0, seq_lens=None, batch=1, kernels="portable", progress=None)
+        optimized = builder.build(f"optimized:{bundle}")
+        inner = builder.build(bundle)
+        assert builder.build(f"optimized:{bundle}") is optimized
+        assert builder.build(bundle) is inner
+        kept = builder.build(f"optimized:portable:{bundle}")
+        assert (kept.kernels, kept.subject.name) == ("portable", f"optimized:portable:{bundle}")
+        assert builder.build(f"native:{bundle}").kernels == "native"
+        assert builder.model(f"portable:{bundle}").subject.library is None
