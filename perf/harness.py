@@ -13,7 +13,8 @@ from perf.machine import machine as host
 from perf.machine.footprint import footprint
 from perf.machine.peaks import Peaks
 from perf.outputs.answers import Answers, ask
-from perf.outputs.float_reference import Measure, error_seq_len
+from perf.outputs.float_reference import error_seq_len
+from perf.outputs.measure import Measure
 from perf.presentation.warnings import find_warnings
 from perf.providers import Provider, resolve
 from perf.providers.plugin import imitation
@@ -86,7 +87,8 @@ def bench(
             are run; loading and warm-up come on top, the latter with up to a quarter of this. Four lengths and two
             thread counts are eight cells.
         seed: of the ids and of the order within a round.
-        measure: how far outputs are from those of the float model that a subject was made from; None leaves it out.
+        measure: computes the centred error of outputs, from the first model's and from those of the float model that a
+            subject was built from; None leaves both out.
         count_macs: counts a file's operations; None leaves it out.
         profile: whether to measure what the machine can do at most, and where the time of each model goes.
         failures: of models that were asked for, too, and of which there is no file.
@@ -128,7 +130,7 @@ def bench(
         other_cores = watch.cores()
     left = [subject.name for subject in models.subjects]
     first = answers[left[0]] if models.subjects[0].reference is None else None
-    reports = [_compared(described[name], answers[name], first) for name in left]
+    reports = [_compared(described[name], answers[name], first, measure) for name in left]
     interrupted = timed.interrupted
     found: tuple[Peaks, ...] = ()
     if profile and not interrupted:
@@ -293,9 +295,13 @@ def _describe(
     )
 
 
-def _compared(report: SubjectReport, answers: Answers, first: Answers | None) -> SubjectReport:
+def _compared(report: SubjectReport, answers: Answers, first: Answers | None, measure: Measure | None) -> SubjectReport:
     """With how far its answers are from the first model's, unless that has errors of its own."""
     report = replace(report, error=answers.error, cpu_difference=answers.cpu_difference)
     if first is None or answers is first:
         return report
-    return replace(report, difference=answers.difference(first), padded_difference=answers.padded_difference(first))
+    return replace(
+        report,
+        difference=answers.difference(first, measure),
+        padded_difference=answers.padded_difference(first, measure),
+    )

@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphs.errors import GraphError, one_line
+from graphs.execution.centred_error import centred_error
 from graphs.execution.float64 import widen
 from graphs.execution.runner import Feed, run, run_file, runner
 from graphs.execution.sample_feeds import all_feeds
@@ -18,10 +19,6 @@ from graphs.execution.sample_feeds import all_feeds
 # graph that it was made from.
 ABSOLUTE_BAR = 1e-5
 FACTOR = 4.0
-
-# An output that varies by less than this share of its size (a saturated pooler's) is compared with its size: its
-# variation is not much more than what float32 rounds away.
-NEARLY_CONSTANT = 1e-3
 
 # Where no float64 can be had, between two graphs of which neither is exact.
 BETWEEN_FILES_BAR = 5e-5
@@ -110,15 +107,6 @@ class Judge:
         return worst
 
 
-def centred_errors(run: Callable[[Feed], Outputs], feeds: Sequence[Feed], references: Sequence[Outputs]) -> np.ndarray:
-    """``[feeds, outputs]``: how far what `run` gives is from the outputs that each feed had before."""
-    errors = []
-    for feed, reference in zip(feeds, references, strict=True):
-        found, mask = run(feed), feed.get("attention_mask")
-        errors.append([centred_error(found[name], judge, mask) for name, judge in reference.items()])
-    return np.array(errors)
-
-
 def float64_runner(model: ir.Model, feed: Mapping[str, np.ndarray]) -> tuple[Callable[[Feed], Outputs], bool]:
     """A function that runs a model in float64, and True; or as it is, and False, where float64 cannot be had.
 
@@ -154,37 +142,6 @@ def _first_that_runs(model: ir.Model) -> tuple[list[dict[str, np.ndarray]], list
         except Exception as error:  # onnxruntime's errors have no common class
             first = first or error
     raise GraphError(f"onnxruntime does not run the graph as it is ({one_line(first)}); export it again") from first
-
-
-def centred_error(found: np.ndarray, judge: np.ndarray, mask: np.ndarray | None = None) -> float:
-    """‖found − judge‖ / ‖judge − mean‖ over real tokens; 0 where both are the same, however little they vary.
-
-    What is nearly constant is compared with its size.
-
-    Args:
-        found, judge: Of one shape. What is no floating point counts as different or not.
-        mask: ``[batch, seq]``; where outputs begin with its shape, rows of padding are not compared. Texts with no
-            token are not compared at all.
-    """
-    if judge.dtype.kind != "f":
-        return 0.0 if np.array_equal(found, judge) else float("inf")
-    if mask is not None and judge.ndim >= mask.ndim and judge.shape[: mask.ndim] == mask.shape:
-        found, judge = found[mask.astype(bool)], judge[mask.astype(bool)]
-    elif mask is not None and judge.ndim and judge.shape[0] == mask.shape[0]:
-        real = mask.reshape(mask.shape[0], -1).any(axis=1)
-        found, judge = found[real], judge[real]
-    found, judge = found.astype(np.float64), judge.astype(np.float64)
-    same = (found == judge) | (np.isnan(found) & np.isnan(judge))
-    if same.all():
-        return 0.0
-    # Infinite scores of padding are the same in both, and their difference is no number.
-    difference = float(np.linalg.norm(np.subtract(found, judge, where=~same, out=np.zeros_like(judge))))
-    judge = np.where(np.isfinite(judge), judge, 0.0).reshape(-1, judge.shape[-1] if judge.ndim > 1 else 1)
-    centred = judge - judge.mean(axis=0) if len(judge) > 1 else judge  # one row is not centred: nothing would be left
-    spread, size = float(np.linalg.norm(centred)), float(np.linalg.norm(judge))
-    if spread < NEARLY_CONSTANT * size:
-        spread = size
-    return difference / spread if spread else float("inf")
 
 
 def _wide(feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from graphs.execution.judge import centred_errors
+from graphs.execution.centred_error import centred_errors
 from graphs.execution.runner import Feed, Outputs, runner
 from graphs.ir.layer_names import LAYER, layer_of
 from graphs.ir.linear import Linear

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import onnx_ir as ir
 
-from graphs.execution.judge import centred_errors
+from graphs.execution.centred_error import centred_errors
 from graphs.execution.runner import Feed, runner
 from graphs.ir.layer_names import EMBEDDINGS, in_layers, layers
 from graphs.ir.linear import Linear

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from graphs.execution.centred_error import largest_centred_error
 from graphs.kernels.build import BuildError, build, build_counter
 from mbert_onnx.benchmark.models.builder import ModelBuilder, build_all
 from mbert_onnx.benchmark.options import checked_names, kernels_on
@@ -90,6 +91,7 @@ def bench_emulated(
             seq_lens=seq_lens,
             batch=batch,
             seed=seed,
+            measure=largest_centred_error,
             failures=failures,
             progress=progress,
         )

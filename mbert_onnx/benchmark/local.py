@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from mbert_onnx.benchmark.centred import largest_centred_error
+from graphs.execution.centred_error import largest_centred_error
 from mbert_onnx.benchmark.measures import count_macs
 from mbert_onnx.benchmark.models.builder import ModelBuilder, build_all, distinct
 from mbert_onnx.benchmark.options import checked_names, kernels_on

@@ -1,9 +1,4 @@
-"""How far two sets of outputs are apart: the centred error, and whether they decide alike.
-
-MobileBERT's outputs span many powers of ten, so an absolute tolerance means nothing, a ratio per number explodes near
-zero, and outputs that hardly vary make any ratio to their size look good. The centred error compares with how much the
-outputs vary: ``‖a − b‖ / ‖b − mean(b)‖`` over the real tokens, with the mean taken per channel.
-"""
+"""Accuracy of a task's outputs: the centred error (`graphs.execution.centred_error`) and the agreement of decisions."""
 
 from __future__ import annotations
 
@@ -12,48 +7,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mbert_onnx.text.tasks import QUESTION_ANSWERING, Output, Task
+from graphs.execution.centred_error import CentredError, real_rows
+from mbert_onnx.text.tasks import QUESTION_ANSWERING, Task
 
 Outputs = Mapping[str, np.ndarray]
 
-# The axes along which outputs are compared row by row; what is left are channels.
+# The axes of an output that count rows, which stand before all others; those after them are channels.
 ROW_AXES = ("batch", "choices", "sequence")
 
 # Nearest neighbours are found among this many sentences at least; with fewer they say nothing.
 FEWEST_NEIGHBOURS = 3
-
-
-@dataclass
-class _Spread:
-    """Squared distances of one output, summed over batches; rows are not kept, since a vocabulary's are large.
-
-    The spread around the mean is merged batch by batch (Chan, Golub, LeVeque 1979), which loses nothing to a mean that
-    is far larger than the spread.
-    """
-
-    rows: int = 0
-    mean: np.ndarray | float = 0.0
-    spread: float = 0.0
-    difference: float = 0.0
-
-    def add(self, found: np.ndarray, judge: np.ndarray) -> None:
-        """Adds a batch of rows, both ``[rows, channels]``."""
-        if not len(judge):
-            return
-        if not (np.isfinite(found).all() and np.isfinite(judge).all()):
-            self.difference = float("nan")
-            return
-        mean, rows = judge.mean(axis=0), self.rows + len(judge)
-        between = np.sum(np.square(mean - self.mean)) * self.rows * len(judge) / rows
-        self.spread += float(np.sum(np.square(judge - mean)) + between)
-        self.difference += float(np.sum(np.square(found - judge)))
-        self.mean, self.rows = self.mean + (mean - self.mean) * len(judge) / rows, rows
-
-    def centred_error(self) -> float:
-        if self.difference == 0:
-            return 0.0
-        # A NaN stays one.
-        return float(np.sqrt(self.difference / self.spread)) if self.spread != 0 else self.difference * float("inf")
 
 
 @dataclass
@@ -65,7 +28,7 @@ class Comparison:
     """
 
     task: Task
-    _spreads: dict[str, _Spread] = field(default_factory=dict)
+    _errors: dict[str, CentredError] = field(default_factory=dict)
     _agreed: int = 0
     _decided: int = 0
     _pooled: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
@@ -82,8 +45,9 @@ class Comparison:
         real = mask.astype(bool)
         for output in self.task.outputs:
             if output.name in judge:
-                rows = [_rows(output, np.asarray(x[output.name], dtype=np.float64), real) for x in (found, judge)]
-                self._spreads.setdefault(output.name, _Spread()).add(rows[0], rows[1])
+                row_axes = sum(axis in ROW_AXES for axis in output.axes)
+                rows = [real_rows(np.asarray(x[output.name]), real, row_axes) for x in (found, judge)]
+                self._errors.setdefault(output.name, CentredError()).add(rows[0], rows[1])
         for a, b in self._decisions(found, judge, real):
             self._agreed += int((a == b).sum())
             self._decided += a.size
@@ -96,7 +60,7 @@ class Comparison:
 
     def errors(self) -> dict[str, float]:
         """The centred error of each output."""
-        return {name: spread.centred_error() for name, spread in self._spreads.items()}
+        return {name: error.value() for name, error in self._errors.items()}
 
     def agreement(self) -> float:
         """The share of equal decisions, 0 to 1.
@@ -130,14 +94,6 @@ class Comparison:
                 a, b = (x.argmax(axis=-1)[rows] for x in (a, b))
             decisions.append((a, b))
         return decisions
-
-
-def _rows(output: Output, values: np.ndarray, real: np.ndarray) -> np.ndarray:
-    """The output's real rows: ``[rows, channels]``."""
-    row_axes = [axis for axis in output.axes if axis in ROW_AXES]
-    kept = real if "sequence" in row_axes else real.any(axis=-1)
-    channels = values.shape[-1] if len(row_axes) < len(output.axes) else 1
-    return values.reshape(*kept.shape, channels)[kept]
 
 
 def _mean_pooled(outputs: Outputs, real: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from perf.devices.ssh import SshDevice
 from perf.devices.ssh_address import FORM, SCHEME
 from perf.errors import PerfUsageError
 from perf.harness import CountMacs
-from perf.outputs.float_reference import Measure
+from perf.outputs.measure import Measure
 
 __all__ = ["EMULATED", "KNOWN", "LOCAL", "Device", "device_named"]
 

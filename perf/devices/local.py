@@ -9,7 +9,7 @@ from typing import Self
 from perf.devices.device import Progress
 from perf.devices.job import Job
 from perf.harness import CountMacs, bench
-from perf.outputs.float_reference import Measure
+from perf.outputs.measure import Measure
 from perf.results.report import Report
 
 LOCAL = "local"

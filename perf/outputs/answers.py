@@ -1,4 +1,4 @@
-"""What models answer: asked once for each input, before anything is timed, and compared."""
+"""Outputs of the models on the benchmark's inputs, computed once before any timing, and compared."""
 
 from __future__ import annotations
 
@@ -8,42 +8,45 @@ from dataclasses import dataclass
 import numpy as np
 
 from perf.outputs.difference import difference
-from perf.outputs.float_reference import Measure, error_seq_len, reference_error
+from perf.outputs.float_reference import error_seq_len, reference_error
+from perf.outputs.measure import Measure
 from perf.providers import CPU, Provider
 from perf.sessions.opener import Opener
-from perf.sessions.padding import half_padded, real_part
+from perf.sessions.padding import half_mask, half_padded
 from perf.sessions.runtimes import ONNXRUNTIME
 from perf.sessions.session import first_run
 from perf.sessions.subject import Subject
-
-Outputs = dict[str, np.ndarray]
+from perf.sessions.types import Feed, Outputs
 
 
 @dataclass(frozen=True)
 class Answers:
-    """Of one model, outputs by name.
+    """Outputs of one model by name, and their errors.
 
     Args:
-        short: At the shortest length.
-        padded: The same with padding, of real tokens only; None where it does not take that.
-        error: How far it is from the float model that it was made from; None where there is none.
-        cpu_difference: How far it is from the CPU's outputs for the same file; None on the CPU.
+        feed: The inputs of the shortest length.
+        short: The outputs on them.
+        padded: The outputs on the same texts with their latter half padded; None where they are too short for that.
+        error: The centred error from the float model that it was built from; None where there is none.
+        cpu_difference: The centred error from the CPU's outputs for the same file; None on the CPU.
     """
 
+    feed: Feed
     short: Outputs
     padded: Outputs | None
     error: float | None
     cpu_difference: float | None
 
-    def difference(self, first: Answers) -> float | None:
-        """How far the outputs are from another model's."""
-        return difference(self.short, first.short)
+    def difference(self, first: Answers, measure: Measure | None) -> float | None:
+        """Returns the distance of the outputs from those of another model; see `perf.outputs.difference`."""
+        return difference(self.short, first.short, self.feed, measure)
 
-    def padded_difference(self, first: Answers) -> float | None:
-        """The same on padded texts."""
+    def padded_difference(self, first: Answers, measure: Measure | None) -> float | None:
+        """Returns the distance on the padded texts, of real tokens only."""
         if self.padded is None or first.padded is None:
             return None
-        return difference(self.padded, first.padded)
+        # A model without a mask is compared on the same tokens as one that has it.
+        return difference(self.padded, first.padded, {**self.feed, "attention_mask": half_mask(self.feed)}, measure)
 
 
 def ask(
@@ -51,26 +54,26 @@ def ask(
     opener: Opener,
     provider: Provider,
     threads: int,
-    feeds: Mapping[int, Outputs],
+    feeds: Mapping[int, dict[str, np.ndarray]],
     measure: Measure | None,
 ) -> Answers:
-    """A model's answers.
+    """Runs a model once on each input that outputs are compared on.
 
     Args:
         feeds: Its input for each length in tokens.
-        measure: How far outputs are apart; None leaves the error out.
+        measure: Computes the centred error; None leaves errors and differences out.
 
-    Raises PerfError where it does not run.
+    Raises PerfError if the model does not run.
     """
     shortest, measured_at = min(feeds), error_seq_len([*feeds])
     session = opener.open(subject, subject.file(shortest), provider, threads)
     short = first_run(subject.name, session, feeds[shortest])
     halves = half_padded(feeds[shortest])
-    padded = None if halves is None else real_part(first_run(subject.name, session, halves), shortest)
+    padded = None if halves is None else first_run(subject.name, session, halves)
     on_cpu = None
     if provider.ort_name != CPU.ort_name and subject.runtime == ONNXRUNTIME:
         near = opener.open(subject, subject.file(shortest), CPU, threads)
-        on_cpu = difference(short, first_run(subject.name, near, feeds[shortest]))
+        on_cpu = difference(short, first_run(subject.name, near, feeds[shortest]), feeds[shortest], measure)
     error = None
     if subject.reference is not None and measure is not None:
         outputs = short
@@ -78,4 +81,4 @@ def ask(
             session = opener.open(subject, subject.file(measured_at), provider, threads)
             outputs = first_run(subject.name, session, feeds[measured_at])
         error = reference_error(subject.reference, outputs, feeds[measured_at], measure)
-    return Answers(short, padded, error, on_cpu)
+    return Answers(feeds[shortest], short, padded, error, on_cpu)

@@ -1,31 +1,27 @@
-"""Whether two models that are timed against each other say the same."""
+"""Distance between the outputs of two models that read the same inputs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 
-import numpy as np
+from perf.outputs.measure import Measure
+from perf.sessions.types import Feed, Outputs
 
 
-def difference(found: Mapping[str, np.ndarray], first: Mapping[str, np.ndarray]) -> float | None:
-    """How far outputs are from the first model's: ‖a−b‖ / ‖b − mean(b)‖, the largest over the outputs of one name.
+def difference(found: Outputs, first: Outputs, feed: Feed, measure: Measure | None) -> float | None:
+    """Returns how far outputs are from those of the first model, over the floating-point outputs that both have.
 
     Args:
-        found, first: outputs by name, for the same inputs.
+        found, first: Outputs by name.
+        feed: The inputs; an `attention_mask` among them marks padding, which is not compared.
+        measure: Computes the centred error; None if it is not wanted.
 
     Returns:
-        Infinity for outputs that are not finite or differ in shape; None where no floating-point output has a name in
-        common.
+        Infinity where the error is not finite; None where no floating-point output has a name in common, or nothing
+        measures it.
     """
     shared = [name for name in first if name in found and first[name].dtype.kind == "f"]
-    return max((_distance(found[name], first[name]) for name in shared), default=None)
-
-
-def _distance(found: np.ndarray, first: np.ndarray) -> float:
-    if found.shape != first.shape or not (np.isfinite(found).all() and np.isfinite(first).all()):
-        return float("inf")
-    a, b = found.astype(np.float64), first.astype(np.float64)
-    gap, size = float(np.linalg.norm(a - b)), float(np.linalg.norm(b - b.mean()) if b.size else 0.0)
-    if gap == 0:
-        return 0.0
-    return gap / size if size else float("inf")
+    if measure is None or not shared:
+        return None
+    error = measure({name: found[name] for name in shared}, {name: first[name] for name in shared}, feed)
+    return error if math.isfinite(error) else math.inf

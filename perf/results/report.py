@@ -55,10 +55,10 @@ class Failure:
 class SubjectReport:
     """One model: called as the user called it, its file, what it needs, and which provider took its nodes.
 
-    `difference` is how far its outputs are from the first model's, as `outputs.difference` measures it at the shortest
-    length; None for the first, where no output is shared, and where the first has an `error`. `error` is the centred
-    error of its outputs from those of the float model that it was made from; None where that is not known. Infinite
-    ones are the text "inf" in JSON. `runtime` is what ran it, with its version; `notes` say how it was made.
+    `difference` is the centred error of its outputs from the first model's at the shortest length; None for the first,
+    where no output is shared, and where the first has an `error`. `error` is the centred error of its outputs from
+    those of the float model that it was made from; None where that is not known. Infinite ones are the text "inf" in
+    JSON. `runtime` is what ran it, with its version; `notes` say how it was made.
     `cpu_difference` is how far another provider's outputs are from the CPU's for the same file, measured as
     `difference` is; None on the CPU. `precision` is what its products are computed in, `float32` or `int8`; empty where
     that is not known. `macs` are the multiply-accumulates of a run, for each length; `blocks` tell where its time goes.

@@ -11,17 +11,18 @@ import onnx
 import pytest
 from perf_models import VOCAB_SIZE, token_model
 
+from graphs.execution.centred_error import largest_centred_error
 from perf.errors import PerfError, PerfUsageError
 from perf.harness import REPETITIONS, Subject, bench
 from perf.machine import footprint
 from perf.results.report import Failure
 from perf.results.report_file import read_report
-from perf.sessions.padding import half_padded, real_part
+from perf.sessions.padding import half_mask, half_padded
 from perf.sessions.worker import Worker
 from perf.timing import profiling, repetitions
 from perf.timing.cell import Repetition
 
-QUICK: dict[str, Any] = {"precision": 0.5, "budget_s": 0.05, "threads": (1,)}
+QUICK: dict[str, Any] = {"precision": 0.5, "budget_s": 0.05, "threads": (1,), "measure": largest_centred_error}
 
 
 @pytest.fixture(autouse=True)
@@ -142,12 +143,8 @@ def test_padding_that_is_not_heeded_is_told(tmp_path: Path) -> None:
     assert all(halves[name].tolist() == [[1, 1, 1, 0, 0, 0]] for name in feed)
     assert feed["input_ids"].all()  # another one
     assert half_padded({"input_ids": np.ones((1, 1), np.int64)}) is None
-    outputs = {"tokens": np.zeros((1, 6, 3)), "logits": np.zeros((1, 2)), "start": np.zeros((1, 6))}
-    assert {name: value.shape for name, value in real_part(outputs, 6).items()} == {
-        "tokens": (1, 3, 3),
-        "logits": (1, 2),
-        "start": (1, 3),
-    }
+    assert half_mask(feed).tolist() == [[True, True, True, False, False, False]]
+    assert half_mask({"input_ids": np.ones((1, 2, 3), np.int64)}).tolist() == [[[True, False, False]] * 2]
 
 
 MEAN = """
@@ -183,6 +180,31 @@ def test_a_model_that_does_not_heed_the_mask_is_told(tmp_path: Path) -> None:
     assert blind_one.padded_difference > 0.01
     (warning,) = [text for text in report.warnings if "treats padding otherwise" in text]
     assert warning.startswith("blind.onnx treats padding otherwise than heeding.onnx")
+
+
+PER_TOKEN = """
+<ir_version: 8, opset_import: ["" : 18]>
+tokens (int64[batch, seq] input_ids, int64[batch, seq] attention_mask) => (float[batch, seq, one] logits) {
+    ids = Cast <to = 1> (input_ids)
+    real = Cast <to = 1> (attention_mask)
+    axes = Constant <value_ints = [2]> ()
+    one = Constant <value_float = 1.0> ()
+    padding = Sub (one, real)
+    size = Constant <value_float = SIZE> ()
+    at_padding = Mul (padding, size)
+    values = Add (ids, at_padding)
+    logits = Unsqueeze (values, axes)
+}
+"""
+
+
+def test_outputs_at_padding_do_not_count(tmp_path: Path) -> None:
+    models = []
+    for name, size in {"first": "0.0", "other": "1e6"}.items():
+        onnx.save(onnx.parser.parse_model(PER_TOKEN.replace("SIZE", size)), tmp_path / f"{name}.onnx")
+        models.append(subject(tmp_path / f"{name}.onnx"))
+    _, found = bench(models, seq_lens=(4,), batch=3, **QUICK).subjects
+    assert (found.difference, found.padded_difference) == (0, 0)
 
 
 def test_arguments_are_checked_before_any_model_is_opened(tmp_path: Path) -> None:

@@ -12,15 +12,16 @@ import pytest
 from onnx import TensorProto
 from perf_models import VOCAB_SIZE, token_model
 
+from graphs.execution.centred_error import largest_centred_error
 from perf.errors import PerfError, PerfUsageError
 from perf.harness import REPETITIONS, SEQ_LENS, Subject, bench
 from perf.machine import footprint
-from perf.outputs.float_reference import Arrays
 from perf.providers import Provider
 from perf.sessions.runtimes.onnxruntime_session import open_session
+from perf.sessions.types import Feed, Outputs
 from perf.statistics import ratio, summarise
 
-QUICK: dict[str, Any] = {"precision": 0.5, "budget_s": 0.05}
+QUICK: dict[str, Any] = {"precision": 0.5, "budget_s": 0.05, "measure": largest_centred_error}
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +95,7 @@ def test_fixed_length_is_found_out(tmp_path: Path) -> None:
         bench([fixed, other], **QUICK)
 
 
-def far(found: Arrays, judge: Arrays, _: Arrays) -> float:
+def largest_distance(found: Outputs, judge: Outputs, _: Feed) -> float:
     return float(np.abs(found["logits"] - judge["logits"]).max())
 
 
@@ -102,7 +103,9 @@ def test_the_error_is_that_from_the_float_model(tmp_path: Path) -> None:
     source, other = token_model(tmp_path / "float.onnx"), token_model(tmp_path / "other.onnx", seed=1)
     same = Subject("same", source, VOCAB_SIZE, reference=source, notes=("made so",))
     wrong = Subject("wrong", other, VOCAB_SIZE, reference=source)
-    report = bench([same, wrong, subject(other)], seq_lens=(4, 8), threads=(1,), measure=far, **QUICK)
+    report = bench(
+        [same, wrong, subject(other)], seq_lens=(4, 8), threads=(1,), **{**QUICK, "measure": largest_distance}
+    )
     assert report.error_seq_len == 8
     assert report.subjects[0].error == 0
     assert report.subjects[1].error is not None
@@ -112,9 +115,8 @@ def test_the_error_is_that_from_the_float_model(tmp_path: Path) -> None:
     assert {item.runtime for item in report.subjects} == {f"onnxruntime {ort.__version__}"}
     # The first one has an error of its own: how far the others are from it says nothing.
     assert [item.difference for item in report.subjects] == [None, None, None]
-    told = bench([subject(source), wrong], seq_lens=(4,), threads=(1,), **QUICK).subjects[1]
-    assert told.error is None  # nobody said how it is measured
-    assert told.difference is not None
+    unmeasured = bench([subject(source), wrong], seq_lens=(4,), threads=(1,), **{**QUICK, "measure": None}).subjects[1]
+    assert (unmeasured.error, unmeasured.difference, unmeasured.padded_difference) == (None, None, None)
 
 
 def test_a_file_for_each_length(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def do(folder: Path) -> None:
 
     require_beside("graphs")
     require_beside("perf")
-    from mbert_onnx.benchmark.centred import largest_centred_error
+    from graphs.execution.centred_error import largest_centred_error
     from mbert_onnx.benchmark.measures import count_macs
     from mbert_onnx.benchmark.options import kernels_on
     from perf.devices.device import TOLD

@@ -14,6 +14,7 @@ from perf.devices.emulated.emulator import Emulated, Emulator
 from perf.devices.emulated.report import Count
 from perf.errors import PerfError
 from perf.outputs.difference import difference
+from perf.outputs.measure import Measure
 from perf.providers import CPU
 from perf.sessions.inputs import declared_inputs, fixed_seq_len, synthesise
 from perf.sessions.runtimes import ONNXRUNTIME
@@ -37,6 +38,7 @@ class Place:
         kernels: The library of custom operators for aarch64.
         batch: Sequences per run.
         seed, vocab_size: Of the ids.
+        measure: Computes the centred error; None leaves the difference out.
         tell: Is told, in a few words, what begins.
     """
 
@@ -46,6 +48,7 @@ class Place:
     batch: int
     seed: int
     vocab_size: int
+    measure: Measure | None
     tell: Callable[[str], None]
 
 
@@ -93,9 +96,9 @@ def _on(
             seq_len,
             on.processor.instruction_set,
             answer.instructions,
-            difference(dict(zip(expected, answer.outputs, strict=True)), expected),
+            difference(dict(zip(expected, answer.outputs, strict=True)), expected, feed, place.measure),
         )
-        for seq_len, answer, expected in zip(lengths, answers, here, strict=True)
+        for seq_len, answer, expected, feed in zip(lengths, answers, here, feeds, strict=True)
     ]
 
 

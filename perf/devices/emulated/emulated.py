@@ -16,6 +16,7 @@ from perf.devices.emulated.report import Count, EmulatedProcessor, EmulatedRepor
 from perf.devices.emulated.runtime import runtime_library
 from perf.errors import PerfError, PerfUsageError
 from perf.machine import machine as host
+from perf.outputs.measure import Measure
 from perf.results.model_file import describe
 from perf.results.report import Failure
 from perf.sessions.inputs import DEFAULT_VOCAB_SIZE
@@ -32,6 +33,7 @@ def bench_emulated_subjects(
     seq_lens: Sequence[int] | None = None,
     batch: int = 1,
     seed: int = 0,
+    measure: Measure | None = None,
     failures: Sequence[Failure] = (),
     progress: Progress | None = None,
 ) -> EmulatedReport:
@@ -46,6 +48,7 @@ def bench_emulated_subjects(
         seq_lens: In tokens; None stands for 8, 32 and 128, or the lengths that a model with fixed shapes takes.
         batch: Sequences per run.
         seed: Of the ids.
+        measure: Computes the centred error from this machine's outputs; None leaves the difference out.
         failures: Of models that were asked for, too, and of which there is no file.
         progress: Is told, in a few words, what begins.
 
@@ -64,7 +67,7 @@ def bench_emulated_subjects(
     with tempfile.TemporaryDirectory(prefix="mbert-onnx-") as made:
         emulator, runtime = _prepare(build_counter, Path(made), tell)
         vocab_size = min(subject.vocab_size or DEFAULT_VOCAB_SIZE for subject in subjects)
-        place = Place(emulator, runtime, kernels, batch, seed, vocab_size, tell)
+        place = Place(emulator, runtime, kernels, batch, seed, vocab_size, measure, tell)
         for subject in subjects:
             try:
                 counts += count(subject, place, seq_lens)

@@ -39,9 +39,9 @@ class EmulatedSubject:
 class Count:
     """One model at one length, in tokens, on one processor.
 
-    `instructions` are those of a run that is not the first; None where the emulator counts none. `difference` is how
-    far its outputs are from this machine's for the same file, as `outputs.difference` measures it; None where it
-    has none of floating point; an infinite one is the text "inf" in JSON.
+    `instructions` are those of a run that is not the first; None where the emulator counts none. `difference` is the
+    centred error of its outputs from this machine's for the same file; None where it has none of floating point; an
+    infinite one is the text "inf" in JSON.
     """
 
     subject: str

@@ -1,8 +1,7 @@
-"""How far a rewritten graph is from the one it was made from: numbers that were worked out by hand."""
+"""Judge of a rewritten graph: its error from the given graph in float64, and what it refuses."""
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -11,104 +10,8 @@ import pytest
 from graph_helpers import LAYER, constant, graph
 
 from graphs.errors import GraphError
-from graphs.execution.judge import ABSOLUTE_BAR, BETWEEN_FILES_BAR, FACTOR, Judge, centred_error, float64_runner
-
-INF, NAN = math.inf, math.nan
-
-
-def numbers(*rows: object) -> np.ndarray:
-    return np.array(rows, np.float32)
-
-
-def test_the_error_is_relative_to_what_varies() -> None:
-    # Means 101 and 1; spread √4 = 2; difference 1.
-    judge = numbers([100, 0], [102, 2])
-    assert centred_error(numbers([100, 0], [102, 3]), judge) == pytest.approx(0.5)
-
-
-def test_a_mean_is_that_of_a_channel_over_all_tokens() -> None:
-    # Channels 0, 2, 4, 6 and 10, 10, 10, 10: the spread is √(9 + 1 + 1 + 9), the difference 2.
-    judge = numbers([[0, 10], [2, 10]], [[4, 10], [6, 10]])
-    found = judge.copy()
-    found[0, 1, 1] = 12
-    assert centred_error(found, judge) == pytest.approx(2 / math.sqrt(20))
-
-
-def test_a_vector_is_centred_as_a_whole() -> None:
-    assert centred_error(numbers(11, 13), numbers(11, 14)) == pytest.approx(1 / math.sqrt(4.5))
-
-
-@pytest.mark.parametrize("shape", [(2,), (1, 2), (1, 1, 2)])
-def test_a_single_row_is_relative_to_what_it_is_and_a_vector_is_not(shape: tuple[int, ...]) -> None:
-    found, judge = np.reshape([3.0, 5.0], shape), np.reshape([3.0, 4.0], shape)
-    assert centred_error(found, judge) == pytest.approx(1 / (math.sqrt(0.5) if len(shape) == 1 else 5))
-
-
-def test_a_scalar_is_relative_to_what_it_is() -> None:
-    assert centred_error(np.array(3.0), np.array(2.0)) == pytest.approx(0.5)
-
-
-def test_what_is_nearly_constant_is_relative_to_its_size() -> None:
-    judge = np.full((100, 2), 3.0) + 1e-7 * np.arange(100)[:, None]
-    assert centred_error(judge + 3e-6, judge) == pytest.approx(1e-6, rel=1e-3)
-
-
-def test_what_is_the_same_has_no_error_however_little_it_varies() -> None:
-    assert centred_error(np.ones((3, 2)), np.ones((3, 2))) == 0
-    assert centred_error(np.ones((3, 2)) + 1e-9, np.zeros((3, 2))) == INF
-    assert centred_error(np.zeros((0, 2)), np.zeros((0, 2))) == 0
-
-
-def test_float32_is_judged_in_float64() -> None:
-    judge = np.array([1e30, -1e30])
-    assert centred_error(numbers(1e30, -1e30), judge) < 1e-7
-
-
-def test_rows_of_padding_are_not_compared() -> None:
-    mask = np.array([[1, 1, 0], [1, 0, 0]])
-    judge = np.arange(12.0).reshape(2, 3, 2)
-    found = judge.copy()
-    found[0, 2] = found[1, 1:] = NAN
-    assert centred_error(found, judge, mask) == 0
-    found[1, 0, 0] = 7
-    # Of the real rows [0, 1], [2, 3] and [6, 7]: twice the spread of 0, 2, 6, and a difference of 1.
-    assert centred_error(found, judge, mask) == pytest.approx(1 / math.sqrt(2 * 56 / 3))
-
-
-def test_texts_without_a_token_are_not_compared() -> None:
-    mask = np.array([[1, 0], [0, 0], [1, 1]])
-    judge = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
-    found = judge.copy()
-    found[1] = NAN
-    assert centred_error(found[:, None], judge[:, None], mask) == 0
-    found[2, 0] = NAN
-    assert np.isnan(centred_error(found[:, None], judge[:, None], mask))
-
-
-def test_a_mask_of_another_batch_hides_nothing() -> None:
-    judge = np.arange(6.0).reshape(3, 2)
-    assert centred_error(judge + np.eye(3, 2), judge, np.zeros((2, 2), np.int64)) > 0
-
-
-def test_infinities_and_nans_that_are_the_same_are_no_error() -> None:
-    judge = numbers([-INF, 0], [NAN, 2])
-    assert centred_error(judge, judge) == 0
-    # Without them: 0, 0 and 0, 2 around 0 and 1, so the spread is √2.
-    assert centred_error(numbers([-INF, 1], [NAN, 2]), judge) == pytest.approx(1 / math.sqrt(2))
-
-
-@pytest.mark.parametrize(("found", "judge", "error"), [(NAN, 1, NAN), (1, NAN, NAN), (INF, 1, INF), (INF, -INF, INF)])
-def test_infinities_and_nans_that_differ_pass_no_bar(found: float, judge: float, error: float) -> None:
-    result = centred_error(numbers([found], [2], [3]), numbers([judge], [2], [4]))
-    assert result == pytest.approx(error, nan_ok=True)
-    assert not result <= 1
-
-
-def test_what_is_no_float_differs_or_not() -> None:
-    assert centred_error(np.array([1, 2]), np.array([1, 2])) == 0
-    assert centred_error(np.array([1, 2]), np.array([1, 3])) == INF
-    assert centred_error(np.array([True]), np.array([False])) == INF
-
+from graphs.execution.centred_error import centred_error
+from graphs.execution.judge import ABSOLUTE_BAR, BETWEEN_FILES_BAR, FACTOR, Judge, float64_runner
 
 CHAIN = "(float[n, 4] x) => (float[n, 3] y) <float[4, 3] W, float[3] b> { y = Gemm(x, W, b) }"
 

@@ -30,7 +30,7 @@ from third_party_exports import (
     save_with_weights_beside,
 )
 
-from graphs.execution.judge import centred_error
+from graphs.execution.centred_error import centred_error
 from mbert_onnx import optimize
 from mbert_onnx.conversion.optimizer import OptimizeReport
 from mbert_onnx.text.tasks import TASKS, task_named

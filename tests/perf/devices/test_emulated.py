@@ -24,6 +24,7 @@ from perf_models import token_model
 from perf_reports import MACHINE
 from rich.console import Console
 
+from graphs.execution.centred_error import largest_centred_error
 from graphs.kernels.build import build_counter
 from perf.devices.emulated import counting, driver, emulated, emulator, runtime
 from perf.devices.emulated.driver import Answer, build_driver
@@ -65,6 +66,7 @@ def test_models_are_run_and_counted(library: Path, tmp_path: Path) -> None:
         [Subject("any", any_length, 50), Subject("fixed", fixed, 50), Subject("gone", tmp_path / "gone.onnx", 50)],
         build_counter,
         seq_lens=[8, 64],
+        measure=largest_centred_error,
         progress=told.append,
     )
     # What takes one length only fails at the other one, and is told; so is what is not there.
@@ -95,7 +97,7 @@ def test_without_plugins_only_outputs_are_compared(
     script.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     fixed = token_model(tmp_path / "fixed.onnx", shape=(1, 4))
-    report = bench_emulated_subjects([Subject("fixed", fixed, 50)], build_counter)
+    report = bench_emulated_subjects([Subject("fixed", fixed, 50)], build_counter, measure=largest_centred_error)
     assert [count.seq_len for count in report.counts] == [4] * len(PROCESSORS)
     assert all(count.instructions is None for count in report.counts)
     assert all(count.difference is not None and count.difference < ROUNDING for count in report.counts)
@@ -211,7 +213,7 @@ def with_answers(monkeypatch: pytest.MonkeyPatch, wrong: str = "", interrupts: s
 def test_other_outputs_are_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_answers(monkeypatch, wrong="wrong")
     models = [Subject(name, token_model(tmp_path / f"{name}.onnx"), 50) for name in ("right", "wrong")]
-    report = bench_emulated_subjects(models, build_counter, seq_lens=[3])
+    report = bench_emulated_subjects(models, build_counter, seq_lens=[3], measure=largest_centred_error)
     right, wrong = report.counts
     assert right == Count("right", 3, "neon", 7, 0.0)
     assert wrong.difference == pytest.approx(2, rel=0.2)  # −x from x, of which the mean is not quite 0
