@@ -1,4 +1,4 @@
-"""Models in other runtimes that are made from the `.onnx` files of a model."""
+"""Models in other runtimes, opened or converted from the `.onnx` files of a model."""
 
 from __future__ import annotations
 

@@ -44,12 +44,14 @@ def runtime_named(name: str) -> Runtime:
     Raises:
         PerfError: its package is not installed.
     """
-    if name in SETTINGS:
-        base, attribute = SETTINGS[name]
-        return cast("Runtime", getattr(import_module(module_name(base)), attribute))
-    return cast("Runtime", import_module(module_name(name)))
+    module = import_module(module_name(name))
+    return cast("Runtime", getattr(module, SETTINGS[name][1]) if name in SETTINGS else module)
 
 
 def module_name(name: str) -> str:
-    """Returns the module of the runtime called `name`: `NAME_session` in this folder, with `_` for `-`."""
-    return f"{__name__}.{name.replace('-', '_')}_session"
+    """Returns the module of the runtime called `name`: `NAME_session` in this folder, with `_` for `-`.
+
+    The settings of another runtime are in that one's module.
+    """
+    base, _ = SETTINGS.get(name, (name, ""))
+    return f"{__name__}.{base.replace('-', '_')}_session"

@@ -1,4 +1,4 @@
-"""`mbert-onnx bench`: what it exits with when models fail or people lose patience, and where it may run."""
+"""`mbert-onnx bench`: exit codes of failures and interrupts, and the devices that it accepts."""
 
 from __future__ import annotations
 
@@ -22,44 +22,44 @@ def one_load(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(footprint, "LOADS", 1)
 
 
-def test_one_that_fails_is_a_row_and_exit_1(exported: Exports, tmp_path: Path) -> None:
+def test_a_model_that_fails_is_a_row_and_exit_1(exported: Exports, tmp_path: Path) -> None:
     bundle, file = str(exported().bundle), tmp_path / "report.json"
     found = CliRunner().invoke(app, ["bench", "none.onnx", bundle, *SHORT, "--json", str(file)])
     assert found.exit_code == 1
     assert "not timed" in found.stdout
     assert "does not exist" in " ".join(found.stdout.split())
-    told = json.loads(file.read_text())
-    assert [item["name"] for item in told["failures"]] == ["none.onnx"]
-    assert [item["name"] for item in told["subjects"]] == [bundle]
-    assert told["command"][0] == "mbert-onnx"
+    report = json.loads(file.read_text())
+    assert [item["name"] for item in report["failures"]] == ["none.onnx"]
+    assert [item["name"] for item in report["subjects"]] == [bundle]
+    assert report["command"][0] == "mbert-onnx"
     markdown = CliRunner().invoke(app, ["report", str(file), "--markdown"])
     assert markdown.exit_code == 0
     assert "| none.onnx | none.onnx does not exist;" in markdown.stdout
 
 
-def test_an_interrupt_prints_what_was_measured(
+def test_an_interrupt_prints_the_measurements_until_then(
     exported: Exports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from perf.timing.cell import repeat
 
     done: list[object] = []
 
-    def patient(*arguments: object, **options: object) -> object:
+    def interrupt_fourth(*arguments: object, **options: object) -> object:
         if len(done) == 3:
             raise KeyboardInterrupt
         done.append(repeat(*arguments, **options))  # type: ignore[arg-type]
         return done[-1]
 
-    monkeypatch.setattr(repetitions, "repeat", patient)
+    monkeypatch.setattr(repetitions, "repeat", interrupt_fourth)
     bundle, file = str(exported().bundle), tmp_path / "report.json"
     names = [f"portable:{bundle}", bundle]
     found = CliRunner().invoke(app, ["bench", *names, *SHORT, "--json", str(file)])
     assert found.exit_code == 130
     assert found.stderr.endswith("mbert-onnx: interrupted; the measurements until then are above\n")
     assert "too few repetitions" in " ".join(found.stdout.split())
-    told = json.loads(file.read_text())
-    assert told["interrupted"] is True
-    assert len(told["cells"][0]["rounds"]) == 3
+    report = json.loads(file.read_text())
+    assert report["interrupted"] is True
+    assert len(report["cells"][0]["rounds"]) == 3
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_an_interrupt_prints_what_was_measured(
         (["--device", "ssh://x", "--kernels", "fast"], "--kernels is 'fast'; expected one of"),
     ],
 )
-def test_devices_that_cannot_be_meant(options: list[str], message: str) -> None:
+def test_bad_devices_are_errors_of_one_line(options: list[str], message: str) -> None:
     found = CliRunner().invoke(app, ["bench", "random", *options])
     assert found.exit_code == 2
     assert message in found.stderr
@@ -90,8 +90,8 @@ def test_doctor_of_a_provider_reads_no_texts(exported: Exports, tmp_path: Path) 
     found = CliRunner().invoke(app, ["doctor", "random", "--provider", "qnn", "--calibrate", str(texts)])
     assert found.exit_code == 2
     assert found.stderr.startswith("mbert-onnx: --calibrate is given, and --provider, which reads no texts")
-    told = CliRunner().invoke(app, ["doctor", str(exported().bundle), "--provider", "xnnpack,cpu", "--json"])
-    assert told.exit_code == 0, told.output
-    assert [item["forecast"]["provider"] for item in json.loads(told.stdout)] == ["xnnpack", "cpu"]
+    listed = CliRunner().invoke(app, ["doctor", str(exported().bundle), "--provider", "xnnpack,cpu", "--json"])
+    assert listed.exit_code == 0, listed.output
+    assert [item["forecast"]["provider"] for item in json.loads(listed.stdout)] == ["xnnpack", "cpu"]
     printed = CliRunner().invoke(app, ["doctor", str(exported().bundle), "--provider", "cpu"])
     assert "says the provider itself, onnxruntime 1." in printed.stdout

@@ -1,4 +1,4 @@
-"""LiteRT's files of a checkpoint, in float32 and in its dynamic int8, as models to bench."""
+"""`litert:` and `litert-int8:`: a checkpoint converted to LiteRT, in float32 and in dynamic int8."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_both_are_timed_beside_ours(exported: Exports, monkeypatch: pytest.Monke
     assert litert_session.DELEGATE not in float32.placement.operators["LiteRT"]
 
 
-def test_what_it_does_not_take_is_one_line(tmp_path: Path) -> None:
+def test_a_file_that_it_cannot_load_is_an_error_of_one_line(tmp_path: Path) -> None:
     broken = tmp_path / "broken.tflite"
     broken.write_bytes(b"no model")
     with pytest.raises(PerfUsageError, match=r"broken\.tflite runs in LiteRT on the CPU, not on azure"):
@@ -61,7 +61,9 @@ def test_what_it_does_not_take_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_checkpoint_that_it_cannot_convert_is_one_line(exported: Exports, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_that_it_cannot_convert_is_an_error_of_one_line(
+    exported: Exports, monkeypatch: pytest.MonkeyPatch
+) -> None:
     missing = replace(CHECKPOINT_CONVERTERS["litert"], program=Path(__file__).with_name("none.py"))
     monkeypatch.setitem(CHECKPOINT_CONVERTERS, "litert", missing)
     with pytest.raises(PerfError, match=r"litert-torch fails on .* with exit 2: ") as caught:
@@ -69,7 +71,7 @@ def test_a_checkpoint_that_it_cannot_convert_is_one_line(exported: Exports, monk
     assert "\n" not in str(caught.value)
 
 
-def test_outputs_are_kept_though_it_runs_again(exported: Exports, tmp_path: Path) -> None:
+def test_outputs_stay_valid_after_the_next_run(exported: Exports, tmp_path: Path) -> None:
     from mbert_onnx.benchmark.models.from_checkpoint import save
 
     saved = save("litert", str(exported().checkpoint), tmp_path, task=None, seed=0)
@@ -93,8 +95,8 @@ def test_outputs_are_kept_though_it_runs_again(exported: Exports, tmp_path: Path
 
 @pytest.mark.full
 @pytest.mark.parametrize("make", ["tame", "hot_channels", "hot_inner_channels", "hot_hidden", "hot_token"])
-def test_our_kernels_are_never_farther_off(make: str, tmp_path: Path) -> None:
-    """Full size, int8, 128 tokens; what the same weights cost in LiteRT, each against its own float model."""
+def test_our_kernels_damage_no_more_than_litert(make: str, tmp_path: Path) -> None:
+    """Compares the centred errors of int8 at full size and 128 tokens, each against its own float model."""
     model = "random"
     if make != "tame":
         model = str(tmp_path / "hot")

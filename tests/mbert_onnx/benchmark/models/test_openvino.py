@@ -1,4 +1,4 @@
-"""OpenVINO's int8, made by NNCF, as a model to bench."""
+"""`openvino:`, its variants and `optimum-PRESET:`, in environments of their own."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_it_is_quantized_once_and_timed_with_dynamic_and_with_fixed_shapes(
     for item in (dynamic, fixed):
         assert item.runtime.startswith("OpenVINO")
         assert item.error is not None
-        assert 1e-3 < item.error < np.inf  # how good it is on so small a model differs from processor to processor
+        assert 1e-3 < item.error < np.inf  # on so small a model it varies between processors
         assert item.difference is not None  # the outputs have the same names
         assert item.file.size_bytes < source.file.size_bytes
         assert f"calibrated on {calibrated[0]} texts" in item.notes[0]
@@ -58,27 +58,27 @@ def test_it_is_quantized_once_and_timed_with_dynamic_and_with_fixed_shapes(
 
 
 @pytest.mark.full
-def test_a_model_of_ours_for_phones_is_quantized_for_each_length(exported: Exports) -> None:
+def test_an_export_for_phones_is_quantized_for_each_length(exported: Exports) -> None:
     name = f"mobile:{exported().checkpoint}"
     report = bench([name, f"openvino-int8:{name}", f"openvino-int8-fixed:{name}"], seq_lens=[12, 16], **SHORT)
     assert all(item.error is not None and item.error < 1 for item in report.subjects[1:])
     assert all("a file of its own for each length" in item.notes[-1] for item in report.subjects)
 
 
-def test_a_model_whose_tokenizer_is_gone_is_told(exported: Exports, tmp_path: Path) -> None:
+def test_a_model_without_a_tokenizer_cannot_be_calibrated(exported: Exports, tmp_path: Path) -> None:
     shutil.copytree(exported().bundle, tmp_path / "bundle")
     (tmp_path / "bundle" / "tokenizer.json").unlink()
     with pytest.raises(UsageError, match="no tokenizer to read them with"):
         bench(f"openvino-int8:{tmp_path / 'bundle'}", seq_lens=[4], **SHORT)
 
 
-def test_functions_which_openvino_does_not_read_are_told(exported: Exports) -> None:
+def test_functions_that_openvino_does_not_read_are_an_error(exported: Exports) -> None:
     with pytest.raises(PerfError, match=r"^OpenVINO 20.* cannot load .*model\.onnx: .*StackedFFN") as caught:
         bench(f"openvino:{exported().bundle}", seq_lens=[4], **SHORT)
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_nncf_cannot_take_is_told(exported: Exports) -> None:
+def test_a_failure_of_nncf_is_an_error_of_one_line(exported: Exports) -> None:
     with pytest.raises(PerfError, match=r"^NNCF fails on model\.onnx with exit 1: .+") as caught:
         bench(f"openvino-int8:{exported().bundle}", seq_lens=[4], **SHORT)
     assert "\n" not in str(caught.value)
@@ -87,7 +87,7 @@ def test_a_file_that_nncf_cannot_take_is_told(exported: Exports) -> None:
 @pytest.mark.parametrize(
     ("name", "floats"), [("openvino", "f32"), ("openvino-fixed", "f32"), ("openvino-bf16", "bf16")]
 )
-def test_floats_are_what_was_asked(name: str, floats: str, exported: Exports) -> None:
+def test_floats_have_the_precision_of_the_prefix(name: str, floats: str, exported: Exports) -> None:
     peer = f"transformers:{exported().checkpoint}"
     _, found = bench([peer, f"{name}:{peer}"], seq_lens=[4, 8], **SHORT).subjects
     assert found.precision == "float32"

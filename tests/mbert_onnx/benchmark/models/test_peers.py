@@ -1,4 +1,4 @@
-"""What can be made of a model before it is timed."""
+"""Models that `bench` builds before it times them: tools' rewrites, our exports, and other tools' exports."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "model.onnx"
 
 
-def test_what_others_make_of_a_file_is_timed_beside_ours(file: Path) -> None:
+def test_rewrites_of_a_file_are_timed_beside_ours(file: Path) -> None:
     models = [str(file), *(f"{tool}:{file}" for tool in ("ort-transformers", "onnxslim", "optimized"))]
-    told: list[str] = []
-    report = bench(models, seq_lens=[4], threads=[1], budget=0.1, progress=told.append)
+    progress: list[str] = []
+    report = bench(models, seq_lens=[4], threads=[1], budget=0.1, progress=progress.append)
     assert [subject.name for subject in report.subjects] == models
     nodes = [sum(subject.placement.nodes.values()) for subject in report.subjects]
-    assert nodes[3] < min(nodes[:3])  # ours finds something in it
+    assert nodes[3] < min(nodes[:3])  # ours fuses nodes that the others leave
     assert all(subject.difference is not None and subject.difference < 1e-3 for subject in report.subjects[1:])
-    assert f"optimized:{file}: optimizing" in told
+    assert f"optimized:{file}: optimizing" in progress
 
 
-def test_a_tool_that_is_not_installed_is_told(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tool_that_is_not_installed_is_an_error(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxslim", None)
     with pytest.raises(PerfError, match="pip install onnxslim"):
         bench(f"onnxslim:{file}", seq_lens=[4], threads=[1], budget=0.1)
@@ -62,7 +62,7 @@ def test_a_tool_that_is_not_installed_is_told(file: Path, monkeypatch: pytest.Mo
         ("ort-dynamic", "onnxruntime.quantization.quantize_dynamic"),
     ],
 )
-def test_a_file_that_a_tool_cannot_take_is_told(
+def test_a_failure_of_a_tool_is_an_error_of_one_line(
     tool: str, function: str, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -75,7 +75,7 @@ def test_a_file_that_a_tool_cannot_take_is_told(
 
 @pytest.mark.usefixtures("one_load")
 @pytest.mark.full
-def test_dynamic_quantization_is_judged_by_the_file_it_was_made_from(file: Path) -> None:
+def test_dynamic_quantization_is_compared_with_its_float_model(file: Path) -> None:
     models = [f"ort-dynamic:{file}", str(file), f"ort-dynamic:optimized:{file}"]
     folder = sorted(file.parent.iterdir())
     report = bench(models, seq_lens=[4, 16], **SHORT)
@@ -91,7 +91,7 @@ def test_dynamic_quantization_is_judged_by_the_file_it_was_made_from(file: Path)
     assert quantized.notes == (
         "quantize_dynamic with its defaults: per_channel False, reduce_range False, weight_type QInt8",
     )
-    assert sorted(file.parent.iterdir()) == folder  # nothing is left beside the user's file
+    assert sorted(file.parent.iterdir()) == folder  # no file is left beside the user's
 
 
 @pytest.mark.usefixtures("one_load")
@@ -134,14 +134,14 @@ def model_builder(stack: ExitStack, **changes: Any) -> ModelBuilder:
         ("mobile-int8", "mobile", "int8"),
     ],
 )
-def test_names_of_ours(
+def test_prefixes_of_our_exports(
     name: str, target: str, precision: str, exported: Exports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[dict[str, Any]] = []
+    calls: list[dict[str, Any]] = []
     verdict = SimpleNamespace(agreement=0.5, error=0.25, texts=12, calibration="some sentences")
 
     def export(checkpoint: str, output: Path, **options: Any) -> SimpleNamespace:
-        made.append({"checkpoint": checkpoint, **options})
+        calls.append({"checkpoint": checkpoint, **options})
         shutil.copytree(exported().bundle, output)
         return SimpleNamespace(model=output / "onnx" / "model.onnx", verdict=verdict)
 
@@ -149,8 +149,8 @@ def test_names_of_ours(
     with ExitStack() as stack:
         subject = model_builder(stack, seq_lens=[16, 4], batch=3, seed=7).subject(f"{name}:random:tiny")
         assert all(path.is_file() for path in subject.files)
-    lower = [options for options in made if options.get("target") == target]
-    assert {options["checkpoint"] for options in made} == {"random:tiny"}
+    lower = [options for options in calls if options.get("target") == target]
+    assert {options["checkpoint"] for options in calls} == {"random:tiny"}
     assert {(options["precision"], options["seed"]) for options in lower} == {(precision, 7)}
     lengths = [4, 16] if target == "mobile" else [None]
     assert [(options["seq_len"], options["batch"]) for options in lower] == [(n, n and 3) for n in lengths]
@@ -162,7 +162,7 @@ def test_names_of_ours(
     )
 
 
-def test_an_environment_that_cannot_be_made_is_told(
+def test_an_environment_that_cannot_be_created_is_an_error(
     file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("MBERT_ONNX_CACHE", str(tmp_path))
@@ -177,7 +177,7 @@ def test_a_file_without_a_tokenizer_cannot_be_calibrated(file: Path) -> None:
 
 
 @pytest.mark.usefixtures("one_load")
-def test_one_that_cannot_be_made_is_told_and_the_others_are_timed(file: Path, tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_built_is_a_failure_and_the_others_are_timed(file: Path, tmp_path: Path) -> None:
     report = bench([str(tmp_path / "none.onnx"), str(file), f"openvino-int8:{file}"], seq_lens=[4], **SHORT)
     assert [item.name for item in report.subjects] == [str(file)]
     assert [item.name for item in report.failures] == [str(tmp_path / "none.onnx"), f"openvino-int8:{file}"]

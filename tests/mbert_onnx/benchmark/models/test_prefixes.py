@@ -91,7 +91,7 @@ def test_an_existing_path_has_no_prefix(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("name", ["foo:bar", "optimum-PRESET:x", "optimum-sse:x", ":x"])
-def test_an_unknown_prefix_is_told_with_the_known_ones(name: str) -> None:
+def test_the_error_for_an_unknown_prefix_lists_the_known_ones(name: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse(name)
     prefix = name.partition(":")[0]

@@ -1,4 +1,4 @@
-"""Runtimes that need environments of their own: their files of a small checkpoint answer as onnxruntime does."""
+"""Runtimes in environments of their own: their outputs on a small checkpoint are those of onnxruntime."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ HEAD = "MobileBertForQuestionAnswering"
 OUTPUTS = ("start_logits", "end_logits")
 LENGTHS = (8, 12)
 PADDED = 5
-"""Tokens of a text that is shorter than its file's length."""
+"""Tokens of a text that is padded to its file's length."""
 
 
 @dataclass(frozen=True)
 class Peer:
-    """A runtime's name in its messages, how files are made for it, and how they are called."""
+    """A runtime: its name in messages, its environment, its converter, and the suffix of its files."""
 
     name: str
     python: Callable[[Progress], Path]
@@ -63,12 +63,12 @@ PEERS = {
 }
 FROM_ONNX = ("mnn", "iree", "tvm")
 ONE_POOL = ("executorch", "iree")
-"""Those that have one pool of threads for a process."""
+"""Runtimes that have one thread pool for each process."""
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small checkpoint, and transformers' own export of it."""
+    """Saves a small checkpoint, and transformers' own export of it."""
     folder = tmp_path_factory.mktemp("checkpoint")
     save_small(folder, HEAD)
     export_transformers(folder, HEAD, OUTPUTS, folder / "model.onnx")
@@ -77,15 +77,15 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def files(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[int, Path]]:
-    """`files(peer)`: a file for each of LENGTHS, converted once."""
-    made: dict[str, dict[int, Path]] = {}
+    """Returns the function `files(peer)`, which converts one file for each of LENGTHS, once."""
+    converted: dict[str, dict[int, Path]] = {}
 
-    def make(peer: str) -> dict[int, Path]:
-        if peer not in made:
-            made[peer] = PEERS[peer].convert(checkpoint, tmp_path_factory.mktemp(peer))
-        return made[peer]
+    def convert(peer: str) -> dict[int, Path]:
+        if peer not in converted:
+            converted[peer] = PEERS[peer].convert(checkpoint, tmp_path_factory.mktemp(peer))
+        return converted[peer]
 
-    return make
+    return convert
 
 
 @contextmanager
@@ -98,7 +98,7 @@ def worker(peer: str) -> Iterator[Worker]:
 
 
 def feed_of(session: WorkerSession, seq_len: int, seed: int, *, padded: bool) -> dict[str, np.ndarray]:
-    """Random ids in two segments, as the session declares its inputs."""
+    """Returns random ids in two segments, with the types that the session declares."""
     mask = np.ones((1, seq_len), np.int64)
     if padded:
         mask[:, PADDED:] = 0
@@ -120,7 +120,7 @@ def error_of(found: np.ndarray, judge: np.ndarray) -> float:
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("peer", PEERS)
-def test_it_answers_as_onnxruntime_does(
+def test_its_outputs_are_those_of_onnxruntime(
     peer: str, threads: int, checkpoint: Path, files: Callable[[str], dict[int, Path]]
 ) -> None:
     judge = onnxruntime.InferenceSession(checkpoint / "model.onnx", providers=["CPUExecutionProvider"])
@@ -140,7 +140,9 @@ def test_it_answers_as_onnxruntime_does(
 
 
 @pytest.mark.parametrize("peer", PEERS)
-def test_what_it_does_not_load_is_one_line(peer: str, files: Callable[[str], dict[int, Path]], tmp_path: Path) -> None:
+def test_a_file_that_it_cannot_load_is_an_error_of_one_line(
+    peer: str, files: Callable[[str], dict[int, Path]], tmp_path: Path
+) -> None:
     suffix = PEERS[peer].suffix
     file = files(peer)[LENGTHS[0]]
     broken = tmp_path / f"broken{suffix}"
@@ -160,7 +162,7 @@ def test_what_it_does_not_load_is_one_line(peer: str, files: Callable[[str], dic
 
 
 @pytest.mark.parametrize("peer", FROM_ONNX)
-def test_an_operator_that_it_does_not_have_is_one_line(peer: str, checkpoint: Path, tmp_path: Path) -> None:
+def test_an_operator_that_it_does_not_have_is_an_error_of_one_line(peer: str, checkpoint: Path, tmp_path: Path) -> None:
     model = onnx.load(checkpoint / "model.onnx")
     next(node for node in model.graph.node if node.op_type == "Relu").op_type = "Reloo"
     onnx.save(model, tmp_path / "model.onnx")
@@ -171,7 +173,7 @@ def test_an_operator_that_it_does_not_have_is_one_line(peer: str, checkpoint: Pa
 
 
 @pytest.mark.parametrize("peer", ["executorch", "ncnn"])
-def test_a_checkpoint_that_it_cannot_read_is_one_line(peer: str, tmp_path: Path) -> None:
+def test_a_checkpoint_that_it_cannot_read_is_an_error_of_one_line(peer: str, tmp_path: Path) -> None:
     with pytest.raises(PerfError, match=rf"fails on {tmp_path.name} with exit 1: OSError: ") as caught:
         PEERS[peer].convert(tmp_path, tmp_path)
     assert "\n" not in str(caught.value)
