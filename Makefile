@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest -q -n auto
 BUDGET ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full test-transformers5 test-peers test-providers test-arm64 web kernels kernels-all onnxruntime-headers lint format bench bench-optimize bench-int8 bench-kernels bench-squad bench-paper bench-emulated peers reference-model profile-kernels count-instructions clean
+.PHONY: help setup demo test test-full test-transformers5 test-peers test-providers test-arm64 web kernels kernels-all onnxruntime-headers lint format bench bench-optimize bench-int8 bench-kernels bench-squad bench-paper bench-emulated peers reference-model profile-kernels count-instructions docs docs-serve docs-outputs bench-readme clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-20s %s\n", $$1, $$2}'
@@ -162,10 +162,31 @@ format: setup ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(VENV)/docs-installed ## Build the documentation as a site in build/site; warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --config-file docs/site/mkdocs.yml
+
+docs-serve: $(VENV)/docs-installed ## Serve the documentation on this machine while it is edited
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --config-file docs/site/mkdocs.yml
+
+$(VENV)/docs-installed: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
+
+docs-outputs: setup ## Run the command blocks of README.md and Getting started, and write their outputs into the pages
+	$(BIN)/python tests/helpers/documentation/documented_commands.py README.md docs/getting-started.md
+
 bench: setup ## Time our export against transformers' own, 1 and 2 threads, 8 to 384 tokens; nothing else should run
 	@mkdir -p $(BUILD)
 	$(BIN)/mbert-onnx bench transformers:random random --seq-len 8,32,128,384 --threads 1,2 --budget $(BUDGET) \
 		--json $(BUILD)/bench.json
+
+# What README.md shows. The first subject is what the others are compared with.
+README_SUBJECTS := native:int8:random native:random portable:random portable:int8:random transformers:random \
+	ort-dynamic:transformers:random litert:random litert-int8:random
+bench-readme: setup ## Measure the table of README.md: print it, from build/readme.json; nothing else should run
+	@mkdir -p $(BUILD)
+	$(BIN)/mbert-onnx bench $(README_SUBJECTS) --seq-len 8,32,128,384 --threads 1,2 --budget $(BUDGET) --json $(BUILD)/readme.json
+	$(BIN)/python tests/helpers/documentation/readme_table.py $(BUILD)/readme.json
 
 bench-optimize: setup ## Time transformers' own export against what optimize, onnxslim and onnxruntime.transformers make of it
 	@mkdir -p $(BUILD)
