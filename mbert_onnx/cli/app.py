@@ -1,4 +1,4 @@
-"""The command line; its commands are in `commands/`, and load what does the work when it is used."""
+"""The typer application. Its commands are in `commands/`; each imports the code that it runs only when it is called."""
 
 from __future__ import annotations
 
@@ -10,13 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import mbert_onnx
-from mbert_onnx.cli.commands import benchmark as measuring
-from mbert_onnx.cli.commands import conversion as making
-from mbert_onnx.cli.commands import diagnosis as looking
-from mbert_onnx.cli.commands import evaluation as evaluating
-from mbert_onnx.cli.commands import runtime as running
-from mbert_onnx.cli.commands import training
-from mbert_onnx.cli.errors import in_one_line
+from mbert_onnx.cli.commands import benchmark, conversion, diagnosis, evaluation, runtime, training
+from mbert_onnx.cli.errors import one_line_errors
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -25,32 +20,32 @@ TERMINATED = 128 + signal.SIGTERM
 
 app = typer.Typer(
     name="mbert-onnx",
-    help="MobileBERT in production: a PyTorch checkpoint becomes a verified, fast .onnx, and is measured and run.",
+    help="MobileBERT in production: export a PyTorch checkpoint as a verified, fast .onnx file, benchmark it, run it.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
-# As --help lists them.
+# In the order of --help.
 COMMANDS = (
-    making.export,
-    making.optimize,
-    looking.doctor,
-    making.passes,
-    measuring.bench,
-    measuring.report,
-    running.run,
+    conversion.export,
+    conversion.optimize,
+    diagnosis.doctor,
+    conversion.passes,
+    benchmark.bench,
+    benchmark.report,
+    runtime.run,
     training.pretrain,
     training.distill,
     training.finetune,
-    evaluating.evaluate,
-    looking.kernels,
-    looking.providers,
-    looking.inspect,
-    making.verify,
+    evaluation.evaluate,
+    diagnosis.kernels,
+    diagnosis.providers,
+    diagnosis.inspect,
+    conversion.verify,
 )
 for command in COMMANDS:
-    app.command()(in_one_line(command))
+    app.command()(one_line_errors(command))
 
 
 @app.callback(invoke_without_command=True)
@@ -63,7 +58,7 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
 def main() -> None:
     """Runs the command line."""
     signal.signal(signal.SIGTERM, _terminate)
-    # Where a terminal has no → it shows a question mark, and where text is not valid Unicode, `run` says so.
+    # A terminal that cannot print → gets a question mark; input that is not valid UTF-8 is an error of `run`.
     for stream, errors in ((sys.stdout, "replace"), (sys.stderr, "replace"), (sys.stdin, "surrogateescape")):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors=errors)
@@ -71,9 +66,5 @@ def main() -> None:
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> Any:
-    # As an exception, so that temporary folders are removed on the way out.
+    # An exception, so that temporary folders are removed while it unwinds the stack.
     raise SystemExit(TERMINATED)
-
-
-if __name__ == "__main__":
-    main()

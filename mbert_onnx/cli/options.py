@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options that several commands share, and parsers of options that are lists."""
 
 from __future__ import annotations
 
@@ -7,60 +7,133 @@ from typing import Annotated
 
 import typer
 
+import mbert_onnx
+
+# Titles of the groups of options in --help; what has none stands under "Options".
+SHAPE_GROUP = "Fixed shapes"
+PRECISION_GROUP = "Lower precision"
+PASSES_GROUP = "Graph passes"
+
+TARGETS = "cpu|mobile|web"
+
 Task = Annotated[
     str | None,
-    typer.Option(help="The task, such as question-answering or text-classification. Default: the checkpoint's own."),
+    typer.Option(
+        metavar="TASK",
+        help="The task: question-answering, text-classification, token-classification, fill-mask, multiple-choice, "
+        "next-sentence-prediction, pretraining or feature-extraction. Default: the task in the checkpoint's config.",
+    ),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="The seed of inputs, and of the weights of the built-in random models.")]
+FileTask = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TASK",
+        help="The task, such as question-answering. Default: the one in the bundle or the config, or the one that the "
+        "outputs of the .onnx file fit.",
+    ),
+]
+Seed = Annotated[
+    int,
+    typer.Option(
+        min=0, metavar="N", help="Seed of the random inputs, and of the weights of the built-in random models."
+    ),
+]
+WeightsSeed = Annotated[
+    int, typer.Option(min=0, metavar="N", help="Seed of the weights of the built-in random models.")
+]
 Kernels = Annotated[
     str,
     typer.Option(
-        help="auto computes blocks by the native kernels where they are there; native insists on them; portable does "
-        "without."
+        metavar="auto|native|portable",
+        help="Native kernels: auto uses them if they are installed and can run the file; native requires them; "
+        "portable never uses them.",
     ),
 ]
-Target = Annotated[str, typer.Option(help="What it is for: cpu, mobile or web.")]
 Functions = Annotated[
     bool,
     typer.Option(
         "--functions/--no-functions",
-        help="Whether blocks become operators of the domain mbert, whose bodies are standard ONNX. mobile has none.",
+        rich_help_panel=PASSES_GROUP,
+        help="Write fused blocks as operators of the domain mbert, whose bodies are standard ONNX, or write standard "
+        "nodes only. The target mobile has standard nodes only.",
     ),
 ]
-Only = Annotated[list[str] | None, typer.Option(help="Run this pass alone; several with commas, or given repeatedly.")]
-Skip = Annotated[list[str] | None, typer.Option(help="Do not run this pass; several likewise.")]
-Explain = Annotated[bool, typer.Option("--explain", help="Tell for each block that a pass left alone, where and why.")]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PASS,...",
+        rich_help_panel=PASSES_GROUP,
+        help="Run these passes and no others; may be repeated. `mbert-onnx passes` lists them. Default: all.",
+    ),
+]
+Skip = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PASS,...", rich_help_panel=PASSES_GROUP, help="Skip these passes; may be repeated. Default: none."
+    ),
+]
+Explain = Annotated[
+    bool,
+    typer.Option(
+        "--explain",
+        rich_help_panel=PASSES_GROUP,
+        help="Print each block that a pass did not rewrite, with the node and the reason.",
+    ),
+]
 Precision = Annotated[
     str,
     typer.Option(
-        help="fp32; fp16; or int8: weights of 8 bits, activations quantized as they come; for mobile, by known steps."
+        metavar="fp32|fp16|int8",
+        rich_help_panel=PRECISION_GROUP,
+        help="Precision of the file. int8 has 8-bit weights; its activations are quantized at run time, or, for the "
+        "target mobile, with scales measured on the calibration texts.",
     ),
 ]
 Calibrate = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Texts on which fp16 or int8 is chosen, and others to measure its damage on: lines, TSV, JSONL, or "
-        "SQuAD's JSON. Default: built-in sentences.",
+        rich_help_panel=PRECISION_GROUP,
+        help="Texts for fp16 or int8, a part to choose scales on and a part to measure the accuracy loss on: .txt "
+        "(one text a line), .tsv, .csv, .jsonl, or SQuAD's .json. Default: built-in sentences.",
     ),
 ]
 KeepFloat = Annotated[
     list[str] | None,
-    typer.Option(help="Let this layer stay float32, such as layer.3, embeddings or head; several with commas."),
+    typer.Option(
+        metavar="LAYER,...",
+        rich_help_panel=PRECISION_GROUP,
+        help="Keep these layers in float32, such as layer.3, embeddings or head; may be repeated. Default: none.",
+    ),
 ]
 MinAgreement = Annotated[
     float | None,
-    typer.Option(help="Refuse fp16 or int8 that makes fewer decisions than this as float64 does. Default: 0.99."),
+    typer.Option(
+        metavar="SHARE",
+        rich_help_panel=PRECISION_GROUP,
+        help="Smallest share of decisions, 0 to 1, in which fp16 or int8 must agree with float64; with less, nothing "
+        "is written. Default: 0.99.",
+    ),
 ]
 TokenizerFile = Annotated[
     Path | None,
     typer.Option(
         "--tokenizer",
         metavar="FILE_OR_FOLDER",
-        help="The tokenizer.json that reads texts for an .onnx file. Default: its bundle's.",
+        help="The tokenizer.json for an .onnx file, or the folder that it is in. Default: the bundle's.",
     ),
 ]
-FileTask = Annotated[
-    str | None, typer.Option(help="What an .onnx file answers. Default: what its bundle or its outputs say.")
-]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def names(values: list[str] | None) -> list[str] | None:
+    """Splits the values of an option that takes names with commas, and may be repeated."""
+    return None if values is None else [name for value in values for name in value.split(",") if name]
+
+
+def numbers(option: str, text: str) -> list[int]:
+    """Parses whole numbers with commas. Raises UsageError, which names the option, for anything else."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise mbert_onnx.UsageError(f"{option} is {text!r}; expected whole numbers with commas, such as 8,32") from None

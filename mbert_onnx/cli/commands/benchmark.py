@@ -10,8 +10,9 @@ import typer
 
 import mbert_onnx
 from mbert_onnx.benchmark.models.prefixes import help_lines
-from mbert_onnx.cli.errors import INTERRUPTED, fail, numbers, progress
-from mbert_onnx.cli.options import Kernels, Seed, Task
+from mbert_onnx.cli.errors import INTERRUPTED, fail
+from mbert_onnx.cli.options import Kernels, Seed, Task, numbers
+from mbert_onnx.cli.printing.progress import progress
 
 # An empty line between two paragraphs: typer prints each on a line of its own.
 MODEL_HELP = "\n\n".join(
@@ -119,7 +120,7 @@ def bench(
             json=json_file,
             progress=report_progress,
         )
-    from mbert_onnx.cli.printing import print_bench
+    from mbert_onnx.cli.printing.benchmark import print_bench
 
     print_bench(report, markdown)
     if report.interrupted:
@@ -163,7 +164,7 @@ def report(
     ] = None,
 ) -> None:
     """Print the tables of earlier benchmarks, compare two of them, or plot them."""
-    from mbert_onnx.cli.printing import print_bench, print_comparison
+    from mbert_onnx.cli.printing.benchmark import print_bench, print_comparison
 
     pictures = {"--html": html, "--quality": quality, "--plot": plot}
     asked = [name for name, path in pictures.items() if path is not None]
@@ -222,7 +223,7 @@ def _bench_emulated(
             progress=report_progress,
             command=command,
         )
-    from mbert_onnx.cli.printing import print_bench_emulated
+    from mbert_onnx.cli.printing.benchmark import print_bench_emulated
 
     print_bench_emulated(report)
     if report.failures:
@@ -260,6 +261,6 @@ def _bench_texts(
             json=json_file,
             progress=report_progress,
         )
-    from mbert_onnx.cli.printing import print_bench_texts
+    from mbert_onnx.cli.printing.benchmark import print_bench_texts
 
     print_bench_texts(report)

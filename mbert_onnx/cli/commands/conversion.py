@@ -1,4 +1,4 @@
-"""`export`, `optimize`, `passes`, `verify`: commands that make a file, or prove one."""
+"""Commands `export`, `optimize`, `passes` and `verify`: model files are written and compared."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 import mbert_onnx
-from mbert_onnx.cli.errors import names, progress
 from mbert_onnx.cli.options import (
+    SHAPE_GROUP,
+    TARGETS,
     Calibrate,
     Explain,
     FileTask,
@@ -23,45 +24,70 @@ from mbert_onnx.cli.options import (
     Precision,
     Seed,
     Skip,
-    Target,
     Task,
     TokenizerFile,
+    names,
 )
+from mbert_onnx.cli.printing.progress import progress
 
 
 def export(
     checkpoint: Annotated[
         str,
         typer.Argument(
-            help="A folder in transformers' format, a hub id, or a built-in model: reference, random or random:tiny."
+            metavar="CHECKPOINT",
+            help="A folder in transformers' format, a hub id, or a built-in model: reference, random or random:tiny.",
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="The bundle to write, a folder.")],
     task: Task = None,
     target: Annotated[
-        str, typer.Option(help="What it is for: cpu, mobile (fixed shapes, int32 inputs) or web.")
+        str,
+        typer.Option(
+            metavar=TARGETS,
+            help="Where the file runs: on CPUs, on phones (fixed shapes, int32 inputs), or in browsers.",
+        ),
     ] = "cpu",
-    seq_len: Annotated[int | None, typer.Option(help="Fix the length in tokens. Default: dynamic.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Fix the batch. Default: dynamic; 1 for mobile.")] = None,
+    seq_len: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            rich_help_panel=SHAPE_GROUP,
+            help="Length of all texts, in tokens; mobile needs it. Default: dynamic.",
+        ),
+    ] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", rich_help_panel=SHAPE_GROUP, help="Texts per run. Default: dynamic; 1 for the target mobile."
+        ),
+    ] = None,
     choices: Annotated[
-        int | None, typer.Option(help="Fix the number of choices of multiple-choice. Default: dynamic; 4 for mobile.")
+        int | None,
+        typer.Option(
+            metavar="N",
+            rich_help_panel=SHAPE_GROUP,
+            help="Choices per text of the task multiple-choice. Default: dynamic; 4 for the target mobile.",
+        ),
     ] = None,
     precision: Precision = "fp32",
     calibrate: Calibrate = None,
     keep_float: KeepFloat = None,
     min_agreement: MinAgreement = None,
-    opset: Annotated[int, typer.Option(help="The opset, from 18 to the newest that onnxruntime runs here.")] = 18,
+    opset: Annotated[
+        int, typer.Option(metavar="N", help="ONNX opset, from 18 to the newest that the installed onnxruntime runs.")
+    ] = 18,
     functions: Functions = True,
     only: Only = None,
     skip: Skip = None,
     explain: Explain = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the bundle if it exists.")] = False,
     seed: Seed = 0,
     kernels: Kernels = "auto",
     as_json: Json = False,
 ) -> None:
-    """Turn a PyTorch MobileBERT into a bundle with a verified .onnx."""
-    with progress() as told:
+    """Export a PyTorch MobileBERT as a bundle: a verified .onnx file, its config and its tokenizer."""
+    with progress() as report_progress:
         report = mbert_onnx.export(
             checkpoint,
             output,
@@ -81,9 +107,9 @@ def export(
             overwrite=overwrite,
             seed=seed,
             kernels=kernels,
-            progress=told,
+            progress=report_progress,
         )
-    from mbert_onnx.cli.printing import print_export
+    from mbert_onnx.cli.printing.conversion import print_export
 
     if as_json:
         print((report.path / "mbert_onnx.json").read_text(encoding="utf-8"), end="")
@@ -93,10 +119,12 @@ def export(
 
 def optimize(
     file: Annotated[
-        str, typer.Argument(help="An .onnx file of anybody's MobileBERT, of opset 11 or newer; or a bundle.")
+        str, typer.Argument(metavar="MODEL", help="Any MobileBERT .onnx file, of opset 11 or newer; or a bundle.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The .onnx file to write.")],
-    target: Target = "cpu",
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The .onnx file to write.")],
+    target: Annotated[
+        str, typer.Option(metavar=TARGETS, help="Where the file runs: on CPUs, on phones, or in browsers.")
+    ] = "cpu",
     precision: Precision = "fp32",
     calibrate: Calibrate = None,
     keep_float: KeepFloat = None,
@@ -104,18 +132,21 @@ def optimize(
     tokenizer: TokenizerFile = None,
     task: FileTask = None,
     opset: Annotated[
-        int | None, typer.Option(help="The opset to write. Default: the file's, 18 at least if anything is rewritten.")
+        int | None,
+        typer.Option(
+            metavar="N", help="ONNX opset to write. Default: the input file's; at least 18 if a pass matches."
+        ),
     ] = None,
     functions: Functions = True,
     only: Only = None,
     skip: Skip = None,
     explain: Explain = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Make anybody's .onnx of a MobileBERT fast: no NoNorm, fewer GEMMs, fused blocks. The result is checked."""
-    with progress() as told:
-        told(f"optimizing {file}")
+    """Optimize any MobileBERT .onnx: NoNorm folded, GEMMs merged, blocks fused. The result is checked."""
+    with progress() as report_progress:
+        report_progress(f"optimizing {file}")
         report = mbert_onnx.optimize(
             file,
             output,
@@ -132,7 +163,7 @@ def optimize(
             skip=names(skip) or (),
             overwrite=overwrite,
         )
-    from mbert_onnx.cli.printing import print_optimize
+    from mbert_onnx.cli.printing.conversion import print_optimize
 
     if as_json:
         print(json.dumps(report.as_dict(), indent=2))
@@ -141,8 +172,8 @@ def optimize(
 
 
 def passes(as_json: Json = False) -> None:
-    """List the graph passes, in the order in which they run."""
-    from mbert_onnx.cli.printing import print_passes
+    """List the graph passes in the order in which they run, with the reason for each place."""
+    from mbert_onnx.cli.printing.conversion import print_passes
 
     stages = mbert_onnx.passes()
     if as_json:
@@ -153,17 +184,21 @@ def passes(as_json: Json = False) -> None:
 
 
 def verify(
-    file: Annotated[str, typer.Argument(help="A bundle, or an .onnx file of anybody's.")],
+    file: Annotated[str, typer.Argument(metavar="MODEL", help="A bundle, or any MobileBERT .onnx file.")],
     against: Annotated[
-        str, typer.Option(help="A checkpoint, which judges in float64; or another bundle or .onnx file.")
+        str,
+        typer.Option(
+            metavar="MODEL",
+            help="What to compare with: a checkpoint, which is run in float64; a bundle; an .onnx file.",
+        ),
     ],
-    task: Task = None,
+    task: FileTask = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Check that a file says the same as a checkpoint or another file; exit 1 if it does not."""
-    with progress() as told:
-        told(f"comparing with {against}")
+    """Compare a file's outputs with those of a checkpoint or another file. Exits with 1 if they differ."""
+    with progress() as report_progress:
+        report_progress(f"comparing with {against}")
         verdict = mbert_onnx.verify(file, against, task=task, seed=seed)
     if as_json:
         print(json.dumps(verdict.as_dict(), indent=2))

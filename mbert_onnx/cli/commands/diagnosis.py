@@ -1,4 +1,4 @@
-"""`doctor`, `inspect`, `kernels`, `providers`: commands that look at a file, or at this machine."""
+"""Commands `doctor`, `inspect`, `kernels` and `providers`: reports on a model file, or on this machine."""
 
 from __future__ import annotations
 
@@ -9,44 +9,55 @@ from typing import Annotated
 import typer
 
 import mbert_onnx
-from mbert_onnx.cli.errors import progress
-from mbert_onnx.cli.options import FileTask, Json, Seed, TokenizerFile
+from mbert_onnx.cli.options import FileTask, Json, TokenizerFile, WeightsSeed
+from mbert_onnx.cli.printing.progress import progress
 
 
 def doctor(
     model: Annotated[
-        str, typer.Argument(help="A bundle, an .onnx file of anybody's, or a checkpoint, which is traced first.")
+        str,
+        typer.Argument(
+            metavar="MODEL", help="A bundle, any MobileBERT .onnx file, or a checkpoint, which is traced first."
+        ),
     ],
     calibrate: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Texts to measure it on: lines, TSV, JSONL, or SQuAD's JSON. Default: built-in sentences.",
+            help="Texts to measure on: .txt (one text a line), .tsv, .csv, .jsonl, or SQuAD's .json. Default: "
+            "built-in sentences.",
         ),
     ] = None,
     tokenizer: TokenizerFile = None,
     task: FileTask = None,
-    seed: Seed = 0,
-    show_all: Annotated[bool, typer.Option("--all", help="Print every tensor, not a line for each layer.")] = False,
+    seed: WeightsSeed = 0,
+    show_all: Annotated[
+        bool, typer.Option("--all", help="Print a line for each tensor instead of each layer.")
+    ] = False,
     provider: Annotated[
         str | None,
         typer.Option(
-            help="Tell instead which nodes these execution providers would take, why not the others, and what helps: "
-            "names with commas, or all."
+            metavar="NAME,...",
+            help="Report instead which nodes these execution providers would run, why not the others, and which other "
+            "file they would run more of; all: every provider that `mbert-onnx providers` lists.",
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell where numbers are too large or too small for fp16 and int8, and what rescaling makes of them."""
+    """Report which tensors are unsafe in fp16 and int8; with --provider, which nodes a provider would run."""
     if provider is not None:
         for name, given in {"--calibrate": calibrate, "--tokenizer": tokenizer, "--all": show_all or None}.items():
             if given is not None:
-                raise mbert_onnx.UsageError(f"{name} is given, and --provider, which reads no texts; pass one of both")
+                raise mbert_onnx.UsageError(
+                    f"{name} is given with --provider, which reads no texts; pass only one of them"
+                )
         _doctor_providers(model, provider, task, seed, as_json)
         return
-    with progress() as told:
-        found = mbert_onnx.doctor(model, calibrate=calibrate, tokenizer=tokenizer, task=task, seed=seed, progress=told)
-    from mbert_onnx.cli.printing import print_diagnosis
+    with progress() as report_progress:
+        found = mbert_onnx.doctor(
+            model, calibrate=calibrate, tokenizer=tokenizer, task=task, seed=seed, progress=report_progress
+        )
+    from mbert_onnx.cli.printing.diagnosis import print_diagnosis
 
     if as_json:
         print(json.dumps(found.as_dict(), indent=2))
@@ -55,12 +66,19 @@ def doctor(
 
 
 def inspect(
-    file: Annotated[str, typer.Argument(help="A bundle, or an .onnx file of anybody's.")],
-    seq_len: Annotated[int, typer.Option(help="The length for which operations and memory are counted.")] = 128,
+    file: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A bundle, any .onnx file, or the built-in model reference.")
+    ],
+    seq_len: Annotated[
+        int,
+        typer.Option(
+            metavar="N", help="Length in tokens for which operations and memory are counted, if the file's is dynamic."
+        ),
+    ] = 128,
     as_json: Json = False,
 ) -> None:
-    """Tell a model's inputs, outputs, parameters, nodes, operations and memory."""
-    from mbert_onnx.cli.printing import print_census
+    """Print a model's inputs, outputs, parameters, nodes, operations and memory."""
+    from mbert_onnx.cli.printing.diagnosis import print_census
 
     census = mbert_onnx.inspect(file, seq_len=seq_len)
     if as_json:
@@ -70,21 +88,19 @@ def inspect(
 
 
 def kernels(as_json: Json = False) -> None:
-    """Tell where the library of native kernels is, and the instruction set that it uses here."""
+    """Print the path of the native kernel library and the instruction set that it uses on this machine."""
+    from mbert_onnx.cli.printing.diagnosis import print_kernels
+
     found = mbert_onnx.kernels()
     if as_json:
         print(json.dumps(found.as_dict(), indent=2))
-        return
-    print(f"library          {found.library or 'none: files run by their own function bodies'}")
-    if found.library is not None:
-        print(f"instruction set  {found.instruction_set}")
-        print(f"here             {', '.join(name for name, is_here in found.instruction_sets.items() if is_here)}")
-        print(f"not here         {', '.join(name for name, is_here in found.instruction_sets.items() if not is_here)}")
+    else:
+        print_kernels(found)
 
 
 def providers(as_json: Json = False) -> None:
-    """List the execution providers: which are usable here, why the others are not, what each wants of a model."""
-    from mbert_onnx.cli.printing import print_providers
+    """List the execution providers: which are usable here, why others are not, and what each needs of a model."""
+    from mbert_onnx.cli.printing.diagnosis import print_providers
 
     found = mbert_onnx.providers()
     if as_json:
@@ -94,10 +110,10 @@ def providers(as_json: Json = False) -> None:
 
 
 def _doctor_providers(model: str, provider: str, task: str | None, seed: int, as_json: bool) -> None:
-    from mbert_onnx.cli.printing import print_forecasts
+    from mbert_onnx.cli.printing.diagnosis import print_forecasts
 
-    with progress() as told:
-        found = mbert_onnx.doctor_provider(model, provider, task=task, seed=seed, progress=told)
+    with progress() as report_progress:
+        found = mbert_onnx.doctor_provider(model, provider, task=task, seed=seed, progress=report_progress)
     if as_json:
         print(json.dumps([one.as_dict() for one in found], indent=2))
     else:

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 import mbert_onnx
-from mbert_onnx.cli.errors import names, progress
-from mbert_onnx.cli.options import Kernels, Seed
+from mbert_onnx.cli.options import Kernels, Seed, names
+from mbert_onnx.cli.printing.progress import progress
 
 
 def evaluate(

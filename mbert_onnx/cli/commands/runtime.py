@@ -1,4 +1,4 @@
-"""`run`: a text in, an answer out."""
+"""Command `run`: a bundle answers a text."""
 
 from __future__ import annotations
 
@@ -12,20 +12,38 @@ from mbert_onnx.cli.options import Json, Kernels
 
 
 def run(
-    bundle: Annotated[str, typer.Argument(help="A bundle, an .onnx file inside one, or the built-in reference.")],
-    text: Annotated[str, typer.Argument(help="The text, or the question; - reads it from standard input.")],
-    context: Annotated[str | None, typer.Option(help="Question answering: where the answer is to be found.")] = None,
-    pair: Annotated[str | None, typer.Option(help="The second text, for classification and next sentence.")] = None,
-    choice: Annotated[
-        list[str] | None, typer.Option(help="Multiple choice: one choice; give it several times.")
+    bundle: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A bundle, an .onnx file in one, or the built-in model reference.")
+    ],
+    text: Annotated[
+        str,
+        typer.Argument(metavar="TEXT", help="The text, the question or the prompt; - reads it from standard input."),
+    ],
+    context: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="question-answering: the text that holds the answer.")
     ] = None,
-    top_k: Annotated[int | None, typer.Option(help="How many answers, labels or words to give.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Number of threads. Default: onnxruntime's.")] = None,
+    pair: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="text-classification, next-sentence-prediction: the second text."),
+    ] = None,
+    choice: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="multiple-choice: one choice; repeat it for each choice.")
+    ] = None,
+    top_k: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Number of answers, labels or words to print. Default: 1 answer, all labels, 5 words for a mask.",
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", help="Number of threads. Default: onnxruntime's choice.")
+    ] = None,
     kernels: Kernels = "auto",
     as_json: Json = False,
 ) -> None:
-    """Text in, answer out, without torch."""
-    from mbert_onnx.cli.printing import print_answer
+    """Run a bundle on a text and print its answer. Needs no torch."""
+    from mbert_onnx.cli.printing.runtime import print_answer
 
     text = sys.stdin.read().rstrip("\r\n") if text == "-" else text
     options: dict[str, Any] = {"context": context, "pair": pair, "choices": choice or None, "top_k": top_k}

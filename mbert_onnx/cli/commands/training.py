@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import mbert_onnx
-from mbert_onnx.cli.errors import progress, training_progress
+from mbert_onnx.cli.printing.progress import progress, training_progress
 
 Recipe = Annotated[
     Path, typer.Argument(metavar="RECIPE", help="A TOML file; the repository has some in examples/recipes.")

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from mbert_onnx.cli.printing import PIPE_WIDTH
+from mbert_onnx.cli.printing.console import PIPE_WIDTH
 
 if TYPE_CHECKING:
     from mbert_onnx.training.distilling import Schedule

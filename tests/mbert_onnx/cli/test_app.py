@@ -196,8 +196,11 @@ def test_what_optimize_did_is_told(theirs: Path, tmp_path: Path) -> None:
     assert lines[1].split() == ["pass", "matches", "nodes", "MACs", "saved", "weights", "saved", "difference"]
     assert [line for line in lines if line.startswith("  fold-affine ")]
     assert [line for line in lines if line.startswith("  fuse-ffn ") and line.split()[1] == "2"]
-    assert any(line.startswith("  found nothing to do: ") for line in lines)
-    assert any(re.match(r"  checked    centred error \S+ against float64 \(the file .*\), bar", line) for line in lines)
+    assert any(line.startswith("  without a match: ") for line in lines)
+    assert any(
+        re.match(r"  checked    centred error \S+ against float64 \(the input file: .*\), bound ", line)
+        for line in lines
+    )
     assert lines[-1].startswith("  took       ")
     assert names_in(tmp_path) == ["ours.onnx"]
 
@@ -205,7 +208,7 @@ def test_what_optimize_did_is_told(theirs: Path, tmp_path: Path) -> None:
 def test_a_file_that_is_optimised_already_is_copied(theirs: Path, tmp_path: Path) -> None:
     assert call("optimize", theirs, "--output", tmp_path / "once.onnx").exit_code == 0
     result = call("optimize", tmp_path / "once.onnx", "--output", tmp_path / "twice.onnx")
-    assert "unchanged  nothing applies, or the file is optimised already" in result.stdout
+    assert "unchanged  no pass applies, or the file is already optimized: it was copied" in result.stdout
     assert (tmp_path / "once.onnx").read_bytes() == (tmp_path / "twice.onnx").read_bytes()
 
 
@@ -244,10 +247,10 @@ def test_places_that_were_left_alone_are_explained(theirs: Path, tmp_path: Path)
     # Without flat streams there is no Gemm, and so no block in the form that is fused.
     options = ("--output", tmp_path / "ours.onnx", "--overwrite", "--skip", "flatten-tokens")
     result = call("optimize", theirs, *options)
-    number = re.search(r"  (\d+) places were left alone; --explain tells which, and why", result.stdout)
+    number = re.search(r"  (\d+) blocks were not rewritten; --explain prints which and why", result.stdout)
     assert number, result.stdout
     result = call("optimize", theirs, *options, "--explain")
-    told = re.findall(r"^  [a-z-]+ left .+ alone: .+$", result.stdout, re.MULTILINE)
+    told = re.findall(r"^  [a-z-]+ did not rewrite .+: .+$", result.stdout, re.MULTILINE)
     assert len(told) == int(number[1])
 
 
@@ -270,8 +273,8 @@ def test_the_passes_are_listed() -> None:
     assert [stage["name"] for stage in told] == [stage.name for stage in mbert_onnx.passes()]
     for stage in told:
         assert set(stage) == {"name", "summary", "why", "targets"}
-        assert f"    {stage['summary']}\n    stands here: " in result.stdout
-        assert f"    stands here: {stage['why']}\n" in result.stdout
+        assert f"    {stage['summary']}\n    why here: " in result.stdout
+        assert f"    why here: {stage['why']}\n" in result.stdout
     assert "\naccumulate-residual [cpu, web]\n" in result.stdout
 
 
@@ -463,7 +466,7 @@ def test_an_interrupted_export_leaves_nothing(number: int, code: int, stage: str
     assert returned == code, told
     assert "Traceback" not in told
     assert [line for line in told.splitlines() if not line.startswith("[")] == (
-        ["mbert-onnx: interrupted; nothing half-written is left"] if number == signal.SIGINT else []
+        ["mbert-onnx: interrupted; no partial output is left"] if number == signal.SIGINT else []
     )
     assert list((tmp_path / "to").glob("**/*")) == []
 

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 from exported_checkpoints import Exports
-from rich.console import Console
 from small_checkpoints import save_small
 from third_party_exports import export_with_torch_export
 
 import perf.providers.forecast
-from mbert_onnx.cli.printing.forecast import print_diagnoses
+from mbert_onnx.cli.printing.diagnosis import print_forecasts
 from mbert_onnx.diagnosis import provider_forecast as forecasting
 from mbert_onnx.diagnosis.provider_forecast import ALL, ProviderDiagnosis, doctor_provider
 from mbert_onnx.errors import BundleError, CheckpointError
@@ -102,14 +101,15 @@ def test_the_cpu_takes_all_and_our_kernels_take_blocks(exported: Exports) -> Non
 
 @pytest.mark.full
 @pytest.mark.usefixtures("_by_rules")
-def test_all_providers_are_answered_for_in_json_and_in_print(exported: Exports, tmp_path: Path) -> None:
+def test_all_providers_are_answered_for_in_json_and_in_print(
+    exported: Exports, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = doctor_provider(exported(target="mobile", seq_len=32).bundle, ALL)
     assert [one.forecast.provider for one in found] == [provider.name for provider in KNOWN]
     told = json.loads(json.dumps([one.as_dict() for one in found]))
     assert told[0]["forecast"]["taken_nodes"] == told[0]["forecast"]["nodes"]
-    console = Console(width=120, record=True, file=(tmp_path / "out").open("w"))
-    print_diagnoses(found, console)
-    text = console.export_text()
+    print_forecasts(found)
+    text = capsys.readouterr().out
     assert all(f"{provider.name} " in text for provider in KNOWN)
 
 

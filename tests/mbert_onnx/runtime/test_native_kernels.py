@@ -174,4 +174,4 @@ def test_an_installation_without_kernels(without_library: None, exported: Export
         library_for("native")
     assert mbert_onnx.load(exported().bundle).logits(IDS)
     printed = CliRunner().invoke(app, ["kernels"])
-    assert "none: files run by their own function bodies" in printed.stdout
+    assert "none: the function bodies in the files are run instead" in printed.stdout

@@ -1,0 +1,51 @@
+"""Printed answers of `run`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from mbert_onnx.runtime.answers import Choices, Classification, FilledMask, NextSentence, as_json
+from mbert_onnx.runtime.entities import Entity
+from mbert_onnx.runtime.spans import Answer
+
+# Numbers of an embedding that are printed; --json prints all.
+SHOWN = 8
+
+
+def print_answer(answer: Any, as_json_text: bool) -> None:
+    """Prints one line for each answer, best first; or the whole result as JSON."""
+    if as_json_text:
+        is_utf8 = (sys.stdout.encoding or "").lower() == "utf-8"
+        print(json.dumps(as_json(answer), ensure_ascii=not is_utf8))
+        return
+    for line in _answer_lines(answer):
+        print(line)
+
+
+def _answer_lines(answer: Any) -> list[str]:
+    if isinstance(answer, list):
+        return [line for item in answer for line in _answer_lines(item)] or ["nothing found"]
+    if isinstance(answer, Answer):
+        found = answer.answer or "(no answer in the context)"
+        return [f"{answer.score:.4f}  {found}  [{answer.start}:{answer.end}]"]
+    if isinstance(answer, Classification):
+        return [f"{label.score:.4f}  {label.label}" for label in answer.labels] + _truncation(answer.truncated)
+    if isinstance(answer, Entity):
+        return [f"{answer.score:.4f}  {answer.entity_group}  {answer.word}  [{answer.start}:{answer.end}]"]
+    if isinstance(answer, FilledMask):
+        return [f"{token.score:.4f}  {token.token_str}  {token.sequence}" for token in answer.tokens]
+    if isinstance(answer, NextSentence):
+        lines = [f"{answer.is_next:.4f}  follows", f"{answer.not_next:.4f}  does not follow"]
+        return lines + _truncation(answer.truncated)
+    if isinstance(answer, Choices):
+        lines = [f"{choice.score:.4f}  {choice.choice}" for choice in answer.choices]
+        return lines + _truncation(answer.truncated)
+    numbers = answer.reshape(-1)
+    shown = " ".join(f"{number:.4f}" for number in numbers[:SHOWN])
+    return [f"{numbers.size} numbers: {shown}{' …' if numbers.size > SHOWN else ''}  (--json prints all)"]
+
+
+def _truncation(truncated: bool) -> list[str]:
+    return ["(the text was truncated: it is longer than the model reads)"] if truncated else []
