@@ -1,5 +1,5 @@
-// What an instruction set offers: the arithmetic of the kernels, on blocks of rows. One table for each, filled by one
-// file that is compiled for it.
+// The kernels of one instruction set: a table of functions on blocks of rows. One source file, compiled for the
+// instruction set, fills it. Also the data structures that these functions take.
 #pragma once
 
 #include <stddef.h>
@@ -9,30 +9,30 @@ namespace mbert {
 
 constexpr size_t CACHE_LINE = 64;
 
-// The most rows that attention takes at once, whose scores have a place.
+// The most rows of one attention tile; the scratch for scores has room for as many.
 constexpr int ATTENTION_ROWS = 8;
 
-// Rows of whole numbers are read so many at once, so that this many have a place, though some have no meaning.
+// Int8 products may read rows in groups of this many, so buffers of quantized rows are padded to a multiple of it.
 constexpr int ROWS_AT_ONCE = 32;
 
-// A weight [k, n], as a product reads it: panels of so many columns as the instruction set takes at once. In 8 bits a
-// panel is [k/4][columns][4] (or with 8 for 4), with k a multiple of its `depth`; in float [k][columns]. What is beyond k or n is 0.
+// A packed weight [k, n]: panels of `Isa::panel` columns. An int8 panel is [k/4][columns][4] (or 8 for 4), with k
+// padded to a multiple of `Isa::depth`; a float panel is [k][columns]. Padding is 0.
 struct Weight {
   int k = 0, n = 0;
   void* panels = nullptr;
-  float* scales = nullptr;  // a step for each column, in 8 bits; padded to whole panels
-  float* bias = nullptr;    // or null; likewise
+  float* scales = nullptr;  // int8: the scale of each column; padded to whole panels
+  float* bias = nullptr;    // [n], padded to whole panels; or null
 };
 
-// Rows of activations, in the form that a product reads.
+// Rows of activations as a product reads them.
 struct Rows {
-  const void* data = nullptr;  // float; or what `quantize` writes
-  int stride = 0;              // numbers from one row to the next
-  const float* steps = nullptr;     // of each row, in 8 bits
-  const int32_t* sums = nullptr;    // likewise, of its numbers
+  const void* data = nullptr;  // floats, or the output of `quantize`
+  int stride = 0;              // elements from one row to the next
+  const float* steps = nullptr;  // int8: the quantization step of each row
+  const int32_t* sums = nullptr;  // int8: the sum of each quantized row, where weights are unsigned
 };
 
-// Where a product goes: out = relu?(rows·weight + bias) + residual?
+// The output of a product: data = relu?(rows·weight + bias) + residual?
 struct Output {
   float* data = nullptr;
   int stride = 0;
@@ -41,29 +41,29 @@ struct Output {
   int residual_stride = 0;
 };
 
-// One sequence's keys and values, for one head: keys transposed, [size][padded]; values [length][size], with other numbers
-// between their rows, and readable up to a whole vector.
+// Keys and values of one sequence and one head. Keys are transposed, [size][padded]; values are [length][size] with a
+// row stride, and must be readable up to a whole vector.
 struct Head {
   const float* keys = nullptr;
   const float* values = nullptr;
   int value_stride = 0;
-  int length = 0;   // tokens that any row attends to: those behind are padding
-  int padded = 0;   // `length`'s allocated size, in whole vectors
-  int size = 0;     // channels
+  int length = 0;   // tokens that are attended to; the tokens after them are padding
+  int padded = 0;   // `length` rounded up to whole vectors: the stride of keys
+  int size = 0;     // channels of the head
   const float* mask = nullptr;  // [padded]
 };
 
 struct Isa {
   const char* name;
-  bool (*is_there)();
-  int panel;  // columns of a panel
+  bool (*is_supported)();
+  int panel;  // columns of a panel of packed weights
   int lanes;  // floats of a vector
-  int depth;  // products of bytes that are added at once, in a row and column
+  int depth;  // the multiple to which k is padded in int8
 
   void (*pack_int8)(const int8_t* weight, int k, int n, void* panels);
   void (*pack_float)(const float* weight, int k, int n, void* panels);
-  // Quantizes rows of k numbers, each with a step of its own, into rows of `stride` numbers, of one byte or two; the rest
-  // is 0.
+  // Quantizes rows of k floats, with one step per row, into rows of `stride` elements of one byte or two, padded with
+  // 0.
   void (*quantize)(const float* x, int x_stride, int rows, int k, void* q, int stride, float* steps, int32_t* sums);
   void (*multiply_int8)(const Rows& rows, int count, const Weight& weight, const Output& output);
   void (*multiply_float)(const Rows& rows, int count, const Weight& weight, const Output& output);
@@ -73,18 +73,18 @@ struct Isa {
   // to[j][i] = from[i][j]
   void (*transpose)(const float* from, int from_stride, int rows, int columns, float* to, int to_stride);
 #ifdef MBERT_PROFILE
-  // What the instruction can do: a tile of products, so many times, whose sums and weights stay in registers. Each gives
-  // the multiply-accumulates of one such tile.
+  // Peak rates: run a tile of products `times` times with accumulators and weights in registers. Return the
+  // multiply-accumulates of one such tile.
   int64_t (*peak_int8)(int64_t times);
   int64_t (*peak_float)(int64_t times);
 #endif
 };
 
-// So many bytes, and what is left of their last cache line.
-inline size_t in_lines(size_t bytes) { return (bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE; }
+// Rounds a size up to a whole cache line.
+inline size_t round_up_to_cache_line(size_t bytes) { return (bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE; }
 
-// Of numbers that are not negative.
-inline int rounded_up(int number, int multiple) {
+// Rounds up to a multiple. The number must not be negative.
+inline int round_up(int number, int multiple) {
   const unsigned step = static_cast<unsigned>(multiple);
   return static_cast<int>((static_cast<unsigned>(number) + step - 1) / step * step);
 }

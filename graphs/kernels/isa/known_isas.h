@@ -1,4 +1,4 @@
-// The instruction sets of this build. Included once in a program.
+// The instruction sets of this build. Include it in one source file of a program only.
 #pragma once
 
 #include "isa/isa.h"
@@ -12,7 +12,7 @@ extern const Isa isa_neon_i8mm, isa_neon_dotprod, isa_neon;
 #endif
 extern const Isa isa_portable;
 
-// The best ones first.
+// Fastest first: the first supported one is the default.
 const Isa* const KNOWN[] = {
 #if defined(__x86_64__)
     &isa_amx, &isa_avx512_vnni, &isa_avx_vnni, &isa_avx512, &isa_avx2,
@@ -21,6 +21,6 @@ const Isa* const KNOWN[] = {
 #endif
     &isa_portable,
 };
-constexpr int COUNT = sizeof(KNOWN) / sizeof(KNOWN[0]);
+constexpr int KNOWN_COUNT = sizeof(KNOWN) / sizeof(KNOWN[0]);
 
 }  // namespace mbert

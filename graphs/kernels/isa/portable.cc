@@ -1,4 +1,4 @@
-// What every processor of the family runs: 128-bit vectors as clang makes them, no fused multiply-add.
+// Portable: runs on every processor of the architecture; 128-bit vectors in clang's own terms, no fused multiply-add.
 #define LANES 4
 #define VECTORS 2
 #define TILE_ROWS 4
@@ -12,20 +12,20 @@
 #include "isa/vectors.h"
 
 namespace {
-// Four weights of four columns, each as a vector of columns.
+// Four weights of each of four columns: one vector of columns for each weight.
 struct Prepared {
-  Ints of[4];
+  Ints rows[4];
 };
 struct Quad {
-  int32_t of[4];
+  int32_t values[4];
 };
 inline Prepared prepare(Bytes weights) {
   const Ints words = reinterpret_cast<Ints>(weights);
   return {{(words << 24) >> 24, (words << 16) >> 24, (words << 8) >> 24, words >> 24}};
 }
-inline Quad spread(const int8_t* quad) { return {{quad[0], quad[1], quad[2], quad[3]}}; }
+inline Quad splat_quad(const int8_t* quad) { return {{quad[0], quad[1], quad[2], quad[3]}}; }
 inline Ints dot(Ints sum, const Prepared& weights, const Quad& quad) {
-  for (int i = 0; i < 4; i++) sum += weights.of[i] * quad.of[i];
+  for (int i = 0; i < 4; i++) sum += weights.rows[i] * quad.values[i];
   return sum;
 }
 }  // namespace

@@ -22,8 +22,8 @@ Registers cpuid(uint32_t leaf, uint32_t subleaf) {
 
 bool bit(uint32_t word, int number) { return (word >> number) & 1; }
 
-// Which registers the system saves when it changes threads.
-uint32_t saved() {
+// XCR0: the register states that the operating system saves on a context switch.
+uint32_t xcr0() {
   if (!bit(cpuid(1, 0).c, 27)) return 0;
   uint32_t low, high;
   __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
@@ -40,12 +40,12 @@ Registers features(uint32_t subleaf) {
 
 bool has_avx2() {
   const uint32_t one = cpuid(1, 0).c;
-  return (saved() & YMM) == YMM && bit(one, 28) && bit(one, 12) && bit(features(0).b, 5);
+  return (xcr0() & YMM) == YMM && bit(one, 28) && bit(one, 12) && bit(features(0).b, 5);
 }
 
 bool has_avx512() {
   const uint32_t seven = features(0).b;
-  return has_avx2() && (saved() & ZMM) == ZMM && bit(seven, 16) && bit(seven, 17) && bit(seven, 30) && bit(seven, 31);
+  return has_avx2() && (xcr0() & ZMM) == ZMM && bit(seven, 16) && bit(seven, 17) && bit(seven, 30) && bit(seven, 31);
 }
 
 bool has_avx512_vnni() { return has_avx512() && bit(features(0).c, 11); }
@@ -53,8 +53,8 @@ bool has_avx512_vnni() { return has_avx512() && bit(features(0).c, 11); }
 bool has_avx_vnni() { return has_avx2() && bit(features(1).a, 4); }
 
 #if defined(__linux__)
-// Linux asks a process to say so before it gives it the tiles' registers.
-static bool asked_for_tiles() {
+// Linux grants the tile registers only to processes that request them.
+static bool request_tiles() {
   constexpr long ARCH_PRCTL = 158, REQUEST = 0x1023, TILES = 18;
   long result;
   __asm__ volatile("syscall" : "=a"(result) : "a"(ARCH_PRCTL), "D"(REQUEST), "S"(TILES) : "rcx", "r11", "memory");
@@ -64,7 +64,7 @@ static bool asked_for_tiles() {
 bool has_amx() {
   constexpr uint32_t TILES = 0x60000;
   const uint32_t seven = features(0).d;
-  return has_avx512() && bit(seven, 24) && bit(seven, 25) && (saved() & TILES) == TILES && asked_for_tiles();
+  return has_avx512() && bit(seven, 24) && bit(seven, 25) && (xcr0() & TILES) == TILES && request_tiles();
 }
 #else
 bool has_amx() { return false; }
@@ -73,7 +73,7 @@ bool has_amx() { return false; }
 #elif defined(__aarch64__)
 
 #if defined(__linux__)
-// Of every C library there is; the bits are Linux's.
+// Declared here, because the library has no C headers: every C library on Linux has it. The bits are Linux's.
 extern "C" unsigned long getauxval(unsigned long);
 constexpr unsigned long HWCAP = 16, HWCAP2 = 26, DOTPROD = 1ul << 20, I8MM = 1ul << 13;
 bool has_dotprod() { return getauxval(HWCAP) & DOTPROD; }

@@ -1,4 +1,4 @@
-// What the processor has, and the system lets a program use.
+// Detects instruction sets: supported by the processor and enabled by the operating system.
 #pragma once
 
 namespace mbert {
@@ -8,7 +8,7 @@ bool has_avx2();          // and FMA
 bool has_avx512();        // F, BW, DQ and VL
 bool has_avx512_vnni();
 bool has_avx_vnni();
-bool has_amx();           // for bytes; and AVX-512
+bool has_amx();           // tiles and int8; and AVX-512
 bool has_dotprod();
 bool has_i8mm();
 

@@ -1,4 +1,4 @@
-// mbert.BottleneckAttention and mbert.BottleneckAttentionInt8 as nodes.
+// The nodes of mbert.BottleneckAttention and mbert.BottleneckAttentionInt8.
 #include "operators/blocks.h"
 #include "operators/node.h"
 #include "operators/nodes.h"
@@ -16,10 +16,10 @@ struct AttentionNode : Node {
 
 template <bool INT8>
 struct AttentionOp {
-  using Made = AttentionNode;
+  using NodeType = AttentionNode;
   static constexpr const char* NAME = INT8 ? "BottleneckAttentionInt8" : "BottleneckAttention";
-  // x, mask, heads; three weights, of which two have biases; in 8 bits all have scales.
-  static constexpr size_t FIRST = 3, COUNT = INT8 ? 11 : 8;
+  // Inputs: x, mask, heads; then three weights, of which two have biases, and all have scales in int8.
+  static constexpr size_t FIRST_WEIGHT = 3, INPUTS = INT8 ? 11 : 8;
 
   static void destroy(void* memory) {
     AttentionNode* node = static_cast<AttentionNode*>(memory);
@@ -32,24 +32,26 @@ struct AttentionOp {
   }
 
   static Status read(AttentionNode* node, const OrtKernelInfo* info, size_t count) {
-    if (count != COUNT)
+    if (count != INPUTS)
       return node->ort.fail(Message() << NAME << " has " << static_cast<int64_t>(count) << " inputs; expected "
-                                      << static_cast<int64_t>(COUNT));
+                                      << static_cast<int64_t>(INPUTS));
     BottleneckAttention& block = node->block;
     block.int8 = INT8;
-    WeightReader reader(node->ort, *node->isa, info, INT8, FIRST);
-    int three = 0;
-    reader.read(&block.weight_in, &block.hidden, &three, true, "weight_in");
-    if (three % 3) reader.refuse(Message() << "weight_in has " << three << " columns; expected a multiple of three");
-    block.intra = three / 3;
-    int two = 2 * block.intra;
-    reader.read(&block.weight_qk, &block.intra, &two, true, "weight_qk");
+    WeightReader reader(node->ort, *node->isa, info, INT8, FIRST_WEIGHT);
+    int columns_in = 0;
+    reader.read(&block.weight_in, &block.hidden, &columns_in, true, "weight_in");
+    if (columns_in % 3)
+      reader.refuse(Message() << "weight_in has " << columns_in << " columns; expected a multiple of 3");
+    block.intra = columns_in / 3;
+    int columns_qk = 2 * block.intra;
+    reader.read(&block.weight_qk, &block.intra, &columns_qk, true, "weight_qk");
     reader.read(&block.weight_out, &block.intra, &block.intra, false, "weight_out");
     return reader.status();
   }
 
-  // Projections, then attentions, as tasks of one parallel region. Threads take them by this order, whatever numbers they
-  // are called with, so that an attention waits only for projections that other threads are at.
+  // One parallel region of two kinds of tasks: projections, then attentions. Threads take tasks in this order from a
+  // counter, whatever task numbers onnxruntime passes, so an attention waits only for projections that other threads
+  // are already computing.
   struct Run {
     const Isa* isa;
     const BottleneckAttention* block;
@@ -57,29 +59,30 @@ struct AttentionOp {
     float* y;
     int64_t rows;
     int length;
-    int of_a_task;      // rows that are projected
-    int of_a_sequence;  // tasks
-    int attended;       // rows of one of them
-    int projections;
+    int rows_per_projection;
+    int attentions_per_sequence;
+    int rows_per_attention;
+    int projections;  // tasks
     BottleneckAttention::Projected projected;
     char* scratch;
     size_t scratch_bytes;
-    int taken, done;  // tasks; projections
+    int taken, done;  // tasks taken; projections finished
   };
 
   static int smaller(int64_t a, int64_t b) { return static_cast<int>(a < b ? a : b); }
 
   static void project(const Run& run, int number) {
-    const int64_t first = static_cast<int64_t>(number) * run.of_a_task;
+    const int64_t first = static_cast<int64_t>(number) * run.rows_per_projection;
     run.block->project(*run.isa, run.x + first * run.block->hidden, run.projected, static_cast<int>(first),
-                       smaller(run.of_a_task, run.rows - first), run.scratch + number * run.scratch_bytes);
+                       smaller(run.rows_per_projection, run.rows - first), run.scratch + number * run.scratch_bytes);
   }
 
   static void attend(const Run& run, int number) {
-    const int sequence = number / run.of_a_sequence, first = number % run.of_a_sequence * run.attended;
+    const int sequence = number / run.attentions_per_sequence;
+    const int first = number % run.attentions_per_sequence * run.rows_per_attention;
     const int64_t token = static_cast<int64_t>(sequence) * run.length + first;
     run.block->attend(*run.isa, run.projected, run.mask + static_cast<size_t>(sequence) * run.length, sequence,
-                      run.y + token * run.block->intra, first, smaller(run.attended, run.length - first),
+                      run.y + token * run.block->intra, first, smaller(run.rows_per_attention, run.length - first),
                       run.scratch + number * run.scratch_bytes);
   }
 
@@ -91,14 +94,14 @@ struct AttentionOp {
       __atomic_add_fetch(&run.done, 1, __ATOMIC_RELEASE);
       return;
     }
-    while (__atomic_load_n(&run.done, __ATOMIC_ACQUIRE) < run.projections) wait_a_moment();
+    while (__atomic_load_n(&run.done, __ATOMIC_ACQUIRE) < run.projections) pause_spinning();
     attend(run, number - run.projections);
   }
 
   static Status compute(void* memory, OrtKernelContext* context) {
     AttentionNode* node = static_cast<AttentionNode*>(memory);
     const Ort& ort = node->ort;
-    BottleneckAttention block = node->block;  // with this run's heads
+    BottleneckAttention block = node->block;  // a copy: the number of heads is an input of the run
     Tensor x, mask, heads;
     TRY(ort.input(context, 0, &x));
     TRY(ort.input(context, 1, &mask));
@@ -119,7 +122,7 @@ struct AttentionOp {
 
     const int64_t batch = mask.sizes[0], length = mask.sizes[3];
     if (length > (1 << 20) || batch > (1 << 20) || x.sizes[0] > (1 << 24))
-      return ort.fail(Message() << NAME << ": x is " << x << "; expected 2^24 tokens at most");
+      return ort.fail(Message() << NAME << ": x is " << x << "; expected at most 2^24 tokens");
     const Isa& isa = *node->isa;
     Run run{};
     run.isa = &isa;
@@ -131,20 +134,21 @@ struct AttentionOp {
     const int64_t sizes[] = {run.rows, block.intra};
     TRY(ort.output(context, sizes, 2, &run.y));
     if (!run.rows) return nullptr;
-    TRY(node->task_rows(context, run.rows, INT8 ? BLOCK_ROWS_INT8 : BLOCK_ROWS_FLOAT, &run.of_a_task));
-    run.attended = smaller(run.of_a_task, length);
-    run.of_a_sequence = (run.length + run.attended - 1) / run.attended;
-    run.projections = static_cast<int>((run.rows + run.of_a_task - 1) / run.of_a_task);
-    const size_t attentions = static_cast<size_t>(batch) * run.of_a_sequence;
+    TRY(node->task_rows(context, run.rows, INT8 ? BLOCK_ROWS_INT8 : BLOCK_ROWS_FLOAT, &run.rows_per_projection));
+    run.rows_per_attention = smaller(run.rows_per_projection, length);
+    run.attentions_per_sequence = (run.length + run.rows_per_attention - 1) / run.rows_per_attention;
+    run.projections = static_cast<int>((run.rows + run.rows_per_projection - 1) / run.rows_per_projection);
+    const size_t attentions = static_cast<size_t>(batch) * run.attentions_per_sequence;
     const size_t floats = block.projected_floats(isa, static_cast<int>(batch), run.length);
-    const size_t between = in_lines(floats * sizeof(float));
-    const size_t first = block.project_scratch(run.of_a_task), second = block.attend_scratch(isa, run.length, run.attended);
+    const size_t projected_bytes = round_up_to_cache_line(floats * sizeof(float));
+    const size_t first = block.project_scratch(run.rows_per_projection);
+    const size_t second = block.attend_scratch(isa, run.length, run.rows_per_attention);
     run.scratch_bytes = first > second ? first : second;
     const size_t most = attentions > static_cast<size_t>(run.projections) ? attentions : run.projections;
     char* whole = nullptr;
-    TRY(scratch_pool.take(ort, between + most * run.scratch_bytes, &whole));
+    TRY(scratch_pool.take(ort, projected_bytes + most * run.scratch_bytes, &whole));
     run.projected = block.projected(reinterpret_cast<float*>(whole), static_cast<int>(batch), run.length);
-    run.scratch = whole + between;
+    run.scratch = whole + projected_bytes;
     Status status = node->parallel(context, task, run.projections + attentions, &run);
     scratch_pool.give_back(ort, whole);
     return status;

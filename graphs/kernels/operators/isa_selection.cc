@@ -10,6 +10,7 @@ namespace {
 
 constexpr const char* VARIABLE = "MBERT_KERNELS_ISA";
 
+// Set by mbert_kernels_force_isa; null: none.
 const Isa* forced = nullptr;
 
 bool same(const char* a, const char* b) {
@@ -17,16 +18,16 @@ bool same(const char* a, const char* b) {
   return *a == *b;
 }
 
-const Isa* named(const char* name, Message* why_not) {
+const Isa* find_isa(const char* name, Message* why_not) {
   for (const Isa* isa : KNOWN)
     if (same(isa->name, name)) {
-      if (isa->is_there()) return isa;
-      *why_not << "this processor has no " << name << "; expected one of";
+      if (isa->is_supported()) return isa;
+      *why_not << "this processor does not support " << name << "; expected one of";
       break;
     }
-  if (!*why_not->text()) *why_not << "no instruction set is called " << name << "; expected one of";
+  if (!*why_not->text()) *why_not << "unknown instruction set " << name << "; expected one of";
   for (const Isa* isa : KNOWN)
-    if (isa->is_there()) *why_not << " " << isa->name;
+    if (isa->is_supported()) *why_not << " " << isa->name;
   return nullptr;
 }
 
@@ -36,18 +37,18 @@ const Isa* chosen_isa(Message* why_not) {
   if (const Isa* isa = __atomic_load_n(&forced, __ATOMIC_ACQUIRE)) return isa;
   const char* name = getenv(VARIABLE);
   if (name && *name) {
-    const Isa* isa = named(name, why_not);
+    const Isa* isa = find_isa(name, why_not);
     if (!isa) *why_not << " (" << VARIABLE << ")";
     return isa;
   }
   for (const Isa* isa : KNOWN)
-    if (isa->is_there()) return isa;
+    if (isa->is_supported()) return isa;
   return nullptr;
 }
 
 }  // namespace mbert
 
-// What Python and C call.
+// The C interface, which graphs/kernels/__init__.py calls.
 
 #if defined(_WIN32)
 #define EXPORT extern "C" __declspec(dllexport)
@@ -55,26 +56,27 @@ const Isa* chosen_isa(Message* why_not) {
 #define EXPORT extern "C" __attribute__((visibility("default")))
 #endif
 
-// The instruction set that nodes made from now on use; null where the one that is asked for is not there.
+// Returns the name of the instruction set of new nodes; null where MBERT_KERNELS_ISA names one that is not available.
 EXPORT const char* mbert_kernels_isa() {
   mbert::Message why_not;
   const mbert::Isa* isa = mbert::chosen_isa(&why_not);
   return isa ? isa->name : nullptr;
 }
 
-// The name of the number-th instruction set of this build; null behind the last.
+// Returns the name of an instruction set of this build by its index; null after the last.
 EXPORT const char* mbert_kernels_known(int number) {
-  return number >= 0 && number < mbert::COUNT ? mbert::KNOWN[number]->name : nullptr;
+  return number >= 0 && number < mbert::KNOWN_COUNT ? mbert::KNOWN[number]->name : nullptr;
 }
 
+// Returns 1 if this processor supports the instruction set of an index.
 EXPORT int mbert_kernels_has(int number) {
-  return number >= 0 && number < mbert::COUNT && mbert::KNOWN[number]->is_there();
+  return number >= 0 && number < mbert::KNOWN_COUNT && mbert::KNOWN[number]->is_supported();
 }
 
-// Makes nodes that are made from now on use this one; null: the best again. 0 if the processor has it.
+// Sets the instruction set of new nodes; null restores the default. Returns 0, or 1 where it is not available.
 EXPORT int mbert_kernels_force_isa(const char* name) {
   mbert::Message why_not;
-  const mbert::Isa* isa = name ? mbert::named(name, &why_not) : nullptr;
+  const mbert::Isa* isa = name ? mbert::find_isa(name, &why_not) : nullptr;
   if (name && !isa) return 1;
   __atomic_store_n(&mbert::forced, isa, __ATOMIC_RELEASE);
   return 0;

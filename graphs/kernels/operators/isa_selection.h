@@ -1,4 +1,4 @@
-// Which instruction set the kernels use.
+// Chooses the instruction set of new nodes.
 #pragma once
 
 #include "isa/isa.h"
@@ -6,8 +6,9 @@
 
 namespace mbert {
 
-// The best instruction set of this processor, or the one that MBERT_KERNELS_ISA, or a call, names; null, and why, where
-// that is not there.
+// Returns the instruction set that a call of mbert_kernels_force_isa named, or the one that MBERT_KERNELS_ISA names, or
+// the fastest one that this processor supports. Returns null, with the reason in `why_not`, where the named one is
+// missing.
 const Isa* chosen_isa(Message* why_not);
 
 }  // namespace mbert

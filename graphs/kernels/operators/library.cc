@@ -1,4 +1,4 @@
-// The entry that onnxruntime looks for in a library of operators.
+// RegisterCustomOps: the entry point that onnxruntime calls in a library of custom operators.
 #include "operators/nodes.h"
 #include "ort/ort.h"
 
@@ -8,19 +8,19 @@ using namespace mbert;
 
 constexpr const char* DOMAIN = "mbert";
 
-// A domain lives as long as any session that has it. So it is made once for each onnxruntime in the process, and given
-// back when onnxruntime unloads this library, as it does with the last session.
-constexpr int MOST_RUNTIMES = 8;
-struct Known {
+// A domain must outlive every session that uses it. So it is created once for each onnxruntime in the process, and
+// released when onnxruntime unloads this library after its last session.
+constexpr int MAX_RUNTIMES = 8;
+struct Runtime {
   const OrtApi* api;
   OrtCustomOpDomain* domain;
-} known[MOST_RUNTIMES];
+} runtimes[MAX_RUNTIMES];
 bool busy = false;
 
-Status domain_of(const OrtApi* api, OrtCustomOpDomain** found) {
-  for (Known& one : known) {
+Status domain_of(const OrtApi* api, OrtCustomOpDomain** result) {
+  for (Runtime& one : runtimes) {
     if (one.api == api) {
-      *found = one.domain;
+      *result = one.domain;
       return nullptr;
     }
     if (one.api) continue;
@@ -30,15 +30,16 @@ Status domain_of(const OrtApi* api, OrtCustomOpDomain** found) {
                                       &bottleneck_attention_int8_op};
     for (const OrtCustomOp* op : ops)
       TRY(entry<Status (*)(OrtCustomOpDomain*, const OrtCustomOp*)>(api, CustomOpDomain_Add)(domain, op));
-    one.domain = *found = domain;
+    one.domain = *result = domain;
     one.api = api;
     return nullptr;
   }
-  return entry<Status (*)(int, const char*)>(api, CreateStatus)(ORT_FAIL, "mbert: eight runtimes in one process; expected fewer");
+  return entry<Status (*)(int, const char*)>(api, CreateStatus)(
+      ORT_FAIL, "mbert: this process has loaded 8 onnxruntime libraries with the kernels; expected 8 at most");
 }
 
-__attribute__((destructor)) void give_back_domains() {
-  for (Known& one : known) {
+__attribute__((destructor)) void release_domains() {
+  for (Runtime& one : runtimes) {
     if (one.domain) entry<void (*)(OrtCustomOpDomain*)>(one.api, ReleaseCustomOpDomain)(one.domain);
     one = {};
   }
@@ -56,7 +57,8 @@ OrtStatus* RegisterCustomOps(OrtSessionOptions* options, const OrtApiBase* base)
   if (!api) {
     const OrtApi* oldest = base->GetApi(1);
     return oldest ? entry<Status (*)(int, const char*)>(oldest, CreateStatus)(
-                        ORT_FAIL, "mbert's kernels need onnxruntime 1.17 or newer; without them the same file runs, too")
+                        ORT_FAIL, "this onnxruntime is too old for mbert's kernels; expected 1.17 or newer. "
+                                  "The same file runs without the kernels")
                   : nullptr;
   }
   while (__atomic_test_and_set(&busy, __ATOMIC_ACQUIRE)) {

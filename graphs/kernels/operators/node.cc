@@ -6,8 +6,8 @@ namespace mbert {
 
 namespace {
 
-// onnxruntime does not tell how many threads a session has. So the first runs of a node ask for more tasks than there
-// are threads, each of which waits a little for others to come.
+// Observes the number of threads of a session, which onnxruntime's API does not report. The first runs of a node ask
+// for more tasks than there are threads, and each task waits a little for others to arrive.
 struct Probe {
   int inside = 0, most = 0, alone = 0;
 };
@@ -34,19 +34,19 @@ void probe(void* data, size_t) {
   __atomic_sub_fetch(&seen.inside, 1, __ATOMIC_ACQ_REL);
 }
 
-int64_t nodes = 0;
+int64_t live_nodes = 0;
 
 }  // namespace
 
-Node::Node(const OrtApi* api) : ort(api) { __atomic_add_fetch(&nodes, 1, __ATOMIC_ACQ_REL); }
+Node::Node(const OrtApi* api) : ort(api) { __atomic_add_fetch(&live_nodes, 1, __ATOMIC_ACQ_REL); }
 
 void Node::destroy() {
   const Ort own = ort;
   own.release(this);
-  if (__atomic_sub_fetch(&nodes, 1, __ATOMIC_ACQ_REL) == 0) scratch_pool.empty(own);
+  if (__atomic_sub_fetch(&live_nodes, 1, __ATOMIC_ACQ_REL) == 0) scratch_pool.empty(own);
 }
 
-Status Node::task_rows(OrtKernelContext* context, int64_t rows, int most, int* of_a_task) {
+Status Node::task_rows(OrtKernelContext* context, int64_t rows, int most, int* rows_per_task) {
   if (__atomic_load_n(&tries, __ATOMIC_RELAXED) < TRIES) {
     __atomic_add_fetch(&tries, 1, __ATOMIC_RELAXED);
     Probe seen;
@@ -57,10 +57,10 @@ Status Node::task_rows(OrtKernelContext* context, int64_t rows, int most, int* o
     }
   }
   const int64_t workers = __atomic_load_n(&threads, __ATOMIC_RELAXED);
-  // As many tasks for each thread as are needed to keep to `most`.
+  // The fewest tasks per thread with which no task exceeds `most` rows.
   const int64_t rounds = (rows + workers * most - 1) / (workers * most);
   const int64_t tasks = rounds * workers;
-  *of_a_task = static_cast<int>((rows + tasks - 1) / tasks);
+  *rows_per_task = static_cast<int>((rows + tasks - 1) / tasks);
   return nullptr;
 }
 

@@ -1,4 +1,4 @@
-// What the operators' nodes have in common.
+// The base of the operators' nodes: their instruction set, and how their work is split into tasks.
 #pragma once
 
 #include "operators/isa_selection.h"
@@ -9,8 +9,8 @@ inline void* operator new(size_t, void* place) noexcept { return place; }
 
 namespace mbert {
 
-// Between two looks at what another thread changes.
-inline void wait_a_moment() {
+// Hints to the processor that this thread spins until another one changes a variable.
+inline void pause_spinning() {
 #if defined(__x86_64__)
   __asm__ volatile("pause");
 #elif defined(__aarch64__)
@@ -20,44 +20,44 @@ inline void wait_a_moment() {
 
 struct Node {
   explicit Node(const OrtApi* api);
-  // Gives its own memory back; with the last node that there is, the scratch goes, too.
+  // Frees its own memory; the last node of the process also empties the scratch pool.
   void destroy();
 
-  // How many rows a task takes: a thread's share, unless that is more than `most`.
-  Status task_rows(OrtKernelContext* context, int64_t rows, int most, int* of_a_task);
-  // Runs tasks 0 to count - 1, on all threads that there are.
+  // Computes the rows of a task: an equal share for each thread, or equal parts of a share that exceeds `most`.
+  Status task_rows(OrtKernelContext* context, int64_t rows, int most, int* rows_per_task);
+  // Runs tasks 0 to count - 1 on all threads of the session.
   Status parallel(OrtKernelContext* context, void (*task)(void*, size_t), size_t count, void* data) const;
 
   Ort ort;
   const Isa* isa = nullptr;
-  // How many threads were seen to work at once, and how often that was tried.
+  // The most threads that were observed to work at once, and the number of observations.
   int threads = 1, tries = 0;
 };
 
-// Creates a node of the class `Op::Made`, whose `read` takes its weights, and destroys it where that fails.
+// Creates a node of the class `Op::NodeType`. `Op::read` packs its weights; where that fails, the node is destroyed.
 template <class Op>
-Status create_node(const OrtApi* api, const OrtKernelInfo* info, void** made) {
+Status create_node(const OrtApi* api, const OrtKernelInfo* info, void** created) {
   const Ort ort(api);
-  using Made = typename Op::Made;
-  *made = nullptr;
+  using NodeType = typename Op::NodeType;
+  *created = nullptr;
   Message why_not;
   const Isa* isa = chosen_isa(&why_not);
   if (!isa) return ort.fail(why_not);
   size_t inputs = 0;
   TRY(ort.input_count(info, &inputs));
   void* memory = nullptr;
-  TRY(ort.allocate(sizeof(Made), &memory));
-  Made* node = new (memory) Made(api);
+  TRY(ort.allocate(sizeof(NodeType), &memory));
+  NodeType* node = new (memory) NodeType(api);
   node->isa = isa;
   if (Status status = Op::read(node, info, inputs)) {
     Op::destroy(node);
     return status;
   }
-  *made = node;
+  *created = node;
   return nullptr;
 }
 
-// The description of an operator whose inputs are of any number and type, which its node checks.
+// Describes an operator to onnxruntime. Its inputs are declared as variadic and of any type: the node checks them.
 template <class Op>
 constexpr OrtCustomOp custom_op() {
   OrtCustomOp op{};

@@ -1,4 +1,4 @@
-// The operators as onnxruntime knows them.
+// The operators' descriptions for onnxruntime.
 #pragma once
 
 #include "ort/abi.h"

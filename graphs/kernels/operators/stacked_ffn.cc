@@ -1,4 +1,4 @@
-// mbert.StackedFFN and mbert.StackedFFNInt8 as nodes.
+// The nodes of mbert.StackedFFN and mbert.StackedFFNInt8.
 #include "operators/blocks.h"
 #include "operators/node.h"
 #include "operators/nodes.h"
@@ -16,10 +16,10 @@ struct FfnNode : Node {
 
 template <bool INT8>
 struct FfnOp {
-  using Made = FfnNode;
+  using NodeType = FfnNode;
   static constexpr const char* NAME = INT8 ? "StackedFFNInt8" : "StackedFFN";
-  // x and residual; of each network two weights and a bias, with scales in 8 bits; the last weight.
-  static constexpr size_t FIRST = 2, OF_A_NETWORK = INT8 ? 5 : 3, LAST = INT8 ? 2 : 1;
+  // Inputs: x and residual; two weights and a bias for each network; the last weight. In int8 all weights have scales.
+  static constexpr size_t FIRST_WEIGHT = 2, PER_NETWORK = INT8 ? 5 : 3, LAST = INT8 ? 2 : 1;
 
   static void destroy(void* memory) {
     FfnNode* node = static_cast<FfnNode*>(memory);
@@ -34,16 +34,16 @@ struct FfnOp {
   }
 
   static Status read(FfnNode* node, const OrtKernelInfo* info, size_t count) {
-    const size_t networks = count < FIRST + LAST ? 0 : (count - FIRST - LAST) / OF_A_NETWORK;
-    if (networks < 1 || networks > MOST_NETWORKS || FIRST + LAST + networks * OF_A_NETWORK != count)
+    const size_t networks = count < FIRST_WEIGHT + LAST ? 0 : (count - FIRST_WEIGHT - LAST) / PER_NETWORK;
+    if (networks < 1 || networks > MAX_NETWORKS || FIRST_WEIGHT + LAST + networks * PER_NETWORK != count)
       return node->ort.fail(Message() << NAME << " has " << static_cast<int64_t>(count) << " inputs; expected "
-                                      << static_cast<int64_t>(FIRST + LAST) << " and "
-                                      << static_cast<int64_t>(OF_A_NETWORK) << " for each of 1 to " << MOST_NETWORKS
+                                      << static_cast<int64_t>(FIRST_WEIGHT + LAST) << " and "
+                                      << static_cast<int64_t>(PER_NETWORK) << " for each of 1 to " << MAX_NETWORKS
                                       << " networks");
     StackedFFN& block = node->block;
     block.int8 = INT8;
     block.networks = static_cast<int>(networks);
-    WeightReader reader(node->ort, *node->isa, info, INT8, FIRST);
+    WeightReader reader(node->ort, *node->isa, info, INT8, FIRST_WEIGHT);
     for (int i = 0; i < block.networks; i++) {
       reader.read(&block.weight1[i], &block.intra, &block.intermediate, true, "weight1");
       reader.read(&block.weight2[i], &block.intermediate, &block.intra, false, "weight2");
@@ -57,7 +57,7 @@ struct FfnOp {
     const float *x, *residual;
     float* y;
     int64_t rows;
-    int of_a_task;
+    int rows_per_task;
     char* scratch;
     size_t scratch_bytes;
   };
@@ -65,8 +65,8 @@ struct FfnOp {
   static void task(void* data, size_t number) {
     const Run& run = *static_cast<const Run*>(data);
     const StackedFFN& block = run.node->block;
-    const int64_t first = static_cast<int64_t>(number) * run.of_a_task;
-    const int64_t rows = run.rows - first < run.of_a_task ? run.rows - first : run.of_a_task;
+    const int64_t first = static_cast<int64_t>(number) * run.rows_per_task;
+    const int64_t rows = run.rows - first < run.rows_per_task ? run.rows - first : run.rows_per_task;
     block.run(*run.node->isa, run.x + first * block.intra, run.residual + first * block.hidden,
               run.y + first * block.hidden, static_cast<int>(rows), run.scratch + number * run.scratch_bytes);
   }
@@ -87,9 +87,9 @@ struct FfnOp {
     const int64_t sizes[] = {run.rows, block.hidden};
     TRY(ort.output(context, sizes, 2, &run.y));
     if (!run.rows) return nullptr;
-    TRY(node->task_rows(context, run.rows, INT8 ? BLOCK_ROWS_INT8 : BLOCK_ROWS_FLOAT, &run.of_a_task));
-    run.scratch_bytes = block.scratch(run.of_a_task);
-    const size_t tasks = static_cast<size_t>((run.rows + run.of_a_task - 1) / run.of_a_task);
+    TRY(node->task_rows(context, run.rows, INT8 ? BLOCK_ROWS_INT8 : BLOCK_ROWS_FLOAT, &run.rows_per_task));
+    run.scratch_bytes = block.scratch(run.rows_per_task);
+    const size_t tasks = static_cast<size_t>((run.rows + run.rows_per_task - 1) / run.rows_per_task);
     TRY(scratch_pool.take(ort, tasks * run.scratch_bytes, &run.scratch));
     Status status = node->parallel(context, task, tasks, &run);
     scratch_pool.give_back(ort, run.scratch);

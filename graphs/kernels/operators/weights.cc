@@ -6,8 +6,8 @@ namespace mbert {
 
 namespace {
 
-// What the kernels' integers hold: so many products of bytes fit 32 bits.
-constexpr int64_t LARGEST = 1 << 16;
+// The largest k: the sum of this many products of bytes fits 32 bits. The same limit serves for n.
+constexpr int64_t MAX_SIZE = 1 << 16;
 
 }  // namespace
 
@@ -25,18 +25,19 @@ Status WeightReader::read_one(Weight* weight, int* k, int* n, bool has_bias, con
   Tensor tensor;
   TRY(ort_.constant(info_, next_++, Message() << name, &tensor));
   if (!tensor.is(int8_ ? INT8 : FLOAT, 2))
-    return ort_.fail(Message() << name << " is " << tensor << "; expected " << (int8_ ? "int8" : "float") << " [in, out]");
+    return ort_.fail(Message() << name << " is " << tensor << "; expected " << (int8_ ? "int8" : "float")
+                               << " [in, out]");
   for (int i = 0; i < 2; i++)
-    if (tensor.sizes[i] < 1 || tensor.sizes[i] > LARGEST)
-      return ort_.fail(Message() << name << " is " << tensor << "; expected sizes of 1 to " << LARGEST);
+    if (tensor.sizes[i] < 1 || tensor.sizes[i] > MAX_SIZE)
+      return ort_.fail(Message() << name << " is " << tensor << "; expected sizes of 1 to " << MAX_SIZE);
   const int rows = static_cast<int>(tensor.sizes[0]), columns = static_cast<int>(tensor.sizes[1]);
   if ((*k && *k != rows) || (*n && *n != columns))
     return ort_.fail(Message() << name << " is " << tensor << "; expected [" << (*k ? *k : rows) << ", "
                                << (*n ? *n : columns) << "]");
   *k = weight->k = rows;
   *n = weight->n = columns;
-  const size_t padded = rounded_up(columns, isa_.panel);
-  const size_t bytes = int8_ ? padded * rounded_up(rows, isa_.depth) : padded * rows * sizeof(float);
+  const size_t padded = round_up(columns, isa_.panel);
+  const size_t bytes = int8_ ? padded * round_up(rows, isa_.depth) : padded * rows * sizeof(float);
   TRY(take_weight_memory(ort_, bytes, &weight->panels));
   if (int8_) {
     isa_.pack_int8(static_cast<const int8_t*>(tensor.data), rows, columns, weight->panels);
@@ -51,19 +52,20 @@ Status WeightReader::vector(float** padded, int n, const char* name, const char*
   Tensor tensor;
   TRY(ort_.constant(info_, next_++, Message() << "the " << what << " of " << name, &tensor));
   if (!tensor.is(FLOAT, 1) || tensor.sizes[0] != n)
-    return ort_.fail(Message() << "the " << what << " of " << name << " is " << tensor << "; expected float [" << n << "]");
-  const int whole = rounded_up(n, isa_.panel);
+    return ort_.fail(Message() << "the " << what << " of " << name << " is " << tensor << "; expected float [" << n
+                               << "]");
+  const int padded_n = round_up(n, isa_.panel);
   void* memory = nullptr;
-  TRY(take_weight_memory(ort_, whole * sizeof(float), &memory));
+  TRY(take_weight_memory(ort_, padded_n * sizeof(float), &memory));
   *padded = static_cast<float*>(memory);
-  for (int i = 0; i < whole; i++) (*padded)[i] = i < n ? tensor.floats()[i] : 0.0f;
+  for (int i = 0; i < padded_n; i++) (*padded)[i] = i < n ? tensor.floats()[i] : 0.0f;
   return nullptr;
 }
 
 void release(const Ort& ort, Weight* weight) {
-  give_weight_memory_back(ort, weight->panels);
-  give_weight_memory_back(ort, weight->scales);
-  give_weight_memory_back(ort, weight->bias);
+  release_weight_memory(ort, weight->panels);
+  release_weight_memory(ort, weight->scales);
+  release_weight_memory(ort, weight->bias);
 }
 
 }  // namespace mbert

@@ -1,4 +1,4 @@
-// Weights of a node: read once, when the session is made, checked, and packed.
+// The weights of a node: read, checked and packed once, when the session is created.
 #pragma once
 
 #include "isa/isa.h"
@@ -6,18 +6,18 @@
 
 namespace mbert {
 
-// Reads a node's inputs one after the other. The first thing that is wrong is kept, and all calls after it do nothing.
+// Reads a node's weights in the order of its inputs. Keeps the first error; calls after it do nothing.
 class WeightReader {
  public:
   WeightReader(const Ort& ort, const Isa& isa, const OrtKernelInfo* info, bool int8, size_t first)
       : ort_(ort), isa_(isa), info_(info), int8_(int8), next_(first) {}
 
-  // A weight, which is followed by its scale in 8 bits, and by its bias if it has one. A size of 0 is not known yet,
-  // and is set.
+  // Reads a weight [k, n], the scale that follows it in int8, and its bias if it has one. Where *k or *n is 0, it is
+  // set from the weight; otherwise the weight must agree.
   void read(Weight* weight, int* k, int* n, bool has_bias, const char* name);
-  // Makes this the first thing that is wrong, if there is none yet.
+  // Records an error, unless there is one already.
   void refuse(const Message& message);
-  // The status of all, which the caller owns then.
+  // Returns the first error, or null. The caller owns it.
   Status status();
 
  private:
@@ -32,6 +32,7 @@ class WeightReader {
   Status status_ = nullptr;
 };
 
+// Frees a weight's packed memory.
 void release(const Ort& ort, Weight* weight);
 
 }  // namespace mbert

@@ -1,6 +1,6 @@
-// What the library uses of onnxruntime's C ABI, restated from onnxruntime_c_api.h of onnxruntime 1.29 (API 17 and older,
-// which every later version keeps: entries are only added at the end). tests/graphs/test_kernel_abi.py compares the
-// places of all of them with the official header.
+// The part of onnxruntime's C ABI that the library uses, restated from onnxruntime_c_api.h of onnxruntime 1.29 (API 17
+// and older, which every later version keeps: entries are only added at the end). tests/graphs/kernels/test_abi.py
+// compares every offset with the official header.
 #pragma once
 
 #include <stddef.h>
@@ -18,7 +18,7 @@ struct OrtTensorTypeAndShapeInfo;
 struct OrtAllocator;
 struct OrtLogger;
 
-// A table of functions. Their types are in ort.h, beside their calls.
+// A table of functions. ort.cc casts each to its type where it is called.
 struct OrtApi {
   void (*entries[275])();
 };
@@ -49,7 +49,7 @@ struct OrtCustomOp {
   OrtStatus* (*CreateKernelV2)(const OrtCustomOp*, const OrtApi*, const OrtKernelInfo*, void**);
   OrtStatus* (*KernelComputeV2)(void*, OrtKernelContext*);
   OrtStatus* (*InferOutputShapeFn)(const OrtCustomOp*, void*);
-  // onnxruntime looks for these, whatever the version says; they may be null.
+  // onnxruntime reads these whatever `version` is; they may be null.
   int (*GetStartVersion)(const OrtCustomOp*);
   int (*GetEndVersion)(const OrtCustomOp*);
   size_t (*GetMayInplace)(int**, int**);
@@ -88,7 +88,7 @@ enum Entry {
   KernelContext_ParallelFor = 274,
 };
 
-// Values of its enumerations.
+// Values of the C API's enumerations.
 constexpr int ORT_FAIL = 1, ORT_INVALID_ARGUMENT = 2;
 constexpr int UNDEFINED = 0, FLOAT = 1, INT8 = 3, INT64 = 7;
 constexpr int REQUIRED = 0, VARIADIC = 2;

@@ -1,6 +1,6 @@
 #include <stddef.h>
 
-// Compilers write calls of these for assignments and loops.
+// The two functions of the C library that compilers call for assignments and loops, so that the library links none.
 extern "C" {
 
 void* memcpy(void* __restrict to, const void* __restrict from, size_t count) {

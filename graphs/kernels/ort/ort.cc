@@ -13,11 +13,11 @@ Message& Message::operator<<(int64_t number) {
   char digits[24];
   int place = sizeof(digits);
   digits[--place] = 0;
-  uint64_t left = number < 0 ? 0 - static_cast<uint64_t>(number) : static_cast<uint64_t>(number);
+  uint64_t remaining = number < 0 ? 0 - static_cast<uint64_t>(number) : static_cast<uint64_t>(number);
   do {
-    digits[--place] = static_cast<char>('0' + left % 10);
-    left /= 10;
-  } while (left);
+    digits[--place] = static_cast<char>('0' + remaining % 10);
+    remaining /= 10;
+  } while (remaining);
   if (number < 0) digits[--place] = '-';
   return *this << digits + place;
 }
@@ -30,7 +30,7 @@ Message& Message::operator<<(const Tensor& tensor) {
     default: *this << "type " << tensor.type; break;
   }
   *this << " [";
-  for (int i = 0; i < tensor.rank && i < MOST_DIMENSIONS; i++) *this << (i ? ", " : "") << tensor.sizes[i];
+  for (int i = 0; i < tensor.rank && i < MAX_RANK; i++) *this << (i ? ", " : "") << tensor.sizes[i];
   return *this << "]";
 }
 
@@ -44,8 +44,9 @@ Status Ort::read(const OrtValue* value, Tensor* tensor) const {
   size_t rank = 0;
   Status status = entry<Status (*)(const OrtTensorTypeAndShapeInfo*, int*)>(GetTensorElementType)(info, &tensor->type);
   if (!status) status = entry<Status (*)(const OrtTensorTypeAndShapeInfo*, size_t*)>(GetDimensionsCount)(info, &rank);
-  if (!status && rank <= MOST_DIMENSIONS)
-    status = entry<Status (*)(const OrtTensorTypeAndShapeInfo*, int64_t*, size_t)>(GetDimensions)(info, tensor->sizes, rank);
+  if (!status && rank <= MAX_RANK)
+    status = entry<Status (*)(const OrtTensorTypeAndShapeInfo*, int64_t*, size_t)>(GetDimensions)(info, tensor->sizes,
+                                                                                                  rank);
   tensor->rank = static_cast<int>(rank);
   entry<void (*)(OrtTensorTypeAndShapeInfo*)>(ReleaseTensorTypeAndShapeInfo)(info);
   if (status) return status;
@@ -57,7 +58,7 @@ Status Ort::constant(const OrtKernelInfo* info, size_t index, const Message& nam
   const OrtValue* value = nullptr;
   TRY(entry<Status (*)(const OrtKernelInfo*, size_t, int*, const OrtValue**)>(KernelInfoGetConstantInput_tensor)(
       info, index, &is_constant, &value));
-  if (!is_constant || !value) return fail(Message() << name.text() << " is no constant; expected an initializer");
+  if (!is_constant || !value) return fail(Message() << name.text() << " is not a constant; expected an initializer");
   return read(value, tensor);
 }
 
@@ -67,7 +68,8 @@ Status Ort::input_count(const OrtKernelInfo* info, size_t* count) const {
 
 Status Ort::input(OrtKernelContext* context, size_t index, Tensor* tensor) const {
   const OrtValue* value = nullptr;
-  TRY(entry<Status (*)(const OrtKernelContext*, size_t, const OrtValue**)>(KernelContext_GetInput)(context, index, &value));
+  TRY(entry<Status (*)(const OrtKernelContext*, size_t, const OrtValue**)>(KernelContext_GetInput)(
+      context, index, &value));
   if (!value) return fail(Message() << "input " << static_cast<int64_t>(index) << " is missing");
   return read(value, tensor);
 }
@@ -84,8 +86,8 @@ Status Ort::parallel(OrtKernelContext* context, void (*task)(void*, size_t), siz
       KernelContext_ParallelFor)(context, task, count, 0, data);
 }
 
-Status Ort::allocator(OrtAllocator** found) const {
-  return entry<Status (*)(OrtAllocator**)>(GetAllocatorWithDefaultOptions)(found);
+Status Ort::allocator(OrtAllocator** result) const {
+  return entry<Status (*)(OrtAllocator**)>(GetAllocatorWithDefaultOptions)(result);
 }
 
 Status Ort::allocate(size_t bytes, void** memory) const {
@@ -93,8 +95,9 @@ Status Ort::allocate(size_t bytes, void** memory) const {
   TRY(allocator(&from));
   void* whole = nullptr;
   TRY(entry<Status (*)(OrtAllocator*, size_t, void**)>(AllocatorAlloc)(from, bytes + 2 * CACHE_LINE, &whole));
-  // The line before the memory says where it began.
-  char* start = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(whole) + 2 * CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE);
+  // The pointer before the memory says where the allocation begins.
+  const uintptr_t aligned = (reinterpret_cast<uintptr_t>(whole) + 2 * CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+  char* start = reinterpret_cast<char*>(aligned);
   reinterpret_cast<void**>(start)[-1] = whole;
   *memory = start;
   return nullptr;

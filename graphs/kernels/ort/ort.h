@@ -1,4 +1,4 @@
-// onnxruntime's C API as the kernels call it: a status is an error, and null is none.
+// A thin wrapper of onnxruntime's C API. A Status is an error, or null for success.
 #pragma once
 
 #include "ort/abi.h"
@@ -7,36 +7,37 @@ namespace mbert {
 
 using Status = OrtStatus*;
 
+// Returns from the calling function with the status of an expression, unless it is null.
 #define TRY(expression)                            \
   do {                                             \
     if (mbert::Status status_ = (expression)) return status_; \
   } while (false)
 
-// One of the C API's functions.
+// Returns a function of the C API.
 template <class Function>
 Function entry(const OrtApi* api, Entry number) {
   return reinterpret_cast<Function>(api->entries[number]);
 }
 
-constexpr int MOST_DIMENSIONS = 8;
+constexpr int MAX_RANK = 8;
 
-// A tensor's type, sizes and numbers.
+// A tensor's element type, shape and data.
 struct Tensor {
   int type = 0;
   int rank = 0;
-  int64_t sizes[MOST_DIMENSIONS] = {};
+  int64_t sizes[MAX_RANK] = {};
   void* data = nullptr;
 
   bool is(int expected_type, int expected_rank) const { return type == expected_type && rank == expected_rank; }
   const float* floats() const { return static_cast<const float*>(data); }
 };
 
-// Text of an error, put together without a C library.
+// The text of an error, formatted without a C library. Text beyond 511 bytes is cut off.
 class Message {
  public:
   Message& operator<<(const char* text);
   Message& operator<<(int64_t number);
-  Message& operator<<(const Tensor& tensor);  // its type and sizes
+  Message& operator<<(const Tensor& tensor);  // its type and shape
   const char* text() const { return text_; }
 
  private:
@@ -50,13 +51,13 @@ class Ort {
 
   Status fail(const Message& message) const;
   Status read(const OrtValue* value, Tensor* tensor) const;
-  // An input of a node that is being created, which must be a constant. `name` is for the error.
+  // Reads an input of a node that is being created, which must be an initializer. `name` is for the error.
   Status constant(const OrtKernelInfo* info, size_t index, const Message& name, Tensor* tensor) const;
   Status input_count(const OrtKernelInfo* info, size_t* count) const;
   Status input(OrtKernelContext* context, size_t index, Tensor* tensor) const;
   Status output(OrtKernelContext* context, const int64_t* sizes, size_t rank, float** data) const;
   Status parallel(OrtKernelContext* context, void (*task)(void*, size_t), size_t count, void* data) const;
-  // Memory on a cache line's border.
+  // Allocates memory that is aligned to a cache line.
   Status allocate(size_t bytes, void** memory) const;
   void release(void* memory) const;
 
@@ -65,7 +66,7 @@ class Ort {
   Function entry(Entry number) const {
     return mbert::entry<Function>(api_, number);
   }
-  Status allocator(OrtAllocator** found) const;
+  Status allocator(OrtAllocator** result) const;
 
   const OrtApi* api_;
 };

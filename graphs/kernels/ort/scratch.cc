@@ -10,7 +10,7 @@ struct Block {
   size_t bytes;
 };
 
-// Before the memory stands how much there is.
+// The bytes before a block that hold its size.
 constexpr size_t HEADER = 64;
 
 char* slots[SLOTS];
@@ -23,13 +23,13 @@ ScratchPool scratch_pool;
 
 Status ScratchPool::take(const Ort& ort, size_t bytes, char** memory) {
   for (char*& slot : slots) {
-    char* found = __atomic_exchange_n(&slot, nullptr, __ATOMIC_ACQ_REL);
-    if (!found) continue;
-    if (header(found)->bytes >= bytes) {
-      *memory = found;
+    char* block = __atomic_exchange_n(&slot, nullptr, __ATOMIC_ACQ_REL);
+    if (!block) continue;
+    if (header(block)->bytes >= bytes) {
+      *memory = block;
       return nullptr;
     }
-    ort.release(header(found));
+    ort.release(header(block));
     break;
   }
   void* whole = nullptr;
@@ -49,7 +49,7 @@ void ScratchPool::give_back(const Ort& ort, char* memory) {
 
 void ScratchPool::empty(const Ort& ort) {
   for (char*& slot : slots)
-    if (char* found = __atomic_exchange_n(&slot, nullptr, __ATOMIC_ACQ_REL)) ort.release(header(found));
+    if (char* block = __atomic_exchange_n(&slot, nullptr, __ATOMIC_ACQ_REL)) ort.release(header(block));
 }
 
 }  // namespace mbert

@@ -1,17 +1,17 @@
-// Memory between runs.
+// Scratch memory, kept from one run to the next.
 #pragma once
 
 #include "ort/ort.h"
 
 namespace mbert {
 
-// A few blocks that runs take and give back, so that none is allocated once they have grown.
+// A lock-free pool of a few blocks. Runs take and give back blocks, so that none is allocated once they have grown.
 class ScratchPool {
  public:
-  // The memory of at least so many bytes, or null with a status.
+  // Takes a block of at least `bytes` bytes; allocates one if the pool has none that large.
   Status take(const Ort& ort, size_t bytes, char** memory);
   void give_back(const Ort& ort, char* memory);
-  // The last node is gone: gives all memory back.
+  // Frees all blocks in the pool.
   void empty(const Ort& ort);
 };
 

@@ -1,14 +1,14 @@
-// Where packed weights lie: beside each other in the order in which sessions make them, which is that in which runs read
-// them, so that what is fetched ahead of a weight's end is the next one. In pages of 2 MB where the system gives them:
-// a short text reads all weights once, and looking up thousands of small pages is a part of its time.
+// The allocator of packed weights. Weights are contiguous in the order in which sessions create them, which is the
+// order in which runs read them, so that prefetching beyond the end of a weight fetches the next one. It asks for pages
+// of 2 MB: a short text reads all weights once, and with small pages thousands of TLB misses are a part of its time.
 #pragma once
 
 #include "ort/ort.h"
 
 namespace mbert {
 
-// Memory of so many bytes, on a cache line's border.
+// Allocates memory for a packed weight, aligned to a cache line.
 Status take_weight_memory(const Ort& ort, size_t bytes, void** memory);
-void give_weight_memory_back(const Ort& ort, void* memory);
+void release_weight_memory(const Ort& ort, void* memory);
 
 }  // namespace mbert

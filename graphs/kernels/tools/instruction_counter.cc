@@ -1,6 +1,6 @@
-// A plugin of qemu that counts the instructions a program runs, and writes the number to the file that COUNT names.
+// A qemu plugin that counts the instructions of a program, and writes the number to the file that COUNT names.
 //
-// The declarations are those of qemu's plugin interface that it uses, which no package brings
+// The declarations restate the part of qemu's plugin interface that is used here; no package has its header
 // (https://www.qemu.org/docs/master/devel/tcg-plugins.html).
 #include <inttypes.h>
 #include <stddef.h>
@@ -18,7 +18,7 @@ void qemu_plugin_register_vcpu_tb_exec_cb(qemu_plugin_tb* block, void (*run)(uns
                                           void* data);
 void qemu_plugin_register_atexit_cb(uint64_t id, void (*ended)(uint64_t id, void* data), void* data);
 
-// Which version of the interface this is written for; qemu refuses what is older or newer than it knows.
+// The version of the interface that this is built for. qemu refuses versions older or newer than those it supports.
 __attribute__((visibility("default"))) extern const int qemu_plugin_version = INTERFACE;
 
 static uint64_t count;

@@ -1,13 +1,13 @@
-// Where the kernels' time goes, and how far it is from what the processor could do: one thread, without onnxruntime.
-// A program of its own, `make profile-kernels`; nothing of it is in the library.
+// Profiles the kernels on one thread, without onnxruntime: the time of each part, and the peak rates to compare them
+// with. A program of its own, `make profile-kernels`; the library does not contain it.
 //
 //   profile [TOKENS ...] [--isa NAME]
-//   profile --run TIMES TOKENS [--isa NAME]     (runs a layer in 8 bits so often, for who counts instructions)
+//   profile --run TIMES TOKENS [--isa NAME]     (runs an int8 layer TIMES times, to count its instructions)
 //
-// For each length: the time of MobileBERT's 24 layers (random weights), in 8 bits and in float32; what share of it goes
-// into quantizing rows, products, attention's own arithmetic, and the rest; multiply-accumulates per second, and what
-// share that is of a loop of the same instruction that touches registers only; and how long it takes to read the
-// weights once, which no arithmetic can undercut where they do not stay in the caches.
+// Prints, for each length, the time of MobileBERT's 24 layers (random weights) in int8 and in float32; the shares of
+// quantization, products, attention and the rest; and multiply-accumulates per second. Prints also the peak rates of a
+// loop of the same instruction whose operands stay in registers, and the time to read all weights once, which is a
+// lower bound where the weights do not fit the caches.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,8 +55,8 @@ int random_int() { return static_cast<int>((state = state * 1664525u + 101390422
 
 void* memory(size_t bytes) { return aligned_alloc(64, (bytes + 127) / 64 * 64); }
 
-// As weight_memory.cc does: beside each other, in large pages.
-constexpr size_t PAGE = size_t{2} << 20, MOST_WEIGHTS = 64 * PAGE;
+// Weights are contiguous and in large pages, as weight_memory.cc allocates them.
+constexpr size_t PAGE = size_t{2} << 20, MAX_WEIGHT_BYTES = 64 * PAGE;
 char *weights_at, *weights_end;
 
 void* weight_memory(size_t bytes) {
@@ -67,34 +67,34 @@ void* weight_memory(size_t bytes) {
 }
 
 float* random_floats(size_t count, float size) {
-  float* made = static_cast<float*>(memory(count * sizeof(float)));
-  for (size_t i = 0; i < count; i++) made[i] = static_cast<float>(random_int()) * size / 128.0f;
-  return made;
+  float* result = static_cast<float*>(memory(count * sizeof(float)));
+  for (size_t i = 0; i < count; i++) result[i] = static_cast<float>(random_int()) * size / 128.0f;
+  return result;
 }
 
 size_t weight_bytes = 0;
 
 Weight weight(const Isa& isa, bool int8, int k, int n, bool has_bias) {
-  Weight made;
-  made.k = k;
-  made.n = n;
-  const size_t columns = rounded_up(n, isa.panel), count = static_cast<size_t>(k) * n;
-  const size_t bytes = columns * rounded_up(k, isa.depth) * (int8 ? 1 : sizeof(float));
+  Weight result;
+  result.k = k;
+  result.n = n;
+  const size_t columns = round_up(n, isa.panel), count = static_cast<size_t>(k) * n;
+  const size_t bytes = columns * round_up(k, isa.depth) * (int8 ? 1 : sizeof(float));
   weight_bytes += bytes;
-  made.panels = weight_memory(bytes);
+  result.panels = weight_memory(bytes);
   if (int8) {
     int8_t* numbers = static_cast<int8_t*>(memory(count));
     for (size_t i = 0; i < count; i++) numbers[i] = static_cast<int8_t>(random_int() | 1);
-    isa.pack_int8(numbers, k, n, made.panels);
+    isa.pack_int8(numbers, k, n, result.panels);
     free(numbers);
-    made.scales = random_floats(columns, 1e-4f);
+    result.scales = random_floats(columns, 1e-4f);
   } else {
     float* numbers = random_floats(count, 0.05f);
-    isa.pack_float(numbers, k, n, made.panels);
+    isa.pack_float(numbers, k, n, result.panels);
     free(numbers);
   }
-  if (has_bias) made.bias = random_floats(columns, 0.1f);
-  return made;
+  if (has_bias) result.bias = random_floats(columns, 0.1f);
+  return result;
 }
 
 struct Layer {
@@ -103,8 +103,8 @@ struct Layer {
 };
 
 Layer layer(const Isa& isa, bool int8) {
-  Layer made;
-  BottleneckAttention& attention = made.attention;
+  Layer result;
+  BottleneckAttention& attention = result.attention;
   attention.int8 = int8;
   attention.hidden = HIDDEN;
   attention.intra = INTRA;
@@ -112,7 +112,7 @@ Layer layer(const Isa& isa, bool int8) {
   attention.weight_in = weight(isa, int8, HIDDEN, 3 * INTRA, true);
   attention.weight_qk = weight(isa, int8, INTRA, 2 * INTRA, true);
   attention.weight_out = weight(isa, int8, INTRA, INTRA, false);
-  StackedFFN& ffn = made.ffn;
+  StackedFFN& ffn = result.ffn;
   ffn.int8 = int8;
   ffn.hidden = HIDDEN;
   ffn.intra = INTRA;
@@ -123,12 +123,12 @@ Layer layer(const Isa& isa, bool int8) {
     ffn.weight2[i] = weight(isa, int8, INTERMEDIATE, INTRA, false);
   }
   ffn.weight_out = weight(isa, int8, INTRA, HIDDEN, false);
-  return made;
+  return result;
 }
 
-// An instruction set that counts the time of each of its parts.
+// Wraps the kernels of an instruction set, and adds up the time of each part.
 const Isa* real;
-double quantizing, multiplying, attending;
+double quantizing, multiplying, attending;  // ms
 
 template <class Work>
 void timed(double& total, Work work) {
@@ -137,7 +137,7 @@ void timed(double& total, Work work) {
   total += now() - start;
 }
 
-Isa watched() {
+Isa timed_isa() {
   Isa isa = *real;
   isa.quantize = [](const float* x, int x_stride, int rows, int k, void* q, int stride, float* steps, int32_t* sums) {
     timed(quantizing, [&] { real->quantize(x, x_stride, rows, k, q, stride, steps, sums); });
@@ -159,18 +159,18 @@ struct Model {
   Layer layers[LAYERS];
   int tokens;
   bool int8;
-  float *x, *inner, *mask, *between;
+  float *x, *inner, *mask, *projected;
   char* scratch;
 
-  // Room for texts of so many tokens.
-  void make_room(const Isa& isa, bool in_8_bits, int length) {
+  // Allocates inputs and scratch for a text of `length` tokens.
+  void allocate(const Isa& isa, bool is_int8, int length) {
     tokens = length;
-    int8 = in_8_bits;
+    int8 = is_int8;
     x = random_floats(static_cast<size_t>(tokens) * HIDDEN, 1.0f);
     inner = random_floats(static_cast<size_t>(tokens) * INTRA, 1.0f);
     mask = static_cast<float*>(calloc(tokens, sizeof(float)));
     const BottleneckAttention& attention = layers[0].attention;
-    between = random_floats(attention.projected_floats(isa, 1, tokens), 1.0f);
+    projected = random_floats(attention.projected_floats(isa, 1, tokens), 1.0f);
     const size_t parts[] = {attention.project_scratch(tokens), attention.attend_scratch(isa, tokens, tokens),
                             layers[0].ffn.scratch(tokens)};
     size_t most = 0;
@@ -178,43 +178,45 @@ struct Model {
     scratch = static_cast<char*>(memory(most));
   }
 
-  void free_room() {
+  void free_buffers() {
     free(x);
     free(inner);
     free(mask);
-    free(between);
+    free(projected);
     free(scratch);
   }
 
-  // As a session with one thread does: a block of rows at a time.
+  // Runs one layer as a session with one thread does: one block of rows after the other.
   void run(const Isa& isa, const Layer& one) const {
     const int most = int8 ? BLOCK_ROWS_INT8 : BLOCK_ROWS_FLOAT;
     const int blocks = (tokens + most - 1) / most, rows = (tokens + blocks - 1) / blocks;
-    const BottleneckAttention::Projected projected = one.attention.projected(between, 1, tokens);
+    const BottleneckAttention::Projected parts = one.attention.projected(projected, 1, tokens);
     for (int first = 0; first < tokens; first += rows)
-      one.attention.project(isa, x + first * HIDDEN, projected, first, of(first, rows), scratch);
+      one.attention.project(isa, x + first * HIDDEN, parts, first, rows_from(first, rows), scratch);
     for (int first = 0; first < tokens; first += rows)
-      one.attention.attend(isa, projected, mask, 0, inner + first * INTRA, first, of(first, rows), scratch);
+      one.attention.attend(isa, parts, mask, 0, inner + first * INTRA, first, rows_from(first, rows), scratch);
     for (int first = 0; first < tokens; first += rows)
-      one.ffn.run(isa, inner + first * INTRA, x + first * HIDDEN, x + first * HIDDEN, of(first, rows), scratch);
+      one.ffn.run(isa, inner + first * INTRA, x + first * HIDDEN, x + first * HIDDEN, rows_from(first, rows),
+                  scratch);
   }
 
   void run(const Isa& isa) const {
     for (const Layer& one : layers) {
       run(isa, one);
-      // Random layers would let the numbers grow.
+      // Clips, because values grow from one random layer to the next.
       for (int i = 0; i < tokens * HIDDEN; i++) x[i] = x[i] > 1.0f ? 1.0f : x[i] < -1.0f ? -1.0f : x[i];
     }
   }
 
-  int of(int first, int rows) const { return tokens - first < rows ? tokens - first : rows; }
+  // The rows of the block that begins at `first`.
+  int rows_from(int first, int rows) const { return tokens - first < rows ? tokens - first : rows; }
 };
 
 void take_weight_memory() {
-  weights_at = static_cast<char*>(aligned_alloc(PAGE, MOST_WEIGHTS));
-  weights_end = weights_at + MOST_WEIGHTS;
+  weights_at = static_cast<char*>(aligned_alloc(PAGE, MAX_WEIGHT_BYTES));
+  weights_end = weights_at + MAX_WEIGHT_BYTES;
 #if defined(__linux__)
-  madvise(weights_at, MOST_WEIGHTS, MADV_HUGEPAGE);
+  madvise(weights_at, MAX_WEIGHT_BYTES, MADV_HUGEPAGE);
 #endif
 }
 
@@ -222,38 +224,40 @@ void run_layer(const Isa& isa, int tokens, int times) {
   take_weight_memory();
   Model* model = static_cast<Model*>(memory(sizeof(Model)));
   model->layers[0] = layer(isa, true);
-  model->make_room(isa, true, tokens);
+  model->allocate(isa, true, tokens);
   for (int i = 0; i < times; i++) model->run(isa, model->layers[0]);
 }
 
 void profile(const Isa& isa, bool int8, int tokens, Model& model) {
-  model.make_room(isa, int8, tokens);
+  model.allocate(isa, int8, tokens);
   const double whole = median_ms([&] { model.run(isa); });
   quantizing = multiplying = attending = 0;
-  const Isa watching = watched();
+  const Isa wrapped = timed_isa();
   const double start = now();
-  for (int i = 0; i < REPEATS; i++) model.run(watching);
-  const double all = now() - start;
+  for (int i = 0; i < REPEATS; i++) model.run(wrapped);
+  const double instrumented = now() - start;
 
-  const double of_weights = static_cast<double>(HIDDEN) * 3 * INTRA + 2.0 * INTRA * INTRA + INTRA * INTRA +
+  const double macs_per_token = static_cast<double>(HIDDEN) * 3 * INTRA + 2.0 * INTRA * INTRA + INTRA * INTRA +
                             2.0 * NETWORKS * INTRA * INTERMEDIATE + INTRA * HIDDEN;
-  const double macs = LAYERS * of_weights * tokens, scores = LAYERS * 2.0 * INTRA * tokens * tokens;
-  const double rate = macs / multiplying * REPEATS * 1e-6 * all / REPEATS / whole;  // without the clock's own time
+  const double macs = LAYERS * macs_per_token * tokens, scores = LAYERS * 2.0 * INTRA * tokens * tokens;
+  // Corrected for the overhead of the clock.
+  const double rate = macs / multiplying * REPEATS * 1e-6 * instrumented / REPEATS / whole;
   printf("%6d  %-7s  %8.3f ms  %5.1f %%  %5.1f %%  %5.1f %%  %5.1f %%  %8.1f GMAC/s  %8.1f GMAC/s\n", tokens,
-         int8 ? "int8" : "float32", whole, 100 * quantizing / all, 100 * multiplying / all, 100 * attending / all,
-         100 * (all - quantizing - multiplying - attending) / all, rate, scores / attending * REPEATS * 1e-6);
-  model.free_room();
+         int8 ? "int8" : "float32", whole, 100 * quantizing / instrumented, 100 * multiplying / instrumented,
+         100 * attending / instrumented, 100 * (instrumented - quantizing - multiplying - attending) / instrumented,
+         rate, scores / attending * REPEATS * 1e-6);
+  model.free_buffers();
 }
 
-// Reads as much as the weights are, in their place's order, and gives GB/s.
-double reading(size_t bytes) {
+// Reads `bytes` bytes in order, and returns the rate in GB/s.
+double read_rate(size_t bytes) {
   const uint64_t* numbers = static_cast<const uint64_t*>(memory(bytes));
   memset(const_cast<uint64_t*>(numbers), 1, bytes);
   const double ms = median_ms([&] {
     uint64_t sums[16] = {};
     for (size_t i = 0; i + 16 <= bytes / 8; i += 16)
       for (int j = 0; j < 16; j++) sums[j] += numbers[i + j];
-    __asm__ volatile("" : : "r"(sums) : "memory");  // or the loop would be left out
+    __asm__ volatile("" : : "r"(sums) : "memory");  // keeps the loop from being removed
   });
   free(const_cast<uint64_t*>(numbers));
   return static_cast<double>(bytes) / ms * 1e-6;
@@ -275,22 +279,22 @@ int main(int argc, char** argv) {
     else if (tokens > 0 && tokens <= 4096 && count < 32)
       lengths[count++] = tokens;
     else
-      return fprintf(stderr, "profile: %s is no length; expected tokens from 1 to 4096, or --isa NAME\n", argv[i]), 2;
+      return fprintf(stderr, "profile: the length is %s; expected 1 to 4096 tokens, or --isa NAME\n", argv[i]), 2;
   }
   for (const Isa* one : KNOWN)
-    if (!isa && one->is_there() && (!name || !strcmp(one->name, name))) isa = one;
-  if (!isa) return fprintf(stderr, "profile: this processor has no %s\n", name), 2;
+    if (!isa && one->is_supported() && (!name || !strcmp(one->name, name))) isa = one;
+  if (!isa) return fprintf(stderr, "profile: this processor does not support %s\n", name), 2;
   real = isa;
-  constexpr int USUAL[] = {8, 32, 128, 384};
+  constexpr int DEFAULT_LENGTHS[] = {8, 32, 128, 384};
   if (!count)
-    for (int tokens : USUAL) lengths[count++] = tokens;
+    for (int tokens : DEFAULT_LENGTHS) lengths[count++] = tokens;
 
   if (times >= 0) return run_layer(*isa, count ? lengths[0] : 128, times), 0;
 
   constexpr int64_t STEPS = 1 << 20;
   const double int8_peak = isa->peak_int8(0) * STEPS / median_ms([&] { isa->peak_int8(STEPS); }) * 1e-6;
   const double float_peak = isa->peak_float(0) * STEPS / median_ms([&] { isa->peak_float(STEPS); }) * 1e-6;
-  printf("%s; a loop in registers: int8 %.0f GMAC/s, float32 %.0f GMAC/s\n", isa->name, int8_peak, float_peak);
+  printf("%s; peak rates: int8 %.0f GMAC/s, float32 %.0f GMAC/s\n", isa->name, int8_peak, float_peak);
   printf("tokens  weights         time  quantize  products  attention   rest        products          attention\n");
   for (int bits = 8; bits <= 32; bits += 24) {
     const bool int8 = bits == 8;
@@ -299,7 +303,7 @@ int main(int argc, char** argv) {
     take_weight_memory();
     for (Layer& one : model->layers) one = layer(*isa, int8);
     for (int i = 0; i < count; i++) profile(*isa, int8, lengths[i], *model);
-    const double rate = reading(weight_bytes);
+    const double rate = read_rate(weight_bytes);
     printf("        %-7s  %.1f MB of weights, read once at %.1f GB/s: %.3f ms\n", int8 ? "int8" : "float32",
            static_cast<double>(weight_bytes) * 1e-6, rate, static_cast<double>(weight_bytes) / rate * 1e-6);
   }

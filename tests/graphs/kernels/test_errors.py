@@ -112,7 +112,7 @@ def test_a_projection_that_is_not_three() -> None:
     kind, feed, names = of("BottleneckAttention")
     for name in ("weight_in", "bias_in"):
         feed[name] = np.ascontiguousarray(feed[name][..., 1:])
-    with pytest.raises(Exception, match="weight_in has 23 columns; expected a multiple of three"):
+    with pytest.raises(Exception, match="weight_in has 23 columns; expected a multiple of 3"):
         compute(kind, feed, names)
 
 
@@ -130,7 +130,7 @@ def test_missing_and_superfluous_inputs_are_told(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_weights_that_are_inputs_are_told(kind: str) -> None:
     kind, feed, names = of(kind)
-    with pytest.raises(Exception, match="is no constant; expected an initializer"):
+    with pytest.raises(Exception, match="is not a constant; expected an initializer"):
         compute(kind, feed, names, (*RUN_TIME, "weight_out"))
 
 

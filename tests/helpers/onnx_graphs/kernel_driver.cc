@@ -27,7 +27,7 @@ static float* read_floats(size_t count) { return static_cast<float*>(read(count 
 
 static float* padded(const Isa& isa, int n) {
   float* numbers = read_floats(n);
-  float* whole = static_cast<float*>(calloc(rounded_up(n, isa.panel), sizeof(float)));
+  float* whole = static_cast<float*>(calloc(round_up(n, isa.panel), sizeof(float)));
   memcpy(whole, numbers, n * sizeof(float));
   return whole;
 }
@@ -35,7 +35,7 @@ static float* padded(const Isa& isa, int n) {
 static void weight(const Isa& isa, bool int8, Weight* to, int k, int n, bool has_bias) {
   to->k = k;
   to->n = n;
-  to->panels = calloc(rounded_up(n, isa.panel), rounded_up(k, isa.depth) * (int8 ? 1 : sizeof(float)));
+  to->panels = calloc(round_up(n, isa.panel), round_up(k, isa.depth) * (int8 ? 1 : sizeof(float)));
   if (int8) {
     isa.pack_int8(static_cast<int8_t*>(read(static_cast<size_t>(k) * n)), k, n, to->panels);
     to->scales = padded(isa, n);
@@ -49,7 +49,7 @@ int main(int argc, char** argv) {
   if (argc != 9) return 2;
   const Isa* isa = nullptr;
   for (const Isa* one : KNOWN)
-    if (!strcmp(one->name, argv[2]) && (STAND_INS || one->is_there())) isa = one;
+    if (!strcmp(one->name, argv[2]) && (STAND_INS || one->is_supported())) isa = one;
   if (!isa) return 4;
   const bool int8 = atoi(argv[3]);
   int sizes[5];

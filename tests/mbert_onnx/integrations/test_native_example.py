@@ -72,7 +72,7 @@ def test_the_kernels_are_what_computes(program: list[str], exported: Exports) ->
     finally:
         del os.environ[kernels.VARIABLE]
     assert refused.returncode == 1
-    assert "no instruction set is called none" in refused.stderr
+    assert "unknown instruction set none; expected one of" in refused.stderr
 
 
 def test_what_is_wrong_is_one_line(program: list[str], exported: Exports) -> None:

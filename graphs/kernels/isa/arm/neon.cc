@@ -1,4 +1,4 @@
-// aarch64 as it has always been: products of bytes are 16 bits wide, and are added in pairs.
+// NEON, of every aarch64: products of bytes have 16 bits, and are added in pairs to 32 bits.
 #define LANES 4
 #define HAS_FMA
 #define VECTORS 4
@@ -16,19 +16,19 @@
 
 namespace {
 typedef int8x16_t Prepared;
-// The first two activations, and the other two, for four columns.
+// Two vectors: the first two activations repeated for four columns, and the other two.
 struct Quad {
   int8x16_t first, second;
 };
-inline int8x16_t pair(const int8_t* two) {
+inline int8x16_t splat_pair(const int8_t* pair) {
   int16_t both;
-  __builtin_memcpy(&both, two, 2);
+  __builtin_memcpy(&both, pair, 2);
   return vreinterpretq_s8_s16(vdupq_n_s16(both));
 }
 inline Prepared prepare(Bytes weights) { return reinterpret_cast<int8x16_t>(weights); }
-inline Quad spread(const int8_t* quad) { return {pair(quad), pair(quad + 2)}; }
+inline Quad splat_quad(const int8_t* quad) { return {splat_pair(quad), splat_pair(quad + 2)}; }
 inline Ints dot(Ints sum, Prepared weights, Quad quad) {
-  // A product is 127 · 128 at most, so two of them still fit 16 bits; pairs of these are added as 32.
+  // A product is at most 127 · 128, so the sum of two fits 16 bits; pairs of these sums are added to 32 bits.
   const int16x8_t products = vmull_s8(vget_low_s8(weights), vget_low_s8(quad.first));
   return reinterpret_cast<Ints>(
       vpadalq_s16(reinterpret_cast<int32x4_t>(sum), vmlal_high_s8(products, weights, quad.second)));

@@ -1,4 +1,4 @@
-// aarch64 with dotprod: 16 products of bytes in one instruction.
+// NEON with the dotprod extension: 16 products of bytes in one instruction.
 #define LANES 4
 #define HAS_FMA
 #define VECTORS 4
@@ -9,7 +9,7 @@
 #define VALUE_VECTORS 4
 #define UNSIGNED_WEIGHTS false
 #define DEPTH 16
-#define OWN_MULTIPLY_INT8
+#define CUSTOM_MULTIPLY_INT8
 
 #include "isa/processor.h"
 #include "isa/vectors.h"
@@ -21,11 +21,11 @@ namespace {
 struct Int8 {
   template <int ROWS, bool FETCH>
   static inline void tile(const Rows& rows, int first, const Weight& weight, int column, bool has_relu,
-                          const Place& place) {
-    const int k = rounded_up(weight.k, DEPTH);
+                          const TileOutput& output) {
+    const int k = round_up(weight.k, DEPTH);
     const int8_t* a = static_cast<const int8_t*>(rows.data) + static_cast<size_t>(first) * rows.stride;
     const int8_t* w = static_cast<const int8_t*>(weight.panels) + static_cast<size_t>(column) * k;
-    // Pointers that are not known to be beside each other, so that none is added up anew in each step.
+    // One pointer per row, opaque to the compiler: otherwise it derives them from each other anew in every step.
     const int8_t* at[ROWS];
     UNROLLED for (int i = 0; i < ROWS; i++) {
       at[i] = a + static_cast<size_t>(i) * rows.stride;
@@ -41,14 +41,15 @@ struct Int8 {
       add<ROWS, 2>(sums, numbers, w);
       add<ROWS, 3>(sums, numbers, w);
     }
-    finish_int8<ROWS>(sums, rows, first, weight, column, has_relu, place);
+    epilogue_int8<ROWS>(sums, rows, first, weight, column, has_relu, output);
   }
 
  private:
-  // Four of each row's numbers by their weights. The instruction takes the four out of 16 by itself.
+  // Multiplies the QUAD-th four of each row's 16 activations by their weights. The instruction selects the four itself.
   template <int ROWS, int QUAD>
   static INLINED void add(Ints (&sums)[ROWS][VECTORS], const int8x16_t (&numbers)[ROWS], const int8_t* w) {
-    // Sums and numbers leave two registers for weights: none may be loaded before its turn.
+    // Accumulators and activations leave two registers for weights, so this barrier keeps loads from being hoisted,
+    // which would spill accumulators.
     __asm__ volatile("" : : : "memory");
     UNROLLED for (int v = 0; v < VECTORS; v++) {
       const int8x16_t columns = vld1q_s8(w + QUAD * 4 * PANEL + v * 4 * LANES);

@@ -1,4 +1,4 @@
-// aarch64 with i8mm: two rows of 8 bytes by two columns of them in one instruction. All else is NEON's.
+// NEON with the i8mm extension: one instruction multiplies two rows of 8 bytes by two columns. Everything else is NEON.
 #define LANES 4
 #define HAS_FMA
 #define VECTORS 4
@@ -11,7 +11,7 @@
 #define GROUP 8
 #define DEPTH 16
 #define PAIRED_ROWS
-#define OWN_MULTIPLY_INT8
+#define CUSTOM_MULTIPLY_INT8
 
 #include "isa/processor.h"
 #include "isa/vectors.h"
@@ -23,23 +23,26 @@ namespace {
 struct Int8 {
   template <int ROWS, bool FETCH>
   static inline void tile(const Rows& rows, int first, const Weight& weight, int column, bool has_relu,
-                          const Place& place) {
+                          const TileOutput& output) {
     constexpr int PAIRS = (ROWS + 1) / 2, COLUMN_PAIRS = PANEL / 2;
-    const int k = rounded_up(weight.k, DEPTH);
+    const int k = round_up(weight.k, DEPTH);
     const int8_t* a = static_cast<const int8_t*>(rows.data) + static_cast<size_t>(first) * rows.stride;
     const int8_t* w = static_cast<const int8_t*>(weight.panels) + static_cast<size_t>(column) * k;
-    // Pointers that are not known to be beside each other, so that none is added up anew in each step.
+    // One pointer per pair of rows, opaque to the compiler: otherwise it derives them from each other anew in every
+    // step.
     const int8_t* at[PAIRS];
     UNROLLED for (int p = 0; p < PAIRS; p++) {
       at[p] = a + static_cast<size_t>(2 * p) * rows.stride;
       __asm__("" : "+r"(at[p]));
     }
-    // Each holds row 0 by columns 0 and 1, then row 1 by the same. What is beside a last odd row is not looked at.
+    // Each accumulator holds row 0 by columns 0 and 1, then row 1 by the same. The second row of a last, odd one is not
+    // used.
     int32x4_t sums[PAIRS][COLUMN_PAIRS] = {};
     for (int step = 0; step < k; step += DEPTH, w += DEPTH * PANEL) {
       if (FETCH) fetch_ahead<DEPTH * PANEL>(w);
       UNROLLED for (int g = 0; g < DEPTH / GROUP; g++) {
-        // Sums and numbers leave five registers for weights: those of the next group must not be loaded yet.
+        // Accumulators and activations leave five registers for weights, so this barrier keeps the next group's loads
+        // from being hoisted, which would spill accumulators.
         __asm__ volatile("" : : : "memory");
         int8x16_t numbers[PAIRS];
         UNROLLED for (int p = 0; p < PAIRS; p++) numbers[p] = vld1q_s8(at[p] + 2 * (step + g * GROUP));
@@ -52,10 +55,11 @@ struct Int8 {
     Ints exact[ROWS][VECTORS];
     UNROLLED for (int i = 0; i < ROWS; i++)
       UNROLLED for (int v = 0; v < VECTORS; v++) {
-        const int64x2_t left = vreinterpretq_s64_s32(sums[i / 2][2 * v]), right = vreinterpretq_s64_s32(sums[i / 2][2 * v + 1]);
+        const int64x2_t left = vreinterpretq_s64_s32(sums[i / 2][2 * v]);
+        const int64x2_t right = vreinterpretq_s64_s32(sums[i / 2][2 * v + 1]);
         exact[i][v] = reinterpret_cast<Ints>(i % 2 ? vtrn2q_s64(left, right) : vtrn1q_s64(left, right));
       }
-    finish_int8<ROWS>(exact, rows, first, weight, column, has_relu, place);
+    epilogue_int8<ROWS>(exact, rows, first, weight, column, has_relu, output);
   }
 };
 

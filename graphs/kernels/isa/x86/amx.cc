@@ -1,4 +1,4 @@
-// AMX: a product of 16 rows of 64 bytes and 16 columns of them in one instruction. All else is AVX-512's.
+// AMX: one instruction multiplies a tile of 16 rows of 64 bytes by one of 16 columns. Everything else is AVX-512.
 #define LANES 16
 #define HAS_FMA
 #define VECTORS 4
@@ -8,23 +8,19 @@
 #define VALUE_VECTORS 2
 #define UNSIGNED_WEIGHTS false
 #define DEPTH 64
-#define OWN_MULTIPLY_INT8
+#define CUSTOM_MULTIPLY_INT8
 
 #include "isa/processor.h"
 #include "isa/vectors.h"
-
-namespace {
-struct Prepared {};
-struct Quad {};
-}  // namespace
 
 #include "isa/compute.h"
 
 namespace {
 
-constexpr int TILE = 16;  // rows of a tile, and its columns of four bytes
+constexpr int TILE = 16;  // rows of a tile register, and its columns of four bytes
 
-// Tiles 0 to 3 are sums, 4 and 5 rows, 6 and 7 columns. A tile of fewer rows takes less time.
+// The tile configuration: 0 to 3 are accumulators, 4 and 5 hold rows, 6 and 7 columns. A tile of fewer rows takes less
+// time.
 struct alignas(64) Configuration {
   uint8_t palette = 1, start_row = 0, reserved[14] = {};
   uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
@@ -35,13 +31,14 @@ struct alignas(64) Configuration {
   }
 };
 
-struct Sums {
-  int32_t of[2 * TILE][PANEL];
+// The accumulators of at most 32 rows by a panel, as tiles are spilled to memory.
+struct SpilledSums {
+  int32_t rows[2 * TILE][PANEL];
 };
 
-// 32 rows by the panel, half of its columns at a time. The first rows fetch what comes after the panel.
+// Multiplies 32 rows by a panel, half of its columns at a time. FIRST: the first rows prefetch the next panel.
 template <bool FIRST>
-inline void two_tiles(const int8_t* a, size_t stride, const int8_t* w, int k, Sums& sums) {
+inline void two_tiles(const int8_t* a, size_t stride, const int8_t* w, int k, SpilledSums& sums) {
   for (int half = 0; half < 2; half++) {
     _tile_zero(0);
     _tile_zero(1);
@@ -59,7 +56,7 @@ inline void two_tiles(const int8_t* a, size_t stride, const int8_t* w, int k, Su
       _tile_dpbssd(2, 5, 6);
       _tile_dpbssd(3, 5, 7);
     }
-    int32_t* to = sums.of[0] + half * 32;
+    int32_t* to = sums.rows[0] + half * 32;
     _tile_stored(0, to, 4 * PANEL);
     _tile_stored(1, to + TILE, 4 * PANEL);
     _tile_stored(2, to + TILE * PANEL, 4 * PANEL);
@@ -67,9 +64,9 @@ inline void two_tiles(const int8_t* a, size_t stride, const int8_t* w, int k, Su
   }
 }
 
-// 16 rows by the panel, or fewer.
+// Multiplies 16 rows or fewer by a panel.
 template <bool FIRST>
-inline void one_tile(const int8_t* a, size_t stride, const int8_t* w, int k, Sums& sums) {
+inline void one_tile(const int8_t* a, size_t stride, const int8_t* w, int k, SpilledSums& sums) {
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
@@ -86,58 +83,59 @@ inline void one_tile(const int8_t* a, size_t stride, const int8_t* w, int k, Sum
     _tile_loadd(7, w + 192, 4 * PANEL);
     _tile_dpbssd(3, 4, 7);
   }
-  _tile_stored(0, sums.of[0], 4 * PANEL);
-  _tile_stored(1, sums.of[0] + TILE, 4 * PANEL);
-  _tile_stored(2, sums.of[0] + 2 * TILE, 4 * PANEL);
-  _tile_stored(3, sums.of[0] + 3 * TILE, 4 * PANEL);
+  _tile_stored(0, sums.rows[0], 4 * PANEL);
+  _tile_stored(1, sums.rows[0] + TILE, 4 * PANEL);
+  _tile_stored(2, sums.rows[0] + 2 * TILE, 4 * PANEL);
+  _tile_stored(3, sums.rows[0] + 3 * TILE, 4 * PANEL);
 }
 
-// Sums that tiles have left in memory.
-struct Stored {
+// The epilogue's input: accumulators loaded from where tiles were spilled.
+struct Spilled {
   template <int ROWS, bool FETCH>
   static inline void tile(const Rows& rows, int first, const Weight& weight, int column, bool has_relu,
-                          const Place& place) {
-    const Sums& from = *static_cast<const Sums*>(rows.data);
+                          const TileOutput& output) {
+    const SpilledSums& from = *static_cast<const SpilledSums*>(rows.data);
     Ints sums[ROWS][VECTORS];
     UNROLLED for (int i = 0; i < ROWS; i++)
       UNROLLED for (int v = 0; v < VECTORS; v++)
-        sums[i][v] = reinterpret_cast<Ints>(load_bytes(from.of[first + i] + v * LANES));
-    finish_int8<ROWS>(sums, rows, first, weight, column, has_relu, place);
+        sums[i][v] = reinterpret_cast<Ints>(load_bytes(from.rows[first + i] + v * LANES));
+    epilogue_int8<ROWS>(sums, rows, first, weight, column, has_relu, output);
   }
 };
 
-// As with every other instruction set: what follows the sums, here of `count` rows from `start` on.
-inline void finish_rows(const Sums& sums, const Rows& rows, int start, int count, const Weight& weight, int column,
-                        const Output& output) {
+// The epilogue of `count` rows from `start` on, the same code as with every other instruction set.
+inline void epilogue_rows(const SpilledSums& sums, const Rows& rows, int start, int count, const Weight& weight,
+                          int column, const Output& output) {
   constexpr int AT_ONCE = 4;
-  const Rows stored{&sums, PANEL, rows.steps + start, nullptr};
+  const Rows spilled{&sums, PANEL, rows.steps + start, nullptr};
   Output to = output;
   to.data += static_cast<size_t>(start) * to.stride;
   if (to.residual) to.residual += static_cast<size_t>(start) * to.residual_stride;
   int first = 0;
-  for (; first + AT_ONCE <= count; first += AT_ONCE) ::tile<Stored, AT_ONCE, false>(stored, first, weight, column, to);
-  rest<Stored, AT_ONCE - 1>(stored, first, count - first, weight, column, to);
+  for (; first + AT_ONCE <= count; first += AT_ONCE)
+    compute_tile<Spilled, AT_ONCE, false>(spilled, first, weight, column, to);
+  remainder_rows<Spilled, AT_ONCE - 1>(spilled, first, count - first, weight, column, to);
 }
 
 void multiply_int8(const Rows& rows, int count, const Weight& weight, const Output& output) {
   const Configuration configuration(count);
   _tile_loadconfig(&configuration);
-  const int k = rounded_up(weight.k, DEPTH);
+  const int k = round_up(weight.k, DEPTH);
   const size_t stride = rows.stride;
-  alignas(64) Sums sums;
+  alignas(64) SpilledSums sums;
   for (int column = 0; column < weight.n; column += PANEL) {
     const int8_t* w = static_cast<const int8_t*>(weight.panels) + static_cast<size_t>(column) * k;
     int first = 0;
-    // Rows that are read without a meaning are not written.
+    // Tiles may read rows beyond `count` (see ROWS_AT_ONCE); the epilogue does not store them.
     for (; count - first > TILE; first += 2 * TILE) {
       const int8_t* a = static_cast<const int8_t*>(rows.data) + first * stride;
       first ? two_tiles<false>(a, stride, w, k, sums) : two_tiles<true>(a, stride, w, k, sums);
-      finish_rows(sums, rows, first, count - first < 2 * TILE ? count - first : 2 * TILE, weight, column, output);
+      epilogue_rows(sums, rows, first, count - first < 2 * TILE ? count - first : 2 * TILE, weight, column, output);
     }
     if (first < count) {
       const int8_t* a = static_cast<const int8_t*>(rows.data) + first * stride;
       first ? one_tile<false>(a, stride, w, k, sums) : one_tile<true>(a, stride, w, k, sums);
-      finish_rows(sums, rows, first, count - first, weight, column, output);
+      epilogue_rows(sums, rows, first, count - first, weight, column, output);
     }
   }
   _tile_release();

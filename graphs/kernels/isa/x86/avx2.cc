@@ -1,5 +1,5 @@
-// AVX2 and FMA. Its multiplication of unsigned and signed bytes saturates, so bytes are made 16 bits wide: weights when they
-// are used, of which two lie where even bytes are and two where odd ones are, and activations when they are quantized.
+// AVX2 and FMA. Its product of unsigned and signed bytes saturates, so products are of 16 bits: weights are widened
+// when they are used, even bytes and odd bytes apart, and activations when they are quantized.
 #define LANES 8
 #define HAS_FMA
 #define VECTORS 2
@@ -9,6 +9,7 @@
 #define VALUE_VECTORS 2
 #define UNSIGNED_WEIGHTS false
 #define WIDE_ROWS
+
 #include "isa/processor.h"
 #include "isa/vectors.h"
 
@@ -21,12 +22,13 @@ inline Prepared prepare(Bytes weights) {
   const __m256i bytes = reinterpret_cast<__m256i>(weights);
   return {_mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8), _mm256_srai_epi16(bytes, 8)};
 }
-inline Quad spread(const Number* quad) {
-  const LooseInt* pairs = reinterpret_cast<const LooseInt*>(quad);
+inline Quad splat_quad(const Activation* quad) {
+  const UnalignedInt* pairs = reinterpret_cast<const UnalignedInt*>(quad);
   return {_mm256_set1_epi32(pairs[0]), _mm256_set1_epi32(pairs[1])};
 }
 inline Ints dot(Ints sum, Prepared weights, Quad quad) {
-  const __m256i first = _mm256_madd_epi16(weights.first, quad.first), second = _mm256_madd_epi16(weights.second, quad.second);
+  const __m256i first = _mm256_madd_epi16(weights.first, quad.first);
+  const __m256i second = _mm256_madd_epi16(weights.second, quad.second);
   return sum + reinterpret_cast<Ints>(_mm256_add_epi32(first, second));
 }
 }  // namespace

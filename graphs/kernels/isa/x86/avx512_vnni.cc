@@ -15,9 +15,10 @@ namespace {
 typedef Bytes Prepared;
 typedef __m512i Quad;
 inline Prepared prepare(Bytes weights) { return weights; }
-inline Quad spread(const int8_t* quad) { return _mm512_set1_epi32(*reinterpret_cast<const LooseInt*>(quad)); }
+inline Quad splat_quad(const int8_t* quad) { return _mm512_set1_epi32(*reinterpret_cast<const UnalignedInt*>(quad)); }
 inline Ints dot(Ints sum, Prepared weights, Quad quad) {
-  return reinterpret_cast<Ints>(_mm512_dpbusd_epi32(reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(weights), quad));
+  return reinterpret_cast<Ints>(
+      _mm512_dpbusd_epi32(reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(weights), quad));
 }
 }  // namespace
 

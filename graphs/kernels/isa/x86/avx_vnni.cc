@@ -1,4 +1,4 @@
-// AVX-VNNI: the same instruction on 32 bytes, of processors without AVX-512.
+// AVX-VNNI: VNNI's product of 32 bytes in one instruction, for processors without AVX-512.
 #define LANES 8
 #define HAS_FMA
 #define VECTORS 2
@@ -15,7 +15,7 @@ namespace {
 typedef Bytes Prepared;
 typedef __m256i Quad;
 inline Prepared prepare(Bytes weights) { return weights; }
-inline Quad spread(const int8_t* quad) { return _mm256_set1_epi32(*reinterpret_cast<const LooseInt*>(quad)); }
+inline Quad splat_quad(const int8_t* quad) { return _mm256_set1_epi32(*reinterpret_cast<const UnalignedInt*>(quad)); }
 inline Ints dot(Ints sum, Prepared weights, Quad quad) {
   return reinterpret_cast<Ints>(
       _mm256_dpbusd_avx_epi32(reinterpret_cast<__m256i>(sum), reinterpret_cast<__m256i>(weights), quad));

@@ -1,0 +1,187 @@
+// Matrix products (GEMM): a tile of ROWS rows by one panel of columns is accumulated in registers, and its epilogue
+// dequantizes, adds bias and residual, applies ReLU, and stores.
+#pragma once
+
+#include "isa/compute/tile.h"
+
+namespace {
+
+// Where a tile reads its residual and stores its result: in the output, or in a buffer where a panel is not full.
+struct TileOutput {
+  float* data;
+  int stride;
+  const float* residual;
+  int residual_stride;
+};
+
+template <int ROWS, bool RELU, bool RESIDUAL>
+INLINED void store_tile(const Floats (&sums)[ROWS][VECTORS], const float* bias, TileOutput output) {
+  Floats biases[VECTORS] = {};
+  if (bias)
+    UNROLLED for (int v = 0; v < VECTORS; v++) biases[v] = load(bias + v * LANES);
+  UNROLLED for (int i = 0; i < ROWS; i++)
+    UNROLLED for (int v = 0; v < VECTORS; v++) {
+      Floats y = sums[i][v] + biases[v];
+      if (RELU) y = maximum(y, Floats{});
+      if (RESIDUAL) y += load(output.residual + i * output.residual_stride + v * LANES);
+      store(output.data + i * output.stride + v * LANES, y);
+    }
+}
+
+// The epilogue of float accumulators: bias, then residual or ReLU, then the store.
+template <int ROWS>
+INLINED void epilogue(const Floats (&sums)[ROWS][VECTORS], const float* bias, bool has_relu, const TileOutput& output) {
+  if (output.residual)
+    store_tile<ROWS, false, true>(sums, bias, output);
+  else if (has_relu)
+    store_tile<ROWS, true, false>(sums, bias, output);
+  else
+    store_tile<ROWS, false, false>(sums, bias, output);
+}
+
+// The epilogue of int32 accumulators: dequantizes by the row's step and the column's scale, then as above.
+template <int ROWS>
+INLINED void epilogue_int8(const Ints (&sums)[ROWS][VECTORS], const Rows& rows, int first, const Weight& weight,
+                           int column, bool has_relu, const TileOutput& output) {
+  Floats dequantized[ROWS][VECTORS];
+  UNROLLED for (int i = 0; i < ROWS; i++)
+    UNROLLED for (int v = 0; v < VECTORS; v++) {
+      const Ints exact = UNSIGNED_WEIGHTS ? sums[i][v] - SHIFT * rows.sums[first + i] : sums[i][v];
+      dequantized[i][v] = __builtin_convertvector(exact, Floats) * rows.steps[first + i];
+      dequantized[i][v] *= load(weight.scales + column + v * LANES);
+    }
+  epilogue<ROWS>(dequantized, weight.bias ? weight.bias + column : nullptr, has_relu, output);
+}
+
+// sums[i][v] += factors[i] · columns[v]: an outer product of one column of activations and one row of a panel.
+template <int ROWS, int COUNT>
+INLINED void add_product(Floats (&sums)[ROWS][COUNT], const Floats (&factors)[ROWS], const float* columns) {
+  Floats loaded[COUNT];
+  UNROLLED for (int v = 0; v < COUNT; v++) loaded[v] = load(columns + v * LANES);
+  UNROLLED for (int i = 0; i < ROWS; i++)
+    UNROLLED for (int v = 0; v < COUNT; v++) sums[i][v] = fma(factors[i], loaded[v], sums[i][v]);
+}
+
+// sums[i][v] += Σ rows[i][s] · columns[s][v] for s < depth. FETCH: prefetches the columns, which must be contiguous.
+template <int ROWS, int COUNT, bool FETCH = false>
+INLINED void add_products(Floats (&sums)[ROWS][COUNT], const float* rows, size_t row_stride, const float* columns,
+                         size_t column_stride, int depth) {
+  int s = 0;
+#ifdef BY_LANE
+  for (; s + LANES <= depth; s += LANES) {
+    if (FETCH) fetch_ahead<4 * LANES * COUNT * LANES>(columns);
+    Floats numbers[ROWS];
+    UNROLLED for (int i = 0; i < ROWS; i++) numbers[i] = load(rows + i * row_stride + s);
+    UNROLLED for (int lane = 0; lane < LANES; lane++, columns += column_stride) {
+      Floats factors[ROWS];
+      UNROLLED for (int i = 0; i < ROWS; i++) factors[i] = splat(numbers[i][lane]);
+      add_product(sums, factors, columns);
+    }
+  }
+#endif
+  for (; s < depth; s++, columns += column_stride) {
+    if (FETCH) fetch_ahead<4 * COUNT * LANES>(columns);
+    Floats factors[ROWS];
+    UNROLLED for (int i = 0; i < ROWS; i++) factors[i] = splat(rows[i * row_stride + s]);
+    add_product(sums, factors, columns);
+  }
+}
+
+#ifndef CUSTOM_MULTIPLY_INT8
+struct Int8 {
+  template <int ROWS, bool FETCH>
+  static inline void tile(const Rows& rows, int first, const Weight& weight, int column, bool has_relu,
+                          const TileOutput& output) {
+    const int k = round_up(weight.k, DEPTH);
+    const Activation* a = static_cast<const Activation*>(rows.data) + static_cast<size_t>(first) * rows.stride;
+    const int8_t* w = static_cast<const int8_t*>(weight.panels) + static_cast<size_t>(column) * k;
+    Ints sums[ROWS][VECTORS] = {};
+    for (int step = 0; step < k; step += 4, w += 4 * PANEL) {
+      if (FETCH) fetch_ahead<4 * PANEL>(w);
+      Prepared columns[VECTORS];
+      UNROLLED for (int v = 0; v < VECTORS; v++) columns[v] = prepare(load_bytes(w + v * 4 * LANES));
+      UNROLLED for (int i = 0; i < ROWS; i++) {
+        const Quad quad = splat_quad(a + static_cast<size_t>(i) * rows.stride + step);
+        UNROLLED for (int v = 0; v < VECTORS; v++) sums[i][v] = dot(sums[i][v], columns[v], quad);
+      }
+    }
+    epilogue_int8<ROWS>(sums, rows, first, weight, column, has_relu, output);
+  }
+};
+#endif
+
+struct Float {
+  template <int ROWS, bool FETCH>
+  static inline void tile(const Rows& rows, int first, const Weight& weight, int column, bool has_relu,
+                          const TileOutput& output) {
+    const float* a = static_cast<const float*>(rows.data) + static_cast<size_t>(first) * rows.stride;
+    const float* w = static_cast<const float*>(weight.panels) + static_cast<size_t>(column) * weight.k;
+    Floats sums[ROWS][VECTORS] = {};
+    add_products<ROWS, VECTORS, FETCH>(sums, a, rows.stride, w, PANEL, weight.k);
+    epilogue<ROWS>(sums, weight.bias ? weight.bias + column : nullptr, has_relu, output);
+  }
+};
+
+// Copies `rows` rows of `columns` columns: the part of a panel that the weight has.
+__attribute__((noinline)) void copy_columns(const float* from, int from_stride, int rows, int columns, float* to,
+                                            int to_stride) {
+  for (int i = 0; i < rows; i++, from += from_stride, to += to_stride)
+    for (int j = 0; j < columns; j++) to[j] = from[j];
+}
+
+// Computes one tile. Where the weight ends within the panel, the tile goes to a buffer, and its valid columns are
+// copied.
+template <class Kind, int ROWS, bool FETCH>
+inline void compute_tile(const Rows& rows, int first, const Weight& weight, int column, const Output& output) {
+  float* to = output.data + static_cast<size_t>(first) * output.stride + column;
+  const float* residual =
+      output.residual ? output.residual + static_cast<size_t>(first) * output.residual_stride + column : nullptr;
+  TileOutput tile_output{to, output.stride, residual, output.residual_stride};
+  float buffer[ROWS * PANEL], residual_buffer[ROWS * PANEL];
+  const int columns = weight.n - column;
+  if (columns < PANEL) {
+    tile_output = {buffer, PANEL, residual ? residual_buffer : nullptr, PANEL};
+    if (residual) copy_columns(residual, output.residual_stride, ROWS, columns, residual_buffer, PANEL);
+  }
+  Kind::template tile<ROWS, FETCH>(rows, first, weight, column, output.relu, tile_output);
+  if (columns < PANEL) copy_columns(buffer, PANEL, ROWS, columns, to, output.stride);
+}
+
+// The remainder of a block: `count` rows, at most ROWS, which are fewer than a whole tile has.
+template <class Kind, int ROWS>
+inline void remainder_rows(const Rows& rows, int first, int count, const Weight& weight, int column,
+                           const Output& output) {
+  if constexpr (ROWS > 0) {
+    if (count == ROWS)
+      compute_tile<Kind, ROWS, true>(rows, first, weight, column, output);
+    else
+      remainder_rows<Kind, ROWS - 1>(rows, first, count, weight, column, output);
+  }
+}
+
+template <class Kind>
+inline void multiply(const Rows& rows, int count, const Weight& weight, const Output& output) {
+  // A panel of weights stays in the L1 cache while all rows of the block are multiplied by it; the first tile
+  // prefetches the next panel.
+  for (int column = 0; column < weight.n; column += PANEL) {
+    int first = 0;
+    for (; first + TILE_ROWS <= count; first += TILE_ROWS)
+      if (first == 0)
+        compute_tile<Kind, TILE_ROWS, true>(rows, first, weight, column, output);
+      else
+        compute_tile<Kind, TILE_ROWS, false>(rows, first, weight, column, output);
+    remainder_rows<Kind, TILE_ROWS - 1>(rows, first, count - first, weight, column, output);
+  }
+}
+
+#ifndef CUSTOM_MULTIPLY_INT8
+void multiply_int8(const Rows& rows, int count, const Weight& weight, const Output& output) {
+  multiply<Int8>(rows, count, weight, output);
+}
+#endif
+
+void multiply_float(const Rows& rows, int count, const Weight& weight, const Output& output) {
+  multiply<Float>(rows, count, weight, output);
+}
+
+}  // namespace

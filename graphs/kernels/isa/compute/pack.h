@@ -1,0 +1,38 @@
+// Packing: weights [k, n] in row-major order become panels of PANEL columns, padded with zeros.
+#pragma once
+
+#include "isa/compute/tile.h"
+
+namespace {
+
+// The offset, within GROUP rows of a panel, of the weight in a column and in the i-th of these rows.
+inline int packed_offset(int column, int i) {
+#ifdef PAIRED_WEIGHTS
+  return column / LANES * 4 * LANES + i / 2 * 2 * LANES + column % LANES * 2 + i % 2;
+#elif defined(WIDE_ROWS)
+  return column * GROUP + i % 2 * 2 + i / 2;
+#else
+  return column * GROUP + i;
+#endif
+}
+
+void pack_int8(const int8_t* weight, int k, int n, void* panels) {
+  int8_t* to = static_cast<int8_t*>(panels);
+  for (int column = 0; column < n; column += PANEL)
+    for (int row = 0; row < round_up(k, DEPTH); row += GROUP, to += GROUP * PANEL)
+      for (int j = 0; j < PANEL; j++)
+        for (int i = 0; i < GROUP; i++) {
+          const bool in_range = row + i < k && column + j < n;
+          const int8_t number = in_range ? weight[static_cast<size_t>(row + i) * n + column + j] : 0;
+          to[packed_offset(j, i)] = static_cast<int8_t>(number + SHIFT);
+        }
+}
+
+void pack_float(const float* weight, int k, int n, void* panels) {
+  float* to = static_cast<float*>(panels);
+  for (int column = 0; column < n; column += PANEL)
+    for (int i = 0; i < k; i++)
+      for (int j = column; j < column + PANEL; j++) *to++ = j < n ? weight[static_cast<size_t>(i) * n + j] : 0.0f;
+}
+
+}  // namespace

@@ -1,0 +1,46 @@
+// The shape of a tile, and what every kernel of a tile uses: forced inlining, full unrolling, and prefetch.
+#pragma once
+
+#include "isa/isa.h"
+#include "isa/vectors.h"
+
+namespace {
+
+using mbert::ATTENTION_ROWS;
+using mbert::Head;
+using mbert::Output;
+using mbert::Rows;
+using mbert::Weight;
+using mbert::round_up;
+
+#ifndef GROUP
+#define GROUP 4
+#endif
+#ifndef DEPTH
+#define DEPTH GROUP
+#endif
+
+// For the parts of a tile: its accumulators stay in registers only if the tile is one function without loops over them.
+#define INLINED __attribute__((always_inline)) inline
+#define UNROLLED _Pragma("clang loop unroll(full)")
+
+// Columns of a panel of packed weights: the width of a tile.
+constexpr int PANEL = LANES * VECTORS;
+// The offset of unsigned weights.
+constexpr int32_t SHIFT = UNSIGNED_WEIGHTS ? 128 : 0;
+
+// The prefetch distance in weights, in bytes. A short text reads every weight once, from far away in the memory
+// hierarchy, and the hardware prefetcher stops at each page boundary of 4096 bytes. The next weight follows the end of
+// a weight.
+#ifndef AHEAD
+#define AHEAD 8192
+#endif
+
+// Prefetches the BYTES bytes that lie AHEAD bytes after `weights`, where BYTES bytes are read now.
+template <int BYTES>
+inline void fetch_ahead(const void* weights) {
+  for (int line = 0; line < BYTES; line += static_cast<int>(mbert::CACHE_LINE))
+    __builtin_prefetch(static_cast<const char*>(weights) + AHEAD + line);
+}
+
+}  // namespace
