@@ -194,9 +194,9 @@ class Outcome:
         return None if self.judge is None else self.judge.given
 
     @property
-    def bar(self) -> float | None:
+    def bound(self) -> float | None:
         """The largest error that passes."""
-        return None if self.judge is None else self.judge.bar
+        return None if self.judge is None else self.judge.bound
 
 
 def optimize(
@@ -279,8 +279,10 @@ def optimize(
     changed = (matched or opset is not None) and signature(model) != before
     error = judge.error(rounded(model) if halved else model) if judge is not None else None
     exact = precision == "fp32"
-    if refuse and exact and judge is not None and error is not None and not error <= judge.bar:
-        raise GraphError(f"the optimised graph is not the same model: centred error {error:.1e}, bar {judge.bar:.1e}")
+    if refuse and exact and judge is not None and error is not None and not error <= judge.bound:
+        raise GraphError(
+            f"the optimised graph is not the same model: centred error {error:.1e}, bound {judge.bound:.1e}"
+        )
     return Outcome(model, ledger, changed, restarts, error, judge, lowering.plan)
 
 

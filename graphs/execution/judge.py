@@ -11,17 +11,10 @@ import onnx_ir as ir
 
 from graphs.errors import GraphError, one_line
 from graphs.execution.centred_error import centred_error
+from graphs.execution.error_bounds import float32_bound
 from graphs.execution.float64 import widen
 from graphs.execution.runner import Feed, run, run_file, runner
 from graphs.execution.sample_feeds import all_feeds
-
-# A rewritten float32 graph passes with this centred error from float64, or with this many times the error of the
-# graph that it was made from.
-ABSOLUTE_BAR = 1e-5
-FACTOR = 4.0
-
-# Where no float64 can be had, between two graphs of which neither is exact.
-BETWEEN_FILES_BAR = 5e-5
 
 Outputs = Mapping[str, np.ndarray]
 
@@ -60,9 +53,9 @@ class Judge:
         return judge
 
     @property
-    def bar(self) -> float:
+    def bound(self) -> float:
         """The largest error that passes."""
-        return BETWEEN_FILES_BAR if self.given is None else max(ABSOLUTE_BAR, FACTOR * self.given)
+        return float32_bound(self.given)
 
     def error(self, model: ir.Model, feeds: int | None = None) -> float:
         """The centred error of a model's outputs, the largest over outputs and feeds; NaN if one is NaN.

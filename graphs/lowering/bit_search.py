@@ -12,16 +12,13 @@ import numpy as np
 import onnx_ir as ir
 
 from graphs.execution.centred_error import centred_errors
+from graphs.execution.error_bounds import BIT_SEARCH_GOAL
 from graphs.execution.runner import Feed, Outputs, runner
 from graphs.ir.layer_names import LAYER, layer_of
 from graphs.ir.linear import Linear
 from graphs.passes.lower.quantize_static import QuantizeStatic
 from graphs.precision.channel_groups import scaled_linear
 from graphs.precision.int8 import Interval
-
-# The search ends at this centred error: about twice what the 8 bits of onnxruntime's own processors, whose steps
-# fit each text, cost a model of random weights.
-GOAL = 0.05
 
 # A change must take this share off the error, or it is taken back: 16 bits and float are slow.
 LEAST_GAIN = 0.02
@@ -104,7 +101,7 @@ def search(
     wanted: Callable[[Linear], bool],
     intervals: Mapping[int, Mapping[str, Interval]],
     feeds: Sequence[Feed],
-    goal: float = GOAL,
+    goal: float = BIT_SEARCH_GOAL,
 ) -> Plan:
     """Goes from 8 bits everywhere towards 16 bits and float, always where that is expected to help most.
 

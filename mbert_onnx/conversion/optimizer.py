@@ -182,7 +182,7 @@ def optimize(
         restarts=outcome.restarts,
         given_error=outcome.given_error,
         error=outcome.error,
-        bar=outcome.bar if gate is None else None,
+        bar=outcome.bound if gate is None else None,
         seconds=round(time.perf_counter() - started, 2),
         precision=precision,
         damage=damage,
@@ -223,9 +223,9 @@ def _check_file(outcome: Outcome, path: Path) -> None:
         error = outcome.judge.error_of_file(path)
     except GraphError as error_:
         raise VerificationError(str(error_)) from error_
-    if not error <= outcome.judge.bar:
+    if not error <= outcome.judge.bound:
         raise VerificationError(
-            f"the optimised file is not the same model: centred error {error:.1e}, bar {outcome.judge.bar:.1e}; "
+            f"the optimised file is not the same model: centred error {error:.1e}, bar {outcome.judge.bound:.1e}; "
             "nothing is written"
         )
 

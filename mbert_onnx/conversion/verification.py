@@ -11,19 +11,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from graphs.execution.error_bounds import float32_bound
 from mbert_onnx.bundles.inputs import Shapes, first_line, inputs_of
 from mbert_onnx.bundles.model_file import open_session
 from mbert_onnx.conversion.accuracy import Comparison
 from mbert_onnx.errors import VerificationError
 from mbert_onnx.text.tasks import Task
-
-# A float32 file passes with this centred error, or with this many times the error of torch's own float32.
-ABSOLUTE_BAR = 1e-5
-TORCH_FACTOR = 4.0
-
-# Between two float32 files, neither of which is exact: transformers' own export was seen at 9e-6 from float64 at 128
-# tokens, and the error grows with the length.
-FILES_BAR = 5e-5
 
 # Lengths that are tried where the length is dynamic: the shortest there is, one that is no multiple of anything, a
 # common one; and, once, all positions that the model has.
@@ -141,7 +134,7 @@ def _verdict(
         error=comparison.error(),
         torch_error=torch_error,
         agreement=comparison.agreement(),
-        bar=FILES_BAR if torch_error is None else max(ABSOLUTE_BAR, TORCH_FACTOR * torch_error),
+        bar=float32_bound(torch_error),
         errors=comparison.errors(),
         lengths=sorted({mask.shape[-1] for mask in masks}),
         batches=sorted({mask.shape[0] for mask in masks}),

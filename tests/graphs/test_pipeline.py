@@ -110,15 +110,15 @@ def test_the_ledger_says_what_was_saved_and_how_far_the_graph_is_from_the_first(
     assert all(entry.macs_saved == 0 for entry in outcome.ledger)
     assert all((entry.error is None) == (entry.matches == 0) for entry in outcome.ledger)
     assert outcome.error is not None
-    assert outcome.bar is not None
-    assert outcome.error <= outcome.bar
+    assert outcome.bound is not None
+    assert outcome.error <= outcome.bound
     assert outcome.given_error is not None
 
 
 def test_nothing_is_measured_where_nothing_shall_be_compared() -> None:
     outcome = optimize(graph(LAYER), compare=False)
     assert all(entry.error is None for entry in outcome.ledger)
-    assert (outcome.error, outcome.bar, outcome.given_error) == (None, None, None)
+    assert (outcome.error, outcome.bound, outcome.given_error) == (None, None, None)
     same_numbers(graph(LAYER), outcome.model)
 
 

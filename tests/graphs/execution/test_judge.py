@@ -11,7 +11,8 @@ from graph_helpers import LAYER, constant, graph
 
 from graphs.errors import GraphError
 from graphs.execution.centred_error import centred_error
-from graphs.execution.judge import ABSOLUTE_BAR, BETWEEN_FILES_BAR, FACTOR, Judge, float64_runner
+from graphs.execution.error_bounds import BETWEEN_FLOAT32, FLOAT32, FLOAT32_FACTOR
+from graphs.execution.judge import Judge, float64_runner
 
 CHAIN = "(float[n, 4] x) => (float[n, 3] y) <float[4, 3] W, float[3] b> { y = Gemm(x, W, b) }"
 
@@ -22,9 +23,9 @@ def test_a_graph_is_as_far_from_float64_as_float32_takes_it() -> None:
     judge = Judge.of(model)
     assert ir.to_proto(model) == before
     assert judge.given is not None
-    assert 0 < judge.given < ABSOLUTE_BAR
+    assert 0 < judge.given < FLOAT32
     assert judge.error(model) == judge.given
-    assert judge.bar == ABSOLUTE_BAR
+    assert judge.bound == FLOAT32
     assert {array.dtype for outputs in judge.reference for array in outputs.values()} == {np.dtype(np.float64)}
 
 
@@ -33,8 +34,8 @@ def test_a_graph_that_loses_more_sets_a_wider_bar() -> None:
     text = "(float[n, 4] x) => (float[n, 4] y) <float[1] c> { a = Add(x, c) y = Sub(a, c) }"
     judge = Judge.of(graph(text, c=np.array([10000.0])))
     assert judge.given is not None
-    assert judge.given > ABSOLUTE_BAR
-    assert judge.bar == FACTOR * judge.given
+    assert judge.given > FLOAT32
+    assert judge.bound == FLOAT32_FACTOR * judge.given
 
 
 def test_another_graph_is_as_far_as_it_is() -> None:
@@ -61,7 +62,7 @@ def test_a_graph_without_a_counterpart_in_float64_is_compared_as_it_is() -> None
     text = "(int64[n, 2] x) => (float[n, 2, 3] y) <int64 depth = {3}, float[2] v> { y = OneHot(x, depth, v) }"
     model = graph(text)
     judge = Judge.of(model)
-    assert (judge.given, judge.bar) == (None, BETWEEN_FILES_BAR)
+    assert (judge.given, judge.bound) == (None, BETWEEN_FLOAT32)
     assert judge.error(model) == 0
 
 
@@ -110,7 +111,7 @@ def test_a_file_is_judged_as_its_users_load_it(tmp_path: Path) -> None:
     model, path = graph(LAYER), tmp_path / "model.onnx"
     ir.save(model, path)
     judge = Judge.of(model)
-    assert judge.error_of_file(path) <= judge.bar
+    assert judge.error_of_file(path) <= judge.bound
     path.write_text("hello")
     with pytest.raises(GraphError, match=r"^the optimised file does not run in onnxruntime"):
         judge.error_of_file(path)
