@@ -14,13 +14,17 @@ from mbert_onnx.cli.errors import INTERRUPTED, fail
 from mbert_onnx.cli.options import Kernels, Seed, Task, numbers
 from mbert_onnx.cli.printing.progress import progress
 
+# Titles of the groups of options in --help.
+MEASUREMENT_GROUP, TEXTS_GROUP, MACHINE_GROUP, OUTPUT_GROUP = "Measurement", "Real texts", "Machine", "Output"
+
 # An empty line between two paragraphs: typer prints each on a line of its own.
 MODEL_HELP = "\n\n".join(
     [
         "Models to time; every other one is compared with the first. A MODEL is a bundle, an .onnx file, a checkpoint "
         "(a folder, a hub id, or a built-in name such as random; it is exported first), or one of these:",
         *help_lines(),
-        "Packages that a prefix needs are installed into a Python environment of their own, in the user's cache.",
+        "The packages of other runtimes are installed into Python environments of their own, in the user's cache, when "
+        "they are first needed.",
     ]
 )
 
@@ -30,20 +34,28 @@ def bench(
     provider: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="The execution provider that runs the models; `mbert-onnx providers` lists them."
+            metavar="NAME",
+            help="The execution provider that runs the models; `mbert-onnx providers` lists them.",
+            rich_help_panel=MACHINE_GROUP,
         ),
     ] = "cpu",
     seq_len: Annotated[
         str | None,
         typer.Option(
-            metavar="N,N,...",
+            metavar="N,...",
             help="Lengths of the texts, in tokens. Default: 8,32,128,384; for a model of fixed shape, its length; with "
             "--texts, 384.",
+            rich_help_panel=MEASUREMENT_GROUP,
         ),
     ] = None,
-    batch: Annotated[int, typer.Option(metavar="N", help="Texts per run.")] = 1,
+    batch: Annotated[int, typer.Option(metavar="N", help="Texts per run.", rich_help_panel=MEASUREMENT_GROUP)] = 1,
     threads: Annotated[
-        str, typer.Option(metavar="N,N,...", help="Numbers of threads; each is timed with each length.")
+        str,
+        typer.Option(
+            metavar="N,...",
+            help="Numbers of threads; each is timed with each length.",
+            rich_help_panel=MEASUREMENT_GROUP,
+        ),
     ] = "1,2",
     task: Task = None,
     precision: Annotated[
@@ -51,35 +63,50 @@ def bench(
         typer.Option(
             metavar="SHARE",
             help="Stop when the 95 % confidence interval of every median is within ± this share of it: 0.02 is ±2 %.",
+            rich_help_panel=MEASUREMENT_GROUP,
         ),
     ] = 0.02,
     budget: Annotated[
         float,
         typer.Option(
-            metavar="SECONDS", help="Stop at the latest after this time for each length and number of threads."
+            metavar="SECONDS",
+            help="Stop at the latest after this time for each length and number of threads.",
+            rich_help_panel=MEASUREMENT_GROUP,
         ),
     ] = 10,
     seed: Seed = 0,
     kernels: Kernels = "auto",
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write the report, with every raw time, as JSON.")
+        Path | None,
+        typer.Option(
+            "--json",
+            metavar="FILE",
+            help="Write the report, with every raw time, as JSON.",
+            rich_help_panel=OUTPUT_GROUP,
+        ),
     ] = None,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the tables as Markdown.", rich_help_panel=OUTPUT_GROUP)
+    ] = False,
     texts: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
             help="Time the texts of this file instead of random ids: at their own lengths, and padded to --seq-len. "
             "Formats: those of export --calibrate. Uses the first number of --threads.",
+            rich_help_panel=TEXTS_GROUP,
         ),
     ] = None,
-    first: Annotated[int, typer.Option(metavar="N", help="Use only the first N texts of --texts.")] = 200,
+    first: Annotated[
+        int, typer.Option(metavar="N", help="Use only the first N texts of --texts.", rich_help_panel=TEXTS_GROUP)
+    ] = 200,
     profile: Annotated[
         bool,
         typer.Option(
             "--profile",
             help="Also measure the peak speed of this machine's arithmetic and memory, and each model's time in "
             "embeddings, attention, FFN and the rest.",
+            rich_help_panel=MEASUREMENT_GROUP,
         ),
     ] = False,
     device: Annotated[
@@ -89,6 +116,7 @@ def bench(
             help="The machine that runs the models: local; ssh://USER@HOST:PORT/PYTHON, another machine (only HOST is "
             "required), to which models and, if needed, this package are copied; or emulated-arm64, aarch64 under "
             "qemu-user, which reports outputs and instruction counts instead of times.",
+            rich_help_panel=MACHINE_GROUP,
         ),
     ] = "local",
 ) -> None:
