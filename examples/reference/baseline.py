@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
-from mbert_onnx.training.data.custom import Columns, read_own
+from mbert_onnx.training.data.custom import Columns, read_custom
 from mbert_onnx.training.evaluation.scores.intervals import share_interval
 
 CHOICES = {"words__sublinear_tf": [False, True], "labels__C": [1, 3, 10, 30, 100]}
@@ -24,8 +24,8 @@ CHOICES = {"words__sublinear_tf": [False, True], "labels__C": [1, 3, 10, 30, 100
 def main(reviews: Path) -> None:
     """Prints the accuracy on the held-out reviews, by scikit-learn's defaults and as chosen."""
     columns = Columns(label="rating", above=0.0, id="id", every=10)
-    train = read_own(reviews, columns, "trained on", part="rest")
-    held_out = read_own(reviews, columns, "held out", part="held_out")
+    train = read_custom(reviews, columns, "trained on", part="rest")
+    held_out = read_custom(reviews, columns, "held out", part="held_out")
     plain = Pipeline([("words", TfidfVectorizer(ngram_range=(1, 2))), ("labels", LogisticRegression(max_iter=1000))])
     chosen = GridSearchCV(plain, CHOICES, cv=5, n_jobs=-1)
     for name, model in {"defaults": plain, "chosen": chosen}.items():

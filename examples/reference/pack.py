@@ -25,7 +25,7 @@ from mbert_onnx.model.tokenizer_files import COMPANIONS
 
 WEIGHTS, GRAPH = "model.safetensors", "model.onnx"
 
-MOST_BYTES = 8_000_000
+MAX_BYTES = 8_000_000
 
 # A safetensors file begins with the size of its header, a number of eight bytes.
 PREFIX = 8
@@ -48,8 +48,8 @@ def main(checkpoint: Path, folder: Path) -> None:
                 shutil.copyfile(checkpoint / name, made / name)
         save_graph(trace(loaded.model, loaded.task, Shapes()), made)
         size = sum(path.stat().st_size for path in made.iterdir())
-        if size > MOST_BYTES:
-            sys.exit(f"pack.py: the files have {size:,} bytes, expected {MOST_BYTES:,} at most; take fewer words")
+        if size > MAX_BYTES:
+            sys.exit(f"pack.py: the files have {size:,} bytes, expected {MAX_BYTES:,} at most; take fewer words")
         for path in made.iterdir():
             path.replace(folder / path.name)
     print(f"{folder}: {size:,} bytes")

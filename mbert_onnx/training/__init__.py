@@ -1,4 +1,5 @@
-"""Training on Hugging Face `accelerate`: a teacher is pre-trained, a student distilled, either fine-tuned.
+"""Training on Hugging Face `accelerate`: pre-training of a teacher, distillation of a student, fine-tuning for a task.
 
-`recipe` is what a TOML file may say, `loop` trains one stage, `run` is the folder in which all of it is kept.
+`recipe` defines the TOML files, `loop` trains a stage and keeps the run folder, `data` and `inputs` prepare texts and
+models, `distillation` has the paper's objectives and strategies, `evaluation` measures models on labelled texts.
 """

@@ -1,4 +1,4 @@
-"""`distill`: a student learns from its teacher, by one of the paper's strategies."""
+"""Distillation of a student from a teacher by one of the paper's strategies (`mbert-onnx distill`)."""
 
 from __future__ import annotations
 
@@ -17,31 +17,32 @@ from mbert_onnx.reference import located
 from mbert_onnx.text.tasks import PRETRAINING
 from mbert_onnx.training.data.batch_sampler import Batches
 from mbert_onnx.training.data.row_store import Collate, Rows
-from mbert_onnx.training.distillation.initialization import check_pair, fit_normalization, hand_over
-from mbert_onnx.training.distillation.loss import Transfer, Weights
+from mbert_onnx.training.distillation.initialization import check_pair, copy_shared_weights, fit_normalization
+from mbert_onnx.training.distillation.loss import ObjectiveWeights, StageLoss
 from mbert_onnx.training.distillation.strategies import Stage, stages_of
-from mbert_onnx.training.inputs.corpus_rows import corpus_rows, encoder_in, masking, pad_id_of, tokenizer_in
+from mbert_onnx.training.inputs.corpus_rows import encoder_in, masking, pad_id_of, prepare_corpus
 from mbert_onnx.training.inputs.models import check_rows, config_of, new_model, pretraining_model
 from mbert_onnx.training.loop.run_folder import Run
 from mbert_onnx.training.loop.schedule import opened, train_stages
-from mbert_onnx.training.loop.stage import StageOfTraining, Tell, accelerator_for
-from mbert_onnx.training.pretraining import silent
+from mbert_onnx.training.loop.stage import TrainingStage, accelerator_for
+from mbert_onnx.training.progress import TrainingProgress, no_progress
 from mbert_onnx.training.recipe import DistillRecipe, TokenizerTable, TransferTable, read_recipe
 
-# Rows on which the embeddings' normalization is fitted: some thousands of tokens for two numbers a channel.
+# Batches, and rows in each, that the embeddings' normalization is fitted on: thousands of tokens for two numbers per
+# channel.
 FITTED_BATCHES, FITTED_ROWS = 8, 32
 
 
 @dataclass(frozen=True)
-class Planned:
-    """A stage that `transfer` would go through.
+class PlannedStage:
+    """A stage of a schedule.
 
     Args:
-        stage: What it compares, and for how long.
-        learning_rate: Its peak.
-        trained: How many parameters it trains at that rate.
-        slowly: How many at `stage.lower_rate` times that.
-        kept: How many it leaves as they are.
+        stage: The stage.
+        learning_rate: Its peak learning rate.
+        trained: Number of parameters trained at this rate.
+        slowly: Number of parameters trained at `stage.lower_rate` times this rate.
+        kept: Number of frozen parameters.
     """
 
     stage: Stage
@@ -53,38 +54,38 @@ class Planned:
 
 @dataclass(frozen=True)
 class Schedule:
-    """What `transfer` would do.
+    """Schedule of a distillation.
 
     Args:
-        stages: One after the other.
-        notes: What a user should know, a line each.
+        stages: Stages in order.
+        notes: Notes for the user, one line each.
     """
 
-    stages: list[Planned]
+    stages: list[PlannedStage]
     notes: list[str]
 
 
 def schedule(recipe: str | Path) -> Schedule:
-    """The stages that `transfer` would go through. Nothing is trained, fetched or written.
+    """Returns the stages of `transfer` for a recipe, without training, downloading or writing anything.
 
-    Raises UsageError for a recipe that cannot be meant, CheckpointError for a student that cannot be read, BundleError
-    for a teacher's tokenizer that cannot.
+    Raises UsageError for an invalid recipe, CheckpointError for a student that cannot be read, BundleError for a
+    teacher's tokenizer that cannot be read.
     """
     read = read_recipe(Path(recipe), DistillRecipe)
-    words = _words_of(read)
-    student = _outline(read, {} if words is None else {"vocab_size": words})
+    vocab_size = _teacher_vocab_size(read)
+    student = _student_outline(read, {} if vocab_size is None else {"vocab_size": vocab_size})
     stages = [_planned(stage, read, student) for stage in _stages(read, student.config.num_hidden_layers)]
     notes = []
-    if words is None and read.student.checkpoint is None:
+    if vocab_size is None and read.student.checkpoint is None:
         notes.append(
-            f"{student.config.vocab_size:,} words are assumed, for there is no tokenizer.json yet in "
-            f"{read.teacher.checkpoint}: the student takes its teacher's"
+            f"a vocabulary of {student.config.vocab_size:,} words is assumed: the student uses the teacher's, but "
+            f"there is no tokenizer.json in {read.teacher.checkpoint} yet"
         )
     return Schedule(stages, notes)
 
 
-def _words_of(read: DistillRecipe) -> int | None:
-    """The size of the teacher's vocabulary, which a new student has, too; None where the teacher is not here."""
+def _teacher_vocab_size(read: DistillRecipe) -> int | None:
+    """Returns the size of the teacher's vocabulary, which a new student uses; None if it is not available locally."""
     if read.teacher.checkpoint is None:
         return None
     folder = located(read.teacher.checkpoint)
@@ -93,16 +94,16 @@ def _words_of(read: DistillRecipe) -> int | None:
     return len(encoder_in(folder, read.data.max_length).tokenizer.get_vocab())
 
 
-def _planned(stage: Stage, read: DistillRecipe, student: MobileBertForPreTraining) -> Planned:
+def _planned(stage: Stage, read: DistillRecipe, student: MobileBertForPreTraining) -> PlannedStage:
     counts = {"trained": 0, "slowly": 0, "kept": 0}
     for name, parameter in student.named_parameters():
         rate = stage.rate(name)
         counts["trained" if rate == 1 else "slowly" if rate else "kept"] += parameter.numel()
-    return Planned(stage, _learning_rate(stage, read), **counts)
+    return PlannedStage(stage, _learning_rate(stage, read), **counts)
 
 
-def _outline(read: DistillRecipe, changes: dict[str, int]) -> MobileBertForPreTraining:
-    """The student without its weights, where that can be had; `changes` is of the config of a new one."""
+def _student_outline(read: DistillRecipe, changes: dict[str, int]) -> MobileBertForPreTraining:
+    """Returns the student: loaded from its checkpoint, or a new one without weights, with `changes` in its config."""
     table = read.student
     if table.checkpoint is not None:
         model = load_checkpoint(table.checkpoint, task=PRETRAINING.name).model
@@ -113,59 +114,62 @@ def _outline(read: DistillRecipe, changes: dict[str, int]) -> MobileBertForPreTr
 
 
 def _learning_rate(stage: Stage, read: DistillRecipe) -> float:
-    special = read.transfer.distillation_learning_rate if stage.predicts else None
-    return special or read.training.learning_rate
+    own_rate = read.transfer.distillation_learning_rate if stage.predicts else None
+    return own_rate or read.training.learning_rate
 
 
-def transfer(recipe: str | Path, *, overwrite: bool = False, tell: Tell = silent) -> Path:
-    """Trains a student by a teacher; goes on where it was left, if it was begun.
+def transfer(recipe: str | Path, *, overwrite: bool = False, tell: TrainingProgress = no_progress) -> Path:
+    """Trains a student with a teacher; resumes an unfinished run of the same recipe.
 
     Args:
-        recipe: A TOML file; `DistillRecipe` has its keys.
-        overwrite: Begin again where the run is there already.
-        tell: Called with a stage's name, step, number of steps, and mean losses.
+        recipe: TOML file with the keys of `DistillRecipe`.
+        overwrite: Replace an existing run in the output folder.
+        tell: Progress callback, called with stage name, step, number of steps, and mean losses.
 
-    Returns the folder of the trained student. Raises UsageError for a recipe that cannot be meant, DataError for texts
-    that cannot be read, CheckpointError and TrainingError for what cannot be trained.
+    Returns the folder of the trained student. Raises UsageError for an invalid recipe, DataError for texts that cannot
+    be read, CheckpointError for a checkpoint that does not fit, TrainingError for a run that cannot start or continue.
     """
     path = Path(recipe)
     read = read_recipe(path, DistillRecipe)
-    stages = _stages(read, _outline(read, {}).config.num_hidden_layers)
+    stages = _stages(read, _student_outline(read, {}).config.num_hidden_layers)
     accelerator = accelerator_for(read.training)
     run = Run(read.output)
-    source = _tokenizer_of(read)
+    tokenizer = TokenizerTable(folder=_teacher_folder(read))
     with opened(run, path, accelerator, overwrite=overwrite):
-        with accelerator.main_process_first():
-            if accelerator.is_main_process:
-                tokenizer_in(run.tokenizer, TokenizerTable(folder=source), None, read.data.max_length)
-            encoder = encoder_in(run.tokenizer, read.data.max_length)
-            rows = corpus_rows(run.rows, read.data, encoder, read.seed)
-        words = encoder.tokenizer.get_vocab()
-        teacher = pretraining_model(read.teacher, "teacher", vocabulary=words, seed=read.seed)
-        student = pretraining_model(read.student, "student", vocabulary=words, seed=read.seed + 1)
+        encoder, rows = prepare_corpus(run.tokenizer, run.rows, tokenizer, read.data, accelerator, read.seed)
+        vocabulary = encoder.tokenizer.get_vocab()
+        teacher = pretraining_model(read.teacher, "teacher", vocabulary=vocabulary, seed=read.seed)
+        student = pretraining_model(read.student, "student", vocabulary=vocabulary, seed=read.seed + 1)
         for model, where in ((teacher, "teacher"), (student, "student")):
             check_rows(model, where, max_length=read.data.max_length, pairs=read.data.next_sentence)
         collate = masking(encoder, pad_id_of(encoder), read.data)
         if read.transfer.strategy != "none":
-            check_pair(teacher, student)
-            hand_over(teacher, student)
-            fit_normalization(teacher, student, _some(rows, collate, read.seed))
+            _initialize_from_teacher(teacher, student, _fitting_batches(rows, collate, read.seed))
             teacher.to(accelerator.device)
         train_stages(
             [stage.steps for stage in stages],
-            lambda number: _training(number, stages[number], read, student, teacher, rows, collate),
+            lambda number: _training_stage(number, stages[number], read, student, teacher, rows, collate),
             accelerator=accelerator,
             table=read.training,
             run=run,
             seed=read.seed,
-            tell=tell,
+            progress=tell,
             model=student,
             task=PRETRAINING,
         )
     return run.model
 
 
-def _training(
+def _initialize_from_teacher(
+    teacher: MobileBertForPreTraining, student: MobileBertForPreTraining, batches: list[dict[str, Tensor]]
+) -> None:
+    """Copies embeddings and heads into the student and fits its normalization. Raises TrainingError for other sizes."""
+    check_pair(teacher, student)
+    copy_shared_weights(teacher, student)
+    fit_normalization(teacher, student, batches)
+
+
+def _training_stage(
     number: int,
     stage: Stage,
     read: DistillRecipe,
@@ -173,12 +177,12 @@ def _training(
     teacher: MobileBertForPreTraining,
     rows: Rows,
     collate: Collate,
-) -> StageOfTraining:
-    return StageOfTraining(
+) -> TrainingStage:
+    return TrainingStage(
         number=number,
         name=stage.name,
         steps=stage.steps,
-        module=Transfer(student, teacher if stage.teaches else None, stage, weights_of(read.transfer)),
+        module=StageLoss(student, teacher if stage.teaches else None, stage, objective_weights(read.transfer)),
         rows=rows,
         collate=collate,
         rate=stage.rate,
@@ -186,9 +190,9 @@ def _training(
     )
 
 
-def weights_of(table: TransferTable) -> Weights:
-    """What a recipe says of the objectives."""
-    return Weights(
+def objective_weights(table: TransferTable) -> ObjectiveWeights:
+    """Returns the weights of the objectives in a recipe."""
+    return ObjectiveWeights(
         feature_maps=table.feature_maps,
         normalized_feature_maps=table.normalized_feature_maps,
         means=table.means,
@@ -215,15 +219,15 @@ def _stages(read: DistillRecipe, layers: int) -> list[Stage]:
     )
 
 
-def _tokenizer_of(read: DistillRecipe) -> Path:
-    """The teacher's own folder: what it was trained with is what the student reads."""
+def _teacher_folder(read: DistillRecipe) -> Path:
+    """Returns the folder of the teacher, whose tokenizer the student uses."""
     if read.teacher.checkpoint is None:
-        raise UsageError("teacher has a preset; expected a checkpoint: random weights know nothing")
+        raise UsageError("teacher has a preset, which has random weights; give the checkpoint of a trained teacher")
     return checkpoint_folder(read.teacher.checkpoint)
 
 
-def _some(rows: Rows, collate: Collate, seed: int) -> list[dict[str, Tensor]]:
-    """Batches of a fixed size, on the CPU, whatever the devices."""
+def _fitting_batches(rows: Rows, collate: Collate, seed: int) -> list[dict[str, Tensor]]:
+    """Returns batches on the CPU; their size does not depend on recipe and devices."""
     batches = Batches(rows.lengths, FITTED_ROWS, first=0, count=FITTED_BATCHES, seed=seed)
     loader: DataLoader[dict[str, Tensor]] = DataLoader(rows, batch_sampler=batches, collate_fn=collate)  # type: ignore[arg-type]
     return list(islice(loader, FITTED_BATCHES))

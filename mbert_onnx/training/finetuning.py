@@ -1,4 +1,4 @@
-"""`finetune`: a model for a task: GLUE's, SQuAD, or labels of one's own."""
+"""Fine-tuning of a model for GLUE, SQuAD, or a custom file (`mbert-onnx finetune`)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mbert_onnx.training.data.example import Example, Split
 from mbert_onnx.training.data.row_store import Collate, Rows
 from mbert_onnx.training.data.squad import VERSIONS
 from mbert_onnx.training.inputs.corpus_rows import encoder_in, pad_id_of, tokenizer_in
-from mbert_onnx.training.inputs.models import check_rows, check_words, config_of, new_model
+from mbert_onnx.training.inputs.models import check_rows, check_vocabulary, config_of, new_model
 from mbert_onnx.training.inputs.task_loss import LabelLoss, SpanLoss
 from mbert_onnx.training.inputs.task_rows import (
     check_task,
@@ -31,25 +31,25 @@ from mbert_onnx.training.inputs.task_rows import (
     questions_of,
     span_rows,
     split_of,
-    unlabelled_of,
+    unlabelled_examples,
 )
-from mbert_onnx.training.inputs.teacher_logits import opinions_of
+from mbert_onnx.training.inputs.teacher_logits import teacher_logits_of
 from mbert_onnx.training.inputs.text_variants import variants_of
-from mbert_onnx.training.inputs.word_embeddings import take_words
-from mbert_onnx.training.inputs.word_neighbours import neighbours_of
+from mbert_onnx.training.inputs.word_embeddings import copy_word_embeddings
+from mbert_onnx.training.inputs.word_neighbours import word_neighbours_of
 from mbert_onnx.training.loop.run_folder import Run
 from mbert_onnx.training.loop.schedule import opened, train_stages
-from mbert_onnx.training.loop.stage import StageOfTraining, Tell, accelerator_for
-from mbert_onnx.training.pretraining import silent
+from mbert_onnx.training.loop.stage import TrainingStage, accelerator_for
+from mbert_onnx.training.progress import TrainingProgress, no_progress
 from mbert_onnx.training.recipe import FinetuneRecipe, ModelTable, TokenizerTable, read_recipe
 
-# What a row has at most where the recipe does not say: as long as SQuAD's reference, or GLUE's.
+# Default max_length in tokens, of SQuAD and of all other tasks, as in BERT's reference code.
 SPAN_LENGTH, LABEL_LENGTH = 384, 128
 
 
 @dataclass(frozen=True)
-class _Prepared:
-    """What is trained, on what."""
+class _TrainingInputs:
+    """Model, loss and rows of a fine-tuning; `pairs` says whether rows have two texts."""
 
     model: nn.Module
     loss: nn.Module
@@ -58,17 +58,19 @@ class _Prepared:
     pairs: bool
 
 
-def finetune(recipe: str | Path, *, overwrite: bool = False, reuse: bool = False, tell: Tell = silent) -> Path:
-    """Trains a model for a task; goes on where it was left, if it was begun.
+def finetune(
+    recipe: str | Path, *, overwrite: bool = False, reuse: bool = False, tell: TrainingProgress = no_progress
+) -> Path:
+    """Trains a model for a task; resumes an unfinished run of the same recipe.
 
     Args:
-        recipe: A TOML file; `FinetuneRecipe` has its keys.
-        overwrite: Begin again where the run is there already.
-        reuse: Take the model of a run of this recipe that is done, in place of an error.
-        tell: Called with the stage's name, step, number of steps, and mean losses.
+        recipe: TOML file with the keys of `FinetuneRecipe`.
+        overwrite: Replace an existing run in the output folder.
+        reuse: Return the model of a complete run of the same recipe instead of raising an error.
+        tell: Progress callback, called with stage name, step, number of steps, and mean losses.
 
-    Returns the folder of the trained model. Raises UsageError for a recipe that cannot be meant, DataError for texts
-    that cannot be read, CheckpointError and TrainingError for what cannot be trained.
+    Returns the folder of the trained model. Raises UsageError for an invalid recipe, DataError for texts that cannot be
+    read, CheckpointError for a checkpoint that does not fit, TrainingError for a run that cannot start or continue.
     """
     path = Path(recipe)
     read = read_recipe(path, FinetuneRecipe)
@@ -78,23 +80,23 @@ def finetune(recipe: str | Path, *, overwrite: bool = False, reuse: bool = False
         return run.model
     accelerator = accelerator_for(read.training)
     length = read.data.max_length or (SPAN_LENGTH if read.data.task in VERSIONS else LABEL_LENGTH)
-    source = _tokenizer_of(read)
+    tokenizer = _tokenizer_of(read)
     with opened(run, path, accelerator, overwrite=overwrite):
         with accelerator.main_process_first():
             if accelerator.is_main_process:
-                tokenizer_in(run.tokenizer, source, None, length)
+                tokenizer_in(run.tokenizer, tokenizer, None, length)
             encoder = encoder_in(run.tokenizer, length)
-            prepared = _prepared(read, run, encoder, accelerator, tell)
-        check_rows(prepared.model, "model", max_length=length, pairs=prepared.pairs)
-        steps = _steps(read, prepared.rows, accelerator)
+            inputs = _training_inputs(read, run, encoder, accelerator, tell)
+        check_rows(inputs.model, "model", max_length=length, pairs=inputs.pairs)
+        steps = _steps(read, inputs.rows, accelerator)
         train_stages(
             [steps],
-            lambda number: StageOfTraining(
+            lambda number: TrainingStage(
                 number=number,
                 name="fine-tuning",
                 steps=steps,
-                module=prepared.loss,
-                rows=prepared.rows,
+                module=inputs.loss,
+                rows=inputs.rows,
                 collate=Collate(pad_id_of(encoder)),
                 rate=lambda _: 1.0,
                 learning_rate=read.training.learning_rate,
@@ -103,42 +105,47 @@ def finetune(recipe: str | Path, *, overwrite: bool = False, reuse: bool = False
             table=read.training,
             run=run,
             seed=read.seed,
-            tell=tell,
-            model=prepared.model,
-            task=prepared.task,
+            progress=tell,
+            model=inputs.model,
+            task=inputs.task,
         )
     return run.model
 
 
-def _prepared(read: FinetuneRecipe, run: Run, encoder: TextEncoder, accelerator: Accelerator, tell: Tell) -> _Prepared:
-    words = encoder.tokenizer.get_vocab()
+def _training_inputs(
+    read: FinetuneRecipe, run: Run, encoder: TextEncoder, accelerator: Accelerator, progress: TrainingProgress
+) -> _TrainingInputs:
+    """Loads data, teacher logits and model. Raises UsageError for a table that does not suit the task."""
+    vocabulary = encoder.tokenizer.get_vocab()
     if read.data.task in VERSIONS:
         if read.teacher is not None:
             raise UsageError("teacher is for classification; leave it out for SQuAD")
         rows = span_rows(run.rows, questions_of(read.data), encoder)
-        model = finetuned_model(read.model, QUESTION_ANSWERING, None, vocabulary=words, seed=read.seed)
-        return _Prepared(model, SpanLoss(model), rows, QUESTION_ANSWERING, pairs=True)
+        model = finetuned_model(read.model, QUESTION_ANSWERING, None, vocabulary=vocabulary, seed=read.seed)
+        return _TrainingInputs(model, SpanLoss(model), rows, QUESTION_ANSWERING, pairs=True)
     split = split_of(read.data, "train")
     if not split.is_labelled:
         raise UsageError(f"data: {split.name} has no labels; expected a labelled training set")
     labels = split.labels
-    opinion = read.teacher
-    if opinion is None and (read.data.unlabelled or read.data.variants):
-        raise UsageError("data has texts without labels, and there is no teacher to tell what they mean; give one")
-    if opinion is not None and labels is None:
+    teacher = read.teacher
+    if teacher is None and (read.data.unlabelled or read.data.variants):
+        raise UsageError("data.unlabelled and data.variants need a teacher, since their texts have no labels; give one")
+    if teacher is not None and labels is None:
         raise UsageError("teacher is for classification; leave it out for a regression")
     _check_labels(run, labels)
-    rows = label_rows(run.rows, lambda: _told(read, split, run, words, accelerator, tell), encoder)
-    model = finetuned_model(read.model, TEXT_CLASSIFICATION, labels or (), vocabulary=words, seed=read.seed)
-    loss = LabelLoss(model) if opinion is None else LabelLoss(model, opinion.alpha, opinion.temperature)
+    rows = label_rows(
+        run.rows, lambda: _labelled_examples(read, split, run, vocabulary, accelerator, progress), encoder
+    )
+    model = finetuned_model(read.model, TEXT_CLASSIFICATION, labels or (), vocabulary=vocabulary, seed=read.seed)
+    loss = LabelLoss(model) if teacher is None else LabelLoss(model, teacher.alpha, teacher.temperature)
     pairs = any(example.pair is not None for example in split.examples)
-    return _Prepared(model, loss, rows, TEXT_CLASSIFICATION, pairs)
+    return _TrainingInputs(model, loss, rows, TEXT_CLASSIFICATION, pairs)
 
 
 def _check_labels(run: Run, labels: Sequence[str] | None) -> None:
-    """Rows have the labels' numbers, and are made once: names that have changed since would be those of others.
+    """Writes the label names of a new run; raises TrainingError if those of a resumed run have changed.
 
-    Raises TrainingError where they have changed; keeps them, where the run is new.
+    The rows of a run contain label numbers and are created once, so the order of the names must stay.
     """
     names = list(labels or ())
     if not run.rows.is_dir():
@@ -148,36 +155,42 @@ def _check_labels(run: Run, labels: Sequence[str] | None) -> None:
     before = json.loads(run.labels.read_text(encoding="utf-8")) if run.labels.is_file() else names
     if before != names:
         raise TrainingError(
-            f"the data's labels are {', '.join(names)} now, and were {', '.join(before)} when {run.folder} was begun; "
-            "restore the data, or pass --overwrite to begin again"
+            f"the data's labels are {', '.join(names)} now, and were {', '.join(before)} when {run.folder} was "
+            "started; restore the data, or pass --overwrite to start over"
         )
 
 
-def _told(
-    read: FinetuneRecipe, split: Split, run: Run, words: dict[str, int], accelerator: Accelerator, tell: Tell
+def _labelled_examples(
+    read: FinetuneRecipe,
+    split: Split,
+    run: Run,
+    vocabulary: dict[str, int],
+    accelerator: Accelerator,
+    progress: TrainingProgress,
 ) -> tuple[list[Example], np.ndarray | None]:
-    """The texts that are trained on, and the teacher's opinion of each, where there is a teacher."""
-    examples = [*split.examples, *unlabelled_of(read.data)]
+    """Returns all training examples, with variants and unlabelled texts, and their teacher logits or None."""
+    examples = [*split.examples, *unlabelled_examples(read.data)]
     if read.teacher is None or split.labels is None:
         return examples, None
     if read.data.variants:
-        near = neighbours_of(read.teacher.checkpoint, words)
-        examples += variants_of(split.examples, read.data.variants, read.seed, near)
-    kept = read.teacher.opinions or run.opinions
-    return examples, opinions_of(read.teacher.checkpoint, examples, len(split.labels), accelerator, kept, tell)
+        neighbours = word_neighbours_of(read.teacher.checkpoint, vocabulary)
+        examples += variants_of(split.examples, read.data.variants, read.seed, neighbours)
+    cache = read.teacher.opinions or run.teacher_logits
+    checkpoint, labels = read.teacher.checkpoint, len(split.labels)
+    return examples, teacher_logits_of(checkpoint, examples, labels, accelerator, cache, progress)
 
 
 def finetuned_model(
     table: ModelTable, task: Task, labels: tuple[str, ...] | None, *, vocabulary: dict[str, int], seed: int
 ) -> nn.Module:
-    """A model for a task: a checkpoint's backbone, or a new one, with a new head.
+    """Builds a model for a task: the backbone of a checkpoint, or a new one, with a new head.
 
     Args:
-        table: What the recipe says.
+        table: `[model]` of the recipe.
         task: The task.
-        labels: The labels' names; none for a regression, None where the task has no labels.
-        vocabulary: The tokenizer's.
-        seed: Of new weights.
+        labels: Names of the labels; empty for a regression, None for a task without labels.
+        vocabulary: Vocabulary of the tokenizer.
+        seed: Random seed of new weights.
     """
     vocab_size = len(vocabulary)
     changes = {} if labels is None else {"num_labels": len(labels) or 1}
@@ -196,32 +209,34 @@ def finetuned_model(
     if labels:
         config.id2label = dict(enumerate(labels))
         config.label2id = {label: number for number, label in enumerate(labels)}
-    check_words(config, table, "model", vocab_size)
+    check_vocabulary(config, table, "model", vocab_size)
     model = new_model(config, task, "model", seed=seed)
     if backbone is not None:
         model.mobilebert.load_state_dict(backbone.state_dict(), strict=False)  # type: ignore[union-attr]
     if table.word_embeddings is not None:
         assert isinstance(model.mobilebert, MobileBertModel)
-        take_words(model.mobilebert, vocabulary, table.word_embeddings, table.word_layer)
+        copy_word_embeddings(model.mobilebert, vocabulary, table.word_embeddings, table.word_layer)
     return model
 
 
 def _tokenizer_of(read: FinetuneRecipe) -> TokenizerTable:
+    """Returns the tokenizer of the recipe, or that of the checkpoint. Raises UsageError if there is none."""
     if read.tokenizer is not None:
         if read.tokenizer.folder is None:
             raise UsageError(
-                "tokenizer has vocab_size; finetune takes a folder, since words are learnt in pre-training"
+                "tokenizer has vocab_size, but finetune cannot change a vocabulary; give only the folder of a tokenizer"
             )
         return read.tokenizer
     if read.model.checkpoint is None:
-        raise UsageError("tokenizer is missing, which a model from a preset needs; give its folder")
+        raise UsageError("tokenizer is missing, but a model from a preset needs one; give its folder")
     return TokenizerTable(folder=checkpoint_folder(read.model.checkpoint))
 
 
 def _steps(read: FinetuneRecipe, rows: Rows, accelerator: Accelerator) -> int:
+    """Returns the number of optimizer steps of the recipe's `steps` or `epochs`."""
     table = read.training
     if table.steps is not None:
         return table.steps
     assert table.epochs is not None
-    a_step = table.batch_size * table.accumulate * accelerator.num_processes
-    return max(math.ceil(table.epochs * len(rows) / a_step), 1)
+    rows_per_step = table.batch_size * table.accumulate * accelerator.num_processes
+    return max(math.ceil(table.epochs * len(rows) / rows_per_step), 1)

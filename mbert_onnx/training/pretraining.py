@@ -1,45 +1,38 @@
-"""`pretrain`: a teacher, or any model here, learns words behind masks, and which sentence comes next."""
+"""Pre-training of a teacher or a student on masked words and next sentences (`mbert-onnx pretrain`)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from mbert_onnx.text.tasks import PRETRAINING
-from mbert_onnx.training.distillation.loss import Transfer, Weights
+from mbert_onnx.training.distillation.loss import ObjectiveWeights, StageLoss
 from mbert_onnx.training.distillation.strategies import stages_of
-from mbert_onnx.training.inputs.corpus_rows import corpus_rows, encoder_in, masking, pad_id_of, tokenizer_in
+from mbert_onnx.training.inputs.corpus_rows import masking, pad_id_of, prepare_corpus
 from mbert_onnx.training.inputs.models import check_rows, pretraining_model
 from mbert_onnx.training.loop.run_folder import Run
 from mbert_onnx.training.loop.schedule import opened, train_stages
-from mbert_onnx.training.loop.stage import StageOfTraining, Tell, accelerator_for
+from mbert_onnx.training.loop.stage import TrainingStage, accelerator_for
+from mbert_onnx.training.progress import TrainingProgress, no_progress
 from mbert_onnx.training.recipe import PretrainRecipe, read_recipe
 
 
-def silent(_name: str, _step: int, _steps: int, _losses: dict[str, float]) -> None:
-    """Tells nobody."""
-
-
-def pretrain(recipe: str | Path, *, overwrite: bool = False, tell: Tell = silent) -> Path:
-    """Trains a model as BERT is pre-trained; goes on where it was left, if it was begun.
+def pretrain(recipe: str | Path, *, overwrite: bool = False, tell: TrainingProgress = no_progress) -> Path:
+    """Pre-trains a model as BERT is pre-trained; resumes an unfinished run of the same recipe.
 
     Args:
-        recipe: A TOML file; `PretrainRecipe` has its keys.
-        overwrite: Begin again where the run is there already.
-        tell: Called with the stage's name, step, number of steps, and mean losses.
+        recipe: TOML file with the keys of `PretrainRecipe`.
+        overwrite: Replace an existing run in the output folder.
+        tell: Progress callback, called with stage name, step, number of steps, and mean losses.
 
-    Returns the folder of the trained model. Raises UsageError for a recipe that cannot be meant, DataError for texts
-    that cannot be read, CheckpointError and TrainingError for what cannot be trained.
+    Returns the folder of the trained model. Raises UsageError for an invalid recipe, DataError for texts that cannot be
+    read, CheckpointError for a checkpoint that does not fit, TrainingError for a run that cannot start or continue.
     """
     path = Path(recipe)
     read = read_recipe(path, PretrainRecipe)
     accelerator = accelerator_for(read.training)
     run = Run(read.output)
     with opened(run, path, accelerator, overwrite=overwrite):
-        with accelerator.main_process_first():
-            if accelerator.is_main_process:
-                tokenizer_in(run.tokenizer, read.tokenizer, read.data, read.data.max_length)
-            encoder = encoder_in(run.tokenizer, read.data.max_length)
-            rows = corpus_rows(run.rows, read.data, encoder, read.seed)
+        encoder, rows = prepare_corpus(run.tokenizer, run.rows, read.tokenizer, read.data, accelerator, read.seed)
         model = pretraining_model(read.model, "model", vocabulary=encoder.tokenizer.get_vocab(), seed=read.seed)
         check_rows(model, "model", max_length=read.data.max_length, pairs=read.data.next_sentence)
         [stage] = stages_of(
@@ -51,11 +44,11 @@ def pretrain(recipe: str | Path, *, overwrite: bool = False, tell: Tell = silent
         )
         train_stages(
             [stage.steps],
-            lambda number: StageOfTraining(
+            lambda number: TrainingStage(
                 number=number,
                 name=stage.name,
                 steps=stage.steps,
-                module=Transfer(model, None, stage, Weights()),
+                module=StageLoss(model, None, stage, ObjectiveWeights()),
                 rows=rows,
                 collate=masking(encoder, pad_id_of(encoder), read.data),
                 rate=stage.rate,
@@ -65,7 +58,7 @@ def pretrain(recipe: str | Path, *, overwrite: bool = False, tell: Tell = silent
             table=read.training,
             run=run,
             seed=read.seed,
-            tell=tell,
+            progress=tell,
             model=model,
             task=PRETRAINING,
         )

@@ -1,4 +1,4 @@
-"""What a recipe says: a TOML file, whose every key is here with its default."""
+"""Recipes of trainings: the tables and keys of their TOML files, with types, limits and defaults."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from mbert_onnx.training.distillation.strategies import STRATEGIES
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
-# Of all whole numbers: what PyTorch, accelerate and tokenizers can take.
-LARGEST = 2**31 - 1
-Count = Annotated[int, Field(ge=1, le=LARGEST)]
-CountOrNone = Annotated[int, Field(ge=0, le=LARGEST)]
-# Of `epochs`, and of processes and threads: no run means more.
-MOST_EPOCHS, MOST_THREADS, MOST_WORDS = 1_000_000, 1024, 10_000_000
-Threads = Annotated[int, Field(ge=0, le=MOST_THREADS)]
+# Largest integer that PyTorch, accelerate and tokenizers accept.
+MAX_INT = 2**31 - 1
+Count = Annotated[int, Field(ge=1, le=MAX_INT)]
+CountOrZero = Annotated[int, Field(ge=0, le=MAX_INT)]
+# Upper bounds that catch mistyped numbers: of epochs, of processes and threads, of a vocabulary.
+MAX_EPOCHS, MAX_THREADS, MAX_VOCABULARY = 1_000_000, 1024, 10_000_000
+Threads = Annotated[int, Field(ge=0, le=MAX_THREADS)]
 
 
 class Table(BaseModel):
-    """A table of the file: no keys but these."""
+    """A table of a recipe. Unknown keys are an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -32,23 +32,22 @@ class ModelTable(Table):
     """`[model]`, `[teacher]`, `[student]`: a checkpoint, or an architecture with random weights.
 
     Args:
-        checkpoint: A folder in transformers' format, or a hub id.
-        preset: An architecture of `student` or `teacher`, such as `mobilebert`, `tiny`, `laptop`, `ib-bert`,
-            `ib-bert-laptop`.
-        config: Keys of the config that differ from the preset's, such as `num_hidden_layers`.
-        word_embeddings: Another BERT of transformers, whose words a new model begins with: those that both
-            vocabularies have, reduced to `embedding_size` by principal components.
-        word_layer: 0 for that BERT's table of words; else its layer whose output for a word alone stands for it.
+        checkpoint: Folder in transformers' format, hub id, or `reference`.
+        preset: Name of an architecture, such as `mobilebert`, `tiny`, `laptop`, `ib-bert`, `ib-bert-laptop`.
+        config: Config keys that replace the preset's, such as `num_hidden_layers`.
+        word_embeddings: Checkpoint of another BERT that initializes the word embeddings of a new model. Words in both
+            vocabularies get its embeddings, reduced to `embedding_size` dimensions by principal components.
+        word_layer: 0 uses the other BERT's embedding table; n uses the output of its layer n for each word alone.
     """
 
     checkpoint: str | None = None
     preset: str | None = None
     config: dict[str, Any] = Field(default_factory=dict)
     word_embeddings: str | None = None
-    word_layer: CountOrNone = 0
+    word_layer: CountOrZero = 0
 
     @model_validator(mode="after")
-    def _one_of_two(self) -> ModelTable:
+    def _check_exclusive(self) -> ModelTable:
         if (self.checkpoint is None) == (self.preset is None):
             raise ValueError("give checkpoint or preset, one of them")
         if self.checkpoint is not None and (self.config or self.word_embeddings):
@@ -59,39 +58,40 @@ class ModelTable(Table):
 
 
 class TokenizerTable(Table):
-    """`[tokenizer]`: what makes tokens of texts.
+    """`[tokenizer]`: the tokenizer of a new model.
 
     Args:
-        folder: One with a `tokenizer.json`, or a `vocab.txt`.
-        vocab_size: Without a folder, the size of a WordPiece vocabulary that is trained on the data; with one, so many
-            of its words are kept as the data has most often.
-        min_frequency: A pair of pieces that is rarer becomes no word of a vocabulary that is trained.
+        folder: Folder with a `tokenizer.json` or a `vocab.txt`.
+        vocab_size: Without `folder`: size of the WordPiece vocabulary to train on the data. With `folder`: number of
+            its words to keep, the most frequent in the data.
+        min_frequency: Smallest frequency of a pair of pieces that is merged when a vocabulary is trained.
     """
 
     folder: Path | None = None
-    vocab_size: Annotated[int, Field(ge=1, le=MOST_WORDS)] | None = None
+    vocab_size: Annotated[int, Field(ge=1, le=MAX_VOCABULARY)] | None = None
     min_frequency: Count = 2
 
     @model_validator(mode="after")
-    def _one_of_two(self) -> TokenizerTable:
+    def _check_exclusive(self) -> TokenizerTable:
         if self.folder is None and self.vocab_size is None:
             raise ValueError("give folder, vocab_size or both")
         return self
 
 
 class CorpusTable(Table):
-    """`[data]` of pre-training and distillation.
+    """`[data]` of pre-training and distillation: a corpus of texts without labels.
 
     Args:
-        files: `.txt` (a sentence a line, a blank line between documents), `.tsv`, `.csv`, `.jsonl`, each also gzipped.
-        columns: The columns of texts in the last three: the first that a row has.
-        id, held_out_every: Rows whose `id`, a whole number, the other divides are left out, to be measured on.
-        hub: A dataset of the hub, such as `wikimedia/wikipedia`, in place of files.
-        hub_config: Its configuration, such as `20231101.en`.
-        hub_split: Its split.
-        max_length: The most tokens of a row.
-        next_sentence: Whether rows have two parts, and the model learns whether the second follows.
-        masked: The share of words that are asked for.
+        files: `.txt` (one sentence a line, a blank line between documents), `.tsv`, `.csv`, `.jsonl`; also gzipped.
+        columns: Text columns of `.tsv`, `.csv` and `.jsonl`; the first one that a row has is read.
+        id: Column with an integer that identifies a row.
+        held_out_every: Rows whose `id` is a multiple of this number are not trained on.
+        hub: Dataset of the Hugging Face hub, such as `wikimedia/wikipedia`, instead of files.
+        hub_config: Configuration of the dataset, such as `20231101.en`.
+        hub_split: Split of the dataset.
+        max_length: Largest number of tokens in a row, special tokens included.
+        next_sentence: Whether rows have two parts and the model also learns next-sentence prediction.
+        masked: Share of tokens that the model has to predict.
     """
 
     files: list[Path] = Field(default_factory=list)
@@ -106,30 +106,30 @@ class CorpusTable(Table):
     masked: Annotated[float, Field(gt=0, lt=1)] = 0.15
 
     @model_validator(mode="after")
-    def _one_of_two(self) -> CorpusTable:
+    def _check_exclusive(self) -> CorpusTable:
         if bool(self.files) == (self.hub is not None):
             raise ValueError("give files or hub, one of them")
         return self
 
 
 class TrainingTable(Table):
-    """`[training]`: how the optimizer goes.
+    """`[training]`: optimizer, learning rate, batches, checkpoints.
 
     Args:
-        steps: How many steps of the optimizer; of fine-tuning, instead of `epochs`.
-        batch_size: Rows of a batch, on each device.
-        accumulate: How many batches make a step.
-        learning_rate: Its peak.
-        warmup: The share of steps in which it rises from 0.
-        schedule: How it falls after that.
-        weight_decay: Of matrices and embeddings; not of biases and normalization.
-        clip: The most that a gradient's norm may be; 0 for no limit.
-        optimizer: `adamw`, or `lamb`, which the paper has for its large batches.
-        mixed_precision: `no`, `bf16` or `fp16`, as accelerate has it.
-        save_every: Steps from checkpoint to checkpoint.
-        log_every: Steps from a point of the curves to the next.
-        workers: Processes that make batches.
-        threads: Of torch on a CPU; 0 for as many as it finds.
+        steps: Number of optimizer steps; in fine-tuning an alternative to `epochs`.
+        batch_size: Rows in a batch, on each device.
+        accumulate: Number of batches whose gradients make one step.
+        learning_rate: Peak learning rate.
+        warmup: Share of the steps in which the learning rate rises from 0 to the peak.
+        schedule: Decay after the warm-up: `linear`, `cosine` or `constant_with_warmup`.
+        weight_decay: Weight decay of matrices and embeddings; biases and normalization have none.
+        clip: Largest norm of the gradient; 0 disables clipping.
+        optimizer: `adamw`, or `lamb`, which the paper uses for its large batches.
+        mixed_precision: `no`, `bf16` or `fp16`, as in accelerate.
+        save_every: Steps between two checkpoints.
+        log_every: Steps between two points of the loss curves.
+        workers: Processes that prepare batches; 0 prepares them in the training process.
+        threads: Threads of torch on a CPU; 0 keeps torch's default.
     """
 
     steps: Count | None = None
@@ -149,25 +149,25 @@ class TrainingTable(Table):
 
 
 class TransferTable(Table):
-    """`[transfer]`: what the student learns from the teacher, and in which order.
+    """`[transfer]`: knowledge transfer from the teacher to the student (sections 3.4 and 3.5 of the paper).
 
     Args:
-        strategy: `progressive`, `joint`, `auxiliary` or `none` (section 3.5).
-        steps: Of the layers' transfer; progressive transfer divides them among the layers.
-        distillation_steps: Of pre-training distillation after it.
-        distillation_learning_rate: Its peak there; default: that of `[training]`.
-        lower_rate: Of progressive transfer, what the learning rate of lower layers is multiplied by; 0 freezes them.
-        feature_maps: The weight of L_FMT.
-        normalized_feature_maps, means, variances: Those of its two parts; Google's command has 100, 5000 and 5, and 0
-            for L_FMT itself.
-        attention: The weight of L_AT.
-        alpha: Of pre-training distillation, the weight of the words themselves against the teacher's opinion.
-        temperature: Of that opinion.
+        strategy: `progressive`, `joint`, `auxiliary` or `none`.
+        steps: Steps of layer transfer; progressive transfer divides them among the layers.
+        distillation_steps: Steps of pre-training distillation after it.
+        distillation_learning_rate: Peak learning rate of distillation; default: `training.learning_rate`.
+        lower_rate: Progressive transfer multiplies the learning rate of lower layers by this factor; 0 freezes them.
+        feature_maps: Weight of feature map transfer, L_FMT.
+        normalized_feature_maps, means, variances: Weights of the two parts of L_FMT: the normalized maps, and their
+            statistics. Google's command uses 100, 5000 and 5, with 0 for `feature_maps`.
+        attention: Weight of attention transfer, L_AT.
+        alpha: Weight of the masked words in distillation; the teacher's distribution has weight 1 - alpha.
+        temperature: Temperature of both distributions in distillation.
     """
 
     strategy: Literal["progressive", "joint", "auxiliary", "none"] = "progressive"
-    steps: CountOrNone
-    distillation_steps: CountOrNone
+    steps: CountOrZero
+    distillation_steps: CountOrZero
     distillation_learning_rate: Annotated[float, Field(gt=0)] | None = None
     lower_rate: Share = 0.0
     feature_maps: Weight = 1.0
@@ -180,22 +180,22 @@ class TransferTable(Table):
 
 
 class TaskTable(Table):
-    """`[data]` of fine-tuning: a task of GLUE, SQuAD, or a file of one's own.
+    """`[data]` of fine-tuning: a task of GLUE, SQuAD, or a custom file.
 
     Args:
         task: `cola`, `sst2`, `mrpc`, `stsb`, `qqp`, `mnli`, `qnli`, `rte`, `wnli`, `squad`, `squad_v2`, or
-            `classification` and `regression` for one's own file.
-        folder: GLUE's folder as it is fetched.
-        train, validation, test: Files: SQuAD's, or one's own.
-        hub: Whether to take GLUE or SQuAD from the hub instead.
-        text, pair, label, id: Columns of one's own file.
-        labels: The names of its labels, by number; default: those that it has, in the order of the alphabet.
-        above: Labels are `positive` where the number in `label` is above this, else `negative`.
-        held_out_every: Without a file for validation: rows whose `id` this divides are not trained on.
-        max_length: The most tokens of a row; 384 for SQuAD.
-        unlabelled: Files of texts without labels, a line each, on which the teacher's opinion alone is learnt.
-        variants: So many variants of each training text are learnt likewise: parts of it, gaps, two in one, and other
-            words, which are near for the teacher.
+            `classification` or `regression` for a custom file.
+        folder: GLUE's folder, as the benchmark's download creates it.
+        train, validation, test: SQuAD's files, or custom files.
+        hub: Whether GLUE or SQuAD is loaded from the Hugging Face hub instead.
+        text, pair, label, id: Columns of a custom file: first text, second text, label, integer id of a row.
+        labels: Names of the labels of a custom file, by number; default: those in the file, sorted.
+        above: Threshold: the label is `positive` if the number in `label` is above it, else `negative`.
+        held_out_every: Without `validation`: rows whose `id` is a multiple of this number are the validation set.
+        max_length: Largest number of tokens in a row; default: 384 for SQuAD, else 128.
+        unlabelled: Files of texts without labels, one a line, that are trained on teacher logits alone.
+        variants: Number of variants of each training text that are trained on teacher logits alone: parts of the text,
+            gaps, two texts joined, words replaced by word neighbours.
     """
 
     task: str
@@ -213,35 +213,36 @@ class TaskTable(Table):
     held_out_every: Annotated[int, Field(ge=2)] | None = None
     max_length: Annotated[int, Field(ge=8)] | None = None
     unlabelled: list[Path] = Field(default_factory=list)
-    variants: CountOrNone = 0
+    variants: CountOrZero = 0
 
 
 class EpochsTable(TrainingTable):
-    """`[training]` of fine-tuning: also `epochs`, how often each row is read."""
+    """`[training]` of fine-tuning, with `epochs`, the number of passes over the rows, as an alternative to `steps`."""
 
-    epochs: Annotated[float, Field(gt=0, le=MOST_EPOCHS)] | None = None
+    epochs: Annotated[float, Field(gt=0, le=MAX_EPOCHS)] | None = None
 
     @model_validator(mode="after")
-    def _one_of_two(self) -> EpochsTable:
+    def _check_exclusive(self) -> EpochsTable:
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("give steps or epochs, one of them")
         return self
 
 
 class StepsTable(TrainingTable):
-    """`[training]` of pre-training, which counts in steps."""
+    """`[training]` of pre-training, in which `steps` is required."""
 
     steps: Count
 
 
-class OpinionTable(Table):
-    """`[teacher]` of fine-tuning: a classifier whose opinion the model learns beside the labels.
+class LabelTeacherTable(Table):
+    """`[teacher]` of fine-tuning: a classifier whose logits the model learns in addition to the labels.
 
     Args:
-        checkpoint: A classifier of any BERT's of transformers, or ours, that reads the same texts.
-        alpha: The weight of the labels against its opinion.
-        temperature: Of that opinion.
-        opinions: A folder where what it says is kept, which recipes with the same texts may share; default: the run's.
+        checkpoint: Classifier for the same labels: ours, or any class of transformers.
+        alpha: Weight of the labels; the teacher logits have weight 1 - alpha.
+        temperature: Temperature of both distributions.
+        opinions: Folder that caches the teacher logits; recipes with the same texts may share it. Default: a folder in
+            the run folder.
     """
 
     checkpoint: str
@@ -251,19 +252,19 @@ class OpinionTable(Table):
 
 
 class Recipe(Table):
-    """What all recipes have.
+    """Keys of every recipe.
 
     Args:
-        output: The folder of the run.
-        seed: Of everything that is drawn.
+        output: Run folder: recipe, checkpoints, curves, and finally the trained model.
+        seed: Random seed of weights, order of rows, masks and dropout.
     """
 
     output: Path
-    seed: CountOrNone = 0
+    seed: CountOrZero = 0
 
 
 class PretrainRecipe(Recipe):
-    """`mbert-onnx pretrain`: a teacher, or any model here, from words behind masks and next sentences."""
+    """Recipe of `mbert-onnx pretrain`: masked words and next sentences, without a teacher."""
 
     model: ModelTable
     tokenizer: TokenizerTable
@@ -272,7 +273,7 @@ class PretrainRecipe(Recipe):
 
 
 class DistillRecipe(Recipe):
-    """`mbert-onnx distill`: a student from a teacher."""
+    """Recipe of `mbert-onnx distill`: a student learns from a teacher."""
 
     teacher: ModelTable
     student: ModelTable
@@ -282,11 +283,11 @@ class DistillRecipe(Recipe):
 
 
 class FinetuneRecipe(Recipe):
-    """`mbert-onnx finetune`: a model for a task."""
+    """Recipe of `mbert-onnx finetune`: a model learns a task."""
 
     model: ModelTable
     tokenizer: TokenizerTable | None = None
-    teacher: OpinionTable | None = None
+    teacher: LabelTeacherTable | None = None
     data: TaskTable
     training: EpochsTable
 
@@ -296,36 +297,35 @@ AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 assert set(TransferTable.model_fields["strategy"].annotation.__args__) == set(STRATEGIES)  # type: ignore[union-attr]
 
 
-# Keys of what is read, in any table.
-READ = ("checkpoint", "word_embeddings", "folder", "files", "train", "validation", "test", "unlabelled")
+# Keys of files and folders that a training reads, in any table.
+INPUT_KEYS = ("checkpoint", "word_embeddings", "folder", "files", "train", "validation", "test", "unlabelled")
 
 
-def _check_places(recipe: Recipe, path: Path) -> None:
-    """Raises UsageError for a file that is read from the folder that the run writes, and may begin by emptying."""
+def _check_inputs_outside_output(recipe: Recipe, path: Path) -> None:
+    """Raises UsageError for an input inside the run folder, which `--overwrite` would remove."""
     output = recipe.output.resolve()
     for name, table in recipe:
         for key, value in table if isinstance(table, Table) else ():
             for place in value if isinstance(value, list) else [value]:
-                if key in READ and place is not None and Path(place).resolve().is_relative_to(output):
+                if key in INPUT_KEYS and place is not None and Path(place).resolve().is_relative_to(output):
                     raise UsageError(
                         f"{path}: {name}.{key} is {place}, inside of output, {recipe.output}; choose another output"
                     )
 
 
 def read_recipe(path: Path, kind: type[AnyRecipe]) -> AnyRecipe:
-    """A recipe of that kind. Its paths are counted from where the command is run, as everywhere.
+    """Reads a recipe of that kind. Its paths are relative to the current directory.
 
-    Raises UsageError, in one line, for a file that is no TOML, lacks a key, has an unknown one, or a value that cannot
-    be meant.
+    Raises UsageError, in one line, for a file that is not TOML, a missing or unknown key, or an invalid value.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist; expected a recipe, a TOML file") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path} is no TOML ({' '.join(str(error).split())}); correct it") from error
+        raise UsageError(f"{path} is not TOML ({' '.join(str(error).split())}); correct it") from error
     if _has_nul(content):
-        raise UsageError(f"{path} has a NUL character, which is part of no name; correct it")
+        raise UsageError(f"{path} has a NUL character, which no path may contain; correct it")
     try:
         recipe = kind.model_validate(content)
     except ValidationError as error:
@@ -333,10 +333,10 @@ def read_recipe(path: Path, kind: type[AnyRecipe]) -> AnyRecipe:
         place = ".".join(str(part) for part in first["loc"]) or "the recipe"
         given = f", found {first['input']!r}" if first["type"] not in ("missing", "value_error") else ""
         rest = f"; and {error.error_count() - 1} more" if error.error_count() > 1 else ""
-        raise UsageError(f"{path}: {place}: {_plain(first['msg'])}{given}{rest}") from None
+        raise UsageError(f"{path}: {place}: {_plain_message(first['msg'])}{given}{rest}") from None
     try:
-        _check_places(recipe, path)
-    except OSError as error:  # a name that is too long, for one
+        _check_inputs_outside_output(recipe, path)
+    except OSError as error:  # such as a name that is too long
         raise UsageError(f"{path} has a path that cannot be used ({error}); correct it") from error
     return recipe
 
@@ -347,8 +347,8 @@ def _has_nul(value: object) -> bool:
     return any(map(_has_nul, value)) if isinstance(value, list) else isinstance(value, str) and "\0" in value
 
 
-def _plain(message: str) -> str:
-    """pydantic's words, as the rest of a line."""
+def _plain_message(message: str) -> str:
+    """Turns pydantic's message into the rest of a one-line error."""
     message = message.removeprefix("Value error, ")
-    known = {"Field required": "is missing", "Extra inputs are not permitted": "is no key of a recipe of this kind"}
+    known = {"Field required": "is missing", "Extra inputs are not permitted": "is not a key of a recipe of this kind"}
     return known.get(message, message[:1].lower() + message[1:])

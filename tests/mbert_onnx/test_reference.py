@@ -1,4 +1,4 @@
-"""The built-in model `reference`: small, MobileBERT's shape, and the same in torch, transformers and onnxruntime."""
+"""The built-in model `reference`: size, shape, and equal results in torch, transformers and onnxruntime."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from mbert_onnx.runtime.model import Model, load
 
 ROOT = Path(__file__).parent.parent.parent
 
-# Float32's own differences, at logits of a few units.
+# Tolerance of float32 for logits of a few units.
 CLOSE = 1e-4
 
-# Bytes, of the files that each installation has of it.
-MOST = 8_000_000
+# Largest size of its installed files in bytes.
+MAX_BYTES = 8_000_000
 
-OPINIONS = {
+SENTIMENTS = {
     "A warm, funny and deeply moving film.": "positive",
     "One of the best movies of the year.": "positive",
     "A beautiful story, wonderfully acted.": "positive",
@@ -45,11 +45,11 @@ def model() -> Model:
     return load("reference")
 
 
-@pytest.mark.parametrize(("text", "label"), OPINIONS.items())
-def test_it_has_opinions(model: Model, text: str, label: str) -> None:
-    said = model.run(text)
-    assert isinstance(said, Classification)
-    assert said.label == label
+@pytest.mark.parametrize(("text", "label"), SENTIMENTS.items())
+def test_it_classifies_sentiment(model: Model, text: str, label: str) -> None:
+    answer = model.run(text)
+    assert isinstance(answer, Classification)
+    assert answer.label == label
 
 
 def test_it_has_the_shape_of_mobilebert() -> None:
@@ -63,8 +63,8 @@ def test_it_has_the_shape_of_mobilebert() -> None:
     assert config.id2label == {0: "negative", 1: "positive"}
 
 
-def test_it_is_small_and_is_told_to_the_wheel() -> None:
-    assert sum(path.stat().st_size for path in FOLDER.iterdir()) <= MOST
+def test_it_is_small_and_in_the_wheel() -> None:
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) <= MAX_BYTES
     with safe_open(FOLDER / "model.safetensors", "pt") as file:
         assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.float16}  # noqa: SIM118
     data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
@@ -72,7 +72,7 @@ def test_it_is_small_and_is_told_to_the_wheel() -> None:
     assert listed == {path for path in FOLDER.iterdir() if path.is_file() and path.suffix != ".py"}
 
 
-def test_its_graph_torch_and_transformers_say_the_same(model: Model) -> None:
+def test_graph_torch_and_transformers_agree(model: Model) -> None:
     ids = np.random.default_rng(0).integers(5, 5_000, (3, 21))
     mask = np.ones_like(ids)
     mask[1, 9:] = 0
@@ -82,21 +82,21 @@ def test_its_graph_torch_and_transformers_say_the_same(model: Model) -> None:
     theirs = MobileBertForSequenceClassification.from_pretrained(FOLDER, dtype=torch.float32).eval()
     with torch.no_grad():
         expected = load_checkpoint("reference").model(**tensors).logits
-        told = theirs(**tensors).logits
+        theirs_logits = theirs(**tensors).logits
     assert np.ptp(expected.numpy()) > 1
     np.testing.assert_allclose(ours, expected, atol=CLOSE)
-    np.testing.assert_allclose(told, expected, atol=CLOSE)
+    np.testing.assert_allclose(theirs_logits, expected, atol=CLOSE)
 
 
 def test_it_is_exported_like_any_checkpoint(tmp_path: Path) -> None:
     report = mbert_onnx.export("reference", tmp_path / "bundle")
     assert report.restarts == 0
-    text = next(iter(OPINIONS))
-    said = mbert_onnx.run(tmp_path / "bundle", text)
-    assert isinstance(said, Classification)
-    assert said.label == OPINIONS[text]
-    told = (tmp_path / "bundle" / "mbert_onnx.json").read_text()
-    assert '"checkpoint": "reference"' in told
+    text = next(iter(SENTIMENTS))
+    answer = mbert_onnx.run(tmp_path / "bundle", text)
+    assert isinstance(answer, Classification)
+    assert answer.label == SENTIMENTS[text]
+    metadata = (tmp_path / "bundle" / "mbert_onnx.json").read_text()
+    assert '"checkpoint": "reference"' in metadata
 
 
 def test_a_folder_of_that_name_is_another_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,5 +126,5 @@ def test_its_graph_is_optimized_like_any_file(tmp_path: Path, model: Model) -> N
     assert {"StackedFFN", "BottleneckAttention"} <= kinds
     ids = np.random.default_rng(1).integers(5, 5_000, (2, 13))
     feed = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
-    made = onnxruntime.InferenceSession(tmp_path / "model.onnx").run(["logits"], feed)[0]
-    np.testing.assert_allclose(made, model.session.run(["logits"], feed)[0], atol=CLOSE)
+    optimized = onnxruntime.InferenceSession(tmp_path / "model.onnx").run(["logits"], feed)[0]
+    np.testing.assert_allclose(optimized, model.session.run(["logits"], feed)[0], atol=CLOSE)

@@ -1,1 +1,1 @@
-"""Texts to train on and to measure with: plain files, GLUE's nine tasks, SQuAD, and what becomes of them as tokens."""
+"""Texts for training and evaluation: custom files, corpora, GLUE and SQuAD, and their tokenized rows and batches."""

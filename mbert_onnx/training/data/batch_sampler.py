@@ -1,7 +1,7 @@
-"""Which rows are in which batch: a function of the seed and the batch's number, so that training can go on anywhere.
+"""Batch sampler without state: a batch is a function of the seed and its number.
 
-A sampler that remembers where it was cannot be killed at any moment. This one has nothing to remember: the batch with a
-number is always the same, and a training that goes on begins at the number where it was.
+A killed training resumes with the number of the next batch and gets the same batches as an uninterrupted one; no state
+of a sampler has to be saved.
 """
 
 from __future__ import annotations
@@ -13,29 +13,29 @@ from functools import lru_cache
 import numpy as np
 from torch.utils.data import Sampler
 
-# Rows of like length are put together out of this many batches' worth of shuffled rows: little is padding, and batches
-# still differ in every epoch.
+# Shuffled rows are sorted by length within pools of this many batches: little padding, and different batches in every
+# epoch.
 BATCHES_SORTED = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """A row of a batch: its number in the data, and the seed of what is drawn for it, such as masks."""
+    """A row of a batch: its number in the data, and the seed of its random choices, such as masks."""
 
     row: int
     seed: tuple[int, int]
 
 
 class Batches(Sampler[list[Draw]]):
-    """Batches `first` to `count` of an endless shuffled repetition of the data.
+    """Batches `first` to `count - 1` of endless shuffled epochs of the data.
 
     Args:
-        lengths: How long each row is, in tokens.
-        batch_size: Rows of a batch; the last rows of an epoch that do not fill one are left out of that epoch, unless
-            there are fewer rows than that at all.
-        first: The number of the first batch that is given.
-        count: The number after the last one.
-        seed: Of the order.
+        lengths: Number of tokens of each row.
+        batch_size: Rows in a batch. The last rows of an epoch that do not fill a batch are skipped in that epoch; a
+            batch is smaller only if the data has fewer rows.
+        first: Number of the first batch.
+        count: Number after the last batch.
+        seed: Random seed of the order.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Batches(Sampler[list[Draw]]):
         self._per_epoch = len(lengths) // self.batch_size
         self._epoch = lru_cache(maxsize=1)(self._shuffled)
 
-    # accelerate asks for these of a batch sampler.
+    # accelerate reads this attribute of a batch sampler.
     drop_last = False
 
     def __len__(self) -> int:
@@ -55,11 +55,11 @@ class Batches(Sampler[list[Draw]]):
 
     def __iter__(self) -> Iterator[list[Draw]]:
         for number in range(self._first, self._count):
-            epoch, place = divmod(number, self._per_epoch)
-            yield [Draw(int(row), (self._seed, number)) for row in self._epoch(epoch)[place]]
+            epoch, index = divmod(number, self._per_epoch)
+            yield [Draw(int(row), (self._seed, number)) for row in self._epoch(epoch)[index]]
 
     def _shuffled(self, epoch: int) -> np.ndarray:
-        """The batches of an epoch, ``[batches, batch_size]``."""
+        """Returns the row numbers of an epoch's batches, ``[batches, batch_size]``."""
         random = np.random.default_rng((self._seed, epoch))
         order = random.permutation(len(self._lengths))[: self._per_epoch * self.batch_size]
         pool = self.batch_size * BATCHES_SORTED

@@ -1,4 +1,4 @@
-"""A plain `.tsv`, `.csv` or `.jsonl` of one's own: columns that the recipe names, labels that the file has."""
+"""Custom data: reader of a labelled `.tsv`, `.csv` or `.jsonl` file with named columns."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from mbert_onnx.training.data.table import is_held_out, read_table
 
 @dataclass(frozen=True)
 class Columns:
-    """Where a file has what.
+    """Columns of a custom file.
 
     Args:
-        text: The column of the text.
-        pair: That of the second text.
-        label: That of the label; None where a file has none.
-        id: That of the row's own name; else rows are counted from 0.
-        labels: The names of the labels, by number; None for those that the file has, in the order of the alphabet.
-        above: A number: the label is then `positive` where the column's number is above it, else `negative`.
+        text: Column of the first text.
+        pair: Column of the second text, if there is one.
+        label: Column of the label; None for a file without labels.
+        id: Column of the row id; None numbers the rows from 0.
+        labels: Names of the labels, by number; None for the labels in the file, sorted.
+        above: Threshold: the label is `positive` if the number in `label` is above it, else `negative`.
         regression: Whether the label is a number to be predicted.
-        every: Rows whose `id` this number divides are the held-out part of a file that has no other.
+        every: Rows whose id is a multiple of this number are held out.
     """
 
     text: str = "text"
@@ -38,23 +38,23 @@ class Columns:
     every: int | None = None
 
 
-# What a file of one's own can be trained for.
-OWN = ("classification", "regression")
+# Tasks of custom files.
+CUSTOM_TASKS = ("classification", "regression")
 
 SIGNS = ("negative", "positive")
 
 
-def read_own(path: Path, columns: Columns, split: str, *, part: str = "all") -> Split:
-    """The rows of a file.
+def read_custom(path: Path, columns: Columns, split: str, *, part: str = "all") -> Split:
+    """Reads the rows of a file.
 
     Args:
         path: The file.
-        columns: Where it has what.
-        split: What to call it.
-        part: `all` rows, `held_out` or the `rest` of them, by `columns.every`.
+        columns: Its columns.
+        split: Name of the split.
+        part: `all` rows, the `held_out` rows, or the `rest`; see `columns.every`.
 
-    Raises UsageError for labels that tell nothing apart; DataError for a row without text, a label that is none of
-    `columns.labels` or no number, or no row at all.
+    Raises UsageError for fewer than two distinct label names; DataError for an empty text, an unknown or non-numeric
+    label, or a part without rows.
     """
     _check(columns)
     wanted = [name for name in (columns.text, columns.pair, columns.label, columns.id) if name is not None]
@@ -70,12 +70,12 @@ def read_own(path: Path, columns: Columns, split: str, *, part: str = "all") -> 
         pair = None if columns.pair is None else _text(row[columns.pair], where, columns.pair)
         rows.append((where, Example(name, text, pair), row))
     if not rows:
-        raise DataError(f"{path} has no row{'' if part == 'all' else ' in that part'}; expected some texts.")
+        raise DataError(f"{path} has no rows{'' if part == 'all' else ' in that part'}; expected some texts.")
     labels = SIGNS if columns.above is not None else columns.labels
     if labels is None and columns.label is not None and not columns.regression:
         labels = tuple(sorted({_text(row[columns.label], where, columns.label) for where, _, row in rows}))
         if len(labels) < 2:
-            raise DataError(f"{path} has the label {labels[0]} alone in {columns.label}; expected two or more labels.")
+            raise DataError(f"{path} has only the label {labels[0]} in {columns.label}; expected two or more labels.")
     examples = [
         example if columns.label is None else replace(example, label=_label(row[columns.label], columns, labels, where))
         for where, example, row in rows
@@ -84,9 +84,9 @@ def read_own(path: Path, columns: Columns, split: str, *, part: str = "all") -> 
 
 
 def _check(columns: Columns) -> None:
-    """Raises UsageError for labels that tell nothing apart."""
+    """Raises UsageError for fewer than two distinct label names, or a threshold that is not finite."""
     if columns.labels is not None and len({*columns.labels}) < max(len(columns.labels), 2):
-        raise UsageError(f"the labels are {', '.join(columns.labels) or 'none'}; expected two or more, each once")
+        raise UsageError(f"the labels are {', '.join(columns.labels) or 'none'}; expected two or more different names")
     if columns.above is not None and not math.isfinite(columns.above):
         raise UsageError(f"labels are positive above {columns.above}; expected a finite number")
 

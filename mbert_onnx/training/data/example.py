@@ -1,4 +1,4 @@
-"""A text, or two, and what is to be said of it."""
+"""Labelled examples and their splits."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """What a classifier reads and should say.
+    """Input and label of a classifier.
 
     Args:
-        id: The row's own name, for submissions and reports.
-        text: The first text.
-        pair: The second; None for tasks of one.
-        label: The number of the label, or the score of a regression; None where it is not known, as in test sets.
+        id: Row id, for submissions and errors.
+        text: First text.
+        pair: Second text; None for tasks with one text.
+        label: Number of the label, or score of a regression; None if unknown, as in test sets.
     """
 
     id: str
@@ -25,13 +25,13 @@ class Example:
 
 @dataclass(frozen=True)
 class Split:
-    """Examples of one kind.
+    """Examples of one split.
 
     Args:
-        name: `train`, `validation`, `test`, or a task's own, such as `validation_matched`.
-        examples: In the order of their file.
-        labels: The names of the labels by number; None for a regression.
-        notes: What a user should know of how it was read, a line each.
+        name: `train`, `validation`, `test`, or a name of the task, such as `validation_matched`.
+        examples: Examples in file order.
+        labels: Names of the labels, by number; None for a regression.
+        notes: Notes for the user, one line each.
     """
 
     name: str
@@ -41,4 +41,5 @@ class Split:
 
     @property
     def is_labelled(self) -> bool:
+        """Whether every example has a label."""
         return all(example.label is not None for example in self.examples)

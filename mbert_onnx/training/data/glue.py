@@ -1,7 +1,7 @@
-"""GLUE's nine tasks and its diagnostic set: where their columns are, in the benchmark's own folders and on the hub.
+"""GLUE: definitions of its nine tasks and its diagnostic set, and readers for its folders and the hub.
 
-Wang et al. 2018, arXiv 1804.07461. The folders are those of the benchmark's download (`CoLA/train.tsv`, …); on the hub
-it is the dataset `nyu-mll/glue`, whose order of labels is used for the folders, too.
+Wang et al. 2018, arXiv 1804.07461. The folders are those of the benchmark's download (`CoLA/train.tsv`, ...). The hub's
+dataset is `nyu-mll/glue`; its order of labels is used for the folders, too.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ HUB = "nyu-mll/glue"
 ENTAILMENT = ("entailment", "neutral", "contradiction")
 TWO_WAY = ("entailment", "not_entailment")
 BINARY = ("0", "1")
-# What the similarity of two sentences is measured in.
+# Range of the similarity scores of STS-B.
 LOWEST, HIGHEST = 0.0, 5.0
 COLA_COLUMNS = ("source", "label", "judgement", "sentence")
 
 
 @dataclass(frozen=True)
 class GlueTask:
-    """One task.
+    """A task of GLUE.
 
     Args:
-        name: As the hub calls it.
-        folder: As the benchmark's download calls it.
-        columns: Of the first text, and of the second where there is one, in the folder's files.
-        label: The column of the label there.
-        labels: Their names, by number; None for a regression.
-        metrics: What it is judged by, the first one first.
-        files: For each split, the names that its file may have.
-        submissions: For each test split, the file that the benchmark's server takes.
-        hub_columns: Where the hub's names differ, those of `columns`.
-        header: The files' columns where they have no line of names; not in test files.
-        ragged: Whether some rows of the benchmark's own files have too few columns, and are left out by everyone.
+        name: Name on the hub.
+        folder: Folder name in the benchmark's download.
+        columns: Columns of the first text, and of the second if there is one, in the folder's files.
+        label: Label column in these files.
+        labels: Names of the labels, by number; None for a regression.
+        metrics: Metrics of the task, the main one first.
+        files: Possible file names of each split.
+        submissions: Name of the submission file of each test split.
+        hub_columns: Text columns on the hub, if they differ from `columns`.
+        header: Columns of train and dev files that have no header line; test files have one.
+        ragged: Whether the benchmark's files have malformed rows that are commonly skipped.
     """
 
     name: str
@@ -56,7 +56,7 @@ class GlueTask:
 
     @property
     def validations(self) -> list[str]:
-        """The splits that the task is measured on: one, or two for MNLI."""
+        """The validation splits: one, or two for MNLI."""
         return [split for split in self.files if split.startswith("validation")]
 
 
@@ -172,7 +172,7 @@ TASKS: dict[str, GlueTask] = {
     )
 }
 
-# No training set: it is answered by a model of MNLI.
+# The diagnostic set has no training set: an MNLI model answers it.
 DIAGNOSTIC = GlueTask(
     name="ax",
     folder="diagnostic",
@@ -187,9 +187,9 @@ DIAGNOSTIC = GlueTask(
 
 
 def glue_task(name: str) -> GlueTask:
-    """A task by the hub's name or the benchmark's; case, `-` and `_` do not matter.
+    """Returns a task by its name; case, `-` and `_` do not matter.
 
-    Raises UsageError, which lists them, for any other name.
+    Raises UsageError, which lists the tasks, for an unknown name.
     """
     key = name.lower().replace("-", "").replace("_", "")
     if key not in TASKS:
@@ -198,26 +198,26 @@ def glue_task(name: str) -> GlueTask:
 
 
 def read_glue(task: GlueTask, folder: Path, split: str) -> Split:
-    """A split of a task out of the benchmark's folder: of all tasks (`glue_data`), or of this one.
+    """Reads a split of a task from the benchmark's folder: the one of all tasks (`glue_data`), or of this task.
 
-    Raises DataError where the file is missing, or not as the benchmark has it.
+    Raises DataError if the file is missing or malformed.
     """
     path = _file(task, folder, split)
     with_labels = not split.startswith("test")
-    # CoLA's files have no line of names, but its test file has.
+    # CoLA's train and dev files have no header line; its test file has one.
     header = task.header if with_labels else None
     columns = (*task.columns, task.label) if with_labels else task.columns
     ragged: list[int] = []
     rows = read_table(path, columns, header=header, on_ragged=ragged.append if task.ragged else None)
     examples = list(_examples(task, path, rows, with_labels))
     if not examples:
-        raise DataError(f"{path} has no example; expected {task.folder}'s {split} set. Fetch it again.")
-    notes = (f"{path}: {len(ragged)} rows have too few or too many columns, and are left out",) if ragged else ()
+        raise DataError(f"{path} has no examples; expected {task.folder}'s {split} set. Download it again.")
+    notes = (f"{path}: {len(ragged)} rows have too few or too many columns and are skipped",) if ragged else ()
     return Split(split, examples, task.labels, notes)
 
 
 def glue_from_hub(task: GlueTask, split: str, load: Callable[..., Any]) -> Split:
-    """A split of a task from the hub; `load` is `datasets.load_dataset`."""
+    """Reads a split of a task from the hub; `load` is `datasets.load_dataset`."""
     rows = load(HUB, task.name, split=split)
     columns = task.hub_columns or task.columns
     examples = [
@@ -225,7 +225,7 @@ def glue_from_hub(task: GlueTask, split: str, load: Callable[..., Any]) -> Split
             id=str(row["idx"]),
             text=row[columns[0]],
             pair=row[columns[1]] if len(columns) > 1 else None,
-            # The hub's test sets have -1.
+            # Test sets of the hub have the label -1.
             label=None if row["label"] < 0 else float(row["label"]),
         )
         for row in rows
@@ -235,14 +235,16 @@ def glue_from_hub(task: GlueTask, split: str, load: Callable[..., Any]) -> Split
 
 def _file(task: GlueTask, folder: Path, split: str) -> Path:
     if not folder.is_dir():
-        raise DataError(f"{folder} is no folder; expected GLUE's, with {task.folder}/{task.files['train'][0]} in it.")
+        raise DataError(
+            f"{folder} is not a folder; expected GLUE's, with {task.folder}/{task.files['train'][0]} in it."
+        )
     if split not in task.files:
         raise UsageError(f"{task.name} has no split {split!r}; it has {', '.join(task.files)}")
     names = task.files[split]
     candidates = [place / name for place in (folder / task.folder, folder) for name in names]
     found = next((path for path in candidates if path.is_file()), None)
     if found is None:
-        raise DataError(f"{folder} has no {task.folder}/{' or '.join(names)}; expected GLUE's folder as it is fetched.")
+        raise DataError(f"{folder} has no {task.folder}/{' or '.join(names)}; expected GLUE's folder as downloaded.")
     return found
 
 
@@ -261,7 +263,7 @@ def _examples(
 
 
 def label_of(value: str, labels: tuple[str, ...] | None, where: str) -> float:
-    """The number of a label, or the score; DataError for one that the task does not have."""
+    """Returns the number of a label, or the score. Raises DataError for an unknown label or an invalid score."""
     value = value.strip()
     if labels is not None:
         if value not in labels:

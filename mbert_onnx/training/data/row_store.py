@@ -1,4 +1,4 @@
-"""Tokens on disk: rows in Arrow files, memory-mapped, made once for a run; and batches of them as tensors."""
+"""Tokenized rows in memory-mapped Arrow files, created once per run, and collators that build batches of them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from mbert_onnx.errors import DataError
 from mbert_onnx.training.data.batch_sampler import Draw
 from mbert_onnx.training.data.corpus.masking import mask_words
 
-# Columns that are as long as the row; all others are a number for each row.
+# Columns with a value per token; all others have one value per row.
 PER_TOKEN = ("input_ids", "token_type_ids")
 
 Item = dict[str, Any]
 
 
 class Rows(Dataset[tuple[Draw, Item]]):
-    """Rows by number, with what is drawn for them.
+    """Dataset of tokenized rows.
 
     Args:
-        table: With the columns `input_ids`, `token_type_ids`, `length`, and one number a row in any others.
+        table: Table with the columns `input_ids`, `token_type_ids`, `length`, and any with one value per row.
     """
 
     def __init__(self, table: datasets.Dataset) -> None:
@@ -42,35 +42,35 @@ class Rows(Dataset[tuple[Draw, Item]]):
         return draw, self._table[draw.row]
 
 
-def rows_at(folder: Path, make: Callable[[], Iterator[Item]], what: str) -> Rows:
-    """The rows that are in a folder, or that `make` gives, which are then put there, complete or not at all.
+def rows_at(folder: Path, items: Callable[[], Iterator[Item]], source: str) -> Rows:
+    """Opens the rows in a folder; if it does not exist, writes those of `items` there, atomically.
 
-    Raises DataError, which names `what`, where there are none.
+    Raises DataError, which contains `source`, if there are no rows.
     """
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
         try:
-            _write(make, partial, what)
+            _write(items, partial, source)
             (partial / "rows").rename(folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return Rows(datasets.load_from_disk(str(folder)))
 
 
-def _write(make: Callable[[], Iterator[Item]], partial: Path, what: str) -> None:
+def _write(items: Callable[[], Iterator[Item]], partial: Path, source: str) -> None:
     failure: list[Exception] = []
 
     def generator() -> Iterator[Item]:
         try:
-            yield from make()
-        except Exception as error:  # which datasets would wrap in an error of its own
+            yield from items()
+        except Exception as error:  # datasets would wrap it in an error of its own
             failure.append(error)
 
-    quiet = datasets.utils.logging.is_progress_bar_enabled()
+    shows_progress = datasets.utils.logging.is_progress_bar_enabled()
     datasets.disable_progress_bars()
     try:
-        # The fingerprint is what datasets would else make of all that the generator refers to.
+        # Without a fingerprint, datasets would hash everything that the generator refers to.
         table = datasets.Dataset.from_generator(generator, cache_dir=str(partial / "cache"), fingerprint=partial.name)
         if not failure and len(table):
             table.save_to_disk(str(partial / "rows"))
@@ -79,15 +79,15 @@ def _write(make: Callable[[], Iterator[Item]], partial: Path, what: str) -> None
         if isinstance(error.__cause__, OSError):
             raise error.__cause__ from error
         if not failure:
-            raise DataError(f"{what} has no text; expected some.") from error
+            raise DataError(f"{source} has no text; expected some.") from error
     finally:
-        if quiet:
+        if shows_progress:
             datasets.enable_progress_bars()
-    raise failure[0] if failure else DataError(f"{what} has no text; expected some.")
+    raise failure[0] if failure else DataError(f"{source} has no text; expected some.")
 
 
 class Collate:
-    """Rows to tensors ``[batch, seq]``, padded to the longest; other columns ``[batch]``."""
+    """Builds a batch of rows: tensors ``[batch, seq]`` padded to the longest row, other columns ``[batch]``."""
 
     def __init__(self, pad_id: int) -> None:
         self._pad_id = pad_id
@@ -96,6 +96,7 @@ class Collate:
         return {name: torch.from_numpy(values) for name, values in self.arrays(drawn).items()}
 
     def arrays(self, drawn: Sequence[tuple[Draw, Item]]) -> dict[str, np.ndarray]:
+        """Returns the batch as numpy arrays."""
         items = [item for _, item in drawn]
         shape = (len(items), max(item["length"] for item in items))
         batch: dict[str, np.ndarray] = {
@@ -115,7 +116,7 @@ class Collate:
 
 
 class MaskingCollate(Collate):
-    """The same with words hidden, and `labels` ``[batch, seq]``; what is drawn depends on the batch's number alone."""
+    """Builds a batch with masked words and `labels` ``[batch, seq]``; the masks depend on the batch number only."""
 
     def __init__(self, pad_id: int, mask_id: int, special_ids: Sequence[int], vocab_size: int, share: float) -> None:
         super().__init__(pad_id)

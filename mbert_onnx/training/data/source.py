@@ -1,4 +1,4 @@
-"""Where a benchmark's texts are taken from: its own files, or the hub."""
+"""Source of a benchmark's texts: local files or the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ HUB = "hub"
 
 
 def glue_split(task: GlueTask, source: str | Path, split: str) -> Split:
-    """A split of a task of GLUE, out of its folder or, for `hub`, of the hub. Raises what reading it raises."""
+    """Reads a split of a GLUE task from its folder, or from the hub if `source` is `hub`. Raises DataError."""
     if str(source) == HUB:
         return glue_from_hub(task, split, load_from_hub)
     return read_glue(task, Path(source), split)
 
 
 def squad_questions(task: str, source: str | Path, split: str) -> list[Question]:
-    """SQuAD's questions, out of a file or, for `hub`, a split of the hub. Raises what reading them raises."""
+    """Reads SQuAD's questions from a file, or a split from the hub if `source` is `hub`. Raises DataError."""
     if str(source) == HUB:
         return squad_from_hub(VERSIONS[task], split, load_from_hub)
     return read_squad(Path(source))
 
 
 def load_from_hub(name: str, *configuration: str | None, **options: Any) -> Any:
-    """As `datasets.load_dataset`. Raises DataError, in one line, where it cannot be had."""
+    """Calls `datasets.load_dataset`. Raises DataError, in one line, if the dataset cannot be loaded."""
     import datasets
 
     try:
         return datasets.load_dataset(name, *configuration, **options)
-    except Exception as error:  # of many kinds: no network, no such dataset, no such split
-        raise DataError(f"{name} is not to be had from the hub ({error}). Name files in place of it.") from error
+    except Exception as error:  # many kinds: no network, unknown dataset, unknown split
+        raise DataError(f"{name} cannot be loaded from the hub ({error}). Use local files instead.") from error

@@ -1,4 +1,4 @@
-"""SQuAD 1.1 and 2.0: the benchmark's own JSON, the hub's rows, or a question a line in JSONL.
+"""SQuAD 1.1 and 2.0: readers of the benchmark's JSON, of JSONL with one question a line, and of the hub's rows.
 
 Rajpurkar et al. 2016 (arXiv 1606.05250) and 2018 (arXiv 1806.03822).
 """
@@ -15,7 +15,7 @@ from mbert_onnx.errors import DataError
 from mbert_onnx.training.data.corpus.lines import kind_of, read_lines
 from mbert_onnx.training.data.table import check_characters, read_table
 
-# By task: the version of the benchmark.
+# Version of the benchmark by task name.
 VERSIONS = {"squad": 1, "squad_v2": 2}
 HUB = {1: "rajpurkar/squad", 2: "rajpurkar/squad_v2"}
 
@@ -25,14 +25,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question and what answers it.
+    """A question with its context and answers.
 
     Args:
-        id: The question's own name.
+        id: Question id.
         question: The question.
-        context: The text in which the answer is.
-        answers: What annotators answered; none where the text does not answer it (SQuAD 2.0).
-        starts: Where in the context each answer begins, in characters; -1 where the file does not tell.
+        context: The text that contains the answer.
+        answers: Answers of the annotators; empty if the context does not answer the question (SQuAD 2.0).
+        starts: Character offset of each answer in the context; -1 if unknown.
     """
 
     id: str
@@ -43,12 +43,12 @@ class Question:
 
 
 def read_squad(path: Path) -> list[Question]:
-    """All questions of a file: SQuAD's `.json`, or `.jsonl` with `id`, `question`, `context` and `answers`.
+    """Reads all questions of a file: SQuAD's `.json`, or `.jsonl` with `id`, `question`, `context` and `answers`.
 
-    `answers` of a line are texts, or the hub's `{"text": [...], "answer_start": [...]}`.
+    `answers` in a `.jsonl` are texts, or the hub's `{"text": [...], "answer_start": [...]}`. Answers without offsets
+    need not occur in the context: evaluation compares with them, training treats the question as unanswered.
 
-    Raises DataError for a file that is not as that, or an answer that is not where it says. Where a line says of none
-    where it begins, an answer need not be in the context: it is compared with, and in training nothing answers.
+    Raises DataError for a malformed file, or an answer that is not at its offset.
     """
     kind = kind_of(path)
     if kind == ".jsonl":
@@ -59,17 +59,17 @@ def read_squad(path: Path) -> list[Question]:
     else:
         raise DataError(f"{path} is a {kind or 'file without extension'}; expected SQuAD's .json, or .jsonl.")
     if not found:
-        raise DataError(f"{path} has no question; expected some.")
+        raise DataError(f"{path} has no questions; expected some.")
     seen = set[str]()
     for question in found:
         if question.id in seen:
-            raise DataError(f"{path} has two questions with the id {question.id}; expected one of each. Correct it.")
+            raise DataError(f"{path} has two questions with the id {question.id}; expected unique ids. Correct it.")
         seen.add(question.id)
     return found
 
 
 def squad_from_hub(version: int, split: str, load: Callable[..., Any]) -> list[Question]:
-    """A split of SQuAD 1.1 or 2.0 (`version` 1 or 2) from the hub; `load` is `datasets.load_dataset`."""
+    """Reads a split of SQuAD 1.1 or 2.0 (`version` 1 or 2) from the hub; `load` is `datasets.load_dataset`."""
     return [_of_row(row, f"{HUB[version]}, {split}, {row['id']}") for row in load(HUB[version], split=split)]
 
 
@@ -82,11 +82,11 @@ def _of_json(path: Path) -> Iterator[Question]:
         parts = [(part["context"], qa) for article in articles for part in article["paragraphs"] for qa in part["qas"]]
     except (ValueError, RecursionError) as error:
         raise DataError(
-            f"{path} is no JSON ({error}). Copy it again; with an object a line, name it .jsonl."
+            f"{path} is not JSON ({error}). Copy it again; with one object a line, name it .jsonl."
         ) from error
     except (TypeError, KeyError) as error:
         raise DataError(
-            f"{path} is not as SQuAD: expected data, paragraphs with a context, and qas ({error})."
+            f"{path} is not in SQuAD's layout: expected data, paragraphs with a context, and qas ({error})."
         ) from error
     for context, qa in parts:
         where = f"{path}, question {qa.get('id') if isinstance(qa, dict) else qa}"
@@ -103,36 +103,36 @@ def _of_json(path: Path) -> Iterator[Question]:
             }
         except (AttributeError, TypeError, KeyError) as error:
             raise DataError(
-                f"{where} is not as in SQuAD: expected an object with id, question and answers, a list of objects with "
-                f"text and answer_start ({error}). Correct it."
+                f"{where} is not in SQuAD's layout: expected an object with id, question and answers, a list of "
+                f"objects with text and answer_start ({error}). Correct it."
             ) from error
         yield _of_row(row, where)
 
 
-def _all(kind: type[T], values: Any) -> Sequence[T] | None:
-    """A list of that kind of values; None for anything else."""
+def _list_of(kind: type[T], values: Any) -> Sequence[T] | None:
+    """Returns a list whose values all have that type; None for anything else."""
     return values if isinstance(values, list) and all(type(value) is kind for value in values) else None
 
 
 def _of_row(row: dict[str, Any], where: str) -> Question:
     answers = row["answers"] if isinstance(row["answers"], dict) else {"text": row["answers"]}
-    texts = _all(str, answers.get("text"))
-    told = answers.get("answer_start") or None
-    starts = _all(int, told or [-1] * len(texts or ()))
-    named = _all(str, [row["id"], row["question"], row["context"]])
+    texts = _list_of(str, answers.get("text"))
+    given_starts = answers.get("answer_start") or None
+    starts = _list_of(int, given_starts or [-1] * len(texts or ()))
+    named = _list_of(str, [row["id"], row["question"], row["context"]])
     if texts is None or starts is None or named is None or len(starts) != len(texts):
         raise DataError(
-            f"{where} is not as in SQuAD: expected texts for id, question, context and each of a list of answers, and "
-            "for each of these a whole number for its start, or none for any. Correct it."
+            f"{where} is not in SQuAD's layout: expected strings for id, question, context and each answer in a list, "
+            "and an integer start for every answer, or for none. Correct it."
         )
     if not row["question"].strip() or not row["context"].strip():
         raise DataError(f"{where} has an empty question or context. Correct or remove it.")
     for text, start in zip(texts, starts, strict=True):
         if not text.strip():
             raise DataError(f"{where} has an empty answer. Correct or remove it.")
-        if told and (start < 0 or row["context"][start : start + len(text)] != text):
+        if given_starts and (start < 0 or row["context"][start : start + len(text)] != text):
             raise DataError(
-                f"{where} has the answer {text!r} at character {start}, where its context has "
+                f"{where} has the answer {text!r} at character {start}, but its context has there "
                 f"{row['context'][start : start + len(text)]!r}. Copy the file again."
             )
     return Question(row["id"], row["question"], row["context"], tuple(texts), tuple(starts))

@@ -1,16 +1,16 @@
-"""A question and its context as rows: windows of the context, and where in them the answer is."""
+"""Windows of a SQuAD context after its question, and the position of the answer in a window."""
 
 from __future__ import annotations
 
 from mbert_onnx.text.encoder import TextEncoder, Tokens, Window
 from mbert_onnx.training.data.squad import Question
 
-# A longer question is cut, as by the benchmark's reference for BERT.
+# Tokens of a question; a longer one is truncated, as in BERT's reference code for SQuAD.
 MAX_QUESTION_LENGTH = 64
 
 
 def windows_of(encoder: TextEncoder, question: Question) -> tuple[Tokens, list[Window]]:
-    """A question's context in windows, each after the question; neighbours share 128 tokens, as in the reference."""
+    """Cuts a context into windows, each after the question; windows overlap by 128 tokens, as in the reference code."""
     asked = question.question
     tokens = encoder.tokens(asked, "question")
     if len(tokens) > MAX_QUESTION_LENGTH:
@@ -19,7 +19,7 @@ def windows_of(encoder: TextEncoder, question: Question) -> tuple[Tokens, list[W
 
 
 def answer_in(window: Window, tokens: Tokens, question: Question) -> tuple[int, int]:
-    """The positions in a window of the first answer's first and last token; (0, 0) where it is not all there."""
+    """Returns the positions of the first answer's first and last token in a window; (0, 0) if it is not complete."""
     if not question.answers:
         return 0, 0
     text, begin = question.answers[0], question.starts[0]

@@ -1,4 +1,4 @@
-"""Rows of a `.tsv`, `.csv` or `.jsonl` file, as dictionaries from column to value."""
+"""Readers of `.tsv`, `.csv` and `.jsonl` tables: rows as dictionaries from column to value."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mbert_onnx.training.data.corpus.lines import kind_of, read_lines
 
 Rows = Iterator[tuple[int, dict[str, Any]]]
 
-# How many names out of somebody's file an error shows.
+# Number of column names that an error message shows.
 SHOWN_COLUMNS = 12
 
 
@@ -24,23 +24,25 @@ def read_table(
     header: Sequence[str] | None = None,
     on_ragged: Callable[[int], None] | None = None,
 ) -> Rows:
-    """Rows with the numbers of their lines; blank lines are left out.
+    """Yields rows with their line numbers; blank lines are skipped.
 
     Args:
-        path: `.tsv`, in which quotes are part of a text; `.csv`; or `.jsonl`, an object a line.
-        columns: Those that each row must have.
-        header: The names of the columns, where the file does not tell them.
-        on_ragged: Called with the number of a line that has more or fewer columns than there are names, which is then
-            left out; without it, it is an error.
+        path: `.tsv` (quotes are part of the text), `.csv`, or `.jsonl` (one object a line).
+        columns: Columns that each row must have.
+        header: Names of the columns, for a file without a header line.
+        on_ragged: Called with the number of each line with too few or too many columns, which is then skipped;
+            without it such a line is an error.
 
-    Raises DataError for another kind of file, a column that is missing, and a row that is not like the others.
+    Raises DataError for another file type, a missing column, or a malformed row.
     """
     kind = kind_of(path)
     if kind == ".jsonl":
         yield from _objects(path, columns)
         return
     if kind not in (".tsv", ".csv", ".txt"):
-        raise DataError(f"{path} is a {kind or 'file without extension'}; expected .tsv, .csv or .jsonl, or with .gz.")
+        raise DataError(
+            f"{path} is a {kind or 'file without extension'}; expected .tsv, .csv or .jsonl, optionally with .gz."
+        )
     rows = _comma_separated(path) if kind == ".csv" else _tab_separated(path)
     names = None if header is None else list(header)
     for number, cells in rows:
@@ -71,7 +73,7 @@ def _comma_separated(path: Path) -> Iterator[tuple[int, list[str]]]:
             if any(cell.strip() for cell in cells):
                 yield reader.line_num, cells
     except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num} is no CSV ({error}). Correct it.") from error
+        raise DataError(f"{path}, line {reader.line_num} is not CSV ({error}). Correct it.") from error
 
 
 def _objects(path: Path, columns: Sequence[str]) -> Rows:
@@ -81,7 +83,7 @@ def _objects(path: Path, columns: Sequence[str]) -> Rows:
         try:
             value = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}, line {number} is no JSON ({error}). Give one object a line.") from error
+            raise DataError(f"{path}, line {number} is not JSON ({error}). Give one object a line.") from error
         check_characters(value, line, f"{path}, line {number}")
         if not isinstance(value, dict):
             raise DataError(f"{path}, line {number} is a JSON {type(value).__name__}; expected an object.")
@@ -90,19 +92,19 @@ def _objects(path: Path, columns: Sequence[str]) -> Rows:
 
 
 def check_characters(value: Any, source: str, where: str) -> None:
-    """Raises DataError where a text in a value out of JSON has half of a surrogate pair, which no encoding can write.
+    """Raises DataError if a text in a JSON value has an unpaired surrogate, which cannot be encoded.
 
     Args:
-        value: What was read.
-        source: The JSON, which has an escape if there is anything to find.
-        where: What to call it.
+        value: Parsed value.
+        source: JSON text; only one with `\\u` escapes has to be checked.
+        where: Place that the error names.
     """
     try:
         if "\\u" in source:
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         half = f"\\u{ord(error.object[error.start]):04x}"
-        raise DataError(f"{where} has {half}, which is half a character: the other is missing. Correct it.") from error
+        raise DataError(f"{where} has {half}, half of a surrogate pair without the other half. Correct it.") from error
 
 
 def _check_columns(where: object, names: Sequence[str], columns: Sequence[str]) -> None:
@@ -114,13 +116,15 @@ def _check_columns(where: object, names: Sequence[str], columns: Sequence[str]) 
 
 
 def _shown(names: Sequence[str]) -> str:
-    rest = len(names) - SHOWN_COLUMNS
-    return ", ".join(names[:SHOWN_COLUMNS]) + (f" and {rest} more" if rest > 0 else "")
+    more = len(names) - SHOWN_COLUMNS
+    return ", ".join(names[:SHOWN_COLUMNS]) + (f" and {more} more" if more > 0 else "")
 
 
 def is_held_out(name: object, every: int, where: str) -> bool:
-    """Whether `every` divides a row's name. Raises DataError for a name that is no whole number."""
+    """Whether a row's id is a multiple of `every`. Raises DataError for an id that is not an integer."""
     try:
         return int(str(name)) % every == 0
     except ValueError:
-        raise DataError(f"{where} is {name!r}; expected a whole number for held_out_every to divide.") from None
+        raise DataError(
+            f"{where} is {name!r}; expected an integer, since held_out_every selects its multiples."
+        ) from None

@@ -1,5 +1,5 @@
 """Knowledge transfer from the teacher to the student (Sun et al. 2020, sections 3.4 and 3.5).
 
-The objectives are `feature_maps`, `attention_maps` and `predictions`; `strategies` says in which stages they are
-trained, `handover` what the student gets from the teacher as it is.
+`feature_maps`, `attention_maps` and `predictions` are the objectives, `strategies` their stages, `loss`
+the loss of a stage, and `initialization` copies the teacher's embeddings and heads into the student.
 """

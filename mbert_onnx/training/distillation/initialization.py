@@ -1,4 +1,4 @@
-"""What the student gets from the teacher as it is: the embeddings and the heads (section 3.5)."""
+"""Initialization of the student from the teacher: embeddings, pooler and heads are copied (section 3.5)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mbert_onnx.errors import TrainingError
 from mbert_onnx.model.student import MobileBertForPreTraining, NoNorm
 
-# Sizes that the two must share: what is handed over, and what is compared layer by layer.
+# Config keys that must be equal, since weights are copied and maps are compared layer by layer.
 SHARED = (
     "vocab_size",
     "embedding_size",
@@ -23,13 +23,13 @@ SHARED = (
 
 
 def check_pair(teacher: MobileBertForPreTraining, student: MobileBertForPreTraining) -> None:
-    """Raises TrainingError where the student cannot learn from the teacher layer by layer."""
+    """Raises TrainingError if the shapes of teacher and student do not allow layer transfer."""
     for key in SHARED:
         theirs, own = getattr(teacher.config, key), getattr(student.config, key)
         if theirs != own:
             raise TrainingError(
-                f"the teacher's {key} is {theirs}, the student's {own}; expected the same, since embeddings are handed "
-                "over, and maps compared layer by layer"
+                f"the teacher's {key} is {theirs}, the student's {own}; expected the same value, since embeddings "
+                "are copied and maps are compared layer by layer"
             )
     theirs, own = teacher.config.max_position_embeddings, student.config.max_position_embeddings
     if own > theirs:
@@ -38,10 +38,10 @@ def check_pair(teacher: MobileBertForPreTraining, student: MobileBertForPreTrain
         )
 
 
-def hand_over(teacher: MobileBertForPreTraining, student: MobileBertForPreTraining) -> list[str]:
-    """Copies embeddings, pooler and heads into the student; gives the parameters' names.
+def copy_shared_weights(teacher: MobileBertForPreTraining, student: MobileBertForPreTraining) -> list[str]:
+    """Copies embeddings, pooler and heads into the student and returns the names of the parameters.
 
-    Of positions it takes as many as it has. Its normalization cannot be the teacher's: see `fit_normalization`.
+    Position embeddings are truncated to the student's number. Its NoNorm is initialized by `fit_normalization`.
     """
     source = dict(teacher.named_parameters())
     copied = []
@@ -60,10 +60,10 @@ def hand_over(teacher: MobileBertForPreTraining, student: MobileBertForPreTraini
 def fit_normalization(
     teacher: MobileBertForPreTraining, student: MobileBertForPreTraining, batches: Iterable[dict[str, Tensor]]
 ) -> None:
-    """Gives the embeddings' NoNorm the γ and β with which it comes nearest to the teacher's layer normalization.
+    """Fits γ and β of the embeddings' NoNorm to the teacher's layer normalization.
 
-    For each channel that is a regression of what the teacher's embeddings give on what they are before they are
-    normalized, over the real tokens of some batches. A student that normalizes as the teacher does keeps the copy.
+    For each channel they are the least squares fit of the normalized to the unnormalized embeddings of the teacher,
+    over the real tokens of some batches. A student with layer normalization keeps the copied weights.
     """
     ours = student.mobilebert.embeddings.LayerNorm
     if isinstance(ours, nn.LayerNorm):

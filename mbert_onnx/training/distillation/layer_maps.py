@@ -1,4 +1,4 @@
-"""What a model's layers compute, up to any layer: the maps that are compared."""
+"""Feature maps and attention maps of a model's first layers, which transfer compares."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from mbert_onnx.model.student import MobileBertModel, padding_bias
 
 @dataclass(frozen=True)
 class Maps:
-    """Of each layer that was computed, from the first.
+    """Maps of the computed layers, in order.
 
     Args:
-        features: What it writes to the stream, ``[batch, seq, hidden]``.
-        attentions: Its attention probabilities, ``[batch, heads, seq, seq]``.
+        features: Output of each layer, ``[batch, seq, hidden]``.
+        attentions: Attention probabilities of each layer, ``[batch, heads, seq, seq]``.
     """
 
     features: list[Tensor]
@@ -25,7 +25,7 @@ class Maps:
 def maps_of(
     backbone: MobileBertModel, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor, depth: int
 ) -> Maps:
-    """The maps of the first `depth` layers; inputs are ``[batch, seq]``."""
+    """Computes the maps of the first `depth` layers; inputs are ``[batch, seq]``."""
     batch, seq = input_ids.shape
     x = backbone.embeddings(input_ids, token_type_ids)
     mask_bias = padding_bias(attention_mask, x.dtype)

@@ -1,4 +1,4 @@
-"""The loss of a stage, as a module: a batch in, losses out."""
+"""Loss of a stage as a module: computes the losses of a batch."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from mbert_onnx.training.distillation.strategies import Stage
 
 
 @dataclass(frozen=True)
-class Weights:
-    """What each objective counts; all but `alpha` and `temperature` are factors of a loss.
+class ObjectiveWeights:
+    """Weights of the objectives.
 
     Args:
-        feature_maps: Of L_FMT.
-        normalized_feature_maps, means, variances: Of its parts.
-        attention: Of L_AT.
-        alpha: Of the words themselves, against the teacher's opinion of them.
-        temperature: Of that opinion.
+        feature_maps: Weight of L_FMT.
+        normalized_feature_maps, means, variances: Weights of its parts.
+        attention: Weight of L_AT.
+        alpha: Weight of L_MLM in distillation; L_KD has weight 1 - alpha.
+        temperature: Temperature of both distributions in L_KD.
     """
 
     feature_maps: float = 1.0
@@ -47,15 +47,15 @@ class Weights:
     temperature: float = 1.0
 
 
-class Transfer(nn.Module):
-    """The losses of a stage.
+class StageLoss(nn.Module):
+    """Loss of a stage.
 
     Args:
-        student: What is trained.
-        teacher: What it is compared with; None where the stage has no teacher. It is no part of this module, so that
-            nothing trains it, stores it or sends it around.
-        stage: What is compared.
-        weights: What each objective counts.
+        student: The model that is trained.
+        teacher: The frozen teacher, or None. It is not registered as a sub-module, so that accelerate neither trains,
+            saves nor synchronizes it.
+        stage: The stage, which names the objectives.
+        weights: Weights of the objectives.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Transfer(nn.Module):
         student: MobileBertForPreTraining,
         teacher: MobileBertForPreTraining | None,
         stage: Stage,
-        weights: Weights,
+        weights: ObjectiveWeights,
     ) -> None:
         super().__init__()
         self.student = student
@@ -71,10 +71,10 @@ class Transfer(nn.Module):
         self._stage, self._weights = stage, weights
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """`loss`, and beside it each objective before it is weighted; those of layers are summed over layers.
+        """Returns `loss` and each unweighted objective by name; layer objectives are summed over layers.
 
         The batch has `input_ids`, `attention_mask`, `token_type_ids` and `labels` ``[batch, seq]``, and
-        `next_sentence` ``[batch]`` where that is asked for.
+        `next_sentence` ``[batch]`` if next-sentence prediction is trained.
         """
         inputs = batch["input_ids"], batch["attention_mask"], batch["token_type_ids"]
         found = maps_of(self.student.mobilebert, *inputs, self._stage.depth)
@@ -114,10 +114,10 @@ class Transfer(nn.Module):
     def _predictions(
         self, losses: dict[str, Tensor], expected: Maps | None, found: Maps, batch: dict[str, Tensor]
     ) -> Tensor:
-        """L_PD, or without a teacher L_MLM + L_NSP. Words are predicted where they are asked for alone."""
-        asked = batch["labels"] != IGNORED
-        words = batch["labels"][asked]
-        logits = self.student.cls.predictions(found.features[-1][asked]).float()
+        """Computes L_PD, or L_MLM + L_NSP without a teacher. Logits are computed at masked positions only."""
+        masked = batch["labels"] != IGNORED
+        words = batch["labels"][masked]
+        logits = self.student.cls.predictions(found.features[-1][masked]).float()
         losses["masked_words"] = masked_language_modeling(logits, words)
         next_sentence = logits.new_zeros(())
         if "next_sentence" in batch:
@@ -129,8 +129,8 @@ class Transfer(nn.Module):
         if expected is None or teacher is None:
             return losses["masked_words"] + next_sentence
         with torch.no_grad():
-            opinion = teacher.cls.predictions(expected.features[-1][asked]).float()
-        losses["distillation"] = knowledge_distillation(opinion, logits, words, self._weights.temperature)
+            teacher_logits = teacher.cls.predictions(expected.features[-1][masked]).float()
+        losses["distillation"] = knowledge_distillation(teacher_logits, logits, words, self._weights.temperature)
         return pretraining_distillation(
             losses["masked_words"], losses["distillation"], next_sentence, self._weights.alpha
         )

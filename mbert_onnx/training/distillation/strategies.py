@@ -1,10 +1,10 @@
-"""The strategies of section 3.5, each as the list of its stages: what is compared, what is trained, for how long.
+"""Training strategies of section 3.5, each as a list of stages.
 
-`auxiliary`: one stage, in which the layers' transfer is an auxiliary loss beside pre-training distillation.
-`joint`: all layers learn from the teacher's at once, then comes pre-training distillation.
-`progressive`: layer after layer learns from the teacher's, each on top of those that have learnt, which stay as they
-are or follow at a small learning rate; then comes pre-training distillation.
-`none`: what they are compared with, pre-training without a teacher.
+`progressive`: one stage per layer, in order, with the layers below frozen or trained at a lower rate; then pre-training
+distillation.
+`joint`: one stage for the transfer of all layers; then pre-training distillation.
+`auxiliary`: one stage with layer transfer as an auxiliary loss of pre-training distillation.
+`none`: pre-training without a teacher, the baseline.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ STRATEGIES = ("progressive", "joint", "auxiliary", "none")
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the schedule.
+    """A stage of a training.
 
     Args:
-        name: For people and folders.
-        steps: How many steps of the optimizer it has.
-        layers: Those whose feature maps and attention maps are compared with the teacher's, from 0.
-        predicts: Whether the loss has that of pre-training: words behind masks, and the next sentence.
+        name: Name in progress and curves.
+        steps: Number of optimizer steps.
+        layers: Layers, from 0, whose feature maps and attention maps are compared with the teacher's.
+        predicts: Whether the loss includes masked words and next sentences.
         teaches: Whether there is a teacher.
-        lowest: The first layer that is trained at the full learning rate; None if everything is, embeddings and heads
-            included.
-        lower_rate: What the learning rate is multiplied by below `lowest`; 0 keeps what is there.
-        depth: How many layers are computed: none above the last that is compared.
-        next_sentence: Whether it is asked which sentence comes next; else what serves that alone stays as it is.
+        lowest: First layer that is trained at the full learning rate; None if all parameters are, with embeddings and
+            heads.
+        lower_rate: Factor of the learning rate below `lowest`; 0 freezes those layers.
+        depth: Number of layers that are computed; layers above the last compared one are skipped.
+        next_sentence: Whether next-sentence prediction is trained; else its pooler and head are frozen.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Stage:
     next_sentence: bool = True
 
     def rate(self, parameter: str) -> float:
-        """What the learning rate of a parameter is multiplied by, given its name in the pre-training model."""
+        """Returns the factor of a parameter's learning rate, given its name in the pre-training model."""
         if not self.next_sentence and _is_of_next_sentence(parameter):
             return 0.0
         if self.lowest is None:
@@ -55,15 +55,15 @@ class Stage:
         return 1.0 if layer < self.depth else 0.0
 
 
-# The embeddings lie below the first layer, the pooler and the heads above every layer.
+# Layer numbers of the embeddings, and of the pooler and the heads.
 BELOW, ABOVE = -1, 2**31
 
 
 def layer_of(parameter: str) -> int:
-    """The layer with which a parameter is trained: its number in the encoder, `BELOW` or `ABOVE`.
+    """Returns the layer with which a parameter is trained: its number in the encoder, `BELOW` or `ABOVE`.
 
-    The embeddings' normalization belongs to the first layer: the student's has no statistics, so that it cannot be the
-    teacher's, as all else in the embeddings is.
+    The embeddings' normalization is trained with the first layer, because NoNorm cannot be a copy of the teacher's
+    layer normalization, as the other embeddings can.
     """
     parts = parameter.split(".")
     if "encoder" in parts:
@@ -74,7 +74,7 @@ def layer_of(parameter: str) -> int:
 
 
 def _is_of_next_sentence(parameter: str) -> bool:
-    """Whether a parameter serves the next sentence alone: the pooler, and its head."""
+    """Whether a parameter is used for next-sentence prediction only: the pooler and its head."""
     parts = parameter.split(".")
     return "pooler" in parts or "seq_relationship" in parts
 
@@ -88,20 +88,21 @@ def stages_of(
     lower_rate: float = 0.0,
     next_sentence: bool = True,
 ) -> list[Stage]:
-    """The stages of a strategy.
+    """Returns the stages of a strategy.
 
     Args:
-        strategy: One of `STRATEGIES`.
-        layers: How many the student has.
-        transfer_steps: Steps of the layers' transfer; progressive transfer divides them among the layers.
+        strategy: A name in `STRATEGIES`.
+        layers: Number of layers of the student.
+        transfer_steps: Steps of layer transfer; progressive transfer divides them among the layers.
         distillation_steps: Steps of pre-training distillation.
-        lower_rate: Of progressive transfer, what the learning rate of lower layers is multiplied by. Google's code has
-            0.1; 0 freezes them.
-        next_sentence: Whether it is asked which sentence comes next.
+        lower_rate: Factor of the learning rate of lower layers in progressive transfer. Google's code uses 0.1; 0
+            freezes them.
+        next_sentence: Whether next-sentence prediction is trained.
 
-    `auxiliary` and `none` have one stage of `transfer_steps + distillation_steps`, so that all strategies cost alike.
+    `auxiliary` and `none` have one stage of `transfer_steps + distillation_steps`, so that all strategies have the same
+    number of steps.
 
-    Raises UsageError for an unknown strategy, or fewer steps of transfer than layers.
+    Raises UsageError for an unknown strategy, or fewer transfer steps than layers.
     """
     if strategy not in STRATEGIES:
         raise UsageError(f"strategy is {strategy!r}; expected one of {', '.join(STRATEGIES)}")
@@ -127,13 +128,13 @@ def _stages(strategy: str, layers: int, transfer_steps: int, distillation_steps:
             f"transfer_steps is {transfer_steps}, but progressive transfer has a stage for each of {layers} layers; "
             f"give {layers} or more"
         )
-    # Equal shares; what does not divide goes to the first layers, on which all others stand.
-    share, rest = divmod(transfer_steps, layers)
+    # Equal shares; the remainder goes to the first layers, since all others depend on them.
+    share, remainder = divmod(transfer_steps, layers)
     digits = len(str(layers))
     progressive = [
         Stage(
             name=f"layer {layer + 1:0{digits}}",
-            steps=share + (layer < rest),
+            steps=share + (layer < remainder),
             layers=(layer,),
             predicts=False,
             teaches=True,

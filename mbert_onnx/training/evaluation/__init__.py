@@ -1,4 +1,5 @@
-"""How well models do on labelled texts: torch, portable and native files alike, in one table.
+"""Evaluation of models on labelled texts: checkpoints in torch, portable and native model files, in one table.
 
-`contestant` opens them, `classification` and `questions` have them answer, `result` is the table.
+`evaluated_model` opens models, `classification` and `questions` compute their predictions, `evaluator` compares them,
+`result` is the result, and `submission` writes GLUE's submission files.
 """

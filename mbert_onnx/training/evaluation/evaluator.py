@@ -1,4 +1,4 @@
-"""`evaluate`: models on labelled texts, and what an export cost of their quality."""
+"""`evaluate`: scores of models on labelled texts, differences between them, and their time per text."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from mbert_onnx.errors import UsageError
 from mbert_onnx.runtime.native_kernels import AUTO, library_for
 from mbert_onnx.text.encoder import Row
 from mbert_onnx.text.tasks import QUESTION_ANSWERING, TEXT_CLASSIFICATION
-from mbert_onnx.training.data.custom import OWN, Columns, read_own
+from mbert_onnx.training.data.custom import CUSTOM_TASKS, Columns, read_custom
 from mbert_onnx.training.data.example import Split
 from mbert_onnx.training.data.glue import TASKS, glue_task
 from mbert_onnx.training.data.source import glue_split, squad_questions
 from mbert_onnx.training.data.squad import VERSIONS, Question
 from mbert_onnx.training.evaluation.classification import logits_of, predictions_of, rows_of
-from mbert_onnx.training.evaluation.contestant import Contestant, Opening
+from mbert_onnx.training.evaluation.evaluated_model import EvaluatedModel, ModelOpener
 from mbert_onnx.training.evaluation.questions import answers_of
 from mbert_onnx.training.evaluation.result import Evaluation, Score, Standing
 from mbert_onnx.training.evaluation.scores import squad_metrics as squad_scores
@@ -32,8 +32,8 @@ from perf.timing.texts import Reading, TextTimes, time_texts
 
 Progress = Callable[[str], None]
 
-# Texts that are timed, evenly spread over the lengths: each costs seven runs of every model.
-TIMED = 50
+# Texts that are timed, at equal distances: each costs seven runs of every model.
+TIMED_TEXTS = 50
 SQUAD_LENGTH = 384
 
 
@@ -52,83 +52,85 @@ def evaluate(
     json: str | Path | None = None,
     progress: Progress | None = None,
 ) -> list[Evaluation]:
-    """How well models do on labelled texts, how far they agree, and how long a text takes.
+    """Measures models on labelled texts: scores, agreement with the first model, and time per text.
 
     Args:
-        models: Checkpoints, which run in torch, and whatever `bench` takes: bundles, `native:` and `portable:` files,
-            `int8:CHECKPOINT` … The others are compared with the first.
-        task: One of GLUE's, `squad`, `squad_v2`, or `classification` or `regression` for a file of one's own.
-        data: GLUE's folder, SQuAD's file, one's own file, or `hub`.
-        split: Of GLUE and the hub.
-        columns: Where a file of one's own has what.
-        first: So many of the texts alone.
-        max_length: The most tokens of a row; default: the model's own, 384 for SQuAD.
-        threads: How many a model may use.
-        kernels: As of `bench`.
-        seed: Of resampling, and of built-in random models.
-        json: Where to write it all.
+        models: Checkpoints, which run in torch, and all models that `bench` takes: bundles, `native:` and `portable:`
+            files, `int8:CHECKPOINT` and others. All are compared with the first.
+        task: Task of GLUE, `squad`, `squad_v2`, or `classification` or `regression` for a custom file.
+        data: GLUE's folder, SQuAD's file, a custom file, or `hub`.
+        split: Split of GLUE or the hub.
+        columns: Columns of a custom file.
+        first: Number of texts to use, from the first on; default: all.
+        max_length: Largest number of tokens in a row; default: the model's own limit, 384 for SQuAD.
+        threads: Threads per model.
+        kernels: `auto`, `native` or `portable`, as in `bench`.
+        seed: Random seed of resampling and of the built-in random models.
+        json: File to write the result to.
         progress: Called with a line at the start of each stage.
 
-    Returns an evaluation for each set of texts: two for MNLI. Raises UsageError for what cannot be meant, DataError for
-    texts that cannot be read, PerfError where `json` cannot be written, and whatever opening a model raises.
+    Returns one evaluation per split: two for MNLI, else one. Raises UsageError for invalid arguments, DataError for
+    texts that cannot be read, PerfError if `json` cannot be written, and any error of opening a model.
     """
     names = checked_names(models, json=json)
     if first is not None and first < 1:
         raise UsageError(f"--first is {first}; expected at least 1")
     library_for(kernels)
-    tell = progress or (lambda _: None)
-    tell(f"reading {data}")
+    report = progress or (lambda _: None)
+    report(f"reading {data}")
     with ExitStack() as stack:
-        opening = Opening(
+        opener = ModelOpener(
             stack,
             task=QUESTION_ANSWERING if task in VERSIONS else TEXT_CLASSIFICATION,
             max_length=max_length or (SQUAD_LENGTH if task in VERSIONS else None),
             threads=threads,
             kernels=kernels,
             seed=seed,
-            progress=tell,
+            progress=report,
         )
         found: list[Evaluation] = []
         if task in VERSIONS:
             questions = squad_questions(task, data, split)[:first]
-            contestants = [opening.open(name) for name in names]
-            found.append(_on_questions(contestants, task, data, split, questions, threads, seed, tell))
+            opened = [opener.open(name) for name in names]
+            found.append(_on_questions(opened, task, data, split, questions, threads, seed, report))
         else:
             splits = _splits(task, data, split, columns)
-            contestants = [opening.open(name) for name in names]
+            opened = [opener.open(name) for name in names]
             for part in splits:
-                found.append(_on_labels(contestants, task, data, part, first, threads, seed, tell))
+                found.append(_on_labels(opened, task, data, part, first, threads, seed, report))
     if json is not None:
         write_json(Path(json), [one.as_dict() for one in found])
     return found
 
 
 def _splits(task: str, data: str | Path, split: str, columns: Columns | None) -> list[Split]:
-    if task in OWN:
+    if task in CUSTOM_TASKS:
         chosen = columns or Columns(regression=task == "regression")
         part = "all" if chosen.every is None else "held_out"
-        return [read_own(Path(data), chosen, "held out" if chosen.every else "all rows", part=part)]
+        return [read_custom(Path(data), chosen, "held out" if chosen.every else "all rows", part=part)]
     if task not in TASKS:
-        known = ", ".join((*TASKS, *VERSIONS, *OWN))
-        raise UsageError(f"no task is called {task!r}; expected one of {known}")
+        known = ", ".join((*TASKS, *VERSIONS, *CUSTOM_TASKS))
+        raise UsageError(f"unknown task {task!r}; expected one of {known}")
     glue = glue_task(task)
     names = glue.validations if split == "validation" else [split]
     splits = [glue_split(glue, data, name) for name in names]
     for one in splits:
         if not one.is_labelled:
-            raise UsageError(f"{task}'s {one.name} has no labels to measure by; finetune --leaderboard answers it")
+            raise UsageError(
+                f"{task}'s {one.name} has no labels to evaluate with; finetune --leaderboard writes predictions for it"
+            )
     return splits
 
 
 def _on_labels(
-    contestants: Sequence[Contestant],
+    models: Sequence[EvaluatedModel],
     task: str,
     data: str | Path,
     split: Split,
     first: int | None,
     threads: int,
     seed: int,
-    tell: Progress,
+    report: Progress,
 ) -> Evaluation:
     examples = list(split.examples)[:first]
     labels = np.array([example.label for example in examples], dtype=np.float64)
@@ -136,13 +138,13 @@ def _on_labels(
     if metrics is None:
         metrics = ("accuracy", "f1") if len(split.labels or ()) == 2 else ("accuracy",)
     rows, predictions, cuts = [], [], []
-    for contestant in contestants:
-        tell(f"{contestant.name}: {len(examples)} texts")
-        read, cut = rows_of(contestant, examples)
+    for model in models:
+        report(f"{model.name}: {len(examples)} texts")
+        read, cut = rows_of(model, examples)
         rows.append(read)
         cuts.append(cut)
-        predictions.append(predictions_of(contestant, logits_of(contestant, read), split.labels))
-    times = _times(contestants, rows, threads, seed, tell)
+        predictions.append(predictions_of(model, logits_of(model, read), split.labels))
+    times = _times(models, rows, threads, seed, report)
     count = len(labels)
 
     def measured(name: str, said: np.ndarray) -> Score:
@@ -156,7 +158,7 @@ def _on_labels(
 
     standings = [
         Standing(
-            model=contestant.name,
+            model=model.name,
             scores={name: measured(name, said) for name in metrics},
             agreement=None if number == 0 else _agreement(predictions[0], said, split.labels),
             differences={} if number == 0 else {name: compared(name, said) for name in metrics},
@@ -165,30 +167,30 @@ def _on_labels(
             ms_high=times[number].high_ms,
             cut=cuts[number],
         )
-        for number, (contestant, said) in enumerate(zip(contestants, predictions, strict=True))
+        for number, (model, said) in enumerate(zip(models, predictions, strict=True))
     ]
     return _evaluation(task, data, split.name, len(examples), standings, list(split.notes), threads)
 
 
 def _on_questions(
-    contestants: Sequence[Contestant],
+    models: Sequence[EvaluatedModel],
     task: str,
     data: str | Path,
     split: str,
     questions: Sequence[Question],
     threads: int,
     seed: int,
-    tell: Progress,
+    report: Progress,
 ) -> Evaluation:
     rows, answers = [], []
-    for contestant in contestants:
-        tell(f"{contestant.name}: {len(questions)} questions")
-        said, read = answers_of(contestant, questions, may_be_impossible=VERSIONS[task] == 2)
+    for model in models:
+        report(f"{model.name}: {len(questions)} questions")
+        said, read = answers_of(model, questions, may_be_impossible=VERSIONS[task] == 2)
         answers.append([said[question.id] for question in questions])
         rows.append(read)
-    times = _times(contestants, rows, threads, seed, tell)
+    times = _times(models, rows, threads, seed, report)
     measures = {"exact_match": squad_scores.exact_match, "f1": squad_scores.f1}
-    # Of each model, by metric, a value for each question.
+    # For each model the value of each question, by metric.
     values = [
         {
             name: np.array([measure(text, one.answers) for text, one in zip(said, questions, strict=True)])
@@ -198,7 +200,7 @@ def _on_questions(
     ]
     standings = [
         Standing(
-            model=contestant.name,
+            model=model.name,
             scores={
                 "exact_match": _share(values[number]["exact_match"]),
                 "f1": _mean(values[number]["f1"], seed),
@@ -214,7 +216,7 @@ def _on_questions(
             ms_high=times[number].high_ms,
             cut=0,
         )
-        for number, contestant in enumerate(contestants)
+        for number, model in enumerate(models)
     ]
     return _evaluation(task, data, split, len(questions), standings, [], threads)
 
@@ -237,14 +239,16 @@ def _agreement(first: np.ndarray, this: np.ndarray, labels: tuple[str, ...] | No
 
 
 def _times(
-    contestants: Sequence[Contestant], rows: Sequence[Sequence[Row]], threads: int, seed: int, tell: Progress
+    models: Sequence[EvaluatedModel], rows: Sequence[Sequence[Row]], threads: int, seed: int, report: Progress
 ) -> Sequence[TextTimes]:
-    """What a text takes in each, in turns: of the same texts where they read them as one row each."""
+    """Measures the time per text of each model, in turns, on the same texts at equal distances."""
     readings = []
-    for contestant, read in zip(contestants, rows, strict=True):
-        chosen = [read[number * len(read) // min(TIMED, len(read))] for number in range(min(TIMED, len(read)))]
-        readings.append(Reading(contestant.name, contestant.session, [contestant.runner.feed([row]) for row in chosen]))
-    return time_texts(readings, source="", threads=threads, seed=seed, progress=tell).rows
+    for model, read in zip(models, rows, strict=True):
+        chosen = [
+            read[number * len(read) // min(TIMED_TEXTS, len(read))] for number in range(min(TIMED_TEXTS, len(read)))
+        ]
+        readings.append(Reading(model.name, model.session, [model.runner.feed([row]) for row in chosen]))
+    return time_texts(readings, source="", threads=threads, seed=seed, progress=report).rows
 
 
 def _evaluation(
@@ -259,7 +263,7 @@ def _evaluation(
     for standing in standings:
         if standing.cut:
             notes.append(
-                f"{standing.model}: {standing.cut} of {texts} texts are longer than it takes, and lost their end"
+                f"{standing.model}: {standing.cut} of {texts} texts exceed the model's length and were truncated"
             )
     return Evaluation(
         task=task,

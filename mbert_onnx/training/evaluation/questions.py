@@ -1,4 +1,4 @@
-"""Answers to SQuAD's questions: windows of contexts, those of like length in a batch, and the best span of each."""
+"""Answers to SQuAD's questions: the best span over all windows of a context."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ from mbert_onnx.runtime.spans import Answer, merge_windows, window_answers
 from mbert_onnx.text.encoder import Row, Window
 from mbert_onnx.training.data.squad import Question
 from mbert_onnx.training.data.squad_windows import windows_of
-from mbert_onnx.training.evaluation.contestant import Contestant
+from mbert_onnx.training.evaluation.evaluated_model import EvaluatedModel
 
-# Of the benchmark's reference for BERT.
+# Longest answer in tokens, as in BERT's reference code for SQuAD.
 MAX_ANSWER_LENGTH = 30
 
 
 def answers_of(
-    contestant: Contestant, questions: Sequence[Question], *, may_be_impossible: bool
+    model: EvaluatedModel, questions: Sequence[Question], *, may_be_impossible: bool
 ) -> tuple[dict[str, str], list[Row]]:
-    """The answer to each question by its id, and the rows that were read.
+    """Returns the answer to each question by its id, and the rows of all windows.
 
     Args:
-        contestant: The model.
+        model: The model.
         questions: The questions.
-        may_be_impossible: Whether "nothing", an empty answer, is one.
+        may_be_impossible: Whether a question may have no answer (SQuAD 2.0), the empty text.
     """
     places: list[tuple[int, Window]] = []
     tokens = []
     for number, question in enumerate(questions):
-        found, windows = windows_of(contestant.encoder, question)
+        found, windows = windows_of(model.encoder, question)
         tokens.append(found)
         places += [(number, window) for window in windows]
     rows = [window for _, window in places]
     spans: list[list[list[Answer]]] = [[] for _ in questions]
     nothing = [1.0] * len(questions)
-    for place, (start, end) in contestant.run(rows, "start_logits", "end_logits"):
+    for place, (start, end) in model.run(rows, "start_logits", "end_logits"):
         number, window = places[place]
         answers, no_answer = window_answers(
             start,
             end,
             context=slice(window.begin, window.begin + window.count),
-            null=0 if contestant.encoder.has_null_token else None,
+            null=0 if model.encoder.has_null_token else None,
             first=window.first,
             tokens=tokens[number],
             top_k=1,

@@ -1,4 +1,4 @@
-"""What an evaluation found: a row for each model."""
+"""Result of an evaluation: scores and times of each model on one set of texts."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-# The version of the JSON.
+# Version of the JSON layout.
 SCHEMA = 1
 
 
 @dataclass(frozen=True)
 class Score:
-    """A metric's value, 0 to 1 (a correlation -1 to 1), and the 95 % interval that so few texts leave it.
+    """Value of a metric, 0 to 1 (a correlation: -1 to 1), with its 95 % interval over texts.
 
-    `low` and `high` are None where there is one text only.
+    `low` and `high` are None for a single text.
     """
 
     value: float
@@ -24,17 +24,17 @@ class Score:
 
 @dataclass(frozen=True)
 class Standing:
-    """How one model did.
+    """Result of one model.
 
     Args:
-        model: Its name.
-        scores: By metric.
-        agreement: The share of texts of which it says the same as the first model; of a regression, Pearson's
-            correlation with it. None for the first.
-        differences: By metric, the score less the first's, with the interval of that, text by text. Empty for it.
-        ms, ms_low, ms_high: Mean time of a text, one at a time, on its own length: the median over passes, and its
-            interval.
-        cut: How many texts lost their end, because the model takes no more tokens.
+        model: Name of the model.
+        scores: Scores by metric.
+        agreement: Share of texts with the same prediction as the first model; for a regression Pearson's correlation
+            with its predictions. None for the first model.
+        differences: By metric, score minus that of the first model, with the paired interval over texts. Empty for the
+            first model.
+        ms, ms_low, ms_high: Mean time per text in ms, one at a time, unpadded: median over passes and its interval.
+        cut: Number of texts that were truncated to the model's length.
     """
 
     model: str
@@ -49,17 +49,17 @@ class Standing:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All of them, on one set of texts.
+    """Results of all models on one set of texts.
 
     Args:
-        task: Its name.
-        data: Where the texts are from.
-        split: Which part of it.
-        texts: How many.
-        standings: In the order in which models were given.
-        paper: What the paper reports of the task, by model: percentages.
-        notes: What a user should know, a line each.
-        date, machine, threads: When and where times were measured.
+        task: Name of the task.
+        data: Source of the texts.
+        split: Split of the data.
+        texts: Number of texts.
+        standings: Results in the order of the models.
+        paper: Scores that the paper reports for the task, by model, in percent.
+        notes: Notes for the user, one line each.
+        date, machine, threads: Date, processor and threads of the time measurement.
     """
 
     task: str
@@ -74,9 +74,9 @@ class Evaluation:
     threads: int
 
     def as_dict(self) -> dict[str, Any]:
-        """For `json`, which has no number for what a model that answers NaN scores: that is None."""
-        told = asdict(self, dict_factory=lambda fields: {name: _finite(value) for name, value in fields})
-        return {"schema": "mbert-onnx/evaluation", "schema_version": SCHEMA, **told}
+        """Returns the content of the JSON file; NaN and infinite scores are None, since JSON has no such numbers."""
+        content = asdict(self, dict_factory=lambda fields: {name: _finite(value) for name, value in fields})
+        return {"schema": "mbert-onnx/evaluation", "schema_version": SCHEMA, **content}
 
 
 def _finite(value: Any) -> Any:

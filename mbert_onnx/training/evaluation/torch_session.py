@@ -1,4 +1,4 @@
-"""A checkpoint in torch, with the methods of onnxruntime's session."""
+"""A checkpoint in torch with the interface of an onnxruntime session."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WEIGHTS = "model.safetensors"
 
 @dataclass(frozen=True)
 class Opened:
-    """A checkpoint's session, and what its folder says."""
+    """The session of a checkpoint, with its task, folder and config."""
 
     session: TorchSession
     task: Task
@@ -31,7 +31,7 @@ class Opened:
 
 
 class _Named(nn.Module):
-    """The module with its inputs by name, as a session asks for them."""
+    """Wrapper that gives the module's inputs the names that the session passes."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -42,10 +42,10 @@ class _Named(nn.Module):
 
 
 def open_in_torch(checkpoint: str, task: Task, threads: int, seed: int) -> Opened:
-    """A checkpoint in float32: one of ours in our module, another BERT in transformers' own.
+    """Opens a checkpoint in float32: a MobileBERT in our module, another BERT in transformers' class.
 
-    Raises what `load_checkpoint` raises, CheckpointError for one with no folder, PerfError for one that transformers
-    cannot load.
+    Raises the errors of `load_checkpoint`, CheckpointError for random weights, PerfError for a checkpoint that
+    transformers cannot load.
     """
     if is_foreign(checkpoint):
         folder = Path(checkpoint)
@@ -53,6 +53,6 @@ def open_in_torch(checkpoint: str, task: Task, threads: int, seed: int) -> Opene
         return Opened(open_session(folder / WEIGHTS, CPU, threads), task, folder, config)
     loaded = load_checkpoint(checkpoint, task=task.name, seed=seed)
     if loaded.folder is None:
-        raise CheckpointError(f"{checkpoint} has random weights, and no tokenizer; expected a trained checkpoint")
+        raise CheckpointError(f"{checkpoint} has random weights and no tokenizer; expected a trained checkpoint")
     named = _Named(loaded.model).eval()
     return Opened(TorchSession(named, named, threads), task, loaded.folder, loaded.config.to_dict())

@@ -1,1 +1,1 @@
-"""The inputs of a training: models, rows of texts and tasks, teacher logits, word embeddings."""
+"""Inputs of a training: models, task losses, tokenized rows, teacher logits, text variants, word embeddings."""

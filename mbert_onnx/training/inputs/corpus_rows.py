@@ -1,4 +1,4 @@
-"""The tokenizer of a run, and the rows that pre-training reads."""
+"""Tokenizer of a run, and the tokenized rows of its corpus."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
+
+from accelerate import Accelerator
 
 from mbert_onnx.bundles.reader import TOKENIZER
 from mbert_onnx.errors import CheckpointError, TrainingError
@@ -22,14 +24,14 @@ PAD = "[PAD]"
 
 
 def documents_of(table: CorpusTable) -> Iterator[Document]:
-    """The corpus that a recipe names."""
+    """Yields the documents of a recipe's corpus."""
     if table.hub is None:
         return read_corpus(table.files, table.columns, id=table.id, every=table.held_out_every)
     return corpus_from_hub(_from_hub(table), table.columns[0])
 
 
 def _from_hub(table: CorpusTable) -> Any:
-    # One after the other: Wikipedia need not be on this disk before training begins.
+    # Streaming, so that a dataset as large as Wikipedia is not downloaded before training begins.
     rows = load_from_hub(str(table.hub), table.hub_config, split=table.hub_split, streaming=True)
     column, known = table.columns[0], rows.column_names
     if known and column not in known:
@@ -38,9 +40,9 @@ def _from_hub(table: CorpusTable) -> Any:
 
 
 def tokenizer_in(folder: Path, table: TokenizerTable, corpus: CorpusTable | None, max_length: int) -> None:
-    """Puts the tokenizer that a recipe names into a folder, or one that is learnt from the corpus.
+    """Writes the tokenizer of a recipe into a folder; trains or reduces its vocabulary on the corpus if required.
 
-    Raises CheckpointError where there is none.
+    Raises CheckpointError if the recipe's folder has no tokenizer.
     """
     if (folder / TOKENIZER).is_file():
         return
@@ -67,14 +69,30 @@ def tokenizer_in(folder: Path, table: TokenizerTable, corpus: CorpusTable | None
 
 
 def encoder_in(folder: Path, max_length: int) -> TextEncoder:
-    """The tokenizer in a folder."""
+    """Returns the encoder of the tokenizer in a folder."""
     return TextEncoder(folder / TOKENIZER, max_length)
 
 
-def corpus_rows(folder: Path, table: CorpusTable, encoder: TextEncoder, seed: int) -> Rows:
-    """The rows of the corpus, made once for the run."""
+def prepare_corpus(
+    tokenizer_folder: Path,
+    rows_folder: Path,
+    tokenizer: TokenizerTable,
+    data: CorpusTable,
+    accelerator: Accelerator,
+    seed: int,
+) -> tuple[TextEncoder, Rows]:
+    """Writes tokenizer and rows of a run in the main process; returns the encoder and the rows in every process."""
+    with accelerator.main_process_first():
+        if accelerator.is_main_process:
+            tokenizer_in(tokenizer_folder, tokenizer, data, data.max_length)
+        encoder = encoder_in(tokenizer_folder, data.max_length)
+        return encoder, corpus_rows(rows_folder, data, encoder, seed)
 
-    def make() -> Iterator[Item]:
+
+def corpus_rows(folder: Path, table: CorpusTable, encoder: TextEncoder, seed: int) -> Rows:
+    """Returns the rows of the corpus, which are tokenized once per run."""
+
+    def items() -> Iterator[Item]:
         segments = segments_of(
             documents_of(table), encoder, max_length=table.max_length, next_sentence=table.next_sentence, seed=seed
         )
@@ -84,17 +102,17 @@ def corpus_rows(folder: Path, table: CorpusTable, encoder: TextEncoder, seed: in
             yield {**item, "next_sentence": segment.next_sentence} if table.next_sentence else item
 
     source = table.hub or ", ".join(map(str, table.files))
-    return rows_at(folder, make, source)
+    return rows_at(folder, items, source)
 
 
 def masking(encoder: TextEncoder, pad_id: int, table: CorpusTable) -> MaskingCollate:
-    """What hides words in batches."""
+    """Returns the collator that masks words of a batch."""
     around = encoder.tokenizer.encode("a", "a")
     known = [token for token, special in zip(around.ids, around.special_tokens_mask, strict=True) if special]
     return MaskingCollate(pad_id, encoder.mask_id, [*known, pad_id], encoder.tokenizer.get_vocab_size(), table.masked)
 
 
 def pad_id_of(encoder: TextEncoder) -> int:
-    """The id of padding; 0 where the vocabulary has no token for it, as transformers has it."""
+    """Returns the id of padding, or 0 if the vocabulary has no padding token, as in transformers."""
     found = encoder.tokenizer.token_to_id(PAD)
     return 0 if found is None else int(found)

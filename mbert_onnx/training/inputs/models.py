@@ -1,4 +1,4 @@
-"""The models that a recipe names, ready to be trained, and what is written of them in the end."""
+"""Models of a recipe: loading, building and initialization before training, saving after it."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from mbert_onnx.model.student import MobileBertForPreTraining
 from mbert_onnx.model.teacher import TEACHERS, teacher_config
 from mbert_onnx.model.tokenizer_files import write_tokenizer
 from mbert_onnx.text.tasks import PRETRAINING, Task
-from mbert_onnx.training.inputs.word_embeddings import take_words
+from mbert_onnx.training.inputs.word_embeddings import copy_word_embeddings
 from mbert_onnx.training.recipe import ModelTable
 
 
 def pretraining_model(
     table: ModelTable, where: str, *, vocabulary: dict[str, int], seed: int
 ) -> MobileBertForPreTraining:
-    """A model with the heads of pre-training.
+    """Returns a model with the heads of pre-training.
 
     Args:
-        table: What the recipe says.
-        where: The table's name, for errors.
-        vocabulary: The tokenizer's: a new model has as many words, and one out of a checkpoint must.
-        seed: Of new weights.
+        table: `[model]`, `[teacher]` or `[student]` of the recipe.
+        where: Name of the table, for errors.
+        vocabulary: Vocabulary of the tokenizer. A new model gets its size; a checkpoint must have at least its size.
+        seed: Random seed of new weights.
 
-    Raises UsageError for a preset or key that is not known, CheckpointError for a checkpoint that does not fit.
+    Raises UsageError for an unknown preset or key, CheckpointError for a checkpoint that does not fit.
     """
     if table.checkpoint is not None:
         model = load_checkpoint(table.checkpoint, task=PRETRAINING.name).model.requires_grad_(True)
@@ -39,39 +39,40 @@ def pretraining_model(
         config = config_of(table, where, architectures=[PRETRAINING.architecture], vocab_size=len(vocabulary))
         model = new_model(config, PRETRAINING, where, seed=seed)
     assert isinstance(model, MobileBertForPreTraining)
-    check_words(model.config, table, where, len(vocabulary))
+    check_vocabulary(model.config, table, where, len(vocabulary))
     if table.word_embeddings is not None:
-        take_words(model.mobilebert, vocabulary, table.word_embeddings, table.word_layer)
+        copy_word_embeddings(model.mobilebert, vocabulary, table.word_embeddings, table.word_layer)
     return model
 
 
 def new_model(config: MobileBertConfig, task: Task, where: str, *, seed: int | None) -> nn.Module:
-    """A model to be trained, with weights to begin with; with none, and without their memory, if `seed` is None.
+    """Builds a model with random weights, or without weights and their memory if `seed` is None.
 
-    Raises UsageError, which names `where`, for a config of which none can be built.
+    Raises UsageError, which contains `where`, for a config from which no model can be built.
     """
     try:
         model = build(config, task, empty=seed is None).requires_grad_(True)
         if seed is not None:
             initialize(model, config, seed)
-    except Exception as error:  # torch's layers check with errors of several kinds, memory included
-        raise UsageError(f"{where}: no model can be built of that config ({' '.join(str(error).split())})") from error
+    except Exception as error:  # torch's layers raise errors of several kinds, also for lack of memory
+        raise UsageError(f"{where}: no model can be built from this config ({' '.join(str(error).split())})") from error
     return model
 
 
-def check_words(config: PretrainedConfig, table: ModelTable, where: str, words: int) -> None:
-    """Raises CheckpointError for a model that has fewer words than its tokenizer."""
+def check_vocabulary(config: PretrainedConfig, table: ModelTable, where: str, words: int) -> None:
+    """Raises CheckpointError for a model whose vocabulary is smaller than its tokenizer's."""
     if config.vocab_size < words:
-        mend = "leave vocab_size out of config"
+        advice = "leave vocab_size out of config"
         if table.checkpoint is not None:
-            mend = "give the tokenizer with which it was trained"
+            advice = "give the tokenizer with which it was trained"
         raise CheckpointError(
-            f"{where}: {table.checkpoint or table.preset} has {config.vocab_size} words, the tokenizer {words}; {mend}"
+            f"{where}: {table.checkpoint or table.preset} has {config.vocab_size} words, the tokenizer {words}; "
+            f"{advice}"
         )
 
 
 def check_rows(model: nn.Module, where: str, *, max_length: int, pairs: bool) -> None:
-    """Raises UsageError for a model that cannot read rows as long as `data` says, or rows of two parts."""
+    """Raises UsageError for a model with too few positions for the rows, or without token types for pairs."""
     config = config_in(model)
     positions, types = config.max_position_embeddings, getattr(config, "type_vocab_size", 2)
     if max_length > positions:
@@ -83,22 +84,24 @@ def check_rows(model: nn.Module, where: str, *, max_length: int, pairs: bool) ->
 
 
 def config_of(table: ModelTable, where: str, **changes: Any) -> MobileBertConfig:
-    """The config of a preset, with what the recipe changes of it.
+    """Returns the config of a preset with the recipe's changes.
 
-    Raises UsageError for a preset or key that is not known, or a value with which no model can be built.
+    Raises UsageError for an unknown preset or key, or a value with which no model can be built.
     """
     assert table.preset is not None
     if table.preset not in (*PRESETS, *TEACHERS):
         known = ", ".join((*PRESETS, *TEACHERS))
         raise UsageError(f"{where}: preset is {table.preset!r}; expected one of {known}")
-    make = teacher_config if table.preset in TEACHERS else mobilebert_config
-    known_keys = make(table.preset).to_dict()
+    build_config = teacher_config if table.preset in TEACHERS else mobilebert_config
+    known_keys = build_config(table.preset).to_dict()
     for key in table.config:
         if key not in known_keys:
-            raise UsageError(f"{where}: config has {key}, which is no key of {type(make(table.preset)).__name__}")
+            raise UsageError(
+                f"{where}: config has {key}, which is not a key of {type(build_config(table.preset)).__name__}"
+            )
     try:
-        config = make(table.preset, **{**changes, **table.config})
-    except Exception as error:  # transformers checks with errors of several kinds
+        config = build_config(table.preset, **{**changes, **table.config})
+    except Exception as error:  # transformers raises errors of several kinds
         raise UsageError(f"{where}: config cannot be read ({' '.join(str(error).split())}); correct it") from error
     try:
         check_config(config, where)
@@ -108,7 +111,7 @@ def config_of(table: ModelTable, where: str, **changes: Any) -> MobileBertConfig
 
 
 def initialize(model: nn.Module, config: MobileBertConfig, seed: int) -> None:
-    """Weights to begin with, in place: matrices are drawn, biases and β are 0, γ is 1."""
+    """Initializes weights in place: matrices are normally distributed, biases and β are 0, γ is 1."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -121,16 +124,16 @@ def initialize(model: nn.Module, config: MobileBertConfig, seed: int) -> None:
 
 
 def config_in(model: nn.Module) -> PretrainedConfig:
-    """A model's config."""
+    """Returns the config of a model."""
     config = model.config
     assert isinstance(config, PretrainedConfig)
     return config
 
 
 def save_model(model: nn.Module, task: Task, tokenizer: Path, folder: Path) -> None:
-    """Writes a trained model as transformers does, with its tokenizer."""
+    """Writes a trained model in transformers' format, with its tokenizer."""
     config = config_in(model)
-    if isinstance(model, PreTrainedModel):  # of transformers' own classes
+    if isinstance(model, PreTrainedModel):  # another BERT, in transformers' own class
         model.save_pretrained(folder)
         write_tokenizer(tokenizer, folder, 0, int(getattr(config, "max_position_embeddings", 0)))
         return

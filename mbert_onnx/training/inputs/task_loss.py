@@ -1,4 +1,4 @@
-"""The losses of fine-tuning, as modules: a batch in, losses out."""
+"""Losses of fine-tuning as modules: compute the losses of a batch."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from mbert_onnx.training.distillation.predictions import IGNORED, soft_cross_ent
 
 
 class LabelLoss(nn.Module):
-    """Cross-entropy of labels, or squared error of a regression's scores; and a teacher's opinion, where there is one.
+    """Cross-entropy of labels, or squared error of a regression; optionally with distillation of teacher logits.
 
     Args:
         model: A classifier.
-        alpha: The weight of the labels against the opinion.
-        temperature: Of the opinion.
+        alpha: Weight of the labels; the teacher logits have weight 1 - alpha.
+        temperature: Temperature of both distributions.
     """
 
     def __init__(self, model: nn.Module, alpha: float = 1.0, temperature: float = 1.0) -> None:
@@ -23,8 +23,10 @@ class LabelLoss(nn.Module):
         self.model, self.alpha, self.temperature = model, alpha, temperature
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The batch has, beside inputs, `label` ``[batch]`` (-100 where none is known) and perhaps `opinion`
-        ``[batch, labels]``.
+        """Returns the losses by name.
+
+        Beside the model's inputs the batch has `label` ``[batch]`` (-100 if unknown) and optionally `opinion`, the
+        teacher logits ``[batch, labels]``.
         """
         logits = self.model(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"]).logits.float()
         label = batch["label"]
@@ -32,7 +34,7 @@ class LabelLoss(nn.Module):
             loss = mse_loss(logits[:, 0], label.float())
             return {"loss": loss, "squared_error": loss}
         known = label != IGNORED
-        # A batch without any label has no such loss, and no gradient of it: 0 times what is there.
+        # A batch without labels has a label loss of 0 with a zero gradient.
         labels = cross_entropy(logits[known], label[known].long()) if bool(known.any()) else logits.sum() * 0
         losses = {"labels": labels}
         total = labels
@@ -43,10 +45,10 @@ class LabelLoss(nn.Module):
 
 
 class SpanLoss(nn.Module):
-    """The mean of the cross-entropies of an answer's first and last token.
+    """Mean of the cross-entropies of an answer's first and last token.
 
     Args:
-        model: A question answerer.
+        model: A question answering model.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -54,7 +56,7 @@ class SpanLoss(nn.Module):
         self.model = model
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The batch has, beside inputs, `start` and `end` ``[batch]``: positions, 0 where a window has no answer."""
+        """Returns the losses by name. The batch also has `start` and `end` ``[batch]``: 0 without an answer."""
         found = self.model(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"])
         lowest = torch.finfo(torch.float32).min / 2
         hidden = (1.0 - batch["attention_mask"].float()) * lowest

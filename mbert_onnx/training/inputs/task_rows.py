@@ -1,4 +1,4 @@
-"""The splits that a recipe of fine-tuning names, and the rows that are trained on."""
+"""Training data of a task: its splits, and their tokenized rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from mbert_onnx.errors import DataError, MbertError, UsageError
 from mbert_onnx.text.encoder import TextEncoder
 from mbert_onnx.training.data.corpus.lines import read_lines
-from mbert_onnx.training.data.custom import OWN, Columns, read_own
+from mbert_onnx.training.data.custom import CUSTOM_TASKS, Columns, read_custom
 from mbert_onnx.training.data.example import Example, Split
 from mbert_onnx.training.data.glue import TASKS, glue_task
 from mbert_onnx.training.data.row_store import Item, Rows, rows_at
@@ -23,8 +23,8 @@ from mbert_onnx.training.recipe import TaskTable
 
 
 @contextmanager
-def told_of(row: str) -> Iterator[None]:
-    """Raises DataError, which says in which row, for a text of which no tokens can be made."""
+def naming_row(row: str) -> Iterator[None]:
+    """Turns errors about a text into a DataError that names its row."""
     try:
         yield
     except MbertError as error:
@@ -32,11 +32,13 @@ def told_of(row: str) -> Iterator[None]:
 
 
 def check_task(table: TaskTable) -> None:
-    """Raises UsageError for a task that is none, or lacks its data."""
-    if table.task not in (*TASKS, *VERSIONS, *OWN):
-        raise UsageError(f"data.task is {table.task!r}; expected one of {', '.join((*TASKS, *VERSIONS, *OWN))}")
+    """Raises UsageError for an unknown task, or one whose data is missing."""
+    if table.task not in (*TASKS, *VERSIONS, *CUSTOM_TASKS):
+        raise UsageError(
+            f"data.task is {table.task!r}; expected one of {', '.join((*TASKS, *VERSIONS, *CUSTOM_TASKS))}"
+        )
     if table.hub:
-        if table.task in OWN:
+        if table.task in CUSTOM_TASKS:
             raise UsageError(f"data.hub is for GLUE and SQuAD; {table.task} has data.train")
         return
     needed = "folder" if table.task in TASKS else "train"
@@ -45,7 +47,7 @@ def check_task(table: TaskTable) -> None:
 
 
 def columns_of(table: TaskTable) -> Columns:
-    """Where a file of one's own has what."""
+    """Returns the columns of a custom file."""
     return Columns(
         text=table.text,
         pair=table.pair,
@@ -59,43 +61,43 @@ def columns_of(table: TaskTable) -> Columns:
 
 
 def split_of(table: TaskTable, name: str) -> Split:
-    """The `train` split, or another of GLUE's."""
+    """Reads the `train` split, or another split of a GLUE task."""
     if table.task in TASKS:
         return glue_split(glue_task(table.task), _source(table, table.folder), name)
     assert table.train is not None
     columns = columns_of(table)
-    return read_own(table.train, columns, name, part="all" if columns.every is None else "rest")
+    return read_custom(table.train, columns, name, part="all" if columns.every is None else "rest")
 
 
 def questions_of(table: TaskTable) -> list[Question]:
-    """SQuAD's questions that are trained on."""
+    """Reads SQuAD's training questions."""
     return squad_questions(table.task, _source(table, table.train), "train")
 
 
 def _source(table: TaskTable, path: Path | None) -> str | Path:
     if table.hub:
         return HUB
-    assert path is not None  # check_task has seen to it
+    assert path is not None  # checked by check_task
     return path
 
 
-def unlabelled_of(table: TaskTable) -> list[Example]:
-    """Texts without labels: a line each."""
+def unlabelled_examples(table: TaskTable) -> list[Example]:
+    """Reads texts without labels, one a line."""
     lines = (line.strip() for path in table.unlabelled for _, line in read_lines(path))
     return [Example(id=f"unlabelled {number}", text=line) for number, line in enumerate(lines) if line]
 
 
-Told = tuple[Sequence[Example], np.ndarray | None]
-"""Texts, and a teacher's logits for each, ``[texts, labels]``."""
+ExamplesWithLogits = tuple[Sequence[Example], np.ndarray | None]
+"""Examples, and the teacher logits ``[texts, labels]`` or None."""
 
 
-def label_rows(folder: Path, told: Callable[[], Told], encoder: TextEncoder) -> Rows:
-    """Rows with `label`, -100 where none is known, and the teacher's `opinion`; what was `told` is asked for once."""
-    examples, opinions = ([], None) if folder.is_dir() else told()
+def label_rows(folder: Path, load_examples: Callable[[], ExamplesWithLogits], encoder: TextEncoder) -> Rows:
+    """Returns rows with `label` (-100 if unknown) and `opinion`, the teacher logits; tokenized once per run."""
+    examples, teacher_logits = ([], None) if folder.is_dir() else load_examples()
 
-    def make() -> Iterator[Item]:
+    def items() -> Iterator[Item]:
         for number, example in enumerate(examples):
-            with told_of(f"row {example.id} of the training set"):
+            with naming_row(f"row {example.id} of the training set"):
                 row, _ = encoder.truncated(example.text, example.pair)
             item: Item = {
                 "input_ids": row.ids,
@@ -103,17 +105,17 @@ def label_rows(folder: Path, told: Callable[[], Told], encoder: TextEncoder) -> 
                 "length": len(row),
                 "label": float(IGNORED) if example.label is None else float(example.label),
             }
-            yield item if opinions is None else {**item, "opinion": opinions[number].tolist()}
+            yield item if teacher_logits is None else {**item, "opinion": teacher_logits[number].tolist()}
 
-    return rows_at(folder, make, "the training set")
+    return rows_at(folder, items, "the training set")
 
 
 def span_rows(folder: Path, questions: Sequence[Question], encoder: TextEncoder) -> Rows:
-    """Windows with the positions of their answer's first and last token; 0, where [CLS] is, for those without one."""
+    """Returns windows with the positions of the answer's first and last token; 0, which is [CLS], without an answer."""
 
-    def make() -> Iterator[Item]:
+    def items() -> Iterator[Item]:
         for question in questions:
-            with told_of(f"question {question.id} of the training set"):
+            with naming_row(f"question {question.id} of the training set"):
                 tokens, windows = windows_of(encoder, question)
             for window in windows:
                 start, end = answer_in(window, tokens, question)
@@ -125,4 +127,4 @@ def span_rows(folder: Path, questions: Sequence[Question], encoder: TextEncoder)
                     "end": end,
                 }
 
-    return rows_at(folder, make, "the training set")
+    return rows_at(folder, items, "the training set")

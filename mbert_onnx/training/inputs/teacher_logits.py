@@ -1,4 +1,4 @@
-"""What a teacher of another architecture says of texts: the logits that a student learns beside the labels."""
+"""Teacher logits: the logits of a classifier on the training texts, which a student learns beside the labels."""
 
 from __future__ import annotations
 
@@ -23,65 +23,68 @@ from mbert_onnx.reference import located
 from mbert_onnx.text.tasks import TEXT_CLASSIFICATION
 from mbert_onnx.training.data.example import Example
 from mbert_onnx.training.inputs.models import config_in
+from mbert_onnx.training.progress import TrainingProgress
 
 BATCH = 32
 
-KEPT = 2048
-"""Texts whose opinions are kept in one file: a minute or less is lost when a run is killed."""
-
-Tell = Callable[[str, int, int, dict[str, float]], None]
+TEXTS_PER_FILE = 2048
+"""Texts whose logits are cached in one file: a killed run loses at most about a minute of work."""
 
 
-def opinions_of(
-    checkpoint: str, examples: Sequence[Example], labels: int, accelerator: Accelerator, folder: Path, tell: Tell
+def teacher_logits_of(
+    checkpoint: str,
+    examples: Sequence[Example],
+    labels: int,
+    accelerator: Accelerator,
+    folder: Path,
+    progress: TrainingProgress,
 ) -> np.ndarray:
-    """The logits of a classifier, ``[texts, labels]``, float32.
+    """Computes the logits of a classifier, float32 ``[texts, labels]``.
 
     Args:
-        checkpoint: A classifier of ours, or of any class of transformers.
+        checkpoint: Classifier: ours, or any class of transformers.
         examples: The texts.
-        labels: How many labels it must have.
-        accelerator: Where it runs, and in which precision.
-        folder: Where opinions are kept, by the classifier and the texts. Several runs may share it, at one time, too.
-        tell: As of `finetune`; of many texts this takes a while.
+        labels: Expected number of labels.
+        accelerator: Device and precision.
+        folder: Cache of the logits, keyed by classifier and texts. Concurrent runs may share it.
+        progress: Progress callback.
 
-    Raises CheckpointError for one that cannot be loaded, or has other labels.
+    Raises CheckpointError for a classifier that cannot be loaded or has another number of labels.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    who = f"{_fingerprint(checkpoint)} {accelerator.mixed_precision}"
-    parts = [examples[start : start + KEPT] for start in range(0, len(examples), KEPT)]
-    files = [folder / f"{_name(who, part)}.npy" for part in parts]
-    asked: tuple[Any, torch.nn.Module] | None = None
+    teacher_key = f"{_fingerprint(checkpoint)} {accelerator.mixed_precision}"
+    parts = [examples[start : start + TEXTS_PER_FILE] for start in range(0, len(examples), TEXTS_PER_FILE)]
+    files = [folder / f"{_name(teacher_key, part)}.npy" for part in parts]
+    teacher: tuple[Any, torch.nn.Module] | None = None
     found: dict[int, np.ndarray] = {}
     done = 0
-    # Each process begins elsewhere, so that several do not do the same at the same time.
+    # Each process starts at another file, so that concurrent runs do not compute the same files.
     for number in np.roll(np.arange(len(parts)), os.getpid() % len(parts)).tolist():
         part, file = parts[number], files[number]
         if not file.is_file():
-            if asked is None:
-                asked = classifier_of(checkpoint)
-                asked[1].to(accelerator.device)
-            told = partial(_told, tell, done, len(examples))
-            said = _say(*asked, part, accelerator, told)
+            if teacher is None:
+                teacher = classifier_of(checkpoint)
+                teacher[1].to(accelerator.device)
+            computed = _logits(*teacher, part, accelerator, partial(_report, progress, done, len(examples)))
             with atomic_file(file, TrainingError) as beside:
-                np.save(beside, said)
+                np.save(beside, computed)
         found[number] = logits = np.load(file)
-        if logits.shape[1] != labels:  # also where another run, of other labels, has asked
+        if logits.shape[1] != labels:  # also if the file is from a run with other labels
             raise CheckpointError(f"teacher {checkpoint} has {logits.shape[1]} labels, the data {labels}")
         done += len(part)
     return np.concatenate([found[number] for number in range(len(parts))])
 
 
-def _told(tell: Tell, before: int, whole: int, count: int) -> None:
-    tell("the teacher's opinion", before + count, whole, {})
+def _report(progress: TrainingProgress, before: int, total: int, count: int) -> None:
+    progress("teacher logits", before + count, total, {})
 
 
-def _say(
+def _logits(
     tokenizer: Any,
     model: torch.nn.Module,
     examples: Sequence[Example],
     accelerator: Accelerator,
-    tell: Callable[[int], None],
+    progress: Callable[[int], None],
 ) -> np.ndarray:
     found: dict[int, np.ndarray] = {}
     order = sorted(range(len(examples)), key=lambda number: len(examples[number].text))
@@ -99,12 +102,12 @@ def _say(
                 return_tensors="pt",
             ).to(accelerator.device)
             found |= dict(zip(numbers, model(**feed).logits.float().cpu().numpy(), strict=True))
-            tell(len(found))
+            progress(len(found))
     return np.stack([found[number] for number in range(len(examples))])
 
 
 def _fingerprint(checkpoint: str) -> str:
-    """Of a classifier's config, tokenizer and weights."""
+    """Returns the hash of all files of a classifier: config, tokenizer and weights."""
     digest = hashlib.sha256()
     for path in sorted(checkpoint_folder(checkpoint).iterdir()):
         if path.is_file():
@@ -112,34 +115,34 @@ def _fingerprint(checkpoint: str) -> str:
     return digest.hexdigest()
 
 
-def _name(who: str, examples: Sequence[Example]) -> str:
+def _name(teacher_key: str, examples: Sequence[Example]) -> str:
     texts = json.dumps([[example.text, example.pair] for example in examples])
-    return hashlib.sha256(f"{who} {texts}".encode()).hexdigest()
+    return hashlib.sha256(f"{teacher_key} {texts}".encode()).hexdigest()
 
 
 def classifier_of(checkpoint: str) -> tuple[Any, torch.nn.Module]:
-    """A classifier, and transformers' tokenizer of it. Raises CheckpointError for one that cannot be loaded."""
+    """Returns transformers' tokenizer and model of a classifier. Raises CheckpointError if it cannot be loaded."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(located(checkpoint))
         if is_foreign(checkpoint):
-            with without_warnings():  # what is missing is told in a line below
+            with without_warnings():  # missing weights are reported by the error below
                 model, info = AutoModelForSequenceClassification.from_pretrained(checkpoint, output_loading_info=True)
             if info["missing_keys"]:
                 lacks = ", ".join(sorted(info["missing_keys"]))
-                raise CheckpointError(f"teacher {checkpoint} is no classifier: it lacks {lacks}; fine-tune it first")
+                raise CheckpointError(f"teacher {checkpoint} is not a classifier: it lacks {lacks}; fine-tune it first")
         else:
             model = load_checkpoint(checkpoint, task=TEXT_CLASSIFICATION.name).model
     except CheckpointError:
         raise
-    except Exception as error:  # of transformers' many
+    except Exception as error:  # transformers raises errors of many kinds
         raise CheckpointError(f"teacher {checkpoint} cannot be loaded ({' '.join(str(error).split())})") from error
     return tokenizer, model.eval()
 
 
-def words_of(model: torch.nn.Module) -> torch.Tensor:
-    """The word embeddings of such a classifier, float32, ``[words, embedding_size]``."""
+def word_embeddings_of(model: torch.nn.Module) -> torch.Tensor:
+    """Returns the word embeddings of a classifier, float32 ``[words, embedding_size]``."""
     ours = getattr(model, "mobilebert", None)
     table = ours.embeddings.word_embeddings if isinstance(ours, MobileBertModel) else model.get_input_embeddings()  # type: ignore[operator]
     weight = table.weight

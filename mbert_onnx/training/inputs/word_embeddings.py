@@ -1,4 +1,4 @@
-"""The words of another BERT, for a model that begins."""
+"""Word embeddings of another BERT as the initialization of a new model's."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ from mbert_onnx.model.student import MobileBertModel
 from mbert_onnx.model.tokenizer_files import SPECIAL
 from mbert_onnx.reference import located
 
-# So much do words vary against positions, which are drawn with `initializer_range`: they are what there is to know.
-SPREAD = 5.0
+# Standard deviation of the copied word embeddings relative to `initializer_range`, that of the random position
+# embeddings: words carry information, positions none yet.
+WORD_SPREAD = 5.0
 
-TOGETHER = 512
-"""Words that are read at a time."""
+BATCH_WORDS = 512
+"""Words in one batch."""
 
 
-def take_words(model: MobileBertModel, vocabulary: dict[str, int], checkpoint: str, layer: int = 0) -> int:
-    """Gives words of a model the embeddings that another has for the same spelling; how many.
+def copy_word_embeddings(model: MobileBertModel, vocabulary: dict[str, int], checkpoint: str, layer: int = 0) -> int:
+    """Copies the word embeddings of another BERT for the words that both vocabularies have; returns their number.
 
-    They are reduced to the model's `embedding_size` by principal components, and scaled as a whole.
+    They are reduced to the model's `embedding_size` by principal components and scaled by one factor.
 
     Args:
-        model: Its other words stay as they are.
-        vocabulary: Its words.
-        checkpoint: A folder with the other's weights and `tokenizer.json`.
-        layer: 0 for the other's table of words; else the layer whose output for a word stands for it, where it is read
-            alone. A BERT that was fine-tuned for a task tells words apart there as the task does.
+        model: The new model; its other words keep their embeddings.
+        vocabulary: Vocabulary of the model.
+        checkpoint: Folder with the weights and `tokenizer.json` of the other BERT.
+        layer: 0 for its embedding table; n for the output of its layer n for each word alone. In a fine-tuned BERT this
+            output separates words by their meaning for the task.
 
-    Raises CheckpointError where it has no word embeddings, no such layer, fewer dimensions, or no word in common.
+    Raises CheckpointError if it cannot be loaded or has no such layer, fewer dimensions, or too few common words.
     """
     from sklearn.decomposition import PCA
     from tokenizers import Tokenizer
@@ -43,12 +44,12 @@ def take_words(model: MobileBertModel, vocabulary: dict[str, int], checkpoint: s
     folder = located(checkpoint)
     try:
         theirs = Tokenizer.from_file(str(folder / TOKENIZER)).get_vocab()
-        with without_warnings():  # that its head is left out is what is asked for
+        with without_warnings():  # warns that the head is not loaded, which is intended
             other = AutoModel.from_pretrained(folder).eval()
     except (OSError, ValueError, SafetensorError) as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(f"word_embeddings {checkpoint} cannot be loaded ({reason})") from error
-    except Exception as error:  # tokenizers raises Exception itself
+    except Exception as error:  # tokenizers raises plain Exception
         raise CheckpointError(f"word_embeddings {checkpoint} has no {TOKENIZER} that can be read ({error})") from error
     if layer > other.config.num_hidden_layers:
         raise CheckpointError(f"{checkpoint} has {other.config.num_hidden_layers} layers; word_layer is {layer}")
@@ -60,20 +61,20 @@ def take_words(model: MobileBertModel, vocabulary: dict[str, int], checkpoint: s
             f"expected {size} or more of both"
         )
     ids = torch.tensor([theirs[word] for word in common])
-    known = table[ids] if layer == 0 else _read_alone(other, ids, theirs, layer)
+    known = table[ids] if layer == 0 else _layer_outputs(other, ids, theirs, layer)
     reduced = torch.from_numpy(PCA(size, random_state=0).fit_transform(known.numpy())).float()
-    reduced *= SPREAD * model.config.initializer_range / reduced.std()
+    reduced *= WORD_SPREAD * model.config.initializer_range / reduced.std()
     with torch.no_grad():
         model.embeddings.word_embeddings.weight[[vocabulary[word] for word in common]] = reduced
     return len(common)
 
 
-def _read_alone(other: Any, ids: Tensor, vocabulary: dict[str, int], layer: int) -> Tensor:
-    """What a layer gives for each word between [CLS] and [SEP], ``[words, hidden_size]``."""
+def _layer_outputs(other: Any, ids: Tensor, vocabulary: dict[str, int], layer: int) -> Tensor:
+    """Computes the output of a layer for each word between [CLS] and [SEP], ``[words, hidden_size]``."""
     begin, end = (torch.tensor([vocabulary[SPECIAL[name]]]) for name in ("cls", "sep"))
     found = []
     with torch.inference_mode():
-        for some in ids.split(TOGETHER):
-            rows = torch.stack([begin.expand_as(some), some, end.expand_as(some)], dim=1)
+        for batch in ids.split(BATCH_WORDS):
+            rows = torch.stack([begin.expand_as(batch), batch, end.expand_as(batch)], dim=1)
             found.append(other(input_ids=rows, output_hidden_states=True).hidden_states[layer][:, 1].float())
     return torch.cat(found).clone()

@@ -1,4 +1,4 @@
-"""Words that a model takes for much the same, by its embeddings: what a text may say in place of its own."""
+"""Word neighbours: for each word those with the most similar embeddings, as replacements in text variants."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ from collections.abc import Collection, Mapping, Sequence
 
 import torch
 
-from mbert_onnx.training.inputs.teacher_logits import classifier_of, words_of
+from mbert_onnx.training.inputs.teacher_logits import classifier_of, word_embeddings_of
 
 Neighbours = Mapping[str, Sequence[str]]
-"""Of a word, the others, the nearest first."""
+"""Neighbours of each word, the nearest first."""
 
-NEAREST = 10
-"""So many of a word: TinyBERT's augmentation takes 15 (Jiao et al., arXiv 1909.10351, appendix)."""
+NEIGHBOURS = 10
+"""Neighbours per word; TinyBERT's augmentation uses 15 (Jiao et al., arXiv 1909.10351, appendix)."""
 
 ROWS = 1024
-"""Words whose similarities are computed together."""
+"""Words whose similarities are computed in one batch."""
 
 
-def neighbours_of(checkpoint: str, words: Collection[str], count: int = NEAREST) -> dict[str, list[str]]:
-    """For each word that is one token, those of the others whose embeddings have the largest cosine with its own.
+def word_neighbours_of(checkpoint: str, words: Collection[str], count: int = NEIGHBOURS) -> dict[str, list[str]]:
+    """Returns for each word that is a token the words with the largest cosine similarity of their embeddings.
 
-    Embeddings are centred first: all words of a model have a large part in common.
+    Embeddings are centred first, because those of a model have a large common part.
 
     Args:
-        checkpoint: A classifier of any class of transformers, or ours, with its tokenizer.
-        words: Those that are replaced, and by which.
-        count: How many neighbours a word has at most.
+        checkpoint: Classifier, ours or any class of transformers, with its tokenizer.
+        words: Candidate words; other tokens neither have neighbours nor are neighbours.
+        count: Largest number of neighbours of a word.
 
-    Raises CheckpointError for one that cannot be loaded.
+    Raises CheckpointError for a checkpoint that cannot be loaded.
     """
     tokenizer, model = classifier_of(checkpoint)
-    known, table = tokenizer.get_vocab(), words_of(model)
+    known, table = tokenizer.get_vocab(), word_embeddings_of(model)
     common = sorted(word for word in words if word in known and word.isalpha())
     if len(common) < 2:
         return {}

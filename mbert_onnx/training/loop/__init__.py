@@ -1,1 +1,1 @@
-"""The training loop: stages, schedules, optimizers, curves, and the folder of a run."""
+"""Training loop: stages and their schedule, optimizers, loss curves, and the run folder."""

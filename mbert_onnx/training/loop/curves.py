@@ -1,4 +1,4 @@
-"""The curves of a training: numbers in `losses.jsonl`, events for TensorBoard, and a picture."""
+"""Loss curves of a training: `losses.jsonl`, TensorBoard events, and `losses.png`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ DOTS_PER_INCH = 120
 
 
 class Curves:
-    """What is kept of a training's losses.
+    """Writer of the loss curves of a run.
 
     Args:
-        folder: The run's.
-        position: Where it goes on; what was written after that is forgotten, since it is computed again.
-        before: How many steps the stages before each stage have, so that one axis has all of them.
+        folder: Run folder.
+        position: Position of the checkpoint that training resumes from; later points are dropped.
+        before: Total steps of the stages before each stage, for a common axis.
     """
 
     def __init__(self, folder: Path, position: Position, before: list[int]) -> None:
@@ -37,7 +37,7 @@ class Curves:
         self._events = SummaryWriter(str(folder / EVENTS), purge_step=done + 1)
 
     def add(self, position: Position, name: str, losses: Mapping[str, float], rate: float) -> None:
-        """A point: the mean losses since the last one, and the learning rate."""
+        """Adds a point: the mean losses since the last one, and the learning rate."""
         total = self._before[position.stage] + position.step
         point = {
             "stage": position.stage,
@@ -56,7 +56,7 @@ class Curves:
         self._events.add_scalar("learning_rate", rate, total)
 
     def draw(self) -> None:
-        """Writes the picture: each loss against steps, a line where a stage begins."""
+        """Plots each loss against steps, with a vertical line at the start of each stage."""
         if not self._points:
             return
         self._events.flush()
@@ -78,12 +78,13 @@ class Curves:
             figure.savefig(beside, dpi=DOTS_PER_INCH)
 
     def close(self) -> None:
+        """Closes the files."""
         self._file.close()
         self._events.close()
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
-    """The points that are whole: the last line may be cut off where the process was killed."""
+    """Reads the complete points; the last line may be incomplete after a kill."""
     points = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
         try:

@@ -1,4 +1,4 @@
-"""The optimizer of a stage: which parameters it trains, at which rate, and which of them decay."""
+"""Optimizer of a stage: parameter groups by learning rate and weight decay."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from mbert_onnx.training.recipe import TrainingTable
 def optimizer_of(
     model: nn.Module, table: TrainingTable, learning_rate: float, rate: Callable[[str], float]
 ) -> torch.optim.Optimizer:
-    """The optimizer of a stage.
+    """Builds the optimizer of a stage.
 
     Args:
-        model: Its parameters that are not trained need no gradient afterwards.
-        table: What the recipe says.
-        learning_rate: The peak.
-        rate: What the learning rate of a parameter is multiplied by, given its name; 0 for one that stays as it is.
+        model: The model; `requires_grad` of frozen parameters is set to False.
+        table: `[training]` of the recipe.
+        learning_rate: Peak learning rate.
+        rate: Returns the factor of a parameter's learning rate, given its name; 0 freezes it.
 
-    Raises TrainingError for LAMB where the package that has it is not installed.
+    Raises TrainingError for LAMB if pytorch_optimizer is not installed.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         factor = rate(name)
         parameter.requires_grad_(factor > 0)
         if factor > 0:
-            # Biases, γ and β are vectors.
+            # Vectors are biases, γ and β, which do not decay.
             decay = table.weight_decay if parameter.dim() > 1 else 0.0
             groups.setdefault((factor, decay), []).append(parameter)
     listed: list[dict[str, Any]] = [
@@ -40,10 +40,10 @@ def optimizer_of(
     ]
     if table.optimizer == "lamb":
         if importlib.util.find_spec("pytorch_optimizer") is None:
-            raise TrainingError("optimizer is lamb, which is in a package of its own: pip install pytorch_optimizer")
+            raise TrainingError("optimizer is lamb, which needs pytorch_optimizer; run pip install pytorch_optimizer")
         from pytorch_optimizer import Lamb
 
         lamb: torch.optim.Optimizer = Lamb(listed)
         return lamb
-    # torch takes its loop over parameters else on a CPU, where many small ones cost as much as a pass.
+    # The default loops over parameters on a CPU, which for many small ones takes as long as forward and backward.
     return torch.optim.AdamW(listed, fused=True)

@@ -1,13 +1,14 @@
-"""The folder of a run: its recipe, its checkpoints, its curves, and in the end its model.
+"""Run folder of a training: recipe, checkpoints, curves, and the trained model.
 
-    recipe.toml             what it was begun with
-    checkpoints/02-000500/  all that is needed to go on after step 500 of stage 2
-    tokenizer/, rows/       what the texts became; opinions/ and labels.json of some fine-tunings
-    losses.jsonl            the curves as numbers; losses.png and tensorboard/ as pictures
-    model/                  the trained model, as transformers writes one; there when all is done
+    recipe.toml             the recipe of the run
+    checkpoints/02-000500/  the state after step 500 of stage 2, from which training resumes
+    tokenizer/, rows/       the tokenizer and the tokenized texts
+    opinions/, labels.json  cached teacher logits and label names (fine-tuning only)
+    losses.jsonl            loss curves as numbers; losses.png and tensorboard/ show them
+    model/                  the trained model in transformers' format, once training is complete
 
-A checkpoint is written beside its place and renamed, so that a training that is killed at any moment goes on from the
-last one that is complete. A run that replaces another puts it aside until it has all that it needs to train.
+A checkpoint is written to a temporary folder and renamed, so that a killed training resumes from the last complete one.
+A run that replaces another moves it aside until the data and models of the new run are read.
 """
 
 from __future__ import annotations
@@ -23,33 +24,34 @@ from filelock import FileLock, Timeout
 
 from mbert_onnx.bundles.atomic import PARTIAL, atomic_file, atomic_folder, write_errors
 from mbert_onnx.errors import TrainingError
-from mbert_onnx.training.loop.run_replacement import ASIDE, MOVING, Replacing, remove
+from mbert_onnx.training.loop.run_replacement import ASIDE, MOVING, Replacement, remove
 
 RECIPE, CHECKPOINTS, MODEL, LOSSES = "recipe.toml", "checkpoints", "model", "losses.jsonl"
 PICTURE, EVENTS = "losses.png", "tensorboard"
 TOKENIZER, ROWS, OPINIONS, LABELS = "tokenizer", "rows", "opinions", "labels.json"
-OWN = (RECIPE, CHECKPOINTS, MODEL, LOSSES, PICTURE, EVENTS, TOKENIZER, ROWS, OPINIONS, LABELS)
+RUN_FILES = (RECIPE, CHECKPOINTS, MODEL, LOSSES, PICTURE, EVENTS, TOKENIZER, ROWS, OPINIONS, LABELS)
 LOCK = ".lock"
 NAME = re.compile(r"(\d+)-(\d+)")
 
 
 @dataclass(frozen=True, order=True)
 class Position:
-    """After so many steps of a stage, which are counted from 0."""
+    """A position in a training: stage, counted from 0, and number of its completed steps."""
 
     stage: int
     step: int
 
     @property
     def folder_name(self) -> str:
+        """Name of the checkpoint at this position."""
         return f"{self.stage:02}-{self.step:06}"
 
 
 class Run:
-    """The folder of a training.
+    """A run folder and its parts.
 
     Args:
-        folder: Where it is.
+        folder: Path of the folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -58,24 +60,24 @@ class Run:
         self.losses = folder / LOSSES
         self.tokenizer = folder / TOKENIZER
         self.rows = folder / ROWS
-        self.opinions = folder / OPINIONS
+        self.teacher_logits = folder / OPINIONS
         self.labels = folder / LABELS
         self._checkpoints = folder / CHECKPOINTS
         self._recipe = folder / RECIPE
-        self._replacing = Replacing(folder, OWN)
+        self._replacement = Replacement(folder, RUN_FILES)
 
     @contextmanager
     def opened(self, recipe: str, *, overwrite: bool) -> Iterator[None]:
-        """Makes the folder, or goes on with one that was begun with the same recipe; it is this process's alone.
+        """Creates the folder or resumes the run of the same recipe in it, and locks it for this process.
 
-        One that was begun with another, but has no checkpoint yet, is begun again. What is replaced is put back if
-        an error comes before `settle`.
+        A run of another recipe that has no checkpoint yet is replaced. A replaced run is restored if an error is raised
+        before `settle`.
 
-        Raises TrainingError for a folder that is no run, one where another process trains, and a run that is done or
-        was begun with another recipe, unless it is to be overwritten.
+        Raises TrainingError for a folder that is not a run and for one in use by another process; and, without
+        `overwrite`, for a run that is complete or has another recipe.
         """
         if self.folder.exists() and not self._is_run() and self._has_others():
-            raise TrainingError(f"{self.folder} is there, and is no run; choose another output")
+            raise TrainingError(f"{self.folder} exists and is not a run folder; choose another output")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.folder / LOCK, timeout=0)
@@ -88,45 +90,45 @@ class Run:
             self._begin(recipe, overwrite)
             yield
         except BaseException:
-            self._replacing.put_back()
+            self._replacement.put_back()
             raise
         finally:
-            with suppress(OSError):  # Windows keeps it while it is open
+            with suppress(OSError):  # Windows does not remove an open file
                 (self.folder / LOCK).unlink()
             lock.release()
 
     def settle(self) -> None:
-        """Training begins: what this run replaces is removed."""
-        self._replacing.forget()
+        """Removes the run that this one replaces; called when training begins."""
+        self._replacement.forget()
 
     def is_of(self, recipe: str) -> bool:
-        """Whether it was begun with that recipe."""
+        """Whether the run has that recipe."""
         return self._recipe.is_file() and self._recipe.read_text(encoding="utf-8") == recipe
 
     def _begin(self, recipe: str, overwrite: bool) -> None:
         try:
-            self._replacing.put_back()  # of a process that was killed
+            self._replacement.put_back()  # after a kill
             is_other = self._is_run() and not self.is_of(recipe)
             is_trained = self.is_done or self.position() is not None
             if self._is_run() and (overwrite or (is_other and not is_trained)):
-                self._replacing.put_aside()
+                self._replacement.put_aside()
             elif is_other:
                 raise TrainingError(
-                    f"{self.folder} was begun with another recipe ({self._recipe}); choose another output, or pass "
+                    f"{self.folder} was started with another recipe ({self._recipe}); choose another output, or pass "
                     "--overwrite"
                 )
             elif self.is_done:
                 raise TrainingError(f"{self.folder} is trained already; pass --overwrite to train it again")
             self._checkpoints.mkdir(parents=True, exist_ok=True)
-            for left in (*self.folder.glob(f"{PARTIAL}*"), *self._checkpoints.glob(f"{PARTIAL}*")):
-                remove(left)
+            for leftover in (*self.folder.glob(f"{PARTIAL}*"), *self._checkpoints.glob(f"{PARTIAL}*")):
+                remove(leftover)
             with atomic_file(self._recipe, TrainingError) as partial:
                 partial.write_text(recipe, encoding="utf-8")
         except OSError as error:
             raise TrainingError(f"{self.folder} cannot be written ({error.strerror or error})") from error
 
     def _is_run(self) -> bool:
-        """A recipe alone may be anybody's."""
+        """Whether the folder is a run; a recipe alone is not enough, since a user may have put it there."""
         begun = self._recipe.is_file() and (self._checkpoints.is_dir() or self.model.is_dir())
         return begun or any((self.folder / name).is_dir() for name in (ASIDE, MOVING))
 
@@ -135,20 +137,22 @@ class Run:
 
     @property
     def is_done(self) -> bool:
+        """Whether training is complete."""
         return self.model.is_dir()
 
     def position(self) -> Position | None:
-        """Where the last complete checkpoint is; None before the first."""
+        """Returns the position of the last complete checkpoint, or None."""
         found = [NAME.fullmatch(path.name) for path in self._checkpoints.glob("*-*")]
         return max((Position(int(match[1]), int(match[2])) for match in found if match), default=None)
 
     def checkpoint(self, position: Position) -> Path:
+        """Returns the folder of the checkpoint at a position."""
         return self._checkpoints / position.folder_name
 
     def save(self, position: Position, write: Callable[[Path], None]) -> None:
-        """Makes a checkpoint of what `write` puts into a folder, then removes those before it.
+        """Creates a checkpoint that `write` fills, then removes the earlier ones.
 
-        Raises TrainingError where the disk does not take it; the checkpoint before stays.
+        Raises TrainingError if it cannot be written; the earlier checkpoint stays.
         """
         place = self.checkpoint(position)
         advice = "the checkpoint before it stays: free some space and start again"
@@ -163,7 +167,7 @@ class Run:
                 shutil.rmtree(path)
 
     def finish(self, write: Callable[[Path], None]) -> None:
-        """Puts the model where it belongs; the checkpoints have no use any more."""
+        """Writes the trained model with `write`, then removes the checkpoints. Raises TrainingError if it cannot."""
         advice = "the last checkpoint stays: free some space and start again"
         with (
             # Any Exception: libraries written in Rust report a full disk with classes of their own.

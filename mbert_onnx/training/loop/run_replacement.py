@@ -1,4 +1,4 @@
-"""What a run replaces is put aside until the new one has all that it needs, and put back if it does not."""
+"""Replacement of a run: the old run is moved aside, then removed when the new one trains, or restored if it fails."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-# Folders in the run's own, so that moving is renaming: what is wholly aside; what is on its way there or back; what is
-# to be removed. Whenever the process is killed, their names tell what is left to do.
+# Sub-folders of the run folder, so that moving is renaming: moved aside completely; being moved there or back; to be
+# removed. After a kill, their names show the step that has to be finished.
 ASIDE, MOVING, FORGOTTEN = ".replaced", ".replaced-moving", ".replaced-forgotten"
 
 
-class Replacing:
-    """Puts aside what belongs to the run that was there before.
+class Replacement:
+    """Moves the files of the replaced run aside and back.
 
     Args:
-        folder: The run's.
-        names: What a run may have in it. Nothing else there is ever touched.
+        folder: Run folder.
+        names: Names of a run's files and folders. Nothing else in the folder is touched.
     """
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
@@ -27,12 +27,13 @@ class Replacing:
         self._forgotten = folder / FORGOTTEN
 
     def put_aside(self) -> None:
+        """Moves the run aside."""
         self._moving.mkdir()
         self._move(self._folder, self._moving)
         self._moving.rename(self._aside)
 
     def put_back(self) -> None:
-        """Undoes `put_aside`, also half of it, and removes what came since; nothing where nothing is aside."""
+        """Undoes a complete or interrupted `put_aside` and removes newer files; a no-op if nothing is aside."""
         if self._aside.is_dir():
             for name in self._names:
                 remove(self._folder / name)
@@ -43,7 +44,7 @@ class Replacing:
         remove(self._forgotten)
 
     def forget(self) -> None:
-        """The new run has begun: what is aside has no use any more."""
+        """Removes the run that was moved aside."""
         if self._aside.is_dir():
             self._aside.rename(self._forgotten)
         remove(self._forgotten)
@@ -55,7 +56,7 @@ class Replacing:
 
 
 def remove(path: Path) -> None:
-    """A file, or a folder with all that is in it; nothing where there is none."""
+    """Removes a file, or a folder with its content; a no-op if it does not exist."""
     if path.is_dir():
         shutil.rmtree(path)
     else:

@@ -1,4 +1,4 @@
-"""The stages of a training one after the other, from wherever its run was left."""
+"""Runs the stages of a training in order and resumes from the last checkpoint."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from mbert_onnx.text.tasks import Task
 from mbert_onnx.training.inputs.models import save_model
 from mbert_onnx.training.loop.curves import Curves
 from mbert_onnx.training.loop.run_folder import Position, Run
-from mbert_onnx.training.loop.stage import StageOfTraining, Tell, train_stage
+from mbert_onnx.training.loop.stage import TrainingStage, train_stage
+from mbert_onnx.training.progress import TrainingProgress
 from mbert_onnx.training.recipe import TrainingTable
 
 
 def opened(run: Run, recipe: Path, accelerator: Accelerator, *, overwrite: bool) -> AbstractContextManager[None]:
-    """`run.opened` with the text of a recipe, in the main process; the others find what it has made."""
+    """Opens the run folder in the main process; a no-op in the others, which use the folder that it created."""
     if not accelerator.is_main_process:
         return nullcontext()
     return run.opened(recipe.read_text(encoding="utf-8"), overwrite=overwrite)
@@ -27,23 +28,23 @@ def opened(run: Run, recipe: Path, accelerator: Accelerator, *, overwrite: bool)
 
 def train_stages(
     steps: Sequence[int],
-    stage_of: Callable[[int], StageOfTraining],
+    stage_of: Callable[[int], TrainingStage],
     *,
     accelerator: Accelerator,
     table: TrainingTable,
     run: Run,
     seed: int,
-    tell: Tell,
+    progress: TrainingProgress,
     model: nn.Module,
     task: Task,
 ) -> None:
-    """Trains all stages, and writes the model that they train, which is then the run's.
+    """Trains all stages, then writes the trained model to the run folder.
 
     Args:
-        steps: How many each has.
-        stage_of: A stage by its number, made when its turn has come.
-        accelerator, table, run, seed, tell: As `train_stage` takes them.
-        model, task: What is written, and what it answers.
+        steps: Number of steps of each stage.
+        stage_of: Builds a stage by its number, right before it is trained.
+        accelerator, table, run, seed, progress: Arguments of `train_stage`.
+        model, task: The model that the stages train, and its task.
     """
     start = run.position()
     before = [0, *accumulate(steps)][:-1]
@@ -53,7 +54,7 @@ def train_stages(
     curves = Curves(run.folder, start or Position(0, 0), before) if main else None
     try:
         for number in range(len(steps)):
-            # A stage that is done is skipped, but for the last of them, whose weights the next one begins with.
+            # Finished stages are skipped, except the one of the checkpoint, whose weights have to be loaded.
             if start is None or number >= start.stage:
                 train_stage(
                     stage_of(number),
@@ -63,7 +64,7 @@ def train_stages(
                     curves=curves,
                     start=start,
                     seed=seed,
-                    tell=tell,
+                    progress=progress,
                 )
         if curves is not None:
             curves.draw()

@@ -1,4 +1,4 @@
-"""One stage of a training, on `accelerate`: batches in, steps of the optimizer, checkpoints, curves."""
+"""Training loop of one stage on `accelerate`: batches, optimizer steps, checkpoints, loss curves."""
 
 from __future__ import annotations
 
@@ -22,24 +22,23 @@ from mbert_onnx.training.data.row_store import Collate, Rows
 from mbert_onnx.training.loop.curves import Curves
 from mbert_onnx.training.loop.optimizers import optimizer_of
 from mbert_onnx.training.loop.run_folder import Position, Run
+from mbert_onnx.training.progress import TrainingProgress
 from mbert_onnx.training.recipe import TrainingTable
-
-Tell = Callable[[str, int, int, dict[str, float]], None]
 
 
 @dataclass(frozen=True)
-class StageOfTraining:
-    """What the loop is to do.
+class TrainingStage:
+    """A stage as the loop trains it.
 
     Args:
-        number: Of the stage, from 0.
-        name: For people.
-        steps: Of the optimizer.
-        module: Called with a batch, gives the losses by name; `loss` is the one that is trained.
-        rows: What is trained on.
-        collate: Makes batches of them.
-        rate: What the learning rate of a parameter is multiplied by, given its name in `module`.
-        learning_rate: The peak.
+        number: Number of the stage, from 0.
+        name: Name in progress and curves.
+        steps: Number of optimizer steps.
+        module: Computes the losses of a batch by name; `loss` is minimized.
+        rows: Training rows.
+        collate: Builds a batch from rows.
+        rate: Returns the factor of a parameter's learning rate, given its name in `module`.
+        learning_rate: Peak learning rate.
     """
 
     number: int
@@ -53,13 +52,13 @@ class StageOfTraining:
 
 
 def accelerator_for(table: TrainingTable) -> Accelerator:
-    """What runs the training: on whatever `accelerate launch` says, or on what is here.
+    """Returns the accelerator: the devices of `accelerate launch`, or those of this machine.
 
-    Raises TrainingError where the device has no such mixed precision.
+    Raises TrainingError if the device does not support the mixed precision.
     """
     if table.threads:
         torch.set_num_threads(table.threads)
-    # One process may train several models, each by its own recipe; accelerate else keeps the first one's precision.
+    # A process may train several recipes; without the reset accelerate keeps the precision of the first.
     AcceleratorState._reset_state()
     try:
         return Accelerator(mixed_precision=table.mixed_precision, gradient_accumulation_steps=table.accumulate)
@@ -68,7 +67,7 @@ def accelerator_for(table: TrainingTable) -> Accelerator:
 
 
 def train_stage(
-    stage: StageOfTraining,
+    stage: TrainingStage,
     *,
     accelerator: Accelerator,
     table: TrainingTable,
@@ -76,11 +75,11 @@ def train_stage(
     curves: Curves | None,
     start: Position | None,
     seed: int,
-    tell: Tell,
+    progress: TrainingProgress,
 ) -> None:
-    """Trains a stage to its end, from `start` where a checkpoint of it is; its module is then the trained one.
+    """Trains the module of a stage to its end, from the checkpoint at `start` if that is in this stage.
 
-    Raises TrainingError where the loss is no number any more: the last checkpoint stays.
+    Raises TrainingError if a loss is not finite; the last checkpoint stays.
     """
     set_seed(seed + stage.number)
     optimizer = optimizer_of(stage.module, table, stage.learning_rate, stage.rate)
@@ -88,14 +87,14 @@ def train_stage(
         table.schedule, optimizer, num_warmup_steps=round(table.warmup * stage.steps), num_training_steps=stage.steps
     )
     module, optimizer = accelerator.prepare(stage.module, optimizer)
-    # Not prepared: accelerate would step it once for each process, and its length is counted in steps here.
+    # Not prepared: accelerate would step a prepared scheduler once per process, but it counts optimizer steps here.
     accelerator.register_for_checkpointing(scheduler)
     step = 0
     if start is not None and start.stage == stage.number and start.step:
         _load(accelerator, run.checkpoint(start))
         step = start.step
     module.train()
-    losses = Means()
+    losses = MeanLosses()
     batches = iter(_loader(stage, accelerator, table, step, seed))
     while step < stage.steps:
         for _ in range(table.accumulate):
@@ -113,7 +112,7 @@ def train_stage(
             means = losses.take(accelerator)
             _check(means, stage, step, run)
             if accelerator.is_main_process:
-                tell(stage.name, step, stage.steps, means)
+                progress(stage.name, step, stage.steps, means)
             if curves is not None:
                 curves.add(Position(stage.number, step), stage.name, means, scheduler.get_last_lr()[0])
         if step % table.save_every == 0 and step < stage.steps:
@@ -123,20 +122,21 @@ def train_stage(
     accelerator._custom_objects.clear()
 
 
-class Means:
-    """The means of losses since they were last taken."""
+class MeanLosses:
+    """Mean losses since the last call of `take`."""
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
         self._count = 0
 
     def add(self, losses: dict[str, Tensor]) -> None:
+        """Adds the losses of one batch."""
         for name, value in losses.items():
             self._sums[name] = self._sums.get(name, torch.zeros_like(value)) + value.detach()
         self._count += 1
 
     def take(self, accelerator: Accelerator) -> dict[str, float]:
-        """Over all processes."""
+        """Returns the means over all processes and resets them."""
         names = list(self._sums)
         sums = torch.stack([self._sums[name].float() for name in names]) / self._count
         means = accelerator.reduce(sums, reduction="mean")
@@ -145,16 +145,16 @@ class Means:
 
 
 def _loader(
-    stage: StageOfTraining, accelerator: Accelerator, table: TrainingTable, step: int, seed: int
+    stage: TrainingStage, accelerator: Accelerator, table: TrainingTable, step: int, seed: int
 ) -> DataLoader[Any]:
-    """The batches from a step on; each process gets its share of every step's."""
-    a_step = table.accumulate * accelerator.num_processes
+    """Returns the batches from a step on; each process gets its share of every step."""
+    batches_per_step = table.accumulate * accelerator.num_processes
     batches = Batches(
         stage.rows.lengths,
         table.batch_size,
-        first=step * a_step,
-        count=stage.steps * a_step,
-        # Each stage reads in another order.
+        first=step * batches_per_step,
+        count=stage.steps * batches_per_step,
+        # Each stage has its own order of rows.
         seed=seed + stage.number,
     )
     loader: DataLoader[Any] = DataLoader(
@@ -162,7 +162,7 @@ def _loader(
         batch_sampler=batches,
         collate_fn=stage.collate,
         num_workers=table.workers,
-        # Of its own: it would else take a number of torch's, and dropout differ after a checkpoint was loaded.
+        # A separate generator: the default one draws from torch's, which would change dropout after a resume.
         generator=torch.Generator().manual_seed(seed),
     )
     prepared: DataLoader[Any] = accelerator.prepare_data_loader(loader)
@@ -172,9 +172,9 @@ def _loader(
 def _load(accelerator: Accelerator, checkpoint: Path) -> None:
     try:
         accelerator.load_state(str(checkpoint))
-    except Exception as error:  # torch's and pickle's, of files that somebody else has touched
+    except Exception as error:  # errors of torch and pickle for damaged files
         raise TrainingError(
-            f"{checkpoint} cannot be read ({' '.join(str(error).split())}); copy it again, or begin again by "
+            f"{checkpoint} cannot be read ({' '.join(str(error).split())}); copy it again, or start over with "
             "--overwrite"
         ) from error
 
@@ -190,31 +190,31 @@ def _save(accelerator: Accelerator, run: Run, position: Position, curves: Curves
 
 
 def _write(accelerator: Accelerator, folder: Path) -> None:
-    # As torch.save: safetensors refuse tied weights.
+    # torch.save, because safetensors refuses tied weights.
     accelerator.save_state(str(folder), safe_serialization=False)
 
 
 def _save_together(accelerator: Accelerator, run: Run, position: Position) -> None:
-    """Every process writes its own random state; the main one moves the folder when all have."""
+    """Saves a checkpoint of several processes: each writes its random state, then the main one moves the folder."""
     main = accelerator.is_main_process
     shared = run.folder / ".partial-together"
     _write(accelerator, shared)
     accelerator.wait_for_everyone()
 
-    def moved(folder: Path) -> None:
+    def move_into(folder: Path) -> None:
         for path in shared.iterdir():
             path.rename(folder / path.name)
         shared.rmdir()
 
     if main:
-        run.save(position, moved)
+        run.save(position, move_into)
     accelerator.wait_for_everyone()
 
 
-def _check(means: dict[str, float], stage: StageOfTraining, step: int, run: Run) -> None:
-    wrong = [name for name, value in means.items() if not math.isfinite(value)]
-    if wrong:
+def _check(means: dict[str, float], stage: TrainingStage, step: int, run: Run) -> None:
+    invalid = [name for name, value in means.items() if not math.isfinite(value)]
+    if invalid:
         raise TrainingError(
-            f"{stage.name}: {wrong[0]} is {means[wrong[0]]} at step {step}; lower learning_rate, or raise warmup. "
-            f"{run.folder} has what was trained until its last checkpoint"
+            f"{stage.name}: {invalid[0]} is {means[invalid[0]]} at step {step}; lower learning_rate, or raise warmup. "
+            f"{run.folder} keeps its last checkpoint"
         )

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from mbert_onnx.errors import TrainingError
-from mbert_onnx.training import finetuning, leaderboard
+from mbert_onnx.training import finetuning
+from mbert_onnx.training.evaluation import submission
 from mbert_onnx.training.inputs import teacher_logits
 from mbert_onnx.training.loop import curves
 from mbert_onnx.training.loop.curves import Curves
@@ -68,6 +69,6 @@ def test_a_full_disk_while_a_loss_is_recorded(tmp_path: Path, monkeypatch: pytes
     recorded.close()
 
 
-@pytest.mark.parametrize("module", [curves, finetuning, teacher_logits, leaderboard])
+@pytest.mark.parametrize("module", [curves, finetuning, teacher_logits, submission])
 def test_training_writes_files_with_this_packages_writer(module: Any) -> None:
     assert module.atomic_file.__module__ == "mbert_onnx.bundles.atomic"

@@ -23,10 +23,10 @@ from mbert_onnx.training.data.custom import Columns
 from mbert_onnx.training.data.example import Example
 from mbert_onnx.training.inputs import teacher_logits as opinion
 from mbert_onnx.training.inputs.models import config_of, initialize
-from mbert_onnx.training.inputs.teacher_logits import classifier_of, opinions_of
+from mbert_onnx.training.inputs.teacher_logits import classifier_of, teacher_logits_of
 from mbert_onnx.training.inputs.text_variants import variants_of
-from mbert_onnx.training.inputs.word_embeddings import take_words
-from mbert_onnx.training.inputs.word_neighbours import neighbours_of
+from mbert_onnx.training.inputs.word_embeddings import copy_word_embeddings
+from mbert_onnx.training.inputs.word_neighbours import word_neighbours_of
 from mbert_onnx.training.recipe import ModelTable
 
 LINES = ["the cat sat on the mat", "the dog sat on the log", "a catalog of dogs"]
@@ -95,7 +95,7 @@ def test_a_new_model_begins_with_anothers_words(tmp_path: Path) -> None:
     model = MobileBertModel(config)
     initialize(model, config, 0)
     before = model.embeddings.word_embeddings.weight.detach().clone()
-    count = take_words(model, vocabulary, str(folder))
+    count = copy_word_embeddings(model, vocabulary, str(folder))
     after = model.embeddings.word_embeddings.weight.detach()
     assert count == len(vocabulary) - 1
     assert torch.equal(after[1], before[1])
@@ -111,7 +111,7 @@ def test_words_may_be_what_a_layer_says_of_each_alone(tmp_path: Path) -> None:
     vocabulary = vocabulary_in(folder)
     config = mobilebert_config(vocab_size=len(vocabulary), embedding_size=8, num_hidden_layers=1)
     model = MobileBertModel(config)
-    assert take_words(model, vocabulary, str(folder), layer=1) == len(vocabulary)
+    assert copy_word_embeddings(model, vocabulary, str(folder), layer=1) == len(vocabulary)
     ours = model.embeddings.word_embeddings.weight.detach()
     other = transformers.AutoModel.from_pretrained(folder).eval()
     rows = torch.tensor([[vocabulary["[CLS]"], number, vocabulary["[SEP]"]] for number in range(len(vocabulary))])
@@ -120,7 +120,7 @@ def test_words_may_be_what_a_layer_says_of_each_alone(tmp_path: Path) -> None:
     distances = torch.stack([torch.cdist(one, one).flatten() for one in (theirs, ours)])
     assert float(torch.corrcoef(distances)[0, 1]) > 0.7
     with pytest.raises(CheckpointError, match="has 1 layers; word_layer is 2"):
-        take_words(model, vocabulary, str(folder), layer=2)
+        copy_word_embeddings(model, vocabulary, str(folder), layer=2)
 
 
 def test_a_layer_of_no_words_is_refused() -> None:
@@ -131,16 +131,19 @@ def test_a_layer_of_no_words_is_refused() -> None:
 def test_words_that_cannot_be_had_are_told(tmp_path: Path) -> None:
     model = MobileBertModel(mobilebert_config(vocab_size=9, embedding_size=8, num_hidden_layers=1))
     with pytest.raises(CheckpointError, match=r"has no tokenizer\.json that can be read"):
-        take_words(model, {"a": 0}, str(tmp_path))
+        copy_word_embeddings(model, {"a": 0}, str(tmp_path))
     with pytest.raises(CheckpointError, match="has 1 words in common, of 32 dimensions; expected 8 or more of both"):
-        take_words(model, {"[PAD]": 0, "unheard": 1}, str(bert(tmp_path / "bert")))
+        copy_word_embeddings(model, {"[PAD]": 0, "unheard": 1}, str(bert(tmp_path / "bert")))
 
 
 @pytest.mark.parametrize(
     ("table", "says"),
     [
         ({"preset": "huge"}, "model: preset is 'huge'; expected one of mobilebert, tiny"),
-        ({"preset": "tiny", "config": {"layers": 3}}, "model: config has layers, which is no key of MobileBertConfig"),
+        (
+            {"preset": "tiny", "config": {"layers": 3}},
+            "model: config has layers, which is not a key of MobileBertConfig",
+        ),
         ({"preset": "tiny", "config": {"num_attention_heads": 3}}, "3 heads do not divide 128 channels"),
     ],
 )
@@ -175,18 +178,18 @@ def test_neighbours_are_the_words_whose_embeddings_are_nearest(tmp_path: Path) -
         table[[known[word] for word in words]] = torch.eye(9, table.shape[1])
         table[known[words[3]]] = table[known[words[5]]] + 0.1 * table[known[words[7]]]
     model.save_pretrained(folder)
-    found = neighbours_of(str(folder), [*words, "##s", "[CLS]", "unheard"], 2)
+    found = word_neighbours_of(str(folder), [*words, "##s", "[CLS]", "unheard"], 2)
     assert set(found) == set(words)
     assert found[words[5]][0] == words[3]
     assert found[words[3]] == [words[5], words[7]]
     assert all(word not in near and len(near) == 2 for word, near in found.items())
-    assert neighbours_of(str(folder), words[:1]) == {}
+    assert word_neighbours_of(str(folder), words[:1]) == {}
 
 
 def test_opinions_are_kept_and_belong_to_the_texts_and_the_teacher(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opinion, "KEPT", 3)
+    monkeypatch.setattr(opinion, "TEXTS_PER_FILE", 3)
     teachers = [str(classifier(tmp_path / name, seed)) for seed, name in enumerate("ab")]
     words = ["cat", "dog", "mat", "log", "cat", "sat", "on"]
     examples = [Example(str(number), f"the {word}") for number, word in enumerate(words)]
@@ -195,7 +198,7 @@ def test_opinions_are_kept_and_belong_to_the_texts_and_the_teacher(
 
     def say(teacher: str, texts: list[Example], labels: int = 2) -> np.ndarray:
         asked.clear()
-        return opinions_of(teacher, texts, labels, accelerator, kept, lambda *said: asked.append(said[1]))
+        return teacher_logits_of(teacher, texts, labels, accelerator, kept, lambda *said: asked.append(said[1]))
 
     first = say(teachers[0], examples)
     assert first.shape == (7, 2)
@@ -215,7 +218,7 @@ def test_opinions_are_kept_and_belong_to_the_texts_and_the_teacher(
 
 
 def test_a_teacher_without_a_head_has_no_opinion(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(CheckpointError, match=r"is no classifier: it lacks classifier\.bias, .*; fine-tune it first"):
+    with pytest.raises(CheckpointError, match=r"is not a classifier: it lacks classifier\.bias, .*; fine-tune it"):
         classifier_of(str(bert(tmp_path / "bare")))
     assert not caplog.text
 

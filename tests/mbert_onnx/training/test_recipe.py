@@ -41,7 +41,7 @@ def test_a_recipe_is_read_with_its_defaults(tmp_path: Path) -> None:
     [
         ("steps = 10", "steps = 0", "training.steps: input should be greater than or equal to 1, found 0"),
         ("steps = 10", "step = 10", "training.steps: is missing; and 1 more"),
-        ("steps = 10", "steps = 10\nbatch = 3", "training.batch: is no key of a recipe of this kind"),
+        ("steps = 10", "steps = 10\nbatch = 3", "training.batch: is not a key of a recipe of this kind"),
         (
             "steps = 10",
             'steps = 10\noptimizer = "sgd"',
@@ -51,7 +51,7 @@ def test_a_recipe_is_read_with_its_defaults(tmp_path: Path) -> None:
         ('preset = "ib-bert-laptop"', 'preset = "tiny"\ncheckpoint = "x"', "model: give checkpoint or preset"),
         ("vocab_size = 200", "", "tokenizer: give folder, vocab_size or both"),
         ("[tokenizer]\nvocab_size = 200", "", "tokenizer: is missing"),
-        ('output = "run"', "output = run", "is no TOML"),
+        ('output = "run"', "output = run", "is not TOML"),
         ('output = "run"', 'output = "run\\u0000"', "has a NUL character"),
         ('files = ["corpus.txt"]', 'files = ["corpus\\u0000.txt"]', "has a NUL character"),
         ("steps = 10", f"steps = {10**30}", "training.steps: input should be less than or equal to 2147483647"),

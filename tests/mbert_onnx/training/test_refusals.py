@@ -97,8 +97,8 @@ def refuses(expected: str, command: str, recipe: Path, *options: str) -> None:
     [
         ("hidden_dropout_prob", 5.0, "dropout probability has to be between 0 and 1"),
         ("hidden_dropout_prob", "x", "model: "),  # transformers 5 refuses the config, 4 the model
-        ("initializer_range", -1.0, "no model can be built of that config"),
-        ("pad_token_id", 500, "no model can be built of that config"),
+        ("initializer_range", -1.0, "no model can be built from this config"),
+        ("pad_token_id", 500, "no model can be built from this config"),
         ("id2label", 3, "model: config cannot be read"),
         ("dtype", "foo", "model: config cannot be read"),
         ("hidden_size", 10**11, "allocate memory"),
@@ -154,7 +154,7 @@ def test_a_run_that_cannot_begin_leaves_the_one_before_it(tmp_path: Path, labels
     refuses("nowhere.tsv does not exist", "finetune", recipe, "--overwrite")
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == before
     assert (tmp_path / "run" / "model" / "model.safetensors").read_bytes() == weights
-    refuses("was begun with another recipe", "finetune", recipe, "--leaderboard", str(tmp_path / "submission"))
+    refuses("was started with another recipe", "finetune", recipe, "--leaderboard", str(tmp_path / "submission"))
     assert not (tmp_path / "submission").exists()
 
 
@@ -197,7 +197,11 @@ def test_a_corpus_that_is_held_out_as_a_whole(tmp_path: Path) -> None:
     file = tmp_path / "corpus.jsonl"
     file.write_text(json.dumps({"id": 4, "text": "some words"}) + "\n")
     data = {"files": [file], "id": "id", "held_out_every": 2, "max_length": 24}
-    refuses("but for rows whose id 2 divides", "pretrain", pretraining(tmp_path / "run", file, data=data))
+    refuses(
+        "has no text except in rows held out, whose id is a multiple of 2",
+        "pretrain",
+        pretraining(tmp_path / "run", file, data=data),
+    )
 
 
 def test_the_built_in_model_may_be_a_teacher_and_give_its_words(tmp_path: Path, labels: Path, checkpoint: Path) -> None:

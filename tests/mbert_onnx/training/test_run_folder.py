@@ -9,7 +9,7 @@ import pytest
 
 from mbert_onnx.errors import TrainingError
 from mbert_onnx.training.loop.run_folder import Position, Run
-from mbert_onnx.training.loop.run_replacement import ASIDE, FORGOTTEN, MOVING, Replacing
+from mbert_onnx.training.loop.run_replacement import ASIDE, FORGOTTEN, MOVING, Replacement
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_a_run_without_a_checkpoint_may_be_begun_with_another_recipe(run: Run) -
     begin(run)
     begin(run, "another")
     run.save(Position(0, 10), write)
-    with pytest.raises(TrainingError, match="was begun with another recipe"):
+    with pytest.raises(TrainingError, match="was started with another recipe"):
         begin(run)
     begin(run, overwrite=True)
     assert run.position() is None
@@ -100,7 +100,7 @@ def test_a_folder_that_is_no_run_is_left_alone(run: Run, others: list[str]) -> N
     for name in others:
         (run.folder / name).write_text("years of work")
     for overwrite in (False, True):
-        with pytest.raises(TrainingError, match="is there, and is no run; choose another output"):
+        with pytest.raises(TrainingError, match="exists and is not a run folder; choose another output"):
             begin(run, overwrite=overwrite)
     assert names_in(run.folder) == sorted(others)
 
@@ -137,7 +137,7 @@ def test_a_run_that_cannot_begin_leaves_the_one_that_it_was_to_replace(run: Run)
 def test_a_run_that_was_killed_while_it_began_leaves_the_one_that_it_was_to_replace(run: Run, stage: str) -> None:
     trained(run)
     before = names_in(run.folder)
-    Replacing(run.folder, ["model"] if stage == MOVING else before).put_aside()
+    Replacement(run.folder, ["model"] if stage == MOVING else before).put_aside()
     if stage == MOVING:
         (run.folder / ASIDE).rename(run.folder / MOVING)
     else:

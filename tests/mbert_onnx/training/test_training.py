@@ -23,7 +23,7 @@ from mbert_onnx.cli.app import app
 from mbert_onnx.errors import DataError, TrainingError, UsageError
 from mbert_onnx.model.checkpoint import load_checkpoint
 from mbert_onnx.training.data.custom import Columns
-from mbert_onnx.training.distillation.loss import Transfer, Weights
+from mbert_onnx.training.distillation.loss import ObjectiveWeights, StageLoss
 from mbert_onnx.training.distillation.strategies import STRATEGIES, stages_of
 from mbert_onnx.training.inputs.corpus_rows import corpus_rows, encoder_in, masking, pad_id_of
 from mbert_onnx.training.recipe import CorpusTable
@@ -70,7 +70,7 @@ def held_out_loss(model: Path, place: Path) -> float:
     read = load_checkpoint(model).model
     [stage] = stages_of("none", layers=2, transfer_steps=0, distillation_steps=1)
     with torch.no_grad():
-        losses = Transfer(read, None, stage, Weights())(collate([rows[draw] for draw in draws]))  # type: ignore[arg-type]
+        losses = StageLoss(read, None, stage, ObjectiveWeights())(collate([rows[draw] for draw in draws]))  # type: ignore[arg-type]
     return float(losses["masked_words"])
 
 
@@ -139,7 +139,7 @@ def test_the_schedule_tells_whose_words_it_counts(place: Path, corpus: Path, tea
     assumed, told = words("assumed", place / "nowhere", "none")
     assert assumed > known + 30_000  # BERT's 30,522 in place of some tens
     assert "Embeddings and heads" not in told
-    assert "30,522 words are assumed" in told
+    assert "a vocabulary of 30,522 words is assumed" in told
 
 
 def test_a_run_that_is_done_or_another_recipes_is_not_touched(place: Path, corpus: Path, teacher: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_run_that_is_done_or_another_recipes_is_not_touched(place: Path, corpu
     with pytest.raises(TrainingError, match="is trained already; pass --overwrite"):
         pretrain(recipe)
     other = pretrain_recipe(place, corpus, place / "teacher", steps=5)
-    with pytest.raises(TrainingError, match="was begun with another recipe"):
+    with pytest.raises(TrainingError, match="was started with another recipe"):
         pretrain(other)
     assert (teacher / "model.safetensors").read_bytes() == before
 

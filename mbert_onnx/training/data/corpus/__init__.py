@@ -1,1 +1,1 @@
-"""Pre-training data: documents, lines, segments of two parts, masked tokens."""
+"""Pre-training data: lines of files, documents, rows of one or two parts, and masking."""

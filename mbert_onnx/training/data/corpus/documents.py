@@ -1,4 +1,4 @@
-"""The texts that pre-training reads: documents of sentences."""
+"""Documents of a corpus, each a list of sentences."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from mbert_onnx.errors import DataError
 from mbert_onnx.training.data.corpus.lines import kind_of, read_lines
 from mbert_onnx.training.data.table import is_held_out, read_table
 
-# A document is a list of sentences, in their order.
+# The sentences of a document, in order.
 Document = list[str]
 
 
 def read_corpus(
     paths: Sequence[Path], columns: Sequence[str] = ("text",), *, id: str | None = None, every: int | None = None
 ) -> Iterator[Document]:
-    """The documents of files, in their order; one that is the same as the one before is left out.
+    """Yields the documents of files in order; a document equal to the previous one is skipped.
 
-    Of a `.txt`, a sentence a line and a blank line between documents, as BERT's own tools read it; of a `.tsv`, `.csv`
-    or `.jsonl`, the lines in the first of `columns` that it has, each row a document.
+    In a `.txt` each line is a sentence and a blank line separates documents, as in BERT's tools. In a `.tsv`, `.csv`
+    or `.jsonl` each row is a document: the lines of the first of `columns` that the row has.
 
     Args:
         paths: The files.
-        columns: The columns of texts.
-        id: The column of the rows' own names.
-        every: Rows whose name, a whole number, this divides are left out: they are kept to be measured on.
+        columns: Text columns.
+        id: Column of the row id.
+        every: Rows whose id is a multiple of this number are skipped, since they are held out.
 
     Raises DataError for a file that cannot be read, lacks the columns, or has no text.
     """
@@ -38,12 +38,12 @@ def read_corpus(
                 yield document
             last = document
         if not last:
-            rest = "" if every is None else f", but for rows whose {id} {every} divides, which are held out"
-            raise DataError(f"{path} has no text{rest}; expected sentences. Name a file with texts.")
+            exception = "" if every is None else f" except in rows held out, whose {id} is a multiple of {every}"
+            raise DataError(f"{path} has no text{exception}; expected sentences. Name a file with texts.")
 
 
 def corpus_from_hub(rows: Iterable[dict[str, Any]], column: str) -> Iterator[Document]:
-    """The documents of a dataset of the hub: the lines of `column`, each row a document."""
+    """Yields the documents of a hub dataset: each row is one, with the lines of `column` as sentences."""
     for row in rows:
         document = _lines_of(row[column])
         if document:

@@ -1,4 +1,4 @@
-"""The lines of a text file, read one at a time, so that a corpus need not fit in memory."""
+"""Lines of a text file, read one at a time, so that a corpus need not fit in memory."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Each line with its number from 1, blank ones too; without its end. The file is UTF-8, and may be gzipped.
+    """Yields each line, without its line end, with its number from 1. The file is UTF-8 and may be gzipped.
 
-    Raises DataError, which names the file and where it can the line, for one that cannot be read as that.
+    Raises DataError, which names the file and if possible the line, for a file that cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -32,11 +32,11 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{path} is gzipped, but damaged ({error}). Copy it again.") from error
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror or error}). Give it the right to be read.") from error
+        raise DataError(f"{path} cannot be read ({error.strerror or error}). Check its permissions.") from error
 
 
 def kind_of(path: Path) -> str:
-    """The extension that tells the format: in lower case, without `.gz`."""
+    """Returns the extension that decides the format, in lower case and without `.gz`."""
     return Path(path.name.lower().removesuffix(".gz")).suffix
 
 
@@ -46,7 +46,7 @@ def _decoded(path: Path, number: int, line: bytes) -> str:
             raise DataError(f"{path} is UTF-16, expected UTF-8. Convert it: iconv -f UTF-16 -t UTF-8.")
         line = line.removeprefix(codecs.BOM_UTF8)
     if b"\0" in line:
-        raise DataError(f"{path}, line {number} has a NUL byte, so it is no text. Expected UTF-8.")
+        raise DataError(f"{path}, line {number} has a NUL byte, so it is not text. Expected UTF-8.")
     try:
         return line.decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError as error:

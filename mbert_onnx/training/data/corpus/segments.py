@@ -1,7 +1,7 @@
-"""Documents become the rows of pre-training: as many sentences as fit, in two parts if the next sentence is asked for.
+"""Rows of pre-training: as many sentences of a document as fit, in two parts for next-sentence prediction.
 
-Of two parts, the second is what follows in the document, or, half the time, what stands in another one (Devlin et al.
-2018, arXiv 1810.04805, section 3.1).
+The second part continues the document or, in half of the rows, comes from another document (Devlin et al. 2018, arXiv
+1810.04805, section 3.1).
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ import numpy as np
 from mbert_onnx.text.encoder import TextEncoder
 from mbert_onnx.training.data.corpus.documents import Document
 
-# Where the next sentence is asked for, the share of rows whose second part is from elsewhere.
-ELSEWHERE = 0.5
+# Share of rows whose second part is from another document.
+UNRELATED_SHARE = 0.5
 # [CLS] A [SEP], and [SEP] after B.
 ONE_PART, TWO_PARTS = 2, 3
 
-FOLLOWS, DOES_NOT = 0, 1
+IS_NEXT, NOT_NEXT = 0, 1
 
-# How many documents are held at a time, out of which what does not follow is taken.
-SHARD = 10_000
+# Documents in memory at a time; unrelated second parts are drawn from them.
+SHARD_DOCUMENTS = 10_000
 
-# A document's sentences, as ids.
+# Token ids of a document's sentences.
 Tokens = list[list[int]]
 
 
 @dataclass(frozen=True, slots=True)
 class Segments:
-    """A row: the ids of its first part, those of its second, and whether that follows: 0, or 1 if it does not.
+    """A row: token ids of its two parts, and `next_sentence`: 0 if the second follows the first, else 1.
 
-    Where the next sentence is not asked for, `second` is empty and `next_sentence` is 0.
+    Without next-sentence prediction `second` is empty and `next_sentence` is 0.
     """
 
     first: list[int]
@@ -44,21 +44,21 @@ class Segments:
 def segments_of(
     documents: Iterable[Document], encoder: TextEncoder, *, max_length: int, next_sentence: bool, seed: int
 ) -> Iterator[Segments]:
-    """The rows of a corpus, in its order.
+    """Yields the rows of a corpus in order.
 
     Args:
-        documents: As many as there are; so many at a time are in memory as `SHARD` says.
+        documents: The documents; `SHARD_DOCUMENTS` at a time are in memory.
         encoder: The tokenizer.
-        max_length: The most tokens of a row, special ones included.
+        max_length: Largest number of tokens in a row, special tokens included.
         next_sentence: Whether rows have two parts.
-        seed: Of what is taken from where.
+        seed: Random seed.
     """
     random = np.random.default_rng(seed)
     room = max_length - (TWO_PARTS if next_sentence else ONE_PART)
-    # Where there are two parts, one sentence must leave room for another.
+    # With two parts, one sentence must leave room for another.
     longest = room // 2 if next_sentence else room
     remaining = iter(documents)
-    while shard := list(islice(remaining, SHARD)):
+    while shard := list(islice(remaining, SHARD_DOCUMENTS)):
         tokens = [document for document in (_tokens(sentences, encoder, longest) for sentences in shard) if document]
         yield from _pairs(tokens, room, random) if next_sentence else _singles(tokens, room)
 
@@ -68,7 +68,7 @@ def _singles(documents: list[Tokens], room: int) -> Iterator[Segments]:
         start = 0
         while start < len(document):
             end = _end(document, start, room)
-            yield Segments(_joined(document[start:end]), [], FOLLOWS)
+            yield Segments(_joined(document[start:end]), [], IS_NEXT)
             start = end
 
 
@@ -76,30 +76,30 @@ def _pairs(documents: list[Tokens], room: int, random: np.random.Generator) -> I
     for number, document in enumerate(documents):
         start = 0
         while start < len(document):
-            row, start = _in_two(documents, number, start, _end(document, start, room), room, random)
+            row, start = _next_pair(documents, number, start, _end(document, start, room), room, random)
             yield row
 
 
-def _in_two(
+def _next_pair(
     ids: list[Tokens], number: int, start: int, end: int, room: int, random: np.random.Generator
 ) -> tuple[Segments, int]:
-    """A row that begins at a sentence, and the sentence at which the next row begins."""
+    """Returns the row that begins at sentence `start`, and the sentence where the next row begins."""
     document = ids[number]
     cut = start + int(random.integers(1, max(end - start, 2)))
     first, after = _joined(document[start:cut]), _joined(document[cut:end])
-    if after and (len(ids) == 1 or random.random() >= ELSEWHERE):
-        return Segments(first, after, FOLLOWS), end
-    # A single document has no other; then its beginning is what follows nothing.
+    if after and (len(ids) == 1 or random.random() >= UNRELATED_SHARE):
+        return Segments(first, after, IS_NEXT), end
+    # A shard with a single document has no other one; the part then comes from the document itself.
     other = ids[(number + 1 + int(random.integers(max(len(ids) - 1, 1)))) % len(ids)]
     begin = int(random.integers(len(other)))
-    # As long as what does follow, or the length would tell which it is.
-    elsewhere = _joined(other[begin:])[: len(after) or room - len(first)]
-    # What was not used of this document begins the next row.
-    return Segments(first, elsewhere, DOES_NOT), cut
+    # As long as the real continuation, else the length would reveal the label.
+    unrelated = _joined(other[begin:])[: len(after) or room - len(first)]
+    # The unused part of this document begins the next row.
+    return Segments(first, unrelated, NOT_NEXT), cut
 
 
 def _tokens(sentences: Document, encoder: TextEncoder, longest: int) -> Tokens:
-    """A document's ids; a sentence that is too long becomes several, so that nothing of it is lost."""
+    """Returns a document's token ids; a sentence that is too long is split, so that no token is lost."""
     pieces: Tokens = []
     for sentence in sentences:
         ids = encoder.tokenizer.encode(sentence, add_special_tokens=False).ids
@@ -112,7 +112,7 @@ def _joined(sentences: Tokens) -> list[int]:
 
 
 def _end(document: Tokens, start: int, room: int) -> int:
-    """The end of the sentences that fit from `start` on; one at least."""
+    """Returns the end of the sentences from `start` on that fit; at least one."""
     total, end = len(document[start]), start + 1
     while end < len(document) and total + len(document[end]) <= room:
         total += len(document[end])

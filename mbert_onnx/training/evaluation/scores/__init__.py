@@ -1,1 +1,1 @@
-"""How well a model does: GLUE's metrics, SQuAD's, intervals for them, and the paper's figures to put beside them."""
+"""Metrics of GLUE and SQuAD, confidence intervals, and the figures that the paper reports."""

@@ -1,4 +1,4 @@
-"""GLUE's metrics, each a function of labels and predictions; the computing is scikit-learn's and SciPy's."""
+"""GLUE's metrics as functions of labels and predictions, computed by scikit-learn and SciPy."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ Metric = Callable[[np.ndarray, np.ndarray], float]
 
 
 def accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
-    """The share of predictions that are right."""
+    """Computes the share of correct predictions."""
     return float(sklearn_metrics.accuracy_score(labels, predictions))
 
 
 def f1(labels: np.ndarray, predictions: np.ndarray) -> float:
-    """The harmonic mean of precision and recall of label 1; 0 where neither is defined."""
+    """Computes the harmonic mean of precision and recall of label 1; 0 if undefined."""
     return float(sklearn_metrics.f1_score(labels, predictions, zero_division=0))
 
 
 def matthews_correlation(labels: np.ndarray, predictions: np.ndarray) -> float:
-    """Matthews' correlation, -1 to 1; 0 where all labels, or all predictions, are the same."""
+    """Computes Matthews' correlation, -1 to 1; 0 if all labels or all predictions are equal."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of samples with one label, which the bootstrap draws at times
+        warnings.simplefilter("ignore")  # about samples with one label, which the bootstrap may draw
         return float(sklearn_metrics.matthews_corrcoef(labels, predictions))
 
 
 def pearson(labels: np.ndarray, predictions: np.ndarray) -> float:
-    """Pearson's correlation, -1 to 1; 0 where one side is constant."""
+    """Computes Pearson's correlation, -1 to 1; 0 if labels or predictions are constant."""
     return _correlation(stats.pearsonr, labels, predictions)
 
 
 def spearman(labels: np.ndarray, predictions: np.ndarray) -> float:
-    """Spearman's rank correlation, -1 to 1; 0 where one side is constant."""
+    """Computes Spearman's rank correlation, -1 to 1; 0 if labels or predictions are constant."""
     return _correlation(stats.spearmanr, labels, predictions)
 
 

@@ -1,4 +1,4 @@
-"""How far a score may be off, because the texts it was measured on are so few."""
+"""95 % confidence intervals of scores over a sample of texts."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import numpy as np
 from scipy import stats
 
 CONFIDENCE = 0.95
-# Enough for the second digit of an interval's ends.
+# Enough for two digits of the bounds.
 RESAMPLES = 1000
 
 
 def interval(statistic: Callable[[np.ndarray], float], count: int, seed: int = 0) -> tuple[float, float] | None:
-    """The 95 % percentile interval of a score over `count` texts.
+    """Computes the 95 % percentile bootstrap interval of a score over `count` texts.
 
     Args:
-        statistic: The score of the texts whose numbers it is given, some of them several times.
-        count: How many texts there are.
-        seed: Of what is drawn.
+        statistic: Computes the score of a sample, given the numbers of its texts, which may repeat.
+        count: Number of texts.
+        seed: Random seed.
 
-    None for a single text, which tells nothing of others.
+    Returns None for a single text.
     """
     if count < 2:
         return None
@@ -37,9 +37,9 @@ def interval(statistic: Callable[[np.ndarray], float], count: int, seed: int = 0
 
 
 def share_interval(successes: int, count: int) -> tuple[float, float]:
-    """The 95 % interval of a share, after Wilson: also where all texts, or none, are right.
+    """Computes Wilson's 95 % interval of a share.
 
-    Resampling would then say that there is no doubt.
+    Unlike resampling, it also has a width if all texts or none are correct.
     """
     found = stats.binomtest(successes, count).proportion_ci(CONFIDENCE, method="wilson")
     return float(found.low), float(found.high)

@@ -1,12 +1,12 @@
-"""What the paper reports, to put beside one's own: Sun et al. 2020, tables 4 and 5.
+"""Scores that the paper reports, for comparison: Sun et al. 2020, tables 4 and 5, in percent.
 
-GLUE's are test scores of the benchmark's server, times 100 as it has them; SQuAD's are of the development set. MNLI's
-second score is of the mismatched set.
+GLUE scores are test scores of the benchmark's server; SQuAD scores are of the development set. The second score of MNLI
+is of the mismatched set.
 """
 
 from __future__ import annotations
 
-# By model, then by task as the hub calls it.
+# By model, then by task.
 GLUE_TEST: dict[str, dict[str, tuple[float, ...]]] = {
     "BERT_BASE": {
         "cola": (52.1,),
@@ -50,7 +50,7 @@ GLUE_TEST: dict[str, dict[str, tuple[float, ...]]] = {
     },
 }
 
-# Exact match and F1, for version 1.1 and 2.0.
+# Exact match and F1 for SQuAD 1.1 and 2.0.
 SQUAD_DEV: dict[str, dict[str, tuple[float, float]]] = {
     "MobileBERT_TINY": {"squad": (81.4, 88.6), "squad_v2": (74.4, 77.1)},
     "MobileBERT": {"squad": (82.9, 90.0), "squad_v2": (76.2, 79.2)},
@@ -59,6 +59,6 @@ SQUAD_DEV: dict[str, dict[str, tuple[float, float]]] = {
 
 
 def published(task: str) -> dict[str, tuple[float, ...]]:
-    """The paper's scores of a task, by model; empty where it has none (WNLI)."""
+    """Returns the paper's scores of a task by model; empty if it reports none (WNLI)."""
     found: dict[str, tuple[float, ...]] = {model: table[task] for model, table in GLUE_TEST.items() if task in table}
     return found | {model: table[task] for model, table in SQUAD_DEV.items() if task in table}

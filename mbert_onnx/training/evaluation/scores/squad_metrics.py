@@ -1,7 +1,7 @@
-"""SQuAD's exact match and F1, after the definitions of the benchmark's evaluation script (version 2.0).
+"""SQuAD's exact match and F1, as defined by the benchmark's evaluation script (version 2.0).
 
-An answer is compared in lower case, without punctuation and without articles. Of several right answers the one counts
-that fits best. Where nothing is the right answer, only nothing is right.
+Answers are compared in lower case, without punctuation and articles. If there are several correct answers, the
+best match counts. If a question has no answer, only the empty answer is correct.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ ARTICLES = re.compile(r"\b(a|an|the)\b")
 PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
-def words_of(answer: str) -> list[str]:
-    """The words of an answer that count."""
+def normalized_words(answer: str) -> list[str]:
+    """Returns the words of an answer in lower case, without punctuation and articles."""
     return ARTICLES.sub(" ", answer.lower().translate(PUNCTUATION)).split()
 
 
 def exact_match(prediction: str, answers: Sequence[str]) -> float:
-    """1 where the prediction has the words of one of the answers, in their order; else 0."""
-    found = words_of(prediction)
-    return float(any(found == words_of(answer) for answer in _right(answers)))
+    """Returns 1 if the prediction has the words of a correct answer in the same order, else 0."""
+    found = normalized_words(prediction)
+    return float(any(found == normalized_words(answer) for answer in _right(answers)))
 
 
 def f1(prediction: str, answers: Sequence[str]) -> float:
-    """The harmonic mean of precision and recall in words, of the answer that fits best; 0 to 1."""
-    return max(_f1(words_of(prediction), words_of(answer)) for answer in _right(answers))
+    """Computes the largest harmonic mean of word precision and recall over the correct answers, 0 to 1."""
+    return max(_f1(normalized_words(prediction), normalized_words(answer)) for answer in _right(answers))
 
 
 def _right(answers: Sequence[str]) -> Sequence[str]:
-    """Answers that say something; "nothing" where there are none."""
-    return [answer for answer in answers if words_of(answer)] or [""]
+    """Returns the answers with words, or the empty answer if there are none."""
+    return [answer for answer in answers if normalized_words(answer)] or [""]
 
 
 def _f1(found: list[str], right: list[str]) -> float:

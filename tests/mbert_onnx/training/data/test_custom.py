@@ -1,4 +1,4 @@
-"""Files of one's own: tables, lines, and what is wrong with them."""
+"""Custom files and corpora: formats, held-out rows, and errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from mbert_onnx.errors import DataError
 from mbert_onnx.training.data.corpus.documents import read_corpus
-from mbert_onnx.training.data.custom import Columns, read_own
+from mbert_onnx.training.data.custom import Columns, read_custom
 from mbert_onnx.training.data.table import read_table
 
 REVIEWS = "id\trating\ttext\n1\t2.5\tA joy.\n10\t-0.5\tDull.\n11\t0\tSo so.\n"
@@ -23,7 +23,7 @@ def file(folder: Path, name: str, content: str | bytes) -> Path:
 
 
 def test_a_rating_becomes_a_label(tmp_path: Path) -> None:
-    found = read_own(file(tmp_path, "r.tsv", REVIEWS), RATED, "all")
+    found = read_custom(file(tmp_path, "r.tsv", REVIEWS), RATED, "all")
     assert [(e.id, e.text, e.label) for e in found.examples] == [
         ("1", "A joy.", 1),
         ("10", "Dull.", 0),
@@ -32,10 +32,10 @@ def test_a_rating_becomes_a_label(tmp_path: Path) -> None:
     assert found.labels == ("negative", "positive")
 
 
-def test_what_is_held_out_is_not_in_the_rest(tmp_path: Path) -> None:
+def test_held_out_rows_are_not_in_the_rest(tmp_path: Path) -> None:
     path = file(tmp_path, "r.tsv", REVIEWS)
-    assert [e.id for e in read_own(path, RATED, "test", part="held_out").examples] == ["10"]
-    assert [e.id for e in read_own(path, RATED, "train", part="rest").examples] == ["1", "11"]
+    assert [e.id for e in read_custom(path, RATED, "test", part="held_out").examples] == ["10"]
+    assert [e.id for e in read_custom(path, RATED, "train", part="rest").examples] == ["1", "11"]
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_what_is_held_out_is_not_in_the_rest(tmp_path: Path) -> None:
     ],
 )
 def test_the_same_rows_in_every_format(name: str, content: str | bytes, tmp_path: Path) -> None:
-    found = read_own(file(tmp_path, name, content), Columns(), "train")
+    found = read_custom(file(tmp_path, name, content), Columns(), "train")
     assert [(e.text, e.label) for e in found.examples] == [('say "a"', 1), ("no", 0)]
     assert found.labels == ("no", "yes")
 
@@ -62,7 +62,7 @@ def test_the_same_rows_in_every_format(name: str, content: str | bytes, tmp_path
     [
         ("text\tlabel\n\tyes\n", Columns(), "line 2 has an empty text"),
         ("text\tlabel\na\t\n", Columns(), "line 2 has an empty label"),
-        ("text\tlabel\na\tyes\nb\tyes\n", Columns(), "has the label yes alone in label"),
+        ("text\tlabel\na\tyes\nb\tyes\n", Columns(), "has only the label yes in label"),
         ("text\tlabel\na\tmaybe\n", Columns(labels=("no", "yes")), "the label 'maybe'; expected one of no, yes"),
         ("text\tlabel\na\tyes\tmore\n", Columns(), "line 2 has 3 columns; expected 2: text, label"),
         ("words\tlabel\na\tyes\n", Columns(), "has the columns words, label; expected text among them"),
@@ -71,18 +71,18 @@ def test_the_same_rows_in_every_format(name: str, content: str | bytes, tmp_path
         (
             "text\tlabel\tid\na\t1\tx\n",
             Columns(above=0.0, id="id", every=2),
-            "line 2, id is 'x'; expected a whole number",
+            "line 2, id is 'x'; expected an integer",
         ),
         (f"text\tlabel\na\t{'9' * 400}\n", Columns(regression=True), "in label; expected a number"),
-        ("text\tlabel\n", Columns(), "has no row"),
+        ("text\tlabel\n", Columns(), "has no rows"),
         ("", Columns(), "is empty; expected a header"),
     ],
 )
-def test_what_is_wrong_is_told_in_a_line(content: str, columns: Columns, says: str, tmp_path: Path) -> None:
+def test_invalid_content_gives_a_one_line_error(content: str, columns: Columns, says: str, tmp_path: Path) -> None:
     part = "all" if columns.every is None else "held_out"
-    with pytest.raises(DataError, match=says) as told:
-        read_own(file(tmp_path, "a.tsv", content), columns, "train", part=part)
-    assert "\n" not in str(told.value)
+    with pytest.raises(DataError, match=says) as caught:
+        read_custom(file(tmp_path, "a.tsv", content), columns, "train", part=part)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -92,30 +92,30 @@ def test_what_is_wrong_is_told_in_a_line(content: str, columns: Columns, says: s
         ("a.tsv", b"text\nna\xefve\n", "line 2 is not UTF-8: its byte 3 is 0xef"),
         ("a.tsv", b"text\na\0b\n", "line 2 has a NUL byte"),
         ("a.tsv.gz", gzip.compress(b"text\na\n", mtime=0)[:-9], "is gzipped, but damaged"),
-        ("a.jsonl", b'{"text": \n', "line 1 is no JSON"),
+        ("a.jsonl", b'{"text": \n', "line 1 is not JSON"),
         ("a.jsonl", b'["a"]\n', "line 1 is a JSON list; expected an object"),
         ("a.jsonl", b'{"words": "a"}\n', "line 1 has the columns words; expected text"),
-        ("a.jsonl", b'{"text": "a"}\n{"text": "\\ud83d a"}\n', r"line 2 has \\ud83d, which is half a character"),
+        ("a.jsonl", b'{"text": "a"}\n{"text": "\\ud83d a"}\n', r"line 2 has \\ud83d, half of a surrogate pair"),
         ("a.xlsx", b"text\n", "is a .xlsx; expected .tsv, .csv or .jsonl"),
     ],
 )
-def test_a_file_that_is_no_table_is_told_in_a_line(name: str, content: bytes, says: str, tmp_path: Path) -> None:
+def test_files_that_are_not_tables_are_refused(name: str, content: bytes, says: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=says):
         list(read_table(file(tmp_path, name, content), ["text"]))
 
 
-def test_a_number_too_large_for_a_score_is_told(tmp_path: Path) -> None:
+def test_a_number_too_large_for_a_float_is_refused(tmp_path: Path) -> None:
     path = file(tmp_path, "a.jsonl", f'{{"text": "a", "label": 1{"0" * 400}}}\n')
     with pytest.raises(DataError, match="in label; expected a number"):
-        read_own(path, Columns(above=0.0), "train")
+        read_custom(path, Columns(above=0.0), "train")
 
 
-def test_a_whole_character_in_two_escapes_is_read(tmp_path: Path) -> None:
+def test_a_surrogate_pair_of_escapes_is_one_character(tmp_path: Path) -> None:
     path = file(tmp_path, "a.jsonl", '{"text": "\\ud83d\\ude00"}\n')
     assert list(read_table(path, ["text"])) == [(1, {"text": "\U0001f600"})]
 
 
-def test_no_file_and_a_folder_are_told(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         list(read_table(tmp_path / "a.tsv", ["text"]))
     (tmp_path / "b.tsv").mkdir()
@@ -133,14 +133,14 @@ def test_each_row_of_a_table_is_a_document(tmp_path: Path) -> None:
     assert list(read_corpus([path])) == [["One.", "Two."], ["Three."]]
 
 
-def test_rows_that_are_held_out_are_no_part_of_a_corpus(tmp_path: Path) -> None:
+def test_held_out_rows_are_not_in_a_corpus(tmp_path: Path) -> None:
     path = file(tmp_path, "r.tsv", REVIEWS)
     assert list(read_corpus([path], id="id", every=10)) == [["A joy."], ["So so."]]
-    with pytest.raises(DataError, match=r"line 2, text is 'A joy\.'; expected a whole number"):
+    with pytest.raises(DataError, match=r"line 2, text is 'A joy\.'; expected an integer"):
         list(read_corpus([path], id="text", every=10))
 
 
-def test_files_of_a_corpus_may_have_other_columns_and_the_same_text_again(tmp_path: Path) -> None:
+def test_a_corpus_reads_the_first_known_column_and_skips_repeated_documents(tmp_path: Path) -> None:
     path = file(tmp_path, "c.jsonl", '{"context": "One.", "q": 1}\n{"context": "One.", "q": 2}\n{"context": "Two."}\n')
     assert list(read_corpus([path], ("text", "context"))) == [["One."], ["Two."]]
     with pytest.raises(DataError, match="line 1 has the columns context, q; expected text among them"):

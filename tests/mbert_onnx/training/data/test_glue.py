@@ -1,4 +1,4 @@
-"""GLUE's nine tasks and its diagnostic set, read from folders in the benchmark's format, and from the hub's rows."""
+"""GLUE's nine tasks and its diagnostic set, read from folders in the benchmark's format and from rows of the hub."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mbert_onnx.training.data.source import HUB, glue_split, squad_questions
 from mbert_onnx.training.inputs.corpus_rows import documents_of
 from mbert_onnx.training.recipe import CorpusTable
 
-# What the first row of each task's training set says: text, pair, label.
+# First rows of each task's training set: text, pair, label.
 TRAIN: dict[str, list[tuple[str, str | None, float]]] = {
     "cola": [("The boat sank.", None, 1), ("Sank boat the.", None, 0)],
     "sst2": [("a joy", None, 1), ('dull and "long"', None, 0)],
@@ -50,7 +50,7 @@ def test_a_task_may_be_given_by_its_own_folder(name: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", TRAIN)
-def test_sets_to_validate_on_have_labels(name: str, folder: Path) -> None:
+def test_validation_sets_have_labels(name: str, folder: Path) -> None:
     task = glue_task(name)
     assert task.validations
     for split in task.validations:
@@ -60,7 +60,7 @@ def test_sets_to_validate_on_have_labels(name: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [*TRAIN, "ax"])
-def test_sets_to_submit_have_none(name: str, folder: Path) -> None:
+def test_test_sets_have_no_labels(name: str, folder: Path) -> None:
     task = DIAGNOSTIC if name == "ax" else glue_task(name)
     for split in task.submissions:
         found = read_glue(task, folder, split)
@@ -73,12 +73,12 @@ def test_test_rows_carry_the_benchmarks_numbers(folder: Path) -> None:
     assert [example.id for example in found.examples] == ["0", "1"]
 
 
-def test_rows_of_qqp_that_are_cut_off_are_left_out_and_told(folder: Path) -> None:
+def test_malformed_rows_of_qqp_are_skipped_with_a_note(folder: Path) -> None:
     [note] = read_glue(glue_task("qqp"), folder, "train").notes
     assert "1 rows have too few or too many columns" in note
 
 
-def test_tasks_are_known_by_the_benchmarks_names_too() -> None:
+def test_tasks_are_also_found_by_the_benchmarks_names() -> None:
     assert glue_task("SST-2") is TASKS["sst2"]
     assert glue_task("STS-B") is TASKS["stsb"]
     with pytest.raises(UsageError, match="GLUE has no task 'snli'; its tasks are cola, sst2"):
@@ -101,28 +101,28 @@ def test_tasks_are_known_by_the_benchmarks_names_too() -> None:
         ("stsb", "STS-B/train.tsv", "2\t-\t-\t-\t-\t-\t-\ta\tb\tnan", "has the score 'nan'"),
     ],
 )
-def test_a_row_that_is_wrong_is_named(name: str, file: str, line: str, says: str, folder: Path) -> None:
+def test_errors_name_the_invalid_row(name: str, file: str, line: str, says: str, folder: Path) -> None:
     with (folder / file).open("a", encoding="utf-8") as opened:
         opened.write(line + "\n")
     with pytest.raises(DataError, match=says):
         read_glue(glue_task(name), folder, "train")
 
 
-def test_blank_lines_are_no_rows(folder: Path) -> None:
+def test_blank_lines_are_skipped(folder: Path) -> None:
     path = folder / "RTE" / "train.tsv"
     path.write_text("\n" + path.read_text(encoding="utf-8").replace("\n", "\n\n"), encoding="utf-8")
     assert len(read_glue(glue_task("rte"), folder, "train").examples) == 2
 
 
-def test_another_encoding_is_told_with_its_line(folder: Path) -> None:
+def test_another_encoding_is_refused_with_its_line(folder: Path) -> None:
     with (folder / "SST-2" / "dev.tsv").open("ab") as file:
         file.write("café\t1\n".encode("latin-1"))
     with pytest.raises(DataError, match=r"dev\.tsv, line 4 is not UTF-8: its byte 4 is 0xe9"):
         read_glue(glue_task("sst2"), folder, "validation")
 
 
-def test_missing_folders_files_and_splits_are_told(folder: Path) -> None:
-    with pytest.raises(DataError, match="nowhere is no folder; expected GLUE's"):
+def test_missing_folders_files_and_splits_are_refused(folder: Path) -> None:
+    with pytest.raises(DataError, match="nowhere is not a folder; expected GLUE's"):
         read_glue(glue_task("rte"), Path("nowhere"), "train")
     (folder / "RTE" / "dev.tsv").unlink()
     with pytest.raises(DataError, match=r"has no RTE/dev\.tsv"):
@@ -132,7 +132,7 @@ def test_missing_folders_files_and_splits_are_told(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", TRAIN)
-def test_the_hub_has_the_same_under_its_own_names(name: str, folder: Path) -> None:
+def test_rows_of_the_hub_give_the_same_examples(name: str, folder: Path) -> None:
     task = glue_task(name)
     columns = task.hub_columns or task.columns
     rows = [
@@ -153,18 +153,18 @@ def test_test_sets_of_the_hub_have_no_labels() -> None:
     assert found.examples[0].label is None
 
 
-def test_the_folders_here_are_all_of_the_benchmarks() -> None:
+def test_the_test_folders_cover_the_benchmark() -> None:
     assert set(FILES) == {task.folder for task in TASKS.values()} | {DIAGNOSTIC.folder}
 
 
-def test_a_hub_that_is_not_there_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_hub_gives_a_one_line_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(*_: Any, **__: Any) -> None:
         raise ConnectionError("Couldn't reach it\non the Hub")
 
     monkeypatch.setattr("datasets.load_dataset", unreachable)
-    with pytest.raises(DataError, match="nyu-mll/glue is not to be had from the hub"):
+    with pytest.raises(DataError, match="nyu-mll/glue cannot be loaded from the hub"):
         glue_split(glue_task("sst2"), HUB, "train")
-    with pytest.raises(DataError, match="rajpurkar/squad_v2 is not to be had from the hub"):
+    with pytest.raises(DataError, match="rajpurkar/squad_v2 cannot be loaded from the hub"):
         squad_questions("squad_v2", HUB, "train")
-    with pytest.raises(DataError, match="wikimedia/wikipedia is not to be had from the hub"):
+    with pytest.raises(DataError, match="wikimedia/wikipedia cannot be loaded from the hub"):
         list(documents_of(CorpusTable(hub="wikimedia/wikipedia")))

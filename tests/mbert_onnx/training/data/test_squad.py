@@ -1,4 +1,4 @@
-"""SQuAD's questions, in its own JSON and a line each, and where in a window an answer is."""
+"""SQuAD: JSON, JSONL and hub rows, their errors, and the position of an answer in a window."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ def squad_file(folder: Path, *questions: dict[str, Any]) -> Path:
     return path
 
 
-def test_squads_own_file(tmp_path: Path) -> None:
+def test_squad_json(tmp_path: Path) -> None:
     [question] = read_squad(squad_file(tmp_path, qa()))
     assert question == Question("q", "When ?", CONTEXT, ("1843",), (25,))
 
 
-def test_what_cannot_be_answered_has_no_answers(tmp_path: Path) -> None:
+def test_an_impossible_question_has_no_answers(tmp_path: Path) -> None:
     impossible = qa(is_impossible=True, answers=[], plausible_answers=[{"text": "it", "answer_start": 19}])
     [question] = read_squad(squad_file(tmp_path, impossible))
     assert question.answers == ()
 
 
 @pytest.mark.parametrize("answers", [["1843", "in 1843"], {"text": ["1843", "in 1843"], "answer_start": [25, 22]}])
-def test_a_question_a_line(answers: Any, tmp_path: Path) -> None:
+def test_jsonl_with_one_question_a_line(answers: Any, tmp_path: Path) -> None:
     path = tmp_path / "dev.jsonl"
     path.write_text(json.dumps({"id": "q", "question": "When ?", "context": CONTEXT, "answers": answers}))
     [question] = read_squad(path)
     assert question.answers == ("1843", "in 1843")
 
 
-def test_the_hubs_rows() -> None:
+def test_rows_of_the_hub() -> None:
     rows = [{**qa(), "context": CONTEXT, "answers": {"text": ["1843"], "answer_start": [25]}}]
     [question] = squad_from_hub(2, "validation", lambda name, split: rows if name == "rajpurkar/squad_v2" else [])
     assert question.answers == ("1843",)
@@ -55,12 +55,12 @@ def test_the_hubs_rows() -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("{", "is no JSON"),
-        ('{"version": "1.1"}', "is not as SQuAD"),
-        ('{"data": []}', "has no question"),
+        ("{", "is not JSON"),
+        ('{"version": "1.1"}', "is not in SQuAD's layout"),
+        ('{"data": []}', "has no questions"),
         (
             json.dumps({"data": [{"paragraphs": [{"context": CONTEXT, "qas": [{"id": "q"}]}]}]}),
-            "question q is not as in SQuAD",
+            "question q is not in SQuAD's layout",
         ),
         (
             json.dumps(
@@ -82,7 +82,7 @@ def test_the_hubs_rows() -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_told_in_a_line(content: str, says: str, tmp_path: Path) -> None:
+def test_malformed_files_are_refused(content: str, says: str, tmp_path: Path) -> None:
     path = tmp_path / "dev.json"
     path.write_text(content)
     with pytest.raises(DataError, match=says):
@@ -108,16 +108,16 @@ def test_what_is_wrong_is_told_in_a_line(content: str, says: str, tmp_path: Path
     ],
     ids=str,
 )
-def test_answers_of_other_types_are_told_in_a_line(answers: Any, tmp_path: Path) -> None:
+def test_answers_of_other_types_are_refused(answers: Any, tmp_path: Path) -> None:
     path = tmp_path / "dev.jsonl"
     path.write_text(json.dumps({"id": "q", "question": "When ?", "context": CONTEXT, "answers": answers}))
-    with pytest.raises(DataError, match="line 1 is not as in SQuAD: expected texts"):
+    with pytest.raises(DataError, match="line 1 is not in SQuAD's layout: expected strings"):
         read_squad(path)
 
 
 @pytest.mark.parametrize("start", [None, "25", 25.0])
-def test_a_start_that_is_no_number_is_told_in_a_line(start: Any, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="question q is not as in SQuAD: expected texts"):
+def test_a_start_that_is_not_an_integer_is_refused(start: Any, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="question q is not in SQuAD's layout: expected strings"):
         read_squad(squad_file(tmp_path, qa(answers=[{"text": "1843", "answer_start": start}])))
 
 
@@ -130,26 +130,26 @@ def test_a_start_that_is_no_number_is_told_in_a_line(start: Any, tmp_path: Path)
         ([qa(), qa()], "has two questions with the id q"),
     ],
 )
-def test_questions_that_cannot_be_meant_are_told(questions: list[dict[str, Any]], says: str, tmp_path: Path) -> None:
+def test_invalid_questions_are_refused(questions: list[dict[str, Any]], says: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=says):
         read_squad(squad_file(tmp_path, *questions))
 
 
-def test_an_answers_tokens_in_the_window_that_has_it(tmp_path: Path) -> None:
+def test_the_position_of_an_answer_in_its_windows(tmp_path: Path) -> None:
     question = Question("q", "When ?", CONTEXT, ("in 1843",), (22,))
     encoder = word_encoder(tmp_path, f"{CONTEXT} When ?", max_length=11)
     tokens, windows = windows_of(encoder, question)
     assert len(windows) > 1
     found = [answer_in(window, tokens, question) for window in windows]
-    has = [place for place in found if place != (0, 0)]
-    assert has
+    positions = [place for place in found if place != (0, 0)]
+    assert positions
     for window, (start, end) in zip(windows, found, strict=True):
         if (start, end) != (0, 0):
             words = [encoder.token_text(token) for token in window.ids[start : end + 1]]
             assert words == ["in", "1843"]
 
 
-def test_a_long_question_is_cut_as_by_the_reference(tmp_path: Path) -> None:
+def test_a_long_question_is_truncated_to_64_tokens(tmp_path: Path) -> None:
     encoder = word_encoder(tmp_path, f"{CONTEXT} so", max_length=90)
     question = Question("q", " ".join(["so"] * 70), CONTEXT, (), ())
     _, windows = windows_of(encoder, question)

@@ -1,4 +1,4 @@
-"""A stage's losses, what they train, and what the teacher hands over."""
+"""Losses of a stage, the parameters that they train, and the initialization from the teacher."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from mbert_onnx.errors import TrainingError
 from mbert_onnx.model.presets import initialize, mobilebert_config
 from mbert_onnx.model.student import MobileBertForPreTraining
 from mbert_onnx.model.teacher import teacher_config
-from mbert_onnx.training.distillation.initialization import check_pair, fit_normalization, hand_over
+from mbert_onnx.training.distillation.initialization import check_pair, copy_shared_weights, fit_normalization
 from mbert_onnx.training.distillation.layer_maps import maps_of
-from mbert_onnx.training.distillation.loss import Transfer, Weights
+from mbert_onnx.training.distillation.loss import ObjectiveWeights, StageLoss
 from mbert_onnx.training.distillation.strategies import STRATEGIES, Stage, stages_of
 
 SIZES: dict[str, Any] = {
@@ -25,20 +25,20 @@ SIZES: dict[str, Any] = {
     "num_attention_heads": 2,
     "max_position_embeddings": 12,
 }
-ALL = Weights(normalized_feature_maps=1.0, means=1.0, variances=1.0)
+ALL = ObjectiveWeights(normalized_feature_maps=1.0, means=1.0, variances=1.0)
 
 
 def teacher(**changes: Any) -> MobileBertForPreTraining:
     config = teacher_config(**{**SIZES, "intra_bottleneck_size": 24, "intermediate_size": 32, **changes})
-    return made(config, 0)
+    return build(config, 0)
 
 
 def student(**changes: Any) -> MobileBertForPreTraining:
     config = mobilebert_config(**{**SIZES, "intra_bottleneck_size": 8, "intermediate_size": 16, **changes})
-    return made(config, 1)
+    return build(config, 1)
 
 
-def made(config: Any, seed: int) -> MobileBertForPreTraining:
+def build(config: Any, seed: int) -> MobileBertForPreTraining:
     model = MobileBertForPreTraining(config)
     initialize(model, config, seed)
     return model.eval()
@@ -64,7 +64,7 @@ def stages(strategy: str, **changes: Any) -> list[Stage]:
     return stages_of(strategy, layers=3, transfer_steps=3, distillation_steps=1, **changes)
 
 
-def test_maps_have_the_papers_shapes_at_every_block() -> None:
+def test_maps_of_teacher_and_student_have_equal_shapes() -> None:
     found = {}
     for name, model in {"teacher": teacher(), "student": student()}.items():
         feed = batch()
@@ -74,7 +74,7 @@ def test_maps_have_the_papers_shapes_at_every_block() -> None:
         assert [a.shape for a in found[name].attentions] == [(3, 2, 7, 7)] * 3
 
 
-def test_maps_are_what_the_model_itself_computes() -> None:
+def test_maps_equal_those_of_the_model() -> None:
     model, feed = student(), batch()
     inputs = feed["input_ids"], feed["attention_mask"], feed["token_type_ids"]
     with torch.no_grad():
@@ -87,31 +87,31 @@ def test_maps_are_what_the_model_itself_computes() -> None:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("lower_rate", [0.0, 0.1])
-def test_gradients_reach_what_a_stage_trains_and_nothing_else(strategy: str, lower_rate: float) -> None:
+def test_gradients_reach_exactly_the_parameters_of_a_stage(strategy: str, lower_rate: float) -> None:
     for stage in stages(strategy, lower_rate=lower_rate):
         own, theirs = student(), teacher()
-        module = Transfer(own, theirs, stage, ALL)
+        module = StageLoss(own, theirs, stage, ALL)
         for name, parameter in module.named_parameters():
             parameter.requires_grad_(stage.rate(name) > 0)
         module(batch())["loss"].backward()
         assert all(parameter.grad is None for parameter in theirs.parameters())
         reached = {name for name, p in module.named_parameters() if p.grad is not None and bool(p.grad.any())}
         wanted = {name for name, _ in module.named_parameters() if stage.rate(name) > 0}
-        # The key's bias adds the same to every score of a row, and softmax takes that away again.
+        # The key bias adds the same value to every score of a row, which softmax cancels.
         without = {name for name in wanted if name.endswith("attention.self.key.bias")}
         assert reached - without == wanted - without
 
 
-def test_a_teacher_is_no_part_of_what_is_trained_and_stored() -> None:
-    module = Transfer(student(), teacher(), stages("joint")[0], ALL)
+def test_the_teacher_is_not_in_the_state_of_the_module() -> None:
+    module = StageLoss(student(), teacher(), stages("joint")[0], ALL)
     assert {name.split(".")[0] for name in module.state_dict()} == {"student"}
 
 
 @pytest.mark.parametrize("strategy", ["progressive", "joint", "auxiliary"])
-def test_an_identical_student_has_no_loss_of_transfer(strategy: str) -> None:
+def test_an_identical_student_has_zero_transfer_loss(strategy: str) -> None:
     theirs = teacher()
     for stage in stages(strategy):
-        losses = Transfer(theirs, teacher(), stage, ALL)(batch())
+        losses = StageLoss(theirs, teacher(), stage, ALL)(batch())
         for name in ("feature_maps", "normalized_feature_maps", "means", "variances", "attention", "distillation"):
             assert losses.get(name, torch.tensor(0.0)).item() == pytest.approx(0, abs=1e-6)
 
@@ -119,32 +119,32 @@ def test_an_identical_student_has_no_loss_of_transfer(strategy: str) -> None:
 def test_losses_are_weighted_and_summed_over_layers() -> None:
     own, theirs = student(), teacher()
     joint = stages("joint")[0]
-    weights = Weights(feature_maps=2.0, attention=3.0)
-    together = Transfer(own, theirs, joint, weights)(batch())
+    weights = ObjectiveWeights(feature_maps=2.0, attention=3.0)
+    together = StageLoss(own, theirs, joint, weights)(batch())
     assert together["loss"].item() == pytest.approx(
         2 * together["feature_maps"].item() + 3 * together["attention"].item()
     )
-    single = [Transfer(own, theirs, stage, weights)(batch())["loss"].item() for stage in stages("progressive")[:3]]
+    single = [StageLoss(own, theirs, stage, weights)(batch())["loss"].item() for stage in stages("progressive")[:3]]
     assert together["loss"].item() == pytest.approx(sum(single), rel=1e-5)
 
 
-def test_distillation_weighs_words_against_the_teachers_opinion() -> None:
+def test_distillation_weights_words_and_teacher_distribution() -> None:
     stage = stages("joint")[-1]
-    losses = Transfer(student(), teacher(), stage, Weights(alpha=0.25))(batch())
+    losses = StageLoss(student(), teacher(), stage, ObjectiveWeights(alpha=0.25))(batch())
     expected = 0.25 * losses["masked_words"] + 0.75 * losses["distillation"] + losses["next_sentence"]
     assert losses["loss"].item() == pytest.approx(expected.item())
 
 
-def test_next_sentences_that_nobody_asks_for_cost_nothing() -> None:
+def test_without_next_sentence_labels_there_is_no_such_loss() -> None:
     feed = {name: values for name, values in batch().items() if name != "next_sentence"}
-    losses = Transfer(student(), None, stages("none")[0], ALL)(feed)
+    losses = StageLoss(student(), None, stages("none")[0], ALL)(feed)
     assert sorted(losses) == ["loss", "masked_words"]
     assert losses["loss"] == losses["masked_words"]
 
 
-def test_embeddings_and_heads_are_the_teachers() -> None:
+def test_embeddings_and_heads_are_copied_from_the_teacher() -> None:
     own, theirs = student(max_position_embeddings=10), teacher()
-    copied = hand_over(theirs, own)
+    copied = copy_shared_weights(theirs, own)
     assert any("word_embeddings" in name for name in copied)
     assert not any("encoder" in name for name in copied)
     source = dict(theirs.named_parameters())
@@ -153,9 +153,9 @@ def test_embeddings_and_heads_are_the_teachers() -> None:
             assert torch.equal(parameter, source[name][: len(parameter)]), name
 
 
-def test_the_normalization_of_embeddings_comes_as_near_as_it_can() -> None:
+def test_the_fitted_normalization_is_optimal() -> None:
     own, theirs = student(), teacher()
-    hand_over(theirs, own)
+    copy_shared_weights(theirs, own)
     feed = batch()
 
     def distance() -> float:
@@ -178,9 +178,9 @@ def test_the_normalization_of_embeddings_comes_as_near_as_it_can() -> None:
             parameter.copy_(kept)
 
 
-def test_a_student_that_normalizes_as_the_teacher_keeps_the_copy() -> None:
+def test_a_student_with_layer_normalization_keeps_the_copied_weights() -> None:
     own, theirs = student(normalization_type="layer_norm"), teacher()
-    hand_over(theirs, own)
+    copy_shared_weights(theirs, own)
     fit_normalization(theirs, own, [batch()])
     name = "mobilebert.embeddings.LayerNorm.weight"
     assert torch.equal(own.get_parameter(name), theirs.get_parameter(name))
@@ -196,6 +196,6 @@ def test_a_student_that_normalizes_as_the_teacher_keeps_the_copy() -> None:
         ({"max_position_embeddings": 20}, "the student has 20 positions, the teacher 12"),
     ],
 )
-def test_a_pair_that_cannot_be_compared_is_refused(changes: dict[str, Any], says: str) -> None:
+def test_incompatible_sizes_are_refused(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(TrainingError, match=says):
         check_pair(teacher(), student(**changes))

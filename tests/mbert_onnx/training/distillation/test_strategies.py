@@ -1,4 +1,4 @@
-"""The stages of each strategy, and what each of them trains."""
+"""Stages of each strategy, and the parameters that each of them trains."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_all_strategies_have_the_same_number_of_steps(strategy: str) -> None:
     assert sum(stage.steps for stage in stages(strategy)) == 14
 
 
-def test_progressive_transfer_goes_layer_by_layer_and_distils_then() -> None:
+def test_progressive_transfer_has_a_stage_per_layer_and_distillation() -> None:
     found = stages("progressive")
     assert [(stage.name, stage.steps, stage.layers) for stage in found] == [
         ("layer 1", 4, (0,)),
@@ -38,12 +38,12 @@ def test_progressive_transfer_goes_layer_by_layer_and_distils_then() -> None:
     assert [stage.depth for stage in found] == [1, 2, 3, 3]
 
 
-def test_progressive_transfer_trains_its_layer_and_keeps_those_below() -> None:
+def test_progressive_transfer_freezes_lower_layers() -> None:
     second = stages("progressive")[1]
     assert [second.rate(name) for name in (WORDS, NORM, layer(0), layer(1), layer(2), HEAD)] == [0, 0, 0, 1, 0, 0]
 
 
-def test_lower_layers_may_follow_at_a_small_rate() -> None:
+def test_lower_layers_may_be_trained_at_a_lower_rate() -> None:
     second = stages("progressive", lower_rate=0.1)[1]
     names = (WORDS, NORM, layer(0), layer(1), layer(2), HEAD)
     assert [second.rate(name) for name in names] == [0.1, 0.1, 0.1, 1, 0, 0]
@@ -62,22 +62,22 @@ def test_joint_transfer_trains_all_layers_at_once() -> None:
     assert [distillation.rate(name) for name in (WORDS, NORM, layer(0), HEAD)] == [1, 1, 1, 1]
 
 
-def test_auxiliary_transfer_does_all_in_one_stage() -> None:
+def test_auxiliary_transfer_has_one_stage() -> None:
     [stage] = stages("auxiliary")
     assert (stage.layers, stage.predicts, stage.teaches, stage.rate(WORDS)) == ((0, 1, 2), True, True, 1)
 
 
-def test_without_distillation_there_is_no_teacher() -> None:
+def test_the_baseline_has_no_teacher() -> None:
     [stage] = stages("none")
     assert (stage.layers, stage.predicts, stage.teaches) == ((), True, False)
 
 
-def test_a_stage_without_steps_is_none() -> None:
+def test_stages_without_steps_are_left_out() -> None:
     assert [stage.name for stage in stages("joint", distillation_steps=0)] == ["joint transfer"]
     assert [stage.name for stage in stages("joint", transfer_steps=0)] == ["distillation"]
 
 
-def test_layers_that_would_get_no_step_are_refused() -> None:
+def test_fewer_transfer_steps_than_layers_are_refused() -> None:
     with pytest.raises(UsageError, match="transfer_steps is 2, but progressive transfer has a stage for each of 3"):
         stages("progressive", transfer_steps=2)
 
@@ -88,7 +88,7 @@ def test_an_unknown_strategy_is_refused() -> None:
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_what_serves_the_next_sentence_alone_rests_where_nobody_asks_for_it(strategy: str) -> None:
+def test_pooler_and_next_sentence_head_are_frozen_without_next_sentences(strategy: str) -> None:
     names = ("student.mobilebert.pooler.dense.weight", "student.cls.seq_relationship.weight")
     last = stages(strategy)[-1]
     assert [last.rate(name) for name in (*names, HEAD)] == [1, 1, 1]

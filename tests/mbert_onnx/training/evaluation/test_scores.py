@@ -1,4 +1,4 @@
-"""SQuAD's and GLUE's metrics on known cases, and intervals."""
+"""Metrics of SQuAD and GLUE on known cases, confidence intervals, and the paper's figures."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from mbert_onnx.training.evaluation.scores.squad_metrics import exact_match, f1
         ("Denver Broncos", ["Carolina", "denver  broncos."], 1, 1),
         ("in the Santa Clara, California", ["Santa Clara"], 0, 2 * (2 / 4 * 1) / (2 / 4 + 1)),
         ("Panthers", ["Denver Broncos"], 0, 0),
-        # A word that is there twice counts twice at most as often as on the other side.
+        # A repeated word counts at most as often as on the other side.
         ("New New York", ["New York"], 0, 0.8),
-        # Without an answer only nothing is right, and an answer of articles alone is none.
+        # Without an answer only the empty answer is correct; an answer of articles is empty.
         ("", [], 1, 1),
         ("Denver", [], 0, 0),
         ("", ["Denver"], 0, 0),
         ("", ["the"], 1, 1),
     ],
 )
-def test_squads_definitions(prediction: str, answers: list[str], exact: float, overlap: float) -> None:
+def test_squad_metrics(prediction: str, answers: list[str], exact: float, overlap: float) -> None:
     assert exact_match(prediction, answers) == exact
     assert f1(prediction, answers) == pytest.approx(overlap)
 
@@ -38,7 +38,7 @@ def test_squads_definitions(prediction: str, answers: list[str], exact: float, o
     ("metric", "labels", "predictions", "value"),
     [
         ("accuracy", [0, 1, 1, 2], [0, 1, 0, 2], 0.75),
-        # 2 right of 3 said, 2 of 4 found.
+        # Precision 2/3, recall 2/4.
         ("f1", [1, 1, 1, 1, 0], [1, 1, 0, 0, 1], 2 * (2 / 3 * 1 / 2) / (2 / 3 + 1 / 2)),
         ("f1", [0, 0], [0, 0], 0.0),
         # TP 2, TN 1, FP 1, FN 0: (2·1 − 1·0)/√(3·2·2·1)
@@ -49,15 +49,15 @@ def test_squads_definitions(prediction: str, answers: list[str], exact: float, o
         ("spearman", [0, 1, 2], [3, 3, 3], 0.0),
     ],
 )
-def test_glues_metrics(metric: str, labels: list[int], predictions: list[int], value: float) -> None:
+def test_glue_metrics(metric: str, labels: list[int], predictions: list[int], value: float) -> None:
     assert METRICS[metric](np.array(labels), np.array(predictions)) == pytest.approx(value)
 
 
-def test_every_task_has_metrics_that_are_known() -> None:
+def test_all_metrics_of_the_tasks_are_implemented() -> None:
     assert {metric for task in TASKS.values() for metric in task.metrics} == set(METRICS)
 
 
-def test_an_interval_has_the_score_in_it_and_narrows_with_more_texts() -> None:
+def test_an_interval_contains_the_score_and_narrows_with_more_texts() -> None:
     right = np.arange(400) % 5 != 0
     few = interval(lambda at: float(right[at].mean()), 50)
     many = interval(lambda at: float(right[at].mean()), 400)
@@ -66,19 +66,19 @@ def test_an_interval_has_the_score_in_it_and_narrows_with_more_texts() -> None:
     assert interval(lambda _: 1.0, 1) is None
     assert few[0] < 0.8 < few[1]
     assert many[0] < 0.8 < many[1]
-    # Of a share of 0.8: 1.96·√(0.8·0.2/400)
+    # Half width for a share of 0.8: 1.96·√(0.8·0.2/400)
     assert many[1] - many[0] == pytest.approx(2 * 0.0392, rel=0.15)
     assert many[1] - many[0] < few[1] - few[0]
 
 
-def test_a_share_has_an_interval_where_all_are_right() -> None:
-    # Wilson's: 1/(1 + 1.96²/40) to 1.
+def test_a_share_of_one_has_an_interval() -> None:
+    # Wilson's interval: 1/(1 + 1.96²/40) to 1.
     low, high = share_interval(40, 40)
     assert low == pytest.approx(1 / (1 + 1.959964**2 / 40))
     assert high == pytest.approx(1.0)
 
 
-def test_the_papers_figures_stand_by_task() -> None:
+def test_the_papers_figures_by_task() -> None:
     assert published("mnli")["MobileBERT"] == (83.3, 82.6)
     assert published("squad")["MobileBERT"] == (82.9, 90.0)
     assert published("wnli") == {}

@@ -1,4 +1,4 @@
-"""The files that GLUE's server takes: a prediction for each text of the test sets."""
+"""GLUE submission files: one prediction for each text of a task's test sets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mbert_onnx.text.tasks import TEXT_CLASSIFICATION
 from mbert_onnx.training.data.glue import BINARY, DIAGNOSTIC, HIGHEST, LOWEST, GlueTask, glue_task
 from mbert_onnx.training.data.source import glue_split
 from mbert_onnx.training.evaluation.classification import logits_of, predictions_of, rows_of
-from mbert_onnx.training.evaluation.contestant import Contestant, Opening
+from mbert_onnx.training.evaluation.evaluated_model import EvaluatedModel, ModelOpener
 
 ADVICE = "choose another folder"
 
@@ -29,23 +29,23 @@ def write_submission(
     max_length: int | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[Path]:
-    """Writes a task's files for the leaderboard; a model of MNLI answers the diagnostic set, too, where that is there.
+    """Writes the submission files of a GLUE task. An MNLI model also answers the diagnostic set if it is in the folder.
 
     Args:
-        model: A checkpoint or bundle, trained for the task.
-        task: One of GLUE's.
+        model: Checkpoint or bundle that was trained for the task.
+        task: Task of GLUE.
         data: GLUE's folder, or `hub`.
-        output: The folder to write to.
-        max_length: The most tokens of a row.
+        output: Output folder.
+        max_length: Largest number of tokens in a row.
         progress: Called with a line at the start of each stage.
 
-    Raises UsageError for a task that is none, DataError for a test set that is missing, TrainingError where the folder
-    cannot be written.
+    Raises UsageError for an unknown task, DataError for a missing test set, TrainingError if the folder cannot be
+    written.
     """
     glue = glue_task(task)
     written: list[Path] = []
     with ExitStack() as stack:
-        opening = Opening(
+        opener = ModelOpener(
             stack,
             task=TEXT_CLASSIFICATION,
             max_length=max_length,
@@ -54,19 +54,19 @@ def write_submission(
             seed=0,
             progress=progress,
         )
-        contestant = opening.open(str(model))
+        opened = opener.open(str(model))
         for split, name in glue.submissions.items():
-            written.append(_write(contestant, glue, split, data, output / name, progress))
+            written.append(_write(opened, glue, split, data, output / name, progress))
         if glue.name == "mnli":
             try:
-                written.append(_write(contestant, DIAGNOSTIC, "test", data, output / "AX.tsv", progress))
+                written.append(_write(opened, DIAGNOSTIC, "test", data, output / "AX.tsv", progress))
             except DataError as error:
-                progress(f"without the diagnostic set: {error}")
+                progress(f"the diagnostic set is skipped: {error}")
     return written
 
 
 def _write(
-    contestant: Contestant,
+    model: EvaluatedModel,
     task: GlueTask,
     split: str,
     data: str | Path,
@@ -75,10 +75,11 @@ def _write(
 ) -> Path:
     read = glue_split(task, data, split)
     progress(f"{task.name}, {split}: {len(read.examples)} texts")
-    rows, _ = rows_of(contestant, read.examples)
-    said = predictions_of(contestant, logits_of(contestant, rows), task.labels)
+    rows, _ = rows_of(model, read.examples)
+    predictions = predictions_of(model, logits_of(model, rows), task.labels)
     lines = [
-        f"{example.id}\t{_as_submitted(value, task)}\n" for example, value in zip(read.examples, said, strict=True)
+        f"{example.id}\t{_as_submitted(value, task)}\n"
+        for example, value in zip(read.examples, predictions, strict=True)
     ]
     with write_errors(path, TrainingError, advice=ADVICE):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,7 +89,7 @@ def _write(
 
 
 def _as_submitted(value: float, task: GlueTask) -> str:
-    """Names of labels where the server wants them, numbers else, scores with three digits."""
+    """Formats a prediction for the server: a label name, 0 or 1, or a score with three decimals."""
     if task.labels is None:
         return f"{np.clip(value, LOWEST, HIGHEST):.3f}"
     return str(int(value)) if task.labels == BINARY else task.labels[int(value)]

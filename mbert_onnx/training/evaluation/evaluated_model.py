@@ -1,4 +1,4 @@
-"""A model that takes part: whatever runs it, rows of token ids go in and logits come out."""
+"""Models of an evaluation: any runtime, with rows of token ids as input and logits as output."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from perf.sessions.session import Session
 
 TORCH = "torch"
 
-# Seconds. A line for each tenth of the rows is enough, and none for what is done at once.
-TELL_EVERY = 5.0
+# Smallest time between two progress lines in seconds; lines are printed per tenth of the rows.
+PROGRESS_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Contestant:
-    """A model, opened.
+class EvaluatedModel:
+    """An open model.
 
     Args:
-        name: As it was given.
-        task: What it answers.
-        session: What runs it.
-        encoder: Its own tokenizer.
-        labels: The names of its labels, by number; None where its config has none.
-        runner: Runs rows, those of like length together.
-        tell: Called with a line now and then, where they take long.
+        name: Name given by the user.
+        task: Its task.
+        session: Its session.
+        encoder: Its tokenizer.
+        labels: Names of its labels, by number; None if its config has none.
+        runner: Runs rows in batches of similar length.
+        report: Progress callback, called with a line.
     """
 
     name: str
@@ -49,28 +49,28 @@ class Contestant:
     encoder: TextEncoder
     labels: tuple[str, ...] | None
     runner: RowRunner
-    tell: Callable[[str], None]
+    report: Callable[[str], None]
 
     def run(self, rows: Sequence[Row], *outputs: str) -> Iterator[tuple[int, list[np.ndarray]]]:
-        """For each row its number and its part of each output; in whatever order is cheap."""
-        told, tenth = time.monotonic(), 0
+        """Yields each row's number and its part of each output, in the order of the batches."""
+        reported, tenth = time.monotonic(), 0
         for done, found in enumerate(self.runner.run(rows, *outputs), start=1):
             yield found
-            if done * 10 // len(rows) > tenth and time.monotonic() - told > TELL_EVERY:
-                told, tenth = time.monotonic(), done * 10 // len(rows)
-                self.tell(f"{self.name}: {done:,} of {len(rows):,} rows")
+            if done * 10 // len(rows) > tenth and time.monotonic() - reported > PROGRESS_SECONDS:
+                reported, tenth = time.monotonic(), done * 10 // len(rows)
+                self.report(f"{self.name}: {done:,} of {len(rows):,} rows")
 
 
-class Opening:
-    """Opens contestants, and closes what they need.
+class ModelOpener:
+    """Opens the models of an evaluation.
 
     Args:
-        stack: What is closed in the end.
-        task: What they shall answer.
-        max_length: The most tokens of a row; None for the model's own.
-        threads: How many a model may use.
-        kernels: As of `bench`.
-        seed: Of the built-in random models.
+        stack: Closes sessions and temporary files.
+        task: Task that the models must have.
+        max_length: Largest number of tokens in a row; None for the model's own limit.
+        threads: Threads per model.
+        kernels: `auto`, `native` or `portable`, as in `bench`.
+        seed: Random seed of the built-in random models.
         progress: Called with a line at the start of each stage.
     """
 
@@ -89,14 +89,14 @@ class Opening:
         self._builder = ModelBuilder(
             stack, task=task.name, seed=seed, seq_lens=None, batch=1, kernels=kernels, progress=progress
         )
-        self._tell = progress
+        self._progress = progress
         self._opener = stack.enter_context(Opener(progress))
 
-    def open(self, name: str) -> Contestant:
-        """A model by its name: a checkpoint, or `torch:CHECKPOINT`, runs in torch; all else as `bench` takes it.
+    def open(self, name: str) -> EvaluatedModel:
+        """Opens a model by name: a checkpoint, or `torch:CHECKPOINT`, in torch; all other names as in `bench`.
 
-        Raises UsageError for one that answers something else, BundleError for one that has no tokenizer, and whatever
-        `bench` raises.
+        Raises UsageError for a model of another task, BundleError for one without a tokenizer, and any error of
+        `bench`.
         """
         kind, colon, inner = name.partition(":")
         if colon and kind == TORCH and not Path(name).exists():
@@ -106,7 +106,7 @@ class Opening:
             return self._in_torch(name, name)
         return self._in_onnxruntime(name)
 
-    def _in_onnxruntime(self, name: str) -> Contestant:
+    def _in_onnxruntime(self, name: str) -> EvaluatedModel:
         subject = self._builder.subject(name)
         bundle = read_bundle(subject.path)
         if bundle.tokenizer_path is None:
@@ -114,21 +114,21 @@ class Opening:
                 f"{name} has no tokenizer.json, which texts need; put the checkpoint's beside config.json"
             )
         session = self._opener.open(subject, subject.path, resolve("cpu"), self._threads)
-        return self._contestant(name, session, bundle.task, bundle.tokenizer_path, bundle.config)
+        return self._evaluated_model(name, session, bundle.task, bundle.tokenizer_path, bundle.config)
 
-    def _in_torch(self, name: str, checkpoint: str) -> Contestant:
+    def _in_torch(self, name: str, checkpoint: str) -> EvaluatedModel:
         from mbert_onnx.training.evaluation.torch_session import open_in_torch
 
         opened = open_in_torch(checkpoint, self._task, self._threads, self._seed)
         if not (opened.folder / TOKENIZER).is_file():
             raise BundleError(f"{name} has no tokenizer.json, which texts need; put one beside config.json")
-        return self._contestant(name, opened.session, opened.task, opened.folder / TOKENIZER, opened.config)
+        return self._evaluated_model(name, opened.session, opened.task, opened.folder / TOKENIZER, opened.config)
 
-    def _contestant(
+    def _evaluated_model(
         self, name: str, session: Session, task: Task, tokenizer: Path, config: dict[str, Any]
-    ) -> Contestant:
+    ) -> EvaluatedModel:
         if task != self._task:
-            raise UsageError(f"{name} does {task.name}, and {self._task.name} is asked for; give a model for that")
+            raise UsageError(f"{name} has the task {task.name}; expected {self._task.name}. Give a model for that task")
         inputs = inputs_of(session, task, name)
         positions = inputs.sequence or int(config["max_position_embeddings"])
         encoder = TextEncoder(
@@ -137,4 +137,4 @@ class Opening:
         names = config.get("id2label")
         labels = tuple(names[key] for key in sorted(names, key=int)) if isinstance(names, dict) and names else None
         runner = RowRunner(session, task, inputs, int(config.get("pad_token_id") or 0), name)
-        return Contestant(name, task, session, encoder, labels, runner, self._tell)
+        return EvaluatedModel(name, task, session, encoder, labels, runner, self._progress)
