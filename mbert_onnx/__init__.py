@@ -34,13 +34,13 @@ _MODULES = {
     "finetune": "training.finetuning",
     "inspect": "diagnosis.inspection",
     "kernels": "runtime.native_kernels",
-    "load": "runtime.model",
+    "load": "runtime.loading",
     "optimize": "conversion.optimizer",
     "passes": "conversion.optimizer",
     "pretrain": "training.pretraining",
     "providers": "diagnosis.provider_list",
     "read_report": "benchmark.results",
-    "run": "runtime.model",
+    "run": "runtime.loading",
     "schedule": "training.distilling",
     "submit": "training.validation",
     "transfer": "training.distilling",
@@ -137,7 +137,7 @@ if TYPE_CHECKING:
         UsageError,
         VerificationError,
     )
-    from mbert_onnx.runtime.model import load, run
+    from mbert_onnx.runtime.loading import load, run
     from mbert_onnx.runtime.native_kernels import kernels
     from mbert_onnx.training.data.custom import Columns
     from mbert_onnx.training.distilling import schedule, transfer

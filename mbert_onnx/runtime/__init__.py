@@ -1,1 +1,1 @@
-"""The runtime: a bundle answers questions, labels texts, tags tokens, fills masks and embeds, without torch."""
+"""Runtime: a bundle answers questions, labels texts, tags tokens, fills masks and embeds texts, without torch."""

@@ -1,7 +1,7 @@
-"""Logits to answers, in numpy: labels, masks, next sentences, choices, embeddings.
+"""Results of the tasks, computed from logits in numpy: labels, masks, next sentences, choices, embeddings.
 
-Answers to questions are in `spans.py`, entities in `entities.py`. The meaning of every score is that of transformers'
-pipelines, except where a docstring says otherwise.
+Answer spans are in `spans.py`, entities in `entities.py`. Scores are defined as in transformers' pipelines, except
+where a docstring says otherwise.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mbert_onnx.text.encoder import Window
 
 
 class Result:
-    """What a task answers: a small frozen dataclass that can be written as JSON."""
+    """Base of all results: frozen dataclasses with a JSON form."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)  # type: ignore[call-overload]
@@ -30,7 +30,7 @@ class LabelScore(Result):
 
 @dataclass(frozen=True)
 class Classification(Result):
-    """Labels with their scores, best first. `truncated` says that the end of the text was not read."""
+    """Labels with their scores, best first. `truncated`: the text was longer than the model reads."""
 
     labels: tuple[LabelScore, ...]
     truncated: bool
@@ -55,7 +55,7 @@ class NextSentence(Result):
 
 @dataclass(frozen=True)
 class ChoiceScore(Result):
-    """One choice and its probability among all; `index` is its place in what the caller gave."""
+    """A choice and its probability; `index` is its position in the caller's list."""
 
     index: int
     choice: str
@@ -64,7 +64,7 @@ class ChoiceScore(Result):
 
 @dataclass(frozen=True)
 class Choices(Result):
-    """All choices, best first. `truncated` says that the end of the prompt or of a choice was not read."""
+    """All choices, best first. `truncated`: the prompt or a choice was longer than the model reads."""
 
     choices: tuple[ChoiceScore, ...]
     truncated: bool
@@ -76,7 +76,7 @@ class Choices(Result):
 
 @dataclass(frozen=True)
 class FilledToken(Result):
-    """One token for a mask: its probability, its id, its text, and the whole text with it in the mask's place."""
+    """A token for a mask: its probability, its id, its text, and the whole text with the mask replaced by it."""
 
     score: float
     token: int
@@ -86,7 +86,7 @@ class FilledToken(Result):
 
 @dataclass(frozen=True)
 class FilledMask(Result):
-    """One mask, at [start, end) of the text, and the tokens for it, best first."""
+    """A mask, at [start, end) of the text, and the tokens for it, best first."""
 
     start: int
     end: int
@@ -94,7 +94,7 @@ class FilledMask(Result):
 
 
 def as_json(result: Any) -> Any:
-    """Any answer of the runtime (a result, a list of them, an array) as what `json.dumps` takes."""
+    """Converts a result, a list of results or an array to values that `json.dumps` takes."""
     if isinstance(result, Result):
         return result.as_dict()
     if isinstance(result, np.ndarray):
@@ -105,29 +105,29 @@ def as_json(result: Any) -> Any:
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities along the last axis, in float64; the shape stays."""
+    """Computes probabilities along the last axis, in float64; the shape stays."""
     exponentials = np.exp(np.subtract(logits, logits.max(axis=-1, keepdims=True), dtype=np.float64))
     return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
-    """1 / (1 + e^-x) elementwise, in float64, by way of tanh, which does not overflow."""
+    """Computes 1 / (1 + e^-x) elementwise, in float64, through tanh, which does not overflow."""
     return 0.5 * (1.0 + np.tanh(0.5 * np.asarray(logits, dtype=np.float64)))
 
 
 def label_of(config: Mapping[str, Any], index: int) -> str:
-    """The name of a label in a config's `id2label` (whose keys JSON makes text); `LABEL_<index>` without one."""
+    """Returns a label's name from the config's `id2label` (JSON keys are text), or `LABEL_<index>`."""
     return str((config.get("id2label") or {}).get(str(index), f"LABEL_{index}"))
 
 
 def classify_logits(
     logits: np.ndarray, config: Mapping[str, Any], *, top_k: int | None, truncated: bool
 ) -> Classification:
-    """Labels for logits `[labels]`, best first; all of them where `top_k` is None.
+    """Returns the labels for logits `[labels]`, best first: the `top_k` best, or all if None.
 
-    The config's `problem_type` chooses: softmax, or sigmoid for `multi_label_classification`, or the logits as they
-    are for `regression`. One label without a problem type is a regression, too, as it is in training (transformers'
-    pipeline would take its sigmoid).
+    The scores depend on the config's `problem_type`: sigmoid for `multi_label_classification`, the logits for
+    `regression`, otherwise softmax. A single label without a problem type is a regression, as in training
+    (transformers' pipeline would apply sigmoid).
     """
     problem = config.get("problem_type")
     if problem == "multi_label_classification":
@@ -141,34 +141,34 @@ def classify_logits(
 
 
 def best(scores: np.ndarray, top_k: int | None) -> list[int]:
-    """The indices of the `top_k` highest scores of `[n]` (of all, if None), highest first; ties in their own order."""
+    """Returns the indices of the `top_k` highest of `[n]` scores (all, if None), highest first; ties by index."""
     return [int(index) for index in np.argsort(-scores, kind="stable")[:top_k]]
 
 
 def next_sentence(logits: np.ndarray, *, truncated: bool) -> NextSentence:
-    """Probabilities of logits `[2]`, of which the first means "is next" (BERT's order)."""
+    """Computes probabilities from logits `[2]`; the first is "is next" (BERT's order)."""
     is_next, not_next = softmax(logits)
     return NextSentence(float(is_next), float(not_next), truncated)
 
 
 def choose(logits: np.ndarray, choices: Sequence[str], *, truncated: bool) -> Choices:
-    """Probabilities over the choices for logits `[choices]`, best first."""
+    """Computes probabilities over the choices from logits `[choices]`, best first."""
     scores = softmax(logits)
     ranked = tuple(ChoiceScore(index, choices[index], float(scores[index])) for index in best(scores, None))
     return Choices(ranked, truncated)
 
 
 def fill_text(text: str, start: int, end: int, token: str, continuation_prefix: str | None) -> str:
-    """The text with [start, end) replaced by a token; one that continues a word (`##s`) joins the word before it."""
+    """Replaces [start, end) of the text by a token; a continuation token (`##s`) is joined to the word before it."""
     if continuation_prefix and token.startswith(continuation_prefix):
         return text[:start].rstrip() + token.removeprefix(continuation_prefix) + text[end:]
     return text[:start] + token + text[end:]
 
 
 def pooling_weights(window: Window, windows: int) -> np.ndarray:
-    """How much each position of a row, `[tokens]`, counts in the mean over a text that has so many `windows`.
+    """Returns the weights `[tokens]` of a window's positions in the mean over a text of `windows` windows.
 
-    Tokens of the text count once, in the window that owns them; the special ones of all windows count as one set.
+    Each token of the text has weight 1 in the window that owns it, else 0; special tokens have weight 1 / `windows`.
     """
     weights = np.full(len(window), 1.0 / windows)
     weights[window.begin : window.begin + window.count] = 0.0
@@ -177,6 +177,6 @@ def pooling_weights(window: Window, windows: int) -> np.ndarray:
 
 
 def normalized(vectors: np.ndarray) -> np.ndarray:
-    """Vectors `[..., hidden]` of length 1; a vector of zeros stays what it is."""
+    """Scales vectors `[..., hidden]` to length 1; zero vectors stay zero."""
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return vectors / np.where(lengths == 0, 1, lengths)

@@ -1,6 +1,6 @@
-"""Rows of token ids through a session: padded, batched, and each row's outputs cut back to its own length.
+"""Batching: rows of token ids are padded and run in batches, and each row's outputs are cut to its own length.
 
-A session says what it wants by its inputs: which of them it has, int64 or int32, dynamic or fixed axes.
+The session's inputs decide the format: which of them exist, int64 or int32, dynamic or fixed axes.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from mbert_onnx.errors import BundleError
 from mbert_onnx.text.encoder import Row
 from mbert_onnx.text.tasks import Task
 
-# Where the batch is dynamic: a CPU gains little beyond a few rows, and the vocabulary's logits for one row of 512
-# tokens are 62 MB already.
+# Rows per run for a dynamic batch: larger batches gain little on a CPU, and the vocabulary logits of one row of 512
+# tokens already take 62 MB.
 ROWS_PER_RUN = 8
 
 
 class RowRunner:
-    """Runs rows through a session, as many at a time as it takes."""
+    """Runs rows through a session, in batches of the size that it takes."""
 
     def __init__(self, session: Any, task: Task, inputs: Inputs, pad_token_id: int, file_name: str) -> None:
         self._session = session
@@ -32,18 +32,17 @@ class RowRunner:
         self._file_name = file_name
 
     def run(self, rows: Sequence[Row], *outputs: str) -> Iterator[tuple[int, list[np.ndarray]]]:
-        """For each row its number and its part of each output, in whatever order of rows is cheap.
+        """Yields each row's index and its part of each output, shortest rows first.
 
-        What is yielded is float32, without the batch axis (and without that of choices), and without the padding where
-        it has a sequence axis: `[labels]`, `[tokens]`, `[tokens, vocab]`, or a single number for choices. Raises
-        BundleError where onnxruntime fails.
+        The parts are float32, without the batch and choices axes, and without padding on the sequence axis:
+        `[labels]`, `[tokens]`, `[tokens, vocab]`, or a scalar for a choice. Raises BundleError if onnxruntime fails.
         """
         per_token = ["sequence" in self._task.axes(output) for output in outputs]
         for numbers in self._batches(rows):
             feeds = self.feed([rows[number] for number in numbers])
             try:
                 values = self._session.run(list(outputs), feeds)
-            except Exception as error:  # onnxruntime's exceptions share no base of their own
+            except Exception as error:  # onnxruntime's exceptions have no common base class
                 raise BundleError(
                     f"onnxruntime cannot run {self._file_name}: {first_line(error)} Export it again."
                 ) from error
@@ -57,10 +56,10 @@ class RowRunner:
                 yield number, [np.asarray(part, dtype=np.float32) for part in parts]
 
     def _batches(self, rows: Sequence[Row]) -> Iterator[list[int]]:
-        """Numbers of rows that run together: of like length, so that little is padding."""
+        """Yields the indices of rows that run together: rows of similar length, to keep padding short."""
         order = sorted(range(len(rows)), key=lambda number: len(rows[number]))
         size = self._slots
-        # Padding that no mask hides would be read as text.
+        # Without a mask, padding would be read as text, so only rows of equal length share a batch.
         mixed = "attention_mask" in self._inputs.names or self._inputs.sequence is not None
         batch: list[int] = []
         for number in order:
@@ -73,23 +72,23 @@ class RowRunner:
 
     @property
     def _slots(self) -> int:
-        """How many rows fit in one run: choices are rows, too, since each is scored without the others."""
+        """Number of rows in one run. Each choice is a row, since choices are scored independently."""
         if self._task.has_choices:
             return (self._inputs.batch or 1) * (self._inputs.choices or ROWS_PER_RUN)
         return self._inputs.batch or ROWS_PER_RUN
 
     def _leading_shape(self, count: int) -> tuple[int, ...]:
-        """The axes before that of the sequence, for `count` rows: `(batch,)` or `(batch, choices)`."""
+        """Returns the shape before the sequence axis for `count` rows: `(batch,)` or `(batch, choices)`."""
         if self._task.has_choices:
             batch = self._inputs.batch or 1
             return batch, self._inputs.choices or math.ceil(count / batch)
         return (self._inputs.batch or count,)
 
     def feed(self, rows: Sequence[Row]) -> dict[str, np.ndarray]:
-        """The inputs of one run, each `[batch, sequence]` or `[batch, choices, sequence]`."""
+        """Returns the inputs of one run, each `[batch, sequence]` or `[batch, choices, sequence]`."""
         inputs = self._inputs
         shape = self._leading_shape(len(rows))
-        # A fixed batch is filled up with a row that is there already: one without any token need not stay finite.
+        # A fixed batch is filled by repeating the last row: a fully masked row could give NaN.
         filled = [*rows] + [rows[-1]] * (math.prod(shape) - len(rows))
         length = inputs.sequence or max(map(len, rows))
         arrays = {

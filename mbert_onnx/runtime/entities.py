@@ -1,6 +1,6 @@
-"""Entities in a text: the label of each token, and neighbours with the same label as one.
+"""Entities of a text: token labels, and groups of adjacent tokens with the same label.
 
-Groups are those of transformers' token-classification pipeline with `aggregation_strategy="simple"`.
+The groups equal those of transformers' token-classification pipeline with `aggregation_strategy="simple"`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import numpy as np
 from mbert_onnx.runtime.answers import Result, label_of, softmax
 from mbert_onnx.text.encoder import Tokens
 
-OUTSIDE = "O"  # the label of tokens that are part of no entity
+OUTSIDE = "O"  # label of tokens outside all entities
 
 
 @dataclass(frozen=True)
 class TokenEntity(Result):
-    """One token with a label. `index` is its place among the text's tokens; [CLS] is 0."""
+    """A labelled token. `index` is its position in the text's tokens; [CLS] has 0."""
 
     entity: str
     score: float
@@ -31,7 +31,7 @@ class TokenEntity(Result):
 
 @dataclass(frozen=True)
 class Entity(Result):
-    """Neighbouring tokens with the same label: [start, end) of the text, and the mean of their probabilities."""
+    """Adjacent tokens with the same label: their text [start, end), and the mean of their probabilities."""
 
     entity_group: str
     score: float
@@ -43,10 +43,10 @@ class Entity(Result):
 def label_tokens(
     logits: np.ndarray, tokens: Tokens, config: Mapping[str, Any], *, unknown_token: str | None, first_index: int
 ) -> list[TokenEntity]:
-    """The best label of every token, `O` included, for logits `[tokens, labels]`.
+    """Returns the best label of every token, `O` included, for logits `[tokens, labels]`.
 
-    `first_index` is the index of the text's first token: the number of special ones before it. The word of a token
-    that the vocabulary does not know is what the text has there.
+    `first_index` is the index of the text's first token: the number of special tokens before it. The `word` of an
+    unknown token is its text.
     """
     entities = []
     for place, scores in enumerate(softmax(logits)):
@@ -61,13 +61,15 @@ def label_tokens(
 
 
 def without_outside(entities: Sequence[TokenEntity]) -> list[TokenEntity]:
+    """Returns the tokens whose label is not `O`."""
     return [entity for entity in entities if entity.entity != OUTSIDE]
 
 
 def group_tokens(entities: Sequence[TokenEntity], join: Callable[[list[str]], str]) -> list[Entity]:
-    """Entities of neighbouring tokens, for the labels of all tokens of a text; `join` makes tokens one word.
+    """Groups the labelled tokens of a text into entities; `join` turns tokens into their text.
 
-    `B-` begins an entity; any other label continues that of the token before it if the rest of its name is the same.
+    `B-` begins an entity. Any other label continues the previous token's entity if the name after the prefix is the
+    same.
     """
     groups: list[list[TokenEntity]] = []
     for entity in entities:
@@ -77,7 +79,7 @@ def group_tokens(entities: Sequence[TokenEntity], join: Callable[[list[str]], st
             groups.append([entity])
     return [
         Entity(
-            # The group's name loses any prefix, not only B- and I-: that is how the pipeline names E- and S-, too.
+            # Any prefix is removed, not only B- and I-, as in the pipeline: E-PER and S-PER become PER.
             group[0].entity.split("-", 1)[-1],
             sum(entity.score for entity in group) / len(group),
             join([entity.word for entity in group]),
@@ -90,5 +92,5 @@ def group_tokens(entities: Sequence[TokenEntity], join: Callable[[list[str]], st
 
 
 def _kind(entity: TokenEntity) -> str:
-    """The label without its `B-` or `I-`."""
+    """Returns the label without its `B-` or `I-` prefix."""
     return entity.entity[2:] if entity.entity.startswith(("B-", "I-")) else entity.entity

@@ -1,16 +1,16 @@
-"""Text in, answer out: a bundle in onnxruntime, without torch and without transformers.
+"""Model: a loaded bundle that answers texts in onnxruntime, without torch and without transformers.
 
-    model = load("mobilebert-squad-onnx")
+    model = mbert_onnx.load("mobilebert-squad-onnx")
     model.answer("Who wrote it?", "It was written by Ada.")[0].answer
 
-Long texts are read whole where a task allows it (questions, entities, masks, embeddings: in overlapping windows), and
-truncated, with a flag in the answer, where it does not (one label for one text).
+Questions, entities, masks and embeddings read a long text whole, in overlapping windows. Tasks with one label or score
+per text truncate it, and set `truncated` in the result.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ import numpy as np
 import onnxruntime as ort
 
 from mbert_onnx.bundles.inputs import Inputs, first_line, inputs_of
-from mbert_onnx.bundles.reader import VARIANTS, Bundle, read_bundle
+from mbert_onnx.bundles.reader import Bundle
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.runtime.answers import (
     Choices,
@@ -37,7 +37,6 @@ from mbert_onnx.runtime.answers import (
 )
 from mbert_onnx.runtime.batching import RowRunner
 from mbert_onnx.runtime.entities import Entity, TokenEntity, group_tokens, label_tokens, without_outside
-from mbert_onnx.runtime.native_kernels import AUTO, HALF, left_to_bodies, library_for
 from mbert_onnx.runtime.spans import Answer, merge_windows, window_answers
 from mbert_onnx.text.encoder import DEFAULT_MAX_POSITIONS, MASK_TOKEN, TextEncoder, check_text
 from mbert_onnx.text.tasks import (
@@ -53,15 +52,12 @@ from mbert_onnx.text.tasks import (
     task_of_graph,
 )
 
-CPU = "CPUExecutionProvider"
 # Defaults of transformers' pipelines. SQuAD models are trained on windows of 384 tokens.
 QUESTION_WINDOW = 384
 MAX_ANSWER_LEN = 15
 FILL_TOP_K = 5
-# onnxruntime's severity of errors: its warnings speak to whoever made the graph, not to whoever asks it something.
-ORT_LOG_ERRORS = 3
 
-# The method that answers a task; `pretraining` has the outputs of two, and the first that fits is its default.
+# The method for each task; `pretraining` has two heads, and `run` uses the masked LM's.
 METHODS: dict[str, str] = {
     QUESTION_ANSWERING.name: "answer",
     TEXT_CLASSIFICATION.name: "classify",
@@ -74,94 +70,8 @@ METHODS: dict[str, str] = {
 }
 
 
-def load(
-    bundle: Bundle | str | Path,
-    *,
-    threads: int | None = None,
-    provider: str = CPU,
-    provider_options: Mapping[str, Any] | None = None,
-    session_options: ort.SessionOptions | None = None,
-    kernels: str = AUTO,
-) -> Model:
-    """A bundle (or its path, see `read_bundle`), ready to answer.
-
-    `threads` is how many one answer may use (onnxruntime's choice, if None). What `provider` cannot run, the CPU does.
-    `session_options` are for those who need more, such as a library of custom operators. `kernels` says whether the
-    blocks are computed by our native library: `auto`, where it is there and takes the file, unless there are
-    `session_options`; `native`, or an error; `portable`, by the file alone.
-
-    Raises BundleError where the bundle cannot be read or its graph is not one for its task, and UsageError for a
-    provider that this onnxruntime lacks, `threads` below 1, or native kernels where there are none.
-    """
-    library = library_for(kernels)
-    if not isinstance(bundle, Bundle):
-        bundle = read_bundle(bundle)
-    if threads is not None and threads < 1:
-        raise UsageError(f"threads is {threads}. Give 1 or more, or leave it to onnxruntime.")
-    available = ort.get_available_providers()
-    if provider not in available:
-        raise UsageError(
-            f"This onnxruntime has no {provider}, only {', '.join(available)}. Name one of those, or install its build."
-        )
-    options = session_options or _quiet_options()
-    providers: list[Any] = [(provider, dict(provider_options or {}))]
-    if provider != CPU:
-        providers.append(CPU)
-    if kernels == AUTO and library is not None and (reason := _why_not(bundle, provider, session_options)):
-        left_to_bodies(bundle.model_path, reason)
-        library = None
-    try:
-        session = _session(bundle.model_path, options, providers, threads, library)
-    except Exception as error:  # onnxruntime's exceptions share no base of their own
-        raise BundleError(
-            f"onnxruntime cannot load {bundle.model_path}: {first_line(error)} Export it again."
-        ) from error
-    return Model(bundle, session)
-
-
-def _why_not(bundle: Bundle, provider: str, session_options: ort.SessionOptions | None) -> str | None:
-    """Why a bundle is loaded without the kernels that are there; None where it is not."""
-    if provider != CPU:
-        return f"{provider} computes the bodies itself"
-    if bundle.model_path.name == Path(VARIANTS["fp16"]).name:
-        return HALF
-    if session_options is not None:
-        # They may serve other sessions, too, for which the library must not be registered twice.
-        return "session_options are yours, and register_custom_ops_library is left to you"
-    return None
-
-
-def _quiet_options() -> ort.SessionOptions:
-    options = ort.SessionOptions()
-    options.log_severity_level = ORT_LOG_ERRORS
-    return options
-
-
-def _session(
-    path: Path, options: ort.SessionOptions, providers: list[Any], threads: int | None, library: Path | None
-) -> ort.InferenceSession:
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    if library is not None:
-        options.register_custom_ops_library(str(library))
-    return ort.InferenceSession(str(path), options, providers=providers)
-
-
-def run(
-    bundle: Bundle | str | Path,
-    text: Any,
-    *,
-    threads: int | None = None,
-    provider: str = CPU,
-    kernels: str = AUTO,
-    **arguments: Any,
-) -> Any:
-    """What a bundle answers to one text: `load`, then `Model.run` with the `arguments`. For more texts, load once."""
-    return load(bundle, threads=threads, provider=provider, kernels=kernels).run(text, **arguments)
-
-
 class Model:
-    """A loaded bundle. Its methods may be called from several threads at once."""
+    """A loaded bundle. Its methods are thread-safe."""
 
     def __init__(self, bundle: Bundle, session: ort.InferenceSession) -> None:
         output_names = [node.name for node in session.get_outputs()]
@@ -199,10 +109,10 @@ class Model:
         choices: Sequence[str] | None = None,
         **options: Any,
     ) -> Any:
-        """What the method for this model's task answers: `text` is its first argument (the question, the prompt).
+        """Calls the method for this model's task; `text` is its first argument (the question, the prompt).
 
-        `options` are those of that method, such as `top_k`; one that is None has the method's default. Raises
-        UsageError for arguments that the method lacks or needs.
+        `options` are the other arguments of that method, such as `top_k`; None means its default. Raises UsageError
+        for arguments that the method does not have, or that are missing.
         """
         name = METHODS[self.task.name]
         method = getattr(self, name)
@@ -212,7 +122,7 @@ class Model:
             inspect.signature(method).bind(text, **given)
         except TypeError as error:
             takes = ", ".join(inspect.signature(method).parameters)
-            raise UsageError(f"{self.task.name}: {error}; expected what `{name}` takes: {takes}.") from None
+            raise UsageError(f"{self.task.name}: {error}; expected the arguments of `{name}`: {takes}.") from None
         return method(text, **given)
 
     __call__ = run
@@ -228,11 +138,12 @@ class Model:
         stride: int | None = None,
         handle_impossible_answer: bool = False,
     ) -> list[Answer]:
-        """The `top_k` best answers to a question, best first; fewer if the context has fewer.
+        """Returns the `top_k` best answers to a question, best first; fewer if the context has fewer.
 
-        `max_answer_len` and `max_seq_len` are in tokens; a longer context is read in windows of `max_seq_len` (384, or
-        what the model takes) that share `stride` tokens (128, or half of that). With `handle_impossible_answer` "the
-        context does not say" is an answer, too: an empty one. Raises UsageError where the question fills a window.
+        `max_answer_len` and `max_seq_len` are in tokens. A longer context is read in windows of `max_seq_len` (default:
+        384, or the model's maximum) that overlap by `stride` tokens (default: 128, or half a window). With
+        `handle_impossible_answer` the result may hold an empty answer, for a context without one. Raises UsageError if
+        the question fills a window.
         """
         self._expect("answer", QUESTION_ANSWERING)
         _expect_positive(top_k=top_k, max_answer_len=max_answer_len)
@@ -254,13 +165,13 @@ class Model:
                 max_answer_len=max_answer_len,
             )
             found.append(answers)
-            no_answer = min(no_answer, null_score)  # a single window that has an answer is enough
+            no_answer = min(no_answer, null_score)  # one window with an answer is enough
         if handle_impossible_answer:
             found.append([Answer("", no_answer, 0, 0)])
         return merge_windows(found, top_k)
 
     def classify(self, text: str, pair: str | None = None, *, top_k: int | None = None) -> Classification:
-        """The labels of a text, or of a pair of texts, best first; all of them where `top_k` is None."""
+        """Returns the labels of a text, or of a pair of texts, best first: the `top_k` best, or all."""
         self._expect("classify", TEXT_CLASSIFICATION)
         if top_k is not None:
             _expect_positive(top_k=top_k)
@@ -271,10 +182,10 @@ class Model:
     def tag(
         self, text: str, *, aggregation: Literal["simple", "none"] = "simple", stride: int | None = None
     ) -> list[Entity] | list[TokenEntity]:
-        """The entities of a text, in its order; with `aggregation="none"` each token that has a label other than `O`.
+        """Returns the entities of a text, in order; with `aggregation="none"` every token whose label is not `O`.
 
-        A text that is too long is read in windows that share `stride` tokens; each token's label comes from the window
-        in which it has the most context.
+        A text longer than the model reads is split into windows that overlap by `stride` tokens; each token's label
+        comes from the window in which it has the most context.
         """
         self._expect("tag", TOKEN_CLASSIFICATION)
         if aggregation not in ("simple", "none"):
@@ -292,9 +203,9 @@ class Model:
         return without_outside(entities) if aggregation == "none" else group_tokens(entities, self.tokenizer.join)
 
     def fill(self, text: str, *, top_k: int = FILL_TOP_K, stride: int | None = None) -> list[FilledMask]:
-        """For each mask token (`[MASK]`) of a text, in its order, the `top_k` best tokens.
+        """Returns the `top_k` best tokens for each mask token (`[MASK]`) of a text, in order.
 
-        A text that is too long is read in windows, as in `tag`. Raises UsageError where there is no mask.
+        A long text is split into windows, as in `tag`. Raises UsageError if there is no mask.
         """
         self._expect("fill", FILL_MASK, PRETRAINING)
         _expect_positive(top_k=top_k)
@@ -314,16 +225,16 @@ class Model:
         return [filled[mask] for mask in masks]
 
     def embed(self, text: str | Sequence[str], *, normalize: bool = False, stride: int | None = None) -> np.ndarray:
-        """The mean of a text's hidden states, special tokens included: float32 `[hidden]`, or `[texts, hidden]`.
+        """Returns the mean of a text's hidden states, special tokens included: float32 `[hidden]` or `[texts, hidden]`.
 
-        A text that is too long is read in windows, as in `tag`: each token counts once, with the state from the window
-        in which it has the most context, and each window's special tokens count as one window's share of one set.
-        With `normalize` vectors have length 1.
+        A long text is split into windows, as in `tag`: each token counts once, with the state from the window in which
+        it has the most context; the special tokens of all n windows have weight 1/n each. With `normalize` vectors have
+        length 1.
         """
         self._expect("embed", FEATURE_EXTRACTION)
         texts = [text] if isinstance(text, str) else list(text)
         if not texts:
-            raise UsageError("There is no text to embed. Give one, or a list of some.")
+            raise UsageError("There is no text to embed. Give a text, or a list of texts.")
         parts = [self.tokenizer.windows(one, stride=stride)[1] for one in texts]
         owners = [number for number, windows in enumerate(parts) for _ in windows]
         windows = [window for windows in parts for window in windows]
@@ -339,7 +250,7 @@ class Model:
         return vectors[0] if isinstance(text, str) else vectors
 
     def next_sentence(self, text: str, pair: str) -> NextSentence:
-        """How probable it is that `pair` follows `text`."""
+        """Returns the probability that `pair` follows `text`."""
         self._expect("next_sentence", NEXT_SENTENCE_PREDICTION, PRETRAINING)
         check_text(pair, "second text")
         row, truncated = self.tokenizer.truncated(text, pair)
@@ -347,7 +258,7 @@ class Model:
         return next_sentence(logits, truncated=truncated)
 
     def choose(self, prompt: str, choices: Sequence[str]) -> Choices:
-        """How probable each of two or more choices is after a prompt, best first."""
+        """Returns the probability of each of two or more choices after a prompt, best first."""
         self._expect("choose", MULTIPLE_CHOICE)
         if isinstance(choices, str) or len(choices) < 2:
             raise UsageError(f"The choices are {choices!r}, expected a list of two or more texts. Give them all.")
@@ -360,10 +271,11 @@ class Model:
         return choose(logits, choices, truncated=any(cuts))
 
     def logits(self, input_ids: Any, attention_mask: Any = None, token_type_ids: Any = None) -> dict[str, np.ndarray]:
-        """The raw call: every output of the graph by name, for integers `[batch, sequence]` (or with choices between).
+        """Runs the graph on token ids and returns every output by name.
 
-        Without a mask every token counts; without token types all are 0. Inputs that the graph lacks are dropped, and
-        the others take its integer type. Raises UsageError for shapes that it does not take.
+        The arguments are integers `[batch, sequence]`, or `[batch, choices, sequence]` for multiple choice. Default of
+        the mask: ones; of the token types: zeros. Inputs that the graph does not have are dropped; the others are cast
+        to its integer type. Raises UsageError for shapes that the graph does not take.
         """
         ids = np.asarray(input_ids)
         given = {

@@ -1,9 +1,8 @@
-"""Answers to questions: the best spans of a context, found window by window.
+"""Answer spans: the best spans of a context, computed per window and merged.
 
-The scores are those of transformers' question-answering pipeline, window by window. Over windows they differ: the
-pipeline adds the scores of an answer that two windows share, so that a certain one scores 2. A window is another look
-at the same text, so here the best look counts, and a score stays a probability. SQuAD's own reference does not add,
-either.
+Within a window the scores equal those of transformers' question-answering pipeline. Across windows they differ: the
+pipeline adds the scores of an answer that two windows share, so a score can exceed 1. Here the highest score of the
+windows is taken, as in SQuAD's reference, and a score stays a probability.
 """
 
 from __future__ import annotations
@@ -16,15 +15,15 @@ import numpy as np
 from mbert_onnx.runtime.answers import Result, best, softmax
 from mbert_onnx.text.encoder import Tokens
 
-# How many spans of a window are looked at for `top_k` answers, as spans within the same words are one answer: twice
-# as many and 10 more, as in transformers' pipeline.
+# Spans of a window that are ranked for `top_k` answers: 2 * top_k + 10, as in transformers' pipeline, because spans
+# within the same words become one answer.
 SPANS_PER_ANSWER = 2
 SPARE_SPANS = 10
 
 
 @dataclass(frozen=True)
 class Answer(Result):
-    """`answer` is `context[start:end]`, with its probability; an empty one means that the context has none."""
+    """An answer, `context[start:end]`, and its probability. Empty: the context has no answer."""
 
     answer: str
     score: float
@@ -33,12 +32,13 @@ class Answer(Result):
 
 
 def best_spans(start: np.ndarray, end: np.ndarray, max_answer_len: int, count: int) -> list[tuple[int, int, float]]:
-    """The `count` best (first token, last token, probability) for probabilities `[tokens]` of start and of end.
+    """Returns the `count` best spans as (first token, last token, probability).
 
-    A span has 1 to `max_answer_len` tokens, and the probability of its start times that of its end.
+    `start` and `end` are probabilities `[tokens]`. A span has 1 to `max_answer_len` tokens; its probability is that of
+    its start times that of its end.
     """
     length = min(max_answer_len, len(start))
-    # ends[i, j] is the probability of the end at token i + j: a band, for the whole square is mostly impossible.
+    # A band: row i holds the probabilities of an end at tokens i to i + length - 1. The full square is mostly invalid.
     padded = np.concatenate([end, np.full(length - 1, np.nan)])
     scores = start[:, None] * np.lib.stride_tricks.sliding_window_view(padded, length)
     scores = np.where(np.isnan(scores), -1.0, scores).reshape(-1)
@@ -57,11 +57,18 @@ def window_answers(
     top_k: int,
     max_answer_len: int,
 ) -> tuple[list[Answer], float]:
-    """The answers of one window, best first, and the probability that it has none.
+    """Computes the answers of one window, best first, and the probability that it has none.
 
-    The logits are `[sequence]`; `context` are the positions of the context's tokens, the first of which is token
-    `first` of the whole context, `tokens`; `null` is the position of [CLS], which stands for "no answer" and takes its
-    share of the probability. Answers are whole words; those of the same text are one, and their scores add up.
+    Args:
+        start_logits, end_logits: `[sequence]`.
+        context: Positions of the context's tokens in the window.
+        null: Position of [CLS], which stands for "no answer" and takes part in the softmax; None without one.
+        first: Index of the window's first context token among `tokens`.
+        tokens: All tokens of the whole context.
+        top_k: Number of answers wanted; more are returned, for the merge with other windows.
+        max_answer_len: In tokens.
+
+    Answers are extended to whole words. Spans with the same text are one answer, and their scores are added.
     """
     leading = [] if null is None else [null]
     places = np.r_[leading, context].astype(int)
@@ -78,7 +85,7 @@ def window_answers(
 
 
 def merge_windows(windows: Iterable[Sequence[Answer]], top_k: int) -> list[Answer]:
-    """The `top_k` best answers of all windows; of answers with the same text, the best."""
+    """Returns the `top_k` best answers of all windows; of answers with the same text, only the best."""
     answers: dict[str, Answer] = {}
     for answer in (answer for window in windows for answer in window):
         key = answer.answer.lower()

@@ -20,7 +20,8 @@ from mbert_onnx.model.checkpoint import load_checkpoint
 from mbert_onnx.model.other_berts import is_foreign
 from mbert_onnx.reference import FOLDER
 from mbert_onnx.runtime.answers import Classification
-from mbert_onnx.runtime.model import Model, load
+from mbert_onnx.runtime.loading import load
+from mbert_onnx.runtime.model import Model
 
 ROOT = Path(__file__).parent.parent.parent
 

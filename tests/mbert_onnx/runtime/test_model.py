@@ -17,7 +17,8 @@ from transformers import BertTokenizerFast, pipeline
 
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.runtime.answers import as_json
-from mbert_onnx.runtime.model import METHODS, Model, load, run
+from mbert_onnx.runtime.loading import load, run
+from mbert_onnx.runtime.model import METHODS, Model
 from mbert_onnx.text.encoder import Row
 from mbert_onnx.text.tasks import TASKS
 
@@ -398,7 +399,7 @@ def test_run_dispatches_by_task(squad: Model) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({}, "question-answering: missing a required argument: 'context'.*answer` takes: question, context"),
+        ({}, "question-answering: missing a required argument: 'context'.*arguments of `answer`: question, context"),
         ({"context": SHORT, "pair": SHORT}, "unexpected keyword argument 'pair'"),
         ({"context": SHORT, "normalize": True}, "unexpected keyword argument 'normalize'"),
     ],

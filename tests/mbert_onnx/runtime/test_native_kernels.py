@@ -21,7 +21,7 @@ from mbert_onnx.benchmark.models.builder import ModelBuilder
 from mbert_onnx.cli.app import app
 from mbert_onnx.conversion import verification
 from mbert_onnx.errors import BundleError, UsageError, VerificationError
-from mbert_onnx.runtime import model as runtime
+from mbert_onnx.runtime import loading
 from mbert_onnx.runtime.native_kernels import CHOICES, library_for, why_not_native
 from mbert_onnx.text.tasks import Task
 
@@ -48,7 +48,7 @@ def telling_options() -> onnxruntime.SessionOptions:
 def nodes(bundle: Path, kernels: str, options: onnxruntime.SessionOptions | None = None) -> int:
     """How many nodes onnxruntime runs: a block is one with the kernels."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runtime, "_quiet_options", telling_options)
+        patch.setattr(loading, "_quiet_options", telling_options)
         session = mbert_onnx.load(bundle, kernels=kernels, session_options=options).session
     return sum(len(part.get_nodes()) for part in session.get_provider_graph_assignment_info())
 
@@ -68,7 +68,7 @@ def test_options_of_the_caller_are_left_alone(exported: Exports, caplog: pytest.
     bundle, options = exported().bundle, telling_options()
     with caplog.at_level("INFO", "mbert_onnx"):
         nodes(bundle, "auto", options)
-    assert "runs without the native kernels: session_options are yours" in caplog.text
+    assert "runs without the native kernels: session_options are given" in caplog.text
     assert nodes(bundle, "auto", options) == nodes(bundle, "auto", options) == nodes(bundle, "portable")
     assert nodes(bundle, "native", options) < nodes(bundle, "portable") - 20
 

@@ -1,0 +1,110 @@
+"""Loading of a bundle into an onnxruntime session: provider, threads, and native kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import onnxruntime as ort
+
+from mbert_onnx.bundles.inputs import first_line
+from mbert_onnx.bundles.reader import VARIANTS, Bundle, read_bundle
+from mbert_onnx.errors import BundleError, UsageError
+from mbert_onnx.runtime.model import Model
+from mbert_onnx.runtime.native_kernels import AUTO, HALF, left_to_bodies, library_for
+
+CPU = "CPUExecutionProvider"
+# onnxruntime's severity of errors: its warnings are for the author of a graph, not for its user.
+ORT_LOG_ERRORS = 3
+
+
+def load(
+    bundle: Bundle | str | Path,
+    *,
+    threads: int | None = None,
+    provider: str = CPU,
+    provider_options: Mapping[str, Any] | None = None,
+    session_options: ort.SessionOptions | None = None,
+    kernels: str = AUTO,
+) -> Model:
+    """Loads a bundle as a model that answers texts.
+
+    Args:
+        bundle: The bundle, or its path (see `read_bundle`).
+        threads: How many threads one answer may use; default: onnxruntime's choice.
+        provider: The execution provider. The CPU runs the nodes that it does not take.
+        provider_options: Of the provider.
+        session_options: Replaces the default options of the session, such as with a library of custom operators.
+        kernels: `auto` uses the native kernels if they are installed and can run the file, unless there are
+            `session_options`; `native` requires them; `portable` never uses them.
+
+    Raises:
+        BundleError: the bundle cannot be read, or its graph does not have the outputs of its task.
+        UsageError: a provider that this onnxruntime lacks, `threads` below 1, or `native` without native kernels.
+    """
+    library = library_for(kernels)
+    if not isinstance(bundle, Bundle):
+        bundle = read_bundle(bundle)
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads is {threads}. Give 1 or more, or leave it to onnxruntime.")
+    available = ort.get_available_providers()
+    if provider not in available:
+        raise UsageError(
+            f"This onnxruntime has no {provider}, only {', '.join(available)}. Name one of those, or install its build."
+        )
+    options = session_options or _quiet_options()
+    providers: list[Any] = [(provider, dict(provider_options or {}))]
+    if provider != CPU:
+        providers.append(CPU)
+    if kernels == AUTO and library is not None and (reason := _why_portable(bundle, provider, session_options)):
+        left_to_bodies(bundle.model_path, reason)
+        library = None
+    try:
+        session = _session(bundle.model_path, options, providers, threads, library)
+    except Exception as error:  # onnxruntime's exceptions have no common base class
+        raise BundleError(
+            f"onnxruntime cannot load {bundle.model_path}: {first_line(error)} Export it again."
+        ) from error
+    return Model(bundle, session)
+
+
+def run(
+    bundle: Bundle | str | Path,
+    text: Any,
+    *,
+    threads: int | None = None,
+    provider: str = CPU,
+    kernels: str = AUTO,
+    **arguments: Any,
+) -> Any:
+    """Loads a bundle and answers one text: `load`, then `Model.run` with the `arguments`. For more texts, load once."""
+    return load(bundle, threads=threads, provider=provider, kernels=kernels).run(text, **arguments)
+
+
+def _why_portable(bundle: Bundle, provider: str, session_options: ort.SessionOptions | None) -> str | None:
+    """Returns why a bundle is loaded without the installed kernels, or None if it is loaded with them."""
+    if provider != CPU:
+        return f"{provider} computes the bodies itself"
+    if bundle.model_path.name == Path(VARIANTS["fp16"]).name:
+        return HALF
+    if session_options is not None:
+        # The same options may open other sessions, and the library must not be registered twice.
+        return "session_options are given; call register_custom_ops_library on them"
+    return None
+
+
+def _quiet_options() -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.log_severity_level = ORT_LOG_ERRORS
+    return options
+
+
+def _session(
+    path: Path, options: ort.SessionOptions, providers: list[Any], threads: int | None, library: Path | None
+) -> ort.InferenceSession:
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    if library is not None:
+        options.register_custom_ops_library(str(library))
+    return ort.InferenceSession(str(path), options, providers=providers)
