@@ -48,7 +48,9 @@ def bench_emulated(
     Args:
         models: What `bench` takes, as far as onnxruntime runs it.
         seq_lens: Lengths in tokens; default: 8, 32 and 128, or what a model with a fixed length takes.
-        batch, task, seed: As of `bench`.
+        batch: Texts per run, as in `bench`.
+        task: The task that a checkpoint is exported for, as in `bench`.
+        seed: The seed of inputs and of random weights.
         kernels: Whether our native kernels compute the blocks of files that have them: `auto`, once without and once
             with them; `native` with them, or an error; `portable` without.
         json: Where to write the report.
@@ -62,8 +64,7 @@ def bench_emulated(
         UsageError, perf.errors.PerfUsageError: an option that cannot be meant.
         perf.errors.PerfError: qemu-user, the libraries or the compiler that it takes are not installed, or onnxruntime
             for aarch64 cannot be had.
-        MbertError: the kernels cannot be built.
-        Whatever `bench` raises where no model can be run.
+        MbertError: the kernels cannot be built, or no model can be run.
     """
     names = checked_names(models, json=json)
     kernels = kernels_on(CPU.name, kernels)

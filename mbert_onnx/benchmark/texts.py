@@ -44,15 +44,18 @@ def bench_texts(
         texts: A file such as `--calibrate` takes; for question answering, questions with contexts.
         first: How many of its texts.
         seq_len: In tokens: longer texts are cut to it, and those that are padded fill it.
-        provider, task, seed, kernels: As of `bench`.
+        provider: The execution provider, as in `bench`.
         threads: The number of threads.
+        task: The task that a checkpoint is exported for, as in `bench`.
+        seed: The seed of random weights.
+        kernels: `auto`, `native` or `portable`, as in `bench`.
         json: Where to write the report.
         progress: Called with a line at the start of each stage.
 
     Raises:
         UsageError: a model without a tokenizer or for other lengths, or an option that cannot be meant.
         CalibrationError: a file without texts.
-        Whatever `bench` raises.
+        MbertError: as `bench` does.
     """
     for what, value in {"first": first, "seq-len": seq_len, "threads": threads}.items():
         if value < 1:
