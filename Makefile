@@ -66,7 +66,7 @@ $(VENV5)/installed: $(VENV)/installed
 	@touch $@
 
 test-peers: $(PEERS)/installed ## Test what bench does with other runtimes, each in its environment
-	$(PEERS)/bin/python -m pytest -q tests/perf/sessions/test_openvino.py tests/mbert_onnx/benchmark/models/test_openvino.py \
+	$(PEERS)/bin/python -m pytest -q -n auto --dist loadgroup tests/perf/sessions/test_openvino.py tests/mbert_onnx/benchmark/models/test_openvino.py \
 		tests/mbert_onnx/benchmark/models/test_litert.py tests/mbert_onnx/benchmark/models/test_runtimes.py
 
 $(PEERS)/installed: $(VENV)/installed
@@ -83,7 +83,7 @@ test-providers: ## Test providers that come as plugins, on what imitates their d
 
 .PHONY: $(PROVIDERS)/tested
 $(PROVIDERS)/tested: $(PROVIDERS)/installed
-	$(PROVIDERS)/bin/python -m pytest -q tests/mbert_onnx/benchmark/providers/test_providers.py tests/mbert_onnx/benchmark/providers/test_qnn.py \
+	$(PROVIDERS)/bin/python -m pytest -q -n auto tests/mbert_onnx/benchmark/providers/test_providers.py tests/mbert_onnx/benchmark/providers/test_qnn.py \
 		tests/mbert_onnx/diagnosis/test_provider_forecast.py
 
 $(PROVIDERS)/installed: $(VENV)/installed

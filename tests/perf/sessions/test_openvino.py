@@ -22,6 +22,8 @@ from perf.sessions.runtimes import OPENVINO, onnxruntime_session
 from perf.sessions.runtimes.openvino_session import BF16, F32, describe, open_session, placement
 from perf.sessions.session import first_run
 
+pytestmark = pytest.mark.xdist_group("openvino")  # one process installs its environment
+
 AZURE = next(provider for provider in KNOWN if provider.name == "azure")
 
 

@@ -24,6 +24,8 @@ pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed he
 
 from perf.sessions.runtimes import litert_session
 
+pytestmark = pytest.mark.xdist_group("litert")  # one process installs its environment
+
 AZURE = next(provider for provider in KNOWN if provider.name == "azure")
 SHORT: dict[str, Any] = {"threads": [1, 2], "budget": 0.1}
 

@@ -19,6 +19,8 @@ from perf.peers import openvino
 for package in ("openvino", "nncf"):
     pytest.importorskip(package, reason=f"{package} is not installed here; `make test-peers` runs these")
 
+pytestmark = pytest.mark.xdist_group("openvino")  # one process installs its environment
+
 SHORT: dict[str, Any] = {"threads": [1], "budget": 0.1}
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -66,6 +67,11 @@ ONE_POOL = ("executorch", "iree")
 """Runtimes that have one thread pool for each process."""
 
 
+def grouped(peers: Iterable[str]) -> list[Any]:
+    """Parameters of one peer go to one test process, which installs its environment and converts its files once."""
+    return [pytest.param(peer, marks=pytest.mark.xdist_group(peer)) for peer in peers]
+
+
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Saves a small checkpoint, and transformers' own export of it."""
@@ -119,7 +125,7 @@ def error_of(found: np.ndarray, judge: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("peer", PEERS)
+@pytest.mark.parametrize("peer", grouped(PEERS))
 def test_its_outputs_are_those_of_onnxruntime(
     peer: str, threads: int, checkpoint: Path, files: Callable[[str], dict[int, Path]]
 ) -> None:
@@ -139,7 +145,7 @@ def test_its_outputs_are_those_of_onnxruntime(
             assert sum(session.placement().nodes.values()) > 50
 
 
-@pytest.mark.parametrize("peer", PEERS)
+@pytest.mark.parametrize("peer", grouped(PEERS))
 def test_a_file_that_it_cannot_load_is_an_error_of_one_line(
     peer: str, files: Callable[[str], dict[int, Path]], tmp_path: Path
 ) -> None:
@@ -161,7 +167,7 @@ def test_a_file_that_it_cannot_load_is_an_error_of_one_line(
         assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("peer", FROM_ONNX)
+@pytest.mark.parametrize("peer", grouped(FROM_ONNX))
 def test_an_operator_that_it_does_not_have_is_an_error_of_one_line(peer: str, checkpoint: Path, tmp_path: Path) -> None:
     model = onnx.load(checkpoint / "model.onnx")
     next(node for node in model.graph.node if node.op_type == "Relu").op_type = "Reloo"
@@ -172,14 +178,14 @@ def test_an_operator_that_it_does_not_have_is_an_error_of_one_line(peer: str, ch
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("peer", ["executorch", "ncnn"])
+@pytest.mark.parametrize("peer", grouped(["executorch", "ncnn"]))
 def test_a_checkpoint_that_it_cannot_read_is_an_error_of_one_line(peer: str, tmp_path: Path) -> None:
     with pytest.raises(PerfError, match=rf"fails on {tmp_path.name} with exit 1: OSError: ") as caught:
         PEERS[peer].convert(tmp_path, tmp_path)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("peer", ONE_POOL)
+@pytest.mark.parametrize("peer", grouped(ONE_POOL))
 def test_a_pool_of_another_size_is_refused(peer: str, files: Callable[[str], dict[int, Path]]) -> None:
     file = files(peer)[LENGTHS[0]]
     with worker(peer) as running:
