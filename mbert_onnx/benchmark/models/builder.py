@@ -76,12 +76,14 @@ class ModelBuilder:
         self._built: dict[str, BuiltModel] = {}
 
     def subject(self, name: str) -> Subject:
-        """Returns the model of that name as a subject of `bench`. Raises what `build` raises, and UsageError where
-        `native` is asked for and the kernels compute none of its blocks."""
+        """Returns the subject of `model(name)`."""
         return self.model(name).subject
 
     def model(self, name: str) -> BuiltModel:
-        """Returns the model of that name, with the native kernels if `kernels` or its name asks for them."""
+        """Returns the model of that name, with the native kernels if `kernels` or its name asks for them.
+
+        Raises what `build` raises, and UsageError where `native` is asked for and the kernels compute no block of it.
+        """
         built = self.build(name)
         return replace(built, subject=with_kernels(built.subject, built.kernels or self._kernels))
 

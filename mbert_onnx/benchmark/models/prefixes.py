@@ -89,7 +89,6 @@ class BuildFunction(Protocol):
 _OPENVINO = ("openvino", "nncf")
 _OPTIMUM = ("optimum-onnx", "transformers", "torch", "onnxruntime", "onnx")
 _LITERT = ("torch", "transformers", "litert-torch", "ai-edge-litert", "ai-edge-quantizer")
-_FIXED = "with one file of fixed shapes for each length, for which OpenVINO generates faster code"
 
 # A bundle, an `.onnx` file or a checkpoint.
 PLAIN = Prefix("", "A bundle, an .onnx file, or a checkpoint, which is exported first.", "ours.build_plain", MODEL)
@@ -203,7 +202,7 @@ PREFIXES = (
     ),
     Prefix(
         "litert-int8",
-        "The same quantized by ai-edge-quantizer: 8-bit weights, activations quantized at run time.",
+        "The same, quantized by ai-edge-quantizer: 8-bit weights, activations quantized at run time.",
         "from_checkpoint.build_converted",
         CHECKPOINT,
         runtime="litert",
@@ -248,7 +247,7 @@ PREFIXES = (
     ),
     Prefix(
         "openvino-int8",
-        "The model quantized by NNCF, in OpenVINO; calibrated on the texts on which our int8 is.",
+        "The model quantized by NNCF, in OpenVINO; the calibration texts are those of our int8.",
         "openvino.build_int8",
         MODEL,
         runtime="openvino",
@@ -256,7 +255,7 @@ PREFIXES = (
     ),
     Prefix(
         "openvino-fixed",
-        f"The same as openvino, {_FIXED}.",
+        "The same as openvino, with one file of fixed shapes for each length, which makes its code faster.",
         "openvino.build_fixed",
         MODEL,
         runtime="openvino-f32",

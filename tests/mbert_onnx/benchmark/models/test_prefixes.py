@@ -60,10 +60,10 @@ def test_every_name_is_distinct() -> None:
     assert all(preset in OPTIMUM.help for preset in optimum.PRESETS)
 
 
-@ROWS
-def test_help_has_it(row: Prefix) -> None:
+def test_help_lists_every_prefix() -> None:
     printed = CliRunner().invoke(app, ["bench", "--help"], env={"COLUMNS": "300"}).stdout
-    assert f"{row.usage}  {row.help}" in re.sub(r" *│\n│ +", " ", printed)
+    lines = re.sub(r" *│\n│ +", " ", printed)  # a long line is wrapped
+    assert [row.name for row in PREFIXES if f"{row.usage}  {row.help}" not in lines] == []
 
 
 def test_the_table_of_the_docs_is_current() -> None:
