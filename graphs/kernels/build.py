@@ -1,8 +1,8 @@
-"""Builds the library of kernels, for this machine or another one, with the clang that PyPI's `ziglang` brings.
+"""Builds the library of native kernels, for this machine or another one, with the clang in PyPI's `ziglang`.
 
 python graphs/kernels/build.py [--target aarch64-linux] [--output FOLDER]
 
-setup.py runs this when a wheel is made, so it imports nothing of the package, and nothing but the standard library.
+setup.py runs this when it builds a wheel, so it imports only the standard library, and nothing of the package.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).parent
 
-# What the library is called, by system.
+# File name of the library, by system.
 NAMES = {"linux": "libmbert_kernels.so", "macos": "libmbert_kernels.dylib", "windows": "mbert_kernels.dll"}
 
-# zig's names of what we build for. The oldest glibc that Python wheels are made for is 2.17; the library uses one
-# function of it, `getenv`.
+# zig's triples, by our names. 2.17 is the oldest glibc that Python wheels support; the library uses one function of it,
+# `getenv`.
 TARGETS = {
     "x86_64-linux": "x86_64-linux-gnu.2.17",
     "aarch64-linux": "aarch64-linux-gnu.2.17",
@@ -30,8 +31,8 @@ TARGETS = {
     "x86_64-windows": "x86_64-windows-gnu",
 }
 
-# No C++ runtime, no exceptions, no C library to speak of; products and sums are rounded each by itself, so that all
-# instruction sets give the same numbers.
+# No C++ runtime, no exceptions, almost no C library. Products and sums are rounded separately (no contraction), so that
+# int8 results are bit-identical for all instruction sets.
 FLAGS = (
     *("-std=c++17", "-O3", "-g0", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror", "-Wno-psabi"),
     *("-ffreestanding", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics", "-fno-stack-protector"),
@@ -55,11 +56,11 @@ COMMON = (
     "ort/weight_memory",
 )
 
-# The part of COMMON that computes and calls nothing of onnxruntime, for programs that run blocks by themselves.
+# The part of COMMON that is independent of onnxruntime, for programs that run blocks without it.
 ARITHMETIC = ("isa/portable", "isa/processor", "operators/blocks")
 
 AVX512 = "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512"
-# By processor: the file of each instruction set, and what the compiler may use in it.
+# By architecture: the source file of each instruction set, and the compiler's flags for it.
 INSTRUCTION_SETS = {
     "x86_64": {
         "isa/x86/avx2": "-mavx2 -mfma",
@@ -77,23 +78,23 @@ INSTRUCTION_SETS = {
 
 
 class BuildError(Exception):
-    """The compiler is not there, or refuses; one line, and what it printed."""
+    """The build failed: one line, then the compiler's output."""
 
 
 def host() -> str:
-    """This machine's target. Raises BuildError where kernels are not built for it."""
+    """Returns this machine's target. Raises BuildError where it is not one of `TARGETS`."""
     machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
     system = {"darwin": "macos"}.get(platform.system().lower(), platform.system().lower())
     if f"{machine}-{system}" not in TARGETS:
-        raise BuildError(f"no kernels for {machine} on {system}; expected one of {', '.join(TARGETS)}")
+        raise BuildError(f"the kernels cannot be built for {machine} on {system}; expected one of {', '.join(TARGETS)}")
     return f"{machine}-{system}"
 
 
 def build(folder: Path, target: str | None = None) -> Path:
-    """Writes the library into a folder, and says where.
+    """Builds the library into a folder, and returns its path.
 
     Args:
-        folder: Made if it is not there.
+        folder: Output folder, created if it does not exist.
         target: One of `TARGETS`; default: this machine's.
 
     Raises BuildError.
@@ -102,68 +103,82 @@ def build(folder: Path, target: str | None = None) -> Path:
     if target not in TARGETS:
         raise BuildError(f"the target is {target!r}; expected one of {', '.join(TARGETS)}")
     processor, system = target.split("-")
-    sources = dict.fromkeys(COMMON, "") | INSTRUCTION_SETS[processor]
     folder.mkdir(parents=True, exist_ok=True)
     library = folder / NAMES[system]
-    with tempfile.TemporaryDirectory() as made:
+    with tempfile.TemporaryDirectory() as temporary:
         position = [] if system == "windows" else ["-fPIC"]
-        objects = _compile(TARGETS[target], sources, position, Path(made))
-        fresh = Path(made) / library.name
+        objects = compile_sources(TARGETS[target], sources_of(processor, COMMON), position, Path(temporary))
+        linked = Path(temporary) / library.name
         bare = ["-nostdlib"] if system == "linux" else []
-        _clang(TARGETS[target], ["-shared", "-s", *bare, "-o", str(fresh), *objects])
-        # Copied beside, then renamed: a library that is in use is not written over.
-        beside = library.with_name(f"{library.name}.new")
-        shutil.copy(fresh, beside)
-        beside.replace(library)
+        run_clang(TARGETS[target], ["-shared", "-s", *bare, "-o", str(linked), *objects])
+        # Copied next to it, then renamed: writing over a library that is loaded would crash the process that uses it.
+        copied = library.with_name(f"{library.name}.new")
+        shutil.copy(linked, copied)
+        copied.replace(library)
     return library
 
 
 def build_profile(folder: Path, target: str | None = None) -> Path:
-    """Writes the program `profile` into a folder, for this machine or, complete in itself, for another one.
+    """Builds the profiling program into a folder, and returns its path.
+
+    Args:
+        folder: Output folder, created if it does not exist.
+        target: One of `TARGETS` on Linux, for a statically linked program; default: this machine, linked dynamically.
 
     Raises BuildError.
     """
-    # An emulator has no libraries of another machine's.
+    # Static for a target, because an emulator has no shared libraries of that architecture.
     triple, static = (TARGETS[host()], []) if target is None else (f"{target}-musl", ["-static"])
-    sources = dict.fromkeys(ARITHMETIC, "") | INSTRUCTION_SETS[triple.split("-")[0]]
+    sources = sources_of(triple.split("-")[0], ARITHMETIC)
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as made:
-        objects = _compile(triple, sources, ["-DMBERT_PROFILE"], Path(made))
+    with tempfile.TemporaryDirectory() as temporary:
+        objects = compile_sources(triple, sources, ["-DMBERT_PROFILE"], Path(temporary))
         hosted = [flag for flag in FLAGS if flag != "-ffreestanding"]
-        fresh = Path(made) / "profile"
+        program = Path(temporary) / "profile"
         own = [*hosted, *static, "-nostdlib++", "-DMBERT_PROFILE", str(HERE / "tools" / "profile.cc")]
-        _clang(triple, [*own, *objects, "-o", str(fresh)])
-        return Path(shutil.copy(fresh, folder / fresh.name))
+        run_clang(triple, [*own, *objects, "-o", str(program)])
+        return Path(shutil.copy(program, folder / program.name))
 
 
 def build_counter(folder: Path, interface: int) -> Path:
-    """Writes the plugin of qemu that counts instructions into a folder, for a version of its interface.
+    """Builds the qemu plugin that counts instructions, for a version of qemu's plugin interface, and returns its path.
 
     Raises BuildError.
     """
     folder.mkdir(parents=True, exist_ok=True)
     plugin = folder / "instruction_counter.so"
-    # What it calls is qemu's own.
+    # qemu defines the functions that it calls, so undefined symbols are allowed.
     own = ["-shared", "-fPIC", "-O2", "-nostdlib++", "-fno-exceptions", "-fno-rtti", "-Wl,-z,undefs"]
     source = HERE / "tools" / "instruction_counter.cc"
-    _clang(TARGETS[host()], [*own, f"-DINTERFACE={interface}", str(source), "-o", str(plugin)])
+    run_clang(TARGETS[host()], [*own, f"-DINTERFACE={interface}", str(source), "-o", str(plugin)])
     return plugin
 
 
-def _compile(triple: str, sources: dict[str, str], options: list[str], folder: Path) -> list[str]:
-    """The objects of sources, each with flags of its own, all at once."""
+def sources_of(processor: str, common: Sequence[str]) -> dict[str, list[str]]:
+    """Returns common sources and those of an architecture's instruction sets, each with its compiler flags."""
+    return {name: [] for name in common} | {name: flags.split() for name, flags in INSTRUCTION_SETS[processor].items()}
+
+
+def compile_sources(
+    triple: str, sources: Mapping[str, Sequence[str]], options: Sequence[str], folder: Path
+) -> list[str]:
+    """Compiles sources in parallel, each with its own flags after `options`. Returns the object files.
+
+    Raises BuildError.
+    """
     objects = [str(folder / f"{name.replace('/', '_')}.o") for name in sources]
     commands = [
-        [*FLAGS, *options, *flags.split(), "-c", str(HERE / f"{name}.cc"), "-o", file]
+        [*FLAGS, *options, *flags, "-c", str(HERE / f"{name}.cc"), "-o", file]
         for (name, flags), file in zip(sources.items(), objects, strict=True)
     ]
     with ThreadPoolExecutor() as pool:
-        for _ in pool.map(lambda command: _clang(triple, command), commands):
+        for _ in pool.map(lambda command: run_clang(triple, command), commands):
             pass
     return objects
 
 
-def _clang(triple: str, arguments: list[str]) -> None:
+def run_clang(triple: str, arguments: Sequence[str]) -> None:
+    """Runs ziglang's clang for a triple. Raises BuildError with its output where it fails."""
     command = [sys.executable, "-m", "ziglang", "c++", "-target", triple, *arguments]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
@@ -171,11 +186,11 @@ def _clang(triple: str, arguments: list[str]) -> None:
 
 
 def main() -> int:
-    """The command line."""
+    """Runs the command line, and returns the exit status."""
     parser = argparse.ArgumentParser(description="Build mbert's native kernels.")
-    parser.add_argument("--target", choices=[*TARGETS, "all"], help="default: this machine")
-    parser.add_argument("--profile", action="store_true", help="the program that measures them, instead")
-    parser.add_argument("--output", type=Path, default=HERE, help="default: beside the sources")
+    parser.add_argument("--target", choices=[*TARGETS, "all"], help="system to build for (default: this machine)")
+    parser.add_argument("--profile", action="store_true", help="build the profiling program instead of the library")
+    parser.add_argument("--output", type=Path, default=HERE, help="output folder (default: next to the sources)")
     options = parser.parse_args()
     try:
         if options.profile:

@@ -1,6 +1,6 @@
-"""The kernels under sanitizers: of addresses (and leaks), of undefined behaviour, and of threads.
+"""The kernels under clang's sanitizers: addresses and leaks, undefined behaviour, threads.
 
-They need clang with its runtime, as Debian's packages clang-19 and libclang-rt-19-dev bring them.
+The sanitizers need clang and its runtime, for example Debian's packages clang-19 and libclang-rt-19-dev.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -37,24 +39,29 @@ def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         "-fno-omit-frame-pointer",
         "-g1",
     ]
-    # The sanitizers have their own memcpy. Weights get a place each, so that its end is seen.
-    sources = dict.fromkeys(set(build.COMMON) - {"ort/libc"}, "") | build.INSTRUCTION_SETS["x86_64"]
+    # The sanitizers have their own memcpy.
+    sources = build.sources_of("x86_64", [name for name in build.COMMON if name != "ort/libc"])
     flags = [flag for flag in build.FLAGS if flag not in ("-fno-sanitize=all", "-g0", "-O3", "-Werror")]
-    objects = []
-    for name, own in sources.items():
-        objects.append(folder / f"{Path(name).name}.o")
-        source = build.HERE / f"{name}.cc"
-        command = [CLANG, *flags, "-O1", "-DMBERT_PAGE=64", *own.split(), *sanitize, "-c", source, "-o", objects[-1]]
-        built = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-        if "unsupported" in built.stderr or "libclang_rt" in built.stderr:
-            pytest.skip("clang has no sanitizers here")
-        assert built.returncode == 0, built.stderr
-    stress = HERE / "kernel_stress.cc"
+    objects = {name: folder / f"{Path(name).name}.o" for name in sources}
+    # Each weight gets a chunk of its own, so that an overrun is detected.
+    flags += ["-O1", "-DMBERT_PAGE=64"]
+    commands: list[list[object]] = [
+        [*flags, *own, *sanitize, "-c", build.HERE / f"{name}.cc", "-o", objects[name]] for name, own in sources.items()
+    ]
+    with ThreadPoolExecutor() as pool:
+        for compiled in pool.map(run_clang, commands):
+            if "unsupported" in compiled.stderr or "libclang_rt" in compiled.stderr:
+                pytest.skip("clang has no sanitizers here")
+            assert compiled.returncode == 0, compiled.stderr
     options = ["-std=c++17", "-O1", f"-I{build.HERE}", *sanitize]
-    command = [CLANG, *options, stress, *objects, "-o", folder / "stress", "-lpthread"]
-    built = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    assert built.returncode == 0, built.stderr
+    stress = HERE / "kernel_stress.cc"
+    linked = run_clang([*options, stress, *objects.values(), "-o", folder / "stress", "-lpthread"])
+    assert linked.returncode == 0, linked.stderr
     return folder / "stress"
+
+
+def run_clang(arguments: Sequence[object]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(part) for part in (CLANG, *arguments)], capture_output=True, text=True)
 
 
 @pytest.mark.parametrize("isa", [name for name, here in kernels.instruction_sets().items() if here])

@@ -1,4 +1,4 @@
-"""The kernels for AMX and AVX-VNNI on a machine that has neither, their instructions made of others: stand_ins.h."""
+"""The kernels for AMX and AVX-VNNI on a machine that has neither: stand_ins.h emulates their instructions."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from kernel_driver import HERE, WIDTHS, build_driver, check_blocks, run
 from kernel_models import Widths, ffn_feed, with_8_bit_weights
 
 from graphs import kernels
+from graphs.kernels import build
 
-MADE = ["amx", "avx-vnni"]
+EMULATED = ["amx", "avx-vnni"]
 pytestmark = pytest.mark.skipif(
-    not kernels.instruction_sets().get("avx512-vnni"), reason="the stand-ins are made of AVX-512 VNNI"
+    not kernels.instruction_sets().get("avx512-vnni"), reason="the stand-ins use AVX-512 VNNI"
 )
 
 
@@ -21,17 +22,17 @@ pytestmark = pytest.mark.skipif(
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
     stand_ins = ["-include", str(HERE / "stand_ins.h"), "-mavx512vl", "-mavx512vnni", "-Wno-unused-function"]
     flags = {"isa/x86/amx": [*stand_ins, "-fhosted"], "isa/x86/avx_vnni": [*stand_ins, "-mno-avxvnni"]}
-    return build_driver(tmp_path_factory.mktemp("driver"), "x86_64-linux-musl", flags, ["-DSTAND_INS=true"])
+    return build_driver(tmp_path_factory.mktemp("driver"), build.TARGETS[build.host()], flags, ["-DSTAND_INS=true"])
 
 
 @pytest.mark.parametrize("widths", WIDTHS, ids=str)
-@pytest.mark.parametrize("isa", MADE)
+@pytest.mark.parametrize("isa", EMULATED)
 def test_blocks(isa: str, widths: Widths, driver: Path) -> None:
     check_blocks([str(driver)], isa, widths)
 
 
 def test_8_bits_are_the_same_numbers_as_with_other_instructions(driver: Path) -> None:
     feed = with_8_bit_weights(ffn_feed(WIDTHS[0], 45))
-    found = {isa: run([str(driver)], isa, feed, WIDTHS[0]) for isa in [*MADE, "avx512-vnni", "avx2", "portable"]}
+    found = {isa: run([str(driver)], isa, feed, WIDTHS[0]) for isa in [*EMULATED, "avx512-vnni", "avx2", "portable"]}
     for name, y in found.items():
         np.testing.assert_array_equal(y, found["portable"], err_msg=name)

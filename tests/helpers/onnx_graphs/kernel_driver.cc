@@ -1,5 +1,6 @@
-// Runs a fused block with one instruction set, without onnxruntime, so that kernels for another processor can be tried
-// under an emulator. Inputs come from standard input as raw numbers, in the order of the operator's; y goes out so.
+// Runs a fused block with one instruction set, without onnxruntime, so that tests can run kernels for another processor
+// under an emulator. Reads the operator's inputs in order, as raw binary data, from standard input; writes y the same
+// way to standard output.
 //
 //   driver ffn ISA INT8 tokens intra intermediate hidden networks
 //   driver attention ISA INT8 batch length intra hidden heads
@@ -10,7 +11,7 @@
 #include "operators/blocks.h"
 #include "isa/known_isas.h"
 
-// Whether instruction sets that are not there are tried with stand-ins for their instructions.
+// Whether to run instruction sets that this processor does not support, whose instructions are emulated (stand_ins.h).
 #ifndef STAND_INS
 #define STAND_INS false
 #endif
@@ -27,9 +28,9 @@ static float* read_floats(size_t count) { return static_cast<float*>(read(count 
 
 static float* padded(const Isa& isa, int n) {
   float* numbers = read_floats(n);
-  float* whole = static_cast<float*>(calloc(round_up(n, isa.panel), sizeof(float)));
-  memcpy(whole, numbers, n * sizeof(float));
-  return whole;
+  float* result = static_cast<float*>(calloc(round_up(n, isa.panel), sizeof(float)));
+  memcpy(result, numbers, n * sizeof(float));
+  return result;
 }
 
 static void weight(const Isa& isa, bool int8, Weight* to, int k, int n, bool has_bias) {
@@ -88,8 +89,8 @@ int main(int argc, char** argv) {
     weight(*isa, int8, &block.weight_out, block.intra, block.intra, false);
     count = static_cast<size_t>(tokens) * block.intra;
     y = static_cast<float*>(calloc(count, sizeof(float)));
-    float* between = static_cast<float*>(calloc(block.projected_floats(*isa, batch, length), sizeof(float)));
-    const BottleneckAttention::Projected projected = block.projected(between, batch, length);
+    float* memory = static_cast<float*>(calloc(block.projected_floats(*isa, batch, length), sizeof(float)));
+    const BottleneckAttention::Projected projected = block.projected(memory, batch, length);
     char* scratch = static_cast<char*>(
         aligned_alloc(64, block.project_scratch(tokens) + block.attend_scratch(*isa, length, length)));
     block.project(*isa, x, projected, 0, tokens, scratch);

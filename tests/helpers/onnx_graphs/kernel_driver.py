@@ -1,9 +1,8 @@
-"""A program that runs one fused block without onnxruntime: built, and fed."""
+"""Builds and runs a program that computes one fused block without onnxruntime."""
 
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -28,32 +27,27 @@ HERE = Path(__file__).parent
 WIDTHS = [Widths(512, 128, 512, 4, 4), Widths(40, 36, 33, 3, 3), Widths(48, 16, 112, 1, 1)]
 
 
-def build_driver(folder: Path, target: str, flags: Mapping[str, Sequence[str]], options: Sequence[str] = ()) -> Path:
-    """Builds it for zig's `target`, with more flags for the sources named; `options` are for the program itself."""
-    sources = dict.fromkeys(build.ARITHMETIC, "") | build.INSTRUCTION_SETS[target.split("-")[0]]
-    compiler = [sys.executable, "-m", "ziglang", "c++", "-target", target]
-    objects = []
-    for name, own in sources.items():
-        objects.append(folder / f"{Path(name).name}.o")
-        more = [*own.split(), *flags.get(name, ())]
-        source = build.HERE / f"{name}.cc"
-        subprocess.run([*compiler, *build.FLAGS, *more, "-c", source, "-o", objects[-1]], check=True)
-    own_options = [
-        "-static",
-        "-std=c++17",
-        "-O1",
-        f"-I{build.HERE}",
-        "-fno-exceptions",
-        "-fno-rtti",
-        "-nostdlib++",
-        *options,
-    ]
-    subprocess.run([*compiler, *own_options, HERE / "kernel_driver.cc", *objects, "-o", folder / "driver"], check=True)
+def build_driver(folder: Path, triple: str, flags: Mapping[str, Sequence[str]], options: Sequence[str] = ()) -> Path:
+    """Builds the program for one of zig's triples, and returns its path.
+
+    Args:
+        folder: Output folder.
+        triple: Architecture, system and C library. For musl, zig first compiles the C library, which takes a minute of
+            processor time where zig's cache is empty; for glibc it does not.
+        flags: More compiler flags, by the name of a source.
+        options: Compiler and linker flags for the program itself.
+    """
+    sources = build.sources_of(triple.split("-")[0], build.ARITHMETIC)
+    for name, more in flags.items():
+        sources[name] += more
+    objects = build.compile_sources(triple, sources, [], folder)
+    own = ["-std=c++17", "-O1", f"-I{build.HERE}", "-fno-exceptions", "-fno-rtti", "-nostdlib++", *options]
+    build.run_clang(triple, [*own, str(HERE / "kernel_driver.cc"), *objects, "-o", str(folder / "driver")])
     return folder / "driver"
 
 
 def run(driver: Sequence[str], isa: str, feed: Arrays, widths: Widths) -> np.ndarray:
-    """The block's y; `driver` is the command that starts the program."""
+    """Returns the block's output [tokens, hidden or intra]; `driver` is the command that starts the program."""
     is_int8 = any(array.dtype == np.int8 for array in feed.values())
     if "mask" in feed:
         batch, length = map(int, feed["heads"][:2])
@@ -74,7 +68,7 @@ def run(driver: Sequence[str], isa: str, feed: Arrays, widths: Widths) -> np.nda
 
 
 def check_blocks(driver: Sequence[str], isa: str, widths: Widths) -> None:
-    """Both blocks, in float32 and in 8 bits, at lengths that fill tiles and that do not, against float64."""
+    """Checks both blocks in float32 and int8 against float64, at lengths that fill tiles and that leave remainders."""
     for tokens in (1, 2, 3, 5, 6, 7, 13, 33, 70):
         feed = ffn_feed(widths, tokens, seed=tokens)
         assert off(run(driver, isa, feed, widths), ffn_by_hand(feed, widths.networks)) < 1e-6

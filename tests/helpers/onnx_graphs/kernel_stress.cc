@@ -1,6 +1,6 @@
-// The whole library of kernels in a program of its own, to be built with a sanitizer: an onnxruntime made of a few
-// lines creates nodes, runs them from ten threads at once, each run on several, creates malformed ones, and looks
-// whether everything is given back. MBERT_KERNELS_ISA chooses the instruction set, as always. Prints what it did.
+// A stress test of the whole library, built with a sanitizer. A small fake of onnxruntime's C API creates nodes, runs
+// them from ten threads at once with several threads per run, creates malformed nodes, and checks that all memory is
+// released. MBERT_KERNELS_ISA chooses the instruction set. Prints the number of blocks and of malformed nodes.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@
 
 using namespace mbert;
 
-// What onnxruntime leaves opaque.
+// The types that onnxruntime's API leaves opaque.
 struct OrtStatus {
   std::string message;
 };
@@ -31,7 +31,7 @@ struct OrtTensorTypeAndShapeInfo {
 };
 struct OrtKernelInfo {
   std::vector<OrtValue> inputs;
-  size_t at_run_time;  // so many of the first are no constants
+  size_t at_run_time;  // number of leading inputs that are not constants
 };
 struct OrtKernelContext {
   const std::vector<OrtValue>* inputs;
@@ -196,7 +196,7 @@ struct Widths {
   int64_t hidden, intra, wide, heads, networks;
 };
 
-// A node of the number-th operator, and inputs for it.
+// Random inputs for a node of the number-th operator.
 OrtKernelInfo node_of(int number, const Widths& w, const std::vector<int>& lengths) {
   OrtKernelInfo info;
   std::vector<OrtValue>& inputs = info.inputs;
@@ -245,7 +245,7 @@ std::vector<char> run(const OrtCustomOp* op, void* node, const OrtKernelInfo& in
   return context.output.data;
 }
 
-// Ten threads run two nodes, whose outputs are always the same.
+// Ten threads run two nodes, and check that the output is the same every time.
 void stress(int number, const Widths& widths, const std::vector<int>& lengths) {
   const OrtKernelInfo info = node_of(number, widths, lengths);
   const OrtCustomOp* op = ops[number];
@@ -266,8 +266,8 @@ void stress(int number, const Widths& widths, const std::vector<int>& lengths) {
   for (void* node : nodes) op->KernelDestroy(node);
 }
 
-// What a file may hold that nobody meant: it is refused, or it runs.
-void malform(int number) {
+// Creates a node from malformed inputs. It must be refused with a status, or run without an error of the sanitizer.
+void run_malformed(int number) {
   const Widths widths{33, 24, 40, 3, 2};
   OrtKernelInfo info = node_of(number, widths, {5, 2});
   const OrtCustomOp* op = ops[number];
@@ -308,7 +308,7 @@ int main() {
   for (int number = 0; number < 4; number++)
     for (const Widths& one : widths)
       for (const std::vector<int>& lengths : texts) stress(number, one, lengths), stressed++;
-  for (int i = 0; i < 400; i++) malform(i % 4);
+  for (int i = 0; i < 400; i++) run_malformed(i % 4);
   if (heap.live || statuses) {
     fprintf(stderr, "%d allocations and %d statuses are left\n", static_cast<int>(heap.live), static_cast<int>(statuses));
     return 1;

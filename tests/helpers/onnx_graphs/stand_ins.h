@@ -1,5 +1,5 @@
-// Instructions that this machine lacks, made of those that it has, so that the kernels that use them can be tried: AMX's
-// tiles one byte at a time, and AVX-VNNI's product as AVX-512 spells it. Included before a kernel's own text.
+// Emulates instructions that this machine lacks, so that tests can run the kernels that use them: AMX's tiles one byte
+// at a time, and AVX-VNNI's product by the instruction of AVX-512 VNNI. Included before a kernel's source.
 #pragma once
 
 #include <immintrin.h>
@@ -10,7 +10,7 @@ namespace stand_in {
 
 struct Tile {
   int rows = 0, bytes = 0;
-  alignas(64) int8_t of[16][64] = {};
+  alignas(64) int8_t data[16][64] = {};
 };
 static thread_local Tile tiles[8];
 
@@ -25,26 +25,26 @@ static inline void loadconfig(const void* configuration) {
   }
 }
 
-static inline void zero(int tile) { memset(tiles[tile].of, 0, sizeof tiles[tile].of); }
+static inline void zero(int tile) { memset(tiles[tile].data, 0, sizeof tiles[tile].data); }
 
 static inline void loadd(int tile, const void* from, size_t stride) {
   zero(tile);
   for (int row = 0; row < tiles[tile].rows; row++)
-    memcpy(tiles[tile].of[row], static_cast<const int8_t*>(from) + row * stride, tiles[tile].bytes);
+    memcpy(tiles[tile].data[row], static_cast<const int8_t*>(from) + row * stride, tiles[tile].bytes);
 }
 
 static inline void stored(int tile, void* to, size_t stride) {
   for (int row = 0; row < tiles[tile].rows; row++)
-    memcpy(static_cast<int8_t*>(to) + row * stride, tiles[tile].of[row], tiles[tile].bytes);
+    memcpy(static_cast<int8_t*>(to) + row * stride, tiles[tile].data[row], tiles[tile].bytes);
 }
 
 static inline void dpbssd(int sums, int a, int b) {
   for (int m = 0; m < tiles[sums].rows; m++)
     for (int n = 0; n < tiles[sums].bytes / 4; n++) {
       int32_t sum;
-      memcpy(&sum, tiles[sums].of[m] + 4 * n, 4);
-      for (int k = 0; k < tiles[a].bytes; k++) sum += tiles[a].of[m][k] * tiles[b].of[k / 4][4 * n + k % 4];
-      memcpy(tiles[sums].of[m] + 4 * n, &sum, 4);
+      memcpy(&sum, tiles[sums].data[m] + 4 * n, 4);
+      for (int k = 0; k < tiles[a].bytes; k++) sum += tiles[a].data[m][k] * tiles[b].data[k / 4][4 * n + k % 4];
+      memcpy(tiles[sums].data[m] + 4 * n, &sum, 4);
     }
 }
 
