@@ -254,13 +254,14 @@ bench-squad: setup ## Time 200 questions of SQuAD in int8 at their own lengths, 
 	$(BIN)/mbert-onnx bench native:int8:$(SPEAKING) ort-dynamic:transformers:$(SPEAKING) \
 		--texts $(TEXTS) --threads 1 --json $(BUILD)/bench-squad.json
 
-profile-kernels: setup ## Tell where the native kernels' time goes, and how far they are from the processor's limit
+profile-kernels: setup ## Profile the native kernels: the time of each part, and the processor's peak rates
 	@mkdir -p $(BUILD)
 	$(BIN)/python graphs/kernels/build.py --profile --output $(BUILD)
 	$(BUILD)/profile
 
 count-instructions: setup ## Count the instructions of the native kernels on aarch64, under qemu-user
-	$(BIN)/python -m graphs.kernels.tools.count_instructions 8 32 128 384
+	@# One table of emulated processors, perf's, for `bench --device emulated-arm64` and for this.
+	$(BIN)/python -m graphs.kernels.tools.count_instructions 8 32 128 384 $$($(BIN)/python -m perf.devices.emulated)
 
 clean: ## Remove what the other targets made
 	rm -rf graphs/kernels/*.so graphs/kernels/*.dylib $(VENV) $(VENV5) $(PEERS) $(PROVIDERS) $(WEB) $(NODE) $(BUILD) .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info

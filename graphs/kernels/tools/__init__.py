@@ -1,1 +1,1 @@
-"""Programs that measure the native kernels: a profile, and a count of instructions under an emulator."""
+"""Programs that measure the native kernels: a profiler, and an instruction counter for an emulator."""

@@ -1,9 +1,12 @@
-"""Counts the instructions that the kernels need on aarch64, where nothing but an emulator is at hand: qemu-user.
+"""Counts the instructions of the kernels for aarch64, under the emulator qemu-user.
 
-python -m graphs.kernels.tools.count_instructions [--qemu PATH] [TOKENS ...]
+python -m graphs.kernels.tools.count_instructions --processor ISA=CPU [--interface N] [--qemu PATH] [TOKENS ...]
 
-A layer in 8 bits is run twice and once; the difference, times 24, is a MobileBERT's encoder. Times mean nothing under
-an emulator, and counts leave caches out, so that this compares programs, not machines.
+It runs an int8 layer once and twice; the difference, times 24, is the encoder of a MobileBERT. An emulator's times mean
+nothing, and instruction counts ignore caches, so the counts compare programs, not processors.
+
+The emulated processors are arguments, because `python -m perf.devices.emulated` has the only table of them:
+`make count-instructions` passes it.
 """
 
 from __future__ import annotations
@@ -14,50 +17,53 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from graphs.kernels.build import BuildError, build_counter, build_profile
 
 LAYERS = 24
-# Of each instruction set, processors that have it and nothing better; older emulators know the second name only.
-PROCESSORS = {"neon": ["cortex-a72"], "neon-dotprod": ["neoverse-n1"], "neon-i8mm": ["neoverse-v1", "max"]}
 
 
 class Counter:
-    """An emulator that counts: qemu-user with a plugin of ours. Raises BuildError where qemu takes none."""
+    """Counts instructions with qemu-user and our plugin. Raises BuildError where this qemu does not load the plugin."""
 
-    # Versions of qemu's plugin interface that have all we use, and mean the same by it.
-    INTERFACES = (1, 2, 3, 4)
-
-    def __init__(self, qemu: str, program: Path, folder: Path) -> None:
+    def __init__(
+        self, qemu: str, program: Path, folder: Path, processors: Mapping[str, Sequence[str]], interfaces: Sequence[int]
+    ) -> None:
         """
         Args:
             qemu: The emulator.
-            program: What `build_profile` builds for aarch64.
-            folder: For the plugin, and for what it writes.
+            program: The program that `build_profile` builds for aarch64.
+            folder: Output folder of the plugin and of its counts.
+            processors: By instruction set, the values of qemu's `-cpu` to try, the preferred one first.
+            interfaces: Versions of qemu's plugin interface to build the plugin for, until one is accepted.
         """
         self._qemu, self._program, self._file = qemu, program, folder / "count"
-        listed = subprocess.run([qemu, "-cpu", "help"], capture_output=True, text=True)
-        self._known = (listed.stdout + listed.stderr).split()
-        for interface in self.INTERFACES:
+        self._processors = processors
+        for interface in interfaces:
             self._plugin = build_counter(folder, interface)
             if not (refusal := self._refusal()):
                 return
-        raise BuildError(f"{qemu} takes no plugin; expected a qemu-user that does, as Debian 12's 7.2 ({refusal})")
+        raise BuildError(f"{qemu} does not load the plugin ({refusal}); expected a qemu-user with plugins, such as 7.2")
 
     def instructions(self, isa: str, tokens: int, times: int) -> int:
-        """The instructions of the whole program, which runs a layer so often."""
-        processor = next((one for one in PROCESSORS[isa] if one in self._known), None)
-        if processor is None:
-            raise BuildError(f"{self._qemu} knows no processor with {isa}; expected {' or '.join(PROCESSORS[isa])}")
-        done = self._run("-cpu", processor, str(self._program), "--run", str(times), str(tokens), "--isa", isa)
-        if done.returncode:
-            raise BuildError(f"{self._program} ended with {done.returncode} under {self._qemu}: {done.stderr.strip()}")
-        return int(self._file.read_text())
+        """Returns the instructions of the whole program, which runs a layer `times` times.
+
+        Raises BuildError where qemu emulates no processor with the instruction set.
+        """
+        models = self._processors[isa]
+        for model in models:
+            arguments = ["--run", str(times), str(tokens), "--isa", isa]
+            done = self._run("-cpu", model, str(self._program), *arguments)
+            if not done.returncode:
+                return int(self._file.read_text())
+        reason = done.stderr.strip() or f"exit {done.returncode}"
+        raise BuildError(f"{self._program} fails under {self._qemu} on {' and '.join(models)} with {isa}: {reason}")
 
     def _refusal(self) -> str:
         done = self._run(str(self._program), "--run", "0", "1", "--isa", "neon")
-        return done.stderr.strip() or f"ended with {done.returncode}" if done.returncode else ""
+        return done.stderr.strip() or f"exit {done.returncode}" if done.returncode else ""
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "COUNT": str(self._file)}
@@ -65,19 +71,48 @@ class Counter:
         return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
+def processors_of(pairs: Sequence[str]) -> dict[str, list[str]]:
+    """Returns the processors of each instruction set, in the order of `ISA=CPU` pairs. Raises BuildError."""
+    processors: dict[str, list[str]] = {}
+    for pair in pairs:
+        isa, equals, model = pair.partition("=")
+        if not (isa and equals and model):
+            raise BuildError(f"--processor is {pair!r}; expected ISA=CPU, such as neon=cortex-a72")
+        processors.setdefault(isa, []).append(model)
+    return processors
+
+
 def main(arguments: list[str]) -> int:
-    """The command line."""
+    """Runs the command line, and returns the exit status."""
     parser = argparse.ArgumentParser(prog="count_instructions.py", description="Count instructions under qemu-user.")
     parser.add_argument("tokens", nargs="*", type=int, default=[128], help="lengths (default: %(default)s)")
+    parser.add_argument(
+        "--processor",
+        action="append",
+        required=True,
+        metavar="ISA=CPU",
+        help="an instruction set, and what qemu's -cpu takes for a processor that has it; repeat it for more "
+        "instruction sets, and for the CPU to try where an older qemu lacks the one before",
+    )
+    parser.add_argument(
+        "--interface",
+        action="append",
+        type=int,
+        metavar="N",
+        help="a version of qemu's plugin interface to try; repeat it for more (default: 1)",
+    )
     parser.add_argument("--qemu", default=shutil.which("qemu-aarch64"), help="the emulator (default: %(default)s)")
     options = parser.parse_args(arguments)
     try:
+        processors = processors_of(options.processor)
         if options.qemu is None:
-            raise BuildError("qemu-user is not installed; expected qemu-aarch64")
-        with tempfile.TemporaryDirectory() as folder:
-            counter = Counter(options.qemu, build_profile(Path(folder), "aarch64-linux"), Path(folder))
+            raise BuildError("qemu-aarch64 is not on PATH; expected qemu-user: apt install qemu-user")
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            program = build_profile(folder, "aarch64-linux")
+            counter = Counter(options.qemu, program, folder, processors, options.interface or [1])
             for tokens in options.tokens:
-                for isa in PROCESSORS:
+                for isa in processors:
                     once, twice = (counter.instructions(isa, tokens, times) for times in (1, 2))
                     print(f"{tokens} tokens, {isa}: {(twice - once) * LAYERS / 1e9:.3f} G instructions", flush=True)
     except (BuildError, OSError) as error:
