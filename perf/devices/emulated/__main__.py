@@ -7,7 +7,7 @@ from perf.devices.emulated.processors import PROCESSORS
 
 
 def options() -> list[str]:
-    """Returns `--processor ISA=CPU` options, the preferred CPU of an instruction set first, and `--interface N` options."""
+    """Returns `--processor ISA=CPU` options, an instruction set's preferred CPU first, and `--interface N` options."""
     pairs = [f"{one.instruction_set}={model}" for one in PROCESSORS for model in one.models]
     found = [word for pair in pairs for word in ("--processor", pair)]
     return found + [word for interface in INTERFACES for word in ("--interface", str(interface))]
