@@ -29,25 +29,40 @@ RANDOM = "random"
 
 
 @dataclass(frozen=True)
-class TextModel:
-    """What texts can be put into.
+class TextReader:
+    """How texts become a model's inputs.
 
     Args:
-        name: The file's, or the checkpoint's.
-        task: What it answers.
-        shapes: What sizes and type its inputs have.
+        task: The model's task.
         tokenizer: A tokenizer.json.
-        vocab_size: How many ids it knows; None where that is not told.
-        max_positions: The most tokens that it takes.
+        vocab_size: Number of token ids; None where it is unknown.
+        max_positions: The largest number of tokens.
+    """
+
+    task: Task
+    tokenizer: Path
+    vocab_size: int | None
+    max_positions: int
+
+
+# Called only for a model that is calibrated; returns None for one without a tokenizer.
+FindReader = Callable[[], TextReader | None]
+
+
+@dataclass(frozen=True)
+class TextModel:
+    """A model file or checkpoint, and how texts become its inputs.
+
+    Args:
+        name: The name of the file or checkpoint, for messages.
+        shapes: Sizes and type of its inputs.
+        reader: How texts become its inputs.
         is_random: Whether it is known to have random weights.
     """
 
     name: str
-    task: Task
     shapes: Shapes
-    tokenizer: Path
-    vocab_size: int | None
-    max_positions: int
+    reader: TextReader
     is_random: bool
 
 
@@ -118,11 +133,13 @@ def read_text_model(
     metadata = None if bundle is None else bundle.metadata
     return TextModel(
         name=path.name,
-        task=told,
         shapes=inputs.shapes,
-        tokenizer=_tokenizer(path, bundle, tokenizer, purpose),
-        vocab_size=config.get("vocab_size") or vocab_size,
-        max_positions=inputs.sequence or config.get("max_position_embeddings") or _longest(run),
+        reader=TextReader(
+            task=told,
+            tokenizer=_tokenizer(path, bundle, tokenizer, purpose),
+            vocab_size=config.get("vocab_size") or vocab_size,
+            max_positions=inputs.sequence or config.get("max_position_embeddings") or _longest(run),
+        ),
         is_random=str((metadata or {}).get("checkpoint")).partition(":")[0] == RANDOM,
     )
 

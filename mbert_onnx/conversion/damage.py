@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
+from mbert_onnx.bundles.types import Feed, Runner
 from mbert_onnx.conversion.accuracy import Comparison
 from mbert_onnx.errors import PrecisionError
 from mbert_onnx.text.tasks import Task
-
-Feed = Mapping[str, np.ndarray]
-Runs = Callable[[Feed], Mapping[str, np.ndarray]]
 
 # The share of decisions that must be float64's, where the caller does not say.
 MIN_AGREEMENT = 0.99
 
 # How many of the layers that cost most are told.
-TOLD = 3
+WORST_LAYERS = 3
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ class Damage:
     @property
     def worst_layers(self) -> list[str]:
         """The layers that cost most, the worst first."""
-        return sorted(self.layers, key=lambda name: -self.layers[name])[:TOLD]
+        return sorted(self.layers, key=lambda name: -self.layers[name])[:WORST_LAYERS]
 
     def as_dict(self) -> dict[str, Any]:
         return {**asdict(self), "passed": self.passed}
@@ -82,8 +80,8 @@ class Damage:
 
 
 def measure_damage(
-    judge: Runs,
-    found: Runs,
+    judge: Runner,
+    found: Runner,
     feeds: Sequence[Feed],
     task: Task,
     *,
@@ -124,24 +122,4 @@ def measure_damage(
         calibration=calibration,
         keep_float=list(keep_float),
         binding=binding,
-    )
-
-
-def check_damage(damage: Damage, name: str, layers: Callable[[], Mapping[str, float]]) -> None:
-    """Raises PrecisionError for a file that must not be written.
-
-    Args:
-        damage: What was measured.
-        name: The checkpoint or file.
-        layers: The error that each layer alone costs; asked for only where it is told.
-    """
-    if damage.passed or not damage.binding:
-        return
-    costs = dict(layers())
-    worst = sorted(costs, key=lambda layer: -costs[layer])[:TOLD]
-    told = ", ".join(f"{layer} ({costs[layer]:.1e})" for layer in worst)
-    raise PrecisionError(
-        f"{name}: {damage.precision} makes {damage.agreement:.1%} of decisions as float64 does (centred error "
-        f"{damage.error:.1e}), expected at least {damage.min_agreement:.1%}; nothing is written. The layers that cost "
-        f"most: {told}. Pass --keep-float {','.join(worst)}, calibrate on texts like your own, or lower --min-agreement"
     )

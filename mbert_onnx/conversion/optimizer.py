@@ -1,81 +1,34 @@
-"""`optimize`: an `.onnx` of anybody's MobileBERT becomes a fast one."""
+"""`optimize`: converts any MobileBERT `.onnx` file to a fast one."""
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import onnx_ir as ir
 
 from graphs.errors import GraphError
-from graphs.lowering.bit_search import Plan
+from graphs.execution.judge import float64_runner
 from graphs.model.loading import read_model
 from graphs.model.opsets import check_opset, newest_opset
-from graphs.pipeline import STAGES, TARGETS, Entry, Outcome, Stage
+from graphs.pipeline import STAGES, TARGETS, Outcome, Stage
 from graphs.pipeline import optimize as optimize_graph
-from mbert_onnx.bundles.model_file import find_file
+from graphs.reports.layer_errors import LOWERING
+from mbert_onnx.bundles.model_file import find_file, read_text_model
 from mbert_onnx.bundles.onnx_writer import check_file_destination, writing_file
+from mbert_onnx.bundles.reader import Bundle
+from mbert_onnx.bundles.types import Progress
 from mbert_onnx.conversion.damage import Damage
-from mbert_onnx.conversion.precision import check_precision, refusing
-from mbert_onnx.conversion.precision_gate import FileGate
-from mbert_onnx.errors import BundleError, UsageError, VerificationError
+from mbert_onnx.conversion.precision import PrecisionOptions, precision_errors, read_texts
+from mbert_onnx.conversion.precision_gate import PrecisionGate, check_is_float32
+from mbert_onnx.conversion.reports import OptimizeReport
+from mbert_onnx.errors import BundleError, PrecisionError, UsageError, VerificationError
 
-# Of weights in one file: protobuf reads 2 GiB, and the graph takes a part of it.
+# The most bytes of weights in one file: protobuf reads 2 GiB, of which the graph itself takes a part.
 MOST_BYTES = 2**31 - 2**24
-
-
-@dataclass(frozen=True)
-class OptimizeReport:
-    """What `optimize` did.
-
-    Args:
-        path: The file that was written.
-        changed: Whether it is another graph than the one that was read; if not, the file is a copy.
-        target, opset: What it is for, and its opset.
-        nodes_before, nodes_after: Of the main graph, functions not counted into.
-        bytes_before, bytes_after: Of the files, weights included.
-        ledger: What each pass did, in order.
-        restarts: Streams that had to be rescaled or written out on the way; 0 where all of NoNorm is gone.
-        given_error, error: Centred errors from float64, of the file that was read and of this one; None where
-            nothing could be compared.
-        bar: The largest error that passes; None for a lower precision, of which `damage` is what counts.
-        seconds: What it took.
-        precision: `fp32`: as it was; `fp16` or `int8`.
-        damage: What a lower precision costs; None for fp32.
-        plan: Of int8 for phones, how many bits activations have, and how that was found; else None.
-        notes: What a user should know, a line each.
-    """
-
-    path: Path
-    changed: bool
-    target: str
-    opset: int
-    nodes_before: int
-    nodes_after: int
-    bytes_before: int
-    bytes_after: int
-    ledger: list[Entry]
-    restarts: int
-    given_error: float | None
-    error: float | None
-    bar: float | None
-    seconds: float
-    precision: str = "fp32"
-    damage: Damage | None = None
-    plan: Plan | None = None
-    notes: list[str] = field(default_factory=list)
-
-    def as_dict(self) -> dict[str, Any]:
-        told = asdict(replace(self, damage=None, plan=None))
-        told["path"] = str(self.path)
-        told["damage"] = None if self.damage is None else self.damage.as_dict()
-        del told["plan"]  # it is called as in mbert_onnx.json
-        told["activations"] = None if self.plan is None else self.plan.as_dict()
-        return told
 
 
 def optimize(
@@ -94,25 +47,25 @@ def optimize(
     only: Collection[str] | None = None,
     skip: Collection[str] = (),
     overwrite: bool = False,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
 ) -> OptimizeReport:
     """Removes NoNorm from a MobileBERT graph, merges its GEMMs and fuses its blocks; checks the result, and writes it.
 
-    On request in a lower precision: chosen on some texts, and compared on others with the file that was read, which is
+    On request in a lower precision, which is chosen on some texts, and compared on others with the file that was read,
     run in float64.
 
     Args:
-        model: An `.onnx` file of anybody's, of opset 11 or newer, or a bundle.
+        model: Any MobileBERT `.onnx` file of opset 11 or newer, or a bundle.
         output: The `.onnx` file to write.
         target: `cpu`, `mobile` or `web`.
-        precision: `fp32`; `fp16`; or `int8`: weights and embeddings of 8 bits, activations quantized as they come or,
-            for `mobile`, with steps that are chosen beforehand.
+        precision: `fp32`; `fp16`; or `int8`: weights and embeddings of 8 bits, activations quantized dynamically or,
+            for `mobile`, with static scales.
         calibrate: Texts for fp16 and int8: lines, TSV, JSONL, or SQuAD's JSON; default: built-in sentences.
         keep_float: Layers that stay float32, such as `layer.3`, `embeddings` or `head`.
-        min_agreement: The share of decisions that fp16 or int8 must make as float64 does; default 0.99. It is told, and
-            nothing is refused, for a bundle of one of the built-in random models.
+        min_agreement: The smallest share of decisions in which fp16 or int8 agrees with float64; default 0.99. For a
+            bundle of one of the built-in random models it is reported, and nothing is refused.
         tokenizer: The tokenizer.json that reads the texts, or a folder with one; default: the bundle's.
-        task: What the file answers; default: what its bundle or its outputs say.
+        task: The file's task; default: what its bundle or its outputs say.
         opset: The opset of the result; default: the file's, 18 at least where anything is rewritten.
         functions: Whether blocks become operators of the domain `mbert`, with standard bodies; never for `mobile`.
         only, skip: Names of the passes that run, or do not; default: all. `passes` lists them.
@@ -121,62 +74,45 @@ def optimize(
 
     Raises:
         UsageError: no such target, precision, pass, opset or task.
-        BundleError: the output cannot be written; for a lower precision, the file has no tokenizer, or takes or gives
-            something else than its task.
-        PrecisionError: the file is in a lower precision already, cannot be, or it would do too much damage.
+        BundleError: the output cannot be written; for a lower precision, the file has no tokenizer, or its inputs or
+            outputs are not its task's.
+        PrecisionError: the file is in a lower precision already, cannot be, or would lose too much accuracy.
         CalibrationError: the texts cannot be used.
         graphs.errors.GraphError: the file cannot be read or run, or its opset not be raised.
         VerificationError: the result is not the same model; nothing is written.
     """
-    started = time.perf_counter()
-    output = Path(output)
-    _check_options(target, opset, only, skip)
-    others = {"--tokenizer": tokenizer is not None, "--task": task is not None}
-    check_precision(precision, calibrate, keep_float, min_agreement, others)
-    path, _ = find_file(model)
-    check_file_destination(output, overwrite)
-    if output.exists() and path.exists() and output.samefile(path):
-        raise BundleError(f"{output} is the file that is read; choose another --output")
-    graph = read_model(path)
-    nodes, old_opset, old_bytes = graph.graph.num_nodes(), graph.opset_imports.get("", 0), _file_bytes(path, graph)
-    external = any(isinstance(v.const_value, ir.ExternalTensor) for v in graph.graph.initializers.values())
-    _check_readable(path, graph)
-    gate = None
-    if precision != "fp32":
-        gate = FileGate.of(graph, model, precision, calibrate=calibrate, tokenizer=tokenizer, task=task)
-    with refusing(precision):
-        outcome = optimize_graph(
-            graph,
-            target=target,
-            precision=precision,
-            calibration=() if gate is None else gate.texts.fit,
-            keep_float=keep_float,
-            opset=opset,
-            functions=functions,
-            only=only,
-            skip=skip,
-            progress=progress,
-        )
-    damage, notes = (None, []) if gate is None else gate.measure(outcome, target, min_agreement, keep_float)
-    with writing_file(output, overwrite) as partial:
-        if outcome.changed:
-            ir.save(ir.external_data.load_to_model(outcome.model), partial)
-            if gate is None:
-                _check_file(outcome, partial)
-            else:
-                gate.check_written(partial)
-        elif external:
-            ir.save(ir.external_data.load_to_model(read_model(path)), partial)  # one file, as ours are
-        else:
-            shutil.copyfile(path, partial)
+    started, output = time.perf_counter(), Path(output)
+    request = _Request(
+        model,
+        target=target,
+        precision=PrecisionOptions(precision, calibrate, keep_float, min_agreement),
+        tokenizer=tokenizer,
+        task=task,
+        opset=opset,
+        functions=functions,
+        only=only,
+        skip=skip,
+    )
+    request.check()
+    source = _read(model, output, overwrite)
+    gate = _gate(request, source) if request.precision.is_lower else None
+    outcome = _optimize(request, source, gate, progress)
+    with writing_file(output, overwrite) as file:
+        _write(source, outcome, file)
+        damage: Damage | None = None
+        notes: list[str] = []
+        if gate is not None:
+            damage, notes = gate.check(outcome, file)
+        elif outcome.changed:
+            _verify(outcome, file)
     return OptimizeReport(
         path=output,
         changed=outcome.changed,
         target=target,
-        opset=outcome.model.opset_imports.get("", 0) if outcome.changed else old_opset,
-        nodes_before=nodes,
-        nodes_after=outcome.model.graph.num_nodes() if outcome.changed else nodes,
-        bytes_before=old_bytes,
+        opset=outcome.model.opset_imports.get("", 0) if outcome.changed else source.opset,
+        nodes_before=source.nodes,
+        nodes_after=outcome.model.graph.num_nodes() if outcome.changed else source.nodes,
+        bytes_before=source.bytes,
         bytes_after=output.stat().st_size,
         ledger=outcome.ledger,
         restarts=outcome.restarts,
@@ -187,40 +123,180 @@ def optimize(
         precision=precision,
         damage=damage,
         plan=outcome.plan,
-        notes=notes if gate is None else [*gate.notes, *notes],
+        notes=notes,
     )
 
 
 def passes() -> list[Stage]:
-    """The passes, in the order in which they run; one that runs several times stands there as often."""
+    """Returns the passes in the order in which they run; one that runs several times is listed as often."""
     return list(STAGES)
 
 
 def check_passes(only: Collection[str] | None, skip: Collection[str]) -> None:
-    """Raises UsageError for a name that no pass has."""
+    """Raises UsageError for a name that is not a pass's."""
     known = sorted({stage.name for stage in STAGES})
     for name in (*(only or ()), *skip):
         if name not in known:
             raise UsageError(f"no pass is called {name!r}; expected some of {', '.join(known)}")
 
 
-def _check_options(target: str, opset: int | None, only: Collection[str] | None, skip: Collection[str]) -> None:
-    if target not in TARGETS:
-        raise UsageError(f"--target is {target!r}; expected one of {', '.join(TARGETS)}")
-    check_passes(only, skip)
-    if opset is not None:
-        try:
-            check_opset(opset)
-        except GraphError as error:
-            raise UsageError(str(error)) from error
+@dataclass(frozen=True)
+class _Request:
+    """The options of `optimize`, except for the output."""
+
+    model: str | Path
+    target: str
+    precision: PrecisionOptions
+    tokenizer: str | Path | None
+    task: str | None
+    opset: int | None
+    functions: bool
+    only: Collection[str] | None
+    skip: Collection[str]
+
+    def check(self) -> None:
+        """Raises UsageError for what is wrong whatever the file is."""
+        if self.target not in TARGETS:
+            raise UsageError(f"--target is {self.target!r}; expected one of {', '.join(TARGETS)}")
+        check_passes(self.only, self.skip)
+        if self.opset is not None:
+            try:
+                check_opset(self.opset)
+            except GraphError as error:
+                raise UsageError(str(error)) from error
+        self.precision.check({"--tokenizer": self.tokenizer is not None, "--task": self.task is not None})
 
 
-def _check_file(outcome: Outcome, path: Path) -> None:
-    """Runs the file as its users will, with all that onnxruntime makes of it."""
+@dataclass(frozen=True)
+class _Source:
+    """The file as it was read.
+
+    Args:
+        path: The file.
+        bundle: The bundle that it is in; None for a file on its own.
+        graph: Its graph.
+        nodes: Nodes of the main graph.
+        opset: Its opset.
+        bytes: Its size, external weights included.
+        has_external: Whether some of its weights are in other files.
+    """
+
+    path: Path
+    bundle: Bundle | None
+    graph: ir.Model
+    nodes: int
+    opset: int
+    bytes: int
+    has_external: bool
+
+
+def _read(model: str | Path, output: Path, overwrite: bool) -> _Source:
+    """Reads the file, after a check that the output may be written."""
+    path, bundle = find_file(model)
+    check_file_destination(output, overwrite)
+    if output.exists() and path.exists() and output.samefile(path):
+        raise BundleError(f"{output} is the file that is read; choose another --output")
+    graph = read_model(path)
+    tensors = [value.const_value for value in graph.graph.initializers.values()]
+    others = {Path(tensor.path) for tensor in tensors if isinstance(tensor, ir.ExternalTensor)}
+    source = _Source(
+        path=path,
+        bundle=bundle,
+        graph=graph,
+        nodes=graph.graph.num_nodes(),
+        opset=graph.opset_imports.get("", 0),
+        bytes=path.stat().st_size + sum(other.stat().st_size for other in others),
+        has_external=bool(others),
+    )
+    _check_readable(source)
+    return source
+
+
+def _check_readable(source: _Source) -> None:
+    """Raises GraphError for a graph that onnxruntime does not load, or that does not fit into one file."""
+    path, graph, newest = source.path, source.graph.graph, newest_opset()
+    if source.opset > newest:
+        raise GraphError(
+            f"{path} is opset {source.opset}; the installed onnxruntime goes up to {newest}: export it again"
+        )
+    read = [value for node in graph for value in node.inputs if value is not None]
+    for value in (*read, *graph.outputs):
+        if value.producer() is None and not value.is_graph_input() and not value.is_initializer():
+            raise GraphError(f"{path}: nothing computes {value.name}; the graph is incomplete: export it again")
+    size = sum(v.const_value.nbytes for v in graph.initializers.values() if v.const_value is not None)
+    if size > MOST_BYTES:
+        raise GraphError(f"{path} has {size:,} bytes of weights; one .onnx file holds {MOST_BYTES:,}: it is too large")
+
+
+def _gate(request: _Request, source: _Source) -> PrecisionGate:
+    """Returns the gate whose judge is the file that was read, in float64.
+
+    Raises PrecisionError for a file that is in a lower precision already, and what `read_text_model`, `read_texts` and
+    `float64_runner` raise.
+    """
+    precision = request.precision.precision
+    check_is_float32(source.graph, source.path, f"--precision {precision} is made of float32")
+    model = read_text_model(
+        source.path,
+        source.bundle,
+        purpose=f"--precision {precision} is chosen on texts",
+        task=request.task,
+        tokenizer=request.tokenizer,
+    )
+    texts = read_texts(request.precision.calibrate, model)
+    judge, is_float64 = float64_runner(source.graph, texts.held_out[0])
+    return PrecisionGate(
+        name=model.name,
+        task=model.reader.task,
+        target=request.target,
+        options=request.precision,
+        texts=texts,
+        float32=source.graph.clone(),
+        judge=judge,
+        is_float64=is_float64,
+        binding=not model.is_random,
+    )
+
+
+def _optimize(request: _Request, source: _Source, gate: PrecisionGate | None, progress: Progress | None) -> Outcome:
+    precision = request.precision.precision
+    with precision_errors(precision):
+        outcome = optimize_graph(
+            source.graph,
+            target=request.target,
+            precision=precision,
+            calibration=() if gate is None else gate.texts.fit,
+            keep_float=request.precision.keep_float,
+            opset=request.opset,
+            functions=request.functions,
+            only=request.only,
+            skip=request.skip,
+            progress=progress,
+        )
+    if gate is not None and not any(entry.matches for entry in outcome.ledger if entry.name in LOWERING):
+        raise PrecisionError(
+            f"{gate.name}: nothing became {precision}, nothing is written; expected float32 products of 32 inputs "
+            "and outputs or more, and that --only, --skip and --keep-float leave some"
+        )
+    return outcome
+
+
+def _write(source: _Source, outcome: Outcome, file: Path) -> None:
+    """Writes the optimized graph in one file; a copy of what was read where nothing was optimized."""
+    if outcome.changed:
+        ir.save(ir.external_data.load_to_model(outcome.model), file)
+    elif source.has_external:
+        ir.save(ir.external_data.load_to_model(read_model(source.path)), file)
+    else:
+        shutil.copyfile(source.path, file)
+
+
+def _verify(outcome: Outcome, file: Path) -> None:
+    """Runs a float32 file with onnxruntime's default optimizations; raises VerificationError where it differs."""
     if outcome.judge is None:
         return
     try:
-        error = outcome.judge.error_of_file(path)
+        error = outcome.judge.error_of_file(file)
     except GraphError as error_:
         raise VerificationError(str(error_)) from error_
     if not error <= outcome.judge.bound:
@@ -228,23 +304,3 @@ def _check_file(outcome: Outcome, path: Path) -> None:
             f"the optimised file is not the same model: centred error {error:.1e}, bar {outcome.judge.bound:.1e}; "
             "nothing is written"
         )
-
-
-def _check_readable(path: Path, model: ir.Model) -> None:
-    """Raises GraphError for what onnxruntime does not load, or no file of ours can hold."""
-    opset, newest = model.opset_imports.get("", 0), newest_opset()
-    if opset > newest:
-        raise GraphError(f"{path} is opset {opset}; the installed onnxruntime goes up to {newest}: export it again")
-    read = [value for node in model.graph for value in node.inputs if value is not None]
-    for value in (*read, *model.graph.outputs):
-        if value.producer() is None and not value.is_graph_input() and not value.is_initializer():
-            raise GraphError(f"{path}: nothing computes {value.name}; the graph is incomplete: export it again")
-    size = sum(v.const_value.nbytes for v in model.graph.initializers.values() if v.const_value is not None)
-    if size > MOST_BYTES:
-        raise GraphError(f"{path} has {size:,} bytes of weights; one .onnx file holds {MOST_BYTES:,}: it is too large")
-
-
-def _file_bytes(path: Path, model: ir.Model) -> int:
-    tensors = [value.const_value for value in model.graph.initializers.values()]
-    beside = {Path(tensor.path) for tensor in tensors if isinstance(tensor, ir.ExternalTensor)}
-    return path.stat().st_size + sum(other.stat().st_size for other in beside)

@@ -1,21 +1,28 @@
-"""Whether an `.onnx` file may be written in a lower precision: the file that was read judges, in float64."""
+"""The accuracy gate of lower precisions: refuses a graph that differs too much from its float64 judge."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import onnx_ir as ir
 
-from graphs.execution.judge import float64_runner
+from graphs.errors import one_line
+from graphs.execution.runner import run_file, runner
 from graphs.model.precision_of import precision_of
 from graphs.pipeline import Outcome
-from graphs.reports.layer_errors import LOWERING
-from mbert_onnx.bundles.model_file import TextModel, find_file, read_text_model
-from mbert_onnx.conversion.damage import Damage, Runs
-from mbert_onnx.conversion.precision import Calibration, check_written, damage_of, read_texts, refuse_damage
+from graphs.precision.float16 import rounded
+from graphs.reports.layer_errors import damage_by_layer
+from mbert_onnx.bundles.types import Feed, Runner
+from mbert_onnx.conversion.damage import MIN_AGREEMENT, WORST_LAYERS, Damage, measure_damage
+from mbert_onnx.conversion.precision import Calibration, PrecisionOptions
+from mbert_onnx.conversion.verification import file_runner
 from mbert_onnx.errors import PrecisionError
+from mbert_onnx.text.tasks import Task
+
+# The damage of each layer is measured on this many texts only, since there are two dozen layers.
+LAYER_TEXTS = 4
 
 
 def check_is_float32(graph: ir.Model, path: Path, why: str) -> None:
@@ -26,86 +33,120 @@ def check_is_float32(graph: ir.Model, path: Path, why: str) -> None:
 
 
 @dataclass(frozen=True)
-class FileGate:
-    """What decides.
+class PrecisionGate:
+    """Measures the accuracy loss of a lower-precision graph on held-out texts, and refuses one that loses too much.
 
     Args:
-        precision: What is asked for.
-        model: What the file answers and takes.
-        texts: What the precision is chosen on, and measured.
-        given: The graph as it was read.
-        judge: Runs it in float64; as it is, where that cannot be had.
-        is_float64: Which of the two.
+        name: The checkpoint or file, for messages.
+        task: The model's task.
+        target: `cpu`, `mobile` or `web`.
+        options: The precision, and the smallest agreement that passes.
+        texts: Calibration and held-out texts.
+        float32: The graph before it was lowered; used up when the damage of each layer is measured.
+        judge: Runs the same model in float64.
+        binding: Whether a graph that loses too much is refused. Random weights: the argmax is unstable, so the gate
+            reports and does not refuse.
+        is_float64: Whether the judge is in float64; else it is the float32 file itself.
     """
 
-    precision: str
-    model: TextModel
+    name: str
+    task: Task
+    target: str
+    options: PrecisionOptions
     texts: Calibration
-    given: ir.Model
-    judge: Runs
-    is_float64: bool
+    float32: ir.Model
+    judge: Runner
+    binding: bool
+    is_float64: bool = True
 
-    @classmethod
-    def of(
-        cls,
-        graph: ir.Model,
-        model: str | Path,
-        precision: str,
-        *,
-        calibrate: str | Path | None,
-        tokenizer: str | Path | None,
-        task: str | None,
-    ) -> FileGate:
-        """The gate of what is made of a graph, which is left as it is.
+    def check(self, outcome: Outcome, file: Path, library: Path | None = None) -> tuple[Damage, list[str]]:
+        """Returns the damage of a lowered graph, and notes for the user, a line each.
 
         Args:
-            graph: What is in the file.
-            model: The bundle or file, as the user gave it.
-            precision, calibrate, tokenizer, task: As in `mbert_onnx.optimize`.
+            outcome: The lowered graph.
+            file: The file to which it was written.
+            library: Native kernels, with which the file is measured, too; None where none of them computes any of it.
 
-        Raises PrecisionError for a graph that is in a lower precision already, and what `read_text_model`, `read_texts`
-        and `float64_runner` raise.
+        Raises PrecisionError where it loses too much, or the file does not run.
         """
-        path, bundle = find_file(model)
-        check_is_float32(graph, path, f"--precision {precision} is made of float32")
-        purpose = f"--precision {precision} is chosen on texts"
-        read = read_text_model(path, bundle, purpose=purpose, task=task, tokenizer=tokenizer)
-        texts = read_texts(calibrate, read)
-        return cls(precision, read, texts, graph.clone(), *float64_runner(graph, texts.held_out[0]))
+        damage = self._measure(outcome.model, file, library)
+        self._refuse(damage, outcome)
+        check_runs(file, self.texts.held_out[0])
+        return damage, self._notes(damage)
 
-    @property
-    def notes(self) -> list[str]:
-        """What a user should know, a line each."""
-        if self.is_float64:
-            return self.texts.notes
-        return [*self.texts.notes, "the judge is the file in its own float32: onnxruntime has no float64 of it"]
+    def _notes(self, damage: Damage) -> list[str]:
+        notes = list(self.texts.notes)
+        if not self.is_float64:
+            notes.append("the judge is the file in its own float32: onnxruntime has no float64 of it")
+        if not damage.passed:
+            notes.append(f"random weights: the argmax is unstable, so {damage.precision} is not refused for them")
+        return notes
 
-    def measure(
-        self, outcome: Outcome, target: str, min_agreement: float | None, keep_float: Sequence[str]
-    ) -> tuple[Damage, list[str]]:
-        """What a graph of the precision costs, and what a user should know of that, a line each.
+    def _measure(self, model: ir.Model, file: Path, library: Path | None) -> Damage:
+        damage = self._damage_of(precision_runner(model, self.options.precision))
+        if library is None:
+            return damage
+        native = self._damage_of(file_runner(file, self.task, library)[0])
+        return replace(damage, kernels_error=native.error, kernels_agreement=native.agreement)
 
-        Raises PrecisionError if that is too much, or nothing in it is of that precision.
-        """
-        name = self.model.name
-        if not any(entry.matches for entry in outcome.ledger if entry.name in LOWERING):
-            raise PrecisionError(
-                f"{name}: nothing became {self.precision}, nothing is written; expected float32 products of 32 inputs "
-                "and outputs or more, and that --only, --skip and --keep-float leave some"
-            )
-        damage = damage_of(
-            outcome.model,
+    def _damage_of(self, run: Runner) -> Damage:
+        options = self.options
+        return measure_damage(
             self.judge,
-            self.texts,
-            self.model.task,
-            precision=self.precision,
-            min_agreement=min_agreement,
-            keep_float=keep_float,
-            binding=not self.model.is_random,
+            run,
+            self.texts.held_out,
+            self.task,
+            precision=options.precision,
+            calibration=self.texts.source,
+            min_agreement=MIN_AGREEMENT if options.min_agreement is None else options.min_agreement,
+            keep_float=options.keep_float,
+            binding=self.binding,
+            texts=self.texts.texts,
         )
-        notes = refuse_damage(damage, name, self.given, self.texts, target=target, plan=outcome.plan)
-        return damage, notes
 
-    def check_written(self, path: Path) -> None:
-        """Raises PrecisionError for a file that does not run in onnxruntime, or gives no finite float32."""
-        check_written(path, self.texts.held_out[0])
+    def _refuse(self, damage: Damage, outcome: Outcome) -> None:
+        """Raises PrecisionError where the damage is too large; its message names the layers that cost most."""
+        if damage.passed or not damage.binding:
+            return
+        costs = damage_by_layer(
+            self.float32,
+            damage.precision,
+            self.texts.fit,
+            self.texts.held_out[:LAYER_TEXTS],
+            target=self.target,
+            plan=outcome.plan,
+        )
+        worst = sorted(costs, key=lambda layer: -costs[layer])[:WORST_LAYERS]
+        layers = ", ".join(f"{layer} ({costs[layer]:.1e})" for layer in worst)
+        raise PrecisionError(
+            f"{self.name}: {damage.precision} makes {damage.agreement:.1%} of decisions as float64 does (centred error "
+            f"{damage.error:.1e}), expected at least {damage.min_agreement:.1%}; nothing is written. The layers that "
+            f"cost most: {layers}. Pass --keep-float {','.join(worst)}, calibrate on texts like your own, or lower "
+            "--min-agreement"
+        )
+
+
+def check_runs(path: Path, feed: Feed) -> None:
+    """Runs a lower-precision file with onnxruntime's default optimizations.
+
+    Raises PrecisionError if it does not load or run, or an output is not finite float32.
+    """
+    try:
+        outputs = run_file(path, feed)
+    except Exception as error:  # onnxruntime's errors have no common class
+        raise PrecisionError(
+            f"the file does not run in onnxruntime ({one_line(error)}), nothing is written; this is our mistake"
+        ) from error
+    for name, value in outputs.items():
+        if value.dtype.kind == "f" and (value.dtype != np.float32 or not np.isfinite(value).all()):
+            raise PrecisionError(
+                f"the file's {name} is {value.dtype}, or not finite, expected finite float32; nothing is written"
+            )
+
+
+def precision_runner(model: ir.Model, precision: str) -> Runner:
+    """Returns a function that runs a lower-precision graph as hardware with that precision does.
+
+    fp16 is rounded after every node: onnxruntime on a CPU would compute much of it in float32.
+    """
+    return runner(rounded(model)) if precision == "fp16" else runner(model, as_users_do=True)

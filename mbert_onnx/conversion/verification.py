@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from torch import nn
 from graphs.execution.error_bounds import float32_bound
 from mbert_onnx.bundles.inputs import Shapes, first_line, inputs_of
 from mbert_onnx.bundles.model_file import open_session
+from mbert_onnx.bundles.types import Feed, Outputs, Runner
 from mbert_onnx.conversion.accuracy import Comparison
 from mbert_onnx.errors import VerificationError
 from mbert_onnx.text.tasks import Task
@@ -71,10 +72,6 @@ class Verdict:
 
 def _join(numbers: list[int]) -> str:
     return ", ".join(map(str, numbers))
-
-
-Feed = Mapping[str, np.ndarray]
-Runner = Callable[[Feed], dict[str, np.ndarray]]
 
 
 def check(path: Path, model: nn.Module, task: Task, *, seed: int = 0, library: Path | None = None) -> Verdict:
@@ -170,9 +167,19 @@ def run_torch(model: nn.Module, feed: Feed) -> dict[str, np.ndarray]:
     return {name: value.numpy() for name, value in output.items() if isinstance(value, torch.Tensor)}
 
 
-def _add(
-    comparison: Comparison, path: Path, feed: Feed, found: Mapping[str, np.ndarray], judge: Mapping[str, np.ndarray]
-) -> None:
+def float64_judge(model: nn.Module) -> Runner:
+    """Returns a function that runs a torch model in float64, on ids of any integer type.
+
+    The model is in float64 after the first call.
+    """
+
+    def run(feed: Feed) -> Outputs:
+        return run_torch(model.double(), {name: ids.astype(np.int64) for name, ids in feed.items()})
+
+    return run
+
+
+def _add(comparison: Comparison, path: Path, feed: Feed, found: Outputs, judge: Outputs) -> None:
     """Adds one batch; VerificationError if the file lacks an output or one has another shape."""
     for name, value in judge.items():
         if name not in found:

@@ -20,7 +20,7 @@ from graphs.reports.layer_errors import prepare
 from graphs.reports.tensor_ranges import Numbers, as_is, measure_numbers
 from mbert_onnx._requirements import require_extra
 from mbert_onnx.bundles.inputs import Shapes
-from mbert_onnx.bundles.model_file import TextModel, find_file, is_file, read_text_model, tokenizer_file
+from mbert_onnx.bundles.model_file import TextModel, TextReader, find_file, is_file, read_text_model, tokenizer_file
 from mbert_onnx.bundles.reader import TOKENIZER
 from mbert_onnx.conversion.precision import Calibration, read_texts
 from mbert_onnx.conversion.precision_gate import check_is_float32
@@ -195,7 +195,7 @@ class _Patient:
     @classmethod
     def of(cls, graph: ir.Model, model: TextModel, calibrate: str | Path | None, notes: list[str]) -> _Patient:
         texts = read_texts(calibrate, model)
-        return cls(graph, model.task, texts, Tokenizer.from_file(str(model.tokenizer)), notes)
+        return cls(graph, model.reader.task, texts, Tokenizer.from_file(str(model.reader.tokenizer)), notes)
 
     def pieces(self, maps: dict[str, list[Numbers]]) -> dict[int, str]:
         """The texts of all tokens that stand out."""
@@ -235,11 +235,8 @@ def _checkpoint(
             )
         read = TextModel(
             name=loaded.name,
-            task=loaded.task,
             shapes=Shapes(),
-            tokenizer=file,
-            vocab_size=config.vocab_size,
-            max_positions=config.max_position_embeddings,
+            reader=TextReader(loaded.task, file, config.vocab_size, config.max_position_embeddings),
             is_random=loaded.folder is None,
         )
         return _Patient.of(trace(loaded.model, loaded.task, Shapes()), read, calibrate, loaded.notes)

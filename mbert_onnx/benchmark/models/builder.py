@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from graphs.errors import GraphError
 from mbert_onnx.benchmark.models.kernels import with_kernels
 from mbert_onnx.benchmark.models.prefixes import build_function, parse
-from mbert_onnx.bundles.text_reader import FindReader
+from mbert_onnx.bundles.model_file import FindReader
 from mbert_onnx.errors import MbertError
 from perf.errors import PerfError
 from perf.harness import SEQ_LENS

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mbert_onnx.bundles.text_reader import Reader
+from mbert_onnx.bundles.model_file import TextModel, TextReader
 from mbert_onnx.errors import UsageError
 
 
-def calibration_feeds(name: str, file: Path, reader: Reader | None) -> list[dict[str, np.ndarray]]:
+def calibration_feeds(name: str, file: Path, reader: TextReader | None) -> list[dict[str, np.ndarray]]:
     """Returns the inputs of each calibration text, by name.
 
     Args:
@@ -26,20 +26,10 @@ def calibration_feeds(name: str, file: Path, reader: Reader | None) -> list[dict
             "bundle, or transformers:CHECKPOINT, of a model that has one"
         )
     from mbert_onnx.bundles.inputs import inputs_of
-    from mbert_onnx.bundles.model_file import TextModel
     from mbert_onnx.conversion.precision import read_texts
     from perf.providers import CPU
     from perf.sessions.runtimes.onnxruntime_session import open_session
 
     inputs = inputs_of(open_session(file, CPU, 1), reader.task, file.name)
-    read = TextModel(
-        file.name,
-        reader.task,
-        inputs.shapes,
-        reader.tokenizer,
-        reader.vocab_size,
-        reader.max_positions,
-        is_random=False,
-    )
-    texts = read_texts(None, read)
+    texts = read_texts(None, TextModel(file.name, inputs.shapes, reader, is_random=False))
     return [{key: feed[key] for key in inputs.names} for feed in texts.fit]

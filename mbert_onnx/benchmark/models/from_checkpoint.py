@@ -9,8 +9,8 @@ from pathlib import Path
 from mbert_onnx._requirements import require_extra
 from mbert_onnx.benchmark.models.builder import BuiltModel, ModelBuilder
 from mbert_onnx.benchmark.models.prefixes import Request
+from mbert_onnx.bundles.model_file import TextReader
 from mbert_onnx.bundles.reader import TOKENIZER
-from mbert_onnx.bundles.text_reader import Reader
 from mbert_onnx.model.paper_baselines import architecture_of, save_architecture
 from mbert_onnx.text.tasks import QUESTION_ANSWERING, Task, task_named
 from perf.machine.peaks import FLOAT32, INT8
@@ -39,13 +39,13 @@ class SavedCheckpoint:
     vocab_size: int
     max_positions: int
 
-    def find_reader(self) -> Reader | None:
+    def find_reader(self) -> TextReader | None:
         """Returns the tokenizer that reads texts for it, None where it has none."""
         from mbert_onnx.model.tokenizer_files import write_tokenizer
 
         if not write_tokenizer(self.source, self.folder, self.vocab_size, self.max_positions):
             return None
-        return Reader(self.task, self.folder / TOKENIZER, self.vocab_size, self.max_positions)
+        return TextReader(self.task, self.folder / TOKENIZER, self.vocab_size, self.max_positions)
 
 
 def build_transformers(request: Request, builder: ModelBuilder) -> BuiltModel:

@@ -10,9 +10,8 @@ from graphs.model.embeddings import embedding_rows
 from mbert_onnx.benchmark.measures import precision_of
 from mbert_onnx.benchmark.models.builder import BuiltModel, ModelBuilder
 from mbert_onnx.benchmark.models.prefixes import Request
-from mbert_onnx.bundles.model_file import is_file
+from mbert_onnx.bundles.model_file import TextReader, is_file
 from mbert_onnx.bundles.reader import is_bundle, read_bundle
-from mbert_onnx.bundles.text_reader import Reader
 from mbert_onnx.errors import BundleError
 from perf.sessions.subject import Subject
 
@@ -83,11 +82,11 @@ def _from_bundle(name: str, folder: Path) -> BuiltModel:
     bundle = read_bundle(folder)
     vocab_size, tokenizer = bundle.config.get("vocab_size"), bundle.tokenizer_path
 
-    def find_reader() -> Reader | None:
+    def find_reader() -> TextReader | None:
         positions = bundle.config.get("max_position_embeddings")
         if tokenizer is None or not isinstance(positions, int):
             return None
-        return Reader(bundle.task, tokenizer, vocab_size, positions)
+        return TextReader(bundle.task, tokenizer, vocab_size, positions)
 
     subject = Subject(name, bundle.model_path, vocab_size, precision=precision_of(bundle.model_path))
     return BuiltModel(subject, find_reader)

@@ -11,8 +11,7 @@ if TYPE_CHECKING:
 
     from graphs.lowering.bit_search import Plan
     from graphs.pipeline import Entry, Stage
-    from mbert_onnx.conversion.exporter import ExportReport
-    from mbert_onnx.conversion.optimizer import OptimizeReport
+    from mbert_onnx.conversion.reports import ExportReport, OptimizeReport
 
 # Number of targets; a pass that runs for all of them is printed without their names.
 ALL_TARGETS = 3

@@ -25,6 +25,7 @@ from graphs.model.opsets import newest_opset
 from mbert_onnx import export, load
 from mbert_onnx.bundles.inputs import Shapes
 from mbert_onnx.conversion import exporter
+from mbert_onnx.conversion.reports import ExportReport
 from mbert_onnx.conversion.tracing import trace
 from mbert_onnx.errors import CheckpointError, UsageError, VerificationError
 from mbert_onnx.model.checkpoint import load_checkpoint
@@ -371,10 +372,10 @@ def swapped_outputs(model: ir.Model) -> None:
 @pytest.fixture
 def export_spoiled(
     traced: tuple[Path, Callable[..., ir.Model]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[Callable[[ir.Model], None]], exporter.ExportReport]:
+) -> Callable[[Callable[[ir.Model], None]], ExportReport]:
     """Exports to `bundle` with a mistake in the optimised graph."""
 
-    def run(spoil: Callable[[ir.Model], None]) -> exporter.ExportReport:
+    def run(spoil: Callable[[ir.Model], None]) -> ExportReport:
         monkeypatch.setattr(exporter, "trace", traced[1])
         monkeypatch.setattr(exporter, "optimize", spoiled(spoil))
         return export(traced[0], tmp_path / "bundle")
@@ -382,7 +383,7 @@ def export_spoiled(
     return run
 
 
-Spoiled = Callable[[Callable[[ir.Model], None]], exporter.ExportReport]
+Spoiled = Callable[[Callable[[ir.Model], None]], ExportReport]
 
 
 @pytest.mark.parametrize("spoil", [one_weight, swapped_outputs])

@@ -32,7 +32,7 @@ from third_party_exports import (
 
 from graphs.execution.centred_error import centred_error
 from mbert_onnx import optimize
-from mbert_onnx.conversion.optimizer import OptimizeReport
+from mbert_onnx.conversion.reports import OptimizeReport
 from mbert_onnx.text.tasks import TASKS, task_named
 
 EXPORTERS = ("torch.export", "TorchScript", "optimum", "ours")

@@ -28,7 +28,7 @@ from graphs.errors import GraphError
 from mbert_onnx import export, optimize
 from mbert_onnx.cli.app import app
 from mbert_onnx.conversion import optimizer
-from mbert_onnx.conversion.exporter import ExportReport
+from mbert_onnx.conversion.reports import ExportReport
 from mbert_onnx.errors import BundleError, MbertError, PrecisionError, UsageError, VerificationError
 from mbert_onnx.text.tasks import task_named
 

@@ -14,7 +14,8 @@ from onnxruntime.tools.onnx_model_utils import fix_output_shapes, make_dim_param
 
 from mbert_onnx import export
 from mbert_onnx.bundles.inputs import Shapes
-from mbert_onnx.bundles.model_file import TextModel
+from mbert_onnx.bundles.model_file import TextModel, TextReader
+from mbert_onnx.bundles.types import Feed
 from mbert_onnx.conversion.accuracy import Comparison
 from mbert_onnx.conversion.precision import read_texts
 from mbert_onnx.conversion.verification import run_torch
@@ -33,8 +34,6 @@ PROVIDER = "QNNExecutionProvider"
 OPTIONS = {"backend_type": "htp", "soc_model": "43"}
 LENGTH = 128
 TEXTS = 2
-
-Feed = dict[str, np.ndarray]
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +58,8 @@ def feeds(checkpoint: Path) -> list[Feed]:
     loaded = load_checkpoint(checkpoint)
     shapes = Shapes(batch=1, seq_len=LENGTH)
     file, config = checkpoint / "tokenizer.json", loaded.config
-    texts = read_texts(
-        None, TextModel("random", loaded.task, shapes, file, config.vocab_size, config.max_position_embeddings, True)
-    )
+    reader = TextReader(loaded.task, file, config.vocab_size, config.max_position_embeddings)
+    texts = read_texts(None, TextModel("random", shapes, reader, is_random=True))
     return texts.held_out[:TEXTS]
 
 

@@ -1,0 +1,93 @@
+"""Provenance of a bundle: `mbert_onnx.json`, the producer's name in the model file, versions, durations of stages."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import onnx_ir as ir
+
+from mbert_onnx import __version__
+from mbert_onnx.bundles.inputs import Shapes
+from mbert_onnx.bundles.reader import METADATA
+from mbert_onnx.bundles.types import Progress
+from mbert_onnx.conversion.reports import ExportReport
+from mbert_onnx.model.checkpoint import Checkpoint
+
+# Version of the format of `mbert_onnx.json`.
+METADATA_SCHEMA = 1
+
+# Packages whose versions are recorded.
+PACKAGES = ("mbert-onnx", "torch", "transformers", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "numpy")
+
+
+class StageClock:
+    """Measures the duration of each stage, and reports a line at its start.
+
+    Args:
+        progress: Called with the line.
+    """
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.seconds: dict[str, float] = {}
+        self._progress: Callable[[str], None] = progress or (lambda _: None)
+        self._stage: str | None = None
+        self._since = 0.0
+
+    def start(self, stage: str, line: str) -> None:
+        """Ends the stage before, and starts this one."""
+        self.stop()
+        self._stage, self._since = stage, time.perf_counter()
+        self._progress(line)
+
+    def stop(self) -> None:
+        """Ends the current stage."""
+        if self._stage is not None:
+            self.seconds[self._stage] = round(time.perf_counter() - self._since, 2)
+        self._stage = None
+
+
+def sign(model: ir.Model, task: str) -> None:
+    """Writes the producer and the task into a model."""
+    model.producer_name, model.producer_version = "mbert-onnx", __version__
+    model.metadata_props.update({"task": task})
+
+
+def write_metadata(folder: Path, report: ExportReport, checkpoint: Checkpoint, shapes: Shapes, seed: int) -> None:
+    """Writes `mbert_onnx.json`."""
+    text = json.dumps(_metadata(report, checkpoint, shapes, seed), indent=2, ensure_ascii=False)
+    (folder / METADATA).write_text(text + "\n", encoding="utf-8")
+
+
+def _metadata(report: ExportReport, checkpoint: Checkpoint, shapes: Shapes, seed: int) -> dict[str, Any]:
+    return {
+        "schema": METADATA_SCHEMA,
+        "task": report.task,
+        # Of a folder only the name: the path before it means nothing on another machine.
+        "checkpoint": checkpoint.name if checkpoint.folder is None else Path(checkpoint.name).name,
+        "seed": seed,
+        "target": report.target,
+        "opset": report.opset,
+        "precision": report.precision,
+        "shapes": {"batch": shapes.batch, "choices": shapes.choices, "sequence": shapes.seq_len},
+        "passes": [asdict(entry) for entry in report.ledger],
+        "restarts": report.restarts,
+        "activations": None if report.plan is None else report.plan.as_dict(),
+        "verification": report.verdict.as_dict(),
+        "graph": report.census.as_dict(),
+        "notes": report.notes,
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

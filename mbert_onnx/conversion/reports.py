@@ -1,0 +1,100 @@
+"""Reports of `export` and `optimize`: what was written, what each pass did, and how accurate the result is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from graphs.lowering.bit_search import Plan
+from graphs.pipeline import Entry
+from graphs.reports.census import Census
+from mbert_onnx.conversion.damage import Damage
+from mbert_onnx.conversion.verification import Verdict
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """Result of `export`.
+
+    Args:
+        path: The bundle.
+        model: The model file in it.
+        task: The task's name.
+        target: `cpu`, `mobile` or `web`.
+        opset: The opset of the model file.
+        precision: `fp32`, `fp16` or `int8`.
+        verdict: The result of verification; for a lower precision, its accuracy loss.
+        census: Counts of nodes, parameters and operations of the graph.
+        ledger: What each pass did, in order.
+        restarts: Number of places where a stream was rescaled or written out explicitly; 0 where all of NoNorm is
+            gone.
+        plan: For int8 on phones, the bits of each activation and how they were chosen; else None.
+        seconds: Duration of each stage.
+        notes: Notes for the user, a line each.
+    """
+
+    path: Path
+    model: Path
+    task: str
+    target: str
+    opset: int
+    precision: str
+    verdict: Verdict | Damage
+    census: Census
+    ledger: list[Entry]
+    restarts: int
+    plan: Plan | None
+    seconds: dict[str, float]
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class OptimizeReport:
+    """Result of `optimize`.
+
+    Args:
+        path: The file that was written.
+        changed: Whether its graph differs from the one that was read; if not, the file is a copy.
+        target, opset: The target, and the opset of the result.
+        nodes_before, nodes_after: Nodes of the main graph, those of functions not counted.
+        bytes_before, bytes_after: Sizes of the files, external weights included.
+        ledger: What each pass did, in order.
+        restarts: Number of places where a stream was rescaled or written out explicitly; 0 where all of NoNorm is
+            gone.
+        given_error, error: Centred errors from float64 of the file that was read and of the one that was written; None
+            where nothing could be compared.
+        bar: The bound: the largest error that passes; None for a lower precision, which `damage` decides about.
+        seconds: Duration of the whole.
+        precision: `fp32` (unchanged), `fp16` or `int8`.
+        damage: Accuracy loss of a lower precision; None for fp32.
+        plan: For int8 on phones, the bits of each activation and how they were chosen; else None.
+        notes: Notes for the user, a line each.
+    """
+
+    path: Path
+    changed: bool
+    target: str
+    opset: int
+    nodes_before: int
+    nodes_after: int
+    bytes_before: int
+    bytes_after: int
+    ledger: list[Entry]
+    restarts: int
+    given_error: float | None
+    error: float | None
+    bar: float | None
+    seconds: float
+    precision: str = "fp32"
+    damage: Damage | None = None
+    plan: Plan | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        report = asdict(replace(self, damage=None, plan=None))
+        report["path"] = str(self.path)
+        report["damage"] = None if self.damage is None else self.damage.as_dict()
+        del report["plan"]  # its key is that of mbert_onnx.json
+        report["activations"] = None if self.plan is None else self.plan.as_dict()
+        return report
