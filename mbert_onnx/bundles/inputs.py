@@ -16,7 +16,7 @@ INTEGER_TYPES: dict[str, type[np.integer[Any]]] = {"tensor(int64)": np.int64, "t
 
 @dataclass(frozen=True)
 class Shapes:
-    """What a graph takes: sizes that are None are dynamic; ids are int64 as transformers has them, or int32."""
+    """Sizes of a graph's inputs, None where dynamic; ids are int64, as in transformers, or int32."""
 
     batch: int | None = None
     seq_len: int | None = None
@@ -24,7 +24,7 @@ class Shapes:
     int32: bool = False
 
     def narrowed(self, other: Shapes) -> Shapes:
-        """The sizes that fit both: where one is dynamic, the other's."""
+        """Returns the sizes that fit both: where one is dynamic, the other's."""
         return Shapes(
             self.batch or other.batch, self.seq_len or other.seq_len, self.choices or other.choices, self.int32
         )
@@ -32,7 +32,7 @@ class Shapes:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a session takes. An axis is None where it is dynamic; `choices` is None for a task without choices, too."""
+    """Inputs of a session. An axis is None where it is dynamic; `choices` is None for a task without choices, too."""
 
     names: tuple[str, ...]
     dtype: type[np.integer[Any]]
@@ -42,12 +42,12 @@ class Inputs:
 
     @property
     def shapes(self) -> Shapes:
-        """What is fixed of it."""
+        """Its sizes and integer type."""
         return Shapes(self.batch, self.sequence, self.choices, self.dtype is np.int32)
 
 
 def inputs_of(session: Any, task: Task, file_name: str) -> Inputs:
-    """What an onnxruntime session takes for `task`. Raises BundleError for inputs that are not MobileBERT's."""
+    """Returns the inputs of an onnxruntime session. Raises BundleError for inputs that are not MobileBERT's."""
     nodes = {node.name: node for node in session.get_inputs()}
     if "input_ids" not in nodes or not set(nodes) <= set(INPUT_NAMES):
         raise BundleError(
@@ -72,6 +72,6 @@ def inputs_of(session: Any, task: Task, file_name: str) -> Inputs:
 
 
 def first_line(error: Exception) -> str:
-    """What onnxruntime says, as one sentence, without the rest of its pages."""
+    """Returns the first line of an onnxruntime error, as one sentence."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].strip().rstrip(".") + "."

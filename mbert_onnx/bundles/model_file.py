@@ -1,4 +1,4 @@
-"""An `.onnx` file of anybody's: what it answers, what it takes, and what reads text for it."""
+"""Any MobileBERT `.onnx` file: its task, its inputs, and the tokenizer that reads texts for it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from mbert_onnx.text.calibration_text import CHOICES
 from mbert_onnx.text.encoder import DEFAULT_MAX_POSITIONS
 from mbert_onnx.text.tasks import MULTIPLE_CHOICE, QUESTION_ANSWERING, Task, task_named, task_of_graph, task_of_shapes
 
-# onnxruntime's severity of fatal errors: what goes wrong is raised, and told in one line.
+# onnxruntime's severity of fatal errors: errors are raised, and reported in one line, not logged.
 SILENT = 4
 
-# What a bundle's checkpoint is called, up to a colon, if it is one of the built-in models with random weights.
+# The name, before a colon, of the checkpoint of a bundle with one of the built-in random models.
 RANDOM = "random"
 
 
@@ -67,9 +67,9 @@ class TextModel:
 
 
 def find_file(model: str | Path) -> tuple[Path, Bundle | None]:
-    """The file of a bundle, and the bundle; or a file, and the bundle around it, if it is in one.
+    """Returns a bundle's model file and the bundle; for a model file, the file and the bundle that it is in, or None.
 
-    Raises BundleError where there is none.
+    Raises BundleError where there is no file.
     """
     path = located(model)
     if path.is_dir():
@@ -84,7 +84,7 @@ def find_file(model: str | Path) -> tuple[Path, Bundle | None]:
 
 
 def is_file(model: str | Path) -> bool:
-    """Whether it is a file or a bundle, or is meant to be one; else it must be a checkpoint, as `reference` is."""
+    """Whether `model` is a file or bundle, or a path like one's; else it must be a checkpoint, as `reference` is."""
     path = Path(model)
     return not is_reference(model) and (path.is_file() or is_bundle(path) or path.suffix == ".onnx")
 
@@ -92,41 +92,41 @@ def is_file(model: str | Path) -> bool:
 def read_text_model(
     path: Path, bundle: Bundle | None, *, purpose: str, task: str | None = None, tokenizer: str | Path | None = None
 ) -> TextModel:
-    """Finds out what a file answers and takes: from its bundle, from itself, and from what the user says.
+    """Determines a file's task, inputs and tokenizer: from the options, its bundle, and the file itself.
 
     Args:
         path: The file.
-        bundle: What it is in; None for a file on its own.
-        purpose: What texts are needed for, for the error where nothing reads them.
-        task: A task's name; default: the bundle's, or what the outputs say.
+        bundle: The bundle that it is in; None for a file on its own.
+        purpose: The reason that texts are needed, for the error if there is no tokenizer.
+        task: A task's name; default: the bundle's, or the one that has the file's outputs.
         tokenizer: A tokenizer.json, or a folder with one; default: the bundle's.
 
     Raises:
-        UsageError: no such task, or the file does not tell its own.
-        BundleError: no tokenizer, inputs that are not MobileBERT's, outputs that are not the task's.
-        VerificationError: onnxruntime does not load or run it.
-        graphs.errors.GraphError: it cannot be read.
+        UsageError: there is no such task, or no known task has the file's outputs.
+        BundleError: there is no tokenizer, the inputs are not MobileBERT's, or the outputs not the task's.
+        VerificationError: onnxruntime does not load or run the file.
+        graphs.errors.GraphError: the file cannot be read.
     """
-    told = None if task is None else task_named(task)
+    found = None if task is None else task_named(task)
     session = open_session(path)
     vocab_size = rows_of(read_model(path).graph)
     rank = max((len(node.shape or ()) for node in session.get_inputs()), default=0)
     usual = MULTIPLE_CHOICE if rank == len(MULTIPLE_CHOICE.input_axes) else QUESTION_ANSWERING
-    inputs = inputs_of(session, told or usual, path.name)
+    inputs = inputs_of(session, found or usual, path.name)
     run = _trial(session, inputs, path.name)
     outputs = run(1)
-    if told is None and bundle is not None:
-        told = task_of_graph(bundle.task, outputs)
-    if told is None:
-        told = task_of_shapes(rank, outputs, vocab_size)
-    if told is None:
+    if found is None and bundle is not None:
+        found = task_of_graph(bundle.task, outputs)
+    if found is None:
+        found = task_of_shapes(rank, outputs, vocab_size)
+    if found is None:
         raise UsageError(
-            f"{path.name} has outputs {', '.join(outputs)}, of no task that is known here; expected those of "
+            f"{path.name} has outputs {', '.join(outputs)}, which no known task has; expected those of "
             "transformers' or optimum's exports, such as logits: export it again with those names"
         )
-    if not told.is_answered_by(outputs):
+    if not found.is_answered_by(outputs):
         raise BundleError(
-            f"{path.name} has outputs {', '.join(outputs)}; {told.name} needs {', '.join(told.output_names)}: "
+            f"{path.name} has outputs {', '.join(outputs)}; {found.name} needs {', '.join(found.output_names)}: "
             "pass the --task that it was exported for"
         )
     config: dict[str, Any] = {} if bundle is None else bundle.config
@@ -135,7 +135,7 @@ def read_text_model(
         name=path.name,
         shapes=inputs.shapes,
         reader=TextReader(
-            task=told,
+            task=found,
             tokenizer=_tokenizer(path, bundle, tokenizer, purpose),
             vocab_size=config.get("vocab_size") or vocab_size,
             max_positions=inputs.sequence or config.get("max_position_embeddings") or _longest(run),
@@ -147,7 +147,7 @@ def read_text_model(
 def open_session(path: Path, library: Path | None = None) -> onnxruntime.InferenceSession:
     """Loads a file on the CPU, with a library of native kernels or without.
 
-    onnxruntime's complaint becomes a VerificationError of one line.
+    Raises VerificationError, with onnxruntime's message in one line.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = SILENT
@@ -160,7 +160,7 @@ def open_session(path: Path, library: Path | None = None) -> onnxruntime.Inferen
 
 
 def _trial(session: Any, inputs: Inputs, name: str) -> Callable[[int], dict[str, tuple[int, ...]]]:
-    """A function that runs a text of so many tokens, or of as many as are fixed, and gives the outputs' shapes."""
+    """Returns a function that runs a text of some length (or the fixed one), and returns the outputs' shapes."""
     names = [output.name for output in session.get_outputs()]
 
     def run(length: int) -> dict[str, tuple[int, ...]]:
@@ -177,7 +177,7 @@ def _trial(session: Any, inputs: Inputs, name: str) -> Callable[[int], dict[str,
 
 
 def _longest(run: Callable[[int], object]) -> int:
-    """The most tokens, up to MobileBERT's own limit, that a file runs with; found by trying."""
+    """Searches for the largest number of tokens that a file runs with, up to MobileBERT's own limit."""
 
     def runs(length: int) -> bool:
         try:
@@ -204,12 +204,12 @@ def _tokenizer(path: Path, bundle: Bundle | None, given: str | Path | None, purp
 
 
 def tokenizer_file(given: str | Path) -> Path:
-    """The tokenizer.json that a user means by it or its folder. Raises BundleError where there is none."""
-    found = Path(given)
-    if found.is_dir():
-        if not (found / TOKENIZER).is_file():
-            raise BundleError(f"{found} has no {TOKENIZER}; pass --tokenizer with one, or with a folder that has one")
-        return found / TOKENIZER
-    if not found.is_file():
-        raise BundleError(f"{found} does not exist; pass --tokenizer with a {TOKENIZER}, or a folder that has one")
-    return found
+    """Returns the tokenizer.json at a path, or in the folder there. Raises BundleError where there is none."""
+    path = Path(given)
+    if path.is_dir():
+        if not (path / TOKENIZER).is_file():
+            raise BundleError(f"{path} has no {TOKENIZER}; pass --tokenizer with one, or with a folder that has one")
+        return path / TOKENIZER
+    if not path.is_file():
+        raise BundleError(f"{path} does not exist; pass --tokenizer with a {TOKENIZER}, or a folder that has one")
+    return path

@@ -1,8 +1,8 @@
-"""A bundle, read: the folder that `export` writes, or one that optimum or transformers.js users already have.
+"""Reads a bundle: a folder written by `export`, or one of optimum or transformers.js.
 
 A bundle has `onnx/model.onnx` (or `model.onnx`, as optimum writes it; or a variant, such as `onnx/model_int8.onnx`),
 `config.json`, and usually `tokenizer.json`, `tokenizer_config.json` and `mbert_onnx.json`. Only small JSON files are
-read here; the graph is the runtime's.
+read here; the runtime reads the graph.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CONFIG = "config.json"
 METADATA = "mbert_onnx.json"
 TOKENIZER = "tokenizer.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
-# What a precision's file is called: as transformers.js calls its dtypes.
+# Names of the files of each precision: those that transformers.js gives its dtypes.
 VARIANTS = {"fp32": "onnx/model.onnx", "fp16": "onnx/model_fp16.onnx", "int8": "onnx/model_int8.onnx"}
 # In the order in which they are looked for.
 MODELS = (VARIANTS["fp32"], "model.onnx", VARIANTS["fp16"], VARIANTS["int8"])
@@ -28,7 +28,7 @@ MODELS = (VARIANTS["fp32"], "model.onnx", VARIANTS["fp16"], VARIANTS["int8"])
 
 @dataclass(frozen=True)
 class Bundle:
-    """Where the parts of a bundle are, and what its JSON files say.
+    """The paths of a bundle's parts, and the content of its JSON files.
 
     `metadata` is None where the folder has no `mbert_onnx.json`; `tokenizer_path` is None where it has no
     `tokenizer.json`; `tokenizer_config` is empty where it has no `tokenizer_config.json`.
@@ -44,16 +44,16 @@ class Bundle:
 
 
 def is_bundle(path: Path) -> bool:
-    """Whether a folder has a model's file where bundles have it."""
+    """Whether a folder has a model file at one of the places that a bundle has it."""
     return any((path / name).is_file() for name in MODELS)
 
 
 def read_bundle(path: str | Path) -> Bundle:
-    """The bundle at `path`: its folder, or one of its `.onnx` files (which chooses a variant, such as int8); or the
-    built-in `reference`.
+    """Reads the bundle at `path`: its folder, or one of its `.onnx` files (which selects a variant, such as int8); or
+    the built-in `reference`.
 
     Raises BundleError where the folder, the model or `config.json` is missing, a JSON file cannot be read, or
-    neither `mbert_onnx.json` nor the config's `architectures` tells the task.
+    neither `mbert_onnx.json` nor the config's `architectures` names a task.
     """
     path = located(path)
     if path.is_dir():
@@ -83,7 +83,7 @@ def _model_in(folder: Path) -> Path:
             return folder / name
     others = sorted(str(found.relative_to(folder)) for found in [*folder.glob("*.onnx"), *folder.glob("onnx/*.onnx")])
     advice = (
-        f"It has {', '.join(others)}: give the path of the one that you mean."
+        f"It has {', '.join(others)}: give the path of one of them."
         if others
         else "Give the folder of a bundle, which `mbert-onnx export` writes."
     )
@@ -92,14 +92,16 @@ def _model_in(folder: Path) -> Path:
 
 def _folder_around(model_path: Path) -> Path:
     if model_path.suffix != ".onnx":
-        raise BundleError(f"{model_path} is a file, but no .onnx. Give the folder of a bundle, or an .onnx inside it.")
+        raise BundleError(
+            f"{model_path} is a file, but not an .onnx. Give the folder of a bundle, or an .onnx inside it."
+        )
     parent = model_path.absolute().parent
     # transformers.js keeps the models in onnx/ and the config above it; optimum keeps them side by side.
     for folder in (parent, parent.parent):
         if (folder / CONFIG).is_file():
             return folder
     raise BundleError(
-        f"{model_path} has no {CONFIG} beside it or in the folder above, so it is part of no bundle. "
+        f"{model_path} has no {CONFIG} beside it or in the folder above, so it is not part of a bundle. "
         f"Put the checkpoint's {CONFIG} there."
     )
 
@@ -127,7 +129,7 @@ def _task_of(folder: Path, config: dict[str, Any], metadata: dict[str, Any] | No
     if task is None:
         known = ", ".join(task.architecture for task in TASKS)
         raise BundleError(
-            f"{folder / CONFIG} tells no task: its architectures are {architectures!r}, expected one of {known}. "
+            f"{folder / CONFIG} names no task: its architectures are {architectures!r}, expected one of {known}. "
             f'Add it there, or {{"task": ...}} as {METADATA}.'
         )
     return task

@@ -1,4 +1,4 @@
-"""What a lower precision costs: measured on texts that it was not chosen on."""
+"""Damage of a lower precision: its accuracy loss on held-out texts."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from mbert_onnx.conversion.accuracy import Comparison
 from mbert_onnx.errors import PrecisionError
 from mbert_onnx.text.tasks import Task
 
-# The share of decisions that must be float64's, where the caller does not say.
+# The default of the smallest agreement with float64 that passes.
 MIN_AGREEMENT = 0.99
 
-# How many of the layers that cost most are told.
+# Number of layers with the largest error that are reported.
 WORST_LAYERS = 3
 
 
 @dataclass(frozen=True)
 class Damage:
-    """What a precision costs; centred errors as `mbert_onnx.conversion.accuracy` defines them, against float64.
+    """Accuracy loss of a precision; centred errors from float64, as `mbert_onnx.conversion.accuracy` defines them.
 
     Args:
         precision: `fp16` or `int8`.
-        error: The largest over the outputs.
-        errors: That of each output.
-        agreement: The share of decisions made as float64 makes them, 0 to 1.
-        min_agreement: The smallest that passes.
-        texts, tokens: What it was measured on, padding not counted.
-        calibration: Where the texts come from.
+        error: The largest error over the outputs.
+        errors: The error of each output.
+        agreement: The share of decisions that equal float64's, 0 to 1.
+        min_agreement: The smallest agreement that passes.
+        texts, tokens: Number of held-out texts and of their tokens, padding not counted.
+        calibration: The source of the texts.
         keep_float: Layers that stayed float32.
-        binding: Whether a file with more damage is refused; not for random weights, whose decisions hang on a hair.
-        layers: The error that each layer alone costs, where that was measured.
-        kernels_error, kernels_agreement: `error` and `agreement` where the native kernels compute the blocks, which
-            quantize finer; None where that was not tried.
+        binding: Whether a file with more damage is refused; not for random weights, whose argmax is unstable.
+        layers: The error that each layer alone costs, if it was measured.
+        kernels_error, kernels_agreement: `error` and `agreement` when the native kernels, which quantize finer,
+            compute the blocks; None if that was not measured.
     """
 
     precision: str
@@ -62,7 +62,7 @@ class Damage:
 
     @property
     def worst_layers(self) -> list[str]:
-        """The layers that cost most, the worst first."""
+        """The layers with the largest errors, the worst first."""
         return sorted(self.layers, key=lambda name: -self.layers[name])[:WORST_LAYERS]
 
     def as_dict(self) -> dict[str, Any]:
@@ -74,8 +74,8 @@ class Damage:
             kernels = f" (with the native kernels {self.kernels_error:.1e}, {self.kernels_agreement:.1%})"
         return (
             f"{self.precision}: centred error {self.error:.1e} against float64, {self.agreement:.1%} of decisions "
-            f"alike{kernels} (at least {self.min_agreement:.1%} wanted); {self.texts} texts of {self.calibration}, "
-            f"{self.tokens:,} tokens, none of them calibrated on"
+            f"equal{kernels} (at least {self.min_agreement:.1%} wanted); {self.texts} texts of {self.calibration}, "
+            f"{self.tokens:,} tokens, none of them used for calibration"
         )
 
 
@@ -92,13 +92,14 @@ def measure_damage(
     binding: bool = True,
     texts: int | None = None,
 ) -> Damage:
-    """Runs a model and its judge, in float64, on the same texts.
+    """Measures the damage of a model: runs it and its float64 judge on the same texts.
 
     Args:
-        judge, found: From inputs to outputs, by name.
+        judge, found: Run the judge, and the model of the lower precision.
         feeds: The texts.
-        task: What both answer.
-        texts: How many there are; default: one in each feed.
+        task: The task of both.
+        texts: Number of texts; default: one in each feed.
+        precision, calibration, min_agreement, keep_float, binding: As in `Damage`.
 
     Raises PrecisionError if the outputs differ in name or shape.
     """
@@ -108,7 +109,7 @@ def measure_damage(
         for name, value in wanted.items():
             if name not in outputs or outputs[name].shape != value.shape:
                 raise PrecisionError(
-                    f"{precision}: the output {name} is gone or has another shape; this is our mistake"
+                    f"{precision}: the output {name} is missing or has another shape; this is our mistake"
                 )
         comparison.add(outputs, wanted, feed["attention_mask"])
     return Damage(

@@ -1,8 +1,8 @@
-"""A torch model becomes an ONNX graph: torch.export, each part once.
+"""Tracing: converts a torch model to an ONNX graph with torch.export, each part once.
 
-MobileBERT's layers are one layer, repeated. So the model is traced in three parts (what stands before the layers, one
-layer, what stands after them), the layer's graph is laid down once for each layer with that layer's weights, and
-common shape arithmetic is shared afterwards. It gives the same graph as tracing the whole, several times sooner.
+MobileBERT repeats one layer. So the model is traced in three parts (the embeddings, one layer, the head), the layer's
+graph is appended once for each layer with that layer's weights, and common shape arithmetic is merged
+afterwards. The graph is the same as that of tracing the whole model, in a fraction of the time.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from mbert_onnx.bundles.inputs import INPUT_NAMES, Shapes
 from mbert_onnx.model import student
 from mbert_onnx.text.tasks import Task
 
-# The exporter translates to this opset; whatever is asked for beyond it is a conversion of the finished graph.
+# The opset that torch's exporter writes; a newer one is a conversion of the finished graph.
 TRACE_OPSET = 18
 
-# Sizes of the example that is traced where a dimension is dynamic. All differ, and none is 0 or 1, which torch.export
-# would take for a constant.
+# Sizes of the traced example's dynamic dimensions. All differ, and none is 0 or 1, which torch.export treats as
+# constants.
 EXAMPLE_BATCH, EXAMPLE_CHOICES, EXAMPLE_SEQ = 3, 2, 5
 
-# Constants up to this many numbers (shapes, axes, scalars) are shared where they are equal; weights are left apart.
+# Equal constants of up to this many numbers (shapes, axes, scalars) are merged; weights are not.
 SMALL_CONSTANT = 16
 
-# A head's weight of this many numbers is transposed here and not at run time; the vocabulary's never need be.
+# A head's weight of up to this many numbers is transposed here and not at run time.
 LARGEST_FOLDED = 2**22
 
 
 class Front(nn.Module):
-    """Ids to the stream and the mask's bias: all that the layers read."""
+    """The embeddings: ids to the stream and the mask bias, which the layers read."""
 
     def __init__(self, backbone: student.MobileBertModel) -> None:
         super().__init__()
@@ -69,12 +69,12 @@ class Block(nn.Module):
 
 
 class Back(nn.Module):
-    """The stream after the last layer to the task's outputs, and all streams to hidden states where they are wanted."""
+    """The head: the stream after the last layer to the task's outputs; optionally all streams to hidden states."""
 
     def __init__(self, model: nn.Module, task: Task, output_hidden_states: bool) -> None:
         super().__init__()
         self.pooler = backbone(model).pooler
-        # The head's own modules, and not the backbone's: every parameter here costs tracing time.
+        # Only the head's own modules, without the backbone: every parameter here costs tracing time.
         for name, child in model.named_children():
             if not isinstance(model, student.MobileBertModel) and name != "mobilebert":
                 self.add_module(name, child)
@@ -103,16 +103,16 @@ class Back(nn.Module):
 
 
 def backbone(model: nn.Module) -> student.MobileBertModel:
-    """The bare model inside a task model; itself if it is bare."""
+    """Returns the bare model inside a task model; a bare model itself."""
     found = model if isinstance(model, student.MobileBertModel) else model.mobilebert
     assert isinstance(found, student.MobileBertModel)
     return found
 
 
 def trace(model: nn.Module, task: Task, shapes: Shapes) -> ir.Model:
-    """The ONNX graph of a student, opset 18, unoptimised: inputs and outputs under the names of `task`.
+    """Returns the unoptimised ONNX graph of a student, opset 18, with the input and output names of `task`.
 
-    Where the config asks for them, `hidden_states.0` … and `attentions.0` … follow the task's outputs.
+    If the config asks for them, `hidden_states.0` … and `attentions.0` … follow the task's outputs.
     """
     base = backbone(model)
     config = base.config
@@ -125,10 +125,10 @@ def trace(model: nn.Module, task: Task, shapes: Shapes) -> ir.Model:
     x_dims = {0: DYNAMIC} if rows_dynamic or seq_dynamic else {}
     mask_dims = ({0: DYNAMIC} if rows_dynamic else {}) | ({3: DYNAMIC} if seq_dynamic else {})
 
-    whole = _Assembly(model, task, shapes)
-    values = [whole.graph.inputs[index] for index in range(len(INPUT_NAMES))]
+    assembly = _Assembly(model, task, shapes)
+    values = [assembly.graph.inputs[index] for index in range(len(INPUT_NAMES))]
     front = _trace_part(Front(base), example, (ids_dims,) * 3)
-    stream, mask = whole.lay(front, values)
+    stream, mask = assembly.append(front, values)
     streams, attentions = [stream], []
     traced: dict[int, _Part] = {}  # by number of heads: pruning makes layers differ
     for layer in base.encoder.layer:
@@ -137,16 +137,16 @@ def trace(model: nn.Module, task: Task, shapes: Shapes) -> ir.Model:
         if heads not in traced:
             block = Block(layer, bool(config.output_attentions))
             traced[heads] = _trace_part(block, (x, mask_bias), (x_dims, mask_dims))
-        stream, *attention = whole.lay(traced[heads], [stream, mask], Block(layer, False))
+        stream, *attention = assembly.append(traced[heads], [stream, mask], Block(layer, False))
         streams.append(stream)
         attentions += attention
     kept = streams if config.output_hidden_states else streams[-1:]
-    # Copies: torch.export would take one tensor that is passed several times for one input.
+    # Copies: torch.export makes one input of a tensor that is passed several times.
     back_inputs = (mask_bias, example[0], tuple(x.clone() for _ in kept))
     back = Back(model, task, bool(config.output_hidden_states))
     part = _trace_part(back, back_inputs, (mask_dims, ids_dims, (x_dims,) * len(kept)))
-    outputs = whole.lay(part, [mask, values[0], *kept])
-    return whole.finish(outputs, attentions)
+    outputs = assembly.append(part, [mask, values[0], *kept])
+    return assembly.finish(outputs, attentions)
 
 
 DYNAMIC = torch.export.Dim.DYNAMIC
@@ -167,7 +167,7 @@ def _example_ids(task: Task, shapes: Shapes) -> tuple[Tensor, Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class _Part:
-    """A traced part. Its graph's inputs are what the part's `forward` takes, then the parameters, by name."""
+    """A traced part. Its graph's inputs are those of the part's `forward`, then the parameters, by name."""
 
     graph: ir.Graph
     module: nn.Module
@@ -180,7 +180,7 @@ def _trace_part(module: nn.Module, args: tuple, dynamic_shapes: tuple) -> _Part:
             module.eval(),
             args,
             dynamic_shapes=dynamic_shapes,
-            # The parts meet in sizes (tokens = batch * seq) that are promised here and kept by how they are joined.
+            # The parts share sizes (tokens = batch * seq); `torch._check` asserts them, and the assembly keeps them.
             prefer_deferred_runtime_asserts_over_guards=True,
         )
         exported = torch.onnx.export(program, dynamo=True, optimize=False, opset_version=TRACE_OPSET, verbose=False)
@@ -190,7 +190,7 @@ def _trace_part(module: nn.Module, args: tuple, dynamic_shapes: tuple) -> _Part:
     for name, value in list(graph.initializers.items()):
         if _parameter(module, name) is None:
             continue
-        # As inputs they are opaque to the optimizer, which else would merge two that happen to be equal in this layer.
+        # As inputs they are opaque to the optimizer, which would otherwise merge two that are equal in this layer.
         del graph.initializers[name]
         value.const_value = None
         if value.uses():
@@ -211,7 +211,7 @@ def _parameter(module: nn.Module, name: str) -> nn.Parameter | None:
 
 
 class _Assembly:
-    """The whole graph, put together from parts."""
+    """The whole graph, assembled from parts."""
 
     def __init__(self, model: nn.Module, task: Task, shapes: Shapes) -> None:
         self.task = task
@@ -225,7 +225,7 @@ class _Assembly:
         inputs = [ir.Value(name=name, shape=self.shape, type=ir.TensorType(dtype)) for name in INPUT_NAMES]
         self.graph = ir.Graph(inputs, [], nodes=[], name="mobilebert", opset_imports={"": TRACE_OPSET})
 
-    def lay(self, part: _Part, inputs: Sequence[ir.Value], module: nn.Module | None = None) -> list[ir.Value]:
+    def append(self, part: _Part, inputs: Sequence[ir.Value], module: nn.Module | None = None) -> list[ir.Value]:
         """Appends a copy of the part's graph, with the weights of `module`; returns its outputs."""
         copy = part.graph.clone()
         weights = [self._weight(_parameter(module or part.module, name)) for name in part.parameters]
@@ -282,7 +282,7 @@ class _Assembly:
             value.name, value.shape = f"attentions.{index}", ir.Shape([rows, value.shape[1], seq, seq])
         self.graph.outputs.extend([*outputs, *attentions])
         model = ir.Model(self.graph, ir_version=find_min_ir_version_for([make_opsetid("", TRACE_OPSET)]))
-        # What hangs on weights alone, now that they are constants: the head's transposed weight.
+        # Folds what depends on weights only, which are constants now: the head's transposed weight.
         fold_small_constants(model, LARGEST_FOLDED)
         for clean in (
             common_passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
@@ -297,7 +297,7 @@ class _Assembly:
 
 @contextlib.contextmanager
 def _quiet_exporter() -> Iterator[None]:
-    """Without the exporter's own report on standard output, and its warnings about what does not concern us."""
+    """Silences the exporter's report on standard output, and its warnings, which are about its own internals."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""Whether a graph says the same as the torch model it was made from, judged by the same weights in float64."""
+"""Verification: compares a model file with the torch model it was made from, in float64."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from mbert_onnx.conversion.accuracy import Comparison
 from mbert_onnx.errors import VerificationError
 from mbert_onnx.text.tasks import Task
 
-# Lengths that are tried where the length is dynamic: the shortest there is, one that is no multiple of anything, a
-# common one; and, once, all positions that the model has.
+# Lengths that are tried where the length is dynamic: the shortest one, a prime that no tile divides, a common one; and,
+# once, all positions of the model.
 LENGTHS = (1, 23, 128)
 BATCHES = (1, 3)
 
-# Multiple choice: this many choices where their number is dynamic.
+# Multiple choice: number of choices where it is dynamic.
 CHOICES = 2
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What verification measured; centred errors as `mbert_onnx.conversion.accuracy` defines them.
+    """Result of verification; centred errors as `mbert_onnx.conversion.accuracy` defines them.
 
     Args:
-        error: The file's, against float64; the largest over its outputs.
-        torch_error: That of torch's own float32; None where the judge is another file, in float32.
-        agreement: The share of decisions that the file and float64 make alike, 0 to 1.
-        bar: The largest error that passes.
+        error: The file's error from float64, the largest over its outputs.
+        torch_error: The error of torch's own float32; None where the judge is another file, in float32.
+        agreement: The share of decisions that equal the judge's, 0 to 1.
+        bar: The bound: the largest error that passes.
         errors: `error` for each output.
-        lengths, batches, tokens: What was tried; `tokens` without padding.
-        kernels_error: `error` where the native kernels compute the blocks; None where that was not tried.
+        lengths, batches, tokens: Lengths and batches that were tried, and the number of tokens without padding.
+        kernels_error: `error` when the native kernels compute the blocks; None if that was not tried.
     """
 
     error: float
@@ -65,7 +65,7 @@ class Verdict:
         kernels = "" if self.kernels_error is None else f" (with the native kernels {self.kernels_error:.1e})"
         return (
             f"centred error {self.error:.1e}{kernels} against {judge}bar {self.bar:.1e}), "
-            f"{self.agreement:.1%} of decisions alike; {self.tokens:,} tokens, lengths {_join(self.lengths)}, "
+            f"{self.agreement:.1%} of decisions equal; {self.tokens:,} tokens, lengths {_join(self.lengths)}, "
             f"batches {_join(self.batches)}, with padding and without"
         )
 
@@ -75,14 +75,14 @@ def _join(numbers: list[int]) -> str:
 
 
 def check(path: Path, model: nn.Module, task: Task, *, seed: int = 0, library: Path | None = None) -> Verdict:
-    """Runs an `.onnx` file and the model it was made from on the same random inputs.
+    """Compares a model file with the torch model it was made from, on the same random inputs.
 
     Args:
         path: The file.
         model: A student in float32, in evaluation mode. It is in float64 afterwards.
         task: The model's task.
-        seed: Of the inputs.
-        library: Of native kernels, with which the file is run once more.
+        seed: Seed of the inputs.
+        library: Native kernels, with which the file is run a second time; None for no second run.
 
     Raises:
         VerificationError: onnxruntime cannot load or run the file, or its outputs are not the task's.
@@ -104,13 +104,13 @@ def check(path: Path, model: nn.Module, task: Task, *, seed: int = 0, library: P
 
 
 def check_files(path: Path, reference: Path, task: Task, sizes: Any, *, seed: int = 0) -> Verdict:
-    """Runs two `.onnx` files on the same random inputs.
+    """Compares two model files on the same random inputs.
 
     Args:
         path, reference: The files; the second one is the judge.
-        task: What both answer.
-        sizes: Has `vocab_size`, `max_position_embeddings` and `type_vocab_size`, as a config.
-        seed: Of the inputs.
+        task: The task of both.
+        sizes: A config, or another object with `vocab_size`, `max_position_embeddings` and `type_vocab_size`.
+        seed: Seed of the inputs.
 
     Raises: as `check`.
     """
@@ -141,11 +141,11 @@ def _verdict(
 
 
 def file_runner(path: Path, task: Task, library: Path | None = None) -> tuple[Runner, Shapes]:
-    """A function from inputs to outputs, both by name, and what the file takes; `library` is of native kernels."""
+    """Returns a function that runs a file, optionally with native kernels, and the sizes of its inputs."""
     session = open_session(path, library)
     inputs = inputs_of(session, task, path.name)
     names = [output.name for output in session.get_outputs()]
-    if not task.is_answered_by(names):  # else there might be nothing to compare, in which nothing differs
+    if not task.is_answered_by(names):  # else there may be nothing to compare, and no difference
         raise VerificationError(
             f"{path.name} has outputs {', '.join(names)}; {task.name} needs {', '.join(task.output_names)}"
         )
@@ -161,7 +161,7 @@ def file_runner(path: Path, task: Task, library: Path | None = None) -> tuple[Ru
 
 
 def run_torch(model: nn.Module, feed: Feed) -> dict[str, np.ndarray]:
-    """The outputs of a torch model that are tensors, by name."""
+    """Returns the outputs of a torch model that are tensors, by name."""
     with torch.inference_mode():
         output = model(**{name: torch.from_numpy(ids) for name, ids in feed.items()})
     return {name: value.numpy() for name, value in output.items() if isinstance(value, torch.Tensor)}
@@ -180,7 +180,7 @@ def float64_judge(model: nn.Module) -> Runner:
 
 
 def _add(comparison: Comparison, path: Path, feed: Feed, found: Outputs, judge: Outputs) -> None:
-    """Adds one batch; VerificationError if the file lacks an output or one has another shape."""
+    """Adds one batch; raises VerificationError if the file lacks an output or one has another shape."""
     for name, value in judge.items():
         if name not in found:
             raise VerificationError(f"{path.name} has outputs {', '.join(found)}; expected {', '.join(judge)}")
@@ -192,7 +192,7 @@ def _add(comparison: Comparison, path: Path, feed: Feed, found: Outputs, judge: 
 
 
 def sample_feeds(config: Any, task: Task, shapes: Shapes, seed: int) -> Iterator[dict[str, np.ndarray]]:
-    """Random inputs: each length and batch, with padding and without, one text of nothing but padding among them.
+    """Yields random inputs: each length and batch, with padding and without; one text consists of padding only.
 
     Where the graph's length is fixed, texts of several lengths are padded to it.
     """

@@ -1,4 +1,4 @@
-"""`verify`: whether a file says the same as a checkpoint, or as another file."""
+"""`verify`: compares a model file with a checkpoint, or with another file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mbert_onnx.text.tasks import Task, task_named, task_of_shapes
 
 @dataclass(frozen=True)
 class _Sizes:
-    """What inputs may hold, for a file that has no config beside it."""
+    """The ranges of inputs, for a file without a config."""
 
     vocab_size: int
     max_position_embeddings: int = max(LENGTHS)
@@ -24,36 +24,36 @@ class _Sizes:
 
 
 def verify(model: str | Path, against: str | Path, *, task: str | None = None, seed: int = 0) -> Verdict:
-    """Compares a file's outputs with those of what it was made from, on random inputs.
+    """Compares a file's outputs with those of the model it was made from, on random inputs.
 
     Args:
-        model: A bundle, or an `.onnx` file of anybody's.
-        against: A checkpoint, which is run in float64 and judges; or another bundle or `.onnx` file.
-        task: What both answer; default: the bundle's, or what the checkpoint's `architectures` or the file's outputs
+        model: A bundle, or any MobileBERT `.onnx` file.
+        against: The judge: a checkpoint, which is run in float64; or another bundle or `.onnx` file.
+        task: The task of both; default: the bundle's, or what the checkpoint's `architectures` or the file's outputs
             say.
-        seed: Of the inputs, and of `random`'s weights.
+        seed: Seed of the inputs, and of `random`'s weights.
 
     Returns:
-        What was measured; `passed` says whether it is the same model.
+        The errors and the agreement; `passed` is whether it is the same model.
 
     Raises:
         CheckpointError, BundleError: one of them cannot be read.
         VerificationError: a file does not load or run, or has not the task's outputs.
-        UsageError: no task of that name, or none that is known has the file's outputs.
+        UsageError: there is no task of that name, or no known task has the file's outputs.
     """
-    told = None if task is None else task_named(task)
+    asked = None if task is None else task_named(task)
     path, bundle = find_file(model)
     if is_file(against):
         other, other_bundle = find_file(against)
         sizes = _sizes(path, bundle or other_bundle)
-        return check_files(path, other, told or _task_of_file(path, bundle), sizes, seed=seed)
-    wanted = told or (None if bundle is None else bundle.task)
+        return check_files(path, other, asked or _task_of_file(path, bundle), sizes, seed=seed)
+    wanted = asked or (None if bundle is None else bundle.task)
     checkpoint = load_checkpoint(against, task=None if wanted is None else wanted.name, seed=seed)
     return check(path, checkpoint.model, checkpoint.task, seed=seed)
 
 
 def _task_of_file(path: Path, bundle: Bundle | None) -> Task:
-    """The bundle's task, or the first that has the file's outputs."""
+    """Returns the bundle's task, or the first that has the file's outputs."""
     if bundle is not None:
         return bundle.task
     session = open_session(path)
@@ -63,7 +63,7 @@ def _task_of_file(path: Path, bundle: Bundle | None) -> Task:
     if task is not None:
         return task
     raise UsageError(
-        f"{path.name} has outputs {', '.join(found)}, of no task that is known here; expected those of transformers' "
+        f"{path.name} has outputs {', '.join(found)}, which no known task has; expected those of transformers' "
         "or optimum's exports, such as logits or last_hidden_state"
     )
 

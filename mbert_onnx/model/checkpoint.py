@@ -1,4 +1,4 @@
-"""From the name of a checkpoint to a student with its weights."""
+"""Loads and saves checkpoints: a student with its weights, from a folder, the hub or a built-in name."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from mbert_onnx.model.weights import LM_BIAS, LM_DECODER_BIAS, fit, read_weights
 from mbert_onnx.reference import REFERENCE, located
 from mbert_onnx.text.tasks import FEATURE_EXTRACTION, QUESTION_ANSWERING, Task, task_named, task_of_architectures
 
-# What is fetched of a hub repository: configuration, tokenizer, weights.
+# Files that are downloaded from a hub repository: configuration, tokenizer, weights.
 HUB_FILES = ["*.json", "*.txt", "*.safetensors", "pytorch_model*.bin"]
 
 POOLER = "pooler.dense.weight"
 
-# By the config's `model_type`: the student, and the teacher, which is ours alone.
+# Config classes by `model_type`: the student, and the teacher, which only this project has.
 CONFIGS: dict[str, type[MobileBertConfig]] = {"mobilebert": MobileBertConfig, "ib_bert": IBBertConfig}
 
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
@@ -38,10 +38,12 @@ class Checkpoint:
     """A student with weights, float32, in evaluation mode.
 
     Args:
-        name: As the user gave it.
-        folder: Where its files are; None for a random model.
+        name: The name that the user gave.
+        folder: The folder of its files; None for a random model.
         config: Its config; `architectures` names the class of `task`.
-        notes: What a user should know of how it was read, a line each.
+        task: Its task.
+        model: Its module.
+        notes: Notes for the user about how it was read, a line each.
     """
 
     name: str
@@ -53,7 +55,7 @@ class Checkpoint:
 
     @property
     def pooler(self) -> student.Pooler | None:
-        """The model's pooler; None for tasks that read none."""
+        """The model's pooler; None for tasks without one."""
         model = self.model
         backbone = model if isinstance(model, student.MobileBertModel) else model.mobilebert
         assert isinstance(backbone, student.MobileBertModel)
@@ -62,10 +64,10 @@ class Checkpoint:
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     """Writes the weights and the config as transformers' `save_pretrained` does; no tokenizer."""
-    # Each once, under its first name: transformers reads a tied decoder from the word embeddings, not the reverse.
+    # Each tensor once, under its first name: transformers reads a tied decoder from the word embeddings.
     tensors = {name: parameter.detach() for name, parameter in checkpoint.model.named_parameters()}
     if LM_BIAS in tensors and not checkpoint.config.tie_word_embeddings:
-        tensors[LM_DECODER_BIAS] = tensors[LM_BIAS].clone()  # of its own in transformers 5
+        tensors[LM_DECODER_BIAS] = tensors[LM_BIAS].clone()  # a tensor of its own in transformers 5
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     checkpoint.config.save_pretrained(folder)
 
@@ -76,10 +78,10 @@ def load_checkpoint(name: str | Path, *, task: str | None = None, seed: int = 0)
     Args:
         name: A folder in transformers' format, the id of a hub repository, or a built-in name: `reference`, a small
             MobileBERT for sentiment; `random`, `random:tiny`: the paper's architectures with random weights;
-            `random:layer-norm`, `random:gelu` and `random:layer-norm-gelu` are what its operational optimizations
-            replace.
+            `random:layer-norm`, `random:gelu` and `random:layer-norm-gelu`: the variants before its operational
+            optimizations.
         task: A task's name or alias; default: what the config's `architectures` says; question answering for random.
-        seed: Of random weights.
+        seed: Seed of random weights.
 
     Raises:
         CheckpointError: no such checkpoint, not a MobileBERT, or weights that do not fit.
@@ -105,7 +107,7 @@ def load_checkpoint(name: str | Path, *, task: str | None = None, seed: int = 0)
     pooler = not config.classifier_activation or any(key.endswith(POOLER) for key in tensors)
     try:
         model = build(config, chosen, empty=True, pooler=pooler)
-    except Exception as error:  # what no check foresaw; torch's layers check with errors of several kinds
+    except Exception as error:  # a fault that no check above covers; torch's layers raise several classes
         raise CheckpointError(f"{name}: config.json cannot be built: {' '.join(str(error).split())}") from error
     weights, notes = fit(tensors, model, chosen, config, str(name))
     if chosen is FEATURE_EXTRACTION and not pooler:
@@ -116,7 +118,7 @@ def load_checkpoint(name: str | Path, *, task: str | None = None, seed: int = 0)
 
 
 def build(config: MobileBertConfig, task: Task, *, empty: bool, pooler: bool = True) -> nn.Module:
-    """The student's class for a task; `empty` leaves out the memory of its weights, `pooler` is the bare model's."""
+    """Builds the student for a task; `empty` allocates no weights, `pooler` is about the bare model only."""
     options = {"add_pooling_layer": pooler} if task is FEATURE_EXTRACTION else {}
     with torch.device("meta" if empty else "cpu"):
         model = getattr(student, task.architecture)(config, **options)
@@ -125,7 +127,7 @@ def build(config: MobileBertConfig, task: Task, *, empty: bool, pooler: bool = T
 
 
 def retie(model: nn.Module) -> None:
-    """Shares again what assigning weights has parted: the LM head's decoder and the word embeddings."""
+    """Ties the LM head's decoder to the word embeddings again, after weights were assigned."""
     heads = getattr(model, "cls", None)
     if isinstance(heads, student.PretrainingHeads) and hasattr(heads, "predictions"):
         heads.predictions.decoder.bias = heads.predictions.bias
@@ -144,7 +146,7 @@ def _random(name: str, task: Task, seed: int) -> Checkpoint:
 
 
 def checkpoint_folder(name: str | Path) -> Path:
-    """Where a checkpoint's files are: its folder, or that to which a hub's are fetched. Raises CheckpointError."""
+    """Returns the folder of a checkpoint's files, after a download from the hub if needed. Raises CheckpointError."""
     path = located(name)
     if path.is_dir():
         return path
@@ -166,7 +168,7 @@ def _download(name: str) -> Path:
         return Path(snapshot_download(name, allow_patterns=HUB_FILES))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise CheckpointError(f"{name}: no such folder, and not to be had from the hub ({reason})") from error
+        raise CheckpointError(f"{name}: no such folder, and it cannot be downloaded from the hub ({reason})") from error
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
@@ -192,7 +194,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
 def _config(name: str, raw: dict[str, Any], task: Task) -> MobileBertConfig:
     try:
         config = CONFIGS[raw["model_type"]].from_dict({**raw, "architectures": [task.architecture]})
-    except Exception as error:  # transformers checks with errors of several kinds
+    except Exception as error:  # transformers' checks raise several classes
         raise CheckpointError(f"{name}: config.json is not a MobileBERT's: {' '.join(str(error).split())}") from error
     check_config(config, name)
     if task is QUESTION_ANSWERING and config.num_labels != 2:
@@ -217,7 +219,7 @@ POSITIVE = (
 
 
 def check_config(config: MobileBertConfig, name: str) -> None:
-    """Raises CheckpointError for a config with which transformers' own module fails, too."""
+    """Raises CheckpointError for a config that transformers' own module cannot be built from either."""
     for key in POSITIVE:
         value = getattr(config, key)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -252,7 +254,7 @@ def check_config(config: MobileBertConfig, name: str) -> None:
             config.embedding_size > config.hidden_size,
             f"embedding_size {config.embedding_size} is larger than hidden_size {config.hidden_size}",
         ),
-        (getattr(config, "is_decoder", False), "is_decoder is true; MobileBERT reads both ways"),
+        (getattr(config, "is_decoder", False), "is_decoder is true; MobileBERT's attention is bidirectional"),
     ]
     for wrong, line in problems:
         if wrong:

@@ -1,4 +1,4 @@
-"""Other BERTs of transformers: fine-tuned as they are, to be a teacher of labels, or what a student is measured by."""
+"""Other BERTs of transformers: fine-tuned as teachers of classifiers, or evaluated for comparison with a student."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from mbert_onnx.reference import located
 from mbert_onnx.text.tasks import QUESTION_ANSWERING, Task
 
 
-def is_foreign(checkpoint: str | Path) -> bool:
-    """Whether a folder's config names another architecture than ours. A hub id is taken for ours."""
+def is_other_bert(checkpoint: str | Path) -> bool:
+    """Whether the config in a folder names another architecture than MobileBERT. False for a hub id."""
     config = located(checkpoint) / "config.json"
     try:
         kind = json.loads(config.read_text(encoding="utf-8")).get("model_type")
     except (OSError, ValueError, AttributeError):
-        return False  # what is wrong is told where it is read
+        return False  # the error is raised where the checkpoint is read
     return kind is not None and kind not in CONFIGS
 
 
 @contextmanager
 def without_warnings() -> Iterator[None]:
-    """transformers says errors alone."""
+    """Silences transformers, except for errors."""
     import transformers
 
     verbosity = transformers.logging.get_verbosity()
@@ -38,8 +38,8 @@ def without_warnings() -> Iterator[None]:
         transformers.logging.set_verbosity(verbosity)
 
 
-def foreign_model(checkpoint: str, task: Task, labels: tuple[str, ...] | None) -> nn.Module:
-    """transformers' own class for a task, with a new head; `labels` as `finetuned_model` takes them.
+def other_bert_model(checkpoint: str, task: Task, labels: tuple[str, ...] | None) -> nn.Module:
+    """Loads transformers' own class for a task, with a new head; `labels` as in `finetuned_model`.
 
     Raises CheckpointError where transformers cannot load it.
     """
@@ -57,9 +57,9 @@ def foreign_model(checkpoint: str, task: Task, labels: tuple[str, ...] | None) -
         else transformers.AutoModelForSequenceClassification
     )
     try:
-        with without_warnings():  # that the head is new is what is asked for
+        with without_warnings():  # the warning that the head is new: it is meant to be
             model = kind.from_pretrained(checkpoint, ignore_mismatched_sizes=True, **options)
-    except Exception as error:  # of transformers' many
+    except Exception as error:  # transformers raises many classes
         raise CheckpointError(f"{checkpoint} cannot be loaded ({' '.join(str(error).split())})") from error
     assert isinstance(model, nn.Module)
     return model

@@ -1,4 +1,4 @@
-"""The models that the paper compares MobileBERT with, with random weights: for speed, nobody needs trained ones."""
+"""The models that the paper compares MobileBERT with, with random weights, which suffice for measuring speed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mbert_onnx.text.tasks import Task
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Built-in names, `random:NAME`, with what differs from the config of transformers' class: BERT_BASE (Devlin et al.,
+# Built-in names, `random:NAME`, with the changes to the config of transformers' class: BERT_BASE (Devlin et al.,
 # arXiv 1810.04805), DistilBERT (Sanh et al., arXiv 1910.01108), TinyBERT-4 and -6 (Jiao et al., arXiv 1909.10351,
 # section 4.1).
 ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -22,15 +22,15 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def architecture_of(checkpoint: str) -> str | None:
-    """The name in `ARCHITECTURES` that a checkpoint's name stands for; None for MobileBERTs."""
+    """Returns the name in `ARCHITECTURES` that a checkpoint's name stands for; None for MobileBERTs."""
     built_in, _, name = checkpoint.partition(":")
     return name if built_in == "random" and name in ARCHITECTURES else None
 
 
 def save_architecture(name: str, folder: Path, *, task: Task, seed: int) -> Any:
-    """Writes one as a checkpoint in transformers' format, and gives transformers' module.
+    """Writes an architecture with random weights as a checkpoint in transformers' format; returns its module.
 
-    Raises UsageError for a task that transformers has no class of it for.
+    Raises UsageError for a task for which transformers has no class of this architecture.
     """
     import torch
     import transformers

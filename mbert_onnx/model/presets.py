@@ -1,4 +1,4 @@
-"""The paper's architectures as configs, and models with random weights, so that all can be tried with no download."""
+"""The paper's architectures as configs, and random weights, so that everything can be tried without a download."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ PRESETS: dict[str, dict[str, Any]] = {
         "use_bottleneck_attention": True,
         "key_query_shared_bottleneck": False,
     },
-    # What section 3.3 replaces, for the sake of latency: layer normalization, by NoNorm, and GELU, by ReLU.
+    # Without section 3.3's optimizations for latency: layer normalization in place of NoNorm, GELU in place of ReLU.
     "layer-norm": {"normalization_type": "layer_norm"},
     "gelu": {"hidden_act": "gelu"},
     "layer-norm-gelu": {"normalization_type": "layer_norm", "hidden_act": "gelu"},
-    # Table 3: how wide a block is, against how many feed-forward networks it has, at about the same size.
+    # Table 3: the width of a block against its number of feed-forward networks, at about the same model size.
     "intra-192": _balance(192, heads=6, networks=1),
     "intra-160": _balance(160, heads=5, networks=2),
     "intra-96": _balance(96, heads=3, networks=8),
-    # What two CPU cores distil in an hour.
+    # Small enough to be distilled in an hour on two CPU cores.
     "laptop": {
         "num_hidden_layers": 12,
         "hidden_size": 256,
@@ -47,14 +47,14 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
-# Spread of γ around 1 in a random model: enough that a graph in which NoNorm is folded wrongly gives other numbers.
+# Standard deviation of γ around 1 in a random model: large enough that a wrong folding of NoNorm changes the outputs.
 GAMMA_SPREAD = 0.2
 
 
 def mobilebert_config(preset: str = "mobilebert", **changes: Any) -> MobileBertConfig:
-    """A config of the paper's: `mobilebert` (25.3 M parameters in table 1) or `tiny` (15.1 M).
+    """Returns a config of the paper: `mobilebert` (25.3 M parameters in table 1) or `tiny` (15.1 M).
 
-    Counting embeddings and encoder, without pooler and head, these have 24.6 M and 15.5 M.
+    Embeddings and encoder alone, without pooler and head, have 24.6 M and 15.5 M.
     """
     if preset not in PRESETS:
         raise UsageError(f"no preset is called {preset!r}; known: {', '.join(PRESETS)}")
@@ -62,7 +62,7 @@ def mobilebert_config(preset: str = "mobilebert", **changes: Any) -> MobileBertC
 
 
 def initialize(model: nn.Module, config: MobileBertConfig, seed: int) -> None:
-    """Random weights in place: matrices as transformers draws them, γ around 1, biases and β around 0."""
+    """Draws random weights in place: matrices as in transformers, γ around 1, biases and β around 0."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():

@@ -38,12 +38,12 @@ TORCH_LAYER_NORM_EPS = 1e-5
 
 
 def intra_size(config: MobileBertConfig) -> int:
-    """Width of a block's inner stream: `intra_bottleneck_size`, or `hidden_size` where bottlenecks are off."""
+    """Returns the width of a block's inner stream: `intra_bottleneck_size`, or `hidden_size` without bottlenecks."""
     return config.intra_bottleneck_size if config.use_bottleneck else config.hidden_size
 
 
 class NoNorm(nn.Module):
-    """γ∘h + β: what the paper puts in the place of layer normalization (section 3.3); no statistics to compute."""
+    """NoNorm, γ∘h + β: the paper's replacement of layer normalization (section 3.3), which computes no statistics."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class NoNorm(nn.Module):
 
 
 def make_norm(config: MobileBertConfig, size: int, eps: float | None = None) -> nn.Module:
-    """The config's normalization: NoNorm, or a true layer normalization."""
+    """Builds the config's normalization: NoNorm or layer normalization."""
     if config.normalization_type == "no_norm":
         return NoNorm(size)
     return nn.LayerNorm(size, eps=config.layer_norm_eps if eps is None else eps)
@@ -72,7 +72,7 @@ class Embeddings(nn.Module):
         self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.hidden_size)
         self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
         neighbours = 3 if config.trigram_input else 1
-        # Where nothing needs it, it still stands in transformers' state dict.
+        # transformers' state dict holds it even where it is unused.
         self.embedding_transformation = nn.Linear(config.embedding_size * neighbours, config.hidden_size)
         self.LayerNorm = make_norm(config, config.hidden_size, TORCH_LAYER_NORM_EPS)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
@@ -105,13 +105,13 @@ class BottleneckLayer(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """The way into a block (figure 1): the inner stream, and what attention is computed from."""
+    """The way into a block (figure 1): the inner stream, and the sources of queries, keys and values."""
 
     def __init__(self, config: MobileBertConfig) -> None:
         super().__init__()
         self.use_bottleneck_attention = config.use_bottleneck_attention
         self.input = BottleneckLayer(config)
-        # With `use_bottleneck_attention` nothing reads the shared bottleneck, yet transformers' state dict holds it.
+        # transformers' state dict holds the shared bottleneck even where `use_bottleneck_attention` leaves it unused.
         self.attention = BottleneckLayer(config) if config.key_query_shared_bottleneck else None
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -131,8 +131,8 @@ class SelfAttention(nn.Module):
         super().__init__()
         intra = intra_size(config)
         self.heads, self.size = heads, intra // config.num_attention_heads
-        # What no bottleneck narrows is as wide as the stream: the teacher's queries and keys (transformers has no such
-        # case).
+        # Without a bottleneck the source is as wide as the stream: the teacher's queries and keys (transformers has no
+        # such case).
         narrowed = config.use_bottleneck_attention or config.key_query_shared_bottleneck
         qk_width = intra if narrowed else config.hidden_size
         self.query = nn.Linear(qk_width, self.heads * self.size)
@@ -145,7 +145,7 @@ class SelfAttention(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Context ``[tokens, heads * size]`` and attention probabilities ``[batch, heads, seq, seq]``."""
         split = (batch, seq, self.heads, self.size)
-        # 1/sqrt(size) stands on the query and not on the scores: a linear layer can take it in.
+        # 1/sqrt(size) scales the query and not the scores: it can be folded into the query's linear layer.
         query = (self.query(qk_source) * self.size**-0.5).view(split).permute(0, 2, 1, 3)
         key = self.key(qk_source).view(split).permute(0, 2, 3, 1)
         value = self.value(v_source).view(split).permute(0, 2, 1, 3)
@@ -155,7 +155,7 @@ class SelfAttention(nn.Module):
 
 
 class ResidualOutput(nn.Module):
-    """norm(y·W + b + residual): how every sub-block writes back to a stream."""
+    """norm(y·W + b + residual): the output of every sub-block, written back to a stream."""
 
     def __init__(
         self, config: MobileBertConfig, width: int, out: int, dropout: float, eps: float | None = None
@@ -251,7 +251,7 @@ class Layer(nn.Module):
 class Encoder(nn.Module):
     def __init__(self, config: MobileBertConfig) -> None:
         super().__init__()
-        # Pruned heads are gone from the weights; transformers 5 no longer prunes, and its configs say nothing of it.
+        # The weights of pruned heads are removed. transformers 5 no longer prunes, and its configs have no such field.
         pruned = {int(layer): set(heads) for layer, heads in (getattr(config, "pruned_heads", None) or {}).items()}
         self.layer = nn.ModuleList(
             Layer(config, config.num_attention_heads - len(pruned.get(index, ())))
@@ -330,9 +330,9 @@ class MobileBertModel(nn.Module):
 
 
 def padding_bias(attention_mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """What is added to attention scores: 0 at tokens, half of the lowest finite number at padding.
+    """Returns the mask bias, added to attention scores: 0 at tokens, half of the lowest finite number at padding.
 
-    Half, because a score and the row's maximum still come on top of it and must not reach −inf, in float16 too. While
+    Half, because scores and the row's maximum are added to it and must not reach −inf, in float16 too. While
     scores stay within a quarter of the type's range, the weight of padding underflows to an exact 0, and a row that
     holds nothing but padding gets finite weights.
 
@@ -344,7 +344,7 @@ def padding_bias(attention_mask: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 class LMTransform(nn.Module):
-    """dense, activation, and a true layer normalization in every config."""
+    """dense, activation, and layer normalization in every config."""
 
     def __init__(self, config: MobileBertConfig) -> None:
         super().__init__()
@@ -357,13 +357,13 @@ class LMTransform(nn.Module):
 
 
 class LMPredictions(nn.Module):
-    """Scores over the vocabulary: the first channels meet the word embeddings, the others weights of their own."""
+    """Scores over the vocabulary: the first channels times the word embeddings, the others times another weight."""
 
     def __init__(self, config: MobileBertConfig) -> None:
         super().__init__()
         self.embedding_size = config.embedding_size
         self.transform = LMTransform(config)
-        # Its weight is [hidden - embedding, vocab]: transformers declares the layer so, and uses the bare weight.
+        # Its weight is [hidden - embedding, vocab]: transformers declares it as a layer, and uses only the weight.
         self.dense = nn.Linear(config.vocab_size, config.hidden_size - config.embedding_size, bias=False)
         self.decoder = nn.Linear(config.embedding_size, config.vocab_size)
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
@@ -380,7 +380,7 @@ class LMPredictions(nn.Module):
 
 
 class PretrainingHeads(nn.Module):
-    """What transformers keeps under `cls`: word predictions, the relation of two sentences, or both."""
+    """The heads that transformers names `cls`: word predictions, the relation of two sentences, or both."""
 
     def __init__(self, config: MobileBertConfig, predictions: bool, seq_relationship: bool) -> None:
         super().__init__()
@@ -391,13 +391,13 @@ class PretrainingHeads(nn.Module):
             self.seq_relationship = nn.Linear(config.hidden_size, 2)
 
     def tie(self, backbone: MobileBertModel) -> None:
-        """Makes the word embeddings the predictions' decoder, unless the config's `tie_word_embeddings` is off."""
+        """Ties the predictions' decoder to the word embeddings, unless the config's `tie_word_embeddings` is off."""
         if self.tied:
             self.predictions.decoder.weight = backbone.embeddings.word_embeddings.weight
 
 
 class TaskModel(nn.Module):
-    """What the task models share: the backbone, whose inputs are theirs, then a `head` on its output."""
+    """Base of the task models: the backbone, with the same inputs, then a `head` on its output."""
 
     pooled = True  # whether the head reads the pooler
 
@@ -407,7 +407,7 @@ class TaskModel(nn.Module):
         self.mobilebert = MobileBertModel(config, add_pooling_layer=self.pooled)
 
     def forward(self, *args: Any, **kwargs: Any) -> ModelOutput:
-        """Takes what `MobileBertModel` takes; returns what transformers' class of this name returns."""
+        """Takes the arguments of `MobileBertModel`; returns the output of transformers' class of this name."""
         base = self.mobilebert(*args, **kwargs)
         batch, seq, _ = base.last_hidden_state.shape
         outputs = self.head(base.last_hidden_state.flatten(0, 1), base.pooler_output, batch, seq)
@@ -421,7 +421,7 @@ class TaskModel(nn.Module):
 
 
 class MobileBertForPreTraining(TaskModel):
-    """Masked language modeling and next sentence prediction: what the paper pre-trains (section 4.2)."""
+    """Masked language modeling and next sentence prediction: the paper's pre-training (section 4.2)."""
 
     output_type = MobileBertForPreTrainingOutput
 

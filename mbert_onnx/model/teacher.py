@@ -1,10 +1,10 @@
 """IB-BERT, the teacher: a BERT_LARGE with inverted bottlenecks (Sun et al. 2020, section 3.1, figure 1 (b), table 1).
 
-It is made of the student's parts, `student.py`, and differs in its config alone: a block is *wider* than the stream
+It is built from the student's modules, `student.py`, and differs only in its config: a block is *wider* than the stream
 between blocks, so that its linear layers open an inverted bottleneck; queries, keys and values are all computed from
-the stream as it is, 512 channels wide (with the 1024 of the block, it would have 332 M parameters and not 293 M); one
-feed-forward network a block; layer normalization; GELU. Its stream is as wide as the student's, so that feature maps
-can be compared layer by layer, and its heads are as many, so that attention maps can.
+the stream between blocks, 512 channels wide (with the block's 1024, it would have 332 M parameters and not 293 M); each
+block has one feed-forward network; layer normalization; GELU. Its stream is as wide as the student's, so that feature
+maps can be compared layer by layer, and it has as many heads, so that attention maps can.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mbert_onnx.errors import UsageError
 class IBBertConfig(MobileBertConfig):
     """`MobileBertConfig` with the teacher's defaults: IB-BERT_LARGE of table 1.
 
-    transformers has no class for it, and no config of transformers' own classes describes it.
+    transformers has no class for it: none of its configs describes this architecture.
     """
 
     model_type = "ib_bert"
@@ -48,7 +48,7 @@ class IBBertConfig(MobileBertConfig):
 
 
 def _ablation(inter: int, intra: int, heads: int) -> dict[str, Any]:
-    """A row of table 2: `inter` between blocks, `intra` in them, whose feed-forward network is four times as wide."""
+    """Returns a row of table 2: sizes between and in blocks; the feed-forward network is four times as wide."""
     return {
         "hidden_size": inter,
         "intra_bottleneck_size": intra,
@@ -57,8 +57,8 @@ def _ablation(inter: int, intra: int, heads: int) -> dict[str, Any]:
     }
 
 
-# Named by the sizes between blocks and in them, and the number of heads: the teachers that table 2 compares. The last
-# is no one's but ours: what two CPU cores train in an hour.
+# The teachers that table 2 compares, named by the sizes between and in blocks and the number of heads. The last is
+# ours: small enough to be trained in an hour on two CPU cores.
 TEACHERS: dict[str, dict[str, Any]] = {
     "ib-bert": {},
     **{
@@ -79,9 +79,9 @@ TEACHERS: dict[str, dict[str, Any]] = {
 
 
 def teacher_config(preset: str = "ib-bert", **changes: Any) -> IBBertConfig:
-    """The config of a teacher of the paper's: `ib-bert` has 293 M parameters in table 1.
+    """Returns the config of a teacher: `ib-bert` has 293 M parameters in table 1 of the paper.
 
-    Raises UsageError for a name that is none of `TEACHERS`.
+    Raises UsageError for a name that is not in `TEACHERS`.
     """
     if preset not in TEACHERS:
         raise UsageError(f"no teacher is called {preset!r}; known: {', '.join(TEACHERS)}")

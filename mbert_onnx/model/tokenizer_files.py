@@ -1,4 +1,4 @@
-"""The tokenizer of a bundle: the checkpoint's own files, or one for the built-in random models."""
+"""Tokenizer files: copies a checkpoint's into a bundle, and builds WordPiece tokenizers."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from transformers import PreTrainedTokenizerFast
 
 from mbert_onnx.errors import CheckpointError
 
-# What transformers, optimum and transformers.js look for.
+# Files that transformers, optimum and transformers.js look for.
 COMPANIONS = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt")
 
 SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
 
 
 def write_tokenizer(source: Path | None, destination: Path, vocab_size: int, max_length: int) -> bool:
-    """Puts a tokenizer into a bundle; False if the checkpoint has none.
+    """Writes a tokenizer into a bundle; returns False if the checkpoint has none.
 
     Args:
         source: The checkpoint's folder; None for a random model, which gets a vocabulary of single characters.
         destination: The bundle.
-        vocab_size: The model's.
+        vocab_size: The model's vocabulary size.
         max_length: The model's positions.
 
     Raises CheckpointError for a tokenizer that cannot be read.
@@ -42,7 +42,7 @@ def write_tokenizer(source: Path | None, destination: Path, vocab_size: int, max
     if (destination / "tokenizer.json").is_file():
         try:
             Tokenizer.from_file(str(destination / "tokenizer.json"))
-        except Exception as error:  # the library's errors have no class of their own
+        except Exception as error:  # the library raises plain Exceptions
             reason = " ".join(str(error).split())
             raise CheckpointError(f"{source / 'tokenizer.json'} cannot be read ({reason}); copy it again") from error
         return True
@@ -50,7 +50,7 @@ def write_tokenizer(source: Path | None, destination: Path, vocab_size: int, max
     if not vocabulary.is_file():
         return False
     try:
-        # One word a line, and lines end in nothing but a line feed: some words are Unicode's other line separators.
+        # One word a line. Lines end in a line feed only: some words are Unicode's other line separators.
         words = vocabulary.read_text(encoding="utf-8").removesuffix("\n").split("\n")
         options = _options(source)
     except (ValueError, TypeError) as error:
@@ -67,22 +67,22 @@ def write_tokenizer(source: Path | None, destination: Path, vocab_size: int, max
 def train_tokenizer(
     lines: Callable[[], Iterable[str]], destination: Path, vocab_size: int, max_length: int, *, min_frequency: int
 ) -> None:
-    """Writes a WordPiece tokenizer, in lower case as BERT's, whose vocabulary is learnt from texts; always the same.
+    """Trains a WordPiece tokenizer, lower-casing as BERT's, on texts, and writes it; the result is deterministic.
 
     Args:
-        lines: Gives the texts; is called twice.
+        lines: Returns the texts; called twice.
         destination: The folder.
-        vocab_size: The most words of it, special tokens included.
+        vocab_size: The largest number of words, special tokens included.
         max_length: The model's positions.
-        min_frequency: How often a pair of pieces is there at least, to become one.
+        min_frequency: The smallest count of a pair of pieces that is merged into one.
     """
     learning = Tokenizer(models.WordPiece(unk_token=SPECIAL["unk"]))
     learning.normalizer = normalizers.BertNormalizer(lowercase=True)
     learning.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     normalized = (learning.normalizer.normalize_str(line) for line in lines())
     characters = sorted({character for line in normalized for character in line if not character.isspace()})
-    # The trainer numbers characters as it meets them, in another order each time, and decides by number between pairs
-    # that are as frequent; so they are given their numbers here.
+    # The trainer numbers characters in an order that varies from run to run, and breaks ties between equally frequent
+    # pairs by number; passing the characters as special tokens fixes their numbers.
     first = [*SPECIAL.values(), *characters, *(f"##{character}" for character in characters)]
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocab_size, min_frequency=min_frequency, special_tokens=first, show_progress=False
@@ -92,15 +92,15 @@ def train_tokenizer(
 
 
 def reduce_tokenizer(source: Path, lines: Iterable[str], destination: Path, vocab_size: int, max_length: int) -> None:
-    """Writes a WordPiece tokenizer with those words of another's that these lines have most often.
+    """Writes a WordPiece tokenizer with the most frequent words, in these lines, of another tokenizer.
 
     Special tokens and single characters stay, so that every word that is left out can still be spelt.
 
     Args:
-        source: The folder of the other.
+        source: The folder of the other tokenizer.
         lines: Texts.
         destination: The folder to write to.
-        vocab_size: How many words are kept at most.
+        vocab_size: The largest number of words that are kept.
         max_length: The model's positions.
 
     Raises CheckpointError where the source has no WordPiece tokenizer.
@@ -126,15 +126,15 @@ def reduce_tokenizer(source: Path, lines: Iterable[str], destination: Path, voca
     kept = [word for word in vocabulary if word in special or len(word.removeprefix("##")) == 1]
     common = sorted(set(vocabulary) - set(kept), key=lambda word: (-counts[vocabulary[word]], vocabulary[word]))
     kept += common[: max(vocab_size - len(kept), 0)]
-    # In the order in which they were: special tokens first, [PAD] being 0.
+    # In the old order, special tokens first: [PAD] is 0.
     ordered = sorted(kept, key=lambda word: (word not in special, vocabulary[word]))
     _save(_wordpiece({word: index for index, word in enumerate(ordered)}, options), destination, max_length)
 
 
 def character_vocabulary(size: int) -> dict[str, int]:
-    """A vocabulary of single characters, at the start of a word and inside one, with every special token.
+    """Returns a vocabulary of single characters, at the start of a word and inside one, with every special token.
 
-    For a vocabulary too small for all characters, as many as fit.
+    A size too small for all characters keeps as many as fit.
     """
     characters = string.ascii_lowercase + string.digits + string.punctuation
     words = [*SPECIAL.values(), *characters, *(f"##{character}" for character in characters)]
@@ -143,13 +143,13 @@ def character_vocabulary(size: int) -> dict[str, int]:
 
 
 def _options(folder: Path) -> dict[str, Any]:
-    """What `tokenizer_config.json` says, if there is one. Raises ValueError or TypeError for one that is none."""
+    """Returns the content of `tokenizer_config.json`, if it exists. Raises ValueError or TypeError if it is invalid."""
     settings = folder / "tokenizer_config.json"
     return dict(json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else {})
 
 
 def _wordpiece(vocabulary: dict[str, int], options: dict[str, Any]) -> Tokenizer:
-    """A tokenizer as BERT's, with the options that `tokenizer_config.json` has for it."""
+    """Returns a tokenizer like BERT's, with the options of `tokenizer_config.json`."""
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=SPECIAL["unk"]))
     tokenizer.normalizer = normalizers.BertNormalizer(
         lowercase=options.get("do_lower_case", True),
@@ -172,5 +172,5 @@ def _save(tokenizer: Tokenizer, destination: Path, max_length: int) -> None:
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=max_length, **special)
     try:
         fast.save_pretrained(destination)
-    except Exception as error:  # from the library, in Rust: a full disk is an Exception there
+    except Exception as error:  # the library, in Rust, raises a full disk as Exception
         raise error if isinstance(error, OSError) else OSError(str(error)) from error

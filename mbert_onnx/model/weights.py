@@ -1,4 +1,4 @@
-"""A checkpoint's weight files, and how their tensors fit a model."""
+"""Reads a checkpoint's weight files, and fits their tensors to a model."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ SHARDED = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 
 PREFIX = "mobilebert."
 
-# What a checkpoint may hold beyond a task's model: the pooler that its head does not read, the heads of other tasks,
-# and a buffer that transformers stored until version 4.31.
+# Tensors that a checkpoint may hold beyond a task's model: the pooler that its head does not read, the heads of other
+# tasks, and a buffer that transformers stored until version 4.31.
 OTHER_HEADS = ("cls.predictions.", "cls.seq_relationship.", "qa_outputs.", "classifier.", f"{PREFIX}pooler.")
 LM_BIAS, LM_DECODER_BIAS = "cls.predictions.bias", "cls.predictions.decoder.bias"
 POSITION_IDS = f"{PREFIX}embeddings.position_ids"
 
-# How a file begins that git left in the place of a large one.
+# The first bytes of a git-lfs pointer file.
 LFS_POINTER = b"version https://git-lfs"
 
-# Names of TensorFlow's layer normalization, in checkpoints converted long ago.
+# TensorFlow's names of layer normalization's parameters, in checkpoints from old converters.
 LEGACY_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 
 UNSHARED_ATTENTION = re.compile(r"\.bottleneck\.attention\.")
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
-    """All tensors of a checkpoint by name: safetensors or `pytorch_model.bin`, whole or in shards.
+    """Reads all tensors of a checkpoint by name: safetensors or `pytorch_model.bin`, whole or in shards.
 
     Raises CheckpointError for a folder with neither, and for files that are truncated, corrupt or a pickle that would
     run code.
@@ -69,11 +69,11 @@ def _read_shards(index: Path) -> dict[str, Tensor]:
 def _read(path: Path) -> dict[str, Tensor]:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's, about files that old versions wrote
+            warnings.simplefilter("ignore")  # torch warns about files of old versions
             if path.suffix == ".safetensors":
                 return load_file(path)
             loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of many kinds: damage shows wherever the reader first stumbles
+    except Exception as error:  # a damaged file raises many classes
         raise CheckpointError(f"{path} {_damage(path, error)}") from error
     named = isinstance(loaded, Mapping) and all(isinstance(k, str) for k in loaded)
     if not named or not all(isinstance(v, Tensor) for v in loaded.values()):
@@ -87,7 +87,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 def _damage(path: Path, error: Exception) -> str:
     with path.open("rb") as file:
         if file.read(len(LFS_POINTER)) == LFS_POINTER:
-            return "is a pointer of git-lfs, which stands for the weights; fetch them with git lfs pull"
+            return "is a git-lfs pointer and not the weights; fetch them with git lfs pull"
     text = str(error).strip()
     if "Unsupported global" in text or "Unsupported class" in text:
         return (
@@ -95,7 +95,7 @@ def _damage(path: Path, error: Exception) -> str:
             "have its author save it as safetensors"
         )
     reason = text.splitlines()[0] if text else type(error).__name__
-    # torch's advice is to trust the file, and ours is not.
+    # torch's message advises to trust the file, which this one must not.
     reason = "no state dict that torch saved" if "weights_only" in text else reason
     return f"is truncated or corrupt ({reason}); copy it again"
 
@@ -107,14 +107,14 @@ def _described(loaded: object) -> str:
 
 
 def _shown(names: Iterable[str]) -> str:
-    """In one line, whatever a damaged file has for names."""
+    """Joins names in one printable line, also those of a damaged file."""
     return ", ".join(name if name.isprintable() else repr(name) for name in names)
 
 
 def fit(
     tensors: Mapping[str, Tensor], model: nn.Module, task: Task, config: MobileBertConfig, name: str
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """The state dict of `model` out of a checkpoint's tensors, in float32, and what was left out, a line each.
+    """Returns the state dict of `model` from a checkpoint's tensors, in float32, and notes on tensors left out.
 
     Raises CheckpointError that lists each tensor that is missing, unexpected, of another shape, or not finite.
     """
@@ -147,25 +147,25 @@ def fit(
 
 
 def _modern(key: str, tensors: Mapping[str, Tensor]) -> str:
-    """The name that transformers gives the tensor today, prefix included."""
+    """Returns the name that transformers gives the tensor today, prefix included."""
     for old, new in LEGACY_NAMES.items():
         key = key.replace(old, new)
     return _with_prefix(key) if not any(name.startswith(PREFIX) for name in tensors) else key
 
 
 def _with_prefix(key: str) -> str:
-    """A bare model's name as it is inside a task model."""
+    """Returns the name inside a task model of a bare model's tensor."""
     return PREFIX + key if key.split(".")[0] in ("embeddings", "encoder", "pooler") else key
 
 
 def _complete(found: dict[str, Tensor], expected: Mapping[str, Tensor], config: MobileBertConfig) -> None:
-    """Adds what is stored once though it has two names: the LM head's bias, and its decoder if that is tied."""
+    """Adds tensors that are stored once but have two names: the LM head's bias, and its decoder if that is tied."""
     decoder, words = "cls.predictions.decoder.weight", f"{PREFIX}embeddings.word_embeddings.weight"
     bias, decoder_bias = LM_BIAS, LM_DECODER_BIAS
     if bias not in expected:
         return
     if decoder_bias in found and not config.tie_word_embeddings:
-        found[bias] = found[decoder_bias]  # transformers 5 parts them there, and reads the decoder's
+        found[bias] = found[decoder_bias]  # in transformers 5 these are two tensors, of which it reads the decoder's
     for key, other in ((bias, decoder_bias), (decoder_bias, bias)):
         if key not in found and other in found:
             found[key] = found[other]
@@ -174,13 +174,13 @@ def _complete(found: dict[str, Tensor], expected: Mapping[str, Tensor], config: 
 
 
 def _unread_part(key: str, expected: Mapping[str, Tensor], config: MobileBertConfig) -> str | None:
-    """The part that a tensor beyond the expected ones belongs to, if it may be left out; None if it may not."""
+    """Returns the part that an unexpected tensor belongs to, if it may be left out; None if it may not."""
     key = _with_prefix(key)
     if key == POSITION_IDS:
         return POSITION_IDS
     if config.use_bottleneck_attention and UNSHARED_ATTENTION.search(key):
         return "bottleneck.attention"
-    # A tensor too many in a part that the task does read would change what the part computes.
+    # An unexpected tensor in a part that the task reads would change what the part computes.
     others = [head for head in OTHER_HEADS if not any(_with_prefix(name).startswith(head) for name in expected)]
     part = next((head for head in others if key.startswith(head)), None)
     return None if part is None else part.removeprefix(PREFIX).rstrip(".")

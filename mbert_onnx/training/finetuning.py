@@ -15,7 +15,7 @@ from torch import nn
 from mbert_onnx.bundles.atomic import atomic_file
 from mbert_onnx.errors import TrainingError, UsageError
 from mbert_onnx.model.checkpoint import checkpoint_folder, load_checkpoint
-from mbert_onnx.model.other_berts import foreign_model, is_foreign
+from mbert_onnx.model.other_berts import is_other_bert, other_bert_model
 from mbert_onnx.model.student import MobileBertModel
 from mbert_onnx.text.encoder import TextEncoder
 from mbert_onnx.text.tasks import FEATURE_EXTRACTION, QUESTION_ANSWERING, TEXT_CLASSIFICATION, Task
@@ -198,8 +198,8 @@ def finetuned_model(
     if table.checkpoint is None:
         config = config_of(table, "model", architectures=[task.architecture], vocab_size=vocab_size, **changes)
     else:
-        if is_foreign(table.checkpoint):
-            return foreign_model(table.checkpoint, task, labels)
+        if is_other_bert(table.checkpoint):
+            return other_bert_model(table.checkpoint, task, labels)
         loaded = load_checkpoint(table.checkpoint, task=FEATURE_EXTRACTION.name)
         assert isinstance(loaded.model, MobileBertModel)
         backbone, config = loaded.model, loaded.config

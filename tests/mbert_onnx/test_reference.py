@@ -17,7 +17,7 @@ from transformers import MobileBertForSequenceClassification
 import mbert_onnx
 from mbert_onnx.bundles.model_file import find_file, is_file
 from mbert_onnx.model.checkpoint import load_checkpoint
-from mbert_onnx.model.other_berts import is_foreign
+from mbert_onnx.model.other_berts import is_other_bert
 from mbert_onnx.reference import FOLDER
 from mbert_onnx.runtime.answers import Classification
 from mbert_onnx.runtime.loading import load
@@ -107,8 +107,8 @@ def test_a_folder_of_that_name_is_another_model(tmp_path: Path, monkeypatch: pyt
     assert load("reference").bundle.folder == FOLDER
     with pytest.raises(mbert_onnx.BundleError, match="has no onnx/model"):
         load("./reference/")
-    assert not is_foreign("reference")
-    assert is_foreign("./reference/")
+    assert not is_other_bert("reference")
+    assert is_other_bert("./reference/")
     assert find_file("reference")[0] == FOLDER / "model.onnx"
 
 

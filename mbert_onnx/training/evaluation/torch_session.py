@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mbert_onnx.bundles.reader import CONFIG
 from mbert_onnx.errors import CheckpointError
 from mbert_onnx.model.checkpoint import load_checkpoint
-from mbert_onnx.model.other_berts import is_foreign
+from mbert_onnx.model.other_berts import is_other_bert
 from mbert_onnx.text.tasks import Task
 from perf.providers import CPU
 from perf.sessions.runtimes.torch_session import TorchSession, open_session
@@ -47,7 +47,7 @@ def open_in_torch(checkpoint: str, task: Task, threads: int, seed: int) -> Opene
     Raises the errors of `load_checkpoint`, CheckpointError for random weights, PerfError for a checkpoint that
     transformers cannot load.
     """
-    if is_foreign(checkpoint):
+    if is_other_bert(checkpoint):
         folder = Path(checkpoint)
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         return Opened(open_session(folder / WEIGHTS, CPU, threads), task, folder, config)

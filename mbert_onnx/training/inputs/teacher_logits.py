@@ -17,7 +17,7 @@ from accelerate import Accelerator
 from mbert_onnx.bundles.atomic import atomic_file
 from mbert_onnx.errors import CheckpointError, TrainingError
 from mbert_onnx.model.checkpoint import checkpoint_folder, load_checkpoint
-from mbert_onnx.model.other_berts import is_foreign, without_warnings
+from mbert_onnx.model.other_berts import is_other_bert, without_warnings
 from mbert_onnx.model.student import MobileBertModel
 from mbert_onnx.reference import located
 from mbert_onnx.text.tasks import TEXT_CLASSIFICATION
@@ -126,7 +126,7 @@ def classifier_of(checkpoint: str) -> tuple[Any, torch.nn.Module]:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(located(checkpoint))
-        if is_foreign(checkpoint):
+        if is_other_bert(checkpoint):
             with without_warnings():  # missing weights are reported by the error below
                 model, info = AutoModelForSequenceClassification.from_pretrained(checkpoint, output_loading_info=True)
             if info["missing_keys"]:

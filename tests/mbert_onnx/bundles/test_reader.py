@@ -81,7 +81,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_onnx_is_named(folder: Path) -> None:
-    assert "config.json is a file, but no .onnx" in refusal(folder / "config.json")
+    assert "config.json is a file, but not an .onnx" in refusal(folder / "config.json")
 
 
 def test_an_onnx_without_a_bundle_around_it(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_bad_json_is_named(folder: Path, name: str, content: bytes, found: str
 @pytest.mark.parametrize("config", [{}, {"architectures": ["BertModel"]}, {"architectures": "MobileBertModel"}])
 def test_an_unknown_task_is_told(folder: Path, config: dict[str, object]) -> None:
     (folder / "config.json").write_text(json.dumps(config))
-    assert "tells no task" in refusal(folder)
+    assert "names no task" in refusal(folder)
 
 
 def test_a_task_that_nobody_knows_in_the_metadata(folder: Path) -> None:

@@ -149,7 +149,7 @@ def test_a_broken_checkpoint_is_one_line(fault: Fault, exported: Exports, tmp_pa
     [
         (["random:huge"], 2, "no built-in model is called 'random:huge'"),
         (["no/such/folder"], 1, "no such folder; expected one with config.json"),
-        (["no-such-model"], 1, "not to be had from the hub"),
+        (["no-such-model"], 1, "it cannot be downloaded from the hub"),
         (["random", "--task", "translate"], 2, "No task is called 'translate'"),
         (["random", "--seq-len", "0"], 2, "--seq-len is 0"),
         (["random", "--seq-len", "-1"], 2, "--seq-len is -1"),

@@ -187,7 +187,7 @@ def test_inputs_of_something_else(against: str, exported: Exports, tmp_path: Pat
 
 def test_outputs_of_something_else(exported: Exports, tmp_path: Path) -> None:
     onnx.save(graph_of({"input_ids": [1, 2]}, {"scores": [1]}), tmp_path / "x.onnx")
-    with pytest.raises(UsageError, match=r"x.onnx has outputs scores, of no task that is known here"):
+    with pytest.raises(UsageError, match=r"x.onnx has outputs scores, which no known task has"):
         verify(tmp_path / "x.onnx", exported().model)
     with pytest.raises(VerificationError, match=r"x.onnx has outputs scores; question-answering needs"):
         verify(tmp_path / "x.onnx", exported().checkpoint)
@@ -291,7 +291,7 @@ def test_a_verdict_passes_up_to_its_bar() -> None:
 
 def test_a_verdict_tells_who_judged() -> None:
     assert str(verdict(2e-6, 3e-6)).startswith(
-        "centred error 2.0e-06 against float64 (torch float32 3.0e-06, bar 1.0e-05), 100.0% of decisions alike; "
+        "centred error 2.0e-06 against float64 (torch float32 3.0e-06, bar 1.0e-05), 100.0% of decisions equal; "
         "24 tokens, lengths 1, 23, batches 1"
     )
     assert "against the other file (bar" in str(verdict(2e-6, None))

@@ -62,7 +62,9 @@ def test_what_can_be_no_hub_id_is_not_asked_for(name: str, monkeypatch: pytest.M
 @pytest.mark.parametrize("name", ["nobody/no-such-model", "no-such-model", "-x", "..a"])
 def test_a_hub_id_that_cannot_be_fetched(name: str) -> None:
     # HF_HUB_OFFLINE is set in conftest.py.
-    with pytest.raises(CheckpointError, match=f"^{name}: no such folder, and not to be had from the hub") as caught:
+    with pytest.raises(
+        CheckpointError, match=f"^{name}: no such folder, and it cannot be downloaded from the hub"
+    ) as caught:
         load_checkpoint(name)
     assert "\n" not in str(caught.value)
 
@@ -73,7 +75,7 @@ def test_whatever_the_hub_fails_with(error: Exception, monkeypatch: pytest.Monke
         raise error
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
-    with pytest.raises(CheckpointError, match="not to be had from the hub") as caught:
+    with pytest.raises(CheckpointError, match="it cannot be downloaded from the hub") as caught:
         load_checkpoint("some/model")
     assert "\n" not in str(caught.value)
 
