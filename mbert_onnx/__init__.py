@@ -23,7 +23,7 @@ _MODULES = {
     "TrainingError": "errors",
     "UsageError": "errors",
     "VerificationError": "errors",
-    "bench": "benchmark.local",
+    "bench": "benchmark.bench",
     "bench_emulated": "benchmark.emulated",
     "bench_texts": "benchmark.texts",
     "compare": "benchmark.results",
@@ -115,8 +115,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from mbert_onnx.benchmark.bench import bench
     from mbert_onnx.benchmark.emulated import bench_emulated
-    from mbert_onnx.benchmark.local import bench
     from mbert_onnx.benchmark.results import compare, read_report, write_html, write_plot
     from mbert_onnx.benchmark.texts import bench_texts
     from mbert_onnx.conversion.exporter import export

@@ -1,1 +1,1 @@
-"""Benchmarks: `bench` on this machine, on another one, under an emulator, and of real texts."""
+"""Benchmarks: `bench` on this machine or another one, under an emulator, and of real texts."""

@@ -1,9 +1,9 @@
-"""`bench --device emulated-arm64`: what models say on aarch64, and how many instructions they take there."""
+"""`bench --device emulated-arm64`: outputs and instruction counts of models on emulated aarch64 processors."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -21,10 +21,9 @@ from perf.devices.emulated.report import EmulatedReport
 from perf.errors import PerfError, one_line
 from perf.providers import CPU
 from perf.sessions.subject import Subject
+from perf.sessions.types import Progress, no_progress
 
-Progress = Callable[[str], None]
-
-# What the kernels are built for.
+# The target that the kernels are built for.
 TARGET = "aarch64-linux"
 
 
@@ -40,36 +39,36 @@ def bench_emulated(
     progress: Progress | None = None,
     command: Sequence[str] = (),
 ) -> EmulatedReport:
-    """Runs models in onnxruntime for aarch64 under qemu-user: outputs against this machine's, and instructions.
+    """Runs models in onnxruntime for aarch64 under qemu-user; compares their outputs and counts instructions.
 
-    There are no times: an emulator's mean nothing. Each model runs on a processor without instructions for products of
-    8 bits, one with dot products, and one with products of matrices.
+    It reports no times, because an emulator's times are not a processor's. Each model runs on a processor without 8-bit
+    product instructions, one with dot products, and one with matrix products.
 
     Args:
-        models: What `bench` takes, as far as onnxruntime runs it.
-        seq_lens: Lengths in tokens; default: 8, 32 and 128, or what a model with a fixed length takes.
+        models: The models of `bench` that onnxruntime runs.
+        seq_lens: Lengths in tokens; default: 8, 32 and 128, or the length of a model with a fixed length.
         batch: Texts per run, as in `bench`.
         task: The task that a checkpoint is exported for, as in `bench`.
-        seed: The seed of inputs and of random weights.
+        seed: Seed of the inputs, and of random weights.
         kernels: Whether our native kernels compute the blocks of files that have them: `auto`, once without and once
-            with them; `native` with them, or an error; `portable` without.
-        json: Where to write the report.
+            with them; `native`, with them, or an error; `portable`, without.
+        json: The file to which the report is written.
         progress: Called with a line at the start of each stage.
-        command: The words of a command line that asked for it, for the report.
+        command: The command line that called this, for the report.
 
-    A model that cannot be made or run is among the report's `failures`. A KeyboardInterrupt ends it early; the models
-    that were run until then are reported.
+    A model that cannot be built or run is among the report's `failures`. A KeyboardInterrupt ends it early; the report
+    has the models that were run until then.
 
     Raises:
-        UsageError, perf.errors.PerfUsageError: an option that cannot be meant.
-        perf.errors.PerfError: qemu-user, the libraries or the compiler that it takes are not installed, or onnxruntime
-            for aarch64 cannot be had.
+        UsageError, perf.errors.PerfUsageError: an option out of range.
+        perf.errors.PerfError: qemu-user, its libraries or the compiler are not installed, or onnxruntime for aarch64
+            cannot be downloaded.
         MbertError: the kernels cannot be built, or no model can be run.
     """
     names = checked_names(models, json=json)
     kernels = kernels_on(CPU.name, kernels)
     library_for(kernels)
-    # Before minutes are spent on models.
+    # Checked before minutes are spent on models.
     installed()
     find_sysroot()
     with ExitStack() as stack:
@@ -83,12 +82,12 @@ def bench_emulated(
             progress=progress,
         )
         built, failures = build_all(names, builder.subject)
-        ways = [way for subject in built for way in _ways(subject, kernels)]
-        subjects = [*{subject.name: subject for subject in ways}.values()]
+        variants = [variant for subject in built for variant in _variants(subject, kernels)]
+        subjects = [*{subject.name: subject for subject in variants}.values()]
         report = bench_emulated_subjects(
             subjects,
             _counter,
-            kernels=_library(stack, progress) if any(subject.library for subject in subjects) else None,
+            kernels=_library(stack, progress or no_progress) if any(subject.library for subject in subjects) else None,
             seq_lens=seq_lens,
             batch=batch,
             seed=seed,
@@ -102,10 +101,10 @@ def bench_emulated(
     return report
 
 
-def _ways(subject: Subject, kernels: str) -> list[Subject]:
-    """A model without the kernels, and with them, where nobody has chosen."""
+def _variants(subject: Subject, kernels: str) -> list[Subject]:
+    """Returns the model without the kernels and with them where neither is chosen; else the model alone."""
     if subject.library is not None:
-        subject = replace(subject, notes=subject.notes[:-1])  # the last one tells this machine's instruction set
+        subject = replace(subject, notes=subject.notes[:-1])  # the last note is this machine's instruction set
     if kernels != AUTO or subject.library is None or subject.name.startswith((f"{NATIVE}:", f"{PORTABLE}:")):
         return [subject]
     return [
@@ -114,9 +113,8 @@ def _ways(subject: Subject, kernels: str) -> list[Subject]:
     ]
 
 
-def _library(stack: ExitStack, progress: Progress | None) -> Path:
-    if progress is not None:
-        progress("building the native kernels for aarch64")
+def _library(stack: ExitStack, progress: Progress) -> Path:
+    progress("building the native kernels for aarch64")
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mbert-onnx-"))
     try:
         return build(Path(folder), TARGET)
@@ -128,4 +126,4 @@ def _counter(folder: Path, interface: int) -> Path:
     try:
         return build_counter(folder, interface)
     except BuildError as error:
-        raise PerfError(f"cannot build what counts instructions ({one_line(error)}); expected ziglang 0.17.1") from None
+        raise PerfError(f"cannot build the instruction counter ({one_line(error)}); expected ziglang 0.17.1") from None

@@ -1,4 +1,4 @@
-"""What all of `bench`, and `evaluate`, are told alike, checked before anything is made."""
+"""Checks of options that the benchmark functions and `evaluate` share, before any model is built."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from perf.providers import CPU, resolve
 
 
 def kernels_on(provider: str, kernels: str) -> str:
-    """Whether blocks get the native kernels on a provider, as `kernels` takes it.
+    """Returns the value of `--kernels` that holds on a provider: `auto`, `native` or `portable`.
 
-    They are for the CPU, so that `auto` leaves them out elsewhere; `cpu+native` insists on them.
+    The kernels are for the CPU, so `auto` becomes `portable` on other providers; on `cpu+native` it becomes `native`.
 
-    Raises UsageError, perf.errors.PerfUsageError.
+    Raises UsageError where the two contradict each other, perf.errors.PerfUsageError for an unknown provider.
     """
     chosen = resolve(provider)
     check_choice(kernels)
@@ -33,8 +33,11 @@ def kernels_on(provider: str, kernels: str) -> str:
 
 
 def checked_names(models: str | Path | Sequence[str | Path], *, json: str | Path | None) -> list[str]:
-    """The models' names, where there is a place for the report, too. Raises UsageError."""
-    names = [str(m) for m in ([models] if isinstance(models, str | Path) else models)]
+    """Returns the models' names.
+
+    Raises UsageError without a model, or where the report's file cannot be written to its folder.
+    """
+    names = [str(model) for model in ([models] if isinstance(models, str | Path) else models)]
     if not names:
         raise UsageError("there is no model; give a bundle, an .onnx file, or a checkpoint such as random")
     if json is not None and (Path(json).is_dir() or not Path(json).parent.is_dir()):

@@ -1,4 +1,4 @@
-"""Reports that `bench` has written: read again, compared, and drawn."""
+"""Reads, compares and plots the reports that `bench` has written."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from perf.results.report_file import read_report as read
 
 
 def read_report(path: str | Path) -> Report:
-    """The report that `bench` wrote to a file.
+    """Returns the report that `bench` wrote to a file.
 
-    Raises perf.errors.PerfError for a file that is not there, cut off, another one, or of another version.
+    Raises perf.errors.PerfError for a file that is missing, cut off, of another kind or of another version.
     """
     return read(Path(path))
 
 
 def compare(old: str | Path, new: str | Path) -> Comparison:
-    """What became faster and what slower from one report to another: models of the same name, lengths and threads.
+    """Compares two reports: which models became faster or slower, at the same lengths and numbers of threads.
 
-    Raises perf.errors.PerfError as `read_report` does; PerfUsageError where the reports have nothing in common.
+    Raises perf.errors.PerfError as `read_report` does; PerfUsageError where the reports have no model in common.
     """
     return compare_reports(read_report(old), read_report(new))
 
@@ -36,9 +36,9 @@ def write_html(
     Args:
         results: Files that `bench` has written.
         page: The `.html` to write.
-        quality: A file with a figure for each model, `{"metric": "accuracy", "models": {"random": 0.81}}` or a table
-            with tabs whose head has the metric's name.
-        command: The words of a command line that asked for it, for the page.
+        quality: A file with a number for each model: `{"metric": "accuracy", "models": {"random": 0.81}}`, or a
+            tab-separated table whose header has the metric's name.
+        command: The command line that called this, for the page.
 
     Raises perf.errors.PerfError for a file that cannot be read or written, or where a package of the extra `report` is
     missing.
@@ -56,7 +56,7 @@ def write_html(
 
 
 def write_plot(results: Sequence[str | Path], picture: str | Path) -> None:
-    """Draws latency against length as a `.png` or `.svg`. Raises as `write_html` does."""
+    """Plots latency against length as a `.png` or `.svg`. Raises as `write_html` does."""
     from perf.presentation.html import write_plot as draw
 
     draw([read_report(path) for path in results], Path(picture), names=[Path(path).name for path in results])

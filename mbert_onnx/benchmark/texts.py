@@ -1,8 +1,8 @@
-"""`bench --texts`: models on real texts, each at its own length and all of them padded to one."""
+"""`bench --texts`: times models on real texts, at their own lengths and padded to one length."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -18,9 +18,8 @@ from mbert_onnx.text.text_files import CalibrationText
 from perf.providers import resolve
 from perf.sessions.inputs import as_declared, declared_inputs, fixed_seq_len
 from perf.sessions.opener import Opener
+from perf.sessions.types import Progress
 from perf.timing.texts import Reading, TextsReport, time_texts
-
-Progress = Callable[[str], None]
 
 
 def bench_texts(
@@ -40,20 +39,20 @@ def bench_texts(
     """Times models on the first texts of a file: at their own lengths, where a model takes any, and padded to one.
 
     Args:
-        models: What `bench` takes. The others are compared with the first.
-        texts: A file such as `--calibrate` takes; for question answering, questions with contexts.
-        first: How many of its texts.
-        seq_len: In tokens: longer texts are cut to it, and those that are padded fill it.
+        models: The models, as `bench` takes them. The others are compared with the first.
+        texts: A file in a format of `--calibrate`; for question answering, questions with contexts.
+        first: The number of its texts to use, from its start.
+        seq_len: Length in tokens: longer texts are cut to it, and padded ones are padded to it.
         provider: The execution provider, as in `bench`.
         threads: The number of threads.
         task: The task that a checkpoint is exported for, as in `bench`.
-        seed: The seed of random weights.
+        seed: The seed of random weights, and of the order of models.
         kernels: `auto`, `native` or `portable`, as in `bench`.
-        json: Where to write the report.
+        json: The file to which the report is written.
         progress: Called with a line at the start of each stage.
 
     Raises:
-        UsageError: a model without a tokenizer or for other lengths, or an option that cannot be meant.
+        UsageError: a model without a tokenizer or for other lengths, or an option out of range.
         CalibrationError: a file without texts.
         MbertError: as `bench` does.
     """
@@ -84,7 +83,7 @@ def bench_texts(
 def _readings(
     model: BuiltModel, opener: Opener, path: Path, first: int, seq_len: int, provider: str, threads: int
 ) -> list[Reading]:
-    """A model's two ways to read the texts, or the one that fixed shapes leave it."""
+    """Returns a model's two readings, at the texts' own lengths and padded; only the latter for fixed shapes."""
     subject, reader = model.subject, model.find_reader()
     if reader is None:
         raise UsageError(f"{subject.name} has no tokenizer; expected a bundle, or a checkpoint that has one")
@@ -97,11 +96,11 @@ def _readings(
         raise UsageError(f"{subject.name} takes {fixed} tokens, not {seq_len}: pass --seq-len {fixed}")
     texts = read_first(path, reader.task, first)
     encoder = TextEncoder(reader.tokenizer, seq_len, vocab_size=reader.vocab_size)
-    ways: dict[str, int | None] = {"own lengths": None} if fixed is None else {}
-    ways[f"padded to {seq_len}"] = seq_len
+    variants: dict[str, int | None] = {"own lengths": None} if fixed is None else {}
+    variants[f"padded to {seq_len}"] = seq_len
 
     def feeds(texts: Sequence[CalibrationText], length: int | None) -> list[dict[str, np.ndarray]]:
         found = encode(texts, encoder, reader.task, seq_len=length, max_positions=seq_len, choices=None)
         return [as_declared(subject.name, feed, declared) for feed in found.feeds]
 
-    return [Reading(f"{subject.name}, {way}", session, feeds(texts, length)) for way, length in ways.items()]
+    return [Reading(f"{subject.name}, {way}", session, feeds(texts, length)) for way, length in variants.items()]

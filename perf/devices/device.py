@@ -1,4 +1,4 @@
-"""What a device is: a place where models are benched, and what runs them there."""
+"""Devices: the machines on which a benchmark runs, and the program that runs it on another one."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Protocol, Self
 
 from perf.devices.job import Job
 from perf.results.report import Report
+from perf.sessions.types import Progress
 
-Progress = Callable[[str], None]
-
-TOLD = "> "
+PROGRESS_MARK = "> "
+"""The start of a line on a program's stderr that reports progress."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """What runs a job on another machine; it is brought along where it is not there yet.
+    """The program that runs a job on another machine; it is installed there if the machine does not have it.
 
     Args:
-        module: `python -m MODULE FOLDER` does the job of FOLDER/job.json and writes FOLDER/report.json, or prints one
-            line and exits with 1 or 2. On stderr, lines that begin with `TOLD` are its progress.
-        identity: What `python -m MODULE --identity` prints where it is the same code as this.
-        wheel_for: Writes a wheel of it for a system and a machine, as `uname` names them, into a folder.
+        module: `python -m MODULE FOLDER` runs the job of FOLDER/job.json and writes FOLDER/report.json, or prints one
+            line and exits with 1 or 2. On stderr, lines that begin with `PROGRESS_MARK` report progress.
+        identity: The output of `python -m MODULE --identity` where the machine has the same code as this one.
+        wheel_for: Writes a wheel of the code for a system and a machine, as `uname` names them, into a folder.
     """
 
     module: str
@@ -33,9 +33,9 @@ class Program:
 
 
 class Device(Protocol):
-    """Where a bench runs. It is there from `with` on, and nothing of the bench is left on it afterwards.
+    """A machine on which a benchmark runs. `with` connects to it; at the end nothing of the benchmark is left there.
 
-    `name` is what `--device` takes.
+    `name` is its name on the command line (`--device`).
     """
 
     @property
@@ -48,8 +48,8 @@ class Device(Protocol):
     ) -> None: ...
 
     def bench(self, job: Job, progress: Progress | None = None) -> Report:
-        """Does the job; `progress` is told, in a few words, what begins.
+        """Runs the job and returns its report; `progress` is called with a line at the start of each stage.
 
-        Raises PerfError, PerfUsageError as `perf.harness.bench` does, and PerfError for a device that fails.
+        Raises PerfError and PerfUsageError as `perf.harness.bench` does, and PerfError for a device that fails.
         """
         ...

@@ -1,4 +1,4 @@
-"""A bench that can travel: models, and how they are timed, as plain JSON with the files beside it."""
+"""Jobs: a benchmark as plain JSON with its files beside it, to be run on this machine or sent to another."""
 
 from __future__ import annotations
 
@@ -17,41 +17,38 @@ from perf.results.model_file import ONE_FILE
 from perf.results.report import Failure
 from perf.sessions.runtimes import ONNXRUNTIME
 from perf.sessions.subject import Subject
+from perf.timing.options import BenchOptions
 
 JOB, REPORT = "job.json", "report.json"
-"""What a folder of a job is given, and what stands there when it is done."""
+"""The files of a job's folder: the job, and the report after it has run."""
 
 FILES = "files"
-"""Where its models are."""
+"""The folder of its models."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """The arguments of `perf.harness.bench`, and of what machines have of their own.
+    """A benchmark that can run on any device.
 
     Args:
-        kernels: Whether the native kernels of the machine that does the job compute the models' blocks, as `--kernels`
+        subjects: The models.
+        options: Lengths, threads and the like.
+        failures: Failures of models that could not be built.
+        kernels: Whether the native kernels of the machine that runs the job compute the models' blocks, as `--kernels`
             takes it.
-        own_kernels: The same for single models, by their names.
+        own_kernels: The same for single models, by name.
     """
 
     subjects: tuple[Subject, ...]
-    provider: str = "cpu"
-    seq_lens: tuple[int, ...] | None = None
-    batch: int = 1
-    threads: tuple[int, ...] = (1, 2)
-    precision: float = 0.02
-    budget_s: float = 10.0
-    seed: int = 0
-    profile: bool = False
+    options: BenchOptions = field(default_factory=BenchOptions)
     failures: tuple[Failure, ...] = ()
     kernels: str = "auto"
     own_kernels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Luggage:
-    """A job with its files' names in a folder that is not made yet, and where each of them is now."""
+class PackedJob:
+    """A job whose paths are relative to a folder on another machine, and the file here behind each path."""
 
     job: Job
     files: Mapping[PurePosixPath, Path]
@@ -61,7 +58,7 @@ class Luggage:
         return sum(path.stat().st_size for path in self.files.values())
 
     def write(self, stream: IO[bytes]) -> None:
-        """Writes the folder as a tar archive, which holds nothing of who packed it."""
+        """Writes the folder as a tar archive, without the user's name or ids."""
         with tarfile.open(fileobj=stream, mode="w|") as archive:
             _add(archive, JOB, BytesIO(make_converter().dumps(self.job).encode()))
             for name, path in self.files.items():
@@ -69,25 +66,25 @@ class Luggage:
                     _add(archive, str(name), file)
 
 
-def pack(job: Job) -> Luggage:
-    """Gathers a job's files: its models, the weights beside them, and the float models that they are compared with.
+def pack(job: Job) -> PackedJob:
+    """Collects a job's files: its models, the weights beside them, and the float models that they are compared with.
 
     Raises:
-        PerfUsageError: a model that onnxruntime does not run.
+        PerfUsageError: a model that does not run in onnxruntime.
         PerfError: a file that cannot be read, or weights outside the folder of their model.
     """
-    alien = next((one for one in job.subjects if one.runtime != ONNXRUNTIME or one.python is not None), None)
-    if alien is not None:
-        where = alien.runtime if alien.python is None else "an environment of its own"
+    other = next((one for one in job.subjects if one.runtime != ONNXRUNTIME or one.python is not None), None)
+    if other is not None:
+        where = other.runtime if other.python is None else "an environment of its own"
         raise PerfUsageError(
-            f"{alien.name} runs in {where}; expected models that onnxruntime runs, since they alone travel to another "
+            f"{other.name} runs in {where}; expected models that onnxruntime runs, since they alone travel to another "
             "device: leave it out, or pass --device local"
         )
     files: dict[PurePosixPath, Path] = {}
     folders: dict[Path, int] = {}
 
     def packed(path: Path) -> Path:
-        # Files of one folder stay in one, so that models that share their weights do so there, too.
+        # Files of one folder stay together, so that models that share their weights do so there, too.
         folder = PurePosixPath(FILES, str(folders.setdefault(path.parent.resolve(), len(folders))))
         for name in (PurePosixPath(path.name), *_weights(path)):
             files[folder / name] = path.parent / name
@@ -103,17 +100,17 @@ def pack(job: Job) -> Luggage:
         )
         for subject in job.subjects
     )
-    return Luggage(replace(job, subjects=subjects), files)
+    return PackedJob(replace(job, subjects=subjects), files)
 
 
 def unpack(folder: Path) -> Job:
-    """The job that lies in a folder, its files named by their places there.
+    """Reads the job of a folder, with the paths of its files there.
 
-    Raises PerfError for a folder without one.
+    Raises PerfError for a folder without a job.
     """
     try:
         job = make_converter().loads((folder / JOB).read_text(encoding="utf-8"), Job)
-    except Exception as error:  # cattrs gathers what is wrong in groups of its own
+    except Exception as error:  # cattrs raises groups of errors
         raise PerfError(f"{folder / JOB} is no job ({one_line(error)}); expected what bench --device writes") from None
     subjects = tuple(
         replace(
@@ -128,12 +125,12 @@ def unpack(folder: Path) -> Job:
 
 
 def _weights(path: Path) -> Iterable[PurePosixPath]:
-    """The files beside a model that hold its weights, by their names from its folder."""
+    """Returns the files beside a model that hold its weights, relative to its folder."""
     if path.suffix in ONE_FILE:
         return ()
     try:
         graphs = list(ir.load(path).graphs())
-    except Exception as error:  # protobuf's, the file system's, and onnx_ir's own
+    except Exception as error:  # protobuf's, the file system's, or onnx_ir's
         raise PerfError(f"cannot read {path}: {one_line(error)}; expected an .onnx file") from None
     tensors = [value.const_value for graph in graphs for value in graph.initializers.values()]
     names = {PurePosixPath(tensor.location) for tensor in tensors if isinstance(tensor, ir.ExternalTensor)}

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from perf.devices.device import Progress
 from perf.devices.job import Job
 from perf.harness import CountMacs, bench
 from perf.outputs.measure import Measure
 from perf.results.report import Report
+from perf.sessions.types import Progress
 
 LOCAL = "local"
 
 
 @dataclass(frozen=True)
 class LocalDevice:
-    """Models run with the libraries that they name; `measure` and `count_macs` are those of `perf.harness.bench`."""
+    """This machine as a device.
+
+    Args:
+        measure, count_macs: Those of `perf.harness.bench`.
+        prepare: Sets the parts of a job that depend on the machine that runs it, such as libraries of kernels.
+        name: Its name on the command line.
+    """
 
     measure: Measure | None = None
     count_macs: CountMacs | None = None
+    prepare: Callable[[Job], Job] = lambda job: job
     name: str = LOCAL
 
     def __enter__(self) -> Self:
@@ -32,19 +40,13 @@ class LocalDevice:
         return None
 
     def bench(self, job: Job, progress: Progress | None = None) -> Report:
-        """Does the job. Raises what `perf.harness.bench` does."""
+        """Runs the job. Raises what `prepare` and `perf.harness.bench` raise."""
+        job = self.prepare(job)
         return bench(
             job.subjects,
-            provider=job.provider,
-            seq_lens=job.seq_lens,
-            batch=job.batch,
-            threads=job.threads,
-            precision=job.precision,
-            budget_s=job.budget_s,
-            seed=job.seed,
+            job.options,
             measure=self.measure,
             count_macs=self.count_macs,
-            profile=job.profile,
             failures=job.failures,
             progress=progress,
         )

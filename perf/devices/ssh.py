@@ -1,4 +1,4 @@
-"""Another machine that is reached by ssh: a Raspberry Pi, a server of another kind, a phone with a shell."""
+"""Another machine, reached by ssh: a Raspberry Pi, a server of another kind, a phone with a shell."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from perf.devices.device import Program, Progress
-from perf.devices.job import REPORT, Job, Luggage, pack
+from perf.devices.device import Program
+from perf.devices.job import REPORT, Job, PackedJob, pack
 from perf.devices.ssh_address import parse
 from perf.devices.ssh_client import Client, control_socket
 from perf.devices.ssh_folder import Folder
@@ -19,20 +19,22 @@ from perf.devices.ssh_program import check_python, python_with
 from perf.errors import PerfError, PerfUsageError
 from perf.results.report import Report
 from perf.results.report_file import read_report
+from perf.sessions.types import Progress
 
 INTERRUPTED = 130
-"""The exit status of a job that Ctrl-C ended before anything was measured."""
+"""Exit status of a job that Ctrl-C ended before anything was measured."""
 
 MEGABYTE = 10**6
 
 
 class SshDevice:
-    """What `ssh://[user@]host[:port]` names; a path behind it names the Python there, else it is `python3`.
+    """The machine `ssh://[user@]host[:port][/path/of/python]`; the default Python is `python3`.
 
     Args:
-        name: That text.
-        program: What does jobs there. It is installed into the folder there, unless that Python has the very same.
-        config: In place of the user's own of ssh; for tests.
+        name: The address.
+        program: The program that runs jobs there. It is installed into a temporary folder there, unless that Python has
+            the same code.
+        config: A config file for ssh in place of the user's, for tests.
     """
 
     def __init__(self, name: str, program: Program, config: Path | None = None) -> None:
@@ -60,31 +62,31 @@ class SshDevice:
             left = self._folder.close()
         if left and isinstance(error, PerfError):
             raise type(error)(f"{error}; {left}") from None
-        if left:  # neither a report nor an interrupt may be lost for it
+        if left:  # a warning only: neither the report nor an interrupt may be lost
             logging.getLogger("perf").warning("%s", left)
 
     def bench(self, job: Job, progress: Progress | None = None) -> Report:
-        """Does the job there. At Ctrl-C what was measured until then is brought back, if anything was.
+        """Runs the job there and returns its report. At Ctrl-C, the report has the measurements until then, if any.
 
-        Raises PerfError and PerfUsageError; what the host complains of begins with its name.
+        Raises PerfError and PerfUsageError; a message of the host begins with its name.
         """
 
-        def tell(line: str) -> None:
+        def report(line: str) -> None:
             if progress is not None:
                 progress(f"{self._host}: {line}")
 
-        luggage, found = pack(job), self._folder.found
+        packed, found = pack(job), self._folder.found
         check_python(self._address, found)
-        if found.free_bytes is not None and found.free_bytes < luggage.size_bytes:
-            raise self._full(luggage, f"{_megabytes(found.free_bytes)} are free")
+        if found.free_bytes is not None and found.free_bytes < packed.size_bytes:
+            raise self._full(packed, f"{_megabytes(found.free_bytes)} are free")
         if self._installed is None:
-            self._installed = python_with(self._program, self._address, self._client, self._folder, tell)
+            self._installed = python_with(self._program, self._address, self._client, self._folder, report)
         self._jobs += 1
         place = f"{found.folder}/{self._jobs}"
-        self._send(luggage, place, tell)
+        self._send(packed, place, report)
         done = self._folder.run(
             f"{shlex.quote(self._installed)} -P -m {self._program.module} {shlex.quote(place)}",
-            tell,
+            report,
             interruptible=True,
         )
         if done.status == INTERRUPTED:
@@ -94,23 +96,23 @@ class SshDevice:
             raise kind(f"{self._host}: {done.last}")
         return self._fetch(f"{place}/{REPORT}")
 
-    def _send(self, luggage: Luggage, place: str, tell: Progress) -> None:
-        tell(f"sending {_megabytes(luggage.size_bytes)}")
-        done = self._client.run(f"mkdir {shlex.quote(place)} && tar -xf - -C {shlex.quote(place)}", feed=luggage.write)
+    def _send(self, packed: PackedJob, place: str, progress: Progress) -> None:
+        progress(f"sending {_megabytes(packed.size_bytes)}")
+        done = self._client.run(f"mkdir {shlex.quote(place)} && tar -xf - -C {shlex.quote(place)}", feed=packed.write)
         if done.status:
-            raise self._full(luggage, done.reason)
+            raise self._full(packed, done.reason)
 
-    def _full(self, luggage: Luggage, reason: str) -> PerfError:
+    def _full(self, packed: PackedJob, reason: str) -> PerfError:
         folder = self._folder.found.folder.rpartition("/")[0]
         return PerfError(
             f"{self._host} does not take the models into {folder} ({reason}); expected room for "
-            f"{_megabytes(luggage.size_bytes)}: free some, or set TMPDIR there"
+            f"{_megabytes(packed.size_bytes)}: free some, or set TMPDIR there"
         )
 
     def _fetch(self, there: str) -> Report:
         done = self._client.run(f"cat {shlex.quote(there)}")
-        with tempfile.TemporaryDirectory(prefix="mbert-onnx-") as made:
-            here = Path(made) / REPORT
+        with tempfile.TemporaryDirectory(prefix="mbert-onnx-") as folder:
+            here = Path(folder) / REPORT
             here.write_bytes(done.printed)
             try:
                 report = read_report(here)

@@ -1,4 +1,4 @@
-"""What a person calls a machine that ssh reaches."""
+"""Address of a machine that ssh reaches."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ PYTHON = "python3"
 
 @dataclass(frozen=True)
 class Address:
-    """`host` is all of user, host and port that was given; `python` the program there."""
+    """`host` is `[user@]host[:port]` as given; `python` the Python program there."""
 
     host: str
     python: str = PYTHON
 
     @property
     def destination(self) -> str:
-        """As ssh takes it."""
+        """The address as ssh takes it."""
         return f"{SCHEME}://{self.host}"
 
 
 def parse(name: str) -> Address:
-    """The machine that a text of `FORM` names. Raises PerfUsageError for any other."""
+    """Parses an address of the form `FORM`. Raises PerfUsageError for any other text."""
     try:
         parts = urlsplit(name)
         sane = parts.scheme == SCHEME and parts.hostname and parts.port != 0 and parts.password is None
-    except ValueError:  # a port that is no number, brackets that do not match
+    except ValueError:  # a port that is not a number, unbalanced brackets
         sane = False
     if not sane or parts.query or parts.fragment or any(character.isspace() for character in name):
         raise PerfUsageError(f"--device is {name!r}; expected {FORM}")

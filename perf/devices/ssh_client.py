@@ -1,4 +1,4 @@
-"""The system's own ssh, so that a user's config, keys, agent, jump hosts and known hosts work as they do by hand."""
+"""Client for the system's own ssh, so that the user's config, keys, agent, jump hosts and known hosts apply."""
 
 from __future__ import annotations
 
@@ -11,34 +11,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from perf.devices.device import TOLD
+from perf.devices.device import PROGRESS_MARK
 from perf.devices.ssh_address import Address
 from perf.devices.ssh_errors import cut
 from perf.errors import PerfError
+from perf.sessions.types import Progress, no_progress
 
-# A machine that does not answer within this many seconds is down; one that is silent four times as long is gone.
-PATIENCE_S = 15
-SILENCES = 4
+# A machine that does not answer within this many seconds is down; one that is silent four times as long is lost.
+TIMEOUT_S = 15
+SILENT_TIMEOUTS = 4
 
 OPTIONS = {
-    "BatchMode": "yes",  # nothing is asked: a bench may run where nobody sits
-    "ConnectTimeout": str(PATIENCE_S),
-    "ServerAliveInterval": str(PATIENCE_S),
-    "ServerAliveCountMax": str(SILENCES),
-    "LogLevel": "ERROR",  # or a greeting would be taken for what went wrong
-    # A user's config may want these for a shell, and they would fail or disturb here.
+    "BatchMode": "yes",  # no prompts: a benchmark may run unattended
+    "ConnectTimeout": str(TIMEOUT_S),
+    "ServerAliveInterval": str(TIMEOUT_S),
+    "ServerAliveCountMax": str(SILENT_TIMEOUTS),
+    "LogLevel": "ERROR",  # or a login banner would be taken for an error
+    # Settings that a user's config may have for a shell, and that would fail here.
     "RemoteCommand": "none",
     "RequestTTY": "no",
     "ClearAllForwardings": "yes",
 }
 
 FAILED = 255
-"""ssh's own exit status; any other is that of what ran there."""
+"""ssh's own exit status; any other is that of the script."""
 
 
 @dataclass(frozen=True)
 class Done:
-    """What a script left: its exit status, all that it printed, and the other lines that it said beside."""
+    """Result of a script: its exit status, its standard output, and the lines of stderr that are not progress."""
 
     status: int
     printed: bytes
@@ -46,7 +47,7 @@ class Done:
 
     @property
     def last(self) -> str:
-        """What it printed or, where it printed nothing, said last."""
+        """The last line of its standard output or, where that is empty, of stderr."""
         for lines in (self.printed.decode(errors="replace").splitlines(), self.said):
             words = [line.strip() for line in lines if line.strip()]
             if words:
@@ -55,7 +56,7 @@ class Done:
 
     @property
     def reason(self) -> str:
-        """In a line, why it failed: what pip calls an error, else what was said last."""
+        """The reason of a failure, in one line: pip's first error, else the last line."""
         lines = [*self.printed.decode(errors="replace").splitlines(), *self.said]
         words = [line.strip() for line in lines if line.strip()]
         errors = [line.removeprefix("ERROR: ") for line in words if line.startswith("ERROR: ")]
@@ -67,9 +68,9 @@ class Client:
     """Runs scripts for a POSIX shell on a host.
 
     Args:
-        address: The host's.
-        config: In place of the user's own; for tests.
-        control: Where the socket is that the first connection offers to the others; None for a handshake each.
+        address: The host's address.
+        config: A config file in place of the user's, for tests.
+        control: The socket by which later connections share the first one; None for a connection each.
     """
 
     address: Address
@@ -77,14 +78,14 @@ class Client:
     control: Path | None = None
 
     def start(self, script: str, *, first: bool = False, **streams: Any) -> subprocess.Popen[bytes]:
-        """Starts a script there, with streams as Popen takes them. Raises PerfError where there is no ssh."""
+        """Starts a script there, with streams as Popen takes them. Raises PerfError where ssh is not installed."""
         options = dict(OPTIONS)
         if self.control is not None:
             options |= {"ControlMaster": "yes" if first else "no", "ControlPath": str(self.control)}
             options |= {"ControlPersist": "no"}
         words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
         config = [] if self.config is None else ["-F", str(self.config)]
-        # Whatever the user's shell is there, `sh` reads the script.
+        # `sh` reads the script, whatever the user's login shell is.
         command = ["ssh", *config, *words, "-T", self.address.destination, f"exec sh -c {shlex.quote(script)}"]
         try:
             # A session of its own: Ctrl-C is for this program, which then cleans up over the same connection.
@@ -97,18 +98,18 @@ class Client:
         script: str,
         *,
         feed: Callable[[IO[bytes]], None] | None = None,
-        tell: Callable[[str], None] = lambda _: None,
+        progress: Progress = no_progress,
         stop: Callable[[], object] | None = None,
     ) -> Done:
         """Runs a script to its end.
 
         Args:
-            script: For `sh`.
-            feed: Writes what it reads.
-            tell: Is told at once each line that begins with `TOLD`, of those that it says beside what it prints.
-            stop: Asks it to end, at the first KeyboardInterrupt, after which it is waited for all the same.
+            script: A script for `sh`.
+            feed: Writes the script's standard input.
+            progress: Called at once with each line of stderr that begins with `PROGRESS_MARK`.
+            stop: Called at the first KeyboardInterrupt to end the script, which is then waited for.
 
-        Raises PerfError where the host is not reached, or the connection breaks.
+        Raises PerfError where the host cannot be reached, or the connection breaks.
         """
         with tempfile.TemporaryFile() as printed:
             stdin = subprocess.DEVNULL if feed is None else subprocess.PIPE
@@ -118,14 +119,14 @@ class Client:
                 if feed is not None:
                     _feed(process, feed)
                 try:
-                    _listen(process, said, tell)
+                    _listen(process, said, progress)
                 except KeyboardInterrupt:
                     if stop is None:
                         raise
                     stop()
-                    _listen(process, said, tell)
+                    _listen(process, said, progress)
             finally:
-                process.kill()  # no matter where it has ended
+                process.kill()  # harmless where it has ended
                 process.wait()
             if process.returncode == FAILED:
                 raise cut(self.address.host, said)
@@ -134,7 +135,7 @@ class Client:
 
 
 def control_socket(folder: Path) -> Path | None:
-    """Where connections of one process meet; Windows' ssh cannot."""
+    """Returns the socket by which connections are shared; None on Windows, whose ssh cannot share them."""
     return None if os.name == "nt" else folder / "s"
 
 
@@ -145,16 +146,16 @@ def _feed(process: subprocess.Popen[bytes], feed: Callable[[IO[bytes]], None]) -
         with stdin:
             feed(stdin)
     except BrokenPipeError:
-        pass  # what it says, and its exit status, tell why
+        pass  # its stderr and exit status have the reason
 
 
-def _listen(process: subprocess.Popen[bytes], said: list[str], tell: Callable[[str], None]) -> None:
+def _listen(process: subprocess.Popen[bytes], said: list[str], progress: Progress) -> None:
     stderr = process.stderr
     assert stderr is not None
     for line in stderr:
         text = line.decode(errors="replace").rstrip()
-        if text.startswith(TOLD):
-            tell(text.removeprefix(TOLD))
+        if text.startswith(PROGRESS_MARK):
+            progress(text.removeprefix(PROGRESS_MARK))
         elif text:
             said.append(text)
     process.wait()

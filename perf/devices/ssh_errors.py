@@ -1,4 +1,4 @@
-"""What ssh complains of, in one line that says what to do."""
+"""Errors of ssh, in one line with advice."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ ADVICE = {
     "Could not resolve": "expected a name that is known here, or an address",
     "": "expected a machine that is on and runs an SSH server",
 }
-"""What to do about ssh's messages; the first that is found counts."""
+"""Advice by a part of ssh's message; the first that matches counts."""
 
 
 def unreached(host: str, said: Sequence[str]) -> PerfError:
-    """For a connection that was not made, from the lines that ssh said."""
+    """Returns the error for a connection that failed, from ssh's stderr."""
     found, advice = next((key, advice) for key, advice in ADVICE.items() if key in "\n".join(said))
     reason = next((line for line in said if found and found in line), said[-1] if said else "no message")
     return PerfError(f"cannot reach {host} ({reason.strip('@ ').removeprefix('ssh: ')}); {advice}")
 
 
 def cut(host: str, said: Sequence[str]) -> PerfError:
-    """For a connection that broke."""
+    """Returns the error for a connection that broke, from its stderr."""
     reason = f" ({said[-1]})" if said else ""
     return PerfError(
         f"the connection to {host} was cut{reason}; expected it to last until all models are timed: bench them again"

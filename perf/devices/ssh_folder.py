@@ -1,11 +1,10 @@
-"""A folder on another machine for as long as a connection lasts, which that machine removes itself."""
+"""Temporary folder on another machine, which that machine removes when the connection ends."""
 
 from __future__ import annotations
 
 import re
 import shlex
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,11 +12,12 @@ from perf.devices.ssh_address import Address
 from perf.devices.ssh_client import FAILED, Client, Done
 from perf.devices.ssh_errors import cut, unreached
 from perf.errors import PerfError
+from perf.sessions.types import Progress, no_progress
 
 PID = "pid"
-"""The file in it that names the process that is running there."""
+"""The file in it with the id of the process that is running there."""
 
-# Ends what is running there, and removes its folder; again where that still wrote.
+# Ends the running process and removes the folder; once more if the process was still writing.
 CLEAR = (
     f'test -s "$d/{PID}" && kill "$(cat "$d/{PID}")" 2>/dev/null; '
     'rm -rf -- "$d" 2>/dev/null || { sleep 1; rm -rf -- "$d"; }'
@@ -26,19 +26,19 @@ CLEAR = (
 READY, GONE = "ready", "gone"
 
 REMOVAL_S = 60
-"""What a machine may need to remove an environment of Python, in seconds."""
+"""Time limit for removing a Python environment there, in seconds."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a machine is, before anything is sent.
+    """Facts about a machine, read before anything is sent.
 
     Args:
-        folder: The new one there.
-        system, machine: As `uname` names them.
-        free_bytes: In the folder; None where `df` does not tell.
-        python: The version of its Python, such as (3, 11); None where there is none.
-        identity: Which code of ours that Python has; empty for none.
+        folder: The new folder there.
+        system, machine: Its operating system and architecture, as `uname` names them.
+        free_bytes: Free space in the folder; None where `df` does not report it.
+        python: The version of its Python, such as (3, 11); None without Python.
+        identity: The identity of our code in that Python; empty where it is not installed.
     """
 
     folder: str
@@ -50,14 +50,14 @@ class Found:
 
 
 class Folder:
-    """The shell that has made it waits until the connection closes, however that comes about, and then removes it.
+    """Temporary folder on a host; the shell that created it removes it when the connection ends for any reason.
 
-    Raises PerfError where the host is not reached, or has no place for it.
+    Raises PerfError where the host cannot be reached, or cannot create the folder.
 
     Args:
-        client: What reaches the host.
-        address: The host's, and the Python to look for there.
-        module: Of ours, as `perf.devices.device.Program` has it.
+        client: Connects to the host.
+        address: The host's address, and the Python to look for there.
+        module: Our program's module, as `perf.devices.device.Program` has it.
     """
 
     def __init__(self, client: Client, address: Address, module: str) -> None:
@@ -66,7 +66,7 @@ class Folder:
             [
                 f"p={shlex.quote(address.python)}",
                 'd=$(mktemp -d "${TMPDIR:-/tmp}/mbert-onnx-XXXXXXXX") || exit 1',
-                'trap "" HUP INT TERM',  # what else ends with a connection; the folder is to be removed first
+                'trap "" HUP INT TERM',  # these end a shell with its connection; it must remove the folder first
                 'echo "folder=$d"',
                 'echo "system=$(uname -s)"',
                 'echo "machine=$(uname -m)"',
@@ -90,44 +90,44 @@ class Folder:
             raise
 
     def _read(self) -> Found:
-        told: dict[str, str] = {}
+        facts: dict[str, str] = {}
         assert self._shell.stdout is not None
         for line in self._shell.stdout:
             text = line.decode(errors="replace").strip()
             if text == READY:
                 break
             key, _, value = text.partition("=")
-            told[key] = value
+            facts[key] = value
         else:
             self._shell.wait()
             assert self._shell.stderr is not None
             lines = self._shell.stderr.read().decode(errors="replace").splitlines()
             said = [line.strip() for line in lines if line.strip()]
             if self._shell.returncode == FAILED:
-                raise (cut if "folder" in told else unreached)(self._host, said)
+                raise (cut if "folder" in facts else unreached)(self._host, said)
             reason = said[-1] if said else f"exit {self._shell.returncode}"
             raise PerfError(
                 f"{self._host} makes no folder to work in ({reason}); expected a POSIX shell there, and room in "
                 "its TMPDIR or /tmp"
             )
-        free = re.search(r"(\d+)\s+\d+%", told["space"])
-        version = re.fullmatch(r"(\d+) (\d+)", told["python"])
+        free = re.search(r"(\d+)\s+\d+%", facts["space"])
+        version = re.fullmatch(r"(\d+) (\d+)", facts["python"])
         return Found(
-            told["folder"],
-            told["system"],
-            told["machine"],
+            facts["folder"],
+            facts["system"],
+            facts["machine"],
             int(free[1]) * 1024 if free else None,
             (int(version[1]), int(version[2])) if version else None,
-            told["identity"],
+            facts["identity"],
         )
 
-    def run(self, command: str, tell: Callable[[str], None] = lambda _: None, *, interruptible: bool = False) -> Done:
-        """Runs what ends with the folder, should the connection break; its temporary files are there, too.
+    def run(self, command: str, progress: Progress = no_progress, *, interruptible: bool = False) -> Done:
+        """Runs a command that is ended with the folder if the connection breaks; its TMPDIR is the folder.
 
         Args:
-            command: One for the shell.
-            tell: Is told its progress.
-            interruptible: Whether a KeyboardInterrupt is handed on to it, and it then is waited for.
+            command: A shell command.
+            progress: Called with its progress lines.
+            interruptible: Whether a KeyboardInterrupt is passed on to the command, which is then waited for.
 
         Raises PerfError for a connection that breaks.
         """
@@ -135,28 +135,28 @@ class Folder:
         pid = f"{folder}/{PID}"
         script = f"export TMPDIR={folder}; {command} & echo $! >{pid}; wait $!; s=$?; rm -f {pid}; exit $s"
         interrupt = partial(self._client.run, f'kill -INT "$(cat {pid})"') if interruptible else None
-        return self._client.run(script, tell=tell, stop=interrupt)
+        return self._client.run(script, progress=progress, stop=interrupt)
 
     def close(self) -> str:
-        """Has the folder removed.
+        """Removes the folder.
 
-        Returns what is to be said where that cannot be known: what may be left, and where; else nothing.
+        Returns a warning of what is or may be left there; empty where the folder is gone.
         """
         return "" if GONE.encode() in self._end() else self._remove(self.found.folder)
 
     def _end(self) -> bytes:
-        """Closes the connection, and gives what the shell printed at the end."""
+        """Closes the connection and returns the shell's last output."""
         try:
-            told, _ = self._shell.communicate(timeout=REMOVAL_S)
+            printed, _ = self._shell.communicate(timeout=REMOVAL_S)
         except subprocess.TimeoutExpired:
-            told = b""
+            printed = b""
         finally:
             self._shell.kill()
             self._shell.wait()
-        return told
+        return printed
 
     def _remove(self, folder: str) -> str:
-        """The same over a connection of its own, since the first is dead."""
+        """Removes it over a new connection, because the first one is dead; returns as `close` does."""
         try:
             done = self._client.run(f'd={shlex.quote(folder)}; {CLEAR}; sleep 1; {CLEAR}; test ! -e "$d"')
         except PerfError:

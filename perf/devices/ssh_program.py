@@ -1,4 +1,4 @@
-"""Our program on another machine: the one that is there, or one that is installed for a while."""
+"""Our program on another machine: the installed one, or a temporary installation."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
-from perf.devices.device import Program, Progress
+from perf.devices.device import Program
 from perf.devices.ssh_address import FORM, Address
 from perf.devices.ssh_client import Client
 from perf.devices.ssh_folder import Folder, Found
 from perf.errors import PerfError
+from perf.sessions.types import Progress
 
 OLDEST = (3, 11)
-"""Of the Pythons that our own code takes."""
+"""The oldest Python that our code supports."""
 
-# What stays for minutes is not worth compiling, nor keeping.
+# An installation for minutes is not worth compiling, nor its packages caching.
 PIP = "pip install --quiet --no-compile --no-cache-dir --no-input --disable-pip-version-check"
 
 
 def check_python(address: Address, found: Found) -> None:
-    """Raises PerfError for a machine without a Python, or with one that is too old."""
+    """Raises PerfError for a machine without Python, or with one that is too old."""
     if found.python is not None and found.python >= OLDEST:
         return
     has = "no Python" if found.python is None else f"Python {_version(found.python)}"
@@ -32,19 +33,19 @@ def check_python(address: Address, found: Found) -> None:
     )
 
 
-def python_with(program: Program, address: Address, client: Client, folder: Folder, tell: Progress) -> str:
-    """The Python there that has the program: its own, if that has the very same; else one in the folder.
+def python_with(program: Program, address: Address, client: Client, folder: Folder, progress: Progress) -> str:
+    """Returns the Python there that has the program: the machine's own if it has the same code, else a new environment.
 
-    Raises PerfError where it cannot be installed.
+    Raises PerfError where the program cannot be installed.
     """
     found = folder.found
     if found.identity == program.identity:
         return address.python
-    tell("installing mbert-onnx there for a while")
+    progress("installing mbert-onnx there for a while")
     environment = f"{found.folder}/environment"
     python = f"{environment}/bin/python"
-    with tempfile.TemporaryDirectory(prefix="mbert-onnx-") as made:
-        wheel = program.wheel_for(found.system, found.machine, Path(made))
+    with tempfile.TemporaryDirectory(prefix="mbert-onnx-") as local:
+        wheel = program.wheel_for(found.system, found.machine, Path(local))
         there = shlex.quote(f"{found.folder}/{wheel.name}")
 
         def feed(stream: IO[bytes]) -> None:

@@ -1,75 +1,88 @@
-"""Beside the times: what the machine can do at most, and where each model's time goes."""
+"""Profile: the machine's peak speed, and the time that each model spends in its blocks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from perf.machine.node_profile import BlockTimes, block_times
 from perf.machine.peaks import Peaks, peaks
-from perf.providers import CPU, Provider
+from perf.providers import CPU
 from perf.results.report import Arguments, SubjectReport
 from perf.sessions.runtimes import ONNXRUNTIME
 from perf.sessions.subject import Subject
-from perf.timing.repetitions import Feeds
+from perf.timing.inspection import Inspection
+from perf.timing.run import Run
 
 RUNS = 10
-"""Of each length, under onnxruntime's profiler."""
+"""Runs at each length under onnxruntime's profiler."""
 
 CountMacs = Callable[[Path, int], int | None]
 """From a file and a length in tokens to the multiply-accumulates of one text; None where that is not known."""
 
 
-def profiled(
-    reports: Sequence[SubjectReport],
-    subjects: Sequence[Subject],
-    provider: Provider,
-    feeds: Feeds,
-    arguments: Arguments,
-    count_macs: CountMacs | None,
-    tell: Callable[[str], None],
-) -> tuple[tuple[Peaks, ...], list[SubjectReport]]:
-    """The peaks for each thread count, and the reports with the times of blocks and the multiply-accumulates."""
-    tell("what this machine can do at most")
-    most = tuple(peaks(count) for count in arguments.threads)
-    return most, [
-        replace(
-            report,
-            blocks=_blocks(subject, provider, feeds, arguments, tell),
-            macs=_macs(subject, arguments, count_macs),
+@dataclass(frozen=True)
+class Profiled:
+    """The subjects' reports, and what the profile added: the machine's peaks, for each number of threads.
+
+    `interrupted` says that a KeyboardInterrupt ended it, so that the reports are as they were and there are no peaks.
+    """
+
+    reports: Sequence[SubjectReport]
+    peaks: tuple[Peaks, ...] = ()
+    interrupted: bool = False
+
+
+def profile(
+    reports: Sequence[SubjectReport], run: Run, inspection: Inspection, count_macs: CountMacs | None
+) -> Profiled:
+    """Measures the peaks, the times of blocks and the multiply-accumulates.
+
+    Args:
+        reports: The reports of the models still in the run.
+        run, inspection: The state and the inspected models.
+        count_macs: Counts a file's multiply-accumulates; None leaves them out.
+    """
+    arguments = inspection.arguments
+    try:
+        run.progress("peak speed of this machine")
+        found = tuple(peaks(count) for count in arguments.threads)
+        return Profiled(
+            [
+                replace(report, blocks=_blocks(subject, run, inspection), macs=_macs(subject, arguments, count_macs))
+                for report, subject in zip(reports, run.roster.subjects, strict=True)
+            ],
+            found,
         )
-        for report, subject in zip(reports, subjects, strict=True)
-    ]
+    except KeyboardInterrupt:
+        return Profiled(reports, interrupted=True)
 
 
-def _blocks(
-    subject: Subject, provider: Provider, feeds: Feeds, arguments: Arguments, tell: Callable[[str], None]
-) -> tuple[BlockTimes, ...]:
-    """Where the time goes with the fewest threads, of what onnxruntime runs on the CPU."""
-    if subject.runtime != ONNXRUNTIME or provider.ort_name != CPU.ort_name:
+def _blocks(subject: Subject, run: Run, inspection: Inspection) -> tuple[BlockTimes, ...]:
+    """Measures the times of blocks with the fewest threads, of models that onnxruntime runs on the CPU."""
+    if subject.runtime != ONNXRUNTIME or run.provider.ort_name != CPU.ort_name:
         return ()
-
-    tell(f"{subject.name}: where its time goes")
-    threads = min(arguments.threads)
+    run.progress(f"{subject.name}: time in each block")
+    threads = min(inspection.arguments.threads)
     return tuple(
         BlockTimes(
             seq_len,
             threads,
             block_times(
                 subject.file(seq_len),
-                feeds[subject.name][seq_len],
+                inspection.feeds[subject.name][seq_len],
                 threads=threads,
                 library=subject.library,
                 runs=RUNS,
             ),
         )
-        for seq_len in arguments.seq_lens
+        for seq_len in inspection.arguments.seq_lens
     )
 
 
 def _macs(subject: Subject, arguments: Arguments, count_macs: CountMacs | None) -> dict[int, int]:
-    """Of one run at each length, where the file or the float model that it was made from can be counted."""
+    """Counts the multiply-accumulates of a run at each length, from the float model where there is one."""
     if count_macs is None:
         return {}
     found = {}

@@ -1,4 +1,4 @@
-"""The models of a bench: those that can be timed, and why the others cannot."""
+"""Roster: the models still in a benchmark, and the failures of those that left it."""
 
 from __future__ import annotations
 
@@ -13,29 +13,37 @@ T = TypeVar("T")
 
 
 class Roster:
-    """Loses a model that fails, and goes on with the others.
+    """The models still in a benchmark; a model that fails leaves it, and the others go on.
 
     Args:
-        subjects: All, in their order.
-        failures: Of models that there never were a file of.
+        subjects: All models, in their order.
+        failures: Failures of models that could not be built.
     """
 
     def __init__(self, subjects: Sequence[Subject], failures: Sequence[Failure] = ()) -> None:
         self.subjects = list(subjects)
         self.failures = list(failures)
 
-    def each(self, what: Callable[[Subject], T], *, reverse: bool = False) -> dict[str, T]:
-        """What a function gives for each that is left, by name. Raises PerfError when none is left."""
-        found = {}
+    @property
+    def names(self) -> list[str]:
+        """The names of the models still in it."""
+        return [subject.name for subject in self.subjects]
+
+    def each(self, function: Callable[[Subject], T], *, reverse: bool = False) -> dict[str, T]:
+        """Calls a function with each model and returns the results by name; drops models for which it raises PerfError.
+
+        Raises the last model's PerfError when no model is left.
+        """
+        results = {}
         for subject in self.subjects[::-1] if reverse else self.subjects[:]:
             try:
-                found[subject.name] = what(subject)
+                results[subject.name] = function(subject)
             except PerfError as error:
                 self.drop(subject.name, error)
-        return found
+        return results
 
     def drop(self, name: str, error: PerfError) -> None:
-        """Goes on without one of them. Raises the error if it was the last."""
+        """Removes a model and records its failure. Raises the error if it was the last model."""
         self.subjects = [subject for subject in self.subjects if subject.name != name]
         self.failures.append(Failure(name, str(error)))
         if not self.subjects:

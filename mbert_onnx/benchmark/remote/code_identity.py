@@ -1,4 +1,4 @@
-"""Which code this installation is, so that another machine's can be told from it. Imports nothing heavy."""
+"""Identity of this installation's code, to compare it with another machine's. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HOME = Path(mbert_onnx.__file__).parent.parent
 
 
 def identity() -> str:
-    """The version of this installation, and a hash of its code: the same wherever the code is."""
+    """Returns the version of this installation and a hash of its code, independent of where it is installed."""
     digest = hashlib.sha256()
     for name in code():
         content = (HOME / name).read_bytes()
@@ -22,6 +22,6 @@ def identity() -> str:
 
 
 def code() -> Iterator[Path]:
-    """The modules of our packages, by their names from where the packages are, in order."""
+    """Yields the modules of our packages in order, as paths relative to the packages' parent folder."""
     for package in PACKAGES:
         yield from sorted(path.relative_to(HOME) for path in (HOME / package).rglob("*.py"))

@@ -1,4 +1,4 @@
-"""This very installation as a wheel for another machine, so that what is measured there is the same code."""
+"""Wheel of this installation for another machine, so that the same code is measured there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from perf.devices.device import Program
 
 DISTRIBUTION = "mbert-onnx"
 
-# How `uname` and Python name systems and machines, against how the kernels' targets are called.
+# Names of systems and machines in `uname` and Python, and in the targets of the kernels.
 SYSTEMS = {"linux": "linux", "darwin": "macos", "windows": "windows"}
 MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
 
@@ -28,18 +28,18 @@ PROGRAM_MODULE = "mbert_onnx.benchmark.remote.job"
 
 
 def program() -> Program:
-    """What does jobs of `bench --device` on other machines."""
+    """Returns the program that runs jobs of `bench --device` on other machines."""
     return Program(PROGRAM_MODULE, identity(), wheel_for)
 
 
 def wheel_for(system: str, machine: str, folder: Path) -> Path:
-    """Writes the wheel into a folder, with the native kernels for that machine where they are here or can be built.
+    """Writes the wheel into a folder, with the native kernels for that machine if they exist here or can be built.
 
     Args:
-        system, machine: As `uname` names them.
-        folder: One that exists.
+        system, machine: The operating system and architecture, as `uname` names them.
+        folder: An existing folder.
 
-    Raises MbertError where the installation does not tell its own dependencies.
+    Raises MbertError where this code is not installed, so that its dependencies are unknown.
     """
     path = folder / f"{DISTRIBUTION.replace('-', '_')}-{mbert_onnx.__version__}-py3-none-any.whl"
     kernels = _kernels(system, machine, folder)
@@ -57,19 +57,19 @@ def wheel_for(system: str, machine: str, folder: Path) -> Path:
 
 
 def _metadata() -> str:
-    """What pip needs of this installation's own."""
+    """Returns the fields of this installation's metadata that pip needs."""
     try:
-        told = metadata.metadata(DISTRIBUTION)
+        fields = metadata.metadata(DISTRIBUTION)
     except metadata.PackageNotFoundError:
         raise MbertError(
             f"{DISTRIBUTION} runs without being installed, so its dependencies are not known: pip install it"
         ) from None
-    fields = ("Metadata-Version", "Name", "Version", "Requires-Python", "Requires-Dist")
-    return "".join(f"{field}: {value}\n" for field in fields for value in told.get_all(field) or [])
+    names = ("Metadata-Version", "Name", "Version", "Requires-Python", "Requires-Dist")
+    return "".join(f"{name}: {value}\n" for name in names for value in fields.get_all(name) or [])
 
 
 def _kernels(system: str, machine: str, folder: Path) -> Path | None:
-    """The library for a machine; None where there is none for it, and none can be built here."""
+    """Returns the library for a machine; None where none exists for it and none can be built here."""
     target = _target(system, machine)
     if target not in TARGETS:
         return None

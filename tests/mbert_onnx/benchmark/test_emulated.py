@@ -91,5 +91,5 @@ def test_a_compiler_that_fails_is_one_line(exported: Exports, monkeypatch: pytes
     monkeypatch.setattr(emulated, "build_counter", refuse)
     with pytest.raises(MbertError, match=r"cannot build the kernels for aarch64 \(clang failed .* at line 1\); pass"):
         bench_emulated(exported().bundle)
-    with pytest.raises(PerfError, match=r"cannot build what counts instructions \(clang failed .* at line 1\)"):
+    with pytest.raises(PerfError, match=r"cannot build the instruction counter \(clang failed .* at line 1\)"):
         emulated._counter(tmp_path, 1)

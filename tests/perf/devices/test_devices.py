@@ -26,6 +26,7 @@ from perf.machine.emulation import differ, is_emulated
 from perf.results.report import Failure, Report
 from perf.sessions.runtimes import OPENVINO
 from perf.sessions.subject import Subject
+from perf.timing.options import BenchOptions
 
 # Runs the last word, a script, here; FAKE_SSH makes it fail as ssh does.
 SSH = """#!/bin/sh
@@ -85,7 +86,7 @@ def put_program(path: Path, text: str) -> None:
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
     subject = Subject("a", token_model(tmp_path / "a.onnx"), VOCAB_SIZE)
-    return Job((subject,), seq_lens=(4,), threads=(1,), precision=0.5, budget_s=0.05)
+    return Job((subject,), BenchOptions(seq_lens=(4,), threads=(1,), precision=0.5, budget_s=0.01))
 
 
 def bench_there(job: Job, python: str = sys.executable, identity: str = "same", **options: Any) -> Report:
@@ -99,15 +100,17 @@ def test_a_job_travels_with_its_files(tmp_path: Path) -> None:
     files = {n: token_model(home / f"{n}.onnx", shape=[1, n], external=True, seed=n) for n in (4, 8)}
     reference = token_model(tmp_path / "float.onnx")
     one = Subject("one", files[8], VOCAB_SIZE, by_length=files, reference=reference, notes=("n",), library=Path("x.so"))
-    given = Job((one, Subject("two", reference)), threads=(2,), profile=True, own_kernels={"two": "portable"})
+    given = Job(
+        (one, Subject("two", reference)), BenchOptions(threads=(2,), profile=True), own_kernels={"two": "portable"}
+    )
     given = replace(given, failures=(Failure("three", "it is not there"),))
-    luggage, stream = pack(given), BytesIO()
-    luggage.write(stream)
+    packed, stream = pack(given), BytesIO()
+    packed.write(stream)
     stream.seek(0)
     with tarfile.open(fileobj=stream) as archive:
         assert {(entry.uid, entry.uname) for entry in archive} == {(0, "")}
         archive.extractall(there, filter="data")
-    assert luggage.size_bytes == sum(path.stat().st_size for path in (there / FILES).rglob("*") if path.is_file())
+    assert packed.size_bytes == sum(path.stat().st_size for path in (there / FILES).rglob("*") if path.is_file())
     found = unpack(there)
     sent = found.subjects[0]
     assert [path.name for path in sent.files] == ["4.onnx", "8.onnx"]
@@ -142,13 +145,17 @@ def test_what_cannot_travel(tmp_path: Path) -> None:
 
 
 def test_devices_by_name() -> None:
-    program = Program("player", "same", wheel_for)
-    assert isinstance(device_named("local", program), LocalDevice)
-    found = device_named("ssh://pi@box:2222", program)
+    local = LocalDevice()
+
+    def program() -> Program:
+        return Program("player", "same", wheel_for)
+
+    assert device_named("local", local, program) is local
+    found = device_named("ssh://pi@box:2222", local, program)
     assert isinstance(found, SshDevice)
     assert found.name == "ssh://pi@box:2222"
     with pytest.raises(PerfUsageError, match=r"unknown device 'pi'; expected local, ssh://\[user@\]host"):
-        device_named("pi", program)
+        device_named("pi", local, program)
 
 
 @pytest.mark.parametrize(
@@ -175,13 +182,13 @@ def test_addresses_that_cannot_be_meant(name: str) -> None:
 
 def test_here(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(footprint, "LOADS", 1)
-    told: list[str] = []
-    with LocalDevice() as device:
-        found = device.bench(replace(job, failures=(Failure("b", "no"),)), told.append)
+    lines: list[str] = []
+    with LocalDevice(prepare=lambda job: replace(job, failures=(Failure("b", "no"),))) as device:
+        found = device.bench(job, lines.append)
     assert found.arguments.device == "local"
     assert [item.name for item in found.subjects] == ["a"]
     assert found.failures == (Failure("b", "no"),)
-    assert told
+    assert lines
 
 
 def test_there(play: Path, job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

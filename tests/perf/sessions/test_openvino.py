@@ -14,7 +14,7 @@ pytest.importorskip("openvino", reason="openvino is not installed here; `make te
 
 from graphs.execution.centred_error import largest_centred_error
 from perf.errors import PerfError, PerfUsageError
-from perf.harness import Subject, bench
+from perf.harness import BenchOptions, Subject, bench
 from perf.machine.footprint import footprint
 from perf.providers import CPU, KNOWN
 from perf.sessions.inputs import declared_inputs, synthesise
@@ -93,7 +93,9 @@ def test_what_it_does_not_take_is_one_line(tmp_path: Path) -> None:
 def test_it_is_timed_beside_onnxruntime(tmp_path: Path) -> None:
     path = token_model(tmp_path / "a.onnx")
     subjects = [Subject("ort", path, VOCAB_SIZE), Subject("ov", path, VOCAB_SIZE, OPENVINO)]
-    report = bench(subjects, seq_lens=(4,), threads=(1,), precision=0.5, budget_s=0.05, measure=largest_centred_error)
+    report = bench(
+        subjects, BenchOptions(seq_lens=(4,), threads=(1,), precision=0.5, budget_s=0.05), measure=largest_centred_error
+    )
     assert [item.runtime.split()[0] for item in report.subjects] == ["onnxruntime", "OpenVINO"]
     assert report.subjects[1].footprint.load_ms > 0
     assert report.subjects[1].difference is not None

@@ -30,6 +30,7 @@ from perf.devices.ssh import SshDevice
 from perf.errors import PerfError, PerfUsageError
 from perf.results.report import Report
 from perf.sessions.subject import Subject
+from perf.timing.options import BenchOptions
 
 SSHD = shutil.which("sshd", path=os.environ.get("PATH", "") + os.pathsep + "/usr/sbin")
 ARM64_ROOT = os.environ.get("MBERT_ONNX_ARM64_ROOT")
@@ -151,7 +152,7 @@ def job(tmp_path: Path) -> Job:
     """Two models, one with its weights beside it, for a very short bench."""
     paths = [token_model(tmp_path / "one.onnx"), token_model(tmp_path / "two.onnx", external=True, seed=1)]
     subjects = tuple(Subject(path.stem, path, VOCAB_SIZE) for path in paths)
-    return Job(subjects, seq_lens=(4,), threads=(1,), precision=0.5, budget_s=0.05)
+    return Job(subjects, BenchOptions(seq_lens=(4,), threads=(1,), precision=0.5, budget_s=0.05))
 
 
 @pytest.fixture
@@ -170,7 +171,7 @@ def long_job(tmp_path: Path) -> Job:
     )
     onnx.save(model, path)
     subject = Subject("slow", path, VOCAB_SIZE)
-    return Job((subject,), seq_lens=(LONG,), threads=(1,), precision=0.0001, budget_s=10)
+    return Job((subject,), BenchOptions(seq_lens=(LONG,), threads=(1,), precision=0.0001, budget_s=10))
 
 
 def bench(device: SshDevice, job: Job, **options: Any) -> Report:
@@ -195,8 +196,8 @@ def test_the_report_comes_back_and_nothing_stays(server: Server, job: Job) -> No
 
 
 def test_what_the_other_side_complains_of_comes_through(server: Server, job: Job) -> None:
-    with pytest.raises(PerfUsageError, match=r"^box: --batch is \[0\]; expected whole numbers"):
-        bench(server.device(), replace(job, batch=0))
+    with pytest.raises(PerfUsageError, match=r"^box: --vocab-size is \[0\]; expected whole numbers"):
+        bench(server.device(), replace(job, subjects=(replace(job.subjects[0], vocab_size=0),)))
     with pytest.raises(PerfUsageError, match=r"^box: the native kernels compute no block of one: it has no functions"):
         bench(server.device(), replace(job, subjects=job.subjects[:1], own_kernels={"one": "native"}))
     assert server.is_empty()
@@ -362,7 +363,8 @@ def test_a_machine_of_another_kind(tmp_path: Path, exported: Exports) -> None:
         builder = ModelBuilder(stack, task=None, seed=0, seq_lens=None, batch=1, kernels="portable", progress=None)
         ours = builder.subject(str(exported().bundle))
     subjects = tuple(replace(ours, name=name, reference=ours.path) for name in ("auto", "portable"))
-    job = Job(subjects, seq_lens=(8,), threads=(1,), precision=0.5, budget_s=0.05, own_kernels={"portable": "portable"})
+    options = BenchOptions(seq_lens=(8,), threads=(1,), precision=0.5, budget_s=0.05)
+    job = Job(subjects, options, own_kernels={"portable": "portable"})
     # OpenBLAS would start a thread for each core, which the emulator makes slow.
     server = Server(tmp_path, "OPENBLAS_NUM_THREADS=1", "QEMU_CPU=neoverse-v1", scratch=scratch, root=root)
     server.start()

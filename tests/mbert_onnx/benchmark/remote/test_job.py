@@ -14,13 +14,14 @@ import onnx
 import pytest
 from wheel.wheelfile import WheelFile
 
+from mbert_onnx.benchmark.device import set_kernels, with_kernels
 from mbert_onnx.benchmark.remote import job
 from mbert_onnx.benchmark.remote.code_identity import identity
 from mbert_onnx.benchmark.remote.wheel import wheel_for
 from mbert_onnx.errors import MbertError, UsageError
 from mbert_onnx.runtime import native_kernels as native
 from mbert_onnx.runtime.native_kernels import NATIVE, PORTABLE
-from perf.devices.job import JOB
+from perf.devices.job import JOB, Job
 from perf.sessions.subject import Subject
 
 # What tells an executable's processor: two bytes of ELF's head at 18, little-endian.
@@ -94,21 +95,34 @@ def plain(tmp_path: Path) -> Subject:
 
 
 def test_the_kernels_of_this_machine(ours: Subject, plain: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert job.with_kernels(ours, PORTABLE) == ours
-    assert job.with_kernels(plain, "auto") == plain
+    assert with_kernels(ours, PORTABLE) == ours
+    assert with_kernels(plain, "auto", note_missing=True) == plain
     library = native.kernels().library
     if library is not None:
         with pytest.raises(UsageError, match="compute no block of plain: it has no functions of ours"):
-            job.with_kernels(plain, NATIVE)
-        found = job.with_kernels(ours, "auto")
+            with_kernels(plain, NATIVE)
+        found = with_kernels(ours, "auto")
         assert found.library == library
         assert found.notes == ("made so", f"run with the native kernels, {native.kernels().instruction_set}")
     monkeypatch.setattr("graphs.kernels.library", lambda: None)
-    found = job.with_kernels(ours, "auto")
+    assert with_kernels(ours, "auto") == ours
+    found = with_kernels(ours, "auto", note_missing=True)
     assert found.library is None
     assert found.notes == ("made so", "run without the native kernels, which this installation has not")
     with pytest.raises(UsageError, match="--kernels is native, and this installation has no library"):
-        job.with_kernels(ours, NATIVE)
+        with_kernels(ours, NATIVE)
+
+
+def test_a_model_that_cannot_have_the_kernels_is_a_failure(
+    ours: Subject, plain: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("graphs.kernels.library", lambda: None)
+    native_only = {"ours": NATIVE, "plain": NATIVE}
+    found = set_kernels(Job((ours, plain), own_kernels={"ours": NATIVE}))
+    assert [subject.name for subject in found.subjects] == ["plain"]
+    assert [failure.name for failure in found.failures] == ["ours"]
+    with pytest.raises(UsageError, match="--kernels is native, and this installation has no library"):
+        set_kernels(Job((ours, plain), own_kernels=native_only))
 
 
 @pytest.mark.parametrize(

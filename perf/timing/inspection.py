@@ -1,0 +1,109 @@
+"""Inspection: opens every file once, and derives lengths and inputs from what the models declare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from perf.errors import PerfUsageError
+from perf.results.report import Arguments
+from perf.sessions.inputs import DEFAULT_VOCAB_SIZE, DeclaredInput, declared_inputs, fixed_seq_len, synthesise
+from perf.sessions.opener import describe, placement
+from perf.sessions.session import Placement
+from perf.sessions.subject import Subject
+from perf.sessions.types import Feeds
+from perf.timing.options import SEQ_LENS, BenchOptions
+from perf.timing.run import Run
+
+
+@dataclass(frozen=True)
+class InspectedFile:
+    """One file of a subject: its declared inputs, its placement, and its runtime's name and version."""
+
+    declared: tuple[DeclaredInput, ...]
+    placement: Placement
+    runtime: str
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Result of the inspection.
+
+    Args:
+        arguments: The options after defaults, as the report has them.
+        files: The files of each model, by its name and path.
+        feeds: The inputs of each model, by its name and by length.
+    """
+
+    arguments: Arguments
+    files: Mapping[str, Mapping[Path, InspectedFile]]
+    feeds: Feeds
+
+    def tokens(self, name: str, seq_len: int) -> int:
+        """Returns the number of tokens that a model reads in one run at a length."""
+        ids = self.feeds[name][seq_len].get("input_ids")
+        return self.arguments.batch * seq_len if ids is None else ids.size
+
+
+def inspect(run: Run, options: BenchOptions) -> Inspection:
+    """Opens every file of every model, and builds the inputs.
+
+    Raises PerfError when no model is left, PerfUsageError where models take different fixed lengths.
+    """
+    files = run.roster.each(lambda subject: _inspect_files(subject, run, options.threads[0]))
+    arguments = Arguments(
+        provider=run.provider.name,
+        seq_lens=_seq_lens(options.seq_lens, run.roster.subjects, files),
+        batch=options.batch,
+        threads=tuple(dict.fromkeys(options.threads)),
+        precision=options.precision,
+        budget_s=options.budget_s,
+        seed=options.seed,
+        vocab_size=min(subject.vocab_size or DEFAULT_VOCAB_SIZE for subject in run.roster.subjects),
+    )
+    feeds = run.roster.each(lambda subject: _feeds(subject, files[subject.name], arguments))
+    return Inspection(arguments, files, feeds)
+
+
+def _inspect_files(subject: Subject, run: Run, threads: int) -> dict[Path, InspectedFile]:
+    files = {}
+    for file in dict.fromkeys(subject.files):
+        session = run.opener.open(subject, file, run.provider, threads)
+        files[file] = InspectedFile(declared_inputs(session), placement(subject, session), describe(subject, session))
+    return files
+
+
+def _feeds(
+    subject: Subject, files: Mapping[Path, InspectedFile], arguments: Arguments
+) -> dict[int, dict[str, np.ndarray]]:
+    return {
+        seq_len: synthesise(
+            subject.name,
+            files[subject.file(seq_len)].declared,
+            batch=arguments.batch,
+            seq_len=seq_len,
+            vocab_size=arguments.vocab_size,
+            seed=arguments.seed,
+        )
+        for seq_len in arguments.seq_lens
+    }
+
+
+def _seq_lens(
+    chosen: Sequence[int] | None, subjects: Sequence[Subject], files: Mapping[str, Mapping[Path, InspectedFile]]
+) -> tuple[int, ...]:
+    if chosen is not None:
+        return tuple(dict.fromkeys(chosen))
+    fixed = {
+        subject.name: length
+        for subject in subjects
+        if not subject.by_length and (length := fixed_seq_len(files[subject.name][subject.path].declared)) is not None
+    }
+    if len(set(fixed.values())) > 1:
+        found = ", ".join(f"{name} {length}" for name, length in fixed.items())
+        raise PerfUsageError(f"the models take different fixed lengths ({found}); expected one: bench them apart")
+    by_length = next((tuple(subject.by_length) for subject in subjects if subject.by_length), SEQ_LENS)
+    return (next(iter(fixed.values())),) if fixed else by_length

@@ -1,0 +1,63 @@
+"""Options of a benchmark, and their checks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from perf.errors import PerfUsageError
+from perf.providers import named
+
+SEQ_LENS = (8, 32, 128, 384)
+"""Default lengths in tokens: a query, a sentence, a paragraph, and SQuAD's usual window."""
+
+MAX_THREADS = 1024
+"""Upper bound for --threads; onnxruntime would start more, which would hang the machine."""
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """Options of a benchmark; checked when it is created, without opening a model.
+
+    Args:
+        provider: The execution provider's short name or onnxruntime's own.
+        seq_lens: Lengths in tokens; None: 8, 32, 128 and 384, or the length of models with fixed shapes.
+        batch: Sequences per run.
+        threads: Numbers of onnxruntime's threads within an operator.
+        precision: Target for the 95 % interval of every median, as a share of it: timing of a cell ends when all are
+            within ± this share,
+        budget_s: or when its timed rounds took this many seconds over all subjects and repetitions. At least 12 rounds
+            are run; loading and warm-up come on top, the latter with up to a quarter of this. Four lengths and two
+            numbers of threads are eight cells.
+        seed: Seed of the ids and of the order within a round.
+        profile: Whether to measure the machine's peak speed and the time that each model spends in its blocks.
+
+    Raises PerfUsageError for a value out of range or an unknown provider.
+    """
+
+    provider: str = "cpu"
+    seq_lens: tuple[int, ...] | None = None
+    batch: int = 1
+    threads: tuple[int, ...] = (1, 2)
+    precision: float = 0.02
+    budget_s: float = 10.0
+    seed: int = 0
+    profile: bool = False
+
+    def __post_init__(self) -> None:
+        if self.seq_lens is not None:
+            check_positive("seq-len", *self.seq_lens)
+        check_positive("threads", *self.threads)
+        check_positive("batch", self.batch)
+        if max(self.threads) > MAX_THREADS:
+            raise PerfUsageError(f"--threads is {list(self.threads)}; expected {MAX_THREADS:,} at most")
+        if not 0 < self.precision < 1:
+            raise PerfUsageError(f"--precision is {self.precision}; expected a share of the median such as 0.02")
+        if not 0 < self.budget_s < float("inf"):
+            raise PerfUsageError(f"--budget is {self.budget_s}; expected seconds per cell such as 10")
+        named(self.provider)
+
+
+def check_positive(option: str, *values: int) -> None:
+    """Raises PerfUsageError where an option has no value, or one below 1."""
+    if not values or min(values) < 1:
+        raise PerfUsageError(f"--{option} is {list(values)}; expected whole numbers from 1 on")

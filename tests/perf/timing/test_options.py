@@ -1,0 +1,28 @@
+"""Options of a benchmark are checked when they are created."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from perf.errors import PerfUsageError
+from perf.timing.options import BenchOptions
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"seq_lens": (0,)}, r"--seq-len is \[0\]; expected whole numbers"),
+        ({"seq_lens": ()}, r"--seq-len is \[\]"),
+        ({"threads": (1, 0)}, r"--threads is \[1, 0\]"),
+        ({"threads": (1, 5000)}, r"--threads is \[1, 5000\]; expected 1,024 at most"),
+        ({"batch": 0}, r"--batch is \[0\]"),
+        ({"precision": 0}, "--precision is 0; expected a share"),
+        ({"budget_s": float("inf")}, "--budget is inf"),
+        ({"provider": "gpu"}, "unknown provider 'gpu'"),
+    ],
+)
+def test_options_out_of_range_are_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(PerfUsageError, match=message):
+        BenchOptions(**arguments)
