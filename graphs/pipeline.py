@@ -24,7 +24,8 @@ from graphs.model.constant_folding import fold_small_constants
 from graphs.model.costs import PRODUCTS, macs, sized, weight_bytes
 from graphs.model.fingerprint import signature
 from graphs.model.opsets import convert, raise_opset
-from graphs.model.sizes import NUMBERS, infer_sizes
+from graphs.model.shape_inference import infer_sizes
+from graphs.model.sizes import NUMBERS
 from graphs.passes.canonicalize.clean_up import CleanUp
 from graphs.passes.canonicalize.embed_tokens import EmbedTokens
 from graphs.passes.canonicalize.flatten_tokens import FlattenTokens

@@ -13,7 +13,7 @@ from onnxscript import version_converter as onnxscript_converter
 
 from graphs.errors import GraphError, one_line
 from graphs.model.quiet import quiet
-from graphs.model.sizes import infer_sizes
+from graphs.model.shape_inference import infer_sizes
 
 OLDEST_OPSET = 18
 

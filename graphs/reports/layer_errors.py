@@ -12,7 +12,7 @@ from graphs.ir.layer_names import EMBEDDINGS, in_layers, layers
 from graphs.ir.linear import Linear
 from graphs.lowering.bit_search import Plan
 from graphs.lowering.pass_factory import Lowering
-from graphs.model.sizes import infer_sizes
+from graphs.model.shape_inference import infer_sizes
 from graphs.passes.lower.quantize_dynamic import QuantizeDynamic
 from graphs.passes.lower.quantize_static import QuantizeStatic
 from graphs.passes.lower.quantize_table import QuantizeTable

@@ -14,7 +14,7 @@ from graphs.ir.constants import float_constant
 from graphs.ir.layer_names import layer_of
 from graphs.ir.layout import RULES
 from graphs.ir.linear import Linear
-from graphs.model.sizes import infer_sizes
+from graphs.model.shape_inference import infer_sizes
 from graphs.pipeline import optimize
 from graphs.precision.calibration import FLOATS, Ranges, calibrate
 from graphs.precision.channel_groups import Channels, scaled_linear

@@ -9,7 +9,8 @@ import onnx_ir.passes.common as common_passes
 from graphs.ir.constants import add_initializer, constant
 from graphs.ir.linear import as_linear
 from graphs.ir.rewrite import Rewrite
-from graphs.model.sizes import Size, Sizes, shape_of
+from graphs.model.size_tensors import SizeTensors
+from graphs.model.sizes import Size, shape_of
 
 # What computes each number from the numbers at its place alone.
 ELEMENTWISE = frozenset(
@@ -41,7 +42,7 @@ class FlattenTokens(Rewrite):
         graph = model.graph
         if not any(_is_residual(node) for node in graph):
             return
-        self._graph, self._sizes = graph, Sizes(graph)
+        self._graph, self._sizes = graph, SizeTensors(graph)
         self._flat: dict[ir.Value, ir.Value] = {}
         self._whole: dict[ir.Value, ir.Value] = {}
         for node in list(graph):

@@ -1,4 +1,4 @@
-"""Sizes that are known in terms of the inputs' dimensions, computed from them at once."""
+"""Size computations, replaced by constants and by reads of the inputs' dimensions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import onnx_ir.passes.common as common_passes
 
 from graphs.ir.constants import constant, integers
 from graphs.ir.rewrite import Rewrite, replace
-from graphs.model.sizes import Size, Sizes, forget_numbers, infer_sizes, numbers_of, shape_of
+from graphs.model.shape_inference import forget_numbers, infer_sizes
+from graphs.model.size_tensors import SizeTensors
+from graphs.model.sizes import Size, numbers_of, shape_of
 
 
 class SimplifyShapes(Rewrite):
@@ -32,7 +34,7 @@ class SimplifyShapes(Rewrite):
         infer_sizes(model)
         if self._choose_sizes(model.graph):
             infer_sizes(model)  # more of them are known now
-        sizes = Sizes(model.graph)
+        sizes = SizeTensors(model.graph)
         for node in list(model.graph):
             if node.domain != "" or (node.op_type in ("Reshape", "Expand") and self._goes(node)):
                 continue
@@ -47,7 +49,7 @@ class SimplifyShapes(Rewrite):
 
     def _choose_sizes(self, graph: ir.Graph) -> bool:
         """Of Where(target == -1, …, target), which PyTorch's `expand` is exported with, the sizes that it gives."""
-        sizes, before = Sizes(graph), self.matches
+        sizes, before = SizeTensors(graph), self.matches
         for node in list(graph):
             output = node.outputs[0] if node.op_type == "Where" and node.domain == "" else None
             if output is None or output.is_graph_output() or output.dtype != ir.DataType.INT64:
@@ -71,7 +73,7 @@ class SimplifyShapes(Rewrite):
         self.matches += 1
         return True
 
-    def _reshape(self, node: ir.Node, sizes: Sizes) -> None:
+    def _reshape(self, node: ir.Node, sizes: SizeTensors) -> None:
         (x, target), after = node.inputs, shape_of(node.outputs[0])
         if x is None or target is None or after is None or 0 in after:
             return
@@ -89,9 +91,9 @@ class SimplifyShapes(Rewrite):
             self.matches += 1
             self._goes(node)
 
-    def _read_sizes(self, node: ir.Node, sizes: Sizes) -> None:
+    def _read_sizes(self, node: ir.Node, sizes: SizeTensors) -> None:
         for index, value in enumerate(node.inputs):
-            if value is None or constant(value) is not None or value.is_graph_input() or sizes.made(value):
+            if value is None or constant(value) is not None or value.is_graph_input() or sizes.built(value):
                 continue
             numbers = numbers_of(value)
             if numbers is None or value.dtype != ir.DataType.INT64 or value.shape is None or len(value.shape) > 1:
@@ -111,7 +113,7 @@ class SimplifyShapes(Rewrite):
         return all(numbers_of(output) is not None for output in node.outputs)
 
 
-def _chosen(node: ir.Node, sizes: Sizes) -> list[Size] | None:
+def _chosen(node: ir.Node, sizes: SizeTensors) -> list[Size] | None:
     """The numbers that a Where takes from its two vectors, if it is known where two others are equal."""
     condition, *branches = node.inputs
     equal = None if condition is None else condition.producer()
@@ -143,6 +145,6 @@ def _is_shape_of_input(value: ir.Value) -> bool:
     return x is not None and x.is_graph_input()
 
 
-def _from_sizes(value: ir.Value, sizes: Sizes) -> bool:
+def _from_sizes(value: ir.Value, sizes: SizeTensors) -> bool:
     node = value.producer()
-    return node is not None and node.op_type == "Squeeze" and node.inputs[0] is not None and sizes.made(node.inputs[0])
+    return node is not None and node.op_type == "Squeeze" and node.inputs[0] is not None and sizes.built(node.inputs[0])

@@ -1,4 +1,4 @@
-"""Sizes that are inferred must be true: they are compared with what the graph computes, for several sizes of inputs."""
+"""Inferred sizes, compared with what the graph computes for several sizes of inputs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import onnx_ir as ir
 import pytest
 from graph_helpers import Arrays, graph, run
 
-from graphs.model.sizes import NUMBERS, Size, Sizes, infer_sizes, numbers_of, shape_of
+from graphs.model.shape_inference import infer_sizes
+from graphs.model.size_tensors import SizeTensors
+from graphs.model.sizes import NUMBERS, Size, numbers_of, shape_of
 
 SEVERAL = ({"n": 5, "m": 5}, {"n": 1, "m": 5}, {"n": 5, "m": 1}, {"n": 2, "m": 2}, {"n": 9, "m": 9}, {"n": 1, "m": 1})
 
@@ -375,7 +377,7 @@ def test_inference_leaves_the_graph_itself_alone() -> None:
     ],
 )
 def test_what_reshape_takes_for_a_shape(dims: list[Size], expected: list[Size] | None) -> None:
-    sizes = Sizes(graph("(float[n, m] x) => (float[n, m] y) { y = Relu(x) }").graph)
+    sizes = SizeTensors(graph("(float[n, m] x) => (float[n, m] y) { y = Relu(x) }").graph)
     made = sizes.shape(dims)
     assert sizes.shape_possible(dims) == (made is not None)
     assert (None if made is None else list(sizes.numbers(made) or [])) == expected
@@ -383,9 +385,9 @@ def test_what_reshape_takes_for_a_shape(dims: list[Size], expected: list[Size] |
 
 def test_sizes_are_made_once_and_before_all_nodes() -> None:
     model = graph("(float[n, m] x) => (float[n, m] y) { y = Relu(x) }")
-    sizes = Sizes(model.graph)
+    sizes = SizeTensors(model.graph)
     first, number = sizes.vector(["n", 4, 5]), sizes.scalar("m")
-    assert first is sizes.vector(["n", 4, 5]) is Sizes(model.graph).vector(["n", 4, 5])
+    assert first is sizes.vector(["n", 4, 5]) is SizeTensors(model.graph).vector(["n", 4, 5])
     assert sizes.vector(["k"]) is sizes.scalar("k") is None
     assert first is not None
     assert number is not None
@@ -410,5 +412,5 @@ def test_sizes_are_made_once_and_before_all_nodes() -> None:
     ],
 )
 def test_what_differs_for_certain(left: Size, right: Size, expected: bool) -> None:
-    sizes = Sizes(graph("(float[n, m] x) => (float[n, m] y) { y = Relu(x) }").graph)
+    sizes = SizeTensors(graph("(float[n, m] x) => (float[n, m] y) { y = Relu(x) }").graph)
     assert sizes.differ(left, right) is expected

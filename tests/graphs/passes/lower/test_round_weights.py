@@ -8,7 +8,7 @@ import pytest
 from graph_helpers import Text, constant, graph, leaves_alone, run
 from text_models import bert, text_feed
 
-from graphs.model.sizes import infer_sizes
+from graphs.model.shape_inference import infer_sizes
 from graphs.passes.lower.round_weights import RoundWeights
 from graphs.pipeline import optimize
 from graphs.precision.calibration import calibrate
