@@ -1,14 +1,14 @@
-"""What can be wrong with a graph that is handed in."""
+"""Errors about a given graph."""
 
 from __future__ import annotations
 
 
 def one_line(error: BaseException | None) -> str:
-    """What an error of a library says, in one line; its type where it says nothing."""
+    """Returns the message of a library's error in one line, or the error's type if it has no message."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
 class GraphError(Exception):
-    """A graph that cannot be read or rewritten as asked. The message says what was found, expected, and to do."""
+    """Raised for a graph that cannot be read or rewritten. The message says what was found and expected."""
 
     exit_code = 1

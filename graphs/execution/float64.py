@@ -1,4 +1,4 @@
-"""A float32 graph in float64: what it says, without what rounding adds."""
+"""Conversion of a float32 graph to float64, whose results are free of float32 rounding."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import onnx_ir.passes.common as common_passes
 
 FLOAT, DOUBLE = ir.DataType.FLOAT, ir.DataType.DOUBLE
 
-# Attributes that hold a type. (`stash_type` of layer norms is no matter to onnxruntime, for float64.)
+# Attributes that hold a type. (onnxruntime ignores `stash_type` of layer norms in float64.)
 TYPE_ATTRIBUTES = ("to", "dtype", "output_datatype")
 
-# What onnxruntime computes in float32 only: rounded there alone, all else still is not.
+# Operators that onnxruntime computes in float32 only: their results alone are rounded.
 NARROW = frozenset(("Erf",))
 
 
 def widen(model: ir.Model) -> None:
-    """Turns all that is float32 in a model into float64, in place; functions are inlined first.
+    """Converts all float32 tensors and attributes of a model to float64, in place; functions are inlined first.
 
-    Operators that onnxruntime has in float32 only stand between two casts.
+    Operators that onnxruntime has in float32 only are put between two casts.
     """
     if model.functions:
         common_passes.InlinePass()(model)
@@ -30,7 +30,7 @@ def widen(model: ir.Model) -> None:
         for node in graph:
             values += node.outputs
             if node.op_type == "ConstantOfShape" and not node.attributes:
-                node.attributes["value"] = ir.AttrTensor("value", ir.tensor(np.zeros(1)))  # else it is float32
+                node.attributes["value"] = ir.AttrTensor("value", ir.tensor(np.zeros(1)))  # the default is float32
             if node.op_type == "SequenceEmpty" and not node.attributes:
                 node.attributes["dtype"] = ir.AttrInt64("dtype", int(DOUBLE))
             for attribute in list(node.attributes.values()):

@@ -1,4 +1,4 @@
-"""How far a rewritten graph is from the one it was made from."""
+"""Judge of rewritten graphs: the given graph in float64, and the error of others from it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Outputs = Mapping[str, np.ndarray]
 
 @dataclass
 class Judge:
-    """Compares graphs with the one that was handed in, computed in float64, on the same inputs.
+    """Comparison of graphs with the given one, computed in float64, on the same inputs.
 
     Args:
         feeds: Inputs by name.
-        reference: The outputs of each feed: in float64 where onnxruntime can, else as the graph computes them.
-        given: The centred error of the graph that was handed in; None where it is itself the reference.
+        reference: The outputs of each feed: in float64 where onnxruntime can run that, else in the graph's own types.
+        given: The centred error of the given graph; None where the graph itself is the reference.
     """
 
     feeds: list[dict[str, np.ndarray]]
@@ -35,7 +35,7 @@ class Judge:
 
     @classmethod
     def of(cls, model: ir.Model) -> Judge:
-        """The judge of what is made of a model, which is left as it was.
+        """Builds the judge of the graphs that a model is rewritten to; the model is not modified.
 
         Raises GraphError if onnxruntime does not run the model.
         """
@@ -58,11 +58,11 @@ class Judge:
         return float32_bound(self.given)
 
     def error(self, model: ir.Model, feeds: int | None = None) -> float:
-        """The centred error of a model's outputs, the largest over outputs and feeds; NaN if one is NaN.
+        """Returns the centred error of a model, the largest over outputs and feeds; NaN if one is NaN.
 
         Args:
-            model: What is judged.
-            feeds: Only so many of the feeds.
+            model: The model under test.
+            feeds: Use only this many of the feeds.
 
         Raises GraphError if onnxruntime does not run it, or its outputs differ in name or shape.
         """
@@ -75,7 +75,7 @@ class Judge:
         return self._error_of(found)
 
     def error_of_file(self, path: Path) -> float:
-        """As `error`, of a file, with all that onnxruntime makes of it when it loads it.
+        """Returns the centred error of a file, run with onnxruntime's default optimisations; see `error`.
 
         Raises GraphError if onnxruntime does not load or run it.
         """
@@ -92,7 +92,7 @@ class Judge:
         for outputs, reference, feed in zip(found, self.reference, self.feeds, strict=False):
             for name, judge in reference.items():
                 if name not in outputs:
-                    raise GraphError(f"{name} is gone; expected the outputs {', '.join(reference)}")
+                    raise GraphError(f"the output {name} is missing; expected the outputs {', '.join(reference)}")
                 if outputs[name].shape != judge.shape:
                     raise GraphError(f"{name} has the shape {outputs[name].shape}, not {judge.shape}")
                 error = centred_error(outputs[name], judge, feed.get("attention_mask"))
@@ -101,10 +101,10 @@ class Judge:
 
 
 def float64_runner(model: ir.Model, feed: Mapping[str, np.ndarray]) -> tuple[Callable[[Feed], Outputs], bool]:
-    """A function that runs a model in float64, and True; or as it is, and False, where float64 cannot be had.
+    """Returns a function that runs a model in float64, and True; or in its own types, and False, if it cannot.
 
     Args:
-        model: What judges; left as it was.
+        model: The reference model; it is not modified.
         feed: Inputs to try it with.
 
     Raises GraphError if onnxruntime does not run the model with them.
@@ -127,7 +127,7 @@ def float64_runner(model: ir.Model, feed: Mapping[str, np.ndarray]) -> tuple[Cal
 
 
 def _first_that_runs(model: ir.Model) -> tuple[list[dict[str, np.ndarray]], list[Outputs]]:
-    """Feeds that the model takes, and its outputs."""
+    """Returns the first list of feeds that the model runs on, and its outputs."""
     first: Exception | None = None
     for feeds in all_feeds(model):
         try:

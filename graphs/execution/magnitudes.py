@@ -1,4 +1,4 @@
-"""How large a graph's values are, measured on a feed."""
+"""Magnitudes of a graph's values, measured on one feed."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import onnx_ir as ir
 
 from graphs.execution.runner import run
 
-# What carries a stream or a bias, and so a shift: sums, and linear layers with a bias.
+# Operators whose result may have a shift: sums, and linear layers with a bias.
 MEASURED = ("Add", "Gemm")
 
 
 def measure(model: ir.Model, feed: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Root mean square by name, of all sums and linear layers of the main graph.
+    """Measures the root mean square of all sums and linear layers of the main graph, by name.
 
     Args:
-        model: any graph that onnxruntime runs, with named values; left as it was.
-        feed: its inputs. A few dozen tokens are enough, and every measured value is held at once.
+        model: Any model that onnxruntime runs, with named values; it is not modified.
+        feed: The inputs. A few dozen tokens are enough; all measured values are in memory at once.
     """
     types = {n.outputs[0].name or "": n.outputs[0].dtype for n in model.graph if n.op_type in MEASURED}
     values = run(model, feed, {name: dtype for name, dtype in types.items() if name and dtype is not None})

@@ -1,4 +1,4 @@
-"""Running a graph that is being rewritten, in onnxruntime, without writing its weights anywhere."""
+"""Runner of in-memory models in onnxruntime, without writing their weights to a file."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import onnx
 import onnx_ir as ir
 import onnxruntime
 
-# Weights of more bytes than this are handed to onnxruntime as they lie in memory; smaller ones go with the graph.
+# Weights of more bytes than this are handed to onnxruntime in memory; smaller ones are part of the serialized graph.
 SMALL_WEIGHT = 1024
 
-# Where such a weight says that it lies. onnxruntime wants a name, and never opens it.
+# The file name of such weights. onnxruntime requires one, and never opens it.
 IN_MEMORY = "in_memory"
 
-# onnxruntime's severity of fatal errors: what goes wrong is raised.
+# onnxruntime's log level for fatal errors only: errors are raised as exceptions.
 SILENT = 4
 
 
@@ -25,24 +25,24 @@ Outputs = dict[str, np.ndarray]
 
 
 def run(model: ir.Model, feed: Feed, also: Mapping[str, ir.DataType] | None = None) -> Outputs:
-    """As `runner`, for one feed."""
+    """Runs a model on one feed; see `runner`."""
     return runner(model, also)(feed)
 
 
 def runner(
-    model: ir.Model, also: Mapping[str, ir.DataType] | None = None, *, as_users_do: bool = False
+    model: ir.Model, also: Mapping[str, ir.DataType] | None = None, *, optimized: bool = False
 ) -> Callable[[Feed], Outputs]:
-    """A function that runs a model as it is written, with no optimisation by onnxruntime.
+    """Returns a function that runs a model's nodes as they are, without onnxruntime's optimisations.
 
     Args:
-        model: Any model that onnxruntime runs; left as it was.
-        also: Values of the main graph that are wanted besides the outputs, and their types.
-        as_users_do: With all that onnxruntime makes of it by default.
+        model: Any model that onnxruntime runs; it is not modified.
+        also: Values of the main graph to return besides the outputs, and their types.
+        optimized: Whether onnxruntime applies its default optimisations, as for users.
 
     Returns:
-        From inputs to the outputs and those values, by name. It holds the model's weights.
+        A function from inputs to the outputs and those values, by name. It holds the model's weights.
 
-    Raises whatever onnxruntime does, here and there.
+    This function and the returned one raise onnxruntime's errors.
     """
     proto, weights = _without_weights(model)
     present = {output.name for output in proto.graph.output}
@@ -50,12 +50,12 @@ def runner(
         if name not in present:
             proto.graph.output.add(name=name).type.tensor_type.elem_type = int(dtype)
     options = onnxruntime.SessionOptions()
-    if not as_users_do:
+    if not optimized:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = SILENT
-    # A few runs only: packing the weights costs more than it saves.
+    # For a few runs, packing the weights costs more than it saves.
     options.add_session_config_entry("session.disable_prepacking", "1")
-    # They live as long as the session reads them.
+    # The session reads these arrays, so they must live as long as it does.
     values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
     if weights:
         options.add_external_initializers(list(weights), values)
@@ -70,7 +70,7 @@ def runner(
 
 
 def run_file(path: Path, feed: Feed) -> Outputs:
-    """Runs a file as its users do. Raises whatever onnxruntime does."""
+    """Runs a file with onnxruntime's default optimisations, as users do. Raises onnxruntime's errors."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = SILENT
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
@@ -80,7 +80,7 @@ def run_file(path: Path, feed: Feed) -> Outputs:
 
 
 def _without_weights(model: ir.Model) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
-    """The model, with its large weights taken out; and these."""
+    """Returns the model without its large weights, and these weights by name."""
     kept: dict[ir.Value, ir.TensorProtocol] = {}
     weights: dict[str, np.ndarray] = {}
     try:
@@ -93,10 +93,10 @@ def _without_weights(model: ir.Model) -> tuple[onnx.ModelProto, dict[str, np.nda
                 weights[name] = np.ascontiguousarray(tensor.numpy())
                 shape = ir.Shape(tensor.shape.numpy())
                 value.const_value = ir.ExternalTensor(IN_MEMORY, 0, tensor.nbytes, tensor.dtype, shape=shape, name=name)
-            elif isinstance(tensor, ir.ExternalTensor):  # onnxruntime is not told in which folder
+            elif isinstance(tensor, ir.ExternalTensor):  # onnxruntime does not know the folder
                 kept[value] = tensor
                 value.const_value = ir.Tensor(tensor.numpy(), dtype=tensor.dtype, name=name)
-        # onnxruntime drops what nothing reads, and then finds no place for it.
+        # onnxruntime drops initializers that nothing reads, and then refuses values for them.
         unread = {v.name for v in kept if v.name in weights and not v.uses() and not v.is_graph_output()}
         proto = ir.to_proto(model)
         found = [tensor for tensor in proto.graph.initializer if tensor.name not in unread]

@@ -1,4 +1,4 @@
-"""Inputs to try a graph of anybody's with."""
+"""Sample inputs for any graph."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ import onnx_ir as ir
 
 from graphs.model.embeddings import FEWEST_ROWS, rows_of
 
-# Batch and length; with padding in all but the first text. Shorter ones are for models of few positions.
+# Batches and lengths in tokens; all texts but the first have padding. The shorter ones are for models of few positions.
 TEXTS = ((3, 23), (2, 64))
 SHORTER_TEXTS = ((3, 5), (2, 7))
 SHORTEST_TEXTS = ((3, 1),)
 
-# For inputs that are no text: the first dynamic dimension, the last, and those between.
+# Sizes of inputs that are not text: of the first dynamic dimension, the last, and those in between.
 ROWS, LENGTH, BETWEEN = 2, 16, 2
 
 
 def all_feeds(model: ir.Model) -> Iterator[list[dict[str, np.ndarray]]]:
-    """Lists of feeds, the best first; a model of few positions runs with the shorter ones only."""
+    """Yields lists of feeds, the longest first; a model of few positions runs with the shorter ones only."""
     for texts in (TEXTS, SHORTER_TEXTS, SHORTEST_TEXTS):
         yield text_feeds(model, texts)
 
 
 def text_feeds(model: ir.Model, texts: Sequence[tuple[int, int]] = TEXTS, seed: int = 0) -> list[dict[str, np.ndarray]]:
-    """Feeds for a model that takes transformers' inputs; for one that does not, a single one of random numbers.
+    """Returns feeds for a model with transformers' inputs; for any other model, one feed of random numbers.
 
     Args:
         model: Any model.
-        texts: Batches and lengths, where they are dynamic.
-        seed: Of the ids and of how much is padding.
+        texts: The batch and length of each feed, where they are dynamic.
+        seed: The seed of the ids and of the numbers of padding tokens.
     """
     inputs = [value for value in model.graph.inputs if not value.is_initializer()]
     ids = next((value for value in inputs if value.name == "input_ids"), None)
@@ -49,7 +49,7 @@ def text_feeds(model: ir.Model, texts: Sequence[tuple[int, int]] = TEXTS, seed: 
             if value.name == "input_ids":
                 feed["input_ids"] = generator.integers(0, rows, shape).astype(dtype)
             elif value.name == "attention_mask":
-                # Some take it as it is added to the scores, [batch, 1, 1, seq].
+                # Some models take the mask in the shape in which it is added to the scores, [batch, 1, 1, seq].
                 if feed["attention_mask"].size == real.size:
                     feed["attention_mask"] = real.astype(dtype).reshape(feed["attention_mask"].shape)
             elif value.name == "token_type_ids":
@@ -59,10 +59,10 @@ def text_feeds(model: ir.Model, texts: Sequence[tuple[int, int]] = TEXTS, seed: 
 
 
 def random_feed(inputs: list[ir.Value], seed: int = 0, rows: int = ROWS, length: int = LENGTH) -> dict[str, np.ndarray]:
-    """One feed: floats are normal, integers 0 or 1, which are ids of every vocabulary."""
+    """Returns one feed: normally distributed floats, and integers 0 or 1, which are ids of every vocabulary."""
     generator = np.random.default_rng(seed)
     feed: dict[str, np.ndarray] = {}
-    named: dict[str, int] = {}  # dimensions of one name have one size
+    named: dict[str, int] = {}  # dimensions of the same name have the same size
     for value in inputs:
         shape, dtype = _sizes(value, rows, length, named), (value.dtype or ir.DataType.FLOAT).numpy()
         array = generator.standard_normal(shape) if dtype.kind == "f" else generator.integers(0, 2, shape)
@@ -71,7 +71,7 @@ def random_feed(inputs: list[ir.Value], seed: int = 0, rows: int = ROWS, length:
 
 
 def _sizes(value: ir.Value, rows: int, length: int, named: dict[str, int]) -> tuple[int, ...]:
-    """A shape: the last dynamic dimension is a length, the first one a batch, those between are 2."""
+    """Returns an input's shape: the last dynamic dimension is the length, the first one the batch, others `BETWEEN`."""
     dims = [] if value.shape is None else list(value.shape)
     dynamic = [axis for axis, dim in enumerate(dims) if not isinstance(dim, int)]
     sizes = []

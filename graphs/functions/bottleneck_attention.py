@@ -1,4 +1,4 @@
-"""`mbert.BottleneckAttention`: from the outer stream to the inner one, through attention."""
+"""The function `mbert.BottleneckAttention`: a block's bottlenecks and attention, from the outer to the inner stream."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ BODY = """
 
 
 def bottleneck_attention(opset: int, width: int) -> ir.Function:
-    """The function, with a body of this opset, for an inner stream of this width."""
+    """Returns the function with a body of this opset, for an inner stream of this width."""
     inputs = "x, mask, heads, weight_in, bias_in, weight_qk, bias_qk, weight_out"
     body = BODY.replace("width = Shape(inner)", f"width = Constant <value_ints = [-1, {width}]> ()")
     text = f'<domain: "{DOMAIN}", opset_import: ["" : {opset}]>\n{NAME} ({inputs}) => (y)\n{{{body}}}'

@@ -1,4 +1,4 @@
-"""`mbert.BottleneckAttentionInt8`: from the outer stream to the inner one, through attention, with 8-bit weights."""
+"""The function `mbert.BottleneckAttentionInt8`: a block's bottlenecks and attention, with 8-bit weights."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ values in float. A kernel may quantize finer (with a step for each row)."""
 
 
 def bottleneck_attention_int8(opset: int, width: int) -> ir.Function:
-    """The function, with a body of this opset, for an inner stream of this width."""
+    """Returns the function with a body of this opset, for an inner stream of this width."""
     inputs = (
         "x, mask, heads, weight_in, scale_in, bias_in, weight_qk, scale_qk, bias_qk, weight_out, scale_out"  # as above
     )

@@ -1,18 +1,18 @@
-"""The product of activations and an 8-bit weight, in the one form that onnxruntime fuses."""
+"""Product of activations and an 8-bit weight as ONNX text, in the only form that onnxruntime fuses."""
 
 from __future__ import annotations
 
 
 def dynamic_product(x: str, weight: str, scale: str, output: str) -> list[str]:
-    """Lines of ONNX text: x, quantized with one step for the whole tensor, times an int8 weight with a step per column.
+    """Returns ONNX text of x, quantized with one step for the tensor, times an int8 weight with a step per column.
 
-    onnxruntime makes MatMulIntegerToFloat or DynamicQuantizeMatMul of it, with the bias if one is added next.
+    onnxruntime fuses it to MatMulIntegerToFloat or DynamicQuantizeMatMul, with the bias if one is added next.
 
     Args:
         x: [rows, in], float.
         weight: [in, out], int8.
         scale: [out], float.
-        output: [rows, out], float. Names of what is between begin with it.
+        output: [rows, out], float. The names of values in between begin with this one.
     """
     return [
         f"{output}_quantized, {output}_step, {output}_zero = DynamicQuantizeLinear({x})",

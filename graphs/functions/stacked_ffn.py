@@ -1,4 +1,4 @@
-"""`mbert.StackedFFN`: a block's feed-forward networks, and the way back to the outer stream."""
+"""The function `mbert.StackedFFN`: a block's feed-forward networks and its output bottleneck."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ the body, in the type of the inputs. NoNorm's scales and shifts are folded into 
 
 
 def stacked_ffn(networks: int, opset: int) -> ir.Function:
-    """The function for `networks` feed-forward networks, with a body of this opset."""
+    """Returns the function for `networks` feed-forward networks, with a body of this opset."""
     weights = [name for i in range(networks) for name in (f"weight1_{i}", f"bias1_{i}", f"weight2_{i}")]
     lines, stream = [], "x"
     for i in range(networks):

@@ -1,4 +1,4 @@
-"""`mbert.StackedFFNInt8`: a block's feed-forward networks, and the way back to the outer stream, in 8 bits."""
+"""The function `mbert.StackedFFNInt8`: a block's feed-forward networks and its output bottleneck, in 8 bits."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ is never farther from float64."""
 
 
 def stacked_ffn_int8(networks: int, opset: int) -> ir.Function:
-    """The function for `networks` feed-forward networks, with a body of this opset."""
+    """Returns the function for `networks` feed-forward networks, with a body of this opset."""
     names, lines, stream = ["x", "residual"], [], "x"
     for i in range(networks):
         names += [f"weight1_{i}", f"scale1_{i}", f"bias1_{i}", f"weight2_{i}", f"scale2_{i}"]

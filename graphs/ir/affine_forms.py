@@ -1,11 +1,11 @@
-"""Affine forms: each value of a stream as ``scale∘base + shift``, with constant vectors and nothing yet computed.
+"""Affine forms: each value of a stream as ``scale∘base + shift``, with constant vectors that are not yet applied.
 
-The algebra behind `graphs.passes.fold.fold_affine`. A value's form has a *root*, which computes (a linear layer, or any
-other operator), *views*, the reshapes and transposes between the root and the value, and the two vectors, which stand
-in the value's own layout. What a root computes is only decided when a reader asks for the value (`Forms.settle`):
+The algebra behind `graphs.passes.fold.fold_affine`. A value's form has a *root*, the node that computes its base (a
+linear layer, or any other operator), *views*, the reshapes and transposes between the root and the value, and the two
+vectors, in the value's own layout. The weights of a root are decided when a reader asks for the value (`Forms.settle`):
 
 - the root is a linear layer that nothing else reads: scale goes into its weight's columns, and shift into its bias if
-  some reader needs the plain value, or stays symbolic if all readers can take it in;
+  some reader needs the plain value, or stays symbolic if all readers can absorb it;
 - any other root: the base stays as it is, scale and shift stay symbolic, and a reader that needs the plain value gets
   one explicit Mul and Add (`Forms.explicit`).
 """
@@ -22,33 +22,33 @@ from graphs.ir.constants import add_initializer, float_constant
 from graphs.ir.layout import Layout, channels_last
 from graphs.ir.linear import Linear
 
-# A channel's scale beyond these is not carried on: base = x / scale, and weight·scale, must stay far from the ends of
-# float32 (1e±38), whose squares a later reader may form. 2^±40 is about 1e±12.
+# A channel's scale outside these bounds is not kept symbolic: base = x / scale, and weight·scale, must stay far from
+# the ends of float32 (1e±38), since a later reader may square them. 2^±40 is about 1e±12.
 LARGEST_SCALE = 2.0**40
 SMALLEST_SCALE = 2.0**-40
 
-# A base is base = x / scale; what it may reach, with room for inputs that are larger than the samples.
+# The largest value that base = x / scale may reach, with room for inputs that are larger than the samples.
 LARGEST_BASE = 1e30
 
-# A shift this many times the size of the value itself is not carried on: scale∘base would be as large and of opposite
-# sign, and float32 loses to the cancellation. The centred error was seen to grow as 3e-7 times this ratio, against a
-# bar of 1e-5.
+# A shift this many times the size of the value itself is not kept symbolic: scale∘base would be as large and of the
+# opposite sign, and float32 loses digits to the cancellation. The centred error was seen to grow as 3e-7 times this
+# ratio, against a bound of 1e-5.
 LARGEST_SHIFT = 16.0
 
 
 @dataclass
 class Root:
-    """What a form's base comes from: a linear layer not yet written, or a value that stands."""
+    """Origin of a form's base: a linear layer that is not yet written, or a value that is in the graph."""
 
     value: ir.Value
     linear: Linear | None = None
-    x: ir.Value | None = None  # what the linear layer reads, once its own input's scale and shift are folded in
+    x: ir.Value | None = None  # the linear layer's input, after that input's scale and shift are folded in
     weight: np.ndarray | None = None  # [in, out], float64, input's scale folded in; None: the node's own, unchanged
 
 
 @dataclass
 class Form:
-    """One value as ``scale∘views(root) + shift``. None is a scale of 1, or a shift of 0."""
+    """Affine form of one value: ``scale∘views(root) + shift``. None stands for a scale of 1, or a shift of 0."""
 
     root: Root
     layout: Layout
@@ -72,12 +72,12 @@ class Form:
 
 @dataclass
 class Forms:
-    """The forms of a graph's values, and the writing of what they stand for.
+    """Affine forms of a graph's values, and the writer of the nodes that compute them.
 
     Args:
         graph: The graph that is rewritten.
-        absorbs: Whether all readers of a value can take in its scale and shift.
-        read_once: Whether a value has one reader and is no output, in the graph as it was found.
+        absorbs: Returns whether all readers of a value can absorb its scale and shift.
+        read_once: Returns whether a value has one reader and is not an output, in the graph before rewriting.
         magnitudes: Root mean square of values by name, measured on sample inputs; guards against cancellation.
     """
 
@@ -90,13 +90,13 @@ class Forms:
     _forms: dict[ir.Value, Form] = field(default_factory=dict)
     _settled: dict[ir.Value, Form] = field(default_factory=dict)
     _explicit: dict[ir.Value, ir.Value] = field(default_factory=dict)
-    _copies: dict[tuple[ir.Node, ir.Value], ir.Node] = field(default_factory=dict)  # of views, on other bases
+    _copies: dict[tuple[ir.Node, ir.Value], ir.Node] = field(default_factory=dict)  # copies of views, on other bases
 
     def known(self, value: ir.Value) -> bool:
         return value in self._forms
 
     def get(self, value: ir.Value) -> Form | None:
-        """The value's form; for one that is not tracked, itself, if its last dimension is known."""
+        """Returns the value's form; an untracked value whose last dimension is known is its own base."""
         if value in self._forms:
             return self._forms[value]
         shape = value.shape
@@ -108,20 +108,20 @@ class Forms:
         self._forms[value] = form
 
     def open(self, value: ir.Value) -> Form | None:
-        """The value's form for a reader that goes on with it: settled first, unless this reader is the only one."""
+        """Returns the value's form for a reader that continues it: settled first, unless it is the only reader."""
         form = self.get(value)
         return self.settle(value) if form is not None and not self.pending(value) else form
 
     def pending(self, value: ir.Value) -> bool:
-        """Whether the one reader of a value may still decide how it is computed."""
+        """Returns whether the only reader of a value may still decide how it is computed."""
         return value in self._forms and value not in self._settled and self.read_once(value)
 
     def settle(self, value: ir.Value, keep: bool | None = None) -> Form:
-        """Writes the value's base, once; returns a form whose root stands in the graph, views already in it.
+        """Writes the value's base, once; returns a form whose root is in the graph and includes the views.
 
         Args:
             value: The value; its form must be known.
-            keep: Whether scale and shift may stay symbolic. Default: where all readers can take them in.
+            keep: Whether scale and shift may stay symbolic. Default: where all readers can absorb them.
         """
         if value in self._settled:
             return self._settled[value]
@@ -138,7 +138,7 @@ class Forms:
         return settled
 
     def explicit(self, value: ir.Value) -> ir.Value:
-        """The plain value, for a reader that cannot take in a scale or shift."""
+        """Returns the plain value, for a reader that cannot absorb a scale or shift."""
         if value not in self._forms:
             return value
         if value not in self._explicit:
@@ -150,14 +150,14 @@ class Forms:
         return self._explicit[value]
 
     def _as_found(self, value: ir.Value) -> ir.Value | None:
-        """The value itself, if its own Mul or Add still says it: all that it reads is as it was."""
+        """Returns the value itself if its own Mul or Add is still valid, since all its inputs are unchanged."""
         node = value.producer()
         if node is None or node.op_type not in ("Add", "Sub", "Mul", "Div"):
             return None
         return value if all(x is None or self._stands(x) for x in node.inputs) else None
 
     def _stands(self, value: ir.Value) -> bool:
-        """Whether the value is in the graph as it was found."""
+        """Returns whether the value is in the graph unchanged."""
         if value not in self._forms:
             return True
         form = self._settled.get(value, self._forms[value])
@@ -168,11 +168,11 @@ class Forms:
         return (self._explicit.get(value) if value in self._settled else self._as_found(value)) is value
 
     def stream(self, value: ir.Value, result: ir.Value) -> Form:
-        """As `settle`, for a stream that is about to be written to: with no scale that one could not divide by.
+        """Settles a stream before a layer adds to it, with scales that can be divided by; others restart at 1.
 
         Args:
             value: The stream.
-            result: What it is after that.
+            result: The stream after the addition.
         """
         settled = self.settle(value)
         if settled.scale is None:
@@ -187,7 +187,7 @@ class Forms:
         if found is not None and settled.shift is None and (settled.scale[~bad] == 1).all():
             self._settled[value] = Form(Root(found), settled.layout)  # an earlier restart
             return self._settled[value]
-        # Restart these channels at a scale of 1. One of scale 0 is the constant `shift` up to here: its base becomes 0.
+        # Restart these channels at a scale of 1. A channel of scale 0 is constant (`shift`) so far: its base becomes 0.
         factor = self.initializer(value, "restart", np.where(bad, settled.scale, 1.0))
         base = self.node("Mul", [settled.root.value, factor], like=value)
         self.restarts += 1
@@ -201,7 +201,7 @@ class Forms:
         return bool(np.sqrt(np.mean(np.square(form.shift))) > LARGEST_SHIFT * size)
 
     def _restart(self, value: ir.Value, settled: Form) -> Form:
-        """Makes the plain value the base from here on."""
+        """Makes the plain value the base of a new form, and counts a restart."""
         if self.absorbs(value):
             self.restarts += 1
         plain = self._as_found(value) or self._write_affine(value, settled)
@@ -223,11 +223,11 @@ class Forms:
         return Form(Root(base), form.layout, shift=None if with_shift else form.shift)
 
     def linear(self, root: Root, scale: np.ndarray | None, bias: np.ndarray | None) -> ir.Value:
-        """Writes x·(weight∘scale) + bias; the node that stands is kept where it already says that.
+        """Writes x·(weight∘scale) + bias; the existing node is kept where it already computes that.
 
         Args:
             root: A linear root.
-            scale: ``[out]``, for the columns of the weight.
+            scale: ``[out]``, the factors of the weight's columns.
             bias: ``[out]``; None for no bias.
         """
         linear = root.linear
@@ -259,7 +259,7 @@ class Forms:
         return self.node("Add", [product, self.initializer(linear.weight, "folded_bias", bias)], like=output)
 
     def _view(self, form: Form, base: ir.Value) -> ir.Value:
-        """Repeats the form's views on a base, but for those that were made on it."""
+        """Repeats the form's views on a base, without those that exist on it."""
         for node, index in zip(form.views, form.view_outputs, strict=True):
             if base is node.inputs[0]:
                 base = node.outputs[index]
@@ -288,20 +288,20 @@ class Forms:
             self.graph.insert_before(self.at, node)
 
     def initializer(self, like: ir.Value, suffix: str, array: np.ndarray) -> ir.Value:
-        """A new constant, rounded here from float64 to the type of `like`, and named after it."""
+        """Adds a constant, rounded from float64 to the type of `like` and named after it."""
         dtype = np.float32 if like.dtype is None else like.dtype.numpy()
         return add_initializer(self.graph, f"{like.name}.{suffix}", array.astype(dtype))
 
 
 def _by_channel(layout: Layout, vector: np.ndarray) -> np.ndarray:
-    """A vector in a view's layout, in the order of the root's channels."""
+    """Returns a vector in a view's layout, in the order of the root's channels."""
     result = np.empty(layout.size)
     result[layout.reshape(-1)] = np.broadcast_to(vector, layout.shape).reshape(-1)
     return result
 
 
 def _sum_with(product: ir.Value, bias: np.ndarray) -> ir.Value | None:
-    """product + bias, where the graph has just that already."""
+    """Returns product + bias if the graph already computes exactly that."""
     for use in product.uses():
         addend = float_constant(use.node.inputs[1 - use.idx]) if use.node.op_type == "Add" else None
         if addend is not None and addend.size in (1, bias.size) and (addend.reshape(-1) == bias).all():

@@ -1,4 +1,4 @@
-"""Reading and making the constants of a graph."""
+"""Readers and writers of a graph's constants."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import onnx_ir as ir
 
 
 def constant(value: ir.Value | None) -> np.ndarray | None:
-    """The array behind an initializer or a Constant node; None for anything else.
+    """Returns the array of an initializer or a Constant node; None for any other value.
 
-    An initializer that is an input, too, is only a default, and none of ours to fold.
+    An initializer that is also an input is only a default, and must not be folded.
     """
     if value is None or value.is_graph_input():
         return None
@@ -18,19 +18,19 @@ def constant(value: ir.Value | None) -> np.ndarray | None:
 
 
 def float_constant(value: ir.Value | None) -> np.ndarray | None:
-    """As `constant`, for floating point only, in float64: folding is computed there and rounded once."""
+    """Returns a floating-point constant in float64, in which folding is computed and then rounded once."""
     array = constant(value)
     return array.astype(np.float64) if array is not None and array.dtype.kind == "f" else None
 
 
 def integers(value: ir.Value | None) -> list[int] | None:
-    """The numbers of a constant integer tensor, such as axes or a shape."""
+    """Returns the numbers of a constant integer tensor, such as axes or a shape; None for any other value."""
     array = constant(value)
     return None if array is None else [int(i) for i in array.reshape(-1)]
 
 
 def add_initializer(graph: ir.Graph, name: str, array: np.ndarray) -> ir.Value:
-    """Registers a new initializer, under `name` or, where that is taken, the name with a number."""
+    """Registers a new initializer under `name`, with a number appended where the name is taken."""
     taken = {value.name for value in graph.inputs} | {output.name for node in graph for output in node.outputs}
     unique, number = name, 1
     while unique in graph.initializers or unique in taken:

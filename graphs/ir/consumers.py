@@ -1,4 +1,4 @@
-"""Who reads a value, and what such a reader can take in: asked of the graph as it was found."""
+"""Readers of a graph's values before rewriting, and whether they can absorb a scale and shift."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from graphs.ir.linear import as_linear
 
 
 class Readers:
-    """A snapshot of a graph's readers, since a pass that rewrites the graph adds readers of its own."""
+    """Snapshot of a graph's readers, since a pass that rewrites the graph adds readers of its own."""
 
     def __init__(self, graph: ir.Graph) -> None:
         nodes = list(graph)
@@ -24,15 +24,15 @@ class Readers:
                 self._absorbs[output] = self._all_absorb(output)
 
     def position(self, node: ir.Node | None) -> int:
-        """The node's place in the order of execution; before all others for none."""
+        """Returns the node's position in the order of execution; -1 for None."""
         return -1 if node is None else self._position.get(node, -1)
 
     def read_once(self, value: ir.Value) -> bool:
-        """Whether the value has one reader and is no output of the graph."""
+        """Returns whether the value has one reader and is not an output of the graph."""
         return not value.is_graph_output() and len(self._uses.get(value, ())) == 1
 
     def absorbs(self, value: ir.Value) -> bool:
-        """Whether all readers can take in a constant scale and shift of the value, for nothing."""
+        """Returns whether all readers can absorb a constant scale and shift of the value at no cost."""
         return self._absorbs.get(value, False)
 
     def _all_absorb(self, value: ir.Value) -> bool:
@@ -54,14 +54,14 @@ class Readers:
         return False
 
     def rows_sum_to_one(self, value: ir.Value | None) -> bool:
-        """Whether the value is a softmax over its last dimension."""
+        """Returns whether the value is a softmax over its last dimension."""
         node = None if value is None else value.producer()
         return node is not None and _is_softmax_of_rows(node)
 
     def softmax_cancels_row_constants(self, value: ir.Value) -> bool:
-        """Whether all that is done with the value, attention scores, ends in a softmax over rows.
+        """Returns whether every use of the value (attention scores) ends in a softmax over rows.
 
-        On the way another tensor may be added (a mask).
+        Another tensor, such as a mask, may be added in between.
         """
         if value.is_graph_output() or not self._uses.get(value):
             return False

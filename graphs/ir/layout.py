@@ -1,7 +1,7 @@
-"""Where a value's channels lie among its dimensions, and how reshaping operators move them.
+"""Layout of a value's channels among its dimensions, and how reshaping operators move them.
 
 A layout is an integer array that broadcasts over the value: ``layout[...]`` is the channel of the root (the linear
-layer or stream that the value is a view of) found at that position, and dimensions that are no channels have size 1.
+layer or stream that the value is a view of) at that position; dimensions that are not channels have size 1.
 A ``[tokens, 128]`` value starts as ``[[0, 1, … 127]]``; split into heads, ``[batch, seq, 4, 32]``, it is that array
 reshaped to ``[1, 1, 4, 32]``.
 """
@@ -19,12 +19,12 @@ Layout = np.ndarray
 
 
 def channels_last(rank: int, channels: int) -> Layout:
-    """The layout of a value whose last dimension is its channels."""
+    """Returns the layout of a value whose last dimension is its channels."""
     return np.arange(channels).reshape((1,) * (rank - 1) + (channels,))
 
 
 def moved(layout: Layout, node: ir.Node) -> list[Layout] | None:
-    """The layouts of a node's outputs, if all it does to its first input is to move elements about; else None."""
+    """Returns the layouts of a node's outputs if it only moves elements of its first input, else None."""
     if node.domain not in ("", "ai.onnx"):
         return None
     rule = RULES.get(node.op_type)
@@ -41,7 +41,7 @@ def _transpose(layout: Layout, node: ir.Node) -> list[Layout] | None:
 
 
 def _reshape(layout: Layout, node: ir.Node) -> list[Layout] | None:
-    """Channels must fill the last dimensions before and after, so that no token's channels are torn apart."""
+    """Returns the layout after a Reshape; channels must fill the last dimensions before and after, one token each."""
     shape = node.outputs[0].shape
     if shape is None or not _fills_last(layout):
         return None
@@ -53,7 +53,7 @@ def _reshape(layout: Layout, node: ir.Node) -> list[Layout] | None:
 
 
 def _fills_last(layout: Layout) -> bool:
-    """Whether the channels, in order, are the last dimensions of a value that has this layout."""
+    """Returns whether the channels, in order, are the last dimensions of a value that has this layout."""
     leading = next((axis for axis, size in enumerate(layout.shape) if size != 1), layout.ndim)
     return all(size != 1 for size in layout.shape[leading:])
 
@@ -77,12 +77,12 @@ def _split(layout: Layout, node: ir.Node) -> list[Layout] | None:
     if len(node.inputs) > 1 and node.inputs[1] is not None:
         sizes = integers(node.inputs[1])
         return None if sizes is None else np.split(layout, np.cumsum(sizes)[:-1], axis=axis)
-    part = math.ceil(layout.shape[axis] / len(node.outputs))  # equal parts, but that the last may be smaller
+    part = math.ceil(layout.shape[axis] / len(node.outputs))  # equal parts, of which the last may be smaller
     return np.split(layout, range(part, part * len(node.outputs), part), axis=axis)
 
 
 def _gather(layout: Layout, node: ir.Node) -> list[Layout] | None:
-    """Choosing along a dimension that is no channel, with one index or a list of them."""
+    """Returns the layout after a Gather along a dimension without channels, with one index or a list."""
     axis = node.attributes.get_int("axis", 0) % layout.ndim
     indices = node.inputs[1].shape if node.inputs[1] is not None else None
     if layout.shape[axis] != 1 or indices is None or len(indices) > 1:

@@ -1,4 +1,4 @@
-"""Linear layers as ONNX writes them: MatMul or Gemm with a constant weight, seen as one thing."""
+"""Linear layers: one view of MatMul and Gemm with a constant weight."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from graphs.ir.constants import constant, float_constant
 
 @dataclass(frozen=True)
 class Linear:
-    """y = x·weight + bias, of a node whose weight (and bias, if any) is constant."""
+    """Linear layer y = x·weight + bias: a node whose weight (and bias, if any) is constant."""
 
     node: ir.Node
     x: ir.Value
@@ -21,24 +21,24 @@ class Linear:
     bias: ir.Value | None
 
     def weight64(self) -> np.ndarray:
-        """``[in, out]``, float64."""
+        """The weight ``[in, out]`` in float64."""
         array = float_constant(self.weight)
         assert array is not None
         return array.T if self.transposed else array
 
     def bias64(self) -> np.ndarray | None:
-        """``[out]``, float64; None where there is none."""
+        """The bias ``[out]`` in float64; None if there is none."""
         array = float_constant(self.bias)
         return None if array is None else np.broadcast_to(array.reshape(-1), (self.width,))
 
     @property
     def width(self) -> int:
-        """Number of output channels."""
+        """The number of output channels."""
         return self._size(0 if self.transposed else 1)
 
     @property
     def depth(self) -> int:
-        """Number of input channels."""
+        """The number of input channels."""
         return self._size(1 if self.transposed else 0)
 
     def _size(self, axis: int) -> int:
@@ -49,7 +49,7 @@ class Linear:
 
 
 def as_linear(node: ir.Node) -> Linear | None:
-    """The node as a linear layer; None for any other, such as a product of two activations."""
+    """Returns the node as a linear layer; None for any other node, such as a product of two activations."""
     if node.domain not in ("", "ai.onnx") or node.op_type not in ("MatMul", "Gemm"):
         return None
     x, weight = node.inputs[0], node.inputs[1]
@@ -77,6 +77,6 @@ def is_float_matrix(value: ir.Value) -> bool:
 
 
 def is_vector(value: ir.Value, width: int) -> bool:
-    """A constant of one number per output channel, or one for all."""
+    """Returns whether a value is a constant with one number per output channel, or one for all channels."""
     array = constant(value)
     return array is not None and array.size in (1, width) and (array.ndim == 0 or array.shape[-1] == array.size)

@@ -1,4 +1,4 @@
-"""Attention masks as our graphs have them: what is added to the scores."""
+"""Attention masks of rewritten graphs: the values that are added to the attention scores."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from graphs.ir.constants import float_constant
 
 
 def lowest_half(dtype: ir.DataType) -> float:
-    """What padding gets: half of the lowest number, which swamps every score, and to which scores can be added."""
+    """Returns the mask's value at padding: half of the type's lowest number, so that adding a score stays finite."""
     return float(np.finfo(dtype.numpy()).min) / 2
 
 
 def masked_scores(node: ir.Node) -> ir.Node | None:
-    """The Add before a softmax over rows of attention scores, if there is one."""
+    """Returns the Add of a mask to the scores that a softmax over rows reads; None if there is none."""
     if node.op_type != "Softmax" or node.domain != "" or node.inputs[0] is None:
         return None
     add = node.inputs[0].producer()
@@ -25,7 +25,7 @@ def masked_scores(node: ir.Node) -> ir.Node | None:
 
 
 def is_padding_bias(value: ir.Value) -> bool:
-    """Whether a value is what `graphs.passes.canonicalize.simplify_mask` writes: finite, whatever the mask."""
+    """Returns whether `graphs.passes.canonicalize.simplify_mask` wrote this value, which is finite for every mask."""
     mul = value.producer()
     if mul is None or mul.op_type != "Mul" or mul.domain != "":
         return False
@@ -38,7 +38,7 @@ def is_padding_bias(value: ir.Value) -> bool:
 
 
 def _is_integer_mask(value: ir.Value | None) -> bool:
-    """Whether a value is integers, with dimensions added."""
+    """Returns whether a value is an integer tensor, with dimensions added."""
     node = None if value is None else value.producer()
     while node is not None and node.domain == "" and node.op_type == "Unsqueeze":
         node = None if node.inputs[0] is None else node.inputs[0].producer()

@@ -1,4 +1,4 @@
-"""Recognising blocks, step by step, so that the first condition that fails can be told."""
+"""Matching of blocks, step by step, so that the first condition that fails can be reported."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from graphs.ir.linear import Linear
 
 
 class MismatchError(Exception):
-    """A block is not what was looked for: at which node, and why."""
+    """Raised where a block does not match: the node, and the condition that fails."""
 
     def __init__(self, node: ir.Node, reason: str) -> None:
         super().__init__(reason)
@@ -24,8 +24,8 @@ def check(condition: bool, node: ir.Node, reason: str) -> None:
         raise MismatchError(node, reason)
 
 
-def made_by(value: ir.Value | None, op_type: str | tuple[str, ...], reader: ir.Node) -> ir.Node:
-    """The node that computes a value, which must be of this type."""
+def producer_of(value: ir.Value | None, op_type: str | tuple[str, ...], reader: ir.Node) -> ir.Node:
+    """Returns the node that computes a value; raises MismatchError unless it has this operator type."""
     expected = (op_type,) if isinstance(op_type, str) else op_type
     node = None if value is None else value.producer()
     if node is None or node.op_type not in expected or node.domain != "":
@@ -35,7 +35,7 @@ def made_by(value: ir.Value | None, op_type: str | tuple[str, ...], reader: ir.N
 
 
 def only_reader(value: ir.Value, node: ir.Node, what: str) -> ir.Node:
-    """The one node that reads a value, which must be no output."""
+    """Returns the only reader of a value; raises MismatchError for other readers, or an output of the graph."""
     if value.is_graph_output():
         raise MismatchError(node, f"{what} are an output of the graph")
     readers = [use.node for use in value.uses()]
@@ -45,14 +45,14 @@ def only_reader(value: ir.Value, node: ir.Node, what: str) -> ir.Node:
 
 
 def only_relu_of(value: ir.Value) -> ir.Node | None:
-    """The Relu that alone reads a value, if there is one."""
+    """Returns the Relu that is a value's only reader, if there is one."""
     readers = [use.node for use in value.uses()]
     plain = len(readers) == 1 and readers[0].op_type == "Relu" and readers[0].domain == ""
     return readers[0] if plain and not value.is_graph_output() else None
 
 
 def residual_gemm(node: ir.Node) -> Linear:
-    """A Gemm with constant weight whose third input is a stream."""
+    """Returns a Gemm with a constant weight whose third input is a stream; None for any other node."""
     check(node.op_type == "Gemm" and node.domain == "", node, "expected a Gemm with the residual as its third input")
     attributes = node.attributes
     plain = not attributes.get_int("transA", 0) and all(attributes.get_float(k, 1.0) == 1.0 for k in ("alpha", "beta"))
@@ -67,7 +67,7 @@ def residual_gemm(node: ir.Node) -> Linear:
 
 
 def plain_weight(graph: ir.Graph, linear: Linear) -> ir.Value:
-    """The weight as ``[in, out]``."""
+    """Returns a linear layer's weight as an initializer ``[in, out]``."""
     if not linear.transposed:
         return linear.weight
     assert linear.weight.const_value is not None
@@ -75,7 +75,7 @@ def plain_weight(graph: ir.Graph, linear: Linear) -> ir.Value:
 
 
 def plain_bias(graph: ir.Graph, linear: Linear) -> ir.Value:
-    """The bias as ``[out]``; zeros where there is none."""
+    """Returns a linear layer's bias as an initializer ``[out]``, of zeros if it has none."""
     if linear.bias is not None and linear.bias.shape == ir.Shape([linear.width]):
         return linear.bias
     own, dtype = linear.bias64(), linear.weight.dtype

@@ -1,4 +1,4 @@
-"""What our passes have in common: they count what they did, and remember what they had to leave alone, and why."""
+"""Base class of the passes: it counts matches and records near misses with their reasons."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import onnx_ir as ir
 
 @dataclass(frozen=True)
 class Miss:
-    """A place that looked like the pass's own, and was left alone.
+    """Near miss: a place that almost matched a pass.
 
     Args:
-        node: The node at which it was decided.
-        reason: The condition that failed there: what was found, and what was expected.
+        node: The node at which the match failed.
+        reason: The condition that failed: what was found, and what was expected.
     """
 
     node: str
@@ -22,7 +22,7 @@ class Miss:
 
 
 class Rewrite(ir.passes.InPlacePass):
-    """A pass over the main graph. After a call, `matches` says how often it fired and `misses` where it nearly did."""
+    """Pass over the main graph. After a call, `matches` is the number of rewrites and `misses` are the near misses."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,12 +39,12 @@ class Rewrite(ir.passes.InPlacePass):
         """Rewrites the model in place; counts `matches` and collects `misses`."""
 
     def miss(self, node: ir.Node, reason: str) -> None:
-        """Remembers that a place was left alone."""
+        """Records a near miss."""
         self.misses.append(Miss(f"{node.name or '?'} ({node.op_type})", reason))
 
 
 def replace(old: ir.Value, new: ir.Value) -> None:
-    """Lets all readers of a value read another one, which takes over its name where it is an output of the graph."""
+    """Redirects all readers of a value to another one, which takes over the name of an output of the graph."""
     if old.is_graph_output():
         name, old.name = old.name, None
         new.name = name

@@ -1,4 +1,4 @@
-"""Which products of a graph with known steps can have activations of 8 bits, which need 16, and which stay float."""
+"""Search for the bits of activations with constant steps: 8 where possible, 16 where needed, else float."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from graphs.passes.lower.quantize_static import QuantizeStatic
 from graphs.precision.channel_groups import scaled_linear
 from graphs.precision.int8 import Interval
 
-# A change must take this share off the error, or it is taken back: 16 bits and float are slow.
+# A change must reduce the error by this share, or it is undone: 16 bits and float are slow.
 LEAST_GAIN = 0.02
 
-# Texts that the error is measured on.
+# The number of texts on which the error is measured.
 TEXTS = 4
 
-# What a layer or kind of product can become.
+# The changes of a layer or kind of product.
 WIDE, FLOAT = "16 bits", "float"
 
-# What stands between a layer's name and `weight` in the name of a weight.
+# Captures the part of a weight's name between the layer's name and `weight`.
 KIND = re.compile(rf"{LAYER.pattern}\.([\w.]+?)\.weight\b")
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One line of the search.
+    """One step of the search.
 
     Args:
         what: A layer, such as `layer.3`, or the same product of all layers, such as `output.bottleneck.dense`.
-        change: What its activations would become: WIDE or FLOAT.
-        alone: The centred error that its 8 bits cost by themselves, where all others are float.
-        error: That of the whole graph with the change.
-        kept: Whether it was made.
+        change: The new form of its activations: WIDE or FLOAT.
+        alone: The centred error with these products in 8 bits and all others in float.
+        error: The centred error of the whole graph with the change.
+        kept: Whether the change was kept.
     """
 
     what: str
@@ -54,15 +54,15 @@ class Trial:
 
 @dataclass
 class Plan:
-    """How many bits the activations of each product have.
+    """Number of bits of the activations of each product.
 
     Args:
-        wanted: Whether a product is to be quantized at all.
+        wanted: Returns whether a product is to be quantized at all.
         wide: Layers, and kinds of products in all layers, whose activations have 16 bits.
         floats: Layers that stay float.
         first: The centred error of 8 bits everywhere, from the float graph.
-        error: That of the plan.
-        trials: The search.
+        error: The centred error of the plan.
+        trials: The steps of the search, in order.
     """
 
     wanted: Callable[[Linear], bool]
@@ -73,14 +73,14 @@ class Plan:
     trials: list[Trial] = field(default_factory=list)
 
     def bits(self, linear: Linear) -> int | None:
-        """8, 16, or None for float."""
+        """Returns the bits of a product's activations: 8, 16, or None for float."""
         layer = layer_of(linear.node)
         if layer in self.floats or not self.wanted(linear):
             return None
         return 16 if _groups(linear) & self.wide else 8
 
     def as_dict(self) -> dict[str, Any]:
-        """For a file."""
+        """Returns the plan as it is written into a report."""
         return {
             "16 bits": sorted(self.wide),
             "float": sorted(self.floats),
@@ -91,7 +91,7 @@ class Plan:
 
 
 def kind_of(linear: Linear) -> str:
-    """Which product of its layer one is, as its weight is named: `output.bottleneck.dense`."""
+    """Returns the kind of a product within its layer, from its weight's name: `output.bottleneck.dense`."""
     found = KIND.search(str(linear.weight.name))
     return found.group(2) if found else layer_of(linear.node)
 
@@ -103,19 +103,19 @@ def search(
     feeds: Sequence[Feed],
     goal: float = BIT_SEARCH_GOAL,
 ) -> Plan:
-    """Goes from 8 bits everywhere towards 16 bits and float, always where that is expected to help most.
+    """Searches greedily from 8 bits everywhere towards 16 bits and float.
 
-    What each layer and each kind of product costs alone is measured first. Then, while the whole is farther from the
-    float graph than `goal`, the one whose squared error is largest for the multiplications that would become slower
-    gets 16 bits (or, if it is a layer that has them, becomes float), and the error is measured anew; a change that
-    hardly helps is taken back.
+    The error of each layer alone and of each kind of product alone is measured first. Then, while the centred error of
+    the whole graph is above `goal`, the candidate with the largest squared error per multiplication that would become
+    slower gets 16 bits (or, if it is a layer that has them, becomes float), and the error is measured again; a change
+    that hardly helps is undone.
 
     Args:
-        model: A graph whose weights are rounded already; left as it was.
-        wanted: Which of its products are to be quantized.
-        intervals: Of the values that they read and write.
-        feeds: Texts; some of those that it was calibrated on.
-        goal: Centred error.
+        model: A graph whose weights are rounded already; it is not modified.
+        wanted: Returns whether a product is to be quantized.
+        intervals: The intervals of the products' inputs and outputs, by number of bits and name.
+        feeds: Calibration texts; the first `TEXTS` are used.
+        goal: The centred error at which the search ends.
     """
     plan = Plan(wanted)
     products = [linear for node in model.graph if (linear := scaled_linear(node)) and wanted(linear)]
@@ -132,7 +132,7 @@ def search(
     while waiting and plan.error > goal:
         what, change = max(waiting, key=lambda key: waiting[key].alone ** 2 / work[key[0]])
         cost = waiting[what, change]
-        if cost.after < changes:  # others have changed since, and what it costs may have gone with them
+        if cost.after < changes:  # others have changed since, and may have reduced its error
             waiting[what, change] = _Cost(meter.error(_only(plan.bits, what)), changes)
             continue
         del waiting[what, change]
@@ -152,7 +152,7 @@ def search(
 
 @dataclass(frozen=True)
 class _Cost:
-    """What a layer or kind of product costs alone, measured after so many changes."""
+    """Error of a layer or kind of product alone, measured after `after` changes were kept."""
 
     alone: float
     after: int
@@ -163,19 +163,19 @@ def _groups(linear: Linear) -> set[str]:
 
 
 def _only(bits: Callable[[Linear], int | None], what: str) -> Callable[[Linear], int | None]:
-    """One layer or kind of product alone."""
+    """Restricts `bits` to one layer or kind of product; all other products stay float."""
     return lambda linear: bits(linear) if what in _groups(linear) else None
 
 
 class _Meter:
-    """Measures how far a graph is from itself, with some products in fewer bits."""
+    """Meter of the centred error of a graph with some products in fewer bits, from the float graph."""
 
     def __init__(self, model: ir.Model, intervals: Mapping[int, Mapping[str, Interval]], feeds: Sequence[Feed]) -> None:
         self._model, self._intervals, self._feeds = model, intervals, feeds
         self._reference: list[Outputs] = list(map(runner(model), feeds))
 
     def error(self, bits: Callable[[Linear], int | None]) -> float:
-        """The mean over texts, the largest over outputs; infinite if something is not finite."""
+        """Returns the mean error over texts, the largest over outputs; infinity if it is not finite."""
         model = self._model.clone()
         QuantizeStatic(self._intervals, bits, weights=False)(model)
         worst = float(centred_errors(runner(model), self._feeds, self._reference).mean(axis=0).max())

@@ -1,4 +1,4 @@
-"""The passes that make a graph one of fp16 or int8, each with what it must know of the graph as it then is."""
+"""Factory of the passes that lower the precision, each with measurements of the graph as it then is."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from graphs.precision.channel_scales import units_for_half, units_for_int8
 from graphs.precision.clipping import best_intervals, whole_intervals
 from graphs.precision.int8 import Interval, is_large
 
-# Means settle in fewer texts than the ends of ranges do: one in so many.
+# Means need fewer texts than the ends of ranges do: the calibration texts are divided by this number.
 TEXTS_FOR_MEANS = 4
 
 
 class Lowering:
-    """Makes the passes of one precision.
+    """Builder of the passes of one precision.
 
     Args:
         precision: `fp16` or `int8`.
-        target: `mobile` wants steps that are known beforehand.
-        calibration: Inputs of real texts, one each.
+        target: For `mobile`, quantization steps are constants.
+        calibration: Inputs of real texts, one text each.
         keep_float: Layers that stay float32.
     """
 
@@ -46,15 +46,15 @@ class Lowering:
         calibration: Sequence[Feed],
         keep_float: Collection[str] = (),
     ) -> None:
-        self.plan: Plan | None = None  # of int8 for phones, once it is known
+        self.plan: Plan | None = None  # of int8 for phones, once it has been searched
         self._precision, self._target, self._calibration, self._keep = precision, target, calibration, keep_float
 
     def wanted(self, linear: Linear) -> bool:
-        """Whether a product is to be computed in 8 bits."""
+        """Returns whether a product is to be computed in 8 bits."""
         return is_large(linear) and not in_layers(linear.node, self._keep)
 
-    def make(self, kind: type[Rewrite], model: ir.Model) -> Rewrite | None:
-        """A pass for the model as it is now; None if the pass is none of these."""
+    def build(self, kind: type[Rewrite], model: ir.Model) -> Rewrite | None:
+        """Builds a pass for the model as it is now; None for a class that does not lower the precision."""
         makers: dict[type[Rewrite], Callable[[ir.Model], Rewrite]] = {
             Rescale: self._rescale,
             EqualizeInput: self._equalize_input,
@@ -85,7 +85,7 @@ class Lowering:
         return RoundWeights(self.means(model), self.wanted)
 
     def means(self, model: ir.Model) -> Ranges:
-        """Ranges, with means that count, of what the products read."""
+        """Measures ranges, with means over real tokens, of the inputs of the products."""
         read = {linear.x for linear in self._linears(model)}
         return calibrate(model, self._calibration[::TEXTS_FOR_MEANS], Channels(model.graph), read)
 
@@ -98,7 +98,7 @@ class Lowering:
         return QuantizeStatic(intervals, self.plan.bits)
 
     def intervals(self, model: ir.Model) -> dict[int, dict[str, Interval]]:
-        """What 8 and 16 bits are to reach from and to, of what the products read and write."""
+        """Returns the intervals of 8 and 16 bits, of the inputs and outputs of the products."""
         values = set[ir.Value]()
         for linear in self._linears(model):
             y = linear.node.outputs[0]

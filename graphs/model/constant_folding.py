@@ -1,4 +1,4 @@
-"""Constant folding by onnxscript, of what is small."""
+"""Constant folding by onnxscript, of small results."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from onnxscript import optimizer
 from graphs.ir.constants import constant, integers
 from graphs.model.precision_of import HALVES
 
-# A result of up to this many numbers is written in the place of the nodes that compute it from constants.
+# A result of up to this many numbers replaces the nodes that compute it from constants.
 LARGEST_FOLDED = 8192
 
-# What exporters make of an empty padding is folded, too; larger ones stay a node, which is smaller than its result.
+# A ConstantOfShape of up to this many numbers, such as an empty padding, is folded; a larger one stays a node, which is
+# smaller than its result.
 LARGEST_FILLED = 64
 
-# What onnxscript would leave in the file.
+# The metadata that onnxscript leaves, removed before the file is written.
 FOLDED_FROM = "pkg.onnxscript.optimizer.folded_from"
 
 
 def fold_small_constants(model: ir.Model, largest: int = LARGEST_FOLDED) -> bool:
-    """Computes what hangs on constants alone, if it is small; tells whether there was any."""
+    """Replaces nodes that depend on constants only by their small results; returns whether there were any."""
     result = optimizer.fold_constants_ir(
         model,
         onnx_shape_inference=False,
@@ -44,7 +45,7 @@ def _is_small_filling(node: ir.Node) -> bool:
 
 
 def _widens_weight(node: ir.Node) -> bool:
-    """A weight that is kept in half precision and computed with in single: no pass finds it behind its Cast."""
+    """Returns whether a Cast widens a weight stored in half precision; unfolded, no pass would find the weight."""
     kept = node.inputs[0] if node.op_type == "Cast" else None
     wide = node.attributes.get_int("to", 0) == ir.DataType.FLOAT
     return kept is not None and wide and constant(kept) is not None and kept.dtype in HALVES

@@ -1,4 +1,4 @@
-"""What running a graph takes: multiply-accumulates, and memory for activations."""
+"""Costs of a graph: multiply-accumulates, memory of activations, bytes of weights."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import onnx_ir.passes.common as common_passes
 
 from graphs.model.constant_folding import fold_small_constants
 
-# Initializers of up to this many numbers may be shapes that the inference of shapes needs; larger ones are weights.
+# Initializers of up to this many numbers may be shapes, which shape inference needs; larger ones are weights.
 SHAPE_CONSTANT = 64
 
-# Matrix products.
+# The operators that are matrix products.
 PRODUCTS = ("MatMul", "Gemm", "MatMulInteger", "FusedMatMul", "FusedGemm")
 
-# Dimensions called so are lengths; other unknown ones are batches.
+# Dimensions whose name contains one of these are lengths; other dynamic ones are batches.
 LENGTH_NAMES = ("seq", "length")
 
 
 def sized(model: ir.Model, seq_len: int) -> ir.Model:
-    """A copy with batch 1 and this length, functions inlined, every shape that onnx can infer, and no weights."""
+    """Returns a copy with batch 1, this length, inlined functions, all shapes that onnx can infer, and no weights."""
     copy = model.clone()
     if copy.functions:
         common_passes.InlinePass()(copy)
@@ -39,7 +39,7 @@ def sized(model: ir.Model, seq_len: int) -> ir.Model:
             del graph.initializers[name]
             if value not in graph.inputs:
                 graph.inputs.append(value)
-    # Sizes that are computed from the inputs' are constants now, which is what the inference of onnx wants.
+    # Sizes that are computed from the inputs' sizes are constants now; onnx's inference needs them folded.
     fold_small_constants(copy)
     return ir.from_proto(onnx.shape_inference.infer_shapes(ir.to_proto(copy), data_prop=True))
 
@@ -52,7 +52,7 @@ def _size(dim: int | ir.SymbolicDim, seq_len: int) -> int:
 
 
 def macs(model: ir.Model) -> int | None:
-    """The multiply-accumulates of all matrix products of a sized model; None if some shape is not known."""
+    """Counts the multiply-accumulates of all matrix products of a sized model; None if a shape is unknown."""
     total = 0
     for node in model.graph:
         if node.op_type not in PRODUCTS:
@@ -68,7 +68,7 @@ def macs(model: ir.Model) -> int | None:
 
 
 def peak_bytes(model: ir.Model) -> int | None:
-    """The largest sum of tensors alive at one time, in the order of the nodes of a sized model; None likewise."""
+    """Returns the most bytes of live tensors, in the order of a sized model's nodes; None if a shape is unknown."""
     nodes = list(model.graph)
     last_use = {v: index for index, node in enumerate(nodes) for v in node.inputs if v is not None}
     last_use |= {output: len(nodes) for output in model.graph.outputs}
@@ -89,7 +89,7 @@ def peak_bytes(model: ir.Model) -> int | None:
 
 
 def weight_bytes(model: ir.Model) -> int:
-    """The bytes of all initializers that something reads."""
+    """Returns the bytes of all initializers that are read."""
     read = [v for v in model.graph.initializers.values() if v.uses() or v.is_graph_output()]
     return sum(v.const_value.nbytes for v in read if v.const_value is not None)
 

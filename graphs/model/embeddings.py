@@ -1,4 +1,4 @@
-"""The word embeddings of a graph that comes without a config."""
+"""Vocabulary size of a graph without a config, read from its word embeddings."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import onnx_ir as ir
 
 from graphs.model.loading import read_model
 
-# For a graph whose table is not found: below the special tokens of every vocabulary in use.
+# The vocabulary size of a graph whose table is not found: below the special tokens of every vocabulary in use.
 FEWEST_ROWS = 100
 
-# What may stand between the ids and the lookup.
+# The operators that may stand between the ids and the lookup.
 PASSED = ("Cast", "Identity", "Reshape", "Unsqueeze", "Squeeze", "Flatten")
 
 
 def embedding_rows(path: Path) -> int:
-    """How many ids the graph in a file knows: the rows of the table in which `input_ids` are looked up.
+    """Returns the vocabulary size of a file: the rows of the table in which `input_ids` are looked up.
 
     Raises GraphError for a file that cannot be read.
     """
@@ -24,7 +24,7 @@ def embedding_rows(path: Path) -> int:
 
 
 def rows_of(graph: ir.Graph) -> int | None:
-    """The rows of the table in which `input_ids` are looked up; None where there is none."""
+    """Returns the rows of the table in which `input_ids` are looked up; None if there is none."""
     ids = next((value for value in graph.inputs if value.name == "input_ids"), None)
     seen, waiting = set[ir.Value](), [] if ids is None else [ids]
     while waiting:

@@ -1,4 +1,4 @@
-"""Whether two graphs are the same but for the names and the order of their nodes."""
+"""Fingerprint of a graph's structure, which ignores the names and the order of its nodes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ GRAPHS = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
 
 
 def signature(model: ir.Model) -> bytes:
-    """A digest of inputs, outputs, and of what is computed between them; of functions, only which there are."""
+    """Returns a digest of inputs, outputs and the computation between them; of functions, only their names count."""
     graph = model.graph
     known: dict[ir.Value | None, bytes] = {None: b""}
     for index, value in enumerate(graph.inputs):
@@ -26,7 +26,7 @@ def signature(model: ir.Model) -> bytes:
 
 
 def _know_inputs_of_bodies(graph: ir.Graph, known: dict[ir.Value | None, bytes], depth: int = 1) -> None:
-    """Inputs of the bodies of If, Loop and Scan are told apart by how deep they lie, and by their place."""
+    """Gives inputs of the bodies of If, Loop and Scan digests of their depth and position."""
     for node in graph:
         for body in _bodies(node):
             for index, value in enumerate(body.inputs):
@@ -35,7 +35,7 @@ def _know_inputs_of_bodies(graph: ir.Graph, known: dict[ir.Value | None, bytes],
 
 
 def _of(value: ir.Value | None, known: dict[ir.Value | None, bytes]) -> bytes:
-    """The digest of a value, from those of what it is computed from; without recursion, which deep graphs exceed."""
+    """Returns the digest of a value from those of its node's inputs, without recursion, since graphs are deep."""
     waiting = [value]
     while waiting:
         current = waiting[-1]
@@ -74,7 +74,7 @@ def _bodies(node: ir.Node) -> list[ir.Graph]:
 
 def _attribute(attribute: ir.Attr) -> str:
     if attribute.type in GRAPHS:
-        return ""  # what it returns counts as if the node read it
+        return ""  # its results count as inputs of the node
     if attribute.type == ir.AttributeType.TENSOR:
         tensor = attribute.as_tensor()
         return _digest(str(tensor.dtype), str(list(tensor.shape)), tensor.tobytes()).hex()

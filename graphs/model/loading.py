@@ -1,4 +1,4 @@
-"""Reading `.onnx` files that anybody wrote."""
+"""Reader of any `.onnx` file, with errors in one line."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from graphs.model.quiet import quiet
 
 
 def read_model(path: Path) -> ir.Model:
-    """The graph in a file; weights beside it are found where it says.
+    """Reads the model in a file, with its external weights.
 
-    Raises GraphError, in one line, for a file that is not there, is no ONNX model, or whose weights are missing, in
-    part or whole.
+    Raises GraphError, in one line, for a file that does not exist, is not an ONNX model, or whose weights are missing
+    or incomplete.
     """
     if not path.is_file():
         raise GraphError(f"{path}: no such file; expected an .onnx model")
@@ -22,9 +22,9 @@ def read_model(path: Path) -> ir.Model:
         with quiet("onnx_ir"):
             model = ir.load(path)
     except Exception as error:  # protobuf's and onnx_ir's errors have no common class
-        raise GraphError(f"{path} is no ONNX model, or is corrupt ({one_line(error)}); export it again") from error
+        raise GraphError(f"{path} is not an ONNX model, or is corrupt ({one_line(error)}); export it again") from error
     if not model.graph.num_nodes() and not model.graph.outputs:
-        raise GraphError(f"{path} holds no graph; it is empty, truncated, or no ONNX model: export it again")
+        raise GraphError(f"{path} holds no graph; it is empty, truncated, or not an ONNX model: export it again")
     _check_order(model.graph, path)
     for value in model.graph.initializers.values():
         tensor = value.const_value
@@ -39,7 +39,7 @@ def read_model(path: Path) -> ir.Model:
 
 
 def _check_order(graph: ir.Graph, path: Path) -> None:
-    """Raises GraphError for a graph with a cycle, or a node before those that it reads: nobody could run it."""
+    """Raises GraphError for a graph with a cycle, or a node before those that it reads; no runtime could run it."""
     seen: set[ir.Node] = set()
     for node in graph:
         for value in node.inputs:

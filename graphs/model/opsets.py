@@ -1,4 +1,4 @@
-"""Which operator sets can be asked for, and how a graph gets there."""
+"""Opsets: the range that is possible here, and the conversion of a graph to one."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from graphs.model.shape_inference import infer_sizes
 
 OLDEST_OPSET = 18
 
-# The oldest that is read, and raised. onnx's converter knows older ones; exporters have not written them since 2019.
+# The oldest opset that is read and raised. onnx's converter knows older ones, which no exporter has written since 2019.
 OLDEST_READ = 11
 
-# onnxscript's converter, which works on the IR and keeps names, ends here; beyond it onnx's own takes over.
+# The newest opset of onnxscript's converter, which works on the IR and keeps names; beyond it onnx's own is used.
 ONNXSCRIPT_NEWEST = 25
 
 
 @functools.cache
 def newest_opset() -> int:
-    """The newest opset that both the installed onnx defines and the installed onnxruntime loads."""
+    """Returns the newest opset that the installed onnx defines and the installed onnxruntime loads."""
     for opset in range(onnx.defs.onnx_opset_version(), OLDEST_OPSET, -1):
         value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
         graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "probe", value[:1], value[1:])
@@ -37,14 +37,14 @@ def newest_opset() -> int:
         options.log_severity_level = 4
         try:
             onnxruntime.InferenceSession(probe.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        except Exception:  # onnxruntime's errors have no common class; each of them means: not this one
+        except Exception:  # onnxruntime's errors have no common class; each means that it does not load this opset
             continue
         return opset
     return OLDEST_OPSET
 
 
 def check_opset(opset: int) -> None:
-    """Raises GraphError for an opset that is older than ours, or newer than what can be run here."""
+    """Raises GraphError for an opset older than `OLDEST_OPSET`, or newer than the installed packages support."""
     if not OLDEST_OPSET <= opset <= newest_opset():
         raise GraphError(
             f"opset {opset} is not possible: graphs here start at {OLDEST_OPSET}, and the installed onnx and "
@@ -53,7 +53,7 @@ def check_opset(opset: int) -> None:
 
 
 def convert(model: ir.Model, opset: int) -> ir.Model:
-    """The model at a newer opset, with the oldest IR version that holds it.
+    """Converts a model to a newer opset, with the oldest IR version that holds it.
 
     Raises GraphError if the opset is not possible, or older than the model's.
     """
@@ -70,7 +70,7 @@ def convert(model: ir.Model, opset: int) -> ir.Model:
 
 
 def raise_opset(model: ir.Model) -> None:
-    """Brings a model of opset 11 to 17 to 18; one of a newer opset is left as it is.
+    """Raises a model of opset 11 to 17 to 18; a newer one is not modified.
 
     Raises GraphError if it is older, or cannot be converted.
     """
@@ -79,7 +79,7 @@ def raise_opset(model: ir.Model) -> None:
         return
     if current < OLDEST_READ:
         raise GraphError(f"the graph is opset {current}; expected {OLDEST_READ} or newer: export it again")
-    infer_sizes(model)  # the converter writes less where it knows that an axis is the last
+    infer_sizes(model)  # the converter writes fewer nodes where it knows that an axis is the last
     try:
         with quiet("onnxscript.version_converter"):
             onnxscript_converter.convert_version(model, OLDEST_OPSET, fallback=True)

@@ -1,4 +1,4 @@
-"""Libraries that are asked for something that may not work, without telling users of it."""
+"""Silencer of a library's log messages while it tries something that may fail."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet(name: str) -> Iterator[None]:
-    """Lets a logger, such as `onnx_ir`, say nothing meanwhile."""
+    """Silences a logger, such as `onnx_ir`, within the context."""
     logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)

@@ -139,7 +139,7 @@ def _corrections(node: ir.Node) -> dict[int, Size | None]:
 
 
 def _broadcast(node: ir.Node, axis: int) -> Size | None:
-    """Returns the broadcast size of an axis, counted from the last: the largest, which all others equal unless they are 1."""
+    """Returns the broadcast size of an axis, counted from the last: the largest one; all others equal it or are 1."""
     operands = [shape_of(x) for x in node.inputs if x is not None]
     if node.op_type == "Expand" and node.inputs[1] is not None:
         operands[1] = numbers_of(node.inputs[1])

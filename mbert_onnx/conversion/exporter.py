@@ -11,8 +11,9 @@ import numpy as np
 import onnx_ir as ir
 
 from graphs.errors import GraphError
+from graphs.ledger import Outcome
 from graphs.model.opsets import OLDEST_OPSET, check_opset
-from graphs.pipeline import TARGETS, Outcome, optimize
+from graphs.pipeline import TARGETS, optimize
 from graphs.reports.census import take_census
 from mbert_onnx.bundles.inputs import Shapes
 from mbert_onnx.bundles.model_file import TextModel, TextReader

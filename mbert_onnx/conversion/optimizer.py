@@ -12,9 +12,10 @@ import onnx_ir as ir
 
 from graphs.errors import GraphError
 from graphs.execution.judge import float64_runner
+from graphs.ledger import Outcome
 from graphs.model.loading import read_model
 from graphs.model.opsets import check_opset, newest_opset
-from graphs.pipeline import STAGES, TARGETS, Outcome, Stage
+from graphs.pipeline import STAGES, TARGETS, Stage
 from graphs.pipeline import optimize as optimize_graph
 from graphs.reports.layer_errors import LOWERING
 from mbert_onnx.bundles.model_file import find_file, read_text_model

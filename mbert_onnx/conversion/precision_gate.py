@@ -10,8 +10,8 @@ import onnx_ir as ir
 
 from graphs.errors import one_line
 from graphs.execution.runner import run_file, runner
+from graphs.ledger import Outcome
 from graphs.model.precision_of import precision_of
-from graphs.pipeline import Outcome
 from graphs.precision.float16 import rounded
 from graphs.reports.layer_errors import damage_by_layer
 from mbert_onnx.bundles.types import Feed, Runner
@@ -149,4 +149,4 @@ def precision_runner(model: ir.Model, precision: str) -> Runner:
 
     fp16 is rounded after every node: onnxruntime on a CPU would compute much of it in float32.
     """
-    return runner(rounded(model)) if precision == "fp16" else runner(model, as_users_do=True)
+    return runner(rounded(model)) if precision == "fp16" else runner(model, optimized=True)

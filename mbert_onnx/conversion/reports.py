@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from graphs.ledger import Entry
 from graphs.lowering.bit_search import Plan
-from graphs.pipeline import Entry
 from graphs.reports.census import Census
 from mbert_onnx.conversion.damage import Damage
 from mbert_onnx.conversion.verification import Verdict

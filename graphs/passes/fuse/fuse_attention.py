@@ -11,7 +11,7 @@ from graphs.functions.bottleneck_attention import NAME, bottleneck_attention
 from graphs.ir.constants import add_initializer, integers
 from graphs.ir.linear import Linear, as_linear
 from graphs.ir.masks import masked_scores
-from graphs.ir.matching import MismatchError, check, made_by, only_reader, plain_bias, plain_weight, residual_gemm
+from graphs.ir.matching import MismatchError, check, only_reader, plain_bias, plain_weight, producer_of, residual_gemm
 from graphs.ir.rewrite import Rewrite, replace
 from graphs.model.sizes import shape_of
 
@@ -57,7 +57,7 @@ class FuseAttention(Rewrite):
         check(add is not None, softmax, "no mask is added to its scores; expected an Add before it")
         assert add is not None
         scores, mask = _scores_and_mask(add)
-        product = made_by(scores, "MatMul", add)
+        product = producer_of(scores, "MatMul", add)
         query, heads = _split_into_heads(product.inputs[0], TO_HEADS, product)
         key, key_heads = _split_into_heads(product.inputs[1], TO_KEYS, product)
         mixed = only_reader(softmax.outputs[0], softmax, "attention probabilities")
@@ -107,10 +107,10 @@ def _scores_and_mask(add: ir.Node) -> tuple[ir.Value, ir.Value]:
 
 def _split_into_heads(value: ir.Value | None, perm: tuple[int, ...], reader: ir.Node) -> tuple[ir.Value, ir.Value]:
     """What a Transpose of a Reshape splits into heads, and the shape that the Reshape takes."""
-    transpose = made_by(value, "Transpose", reader)
+    transpose = producer_of(value, "Transpose", reader)
     found = tuple(transpose.attributes.get_ints("perm", []))
     check(found == perm, transpose, f"perm is {list(found)}; expected {list(perm)}")
-    reshape = made_by(transpose.inputs[0], "Reshape", transpose)
+    reshape = producer_of(transpose.inputs[0], "Reshape", transpose)
     x, heads = reshape.inputs
     assert x is not None
     assert heads is not None
@@ -120,7 +120,7 @@ def _split_into_heads(value: ir.Value | None, perm: tuple[int, ...], reader: ir.
 
 def _parts(value: ir.Value | None, expected: list[ir.Value | None], reader: ir.Node) -> tuple[Linear, list[int]]:
     """The linear layer that a Split takes apart into the expected values alone, and where each stands."""
-    split = made_by(value, "Split", reader)
+    split = producer_of(value, "Split", reader)
     axis = split.attributes.get_int("axis", 0)
     check(axis in (-1, 1), split, f"it splits axis {axis}; expected the channels")
     outputs = list(split.outputs)
@@ -130,7 +130,7 @@ def _parts(value: ir.Value | None, expected: list[ir.Value | None], reader: ir.N
         only_reader(output, split, "parts of the bottleneck")
     widths = {None if output.shape is None else output.shape[-1] for output in outputs}
     check(len(widths) == 1, split, "its parts are not of one width")
-    linear = as_linear(made_by(split.inputs[0], ("Gemm", "MatMul"), split))
+    linear = as_linear(producer_of(split.inputs[0], ("Gemm", "MatMul"), split))
     check(linear is not None, split, "it does not split a linear layer with constant weights")
     assert linear is not None
     only_reader(linear.node.outputs[0], linear.node, "sums of the linear layer")

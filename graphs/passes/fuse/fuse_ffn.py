@@ -8,7 +8,7 @@ import onnx_ir.passes.common as common_passes
 from graphs.functions import DOMAIN, VERSION
 from graphs.functions.stacked_ffn import NAME, stacked_ffn
 from graphs.ir.linear import Linear, as_linear
-from graphs.ir.matching import MismatchError, check, made_by, plain_bias, plain_weight, residual_gemm
+from graphs.ir.matching import MismatchError, check, plain_bias, plain_weight, producer_of, residual_gemm
 from graphs.ir.rewrite import Rewrite, replace
 
 # What transformers' `hidden_act` becomes. (Tanh is the pooler's.)
@@ -97,10 +97,10 @@ def _follows_network(node: ir.Node) -> bool:
 def _network(stream: ir.Value) -> tuple[Linear, ir.Node, Linear] | None:
     """The two linear layers, and what is between them, that wrote to a stream last."""
     try:
-        node = made_by(stream, "Gemm", stream.producer() or _NOWHERE)
+        node = producer_of(stream, "Gemm", stream.producer() or _NOWHERE)
         narrow = residual_gemm(node)
-        relu = made_by(narrow.x, "Relu", node)
-        wide = as_linear(made_by(relu.inputs[0], ("Gemm", "MatMul"), relu))
+        relu = producer_of(narrow.x, "Relu", node)
+        wide = as_linear(producer_of(relu.inputs[0], ("Gemm", "MatMul"), relu))
     except MismatchError:
         return None
     if wide is None or wide.x is not node.inputs[2]:

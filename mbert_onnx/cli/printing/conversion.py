@@ -9,8 +9,9 @@ from mbert_onnx.cli.printing.console import megabytes, new_console, new_table
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from graphs.ledger import Entry
     from graphs.lowering.bit_search import Plan
-    from graphs.pipeline import Entry, Stage
+    from graphs.pipeline import Stage
     from mbert_onnx.conversion.reports import ExportReport, OptimizeReport
 
 # Number of targets; a pass that runs for all of them is printed without their names.

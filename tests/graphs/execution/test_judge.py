@@ -81,7 +81,7 @@ def test_a_graph_that_is_infinite_in_float32_is_compared_as_it_is() -> None:
             "(float[n, 4] x) => (float[n, 2] y) { y, rest = Split <axis = 1, num_outputs = 2> (x) }",
             r"y has the shape \(2, 2\), not \(2, 4\)",
         ),
-        ("(float[n, 4] x) => (float[n, 4] z) { z = Neg(x) }", "y is gone; expected the outputs y"),
+        ("(float[n, 4] x) => (float[n, 4] z) { z = Neg(x) }", "the output y is missing; expected the outputs y"),
         ("(float[n, 4] x) => (float[4, n] y) { y = Transpose(x) }", r"y has the shape \(4, 2\), not \(2, 4\)"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from graph_helpers import constant, graph
 
 from graphs.ir.linear import as_linear
-from graphs.ir.matching import MismatchError, made_by, only_reader, plain_weight, residual_gemm
+from graphs.ir.matching import MismatchError, only_reader, plain_weight, producer_of, residual_gemm
 
 
 def named(text: str, **values: np.ndarray) -> tuple[ir.Model, dict[str, ir.Node]]:
@@ -28,8 +28,8 @@ CHAIN = "(float[n, 4] x) => (float[n, 4] y) <float[4] b> { a = Relu(x) s = Add(a
 
 def test_the_node_that_computes_a_value() -> None:
     _, nodes = named(CHAIN)
-    assert made_by(nodes["y"].inputs[0], "Add", nodes["y"]) is nodes["s"]
-    assert made_by(nodes["s"].inputs[0], ("Neg", "Relu"), nodes["s"]) is nodes["a"]
+    assert producer_of(nodes["y"].inputs[0], "Add", nodes["y"]) is nodes["s"]
+    assert producer_of(nodes["s"].inputs[0], ("Neg", "Relu"), nodes["s"]) is nodes["a"]
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_the_node_that_computes_a_value() -> None:
 def test_what_computes_it_instead_is_told_at_the_reader(reader: str, index: int, reason: str) -> None:
     _, nodes = named(CHAIN)
     with pytest.raises(MismatchError) as mismatch:
-        made_by(nodes[reader].inputs[index], ("Sub", "Mul"), nodes[reader])
+        producer_of(nodes[reader].inputs[index], ("Sub", "Mul"), nodes[reader])
     assert blamed(mismatch) == (f"the {reader}", reason)
 
 

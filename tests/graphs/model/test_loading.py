@@ -58,7 +58,7 @@ def test_an_empty_file(tmp_path: Path) -> None:
 def test_a_file_of_another_kind(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(content)
-    assert "is no ONNX model, or is corrupt" in refusal(path)
+    assert "is not an ONNX model, or is corrupt" in refusal(path)
 
 
 def test_a_truncated_model(tmp_path: Path) -> None:
