@@ -18,11 +18,13 @@ from perf import harness
 from perf.errors import PerfError, PerfUsageError
 from perf.harness import REPETITIONS, SEQ_LENS, BenchOptions, Subject
 from perf.machine import footprint
+from perf.machine.footprint import Footprint
 from perf.providers import Provider
 from perf.results.report import Report
 from perf.sessions.runtimes.onnxruntime_session import open_session
 from perf.sessions.types import Feed, Outputs
 from perf.statistics import ratio, summarise
+from perf.timing import description
 
 
 def quick(**changed: Any) -> BenchOptions:
@@ -36,9 +38,9 @@ def bench(subjects: Sequence[Subject], options: BenchOptions, **others: Any) -> 
 
 
 @pytest.fixture(autouse=True)
-def one_load(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each further load is a process that imports onnxruntime."""
-    monkeypatch.setattr(footprint, "LOADS", 1)
+def no_load_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Load time and memory are constants: measuring them starts a process for each model, which imports onnxruntime."""
+    monkeypatch.setattr(description, "footprint", lambda *_, **__: Footprint((1.0,), 1.0, 1))
 
 
 def subject(path: Path) -> Subject:
@@ -93,6 +95,16 @@ def test_report_and_its_json(tmp_path: Path) -> None:
     assert tuple(times) == report.cells[3].measurements[1].times_ms
     assert read["subjects"][0]["file"]["size_bytes"] == (tmp_path / "one.onnx").stat().st_size
     assert str(tmp_path) not in text
+
+
+def test_load_time_and_memory_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(footprint, "LOADS", 1)
+    monkeypatch.setattr(description, "footprint", footprint.footprint)
+    report = bench([subject(token_model(tmp_path / "a.onnx"))], quick(seq_lens=(4,)))
+    found = report.subjects[0].footprint
+    assert found.loads_ms == (found.load_ms,)
+    assert found.load_ms > 0
+    assert found.peak_bytes > 0
 
 
 def test_fixed_length_is_found_out(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from perf.presentation.html import bars, latency, roofline, tradeoff
-from perf.presentation.html.drawing import svg
 from perf.presentation.html.finding import findings
+from perf.presentation.html.plots import bars, latency, roofline, tradeoff
+from perf.presentation.html.plots.drawing import svg
 from perf.presentation.html.series import Series, lengths, thread_counts
 from perf.results.report import Report, threads_text
 

@@ -53,9 +53,10 @@ def page(
 ) -> str:
     """The same as text."""
     # Late: nobody needs them but for a page, and they are in an extra of their own.
-    from perf.presentation.html import bars, contents, tables
-    from perf.presentation.html.drawing import MISSING
-    from perf.presentation.html.legend import swatch
+    from perf.presentation.html import contents, tables
+    from perf.presentation.html.plots import bars
+    from perf.presentation.html.plots.drawing import MISSING
+    from perf.presentation.html.plots.legend import swatch
     from perf.presentation.html.series import all_series
 
     try:

@@ -26,11 +26,11 @@ def write_plot(report: Report | Sequence[Report], path: Path, *, names: Sequence
         PerfUsageError: another ending, or reports without a measurement.
         PerfError: matplotlib is missing, or the file cannot be written.
     """
-    from perf.presentation.html.drawing import (  # before matplotlib: it says in a line that it is not there
+    from perf.presentation.html.plots.drawing import (  # before matplotlib: it says in a line that it is not there
         WIDTH_IN,
         style,
     )
-    from perf.presentation.html.latency import HEIGHT_IN, draw_latency
+    from perf.presentation.html.plots.latency import HEIGHT_IN, draw_latency
     from perf.presentation.html.series import all_series, thread_counts
 
     from matplotlib.figure import Figure  # isort: skip

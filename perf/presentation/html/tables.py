@@ -8,7 +8,7 @@ from shlex import join
 
 from rich.filesize import decimal
 
-from perf.presentation.html.roofline import Reached
+from perf.presentation.html.plots.roofline import Reached
 from perf.presentation.table import file_headers, file_rows, notes, time_headers, time_row
 from perf.results.report import Report, threads_text
 

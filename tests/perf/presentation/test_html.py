@@ -19,10 +19,10 @@ from perf.machine.node_profile import BlockTimes
 from perf.machine.peaks import Peaks
 from perf.presentation.html import write_page, write_plot
 from perf.presentation.html.finding import findings
-from perf.presentation.html.roofline import reached
+from perf.presentation.html.plots.roofline import reached
+from perf.presentation.html.plots.tradeoff import Point, pareto_front
 from perf.presentation.html.series import all_series
 from perf.presentation.html.tables import closest
-from perf.presentation.html.tradeoff import Point, pareto_front
 from perf.results.report import Failure, Report
 from perf.results.report_file import read_report
 from perf.statistics import Ratio

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from perf.presentation.html.drawing import around, log_axis, nice_numbers
+from perf.presentation.html.plots.drawing import around, log_axis, nice_numbers
 from perf.presentation.html.series import Series
 from perf.results.report import threads_text
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from perf.machine.peaks import FLOAT32, Peaks
-from perf.presentation.html.drawing import around, log_axis, nice_numbers
+from perf.presentation.html.plots.drawing import around, log_axis, nice_numbers
 from perf.presentation.html.series import Series
 from perf.results.report import threads_text
 

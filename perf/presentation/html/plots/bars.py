@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from perf.machine.node_profile import ATTENTION, BLOCKS, EMBEDDINGS, FFN, REST
-from perf.presentation.html.drawing import shortened
+from perf.presentation.html.plots.drawing import shortened
 from perf.presentation.html.series import Series
 from perf.results.report import threads_text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from perf.presentation.html.drawing import around, log_axis, nice_numbers
+from perf.presentation.html.plots.drawing import around, log_axis, nice_numbers
 from perf.presentation.html.series import Series, lengths
 from perf.results.report import threads_text
 
