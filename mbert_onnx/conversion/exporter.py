@@ -78,7 +78,8 @@ def export(
             random weights the argmax is unstable: for those it is reported, and nothing is refused.
         opset: 18 to the newest that the installed onnxruntime runs.
         functions: Whether blocks become operators of the domain `mbert`, with standard bodies; never for `mobile`.
-        only, skip: Names of the graph passes that run, or do not; default: all.
+        only: Names of the graph passes that run; default: all.
+        skip: Names of the graph passes that do not run.
         overwrite: Replace a bundle that is there.
         seed: Seed of random weights and of the inputs for verification.
         kernels: Whether the file is verified with the native kernels, too: `auto`, if they are there; `native`, or

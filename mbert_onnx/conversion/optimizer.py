@@ -69,7 +69,8 @@ def optimize(
         task: The file's task; default: what its bundle or its outputs say.
         opset: The opset of the result; default: the file's, 18 at least where anything is rewritten.
         functions: Whether blocks become operators of the domain `mbert`, with standard bodies; never for `mobile`.
-        only, skip: Names of the passes that run, or do not; default: all. `passes` lists them.
+        only: Names of the passes that run; default: all. `passes` lists them.
+        skip: Names of the passes that do not run.
         overwrite: Replace a file that is there.
         progress: Called with each pass's name.
 
