@@ -20,7 +20,7 @@ from graphs.passes.lower.quantize_table import QuantizeTable
 from graphs.passes.lower.rescale import Rescale
 from graphs.passes.lower.round_weights import RoundWeights
 from graphs.precision.calibration import Ranges, calibrate
-from graphs.precision.channel_groups import Channels, scaled_linear
+from graphs.precision.channel_groups import ChannelGroups, scaled_linear
 from graphs.precision.channel_scales import units_for_half, units_for_int8
 from graphs.precision.clipping import best_intervals, whole_intervals
 from graphs.precision.int8 import Interval, is_large
@@ -70,14 +70,14 @@ class Lowering:
         return [linear for node in model.graph if (linear := scaled_linear(node)) and self.wanted(linear)]
 
     def _rescale(self, model: ir.Model) -> Rewrite:
-        channels = Channels(model.graph)
+        channels = ChannelGroups(model.graph)
         ranges = calibrate(model, self._calibration, channels)
         if self._precision == "fp16":
             return Rescale(channels, units_for_half(channels, ranges))
         return Rescale(channels, units_for_int8(channels, ranges, self._linears(model)))
 
     def _equalize_input(self, model: ir.Model) -> Rewrite:
-        channels = Channels(model.graph)
+        channels = ChannelGroups(model.graph)
         read = {linear.x for linear in self._linears(model)}
         return EqualizeInput(calibrate(model, self._calibration, channels, read), channels, self.wanted)
 
@@ -87,10 +87,10 @@ class Lowering:
     def means(self, model: ir.Model) -> Ranges:
         """Measures ranges, with means over real tokens, of the inputs of the products."""
         read = {linear.x for linear in self._linears(model)}
-        return calibrate(model, self._calibration[::TEXTS_FOR_MEANS], Channels(model.graph), read)
+        return calibrate(model, self._calibration[::TEXTS_FOR_MEANS], ChannelGroups(model.graph), read)
 
     def _halve(self, model: ir.Model) -> Rewrite:
-        return Halve(calibrate(model, self._calibration, Channels(model.graph)), self._keep)
+        return Halve(calibrate(model, self._calibration, ChannelGroups(model.graph)), self._keep)
 
     def _quantize_static(self, model: ir.Model) -> Rewrite:
         intervals = self.intervals(model)
@@ -104,5 +104,5 @@ class Lowering:
             y = linear.node.outputs[0]
             relu = only_relu_of(y)
             values |= {linear.x, y if relu is None else relu.outputs[0]}
-        ranges = calibrate(model, self._calibration, Channels(model.graph), values)
+        ranges = calibrate(model, self._calibration, ChannelGroups(model.graph), values)
         return {8: best_intervals(model, self._calibration, ranges, values), 16: whole_intervals(ranges)}

@@ -1,4 +1,4 @@
-"""What a graph's values are on real texts: the ranges that half precision and 8 bits are chosen for."""
+"""Calibration: ranges of a graph's values on real texts, from which fp16 and int8 choose their scales."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import numpy as np
 import onnx_ir as ir
 
 from graphs.execution.runner import Feed, runner
-from graphs.precision.channel_groups import Channels
+from graphs.precision.channel_groups import ChannelGroups
 
 FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE)
 
 
 @dataclass
 class Range:
-    """One value's numbers over all texts.
+    """Range of one value over all texts.
 
     Args:
-        low, high: Smallest and largest number of each channel, in the value's layout: dimensions that are no channels
-            have size 1.
-        rms: Root mean square of each channel.
+        low, high: The smallest and the largest number of each channel, in the value's layout: dimensions that are not
+            channels have size 1.
+        rms: The root mean square of each channel.
         tokens: The largest magnitude in each row (all but the last dimension are rows), of all texts.
-        mean: Of each channel, over what is no padding.
+        mean: The mean of each channel over real tokens.
     """
 
     low: np.ndarray
@@ -39,7 +39,7 @@ class Range:
 
     @property
     def largest(self) -> float:
-        """The largest magnitude. NaN if one number is."""
+        """The largest magnitude; NaN if one number is NaN."""
         return float(self.channels.max(initial=0.0))
 
 
@@ -49,7 +49,7 @@ Ranges = Mapping[str, Range]
 def calibrate(
     model: ir.Model,
     feeds: Iterable[Feed],
-    channels: Channels,
+    channels: ChannelGroups,
     only: Collection[ir.Value] | None = None,
     *,
     also: Callable[[ir.Value, np.ndarray, Feed], None] | None = None,
@@ -57,16 +57,16 @@ def calibrate(
     """Runs a model on texts, and measures all floating-point values of its main graph.
 
     Args:
-        model: Any model that onnxruntime runs, with named values of known shapes; left as it was.
-        feeds: Its inputs, one text each; they are run one by one, and all values of one are held at once.
-        channels: Of the model's graph.
+        model: Any model that onnxruntime runs, with named values of known shapes; it is not modified.
+        feeds: Inputs, one text each; they are run one by one, and all values of one run are in memory at once.
+        channels: The channel groups of the model's graph.
         only: The values that are measured; default: all.
-        also: Called with each value, its numbers, and the feed that they are of.
+        also: Called with each value, its array, and the feed of the run.
 
     Returns:
         The ranges by the values' names.
 
-    Raises whatever onnxruntime does.
+    Raises onnxruntime's errors.
     """
     values = {
         str(output.name): output
@@ -88,8 +88,8 @@ def calibrate(
     return {name: one.range() for name, one in sums.items()}
 
 
-def _channel_axes(value: ir.Value, rank: int, channels: Channels) -> tuple[int, ...]:
-    """The axes that are channels: where units are chosen, else the last one if its size is fixed."""
+def _channel_axes(value: ir.Value, rank: int, channels: ChannelGroups) -> tuple[int, ...]:
+    """Returns the axes that are channels: those of the value's layout, else the last axis if its size is fixed."""
     found = channels.of(value)
     if found is not None and found[0].ndim == rank:
         return tuple(axis for axis, size in enumerate(found[0].shape) if size > 1)
@@ -98,7 +98,7 @@ def _channel_axes(value: ir.Value, rank: int, channels: Channels) -> tuple[int, 
 
 
 def _without_padding(array: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    """The rows of real tokens, of a value ``[tokens, channels]`` or ``[batch, seq, channels]``; of others all."""
+    """Returns the real tokens' rows of a value ``[tokens, channels]`` or ``[batch, seq, channels]``, else all."""
     if mask is None or mask.all():
         return array
     for shape in (mask.shape, (mask.size,)):
@@ -108,7 +108,7 @@ def _without_padding(array: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
 
 
 class _Sum:
-    """Statistics of one value, text by text."""
+    """Accumulator of one value's statistics, text by text."""
 
     def __init__(self, axes: tuple[int, ...]) -> None:
         self._axes = axes

@@ -1,13 +1,13 @@
-"""Which channels of a graph's values must be scaled alike, for the graph to compute the same.
+"""Groups of channels that must share a unit (a positive scale), so that the graph computes the same.
 
-Every channel of an activation may be measured in a unit of its own, if those who read it know: ``x = unit∘x'``. A
-linear layer can take any units in and give out any others, since its weight says so; what stands between linear layers
-ties units together:
+Every channel of an activation may have a unit of its own if its readers account for it: ``x = unit∘x'``. A linear layer
+can read any units and write any others, since they can be folded into its weight; the operators between linear layers
+tie units together:
 
-- a sum has the unit of both its summands, and so has a Relu, which no positive unit changes;
-- views move channels about, and weighted means over tokens (softmax times values) keep them;
-- a product of queries and keys is itself only where the unit of each query channel is the inverse of its key's;
-- anything else (softmax, layer norm, tanh, an output of the graph) wants plain numbers: a unit of 1.
+- a sum and both its summands have the same units, and so have a Relu and its input, since no positive unit changes it;
+- views move channels, and weighted means over tokens (softmax times values) keep them;
+- a product of queries and keys is unchanged only where the unit of each query channel is the inverse of its key's;
+- any other operator (softmax, layer norm, tanh), and an output of the graph, needs a unit of 1.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from graphs.ir.constants import float_constant
 from graphs.ir.layout import RULES, channels_last, moved
 from graphs.ir.linear import Linear, as_linear, is_float_matrix
 
-# The channel whose unit is 1.
+# The group of the channels whose unit is 1.
 PLAIN = 0
 
 
 @dataclass
-class Channels:
-    """The units of a graph's values, as numbers of free choices.
+class ChannelGroups:
+    """Groups of the channels of a graph's values; each group has one unit, which can be chosen freely.
 
-    `of(value)` tells for each of a value's channels which choice its unit is, or the inverse of which.
+    `of(value)` returns the group of each of a value's channels, and whether its unit is the inverse of the group's.
     """
 
     graph: ir.Graph
-    _ids: dict[ir.Value, np.ndarray] = field(default_factory=dict)  # in the value's layout
+    _ids: dict[ir.Value, np.ndarray] = field(default_factory=dict)  # groups in the value's layout
     _parents: np.ndarray = field(default_factory=lambda: np.zeros(1, dtype=np.int64))
-    _inverse: np.ndarray = field(default_factory=lambda: np.zeros(1, dtype=bool))  # of the parent
+    _inverse: np.ndarray = field(default_factory=lambda: np.zeros(1, dtype=bool))  # of the parent's unit
 
     def __post_init__(self) -> None:
         for node in self.graph:
@@ -49,22 +49,22 @@ class Channels:
 
     @property
     def count(self) -> int:
-        """One more than the largest choice; choice 0 is a unit of 1."""
+        """The number of groups; group 0 has a unit of 1."""
         return len(self._parents)
 
     @property
     def values(self) -> Iterable[ir.Value]:
-        """The values whose units are not all 1."""
+        """The values that have channels in other groups than 0."""
         return self._ids.keys()
 
     def of(self, value: ir.Value) -> tuple[np.ndarray, np.ndarray] | None:
-        """Choices of a value's channels, and which are inverses, in its layout; None where all units are 1."""
+        """Returns the groups of a value's channels, and which are inverse, in its layout; None if all units are 1."""
         if value not in self._ids:
             return None
         return self._find(self._ids[value])
 
     def unit(self, value: ir.Value, units: np.ndarray) -> np.ndarray | None:
-        """A value's units in its layout, from those of all choices; None where all are 1."""
+        """Returns a value's units in its layout, from the units of all groups; None where all are 1."""
         found = self.of(value)
         if found is None:
             return None
@@ -104,7 +104,7 @@ class Channels:
             self._tie(node.outputs[0], addend)
 
     def _follow_table(self, node: ir.Node) -> None:
-        """Rows of a constant matrix, chosen or cut out: an embedding."""
+        """Follows an embedding: a Gather or Slice of rows of a constant matrix."""
         table, shape = node.inputs[0], node.outputs[0].shape
         assert table is not None
         width = None if table.shape is None else table.shape[-1]
@@ -133,7 +133,7 @@ class Channels:
             self._plain(left, right)
 
     def _follow_factor(self, node: ir.Node) -> None:
-        """A product with a constant for each channel takes units as a linear layer does."""
+        """Follows a product with one constant per channel, which absorbs units as a linear layer does."""
         x, constant = node.inputs if float_constant(node.inputs[1]) is not None else reversed(node.inputs)
         ids, factor = (None if x is None else self._ids.get(x)), float_constant(constant)
         assert factor is not None
@@ -161,7 +161,7 @@ class Channels:
             self._ids[output] = ids
 
     def _follow_product(self, node: ir.Node) -> None:
-        """Queries and keys, or weights and values."""
+        """Follows a product of queries and keys, or of attention weights and values."""
         left, right = node.inputs
         a, b = (None if v is None else self._ids.get(v) for v in (left, right))
         if b is None:
@@ -200,7 +200,7 @@ class Channels:
         return roots, inverse
 
     def _union(self, left: np.ndarray, right: np.ndarray, *, inverse: bool = False) -> None:
-        """Lets each choice of `left` be the one of `right` beside it, or its inverse."""
+        """Merges each group of `left` with the group of `right` at the same position, or with its inverse."""
         while True:
             (a, by_a), (b, by_b) = self._find(left), self._find(right)
             opposite = by_a ^ by_b ^ inverse
@@ -208,14 +208,14 @@ class Channels:
             self._parents[a[own_inverse]] = PLAIN
             if (a == b).all():
                 return
-            # Of several partners the last one is kept here, and the others are found to differ in the next round.
+            # Of several partners, the last one is stored here; the next round finds that the others differ.
             apart, low, high = a != b, np.minimum(a, b), np.maximum(a, b)
             self._parents[high[apart]] = low[apart]
             self._inverse[high[apart]] = opposite[apart]
 
 
 def scaled_linear(node: ir.Node) -> Linear | None:
-    """The node as a linear layer, one that a residual is added to within Gemm included."""
+    """Returns the node as a linear layer, including a Gemm whose third input is a residual; else None."""
     linear = as_linear(node)
     if linear is not None or node.op_type != "Gemm" or node.domain != "" or len(node.inputs) < 3:
         return linear
@@ -228,7 +228,7 @@ def scaled_linear(node: ir.Node) -> Linear | None:
 
 
 def _fits(constant: np.ndarray, ids: np.ndarray) -> bool:
-    """Whether a constant has at most one number for each channel."""
+    """Returns whether a constant has at most one number for each channel."""
     if constant.ndim > ids.ndim:
         return False
     try:

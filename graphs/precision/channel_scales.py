@@ -1,4 +1,4 @@
-"""Which units to measure activations in, so that 16 or 8 bits hold them."""
+"""Units of the channel groups, chosen so that fp16 or int8 holds all activations."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ import numpy as np
 
 from graphs.ir.linear import Linear
 from graphs.precision.calibration import Range, Ranges
-from graphs.precision.channel_groups import PLAIN, Channels
+from graphs.precision.channel_groups import PLAIN, ChannelGroups
 
-# In half precision a channel peaks at 1 if all tokens are alike, and higher where a few stand out, so that the others
-# do not drown; but at no more than this, as far from float16's largest number as a channel may grow on other texts.
+# In half precision a channel peaks at 1 if all tokens have similar magnitudes, and higher where a few stand out, so
+# that the others keep enough digits; but at no more than this, 1/32 of float16's largest number, as room for other
+# texts.
 LARGEST_HALF_PEAK = 2048.0
 
-# A channel that contributed less than this share of the median one on calibration texts may do more on others.
+# A channel is assumed to reach at least the contribution of the median channel divided by this, on other texts.
 LEAST_PEAK = 16.0
 
 
-def units_for_half(channels: Channels, ranges: Ranges) -> np.ndarray:
-    """Units in which every channel peaks at about 1, or at what its spikes leave room for; all powers of two.
+def units_for_half(channels: ChannelGroups, ranges: Ranges) -> np.ndarray:
+    """Returns units in which every channel peaks at about 1, or higher where a few tokens stand out.
 
-    A power of two changes no digit, so that float32 computes the same as before.
+    Units are powers of two, which change no digit, so that float32 computes the same as before.
 
     Returns:
-        A unit for each choice of `channels`.
+        A unit for each group of `channels`.
     """
     wishes, inverse_wishes = np.zeros(channels.count), np.zeros(channels.count)
     for value in channels.values:
@@ -37,28 +38,28 @@ def units_for_half(channels: Channels, ranges: Ranges) -> np.ndarray:
         np.maximum.at(wishes, ids[~inverse], largest[~inverse])
         np.maximum.at(inverse_wishes, ids[inverse], largest[inverse])
     with np.errstate(divide="ignore", invalid="ignore"):
-        # Queries and keys, whose units are each other's inverse, peak alike.
+        # Queries and keys, whose units are inverse to each other, get equal peaks.
         units = np.where(inverse_wishes > 0, np.sqrt(wishes / inverse_wishes), wishes)
     return _powers_of_two(units)
 
 
 def _half_peak(measured: Range) -> float:
-    """Where a value is to peak in half precision: as far above 1 as its usual tokens are then below."""
+    """Returns the peak of a value in half precision: as far above 1 as its median token is below 1."""
     usual = float(np.median(measured.tokens))
     apart = measured.largest / usual if usual > 0 else 1.0
     return float(np.clip(np.sqrt(apart), 1.0, LARGEST_HALF_PEAK)) if np.isfinite(apart) else 1.0
 
 
-def units_for_int8(channels: Channels, ranges: Ranges, readers: Iterable[Linear]) -> np.ndarray:
-    """Units that share the loss of 8 bits between activations and weights, all of them powers of two.
+def units_for_int8(channels: ChannelGroups, ranges: Ranges, readers: Iterable[Linear]) -> np.ndarray:
+    """Returns units that share the loss of 8 bits between activations and weights; all are powers of two.
 
-    A matrix product in 8 bits has one step for all channels of its input, and one for all rows of a weight's column. A
-    channel's unit is √(peak / weight), where weight is what its row contributes for a number of 1, measured in what
-    varies in each output: as Xiao et al. 2022 (SmoothQuant, arXiv 2211.10438, with α = ½) share it. A stream that
-    several layers read gets the geometric mean of what each of them would want, and peaks at about 1, so that streams
-    that are computed side by side can share a step.
+    A matrix product in 8 bits has one step for all channels of its input, and one for each column of its weight. A
+    channel's unit is √(peak / weight), where weight is the contribution of its row to the outputs for an input of 1,
+    relative to how much each output varies (Xiao et al. 2022, SmoothQuant, arXiv 2211.10438, with α = ½). A stream that
+    several layers read gets the geometric mean of their best units, and peaks at about 1, so that streams that are
+    computed side by side can share a step.
 
-    What none of these products reads has the units of half precision, in which phones compute what is left.
+    Channels that none of these products reads get the units of half precision, in which phones compute the rest.
 
     Args:
         readers: The products that will be computed in 8 bits.
@@ -79,30 +80,35 @@ def units_for_int8(channels: Channels, ranges: Ranges, readers: Iterable[Linear]
 
 
 def is_measured(linear: Linear, measured: Range) -> bool:
-    """Whether there is a range for each of a product's inputs. (Those of one head, or tokens, are no channels.)"""
+    """Returns whether each input channel of a product has a range. (A head's or token's numbers are not channels.)"""
     return measured.channels.size == linear.depth
 
 
 def wished_units(linear: Linear, measured: Range) -> np.ndarray:
-    """The units, ``[in]``, that one product would have its input in: powers of two.
+    """Returns the best units ``[in]`` of one product's input, as powers of two.
 
     Args:
         linear: The product.
-        measured: Its input.
+        measured: The range of its input.
     """
     peaks, rms = _seen(linear, measured)
     with np.errstate(divide="ignore", invalid="ignore"):
         wish = np.sqrt(peaks / _row_weights(linear, rms))
     known = np.isfinite(wish) & (wish > 0)
     middle = np.exp2(np.median(np.log2(wish[known]))) if known.any() else 1.0
-    return _rounded(np.where(known, wish, middle))  # what nothing is known of must stand out in neither
+    return _rounded(np.where(known, wish, middle))  # channels without data must not stand out
 
 
 def loss_in_8_bits(linear: Linear, measured: Range, units: np.ndarray) -> float:
-    """The expected squared error of a product in 8 bits, with its input in these units, relative to what varies in it.
+    """Returns the expected squared error of a product in 8 bits, relative to the variation of its outputs.
 
-    Rounding is taken for noise, evenly distributed over a step: that of the input (one step for all of it), and that of
-    the weight (a step for each column).
+    Rounding errors are modelled as noise, uniform over a step: those of the input (one step for all channels) and those
+    of the weight (a step for each column).
+
+    Args:
+        linear: The product.
+        measured: The range of its input.
+        units: The units ``[in]`` of its input.
     """
     peaks, rms = _seen(linear, measured)
     scaled = units.reshape(-1, 1) * linear.weight64() / _varying(linear, rms)
@@ -114,10 +120,10 @@ def loss_in_8_bits(linear: Linear, measured: Range, units: np.ndarray) -> float:
 
 
 def _seen(linear: Linear, measured: Range) -> tuple[np.ndarray, np.ndarray]:
-    """The peak of each channel, of those that hardly showed what they may show yet; and its root mean square.
+    """Returns the peak and the root mean square of each channel; small peaks are raised to what other texts may reach.
 
-    What a channel contributes to the outputs is the same in all units, and so tells how large one may be that never
-    showed: a checkpoint may measure each channel in a unit of its own.
+    A channel's contribution to the outputs is the same in all units, so the median contribution bounds the peak of a
+    channel that was hardly active, whatever the unit in which the checkpoint stores it.
     """
     peaks, rms = measured.channels.reshape(-1), measured.rms.reshape(-1)
     weights = _row_weights(linear, rms)
@@ -129,25 +135,25 @@ def _seen(linear: Linear, measured: Range) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _row_weights(linear: Linear, rms: np.ndarray) -> np.ndarray:
-    """What each row of a weight contributes, ``[in]``: root mean square over columns."""
+    """Returns the contribution of each row of a weight, ``[in]``: the root mean square over columns."""
     return np.sqrt(np.mean(np.square(linear.weight64() / _varying(linear, rms)), axis=1))
 
 
 def _varying(linear: Linear, rms: np.ndarray) -> np.ndarray:
-    """How much each output varies, ``[out]``, if its inputs do so independently of each other."""
+    """Returns the variation of each output, ``[out]``, if its inputs vary independently of each other."""
     varies = np.sqrt(np.square(rms.reshape(-1, 1) * linear.weight64()).sum(axis=0))
     return np.where(varies > 0, varies, 1.0)
 
 
 def _powers_of_two(units: np.ndarray) -> np.ndarray:
-    """Units for all choices."""
+    """Rounds the units of all groups; the unit of group 0 stays 1."""
     units = _rounded(units)
     units[PLAIN] = 1.0
     return units
 
 
 def _rounded(units: np.ndarray) -> np.ndarray:
-    """To the nearest power of two; 1 where that is none."""
+    """Rounds to the nearest power of two; 1 where a unit is not positive and finite."""
     with np.errstate(divide="ignore", invalid="ignore"):
         powers = np.round(np.log2(units))
     return np.exp2(np.where(np.isfinite(powers), powers, 0.0))

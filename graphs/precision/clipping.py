@@ -1,4 +1,4 @@
-"""Which part of an activation's range its 256 steps are best spent on."""
+"""Clipping: the part of an activation's range that 256 steps represent with the least squared error."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from graphs.execution.runner import Feed, runner
 from graphs.precision.calibration import Ranges
 from graphs.precision.int8 import Interval
 
-# A histogram of 8 bins for each of 256 steps tells what is cut off finely enough.
+# A histogram with 8 bins for each of 256 steps is fine enough to compute the cost of clipping.
 BINS = 2048
 
-# Ends that are tried, as shares of what was seen: from all of it down to where no distribution was seen to want less.
+# The ends that are tried, as shares of the measured ends: from 1 down to the smallest that was best for any tensor.
 SHARES = np.geomspace(1.0, 0.05, 32)
 
-# The shape of a distribution shows in fewer texts than its ends, which are taken from all of them.
+# The number of texts in a histogram: the shape of a distribution needs fewer texts than its ends, which use all texts.
 TEXTS = 16
 
 
 def best_intervals(
     model: ir.Model, feeds: Sequence[Feed], ranges: Ranges, wanted: Collection[ir.Value]
 ) -> dict[str, Interval]:
-    """The interval of each value that costs least when it is divided into 256 steps: numbers outside are cut off.
+    """Returns the interval of each value with the least cost when divided into 256 steps; numbers outside are clipped.
 
-    The cost is the mean squared error: rounding within (step² / 12), the distance of what is cut off.
+    The cost is the mean squared error: step² / 12 of rounding inside, the squared distance of clipped numbers outside.
 
     Args:
-        model: The model whose ranges these are; left as it was.
-        feeds: Texts, of those that the ranges are of.
-        ranges: Smallest and largest numbers.
-        wanted: Values of its graph.
+        model: The model of the ranges; it is not modified.
+        feeds: The calibration texts; the first `TEXTS` are used.
+        ranges: The ranges of the values, by name.
+        wanted: The values of the model's graph whose intervals are returned.
 
     Returns:
         Intervals by the values' names; those of values that are infinite or not measured are left out.
@@ -55,7 +55,7 @@ def best_intervals(
 
 
 def whole_intervals(ranges: Ranges) -> dict[str, Interval]:
-    """From the smallest to the largest number of each value; those that are infinite are left out."""
+    """Returns the intervals from the smallest to the largest number of each value, without infinite ones."""
     return {
         name: Interval(float(measured.low.min()), float(measured.high.max()))
         for name, measured in ranges.items()
@@ -64,7 +64,7 @@ def whole_intervals(ranges: Ranges) -> dict[str, Interval]:
 
 
 def _best(counts: np.ndarray, low: float, high: float) -> Interval:
-    """Of all pairs of ends, the one with the smallest squared error."""
+    """Returns the pair of ends with the smallest squared error."""
     centres = low + (np.arange(BINS) + 0.5) * (high - low) / BINS
     lows, highs = SHARES * low, SHARES * high
     below = [_cut(counts, end - centres) for end in lows]
@@ -78,6 +78,6 @@ def _best(counts: np.ndarray, low: float, high: float) -> Interval:
 
 
 def _cut(counts: np.ndarray, beyond: np.ndarray) -> tuple[float, float]:
-    """The squared error of numbers so far beyond an end, and how many there are."""
+    """Returns the squared error of the numbers clipped at an end, and their count."""
     cut = beyond > 0
     return float(np.square(beyond[cut]) @ counts[cut]), float(counts[cut].sum())

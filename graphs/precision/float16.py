@@ -1,4 +1,4 @@
-"""Graphs in half precision: converted, and evaluated as hardware that has it would."""
+"""Half precision: conversion of a graph, and a float32 graph with the rounding of float16 hardware."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from graphs.ir.masks import is_padding_bias, lowest_half
 from graphs.precision.calibration import Ranges
 
 LARGEST_HALF = float(np.finfo(np.float16).max)
-# A number on calibration texts may be this large, so that other texts have room.
+# The largest number allowed on calibration texts, which leaves room for other texts.
 LARGEST_SAFE = LARGEST_HALF / 8
 
-# What makes numbers of an attribute, or of none.
+# Operators that create numbers from an attribute, or from none.
 FILLERS = ("Constant", "ConstantOfShape", "EyeLike", "RandomNormal", "RandomUniform")
 
 
 def too_large(graph: ir.Graph, ranges: Ranges, keep: Collection[ir.Node] = ()) -> str | None:
-    """What float16 would not hold for certain, in one line with what to do; None if it holds all.
+    """Returns a one-line message about values that float16 may not hold; None if it holds all.
 
     Args:
-        graph: What is to be converted.
-        ranges: Of its values.
+        graph: The graph to be converted.
+        ranges: The ranges of its values.
         keep: Nodes that stay float32.
     """
     kept, found = set(keep), list[tuple[float, str, int, str]]()
@@ -45,25 +45,25 @@ def too_large(graph: ir.Graph, ranges: Ranges, keep: Collection[ir.Node] = ()) -
     layers = ",".join(dict.fromkeys(layer for *_, layer in found))
     return (
         f"{name} reaches {largest:.1e} in channel {channel} on the calibration texts; for fp16 expected at most "
-        f"{LARGEST_SAFE:.0f}, an eighth of what it holds: pass --keep-float {layers}, which leaves those float32"
+        f"{LARGEST_SAFE:.0f}, an eighth of its largest number: pass --keep-float {layers}, which leaves those float32"
     )
 
 
 def _is_masked(node: ir.Node) -> bool:
-    """Whether what is large here is the mask, which is made for the type."""
+    """Returns whether a node's large result is the mask, which is set to fit the type."""
     biased = node.op_type == "Add" and any(x is not None and is_padding_bias(x) for x in node.inputs)
     return biased or any(is_padding_bias(output) for output in node.outputs)
 
 
 def to_half(model: ir.Model, keep: Collection[ir.Node] = ()) -> None:
-    """Makes all floating-point numbers of the main graph float16, but for its inputs and outputs.
+    """Converts all floating-point tensors of the main graph to float16, except its inputs and outputs.
 
-    onnxruntime's converter does the same; but around nodes to keep it casts constants anew in each run, and leaves
-    nodes in an order that onnx refuses.
+    onnxruntime's converter does the same, but around nodes to keep it casts constants in every run, and leaves nodes in
+    an order that onnx refuses.
 
     Args:
-        model: float32, with the types of values known.
-        keep: Nodes that stay float32; those with subgraphs, and operators of others, do so in any case.
+        model: A float32 model, with the types of values known.
+        keep: Nodes that stay float32; nodes with subgraphs, and operators of other domains, always do.
     """
     graph = model.graph
     _set_padding(graph)
@@ -85,7 +85,7 @@ def to_half(model: ir.Model, keep: Collection[ir.Node] = ()) -> None:
                 output.type = ir.TensorType(ir.DataType.FLOAT16)
                 halved.add(output)
     for value in [output for node in graph for output in node.outputs if output in halved]:
-        for use in [use for use in value.uses() if use.node.graph is not graph]:  # in a branch or loop
+        for use in [use for use in value.uses() if use.node.graph is not graph]:  # a reader in a branch or loop
             use.node.replace_input_with(use.idx, casts.cast(value, ir.DataType.FLOAT))
     for output in list(graph.outputs):
         if output in halved:
@@ -99,7 +99,7 @@ def to_half(model: ir.Model, keep: Collection[ir.Node] = ()) -> None:
 
 
 class _Casts:
-    """Values in another type, made once each: constants at once, others by a Cast behind them."""
+    """Values in another type, converted once each: constants directly, others by a Cast after them."""
 
     def __init__(self, graph: ir.Graph) -> None:
         self._graph = graph
@@ -127,16 +127,16 @@ class _Casts:
 
 
 def _is_plain(node: ir.Node) -> bool:
-    """Whether the node can be one of float16."""
+    """Returns whether the node can be converted to float16."""
     inner = any(a.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for a in node.attributes.values())
     tensors = any(a.type == ir.AttributeType.TENSOR for a in node.attributes.values())
-    # With no tensor to tell the type, these make float32 of nothing.
+    # Without a tensor that gives the type, these operators create float32.
     float32 = node.op_type == "DynamicQuantizeLinear" or (node.op_type in FILLERS and not tensors)
     return node.domain in ("", "ai.onnx") and not inner and not float32
 
 
 def _halve_attributes(node: ir.Node) -> None:
-    """What a node casts to, or makes numbers of."""
+    """Converts the attributes of a node that are a float type to cast to, or float numbers."""
     for attribute in list(node.attributes.values()):
         if node.op_type == "Cast" and attribute.name == "to" and attribute.value == ir.DataType.FLOAT:
             node.attributes["to"] = ir.AttrInt64("to", int(ir.DataType.FLOAT16))
@@ -146,12 +146,12 @@ def _halve_attributes(node: ir.Node) -> None:
 
 
 def _to_float16(array: np.ndarray) -> np.ndarray:
-    """Rounded; what is infinite in float16 is its largest number."""
+    """Rounds to float16; numbers beyond its range become its largest number."""
     return np.clip(array, -LARGEST_HALF, LARGEST_HALF).astype(np.float16)
 
 
 def _set_padding(graph: ir.Graph) -> None:
-    """Lets padding add half of float16's lowest number to the scores, which float16 has, and not float32's."""
+    """Changes the mask's value at padding from half of float32's lowest number to half of float16's."""
     for node in graph:
         output = node.outputs[0] if node.outputs else None
         if output is None or not is_padding_bias(output):
@@ -164,16 +164,16 @@ def _set_padding(graph: ir.Graph) -> None:
 
 
 def rounded(model: ir.Model) -> ir.Model:
-    """A float32 graph that says what a float16 one would: each node computes in float32, and its result is rounded.
+    """Returns a float32 graph with the results of a float16 one: each node computes in float32 and is then rounded.
 
-    onnxruntime on x86 computes float16 graphs in float32 and rounds only where it must, which proves nothing. Sums
-    within a node are exact to float32 here, as they are in hardware that accumulates there.
+    onnxruntime on x86 computes float16 graphs in float32 and rounds only where it must, which does not show the loss of
+    real float16 hardware. Sums within a node are exact to float32 here, as in hardware that accumulates in float32.
 
     Args:
-        model: A model with float16 nodes; left as it was.
+        model: A model with float16 nodes; it is not modified.
     """
     inlined = model.clone()
-    common_passes.InlinePass()(inlined)  # within functions, too
+    common_passes.InlinePass()(inlined)  # nodes within functions are rounded, too
     proto = onnx.shape_inference.infer_shapes(ir.to_proto(inlined))
     graph, half, single = proto.graph, onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT
     known = {v.name: v.type.tensor_type.elem_type for v in (*graph.value_info, *graph.output)}

@@ -1,4 +1,4 @@
-"""8-bit numbers and what computes with them."""
+"""8-bit quantization: intervals, rounding of weights, and the nodes of a dynamic product."""
 
 from __future__ import annotations
 
@@ -9,43 +9,43 @@ import onnx_ir as ir
 
 from graphs.ir.linear import Linear
 
-# The largest 8-bit number of a weight; symmetric, so that 0 is 0.
+# The largest 8-bit number of a weight; the range is symmetric, so that 0 stays 0.
 LARGEST = 127
 
-# Products of fewer inputs or outputs than this stay float32: a head of two labels costs nothing, and its error is the
-# answer's.
+# Products of fewer inputs or outputs than this stay float32: a head of two labels takes no time, and its error is the
+# error of the answer.
 SMALLEST_PRODUCT = 32
 
 
-# Unsigned numbers that activations become.
+# The unsigned types of quantized activations, by number of bits.
 UNSIGNED = {8: ir.DataType.UINT8, 16: ir.DataType.UINT16}
 
 
 @dataclass(frozen=True)
 class Interval:
-    """What the numbers of a quantized activation reach from and to; 0 is among them."""
+    """Interval of a quantized activation's numbers, which contains 0."""
 
     low: float
     high: float
 
     def step(self, bits: int) -> float:
-        """The distance of neighbours, float32's nearest; 1 where there is but one number."""
+        """Returns the quantization step, rounded to float32; 1 for an interval of one number."""
         width = max(self.high, 0.0) - min(self.low, 0.0)
         step = float(np.float32(width / (2**bits - 1)))
         return step if np.isfinite(step) and step > 0 else 1.0
 
     def zero(self, bits: int) -> int:
-        """Which of them stands for 0."""
+        """Returns the zero point: the whole number that represents 0."""
         return int(np.clip(round(-min(self.low, 0.0) / self.step(bits)), 0, 2**bits - 1))
 
 
 def is_large(linear: Linear) -> bool:
-    """Whether a product is worth 8 bits."""
+    """Returns whether a product is large enough to be worth 8 bits."""
     return min(linear.width, linear.depth) >= SMALLEST_PRODUCT
 
 
 def quantized(array: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
-    """int8 numbers and float32 scales, one for all numbers along `axis`, whose product is nearest to the array."""
+    """Returns int8 numbers and float32 scales, one for all numbers along `axis`, with the nearest product."""
     largest = np.abs(array).max(axis=axis, initial=0.0)
     scales = (largest / LARGEST).astype(np.float32)
     scales[scales == 0.0] = 1.0
@@ -54,7 +54,7 @@ def quantized(array: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def quantized_product(before: ir.Node, x: ir.Value, weight: ir.Value, scale: ir.Value) -> ir.Value:
-    """Inserts what `graphs.functions.dynamic_product` says in text."""
+    """Inserts the nodes that `graphs.functions.dynamic_product` writes as text."""
     quantize = ir.node("DynamicQuantizeLinear", [x], num_outputs=3)
     assert before.graph is not None
     before.graph.insert_before(before, quantize)

@@ -1,4 +1,4 @@
-"""What a graph consists of, and what running it takes: nodes, parameters, multiply-accumulates, memory."""
+"""Census of a graph: nodes, parameters, multiply-accumulates, memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from graphs.model.loading import read_model
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output: its dimensions are numbers, or names of dynamic ones."""
+    """Input or output of a graph; a dimension is a number, or the name of a dynamic one."""
 
     name: str
     dtype: str
@@ -24,16 +24,16 @@ class Port:
 
 @dataclass(frozen=True)
 class Census:
-    """What a graph consists of.
+    """Census of one graph.
 
     Args:
-        parameters: Numbers in all initializers; a shared one counts once.
-        weight_bytes: Their size.
-        nodes: How many nodes there are of each type, the most frequent first, functions not counted into.
+        parameters: The number of elements of all initializers; a shared one counts once.
+        weight_bytes: The size of all initializers in bytes.
+        nodes: The number of nodes of each type, the most frequent first, without the nodes within functions.
         macs: Multiply-accumulates of all matrix products at `batch` 1 and `seq_len` tokens; None if some shape could
             not be inferred.
-        activation_bytes: The largest sum of tensors alive at one time, in the order of the nodes; None likewise. What
-            a runtime allocates differs by its reuse of memory and its workspaces.
+        activation_bytes: The most bytes of live tensors, in the order of the nodes; None if some shape could not be
+            inferred. A runtime's allocation differs by its reuse of memory and its workspaces.
     """
 
     file_bytes: int
@@ -62,7 +62,7 @@ class Census:
 
 
 def take_census(path: Path, seq_len: int = 128) -> Census:
-    """Counts a file's graph, with a dynamic length taken as `seq_len`.
+    """Takes the census of a file's graph; a dynamic length is taken as `seq_len` tokens.
 
     Raises GraphError for a file that cannot be read.
     """

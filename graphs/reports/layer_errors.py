@@ -1,4 +1,4 @@
-"""What each layer alone costs in a lower precision."""
+"""Error of each layer alone in a lower precision."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from graphs.passes.lower.round_weights import RoundWeights
 from graphs.pipeline import optimize
 from graphs.precision.float16 import rounded, to_half
 
-# The passes that turn a prepared graph into one of lower precision.
+# The passes that convert a prepared graph to the lower precision.
 LOWERING = ("halve", "quantize-table", "quantize-dynamic", "quantize-static")
-# What else is not done in preparing it: what it does depends on which layers are lowered.
+# Other passes that preparation skips, since their result depends on which layers are lowered.
 AFTER = ("round-weights",)
 
 
@@ -35,15 +35,18 @@ def damage_by_layer(
     target: str = "cpu",
     plan: Plan | None = None,
 ) -> dict[str, float]:
-    """The centred error from float32 of a model of which one layer is in a lower precision, for each layer.
+    """Measures the centred error from float32 of a model with one layer in a lower precision, for each layer.
 
     Args:
-        model: float32; used up.
+        model: A float32 model. It is modified and must not be used afterwards.
         precision: `fp16` or `int8`.
-        calibration: Texts that it is chosen on.
-        feeds: Texts that it is measured on.
-        target: What it is for.
-        plan: Of int8 for phones, how many bits activations have.
+        calibration: The texts on which the precision is chosen.
+        feeds: The texts on which the error is measured.
+        target: The target, as in `graphs.pipeline.optimize`.
+        plan: The bits of activations, of int8 for phones; None for all others.
+
+    Returns:
+        The mean error over texts and outputs, by layer.
     """
     prepared = prepare(model, precision, calibration, target=target, compare=False)
     names = layers(prepared.graph)
@@ -59,14 +62,13 @@ def damage_by_layer(
 def prepare(
     model: ir.Model, precision: str, calibration: Sequence[Feed], *, target: str = "cpu", compare: bool = True
 ) -> ir.Model:
-    """A graph in float32 that is all but in a lower precision: rescaled for it, with types and sizes known.
+    """Returns a float32 graph that is ready for a lower precision: rescaled for it, with types and sizes known.
 
     Args:
-        model: float32; used up.
+        model: A float32 model. It is modified and must not be used afterwards.
         precision: `fp16` or `int8`.
-        calibration: Texts that it is chosen on.
-        target: What it is for.
-        compare: As in `graphs.pipeline.optimize`.
+        calibration: The texts on which the precision is chosen.
+        target, compare: As in `graphs.pipeline.optimize`.
     """
     prepared = optimize(
         model,
@@ -77,7 +79,7 @@ def prepare(
         skip=(*LOWERING, *AFTER),
         compare=compare,
     ).model
-    infer_sizes(prepared)  # a file tells no types of what is within; without them, nothing would be lowered
+    infer_sizes(prepared)  # the pipeline removes types of inner values; without them no node would be lowered
     return prepared
 
 
@@ -87,7 +89,7 @@ def _halved(model: ir.Model, layer: str) -> ir.Model:
 
 
 def _quantizer(prepared: ir.Model, lowering: Lowering, plan: Plan | None) -> Callable[[ir.Model, str], ir.Model]:
-    """A function that quantizes one layer."""
+    """Returns a function that quantizes one layer of a model."""
     means = lowering.means(prepared)
     intervals = None if plan is None else lowering.intervals(prepared)
 

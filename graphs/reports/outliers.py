@@ -1,4 +1,4 @@
-"""What stands out: channels and tokens whose numbers are much larger than the median one's."""
+"""Outliers: channels and tokens whose peak is much larger than the median one's."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# A channel or token stands out if its peak is so many times the median one's: with one step for all, it takes 4 of the
-# 8 bits away from the median one.
+# A channel or token is an outlier if its peak is this many times the median one's: with one step for all, it takes 4 of
+# the 8 bits away from the median one.
 OUTLIER = 16.0
 
-# Of so many channels or tokens, a median says what is usual.
+# The fewest channels or tokens of which a median is meaningful.
 FEWEST = 8
 
-# Outliers that are named, the largest first; all are counted.
+# The number of outliers that are listed, the largest first; all are counted.
 NAMED = 8
 
 
 @dataclass(frozen=True)
 class Channel:
-    """A channel that stands out: its number, its peak, and how many times the median channel's that is."""
+    """Outlier channel: its number, its peak, and the ratio of its peak to the median channel's."""
 
     channel: int
     peak: float
@@ -28,14 +28,14 @@ class Channel:
 
 @dataclass(frozen=True)
 class Token:
-    """Tokens at one position that stand out.
+    """Outlier tokens at one position.
 
     Args:
-        position: In the text, from 0.
-        token_id: Of the one with the largest peak.
-        texts: In how many texts it stands out.
+        position: The position in the text, from 0.
+        token_id: The id of the token with the largest peak.
+        texts: The number of texts with an outlier at this position.
         peak: The largest magnitude.
-        times: How many times the median token's peak that is.
+        times: The ratio of `peak` to the median token's peak.
     """
 
     position: int
@@ -46,7 +46,7 @@ class Token:
 
 
 def token_peaks(sizes: np.ndarray, length: int, tokens: int) -> np.ndarray | None:
-    """``[tokens]``: the largest magnitude of each, over channels and heads; None where rows are no tokens."""
+    """Returns each token's largest magnitude over channels and heads, ``[tokens]``; None if rows are not tokens."""
     if sizes.ndim < 2:
         return None
     peaks = sizes.max(axis=-1)
@@ -58,7 +58,7 @@ def token_peaks(sizes: np.ndarray, length: int, tokens: int) -> np.ndarray | Non
 
 
 def outliers(peaks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which peaks stand out, and how many times the median one each is."""
+    """Returns the indices of the outliers, and the ratio of every peak to the median one."""
     shown = peaks[peaks > 0]
     if peaks.size < FEWEST or not shown.size:
         return np.zeros(0, np.int64), np.ones(peaks.shape)
@@ -68,7 +68,7 @@ def outliers(peaks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def by_position(tokens: np.ndarray, times: np.ndarray) -> list[Token]:
-    """Tokens that stand out, ``[4, tokens]``, as those of a position."""
+    """Groups outlier tokens ``[4, tokens]`` (text, position, id, peak) by position, the largest ratio first."""
     found = []
     for position in np.unique(tokens[1]):
         here = np.flatnonzero(tokens[1] == position)

@@ -1,4 +1,4 @@
-"""A map of a graph's numbers on real texts: how large they are, where they stand out, and what 16 and 8 bits lose."""
+"""Ranges of a graph's tensors on real texts: magnitudes, outliers, and the loss of fp16 and int8."""
 
 from __future__ import annotations
 
@@ -17,55 +17,55 @@ from graphs.ir.linear import Linear
 from graphs.model.shape_inference import infer_sizes
 from graphs.pipeline import optimize
 from graphs.precision.calibration import FLOATS, Ranges, calibrate
-from graphs.precision.channel_groups import Channels, scaled_linear
+from graphs.precision.channel_groups import ChannelGroups, scaled_linear
 from graphs.precision.channel_scales import is_measured, loss_in_8_bits
 from graphs.precision.float16 import LARGEST_HALF, LARGEST_SAFE
 from graphs.precision.int8 import is_large
 from graphs.reports.outliers import NAMED, Channel, Token, by_position, outliers, token_peaks
 
-# float16 is not normal below this: digits are lost, and below 3e-8 all of the number.
+# float16's smallest normal number: smaller ones lose digits, and below 3e-8 become 0.
 SMALLEST_HALF = float(np.finfo(np.float16).smallest_normal)
 
-# What is as low is the mask, or scores with the mask: exporters add float32's lowest number, half of it, or −∞. No sum
-# of activations gets there in a model that works.
+# Numbers as low as this are the mask, or masked scores: exporters add float32's lowest number, half of it, or −∞. No
+# sum of activations reaches it in a working model.
 MASKED = -1e37
 
-# Bits that the median token must keep of its 8, where another one decides about the step: with fewer, what the other
-# tokens say is in a dozen steps, and most of it is rounded away.
+# The fewest of 8 bits that the median token must keep where another token determines the step: with fewer, the other
+# tokens have about a dozen steps, and most of their information is rounded away.
 FEWEST_BITS = 4.0
 
-# The largest expected error of a product in 8 bits, as a share of what varies in it.
+# The largest expected error of a product in 8 bits, relative to the variation of its outputs.
 LARGEST_ERROR = 0.1
 
-# What scores go through before softmax: a factor, a mask.
+# The operators between scores and softmax: a factor, a mask.
 BEFORE_SOFTMAX = frozenset(("Add", "Mul", "Div", "Where", *RULES))
 
-# What only moves numbers about, or changes their type.
+# Operators that only move numbers, or change their type.
 MOVING = frozenset((*RULES, "Flatten", "Expand", "Cast", "CastLike", "Constant"))
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """The numbers of one tensor on all texts; those that are masks (below −1e37) are not counted.
+    """Statistics of one tensor on all texts, without masked numbers (below −1e37).
 
     Args:
-        name: As `graphs.passes.canonicalize.name_nodes` names values, such as `layer.3/Gemm_2`; of a weight, its own.
+        name: The name from `graphs.passes.canonicalize.name_nodes`, such as `layer.3/Gemm_2`; of a weight, its own.
         layer: `layer.3`, `embeddings` or `head`.
         kind: `activation`, or `weight`.
-        op: The operator that gives the activation, or reads the weight.
-        low, high, rms: The smallest and the largest number, and the root mean square; NaN or infinite if one number is.
-        overflow: The share of numbers beyond ±65504, float16's largest, or not finite. (Up to 65520 they would still be
-            rounded to it.)
-        underflow: The share of numbers that are not 0, but below 6.1e-5: float16 keeps them with fewer digits, or as 0.
-            0 for attention scores, of which softmax sees no such difference.
-        channel_outliers: How many channels peak at `outliers.OUTLIER` times the median one's peak or more.
-        channels: Those of them with the largest peaks.
-        token_outliers: How many tokens of all texts do likewise.
-        tokens: Their positions, those with the largest peaks first.
-        bits: Of what a product in 8 bits reads: how many of the 8 the median token keeps, if there is one step for the
-            whole tensor: 8 − log2(the tensor's peak / the median token's). None for all else.
-        error: Likewise: the expected error of the product, relative to what varies in it, as `channel_scales` computes
-            it; the largest of several products'.
+        op: The operator that writes the activation, or reads the weight.
+        low, high, rms: The smallest and the largest number, and the root mean square; not finite if one number is not.
+        overflow: The share of numbers beyond ±65504, float16's largest, or not finite. (Numbers up to 65520 would still
+            be rounded to it.)
+        underflow: The share of nonzero numbers below 6.1e-5, which float16 stores with fewer digits, or as 0. It is 0
+            for attention scores, since softmax does not depend on such small differences.
+        channel_outliers: The number of channels whose peak is at least `outliers.OUTLIER` times the median one's.
+        channels: The outlier channels with the largest peaks.
+        token_outliers: The number of outlier tokens in all texts.
+        tokens: The positions of outlier tokens, those with the largest peaks first.
+        bits: For the input of a product in 8 bits: the number of the 8 bits that the median token keeps with one step
+            for the tensor, 8 − log2(the tensor's peak / the median token's peak). None for all other tensors.
+        error: For the input of a product in 8 bits: the expected error of the product relative to the variation of its
+            outputs, as `channel_scales` computes it; the largest of several products. None for all other tensors.
     """
 
     name: str
@@ -92,29 +92,26 @@ class Numbers:
 
     @property
     def overflows(self) -> bool:
-        """Whether some numbers are beyond what float16 holds."""
+        """Whether some numbers are beyond float16's range."""
         return self.overflow > 0
 
     @property
     def safe_in_fp16(self) -> bool:
-        """Whether its peak is an eighth of float16's largest number at most, which leaves room for other texts.
+        """Whether the peak is at most an eighth of float16's largest number, which leaves room for other texts.
 
-        A weight's, which is the same for all texts, may be that number.
+        The peak of a weight, which is the same for all texts, may be float16's largest number itself.
         """
         return self.peak <= (LARGEST_HALF if self.kind == "weight" else LARGEST_SAFE)
 
     @property
     def safe_in_int8(self) -> bool:
-        """Whether the median token keeps `FEWEST_BITS`, and the expected error is `LARGEST_ERROR` at most."""
+        """Whether the median token keeps at least `FEWEST_BITS`, and the expected error is at most `LARGEST_ERROR`."""
         kept = self.bits is None or self.bits >= FEWEST_BITS
         return kept and (self.error is None or self.error <= LARGEST_ERROR)
 
 
 def as_is(model: ir.Model) -> ir.Model:
-    """A copy of a graph that computes the same by the same nodes, named after their layers, with sizes known.
-
-    Functions are written out.
-    """
+    """Returns a copy of a model with the same nodes, names by layer, known sizes and inlined functions."""
     copy = model.clone()
     common_passes.InlinePass()(copy)
     named = optimize(copy, only=("name-weights", "name-nodes"), functions=False, compare=False).model
@@ -125,17 +122,17 @@ def as_is(model: ir.Model) -> ir.Model:
 def measure_numbers(model: ir.Model, feeds: Sequence[Feed]) -> list[Numbers]:
     """Runs a graph on texts, and measures its activations and weights, in the order of its nodes.
 
-    What only moves numbers about is left out, and so are masks.
+    Results of operators that only move numbers are left out, and so are masks.
 
     Args:
-        model: float32, with names and sizes as `as_is` and `graphs.reports.layer_errors.prepare` leave them.
-        feeds: Texts.
+        model: A float32 model, with names and sizes as `as_is` and `graphs.reports.layer_errors.prepare` leave them.
+        feeds: The inputs, one feed for each run.
 
-    Raises whatever onnxruntime does.
+    Raises onnxruntime's errors.
     """
     graph = model.graph
-    channels = Channels(graph)
-    values = [output for node in graph for output in node.outputs if _counts(node, output)]
+    channels = ChannelGroups(graph)
+    values = [output for node in graph for output in node.outputs if _is_computed(node, output)]
     products = [linear for node in graph if (linear := scaled_linear(node)) and is_large(linear)]
     scores = _scores(graph)
     found = {str(value.name): _Count(loses_small=value not in scores) for value in values}
@@ -161,14 +158,14 @@ def measure_numbers(model: ir.Model, feeds: Sequence[Feed]) -> list[Numbers]:
     return numbers
 
 
-def _counts(node: ir.Node, output: ir.Value) -> bool:
-    """Whether a value is computed, and not another one's numbers once more."""
+def _is_computed(node: ir.Node, output: ir.Value) -> bool:
+    """Returns whether a node computes new numbers, and does not only move another value's."""
     looked_up = node.op_type in ("Gather", "Slice") and float_constant(node.inputs[0]) is not None
     return bool(output.name) and output.dtype in FLOATS and (node.op_type not in MOVING or looked_up)
 
 
-def _has_channels(value: ir.Value, channels: Channels) -> bool:
-    """Whether the ranges of a value are those of channels. (Attention scores of a fixed length have none, either.)"""
+def _has_channels(value: ir.Value, channels: ChannelGroups) -> bool:
+    """Returns whether the last axis of a value is channels, unlike that of attention scores of a fixed length."""
     if channels.of(value) is not None:
         return True
     shape = value.shape
@@ -176,7 +173,7 @@ def _has_channels(value: ir.Value, channels: Channels) -> bool:
 
 
 def _errors(products: Sequence[Linear], ranges: Ranges) -> dict[ir.Value, float]:
-    """The expected errors of products in 8 bits, by the values that they read."""
+    """Returns the expected errors of products in 8 bits, by their inputs."""
     errors: dict[ir.Value, float] = {}
     for linear in products:
         measured = ranges.get(str(linear.x.name))
@@ -190,7 +187,7 @@ def _errors(products: Sequence[Linear], ranges: Ranges) -> dict[ir.Value, float]
 
 
 def _scores(graph: ir.Graph) -> set[ir.Value]:
-    """What only softmax reads, by way of a scale, a mask and what moves numbers about; it takes differences of them."""
+    """Returns the values that only softmax reads, through scales, masks and moves: attention scores."""
     scores = set[ir.Value]()
     for node in reversed(list(graph)):
         for output in node.outputs:
@@ -208,9 +205,9 @@ def _scores(graph: ir.Graph) -> set[ir.Value]:
 
 
 def _source(value: ir.Value) -> ir.Value:
-    """The value that was computed, of one that is the same numbers once more."""
+    """Returns the computed value whose numbers a value holds, before operators that only move them."""
     node = value.producer()
-    while node is not None and node.op_type in MOVING and not _counts(node, value) and node.inputs:
+    while node is not None and node.op_type in MOVING and not _is_computed(node, value) and node.inputs:
         source = node.inputs[0]
         if source is None:
             break
@@ -219,7 +216,7 @@ def _source(value: ir.Value) -> ir.Value:
 
 
 def _weight(node: ir.Node, value: ir.Value) -> list[Numbers]:
-    """A weight's numbers; nothing for a single number, and for what is no weight."""
+    """Returns a weight's statistics; an empty list for a single number, and for a value that is not a weight."""
     array = float_constant(value)
     if array is None or array.size < 2:
         return []
@@ -240,7 +237,7 @@ def _weight(node: ir.Node, value: ir.Value) -> list[Numbers]:
 
 
 def _overflowing(sizes: np.ndarray) -> int:
-    return int(sizes.size - np.count_nonzero(sizes <= LARGEST_HALF))  # which is false for NaN
+    return int(sizes.size - np.count_nonzero(sizes <= LARGEST_HALF))  # false for NaN
 
 
 def _underflowing(sizes: np.ndarray) -> int:
@@ -249,7 +246,7 @@ def _underflowing(sizes: np.ndarray) -> int:
 
 @dataclass
 class _Count:
-    """One activation's numbers, text by text."""
+    """Accumulator of one activation's statistics, text by text."""
 
     loses_small: bool
     """Whether it matters that float16 keeps small numbers with fewer digits."""
@@ -266,13 +263,13 @@ class _Count:
     def add(self, array: np.ndarray, feed: Feed) -> None:
         sizes = np.abs(array)
         numbers = array
-        if array.min() <= MASKED:  # which is false for NaN
+        if array.min() <= MASKED:  # false for NaN
             real = ~(array <= MASKED)
             sizes = np.where(real, sizes, 0.0)
             numbers = array[real]
         if numbers.size:
             self.total += numbers.size
-            self.low = float(np.minimum(self.low, numbers.min()))  # which keeps NaN
+            self.low = float(np.minimum(self.low, numbers.min()))  # keeps NaN
             self.high = float(np.maximum(self.high, numbers.max()))
             with np.errstate(over="ignore"):
                 self.squares += float(np.square(numbers, dtype=np.float64).sum())
@@ -293,7 +290,7 @@ class _Count:
         self.texts += ids.size // length
 
     def numbers(self, node: ir.Node, name: str, peaks: np.ndarray, error: float | None) -> Numbers:
-        """What was found. `peaks` are those of channels, `error` that of products in 8 bits."""
+        """Returns the statistics; `peaks` are the channels' peaks, `error` is that of the products in 8 bits."""
         tokens = np.concatenate(self.tokens, axis=1) if self.tokens else np.zeros((4, 0))
         hot, times = outliers(peaks)
         largest = sorted(hot, key=lambda channel: -peaks[channel])[:NAMED]
@@ -318,7 +315,7 @@ class _Count:
 
 
 def _bits(peaks: np.ndarray) -> float | None:
-    """How many of 8 bits the median token keeps; None where tokens are not known."""
+    """Returns the number of 8 bits that the median token keeps; None where tokens are not known."""
     usual, largest = (float(np.median(peaks)), float(peaks.max())) if peaks.size else (0.0, 0.0)
     if not usual > 0:
         return None

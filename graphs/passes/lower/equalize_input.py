@@ -12,7 +12,7 @@ from graphs.ir.constants import add_initializer
 from graphs.ir.linear import Linear
 from graphs.ir.rewrite import Rewrite
 from graphs.precision.calibration import Ranges
-from graphs.precision.channel_groups import PLAIN, Channels, scaled_linear
+from graphs.precision.channel_groups import PLAIN, ChannelGroups, scaled_linear
 from graphs.precision.channel_scales import is_measured, loss_in_8_bits, wished_units
 
 # A Mul is worth its time where the squared error of 8 bits is this many times as large without it.
@@ -44,7 +44,7 @@ class EqualizeInput(Rewrite):
         wanted: Whether a product will be computed in 8 bits.
     """
 
-    def __init__(self, ranges: Ranges, channels: Channels, wanted: Callable[[Linear], bool]) -> None:
+    def __init__(self, ranges: Ranges, channels: ChannelGroups, wanted: Callable[[Linear], bool]) -> None:
         super().__init__()
         self._ranges, self._channels, self._wanted = ranges, channels, wanted
 

@@ -8,7 +8,7 @@ import onnx_ir.passes.common as common_passes
 
 from graphs.ir.constants import add_initializer, float_constant
 from graphs.ir.rewrite import Rewrite
-from graphs.precision.channel_groups import Channels, scaled_linear
+from graphs.precision.channel_groups import ChannelGroups, scaled_linear
 
 
 class Rescale(Rewrite):
@@ -31,7 +31,7 @@ class Rescale(Rewrite):
         units: One for each choice of `channels`.
     """
 
-    def __init__(self, channels: Channels, units: np.ndarray) -> None:
+    def __init__(self, channels: ChannelGroups, units: np.ndarray) -> None:
         super().__init__()
         self._channels, self._units = channels, units
 

@@ -10,7 +10,7 @@ from graph_helpers import Text, constant, graph
 from graphs.ir.linear import Linear
 from graphs.lowering.bit_search import FLOAT, WIDE, Plan, kind_of, search
 from graphs.precision.calibration import calibrate
-from graphs.precision.channel_groups import Channels, scaled_linear
+from graphs.precision.channel_groups import ChannelGroups, scaled_linear
 from graphs.precision.clipping import whole_intervals
 
 # Two layers of two products each; `enter` of layer 1 is the one that will have outliers.
@@ -39,7 +39,7 @@ def network(outlier: float) -> tuple[ir.Model, list[Linear]]:
 def found(outlier: float, goal: float) -> Plan:
     model, _ = network(outlier)
     feeds = [{"x": np.random.default_rng(seed).normal(size=(30, 40)).astype(np.float32)} for seed in range(3)]
-    ranges = calibrate(model, feeds, Channels(model.graph))
+    ranges = calibrate(model, feeds, ChannelGroups(model.graph))
     intervals = {8: whole_intervals(ranges), 16: whole_intervals(ranges)}
     before = ir.to_proto(model)
     plan = search(model, lambda _: True, intervals, feeds, goal)

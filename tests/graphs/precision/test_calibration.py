@@ -9,7 +9,7 @@ from graph_helpers import Arrays, constant, graph
 from graph_texts import ATTENTION
 
 from graphs.precision.calibration import Range, calibrate
-from graphs.precision.channel_groups import Channels
+from graphs.precision.channel_groups import ChannelGroups
 
 TEXT = """(float[b, s, 4] x) => (float[b, s, 2] y) <float[4, 3] V, float[3, 2] W>
     { h = MatMul(x, V) r = Relu(h) y = MatMul(r, W) }"""
@@ -24,7 +24,7 @@ FEEDS = texts((1, 5, 4), (1, 2, 4), (3, 7, 4))
 
 
 def ranges(model: ir.Model, feeds: list[Arrays] = FEEDS) -> dict[str, Range]:
-    return calibrate(model, feeds, Channels(model.graph))
+    return calibrate(model, feeds, ChannelGroups(model.graph))
 
 
 def test_each_channel_is_measured_over_all_tokens_of_all_texts() -> None:

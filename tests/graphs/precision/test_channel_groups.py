@@ -9,14 +9,14 @@ import pytest
 from graph_helpers import LAYER, Text, graph
 from graph_texts import ATTENTION
 
-from graphs.precision.channel_groups import PLAIN, Channels, scaled_linear
+from graphs.precision.channel_groups import PLAIN, ChannelGroups, scaled_linear
 
 
 class Found:
     """The choices of a graph's values, by name."""
 
     def __init__(self, model: ir.Model) -> None:
-        self.channels = Channels(model.graph)
+        self.channels = ChannelGroups(model.graph)
         self.values = {str(v.name): v for node in model.graph for v in node.outputs}
         self.values |= {str(v.name): v for v in model.graph.inputs}
 

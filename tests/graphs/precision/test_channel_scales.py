@@ -11,7 +11,7 @@ from graph_texts import ATTENTION
 from graphs.ir.linear import Linear
 from graphs.passes.lower.rescale import Rescale
 from graphs.precision.calibration import Range, Ranges, calibrate
-from graphs.precision.channel_groups import Channels, scaled_linear
+from graphs.precision.channel_groups import ChannelGroups, scaled_linear
 from graphs.precision.channel_scales import (
     LARGEST_HALF_PEAK,
     LEAST_PEAK,
@@ -52,12 +52,12 @@ def product(weight: np.ndarray) -> Linear:
     return linears(model)[1]
 
 
-def measured(model: ir.Model, x: np.ndarray) -> tuple[Channels, Ranges]:
-    channels = Channels(model.graph)
+def measured(model: ir.Model, x: np.ndarray) -> tuple[ChannelGroups, Ranges]:
+    channels = ChannelGroups(model.graph)
     return channels, calibrate(model, [{"x": x}], channels)
 
 
-def unit_of(model: ir.Model, name: str, channels: Channels, units: np.ndarray) -> np.ndarray:
+def unit_of(model: ir.Model, name: str, channels: ChannelGroups, units: np.ndarray) -> np.ndarray:
     """The units of a value; 1 where all are."""
     value = next(v for node in model.graph for v in node.outputs if v.name == name)
     found = channels.unit(value, units)
@@ -136,7 +136,7 @@ def test_usual_tokens_are_then_as_far_below_1_as_spikes_are_above() -> None:
 def test_queries_and_keys_peak_alike() -> None:
     model = graph(ATTENTION)
     rng = np.random.default_rng(0)
-    channels = Channels(model.graph)
+    channels = ChannelGroups(model.graph)
     ranges = dict(calibrate(model, [{"x": rng.normal(size=(1, 40, 8)).astype(np.float32)}], channels))
     for name in ("query", "query4", "queries"):
         ranges[name] = times(ranges[name], 1e4)
@@ -332,7 +332,7 @@ def test_what_is_no_number_gets_a_finite_unit(kind: str, number: float) -> None:
 @pytest.mark.parametrize("kind", ["half", "int8"])
 def test_what_was_not_measured_has_a_unit_of_1(kind: str) -> None:
     model = uneven()
-    channels = Channels(model.graph)
+    channels = ChannelGroups(model.graph)
     units = units_for_half(channels, {}) if kind == "half" else units_for_int8(channels, {}, linears(model))
     np.testing.assert_array_equal(units, np.ones(channels.count))
 

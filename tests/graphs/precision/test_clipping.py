@@ -7,7 +7,7 @@ import pytest
 from graph_helpers import graph
 
 from graphs.precision.calibration import calibrate
-from graphs.precision.channel_groups import Channels
+from graphs.precision.channel_groups import ChannelGroups
 from graphs.precision.clipping import best_intervals, whole_intervals
 from graphs.precision.int8 import Interval
 
@@ -19,7 +19,7 @@ def best(x: np.ndarray, text: str = SAME) -> Interval:
     model = graph(text)
     feed = {"x": x.reshape(-1, 8).astype(np.float32)}
     values = [output for node in model.graph for output in node.outputs]
-    return best_intervals(model, [feed], calibrate(model, [feed], Channels(model.graph)), values)["y"]
+    return best_intervals(model, [feed], calibrate(model, [feed], ChannelGroups(model.graph)), values)["y"]
 
 
 def squared_error(x: np.ndarray, interval: Interval, bits: int = 8) -> float:
@@ -74,7 +74,7 @@ def test_nothing_but_zeros() -> None:
 def test_what_is_infinite_or_not_measured_is_left_out() -> None:
     model = graph(SAME)
     feed = {"x": np.full((1, 8), np.inf, np.float32)}
-    ranges = calibrate(model, [feed], Channels(model.graph))
+    ranges = calibrate(model, [feed], ChannelGroups(model.graph))
     values = [output for node in model.graph for output in node.outputs]
     assert best_intervals(model, [feed], ranges, values) == {}
     assert best_intervals(model, [feed], {}, values) == {}
@@ -84,7 +84,7 @@ def test_what_is_infinite_or_not_measured_is_left_out() -> None:
 def test_whole_intervals_are_what_was_seen() -> None:
     model = graph(SAME)
     feed = {"x": np.linspace(-1, 3, 16, dtype=np.float32).reshape(2, 8)}
-    assert whole_intervals(calibrate(model, [feed], Channels(model.graph))) == {"y": Interval(-1.0, 3.0)}
+    assert whole_intervals(calibrate(model, [feed], ChannelGroups(model.graph))) == {"y": Interval(-1.0, 3.0)}
 
 
 @pytest.mark.parametrize("bits", [8, 16])

@@ -43,7 +43,7 @@ def save(model: nn.Module, folder: Path) -> None:
     save_checkpoint(Checkpoint(folder.name, folder, config, task, model), folder)
 
 
-# Channels
+# ChannelGroups
 
 
 @torch.no_grad()

@@ -148,7 +148,7 @@ def blocks(model: nn.Module) -> list[Any]:
     return list(backbone.encoder.layer)
 
 
-# Channels
+# ChannelGroups
 
 
 @each_case

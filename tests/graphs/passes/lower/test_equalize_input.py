@@ -12,7 +12,7 @@ from graph_helpers import Arrays, Text, becomes, constant, graph, leaves_alone, 
 from graphs.ir.linear import Linear
 from graphs.passes.lower.equalize_input import FEW_READERS, EqualizeInput
 from graphs.precision.calibration import calibrate
-from graphs.precision.channel_groups import Channels, scaled_linear
+from graphs.precision.channel_groups import ChannelGroups, scaled_linear
 from graphs.precision.channel_scales import wished_units
 
 INPUTS, OUTPUTS = 20, 12
@@ -36,7 +36,7 @@ class Equalize(ir.passes.InPlacePass):
         self._feed, self._wanted = feed, wanted
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        channels = Channels(model.graph)
+        channels = ChannelGroups(model.graph)
         step = EqualizeInput(calibrate(model, [self._feed], channels), channels, self._wanted)
         modified = step(model).modified
         assert modified == (step.matches > 0)
@@ -159,7 +159,7 @@ def test_readers_that_stay_float_do_not_count() -> None:
 
 def test_the_units_are_those_that_the_product_wishes() -> None:
     before = uneven()
-    ranges = calibrate(before, [FEED], Channels(before.graph))
+    ranges = calibrate(before, [FEED], ChannelGroups(before.graph))
     (linear,) = [linear for node in before.graph if (linear := scaled_linear(node))]
     after = before.clone()
     Equalize(FEED)(after)

@@ -12,7 +12,7 @@ from graphs.errors import GraphError
 from graphs.passes.canonicalize.name_nodes import NameNodes
 from graphs.passes.lower.halve import Halve
 from graphs.precision.calibration import Range, calibrate
-from graphs.precision.channel_groups import Channels
+from graphs.precision.channel_groups import ChannelGroups
 
 NETWORK = Text("""(int64[n] ids) => (float[n, 2] y)
     <float[9, 4] T, float[4, 3] "layer.0.V", float[3] "layer.0.a", float[3, 2] "layer.1.W", float[2, 2] U>
@@ -84,7 +84,7 @@ def test_numbers_that_come_too_near_to_the_largest_are_an_error_and_nothing_chan
 
 def test_measured_on_texts() -> None:
     model = named(NETWORK.replace("(int64[n] ids)", "(float[n, 9] x)").replace("Gather(T, ids)", "MatMul(x, T)"))
-    channels = Channels(model.graph)
+    channels = ChannelGroups(model.graph)
     tame, wild = random_feed(model), random_feed(model)
     wild["x"][3] *= 1e5
     assert Halve(calibrate(model, [tame], channels))(model.clone()).modified

@@ -15,7 +15,7 @@ from graph_helpers import Text, constant, graph, leaves_alone, random_feed, run
 from graphs.ir.linear import Linear
 from graphs.passes.lower.quantize_static import LARGEST_BIAS, MICROSOFT, QuantizeStatic
 from graphs.precision.calibration import calibrate
-from graphs.precision.channel_groups import Channels
+from graphs.precision.channel_groups import ChannelGroups
 from graphs.precision.int8 import Interval, quantized
 
 LAYER = Text(
@@ -27,7 +27,7 @@ NETWORK = Text("""(float[n, 40] x) => (float[n, 34] y)
 
 
 def intervals(model: ir.Model, feed: dict[str, np.ndarray]) -> dict[int, dict[str, Interval]]:
-    ranges = calibrate(model, [feed], Channels(model.graph))
+    ranges = calibrate(model, [feed], ChannelGroups(model.graph))
     found = {name: Interval(float(r.low.min()), float(r.high.max())) for name, r in ranges.items()}
     return {8: found, 16: found}
 

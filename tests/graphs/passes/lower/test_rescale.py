@@ -17,7 +17,7 @@ from text_models import bert, text_feed
 from graphs.execution.float64 import widen
 from graphs.execution.runner import run as run_any
 from graphs.passes.lower.rescale import Rescale
-from graphs.precision.channel_groups import PLAIN, Channels
+from graphs.precision.channel_groups import PLAIN, ChannelGroups
 
 NETWORK = """(float[n, 4] x) => (float[n, 2] y) <float[4, 3] V, float[3] a, float[3, 2] W, float[2] b>
     { h = Gemm(x, V, a) r = Relu(h) y = Gemm(r, W, b) }"""
@@ -35,7 +35,7 @@ class InUnits(ir.passes.InPlacePass):
         self._units = units
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        channels = Channels(model.graph)
+        channels = ChannelGroups(model.graph)
         step = Rescale(channels, np.concatenate([[1.0], np.resize(self._units, channels.count - 1)]))
         modified = step(model).modified
         assert modified == (step.matches > 0)
@@ -97,7 +97,7 @@ def test_in_any_units_the_function_is_the_same(case: str, seed: int) -> None:
     before, feed = prepared(case)
     widen(before)
     feed = {name: array.astype(np.float64) if array.dtype == np.float32 else array for name, array in feed.items()}
-    units = 10.0 ** np.random.default_rng(seed).uniform(-4, 4, size=Channels(before.graph).count)
+    units = 10.0 ** np.random.default_rng(seed).uniform(-4, 4, size=ChannelGroups(before.graph).count)
     after = before.clone()
     assert InUnits(units)(after).modified
     given, found = run_any(before, feed), run_any(after, feed)
@@ -108,7 +108,7 @@ def test_in_any_units_the_function_is_the_same(case: str, seed: int) -> None:
 @pytest.mark.parametrize("case", [*GRAPHS, "a text model"])
 def test_units_that_are_powers_of_two_change_no_digit(case: str) -> None:
     before, feed = prepared(case)
-    units = 2.0 ** np.random.default_rng(0).integers(-12, 13, size=Channels(before.graph).count)
+    units = 2.0 ** np.random.default_rng(0).integers(-12, 13, size=ChannelGroups(before.graph).count)
     after = before.clone()
     assert InUnits(units)(after).modified
     valid(before, after)
@@ -210,7 +210,7 @@ def test_units_of_1_change_nothing(case: str) -> None:
 def test_what_is_plain_stays_plain() -> None:
     model = graph("""(float[n, 4] x) => (float[n, 3] y) <float[4, 4] V, float[4] b, float[4, 3] W>
         { h = Gemm(x, V, b) t = Tanh(h) y = MatMul(t, W) }""")
-    channels = Channels(model.graph)
+    channels = ChannelGroups(model.graph)
     units = np.full(channels.count, 2.0)
     units[PLAIN] = 1.0
     assert not Rescale(channels, units)(model).modified

@@ -12,7 +12,7 @@ from graphs.model.shape_inference import infer_sizes
 from graphs.passes.lower.round_weights import RoundWeights
 from graphs.pipeline import optimize
 from graphs.precision.calibration import calibrate
-from graphs.precision.channel_groups import Channels, scaled_linear
+from graphs.precision.channel_groups import ChannelGroups, scaled_linear
 from graphs.precision.int8 import quantized
 
 LAYER = Text(
@@ -32,7 +32,7 @@ def texts(shift: float = 30.0) -> np.ndarray:
 
 
 def round_weights(model: ir.Model, x: np.ndarray, wanted: str = "UVW") -> RoundWeights:
-    ranges = calibrate(model, [{"x": x}], Channels(model.graph))
+    ranges = calibrate(model, [{"x": x}], ChannelGroups(model.graph))
     return RoundWeights(ranges, lambda linear: str(linear.weight.name)[0] in wanted)
 
 
@@ -113,7 +113,7 @@ def test_a_table_that_is_looked_up_too_is_not_rounded_and_its_shift_is_taken_off
         <float[50, 40] T, float[50] b> { a = Identity(x) y = Gemm <transB = 1> (a, T, b) z = Gather(T, ids) }"""
     before, x = graph(text), texts()
     after = before.clone()
-    ranges = calibrate(before, [{"x": x, "ids": np.arange(3)}], Channels(before.graph))
+    ranges = calibrate(before, [{"x": x, "ids": np.arange(3)}], ChannelGroups(before.graph))
     RoundWeights(ranges, lambda _: True)(after)
     assert "T" in after.graph.initializers
     numbers, scales = quantized(constant(before, "T"), axis=1)
@@ -136,5 +136,5 @@ def test_padding_has_no_part_in_the_means() -> None:
     means = []
     for one in (padded, other):
         infer_sizes(prepared)
-        means.append(calibrate(prepared, [one], Channels(prepared.graph))[str(linear.x.name)].mean)
+        means.append(calibrate(prepared, [one], ChannelGroups(prepared.graph))[str(linear.x.name)].mean)
     np.testing.assert_array_equal(means[0], means[1])
