@@ -123,7 +123,7 @@ def bench(
     """Time models in turns, and compare each with the first. Exits with 1 if a model could not be timed."""
     command = ["mbert-onnx", *sys.argv[1:]]
     if device != "local" and texts is not None:
-        raise mbert_onnx.UsageError(f"--device is {device}, and --texts is given, which is for local; pass one of them")
+        raise mbert_onnx.UsageError(f"--device is {device}, and --texts is given, which is for local; pass only one of them")
     if device == "emulated-arm64":
         _bench_emulated(models, provider, seq_len, batch, task, seed, kernels, json_file, markdown or profile, command)
         return
@@ -197,7 +197,7 @@ def report(
     pictures = {"--html": html, "--quality": quality, "--plot": plot}
     asked = [name for name, path in pictures.items() if path is not None]
     if asked and (compare or markdown):
-        raise mbert_onnx.UsageError(f"{asked[0]} is given together with --compare or --markdown; expected one of them")
+        raise mbert_onnx.UsageError(f"{asked[0]} is given with --compare or --markdown; expected one of them")
     if quality is not None and html is None:
         raise mbert_onnx.UsageError("--quality is given without --html, whose page shows it; pass both")
     if html is not None or plot is not None:

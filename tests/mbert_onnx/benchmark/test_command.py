@@ -89,7 +89,7 @@ def test_doctor_of_a_provider_reads_no_texts(exported: Exports, tmp_path: Path) 
     texts.write_text("a")
     found = CliRunner().invoke(app, ["doctor", "random", "--provider", "qnn", "--calibrate", str(texts)])
     assert found.exit_code == 2
-    assert found.stderr.startswith("mbert-onnx: --calibrate is given, and --provider, which reads no texts")
+    assert found.stderr.startswith("mbert-onnx: --calibrate is given with --provider, which reads no texts")
     listed = CliRunner().invoke(app, ["doctor", str(exported().bundle), "--provider", "xnnpack,cpu", "--json"])
     assert listed.exit_code == 0, listed.output
     assert [item["forecast"]["provider"] for item in json.loads(listed.stdout)] == ["xnnpack", "cpu"]

@@ -77,7 +77,7 @@ def test_a_page_and_a_plot_are_drawn(result: Path, tmp_path: Path) -> None:
         (
             ["a", "b", "--compare", "--html", "x"],
             2,
-            "--html is given together with --compare or --markdown; expected one of",
+            "--html is given with --compare or --markdown; expected one of",
         ),
         (["a", "--quality", "x"], 2, "--quality is given without --html, whose page shows it; pass both"),
         (["none.json", "--html", "x.html"], 1, "cannot read none.json: No such file or directory"),
