@@ -123,7 +123,7 @@ def bench(
     """Time models in turns, and compare each with the first. Exits with 1 if a model could not be timed."""
     command = ["mbert-onnx", *sys.argv[1:]]
     if device != "local" and texts is not None:
-        raise mbert_onnx.UsageError(f"--device is {device}, and --texts is given, which is for local; pass only one of them")
+        raise mbert_onnx.UsageError(f"--device is {device}, and --texts is given, which is for local; pass one of them")
     if device == "emulated-arm64":
         _bench_emulated(models, provider, seq_len, batch, task, seed, kernels, json_file, markdown or profile, command)
         return
