@@ -16,7 +16,7 @@ from mbert_onnx.errors import MbertError
 from mbert_onnx.runtime.native_kernels import AUTO, NATIVE, PORTABLE, library_for
 from perf.devices.emulated.counting import SEQ_LENS
 from perf.devices.emulated.emulated import bench_emulated_subjects
-from perf.devices.emulated.emulator import find_sysroot, installed
+from perf.devices.emulated.emulator import find_qemu, find_sysroot
 from perf.devices.emulated.report import EmulatedReport
 from perf.errors import PerfError, one_line
 from perf.providers import CPU
@@ -69,7 +69,7 @@ def bench_emulated(
     kernels = kernels_on(CPU.name, kernels)
     library_for(kernels)
     # Checked before minutes are spent on models.
-    installed()
+    find_qemu()
     find_sysroot()
     with ExitStack() as stack:
         builder = ModelBuilder(

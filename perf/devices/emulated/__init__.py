@@ -1,1 +1,1 @@
-"""aarch64 under qemu-user: what models say there, and how many instructions they take; never their time."""
+"""Models on emulated aarch64 processors (qemu-user): their outputs and their instruction counts, never their times."""

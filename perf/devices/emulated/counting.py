@@ -1,4 +1,4 @@
-"""One model on all the emulated processors, against this machine."""
+"""Runs one model on every emulated processor: its instructions, and its outputs' difference from this machine's."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from perf.devices.emulated.driver import ask
+from perf.devices.emulated.driver import run_driver
 from perf.devices.emulated.emulator import Emulated, Emulator
 from perf.devices.emulated.report import Count
 from perf.errors import PerfError
@@ -23,23 +23,23 @@ from perf.sessions.session import first_run
 from perf.sessions.subject import Subject
 
 SEQ_LENS = (8, 32, 128)
-"""Those of a bench but for the longest, which takes an emulator minutes."""
+"""Default lengths: those of `bench` without the longest, which takes minutes in an emulator."""
 
 Feed = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Place:
-    """What all models have in common.
+class Setup:
+    """The settings that all models share.
 
     Args:
-        emulator: It runs the driver.
-        runtime: onnxruntime's library.
+        emulator: Runs the driver.
+        runtime: onnxruntime's library for aarch64.
         kernels: The library of custom operators for aarch64.
         batch: Sequences per run.
-        seed, vocab_size: Of the ids.
+        seed, vocab_size: For random token ids.
         measure: Computes the centred error; None leaves the difference out.
-        tell: Is told, in a few words, what begins.
+        progress: Called with a line at the start of each stage.
     """
 
     emulator: Emulator
@@ -49,11 +49,11 @@ class Place:
     seed: int
     vocab_size: int
     measure: Measure | None
-    tell: Callable[[str], None]
+    progress: Callable[[str], None]
 
 
-def count(subject: Subject, place: Place, seq_lens: Sequence[int] | None) -> list[Count]:
-    """Of one model. Raises PerfError where it does not run, here or there."""
+def count(subject: Subject, setup: Setup, seq_lens: Sequence[int] | None) -> list[Count]:
+    """Returns the counts of one model. Raises PerfError where it does not run, on this machine or emulated."""
     if subject.runtime != ONNXRUNTIME:
         raise PerfError(f"{subject.name} runs in {subject.runtime}; expected a model for onnxruntime: leave it out")
     found = []
@@ -64,17 +64,17 @@ def count(subject: Subject, place: Place, seq_lens: Sequence[int] | None) -> lis
             synthesise(
                 subject.name,
                 declared,
-                batch=place.batch,
+                batch=setup.batch,
                 seq_len=seq_len,
-                vocab_size=place.vocab_size,
-                seed=place.seed,
+                vocab_size=setup.vocab_size,
+                seed=setup.seed,
             )
             for seq_len in lengths
         ]
         here = [first_run(subject.name, session, feed) for feed in feeds]
-        for on in place.emulator.processors:
-            place.tell(f"{subject.name}: {', '.join(map(str, lengths))} tokens on {on.model}")
-            found += _on(subject, file, on, place, lengths, feeds, here)
+        for on in setup.emulator.processors:
+            setup.progress(f"{subject.name}: {', '.join(map(str, lengths))} tokens on {on.model}")
+            found += _on(subject, file, on, setup, lengths, feeds, here)
     return found
 
 
@@ -82,28 +82,28 @@ def _on(
     subject: Subject,
     file: Path,
     on: Emulated,
-    place: Place,
+    setup: Setup,
     lengths: Sequence[int],
     feeds: Sequence[Feed],
     here: Sequence[Feed],
 ) -> list[Count]:
-    library = place.kernels if subject.library is not None else None
+    library = setup.kernels if subject.library is not None else None
     with tempfile.TemporaryDirectory(prefix="mbert-onnx-") as folder:
-        answers = ask(place.emulator, on, place.runtime, file, library, feeds, Path(folder))
+        runs = run_driver(setup.emulator, on, setup.runtime, file, library, feeds, Path(folder))
     return [
         Count(
             subject.name,
             seq_len,
             on.processor.instruction_set,
-            answer.instructions,
-            difference(dict(zip(expected, answer.outputs, strict=True)), expected, feed, place.measure),
+            run.instructions,
+            difference(dict(zip(expected, run.outputs, strict=True)), expected, feed, setup.measure),
         )
-        for seq_len, answer, expected, feed in zip(lengths, answers, here, feeds, strict=True)
+        for seq_len, run, expected, feed in zip(lengths, runs, here, feeds, strict=True)
     ]
 
 
 def _lengths_by_file(subject: Subject, seq_lens: Sequence[int] | None) -> dict[Path, list[int]]:
-    """Each file, and the lengths that it is to take. Raises PerfError where it does not load."""
+    """Returns the lengths to run each file at. Raises PerfError where a file does not load."""
     if seq_lens is None and not subject.by_length:
         fixed = fixed_seq_len(declared_inputs(open_session(subject.path, CPU, 1, subject.library)))
         seq_lens = SEQ_LENS if fixed is None else (fixed,)

@@ -1,15 +1,15 @@
-// A program for the emulated machine: runs a model in onnxruntime, and counts the instructions of a run.
+// The driver, a program for the emulated machine: runs a model in onnxruntime, and counts the instructions of a run.
 //
 //   driver RUNTIME [MODEL LIBRARY|- COUNT|- JOB...]
 //
-// RUNTIME is libonnxruntime, whose version is printed; LIBRARY is one of custom operators; COUNT is the file in which
-// the emulator leaves the instructions of each process that ends, or "-" for none. A JOB is a folder whose file `inputs`
-// has a line for each input: its name, its type as onnxruntime numbers it, its size in bytes, how many dimensions it
-// has, and each of them; the numbers are in `input0` and so on. There, `outputs`, without names, and `output0` are
-// written alike, and a line is printed: the job's name, and what a run takes that is not the first.
+// RUNTIME is libonnxruntime, whose version it prints. LIBRARY is a library of custom operators. COUNT is the file to
+// which the emulator writes the instructions of each process that ends, or "-" for none. A JOB is a folder. Its file
+// `inputs` has one line for each input: name, element type (onnxruntime's number), size in bytes, rank and dimensions;
+// the data is in `input0` and so on. The driver writes `outputs`, in the same format without names, and `output0` and
+// so on, and prints a line: the job, and the instructions of a run after the first.
 //
-// The model is loaded once, and each job is done by a copy of the process, so that all begin with the same memory. What
-// a run takes is how many more instructions a copy needs that runs once more.
+// The model is loaded once, and a forked copy of the process does each job, so all jobs start from the same memory. The
+// instructions of a run are the difference between a copy that runs the model once more and one that does not.
 #include <dlfcn.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -22,7 +22,7 @@
 
 namespace {
 
-constexpr int MOST = 16;  // of inputs, outputs and dimensions
+constexpr int MAX_COUNT = 16;  // inputs, outputs and dimensions
 
 const OrtApi* api;
 
@@ -31,7 +31,7 @@ const OrtApi* api;
   exit(1);
 }
 
-// One of the C API's functions, all of which here give a status.
+// Calls a function of the C API that returns a status, and fails with its message.
 template <class... Arguments>
 void call(Entry number, Arguments... arguments) {
   auto function = reinterpret_cast<OrtStatus* (*)(Arguments...)>(api->entries[number]);
@@ -52,9 +52,9 @@ FILE* open(const char* folder, const char* name, int number, const char* mode) {
 
 struct Named {
   int count = 0;
-  char names[MOST][256];
-  const char* pointers[MOST];
-  OrtValue* values[MOST] = {};
+  char names[MAX_COUNT][256];
+  const char* pointers[MAX_COUNT];
+  OrtValue* values[MAX_COUNT] = {};
 };
 
 void read_inputs(const char* job, Named* inputs) {
@@ -63,9 +63,9 @@ void read_inputs(const char* job, Named* inputs) {
   FILE* list = open(job, "inputs", -1, "r");
   int type, rank;
   size_t bytes;
-  for (int& n = inputs->count; n < MOST; ++n) {
-    if (fscanf(list, "%255s %d %zu %d", inputs->names[n], &type, &bytes, &rank) != 4 || rank > MOST) break;
-    int64_t sizes[MOST];
+  for (int& n = inputs->count; n < MAX_COUNT; ++n) {
+    if (fscanf(list, "%255s %d %zu %d", inputs->names[n], &type, &bytes, &rank) != 4 || rank > MAX_COUNT) break;
+    int64_t sizes[MAX_COUNT];
     for (int axis = 0; axis < rank; ++axis)
       if (fscanf(list, "%ld", &sizes[axis]) != 1) fail(job, "inputs is cut off");
     void* data = malloc(bytes ? bytes : 1);
@@ -84,7 +84,7 @@ void name_outputs(const OrtSession* session, Named* outputs) {
   size_t count = 0;
   call(GetAllocatorWithDefaultOptions, &allocator);
   call(SessionGetOutputCount, session, &count);
-  if (count > MOST) fail("the model", "has too many outputs");
+  if (count > MAX_COUNT) fail("the model", "has too many outputs");
   for (size_t n = 0; n < count; ++n) {
     char* name = nullptr;
     call(SessionGetOutputName, session, n, allocator, &name);
@@ -99,7 +99,7 @@ size_t bytes_of(int type) {
     case FLOAT16: return 2;
     case FLOAT: case INT32: return 4;
     case INT64: case DOUBLE: return 8;
-    default: fail("an output", "has a type that is not served");
+    default: fail("an output", "has an unsupported element type");
   }
 }
 
@@ -110,15 +110,15 @@ void write_outputs(const char* job, const Named& outputs) {
     OrtTensorTypeAndShapeInfo* info = nullptr;
     int type;
     size_t rank = 0, count = 0;
-    int64_t sizes[MOST];
+    int64_t sizes[MAX_COUNT];
     void* data = nullptr;
     call(GetTensorTypeAndShape, value, &info);
-    const OrtTensorTypeAndShapeInfo* told = info;
-    call(GetTensorElementType, told, &type);
-    call(GetDimensionsCount, told, &rank);
-    if (rank > MOST) fail("an output", "has too many dimensions");
-    call(GetDimensions, told, static_cast<int64_t*>(sizes), rank);
-    call(GetTensorShapeElementCount, told, &count);
+    const OrtTensorTypeAndShapeInfo* shape = info;
+    call(GetTensorElementType, shape, &type);
+    call(GetDimensionsCount, shape, &rank);
+    if (rank > MAX_COUNT) fail("an output", "has too many dimensions");
+    call(GetDimensions, shape, static_cast<int64_t*>(sizes), rank);
+    call(GetTensorShapeElementCount, shape, &count);
     call(GetTensorMutableData, const_cast<OrtValue*>(value), &data);
     const size_t bytes = count * bytes_of(type);
     fprintf(list, "%d %zu %zu", type, bytes, rank);
@@ -142,26 +142,26 @@ void run(OrtSession* session, const Named& inputs, Named* outputs) {
        static_cast<OrtValue**>(outputs->values));
 }
 
-// Does something in a copy of this process, which ends without cleaning up.
+// Runs `work` in a forked copy of this process, which exits without cleaning up.
 template <class Work>
 void in_a_copy(const char* what, Work work) {
   fflush(stdout);
   const pid_t copy = fork();
-  if (copy < 0) fail("fork", "is not allowed");
+  if (copy < 0) fail("fork", "failed");
   if (!copy) {
     work();
     fflush(stdout);
     _exit(0);
   }
   int status;
-  if (waitpid(copy, &status, 0) != copy || status) fail(what, "has failed");
+  if (waitpid(copy, &status, 0) != copy || status) fail(what, "failed in a forked copy");
 }
 
-// The instructions of the process that has ended last.
+// Reads and removes the instruction count of the process that ended last.
 unsigned long long counted(const char* file) {
   unsigned long long count = 0;
   FILE* opened = fopen(file, "r");
-  if (!opened || fscanf(opened, "%llu", &count) != 1) fail(file, "the emulator has left no count");
+  if (!opened || fscanf(opened, "%llu", &count) != 1) fail(file, "the emulator wrote no count");
   fclose(opened);
   remove(file);
   return count;
@@ -186,9 +186,9 @@ int main(int argc, char** argv) {
   void* runtime = dlopen(argv[1], RTLD_NOW);
   if (!runtime) fail("loading", dlerror());
   auto base = reinterpret_cast<const OrtApiBase* (*)()>(dlsym(runtime, "OrtGetApiBase"));
-  if (!base) fail(argv[1], "is no onnxruntime");
+  if (!base) fail(argv[1], "is not a library of onnxruntime");
   api = base()->GetApi(API_VERSION);
-  if (!api) fail(argv[1], "is too old an onnxruntime");
+  if (!api) fail(argv[1], "is too old; expected onnxruntime 1.17 or newer");
   printf("%s\n", base()->GetVersionString());
   if (argc == 2) return 0;
 
@@ -198,7 +198,7 @@ int main(int argc, char** argv) {
   call(CreateEnv, LOG_ERRORS, "driver", &env);
   call(CreateSessionOptions, &options);
   call(SetIntraOpNumThreads, options, 1);
-  call(SetInterOpNumThreads, options, 1);  // a copy has the thread alone that made it
+  call(SetInterOpNumThreads, options, 1);  // a forked copy has only the thread that forked
   if (strcmp(argv[3], "-")) call(RegisterCustomOpsLibrary_V2, options, static_cast<const char*>(argv[3]));
   call(CreateSession, static_cast<const OrtEnv*>(env), static_cast<const char*>(argv[2]),
        static_cast<const OrtSessionOptions*>(options), &session);
@@ -206,7 +206,7 @@ int main(int argc, char** argv) {
   name_outputs(session, &outputs);
 
   for (int n = 5; n < argc; ++n) in_a_copy(argv[n], [&] { do_job(session, argv[n], argv[4], &outputs); });
-  // Not `return`: what onnxruntime would clean up is gone with the process.
+  // Not `return`: onnxruntime's clean-up would only take time.
   fflush(stdout);
   _exit(0);
 }

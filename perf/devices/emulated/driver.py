@@ -1,4 +1,4 @@
-"""The program that runs models on the emulated machine: how it is built, asked and understood."""
+"""The driver, a program that runs models on the emulated processor: builds it, runs it, and reads its results."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from perf.errors import PerfError, one_line
 HERE = Path(__file__).parent
 
 TRIPLE = "aarch64-linux-gnu.2.17"
-"""zig's name of the machine, with the oldest glibc that it is to run with."""
+"""zig's triple of the emulated machine, with the oldest glibc that the driver supports."""
 
-# Neither exceptions nor a C++ runtime, which zig would have to compile first.
+# Without exceptions and a C++ runtime, which zig would have to compile first.
 FLAGS = ("-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-nostdlib++", "-fno-exceptions", "-fno-rtti")
 
 
 @dataclass(frozen=True)
-class Answer:
-    """Of one input: the outputs in the model's order, and the instructions of a run; None where none are counted."""
+class DriverResult:
+    """The result for one input: outputs in the model's order, and the instructions of a run (None: not counted)."""
 
     outputs: tuple[np.ndarray, ...]
     instructions: int | None
 
 
 def build_driver(folder: Path, runtime: Path) -> Program:
-    """Builds the program into a folder, for a library of onnxruntime. Raises PerfError where there is no compiler."""
+    """Builds the driver into a folder, for a library of onnxruntime. Raises PerfError where the compiler is missing."""
     if importlib.util.find_spec("ziglang") is None:
         raise PerfError("emulated-arm64 needs the compiler of ziglang, not installed here: pip install ziglang==0.17.1")
     program = folder / "driver"
@@ -47,7 +47,7 @@ def build_driver(folder: Path, runtime: Path) -> Program:
     return Program(program, (str(runtime),))
 
 
-def ask(
+def run_driver(
     emulator: Emulator,
     on: Emulated,
     runtime: Path,
@@ -55,24 +55,26 @@ def ask(
     library: Path | None,
     feeds: Sequence[Mapping[str, np.ndarray]],
     folder: Path,
-) -> list[Answer]:
-    """A model's answers on an emulated processor.
+) -> list[DriverResult]:
+    """Runs a model on an emulated processor, and returns the result for each input.
 
     Args:
         runtime: onnxruntime's library.
-        library: One of custom operators, for the emulated machine.
-        feeds: Inputs, each of which is asked for in a copy of the same process.
-        folder: An empty one, for what goes in and out.
+        library: A library of custom operators for aarch64.
+        feeds: The inputs. A forked copy of the same process runs each.
+        folder: An empty folder for the driver's files.
 
-    Raises PerfError where the model does not load or run there.
+    Raises PerfError where the model does not load or run.
     """
     jobs = [folder / str(number) for number in range(len(feeds))]
     for job, feed in zip(jobs, feeds, strict=True):
         job.mkdir()
         _write(job, feed)
-    told = emulator.run(on, [str(runtime), str(model), str(library or "-"), str(emulator.count_file), *map(str, jobs)])
-    counts = dict(line.rsplit(" ", 1) for line in told.splitlines()[1:])
-    return [Answer(_read(job), int(counts[str(job)]) if emulator.counts else None) for job in jobs]
+    printed = emulator.run(
+        on, [str(runtime), str(model), str(library or "-"), str(emulator.count_file), *map(str, jobs)]
+    )
+    counts = dict(line.rsplit(" ", 1) for line in printed.splitlines()[1:])
+    return [DriverResult(_read(job), int(counts[str(job)]) if emulator.counts else None) for job in jobs]
 
 
 def _write(job: Path, feed: Mapping[str, np.ndarray]) -> None:

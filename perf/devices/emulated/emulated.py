@@ -8,15 +8,15 @@ from pathlib import Path
 
 import onnxruntime as ort
 
-from perf.devices.emulated.counting import Place, count
-from perf.devices.emulated.doubts import doubts
+from perf.devices.emulated.counting import Setup, count
 from perf.devices.emulated.driver import build_driver
-from perf.devices.emulated.emulator import BuildCounter, Emulator, find_sysroot, installed
+from perf.devices.emulated.emulator import BuildCounter, Emulator, find_qemu, find_sysroot
 from perf.devices.emulated.report import Count, EmulatedProcessor, EmulatedReport, EmulatedSubject
 from perf.devices.emulated.runtime import runtime_library
 from perf.errors import PerfError, PerfUsageError
 from perf.machine import machine as host
 from perf.outputs.measure import Measure
+from perf.presentation.warnings import ANOTHER
 from perf.results.model_file import describe
 from perf.results.report import Failure
 from perf.sessions.inputs import DEFAULT_VOCAB_SIZE
@@ -39,43 +39,44 @@ def bench_emulated_subjects(
 ) -> EmulatedReport:
     """Runs every model at every length on every processor that qemu emulates here.
 
-    A model that fails is told in the report, and the others go on. So is what was found until a KeyboardInterrupt.
+    A model that fails is among the report's failures, and the others continue. After a KeyboardInterrupt the report has
+    the counts until then.
 
     Args:
         subjects: The models; those with a `library` are run with `kernels` in its place.
-        build_counter: Builds the plugin of qemu that counts.
+        build_counter: Builds the plugin with which qemu counts instructions.
         kernels: The library of custom operators for aarch64.
         seq_lens: In tokens; None stands for 8, 32 and 128, or the lengths that a model with fixed shapes takes.
         batch: Sequences per run.
-        seed: Of the ids.
+        seed: The seed of random token ids.
         measure: Computes the centred error from this machine's outputs; None leaves the difference out.
-        failures: Of models that were asked for, too, and of which there is no file.
-        progress: Is told, in a few words, what begins.
+        failures: Failures of models that could not be built, for the report.
+        progress: Called with a line at the start of each stage.
 
     Raises:
-        PerfUsageError: an argument that cannot be meant.
-        PerfError: what it takes is not installed; no model that runs, with the first one's error.
-        KeyboardInterrupt: before anything was found.
+        PerfUsageError: an argument is out of its range.
+        PerfError: qemu, a library or the compiler is missing; or no model runs, with the first model's error.
+        KeyboardInterrupt: before the first count.
     """
     _check(subjects, seq_lens, batch)
-    tell = progress or (lambda _: None)
-    date, machine, told = host.now(), host.machine(), list(failures)
+    report_progress = progress or (lambda _: None)
+    date, machine, failed = host.now(), host.machine(), list(failures)
     counts: list[Count] = []
     described: list[EmulatedSubject] = []
     first: PerfError | None = None
     interrupted = False
-    with tempfile.TemporaryDirectory(prefix="mbert-onnx-") as made:
-        emulator, runtime = _prepare(build_counter, Path(made), tell)
+    with tempfile.TemporaryDirectory(prefix="mbert-onnx-") as folder:
+        emulator, runtime = _prepare(build_counter, Path(folder), report_progress)
         vocab_size = min(subject.vocab_size or DEFAULT_VOCAB_SIZE for subject in subjects)
-        place = Place(emulator, runtime, kernels, batch, seed, vocab_size, measure, tell)
+        setup = Setup(emulator, runtime, kernels, batch, seed, vocab_size, measure, report_progress)
         for subject in subjects:
             try:
-                counts += count(subject, place, seq_lens)
+                counts += count(subject, setup, seq_lens)
                 described.append(
                     EmulatedSubject(subject.name, describe(subject.path), subject.library is not None, subject.notes)
                 )
             except PerfError as error:
-                told.append(Failure(subject.name, str(error)))
+                failed.append(Failure(subject.name, str(error)))
                 first = first or error
             except KeyboardInterrupt:
                 if not counts:
@@ -96,8 +97,8 @@ def bench_emulated_subjects(
         tuple(EmulatedProcessor(one.processor.instruction_set, one.model) for one in emulator.processors),
         tuple(described),
         tuple(counts),
-        tuple(doubts(emulator, counts, interrupted)),
-        tuple(told),
+        tuple(_warnings(emulator, counts, interrupted)),
+        tuple(failed),
         interrupted,
     )
 
@@ -110,9 +111,32 @@ def _check(subjects: Sequence[Subject], seq_lens: Sequence[int] | None, batch: i
             raise PerfUsageError(f"--{what} is {value}; expected a whole number from 1 on")
 
 
-def _prepare(build_counter: BuildCounter, folder: Path, tell: Progress) -> tuple[Emulator, Path]:
-    tell("preparing the emulator")
-    installed()
+def _prepare(build_counter: BuildCounter, folder: Path, progress: Progress) -> tuple[Emulator, Path]:
+    progress("preparing the emulator")
+    find_qemu()
     find_sysroot()
-    runtime = runtime_library(tell)
+    runtime = runtime_library(progress)
     return Emulator(build_driver(folder, runtime), build_counter, folder), runtime
+
+
+def _warnings(emulator: Emulator, counts: Sequence[Count], interrupted: bool) -> list[str]:
+    """Returns the warnings, in the order of their causes: processors, the interrupt, the emulator, models."""
+    found = list(emulator.refused)
+    if interrupted:
+        found.append("interrupted: models after the last one of the table were not run")
+    if not emulator.counts:
+        found.append(
+            f"no instructions were counted: qemu {emulator.version} does not load the plugin; expected a qemu-user "
+            "with plugins, such as Debian 12's, or one built with --enable-plugins"
+        )
+    worst: dict[str, Count] = {}
+    for one in counts:
+        if one.difference is not None and not one.difference <= ANOTHER:
+            known = worst.get(one.subject)
+            if known is None or not one.difference <= (known.difference or 0.0):
+                worst[one.subject] = one
+    return found + [
+        f"{name}: outputs on aarch64 differ from this machine's, with a centred error of {one.difference:.2g} at "
+        f"{one.seq_len} tokens on {one.processor}; expected at most {ANOTHER:g}"
+        for name, one in worst.items()
+    ]

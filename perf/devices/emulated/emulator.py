@@ -1,4 +1,4 @@
-"""qemu-user: programs for aarch64 on this machine, and the instructions that they run."""
+"""qemu-user: runs programs for aarch64 on this machine, and counts their instructions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from perf.devices.emulated.processors import PROCESSORS, Processor, make_root
+from perf.devices.emulated.processors import PROCESSORS, Processor, create_root
 from perf.errors import PerfError, one_line
 
 PROGRAMS = ("qemu-aarch64", "qemu-aarch64-static")
@@ -19,21 +19,21 @@ PROGRAMS = ("qemu-aarch64", "qemu-aarch64-static")
 INSTALL = "apt install qemu-user libstdc++6-arm64-cross"
 
 VARIABLE = "QEMU_LD_PREFIX"
-"""qemu's own variable for where the libraries of the emulated machine are; default: where Debian puts them."""
+"""qemu's own environment variable: the folder with the emulated machine's libraries; default: Debian's."""
 SYSROOT = "/usr/aarch64-linux-gnu"
 
 LIBRARIES = ("ld-linux-aarch64.so.1", "libstdc++.so.6")
 
 INTERFACES = (1, 2, 3, 4)
-"""Versions of the interface of qemu's plugins that one plugin can be built for."""
+"""Versions of qemu's plugin interface that the plugin can be built for."""
 
 BuildCounter = Callable[[Path, int], Path]
-"""Builds, into a folder, the plugin that counts, for a version of the interface. Raises PerfError."""
+"""Builds the counting plugin into a folder, for a version of the interface, and returns its path. Raises PerfError."""
 
 
 @dataclass(frozen=True)
 class Emulated:
-    """A processor that this qemu emulates: `model` is what its `-cpu` takes, `root` what programs see as /."""
+    """A processor that this qemu emulates: `model` is the value of `-cpu`, `root` the root folder of programs."""
 
     processor: Processor
     model: str
@@ -42,39 +42,39 @@ class Emulated:
 
 @dataclass(frozen=True)
 class Program:
-    """One for aarch64, and arguments with which it does nothing but end well."""
+    """A program for aarch64, and the arguments of a trial run, which must succeed."""
 
     path: Path
     trial: tuple[str, ...] = ()
 
 
 class Emulator:
-    """Runs a program on several processors.
+    """Runs one program on several emulated processors.
 
     Attributes:
-        version: qemu's own, such as "7.2.22".
-        processors: Those that it emulates.
-        refused: A sentence for each other one.
-        counts: Whether it counts instructions.
+        version: qemu's version, such as "7.2.22".
+        processors: The processors on which the trial run succeeded.
+        refused: A warning for each other processor.
+        counts: Whether it counts instructions: qemu loads the plugin.
     """
 
     def __init__(self, program: Program, build_counter: BuildCounter, folder: Path) -> None:
         """
         Args:
-            program: What is run.
-            build_counter: Builds the plugin.
-            folder: For the plugin, for what it writes, and for root folders.
+            program: The program to run.
+            build_counter: Builds the counting plugin.
+            folder: Output folder of the plugin, of its counts and of root folders.
 
-        Raises PerfError where the emulator or the libraries are missing, or the program runs on no processor.
+        Raises PerfError where qemu or the libraries are missing, or the program runs on no processor.
         """
-        self._qemu, sysroot = installed(), find_sysroot()
+        self._qemu, sysroot = find_qemu(), find_sysroot()
         self._program, self._count = program, folder / "count"
         self._plugin: tuple[str, ...] = ()
         self.version = _version(self._qemu)
         self.processors: list[Emulated] = []
         self.refused: list[str] = []
         for processor in PROCESSORS:
-            self._try(processor, make_root(folder / "roots", sysroot, processor))
+            self._try(processor, create_root(folder / "roots", sysroot, processor))
         if not self.processors:
             raise PerfError(f"{self.refused[0]}; expected a qemu-user of version 7.2 or newer: {INSTALL}")
         self._plugin = self._find_plugin(build_counter, folder)
@@ -85,11 +85,11 @@ class Emulator:
 
     @property
     def count_file(self) -> Path:
-        """Where the instructions are of the process that has ended last; "-" stands for none where it counts none."""
+        """The file with the instruction count of the process that ended last; "-" where nothing is counted."""
         return self._count if self.counts else Path("-")
 
     def run(self, on: Emulated, arguments: Sequence[str]) -> str:
-        """What the program prints. Raises PerfError where it fails."""
+        """Runs the program, and returns its standard output. Raises PerfError where it fails."""
         done = self._run(on, self._plugin, arguments)
         if done.returncode:
             raise PerfError(f"on {on.model} under qemu {self.version}: {_reason(done)}")
@@ -105,13 +105,13 @@ class Emulator:
                 return
             reason = reason or _reason(done)
         self.refused.append(
-            f"qemu {self.version} runs nothing of ours on a processor with {processor.instruction_set} ({reason})"
+            f"qemu {self.version} cannot run the driver on a processor with {processor.instruction_set} ({reason})"
         )
 
     def _find_plugin(self, build_counter: BuildCounter, folder: Path) -> tuple[str, ...]:
-        """The options with which it counts; none where it takes no plugin."""
-        told = subprocess.run([self._qemu, "--help"], capture_output=True, text=True, check=False)
-        if "-plugin" not in told.stdout:
+        """Returns qemu's options for counting; none where it does not load the plugin."""
+        help_text = subprocess.run([self._qemu, "--help"], capture_output=True, text=True, check=False)
+        if "-plugin" not in help_text.stdout:
             return ()
         for interface in INTERFACES:
             options = ("-plugin", str(build_counter(folder, interface)))
@@ -121,7 +121,7 @@ class Emulator:
 
     def _run(self, on: Emulated, options: Sequence[str], arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
         command = [self._qemu, "-L", str(on.root), "-cpu", on.model, *options, str(self._program.path), *arguments]
-        # Nothing else of this environment: it is about another machine's libraries.
+        # The rest of this environment does not apply: its variables are about this machine's libraries.
         environment = {"COUNT": str(self._count)}
         with subprocess.Popen(
             command,
@@ -135,16 +135,16 @@ class Emulator:
             try:
                 out, errors = process.communicate()
             except BaseException:
-                os.killpg(process.pid, signal.SIGKILL)  # with the copies that it has made of itself
+                os.killpg(process.pid, signal.SIGKILL)  # with its forked copies
                 raise
         return subprocess.CompletedProcess(command, process.returncode, out, errors)
 
 
-def installed() -> str:
-    """The emulator's path. Raises PerfError where there is none."""
+def find_qemu() -> str:
+    """Returns qemu-user's path. Raises PerfError where it is not installed."""
     if sys.platform != "linux":
         raise PerfError(
-            f"emulated-arm64 needs qemu-user, which is for Linux; this is {sys.platform}: pass ssh://USER@HOST"
+            f"emulated-arm64 needs qemu-user, which runs on Linux only; this is {sys.platform}: pass ssh://USER@HOST"
         )
     found = next((path for path in map(shutil.which, PROGRAMS) if path), None)
     if found is None:
@@ -153,7 +153,7 @@ def installed() -> str:
 
 
 def find_sysroot() -> Path:
-    """The folder with aarch64's libraries. Raises PerfError where they are not there."""
+    """Returns the folder with aarch64's libraries. Raises PerfError where they are missing."""
     sysroot = Path(os.environ.get(VARIABLE) or SYSROOT)
     missing = [name for name in LIBRARIES if not (sysroot / "lib" / name).exists()]
     if missing:
@@ -169,5 +169,5 @@ def _reason(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def _version(qemu: str) -> str:
-    told = subprocess.run([qemu, "--version"], capture_output=True, text=True, check=False).stdout.split()
-    return told[told.index("version") + 1] if "version" in told[:-1] else "of an unknown version"
+    words = subprocess.run([qemu, "--version"], capture_output=True, text=True, check=False).stdout.split()
+    return words[words.index("version") + 1] if "version" in words[:-1] else "of unknown version"

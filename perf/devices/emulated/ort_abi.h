@@ -1,6 +1,6 @@
-// What the driver uses of onnxruntime's C ABI, restated from onnxruntime_c_api.h of onnxruntime 1.29 (API 17 and older,
-// which every later version keeps: entries are only added at the end). tests/perf/test_perf_emulated.py compares their
-// places with the official header.
+// The part of onnxruntime's C ABI that the driver uses, restated from onnxruntime_c_api.h of onnxruntime 1.29 (API 17
+// and older, which every later version keeps: entries are only added at the end). tests/perf/devices/test_emulated.py
+// compares every offset with the official header.
 #pragma once
 
 #include <stddef.h>
@@ -53,7 +53,7 @@ enum Entry {
   RegisterCustomOpsLibrary_V2 = 228,
 };
 
-// Values of its enumerations.
+// Values of the C API's enumerations.
 constexpr int LOG_ERRORS = 3;
 constexpr int ARENA_ALLOCATOR = 1;
 constexpr int DEFAULT_MEMORY = 0;

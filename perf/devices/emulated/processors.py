@@ -1,4 +1,4 @@
-"""The processors that are emulated: one for each step that matters to products of 8 bits."""
+"""The emulated processors: one for each instruction set of the int8 kernels."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Processor:
-    """A processor that has an instruction set, and nothing better for products.
+    """A processor with an instruction set, and without a better one.
 
     Args:
-        instruction_set: As `mbert-onnx kernels` calls it.
-        models: What qemu's `-cpu` takes for it, the best first; older ones do not know all.
-        part: Arm's number of it, as /proc/cpuinfo tells it.
+        instruction_set: Its name in `mbert-onnx kernels`.
+        models: Values of qemu's `-cpu` to try, the preferred one first; older versions of qemu lack some.
+        part: Arm's part number, as in /proc/cpuinfo.
     """
 
     instruction_set: str
@@ -24,22 +24,23 @@ class Processor:
 PROCESSORS = (
     Processor("neon", ("cortex-a72",), "0xd08"),
     Processor("neon-dotprod", ("neoverse-n1",), "0xd0c"),
-    # The second, for qemu before 8.1, has all that qemu knows; it emulates vectors of SVE and SME far too slowly.
+    # `max` is for qemu before 8.1. It has every feature; SVE and SME are turned off, because qemu emulates them far too
+    # slowly.
     Processor("neon-i8mm", ("neoverse-v1", "max,sve=off,sme=off", "max,sve=off"), "0xd40"),
 )
 
 ARM = "0x41"
-"""Arm's number as a maker of processors."""
+"""Arm's implementer code in /proc/cpuinfo."""
 
-# What of a sysroot is the kernel's own.
+# The folders of a root that belong to the operating system's kernel.
 KERNEL_FOLDERS = ("dev", "proc", "sys", "tmp")
 
 
-def make_root(folder: Path, sysroot: Path, processor: Processor) -> Path:
-    """A root folder for a program on this processor: a sysroot's libraries, and what Linux tells of processors.
+def create_root(folder: Path, sysroot: Path, processor: Processor) -> Path:
+    """Creates a root folder for programs on this processor: the sysroot's libraries, and Linux's processor files.
 
-    Of files that are not in its root, qemu shows the host's, and before 8.1 also the host's /proc/cpuinfo;
-    onnxruntime ends with a segmentation fault on one of another architecture.
+    qemu shows the host's files where its root lacks them, and before 8.1 also the host's /proc/cpuinfo. onnxruntime
+    ends with a segmentation fault if that is of another architecture.
     """
     root = folder / processor.instruction_set
     (root / "proc").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""What an emulated machine found, as plain data, and its JSON."""
+"""The report of a benchmark on emulated processors: plain data, and its JSON."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from perf.results.report import Failure
 
 SCHEMA = "mbert-onnx/emulated"
 SCHEMA_VERSION = 1
-"""Grows when a key changes its meaning or goes away; new keys do not count."""
+"""Incremented when a key changes its meaning or is removed, not when a key is added."""
 
 
 @dataclass(frozen=True)
 class EmulatedProcessor:
-    """What was emulated: an instruction set, and qemu's name of a processor that has it."""
+    """An emulated processor: its instruction set, and the value of qemu's `-cpu`."""
 
     instruction_set: str
     model: str
@@ -27,7 +27,7 @@ class EmulatedProcessor:
 
 @dataclass(frozen=True)
 class EmulatedSubject:
-    """A model: called as the user called it, its file, whether it ran with the native kernels, and how it was made."""
+    """A model: its name on the command line, its file, whether it ran with the native kernels, and notes on it."""
 
     name: str
     file: ModelFile
@@ -37,9 +37,9 @@ class EmulatedSubject:
 
 @dataclass(frozen=True)
 class Count:
-    """One model at one length, in tokens, on one processor.
+    """The result of one model at one length, in tokens, on one processor.
 
-    `instructions` are those of a run that is not the first; None where the emulator counts none. `difference` is the
+    `instructions` are those of a run after the first; None where the emulator does not count. `difference` is the
     centred error of its outputs from this machine's for the same file; None where it has none of floating point; an
     infinite one is the text "inf" in JSON.
     """
@@ -53,11 +53,11 @@ class Count:
 
 @dataclass(frozen=True)
 class EmulatedReport:
-    """All of it: the conditions, the models in the order given, the counts, and what to doubt. There are no times.
+    """The whole report: the conditions, the models in the order given, the counts, and the warnings. It has no times.
 
-    `machine` and `software` are this machine's; `emulator` is qemu's version, `onnxruntime` that of the emulated
-    library. `failures` are models that did not run, and why; `interrupted` says that it was ended early; `command`
-    are the words of the command line, if there was one.
+    `machine` and `software` describe this machine; `emulator` is qemu's version, `onnxruntime` the version of the
+    emulated library. `failures` are the models that did not run, with reasons; `interrupted`: a KeyboardInterrupt ended
+    it early; `command`: the words of the command line, if any.
     """
 
     date: str
@@ -77,13 +77,13 @@ class EmulatedReport:
     command: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """A dict that `json` can write: the schema's name and version, then every field."""
-        told = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **asdict(self)}
-        for count in told["counts"]:
+        """Returns a dict for `json`: the schema's name and version, then every field."""
+        document = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **asdict(self)}
+        for count in document["counts"]:
             if count["difference"] == math.inf:  # JSON has no infinity
                 count["difference"] = "inf"
-        return told
+        return document
 
     def write_json(self, path: Path) -> None:
-        """Writes it as a file. Raises PerfError where it cannot be written."""
+        """Writes the JSON file. Raises PerfError where it cannot be written."""
         write_json(path, self.to_json())

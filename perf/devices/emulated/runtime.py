@@ -1,4 +1,4 @@
-"""onnxruntime's library for aarch64: the one in its wheel, of the version that runs here."""
+"""onnxruntime's library for aarch64, from its wheel, of the version that is installed here."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from perf.sessions.environments import cache_folder
 
 PLATFORM = "manylinux_2_28_aarch64"
 MEMBER = "onnxruntime/capi/libonnxruntime.so."
-"""What the library is called in the wheel, before its version."""
+"""Path of the library in the wheel, without its version."""
 
 
-def runtime_library(tell: Callable[[str], None] = lambda _: None) -> Path:
-    """The library, which pip fetches if it is not there yet; it is kept in the user's cache.
+def runtime_library(progress: Callable[[str], None] = lambda _: None) -> Path:
+    """Returns the library's path in the user's cache; pip downloads it if it is not there yet.
 
     Args:
-        tell: Is told, in a few words, when it is fetched.
+        progress: Called with a line before the download.
 
-    Raises PerfError where pip does not get it.
+    Raises PerfError where pip cannot download it.
     """
     library = cache_folder() / "aarch64" / f"libonnxruntime-{ort.__version__}.so"
     if not library.is_file():
-        tell(f"fetching onnxruntime {ort.__version__} for aarch64 into {library.parent}")
+        progress(f"downloading onnxruntime {ort.__version__} for aarch64 into {library.parent}")
         library.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=library.parent) as folder:
             fresh = Path(folder) / library.name
@@ -47,7 +47,7 @@ def _wheel(folder: Path) -> Path:
     if done.returncode or found is None:
         lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
         reason = lines[0].removeprefix("ERROR: ") if lines else f"exit {done.returncode}"
-        raise PerfError(f"cannot get {wanted} for {PLATFORM} ({reason}); expected pip to reach a package index")
+        raise PerfError(f"cannot download {wanted} for {PLATFORM} ({reason}); expected pip to reach a package index")
     return found
 
 

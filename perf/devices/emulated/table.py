@@ -1,4 +1,4 @@
-"""An emulated machine's report for a person: instructions in a table, a column for each processor."""
+"""Prints the report of emulated processors: a table of instructions with one column per processor, and warnings."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from rich.text import Text
 from perf.devices.emulated.report import Count, EmulatedReport
 
 NOTE = (
-    "Instructions are those of one run that is not the first, in millions, exact, with one thread; they leave out "
-    "caches and how long each takes, so that they compare programs on one processor, and are no times. × is how many "
-    "times fewer than the first model's. difference is how far outputs are from this machine's for the same file, as a "
-    "share of how much they vary, the largest over the processors."
+    "Instructions are exact counts in millions, of one run after the first, with one thread. They ignore caches and "
+    "latencies: they compare programs on one processor, and are not times. × is how many times fewer than the first "
+    "model's. difference is the centred error of the outputs against this machine's for the same file, the largest "
+    "over the processors."
 )
 
 
@@ -62,8 +62,8 @@ def _instructions(count: Count | None, first: Count | None) -> str:
 
 
 def _difference(found: list[Count]) -> str:
-    told = [count.difference for count in found if count.difference is not None]
-    return f"{max(told):.1g}" if told else ""
+    differences = [count.difference for count in found if count.difference is not None]
+    return f"{max(differences):.1g}" if differences else ""
 
 
 def _line(console: Console, text: str) -> None:

@@ -14,7 +14,7 @@ from mbert_onnx import MbertError, UsageError
 from mbert_onnx.benchmark import emulated
 from mbert_onnx.benchmark.emulated import bench_emulated
 from mbert_onnx.runtime.native_kernels import kernels
-from perf.devices.emulated.emulator import find_sysroot, installed
+from perf.devices.emulated.emulator import find_qemu, find_sysroot
 from perf.devices.emulated.runtime import runtime_library
 from perf.errors import PerfError
 
@@ -28,7 +28,7 @@ needs_kernels = pytest.mark.skipif(kernels().library is None, reason="this insta
 def emulator() -> None:
     """qemu-user and what it takes; or the test is skipped."""
     try:
-        installed()
+        find_qemu()
         find_sysroot()
         runtime_library()
     except PerfError as error:
@@ -85,7 +85,7 @@ def test_a_compiler_that_fails_is_one_line(exported: Exports, monkeypatch: pytes
     def refuse(*_: object) -> Path:
         raise BuildError("clang failed for aarch64\nat line 1")
 
-    monkeypatch.setattr(emulated, "installed", lambda: "qemu")
+    monkeypatch.setattr(emulated, "find_qemu", lambda: "qemu")
     monkeypatch.setattr(emulated, "find_sysroot", lambda: tmp_path)
     monkeypatch.setattr(emulated, "build", refuse)
     monkeypatch.setattr(emulated, "build_counter", refuse)

@@ -1,4 +1,4 @@
-"""`--device emulated-arm64`: really under qemu-user where it is installed, and what is told where it is not."""
+"""`--device emulated-arm64`: under qemu-user where it is installed; its errors where it is not."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from rich.console import Console
 from graphs.execution.centred_error import largest_centred_error
 from graphs.kernels.build import build_counter
 from perf.devices.emulated import counting, driver, emulated, emulator, runtime
-from perf.devices.emulated.driver import Answer, build_driver
+from perf.devices.emulated.driver import DriverResult, build_driver
 from perf.devices.emulated.emulated import bench_emulated_subjects
-from perf.devices.emulated.emulator import Emulated, Emulator, Program, find_sysroot, installed
-from perf.devices.emulated.processors import KERNEL_FOLDERS, PROCESSORS, make_root
+from perf.devices.emulated.emulator import Emulated, Emulator, Program, find_qemu, find_sysroot
+from perf.devices.emulated.processors import KERNEL_FOLDERS, PROCESSORS, create_root
 from perf.devices.emulated.report import Count, EmulatedProcessor, EmulatedReport, EmulatedSubject
 from perf.devices.emulated.runtime import runtime_library
 from perf.devices.emulated.table import print_emulated
@@ -42,15 +42,15 @@ from perf.sessions.subject import Subject
 
 HEADERS = Path(os.environ.get("ONNXRUNTIME_HEADERS", Path(__file__).parents[3] / "build" / "onnxruntime-headers"))
 
-# Of float32 sums of 8 products in another order.
+# Rounding of float32 sums of 8 products in another order.
 ROUNDING = 1e-6
 
 
 @pytest.fixture(scope="module")
 def library() -> Path:
-    """onnxruntime for aarch64, where this machine has all that it takes to run it."""
+    """onnxruntime's library for aarch64; skips where qemu-user or the libraries are missing."""
     try:
-        installed()
+        find_qemu()
         find_sysroot()
         return runtime_library()
     except PerfError as error:
@@ -61,15 +61,15 @@ def library() -> Path:
 def test_models_are_run_and_counted(library: Path, tmp_path: Path) -> None:
     any_length = token_model(tmp_path / "any.onnx", mask=onnx.TensorProto.FLOAT, external=True)
     fixed = token_model(tmp_path / "fixed.onnx", shape=(1, 8), integer=onnx.TensorProto.INT32)
-    told: list[str] = []
+    lines: list[str] = []
     report = bench_emulated_subjects(
         [Subject("any", any_length, 50), Subject("fixed", fixed, 50), Subject("gone", tmp_path / "gone.onnx", 50)],
         build_counter,
         seq_lens=[8, 64],
         measure=largest_centred_error,
-        progress=told.append,
+        progress=lines.append,
     )
-    # What takes one length only fails at the other one, and is told; so is what is not there.
+    # A model of a fixed length fails at the other length, and a missing file fails; both are reported.
     assert [failure.name for failure in report.failures] == ["fixed", "gone"]
     assert "takes only seq-len 8, not 64" in report.failures[0].reason
     assert [subject.name for subject in report.subjects] == ["any"]
@@ -77,23 +77,23 @@ def test_models_are_run_and_counted(library: Path, tmp_path: Path) -> None:
     assert len(report.counts) == 2 * len(PROCESSORS)
     assert all(count.difference is not None and count.difference < ROUNDING for count in report.counts)
     if report.counts[0].instructions is None:
-        assert "takes no plugin" in report.warnings[0]
+        assert "does not load the plugin" in report.warnings[0]
         return
     assert not report.warnings
     for one in report.processors:
         short, long = (count.instructions for count in report.counts if count.processor == one.instruction_set)
         assert short is not None
         assert long is not None
-        # Tens of thousands to call four operators, far from what it takes to load a model; and more for more tokens.
+        # Tens of thousands to call four operators, far fewer than to load a model; and more for more tokens.
         assert 1_000 < short < long < 10_000_000
-    assert any("64 tokens on cortex-a72" in line for line in told)
+    assert any("64 tokens on cortex-a72" in line for line in lines)
 
 
 def test_without_plugins_only_outputs_are_compared(
     library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = tmp_path / "qemu-aarch64"
-    script.write_text(f'#!/bin/sh\n[ "$1" = --help ] && exit\nexec {installed()} "$@"\n')
+    script.write_text(f'#!/bin/sh\n[ "$1" = --help ] && exit\nexec {find_qemu()} "$@"\n')
     script.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     fixed = token_model(tmp_path / "fixed.onnx", shape=(1, 4))
@@ -101,14 +101,16 @@ def test_without_plugins_only_outputs_are_compared(
     assert [count.seq_len for count in report.counts] == [4] * len(PROCESSORS)
     assert all(count.instructions is None for count in report.counts)
     assert all(count.difference is not None and count.difference < ROUNDING for count in report.counts)
-    assert "nothing was counted: qemu" in report.warnings[0]
+    assert "no instructions were counted: qemu" in report.warnings[0]
 
 
 @pytest.mark.full
-def test_a_library_that_is_none_is_one_line(library: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_library_is_one_line(library: Path, tmp_path: Path) -> None:
     wrong = tmp_path / "libonnxruntime.so"
     wrong.write_text("not a library")
-    with pytest.raises(PerfError, match=r"runs nothing of ours on a processor with neon \(loading: .*libonnx.*\); exp"):
+    with pytest.raises(
+        PerfError, match=r"cannot run the driver on a processor with neon \(loading: .*libonnx.*\); exp"
+    ):
         Emulator(build_driver(tmp_path, wrong), build_counter, tmp_path)
 
 
@@ -118,13 +120,13 @@ def test_a_model_that_fails_there_is_one_line(library: Path, tmp_path: Path) -> 
     broken = tmp_path / "broken.onnx"
     broken.write_text("no model")
     with pytest.raises(PerfError, match=r"^on cortex-a72 under qemu .*: onnxruntime: .*broken.onnx") as caught:
-        driver.ask(machine, machine.processors[0], library, broken, None, [], tmp_path)
+        driver.run_driver(machine, machine.processors[0], library, broken, None, [], tmp_path)
     assert "\n" not in str(caught.value)
     other = tmp_path / "other.so"
     other.write_text("no library of operators")
     model = token_model(tmp_path / "model.onnx")
     with pytest.raises(PerfError, match=r"onnxruntime: .*other.so"):
-        driver.ask(machine, machine.processors[0], library, model, other, [], tmp_path)
+        driver.run_driver(machine, machine.processors[0], library, model, other, [], tmp_path)
 
 
 def test_without_qemu_or_libraries_one_line_says_what_to_install(
@@ -135,8 +137,8 @@ def test_without_qemu_or_libraries_one_line_says_what_to_install(
     with pytest.raises(PerfError, match=r"qemu-aarch64 is not on PATH: apt install qemu-user libstdc\+\+6-arm64-cross"):
         bench_emulated_subjects([model], build_counter)
     monkeypatch.setattr(sys, "platform", "darwin")
-    with pytest.raises(PerfError, match=r"for Linux; this is darwin: pass ssh://USER@HOST"):
-        installed()
+    with pytest.raises(PerfError, match=r"runs on Linux only; this is darwin: pass ssh://USER@HOST"):
+        find_qemu()
     monkeypatch.setenv("QEMU_LD_PREFIX", str(tmp_path))
     with pytest.raises(PerfError, match=r"no lib/ld-linux-aarch64.so.1 in .*: apt install"):
         find_sysroot()
@@ -148,13 +150,15 @@ def test_without_a_compiler_one_line_says_what_to_install(tmp_path: Path, monkey
         build_driver(tmp_path, tmp_path)
 
 
-def test_onnxruntime_that_cannot_be_had_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_download_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MBERT_ONNX_CACHE", str(tmp_path))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    told: list[str] = []
-    with pytest.raises(PerfError, match=r"cannot get onnxruntime==.* for manylinux_2_28_aarch64 \(.*\); expected pip"):
-        runtime_library(told.append)
-    assert "fetching onnxruntime" in told[0]
+    lines: list[str] = []
+    with pytest.raises(
+        PerfError, match=r"cannot download onnxruntime==.* for manylinux_2_28_aarch64 \(.*\); expected pip"
+    ):
+        runtime_library(lines.append)
+    assert "downloading onnxruntime" in lines[0]
     assert [path.name for path in tmp_path.rglob("*")] == ["aarch64"]
     wheel = tmp_path / "other.whl"
     with zipfile.ZipFile(wheel, "w") as made:
@@ -163,7 +167,7 @@ def test_onnxruntime_that_cannot_be_had_is_one_line(tmp_path: Path, monkeypatch:
         runtime._library_of(wheel)
 
 
-def test_what_cannot_be_meant(tmp_path: Path) -> None:
+def test_arguments_out_of_range(tmp_path: Path) -> None:
     model = Subject("model", token_model(tmp_path / "model.onnx"))
     with pytest.raises(PerfUsageError, match="no model"):
         bench_emulated_subjects([], build_counter)
@@ -174,22 +178,22 @@ def test_what_cannot_be_meant(tmp_path: Path) -> None:
 
 
 class StandIn:
-    """An emulator that is none."""
+    """A stand-in for the emulator."""
 
     version, counts, refused = "7.2", True, ("no such processor",)
     processors = (Emulated(PROCESSORS[0], "cortex-a72", Path()),)
 
 
-def with_answers(monkeypatch: pytest.MonkeyPatch, wrong: str = "", interrupts: str = "") -> list[Path | None]:
-    """Lets the emulated machine be this one; it is wrong on one file, and is interrupted on another.
+def replace_emulator(monkeypatch: pytest.MonkeyPatch, wrong: str = "", interrupts: str = "") -> list[Path | None]:
+    """Replaces the emulated machine by this one, with wrong outputs for one file, and an interrupt at another.
 
-    Returns the libraries that it was given.
+    Returns the libraries that it is called with.
     """
     from onnxruntime import InferenceSession
 
     given: list[Path | None] = []
 
-    def ask(
+    def run_driver(
         _: object,
         __: object,
         ___: Path,
@@ -197,21 +201,21 @@ def with_answers(monkeypatch: pytest.MonkeyPatch, wrong: str = "", interrupts: s
         library: Path | None,
         feeds: Sequence[Mapping[str, np.ndarray]],
         ____: Path,
-    ) -> list[Answer]:
+    ) -> list[DriverResult]:
         given.append(library)
         if model.stem == interrupts:
             raise KeyboardInterrupt
         session: Any = InferenceSession(model, providers=["CPUExecutionProvider"])
-        answers = [session.run(None, dict(feed)) for feed in feeds]
-        return [Answer((-1 * first if model.stem == wrong else first, *rest), 7) for first, *rest in answers]
+        outputs = [session.run(None, dict(feed)) for feed in feeds]
+        return [DriverResult((-1 * first if model.stem == wrong else first, *rest), 7) for first, *rest in outputs]
 
     monkeypatch.setattr(emulated, "_prepare", lambda *_: (StandIn(), Path("libonnxruntime.so")))
-    monkeypatch.setattr(counting, "ask", ask)
+    monkeypatch.setattr(counting, "run_driver", run_driver)
     return given
 
 
-def test_other_outputs_are_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with_answers(monkeypatch, wrong="wrong")
+def test_different_outputs_are_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace_emulator(monkeypatch, wrong="wrong")
     models = [Subject(name, token_model(tmp_path / f"{name}.onnx"), 50) for name in ("right", "wrong")]
     report = bench_emulated_subjects(models, build_counter, seq_lens=[3], measure=largest_centred_error)
     right, wrong = report.counts
@@ -219,20 +223,23 @@ def test_other_outputs_are_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert wrong.difference == pytest.approx(2, rel=0.2)  # −x from x, of which the mean is not quite 0
     first, second = report.warnings
     assert first == "no such processor"
-    assert re.match(r"wrong does not say on aarch64 what it says here: .* at 3 tokens on neon$", second)
+    assert re.match(
+        r"wrong: outputs on aarch64 differ from this machine's, .* of \S+ at 3 tokens on neon; expected at most 0.01$",
+        second,
+    )
 
 
-def test_each_file_is_asked_for_its_own_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given = with_answers(monkeypatch)
+def test_each_file_runs_at_its_own_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    libraries = replace_emulator(monkeypatch)
     files = {length: token_model(tmp_path / f"{length}.onnx", shape=(1, length)) for length in (4, 6)}
     model = Subject("fixed", files[6], 50, by_length=files)
     report = bench_emulated_subjects([model], build_counter, kernels=Path("kernels.so"))
     assert [count.seq_len for count in report.counts] == [4, 6]
-    assert given == [None, None]  # it was made to run without kernels
+    assert libraries == [None, None]  # the subject has no library, so it runs without kernels
 
 
-def test_an_interrupt_keeps_what_was_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with_answers(monkeypatch, interrupts="second")
+def test_an_interrupt_keeps_the_counts_until_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace_emulator(monkeypatch, interrupts="second")
     models = [Subject(name, token_model(tmp_path / f"{name}.onnx"), 50) for name in ("first", "second", "third")]
     report = bench_emulated_subjects(models, build_counter, seq_lens=[3])
     assert report.interrupted
@@ -242,15 +249,15 @@ def test_an_interrupt_keeps_what_was_found(tmp_path: Path, monkeypatch: pytest.M
         bench_emulated_subjects(models[1:], build_counter, seq_lens=[3])
 
 
-def test_no_model_that_runs_is_the_first_ones_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with_answers(monkeypatch)
-    elsewhere = Subject("elsewhere", token_model(tmp_path / "model.onnx"), 50, runtime="torch")
-    with pytest.raises(PerfError, match="elsewhere runs in torch; expected a model for onnxruntime"):
-        bench_emulated_subjects([elsewhere, Subject("gone", tmp_path / "gone.onnx")], build_counter)
+def test_where_no_model_runs_the_first_error_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace_emulator(monkeypatch)
+    other = Subject("other", token_model(tmp_path / "model.onnx"), 50, runtime="torch")
+    with pytest.raises(PerfError, match="other runs in torch; expected a model for onnxruntime"):
+        bench_emulated_subjects([other, Subject("gone", tmp_path / "gone.onnx")], build_counter)
 
 
-def planted() -> EmulatedReport:
-    """Two models on two processors at 8 tokens."""
+def sample_report() -> EmulatedReport:
+    """A report of two models on two processors at 8 tokens."""
     processors = (EmulatedProcessor("neon", "cortex-a72"), EmulatedProcessor("neon-dotprod", "neoverse-n1"))
     subjects = tuple(EmulatedSubject(name, ModelFile(10, "ab"), name == "b[b]", ("a note",)) for name in ("a", "b[b]"))
     counts = (
@@ -260,33 +267,33 @@ def planted() -> EmulatedReport:
         Count("b[b]", 8, "neon-dotprod", None, 0.25),
     )
     software = Software("3.11.0", "1.32.0", "unknown", "2.0.0")
-    failed = (Failure("c", "it is no model"),)
+    failed = (Failure("c", "it is not a model"),)
     rest = (processors, subjects, counts, ("the moon was full",), failed)
     return EmulatedReport("2025-01-02", MACHINE, software, "7.2.22", "1.32.0", 1, 0, 1000, *rest)
 
 
-def test_the_table() -> None:
+def test_the_printed_table() -> None:
     console = Console(file=io.StringIO(), width=120)
-    print_emulated(planted(), console)
+    print_emulated(sample_report(), console)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "aarch64 under qemu-user 7.2.22, onnxruntime 1.32.0" in text
     assert re.search(r" 8 +a +2\.0 +3\.0 +0 *\n", text)
     assert re.search(r" b\[b\] +1\.0 \(2\.00×\) +– +inf *\n", text)
-    assert "not run: c: it is no model" in text
+    assert "not run: c: it is not a model" in text
     assert "warning: the moon was full" in text
     assert not re.search(r"\bms\b", text)
 
 
-def test_the_file(tmp_path: Path) -> None:
+def test_the_json_file(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
-    report = replace(planted(), command=("bench", "a"))
+    report = replace(sample_report(), command=("bench", "a"))
     report.write_json(path)
-    told = json.loads(path.read_text())
-    assert (told["schema"], told["schema_version"]) == ("mbert-onnx/emulated", 1)
-    assert told["counts"][2] == {
+    document = json.loads(path.read_text())
+    assert (document["schema"], document["schema_version"]) == ("mbert-onnx/emulated", 1)
+    assert document["counts"][2] == {
         "subject": "b[b]", "seq_len": 8, "processor": "neon", "instructions": 1_000_000, "difference": "inf"
     }  # fmt: skip
-    assert told["command"] == ["bench", "a"]
+    assert document["command"] == ["bench", "a"]
     with pytest.raises(PerfError, match="cannot write"):
         report.write_json(tmp_path / "none" / "report.json")
 
@@ -296,7 +303,7 @@ def test_programs_see_the_emulated_processor(tmp_path: Path) -> None:
     for name in ("lib", *KERNEL_FOLDERS):
         (sysroot / name).mkdir(parents=True)
     (sysroot / "lib" / "libc.so.6").write_text("the C library")
-    root = make_root(tmp_path / "roots", sysroot, PROCESSORS[1])
+    root = create_root(tmp_path / "roots", sysroot, PROCESSORS[1])
     assert sorted(path.name for path in root.iterdir()) == ["lib", "proc", "sys"]
     assert (root / "lib" / "libc.so.6").read_text() == "the C library"
     assert "CPU part\t: 0xd0c\n" in (root / "proc" / "cpuinfo").read_text()
@@ -305,7 +312,7 @@ def test_programs_see_the_emulated_processor(tmp_path: Path) -> None:
 
 def test_an_interrupt_ends_the_emulator_and_its_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     qemu, started = tmp_path / "qemu-aarch64", tmp_path / "started"
-    # As the driver does: a copy works, the first process waits.
+    # As in the driver, a copy works and the first process waits.
     qemu.write_text(
         f"#!/bin/sh\n[ $# -lt 7 ] && exit\nsleep 60 & echo $! > {started}.new\nmv {started}.new {started}\nwait\n"
     )
@@ -322,7 +329,7 @@ def test_an_interrupt_ends_the_emulator_and_its_copies(tmp_path: Path, monkeypat
     monkeypatch.setattr(subprocess.Popen, "communicate", interrupted)
     with pytest.raises(KeyboardInterrupt):
         machine.run(machine.processors[0], ["a", "model"])
-    # It would work for a minute; killed, it is gone, or waits for somebody to notice.
+    # It would run for a minute; once killed, it has ended or is a zombie.
     copy = psutil.Process(int(started.read_text())) if psutil.pid_exists(int(started.read_text())) else None
     deadline = time.monotonic() + 20
     while copy is not None and copy.is_running() and copy.status() != psutil.STATUS_ZOMBIE:
@@ -334,7 +341,7 @@ def test_an_interrupt_ends_the_emulator_and_its_copies(tmp_path: Path, monkeypat
 @pytest.mark.skipif(
     not (HEADERS / "onnxruntime_c_api.h").is_file(), reason="`make onnxruntime-headers` fetches the official header"
 )
-def test_every_entry_is_where_the_header_has_it(tmp_path: Path) -> None:
+def test_every_entry_has_the_offset_of_the_header(tmp_path: Path) -> None:
     abi = (driver.HERE / "ort_abi.h").read_text()
     entries = re.findall(r"^  (\w+) = (\d+),$", abi, re.MULTILINE)
     assert len(entries) >= 15
