@@ -6,8 +6,8 @@ from __future__ import annotations
 # torch's float32 was seen at 7e-6, and transformers' export in onnxruntime at 9e-6.
 FLOAT32 = 1e-5
 
-# It also passes with this many times the float32 error of the model that it was made from: weights that lose more to
-# rounding than usual do so in any order of the sums.
+# It also passes with this many times the float32 error of the model that it was converted from: weights that lose more
+# to rounding than usual do so in any order of the sums.
 FLOAT32_FACTOR = 4.0
 
 # Between two float32 files, neither of which is exact: transformers' own export was seen at 9e-6 from float64 at 128
@@ -23,7 +23,6 @@ def float32_bound(own_error: float | None) -> float:
     """Returns the largest centred error at which a float32 graph or file passes.
 
     Args:
-        own_error: The error of the model that it was made from, in float32, from the same model in float64; None where
-            the model that it is compared with is itself float32.
+        own_error: The error of the original model in float32 from itself in float64; None if the reference is float32.
     """
     return BETWEEN_FLOAT32 if own_error is None else max(FLOAT32, FLOAT32_FACTOR * own_error)

@@ -60,7 +60,7 @@ def residual_gemm(node: ir.Node) -> Linear:
     x, weight, residual = node.inputs
     transposed = bool(attributes.get_int("transB", 0))
     known = x is not None and weight is not None and residual is not None and weight.const_value is not None
-    check(known and residual is not None and residual.const_value is None, node, "its third input is no residual")
+    check(known and residual is not None and residual.const_value is None, node, "its third input is not a residual")
     assert x is not None
     assert weight is not None
     return Linear(node, x, weight, transposed, None)

@@ -1,1 +1,1 @@
-"""Passes of a lower precision, made for one model from its calibration data."""
+"""Passes that lower the precision, built for one model from its calibration data."""

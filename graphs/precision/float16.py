@@ -103,17 +103,17 @@ class _Casts:
 
     def __init__(self, graph: ir.Graph) -> None:
         self._graph = graph
-        self._made: dict[ir.Value, ir.Value] = {}
+        self._converted: dict[ir.Value, ir.Value] = {}
 
     def cast(self, x: ir.Value, dtype: ir.DataType) -> ir.Value:
-        if x not in self._made:
+        if x not in self._converted:
             array = constant(x)
-            self._made[x] = (
+            self._converted[x] = (
                 self._node(x, dtype)
                 if array is None
                 else add_initializer(self._graph, f"{x.name}.half", _to_float16(array))
             )
-        return self._made[x]
+        return self._converted[x]
 
     def _node(self, x: ir.Value, dtype: ir.DataType) -> ir.Value:
         output = ir.Value(shape=x.shape, type=ir.TensorType(dtype))

@@ -1,4 +1,4 @@
-"""What libraries do: constants folded, equal computations done once, what nothing reads removed."""
+"""Clean-up by libraries: constant folding, common subexpressions, unused nodes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from graphs.ir.rewrite import Rewrite
 from graphs.model.constant_folding import fold_small_constants
 from graphs.model.quiet import quiet
 
-# Constants up to this many numbers (shapes, axes, split sizes) are shared where they are equal.
+# Equal constants of up to this many numbers (shapes, axes, split sizes) become one.
 SMALL_CONSTANT = 16
 
 
 class CleanUp(Rewrite):
-    """Constant folding by onnxscript; common subexpressions, duplicate constants and unused nodes by onnx_ir.
+    """Folds constants, and removes common subexpressions, duplicate constants and unused nodes.
 
     Before::
 
@@ -26,10 +26,10 @@ class CleanUp(Rewrite):
         x ── Transpose ─┬─ a          [2, 3] ── Reshape
                         └─ b
 
-    Weights that are kept in half precision and computed with in single become float32, whatever their size: behind a
-    Cast no pass would find them.
+    onnxscript folds constants; onnx_ir does the rest. Weights that are stored in half precision and cast to float32
+    become float32, whatever their size, since no pass would find a weight behind a Cast.
 
-    `matches` counts the nodes that are gone; it is 1 where only something else has changed.
+    `matches` is the number of removed nodes; it is 1 where the graph has changed in another way.
     """
 
     def rewrite(self, model: ir.Model) -> None:
@@ -45,6 +45,6 @@ class CleanUp(Rewrite):
             common_passes.RemoveUnusedOpsetsPass(),
             common_passes.NameFixPass(),
         ):
-            with quiet("onnx_ir"):  # which tells of each initializer that is an input or output
+            with quiet("onnx_ir"):  # which logs each initializer that is an input or output
                 changed |= clean(model).modified
         self.matches = max(int(changed), before - model.graph.num_nodes())

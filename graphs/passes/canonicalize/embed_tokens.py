@@ -1,4 +1,4 @@
-"""The embeddings: the trigram's neighbours, the positions, and the order of the sum."""
+"""One form of the embeddings: the trigram's neighbours, the positions, the order of the sum."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from graphs.model.sizes import shape_of
 
 
 class EmbedTokens(Rewrite):
-    """One way to write what exporters write in several: so that it is small, and the sum can go into a Gemm.
+    """Rewrites the embeddings of any exporter to one small form, whose sum can go into a Gemm.
 
     Before::
 
@@ -62,7 +62,7 @@ class EmbedTokens(Rewrite):
         self.matches += 1
 
     def _order(self, graph: ir.Graph, add: ir.Node) -> None:
-        """Puts the sum of words, bias, types and positions into order."""
+        """Reorders the sum of word, bias, segment and position embeddings."""
         leaves = _summands(add)
         if len(leaves) < 3:
             return
@@ -76,7 +76,7 @@ class EmbedTokens(Rewrite):
         if len(words) != 1 or shape_of(words[0]) != shape_of(add.outputs[0]):
             self.miss(add, "a sum with positions and token types has other summands than words and a bias")
             return
-        if _in_order(add, types[0], leaf) and _made_by(leaf, "Slice") is not None:
+        if _in_order(add, types[0], leaf) and _producer_of(leaf, "Slice") is not None:
             return
         output = add.outputs[0]
 
@@ -98,7 +98,7 @@ class EmbedTokens(Rewrite):
 
 
 def _is_summand(node: ir.Node) -> bool:
-    """Whether all that is done with a sum is to add it to another."""
+    """Returns whether the only use of a sum is as a summand of another."""
     output = node.outputs[0]
     uses = list(output.uses())
     return not output.is_graph_output() and len(uses) == 1 and uses[0].node.op_type == "Add"
@@ -116,35 +116,35 @@ def _summands(add: ir.Node) -> list[ir.Value]:
 
 
 def _in_order(add: ir.Node, types: ir.Value, positions: ir.Value) -> bool:
-    summands = [node for value in add.inputs if (node := _made_by(value, "Add")) is not None]
+    summands = [node for value in add.inputs if (node := _producer_of(value, "Add")) is not None]
     return any({types, positions} == set(node.inputs) for node in summands)
 
 
-def _made_by(value: ir.Value | None, *op_types: str) -> ir.Node | None:
-    """The node that computes a value, if it is of one of these types."""
+def _producer_of(value: ir.Value | None, *op_types: str) -> ir.Node | None:
+    """Returns the node that computes a value, if it is of one of these types; else None."""
     node = None if value is None else value.producer()
     return node if node is not None and node.domain == "" and node.op_type in op_types else None
 
 
 def _is_segment_lookup(value: ir.Value) -> bool:
-    """Rows of a small constant table, at ids that an input gives."""
-    node = _made_by(value, "Gather")
+    """Returns whether a value is rows of a small constant table, at ids from an input."""
+    node = _producer_of(value, "Gather")
     if node is None:
         return False
     table, source = node.inputs
     rows = constant(table)
-    while (view := _made_by(source, "Reshape", "Cast")) is not None:
+    while (view := _producer_of(source, "Reshape", "Cast")) is not None:
         source = view.inputs[0]
     return rows is not None and len(rows) <= MOST_SEGMENTS and source is not None and source.is_graph_input()
 
 
-# Tables of more rows are words.
+# A table of more rows is the word embeddings.
 MOST_SEGMENTS = 64
 
 
 def _positions(value: ir.Value) -> tuple[ir.Value, ir.Value | int] | None:
-    """The table of which `value` is the first rows, and their number (a vector of one, or what is constant)."""
-    node = _made_by(value, "Slice", "Gather")
+    """Returns the table of which `value` is the first rows, and their number (a vector of one element, or an int)."""
+    node = _producer_of(value, "Slice", "Gather")
     table = None if node is None else node.inputs[0]
     rows = constant(table)
     if node is None or table is None or rows is None or rows.ndim != 2:
@@ -154,9 +154,9 @@ def _positions(value: ir.Value) -> tuple[ir.Value, ir.Value | int] | None:
     if node.attributes.get_int("axis", 0) != 0:
         return None
     ids = constant(node.inputs[1])
-    if ids is not None:  # as many as a fixed length has
+    if ids is not None:  # a fixed length
         return (table, ids.size) if _counts(ids) else None
-    taken = _made_by(node.inputs[1], "Slice")
+    taken = _producer_of(node.inputs[1], "Slice")
     every = None if taken is None else constant(taken.inputs[0])
     if taken is None or every is None or not _counts(every) or every.size != len(rows):
         return None
@@ -165,12 +165,12 @@ def _positions(value: ir.Value) -> tuple[ir.Value, ir.Value | int] | None:
 
 
 def _counts(ids: np.ndarray) -> bool:
-    """Whether these are 0, 1, 2, …, with or without a dimension for the batch."""
+    """Returns whether the ids are 0, 1, 2, …, with or without a batch dimension."""
     return ids.shape in ((ids.size,), (1, ids.size)) and bool((ids.reshape(-1) == np.arange(ids.size)).all())
 
 
 def _first(node: ir.Node, axis: int, rank: int) -> tuple[ir.Value, ir.Value] | None:
-    """Of what a Slice takes the first so many along an axis, and their number."""
+    """Returns the input of a Slice that takes the first elements along an axis, and their number; else None."""
     x, starts, ends, axes, steps = _slice_inputs(node)
     found = integers(axes)
     if x is None or ends is None or found is None or [a % rank for a in found] != [axis]:
@@ -179,13 +179,13 @@ def _first(node: ir.Node, axis: int, rank: int) -> tuple[ir.Value, ir.Value] | N
 
 
 def _slice_inputs(node: ir.Node) -> list[ir.Value | None]:
-    """data, starts, ends, axes, steps."""
+    """Returns the inputs of a Slice: data, starts, ends, axes, steps."""
     return [*node.inputs, None, None][:5]
 
 
 def _is_shifted(value: ir.Value | None, words: ir.Value, by: int) -> bool:
-    """Whether a value is the words, each at the place of the one `by` before it, and a row of zeros."""
-    pad = _made_by(value, "Pad")
+    """Returns whether a value is the words shifted by `by` positions, padded with a row of zeros."""
+    pad = _producer_of(value, "Pad")
     if pad is None or pad.attributes.get_string("mode", "constant") != "constant":
         return False
     cut, pads, fill, axes = [*pad.inputs, None, None][:4]
@@ -194,12 +194,12 @@ def _is_shifted(value: ir.Value | None, words: ir.Value, by: int) -> bool:
         return False
     if integers(pads) != ([0, 0, 0, 0, 1, 0] if by > 0 else [0, 1, 0, 0, 0, 0]):
         return False
-    node = _made_by(cut, "Slice")
+    node = _producer_of(cut, "Slice")
     return node is not None and node.inputs[0] is words and _is_all_but_one(node, by)
 
 
 def _is_all_but_one(node: ir.Node, by: int) -> bool:
-    """Whether a Slice takes all along the second of three dimensions but the first (`by` 1) or the last (`by` -1)."""
+    """Returns whether a Slice drops the first (`by` 1) or last (`by` -1) element of the second of three dimensions."""
     _, starts, ends, axes, steps = _slice_inputs(node)
     start, end = integers(starts), integers(ends)
     if start is None or end is None or integers(axes) not in ([1], [-2]):

@@ -1,4 +1,4 @@
-"""Tokens in one dimension: what is done to each token alone is done on matrices."""
+"""Tokens in one dimension: operators that treat each token alone work on matrices."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from graphs.ir.rewrite import Rewrite
 from graphs.model.size_tensors import SizeTensors
 from graphs.model.sizes import Size, shape_of
 
-# What computes each number from the numbers at its place alone.
+# Operators that compute each element from the elements at its position alone.
 ELEMENTWISE = frozenset(
     "Abs Cast Celu Clip Elu Erf Exp Gelu HardSigmoid HardSwish Identity LeakyRelu Log Mish Neg Reciprocal Relu Selu "  # noqa: SIM905
     "Sigmoid Softplus Softsign Sqrt Tanh ThresholdedRelu".split()
 )
 BINARY = frozenset(("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min"))
 
-# What works along the last dimension, where that is what its axis says.
+# Operators that work along the last dimension if their axis is the last.
 LAST_AXIS = frozenset(("LayerNormalization", "Softmax", "LogSoftmax", "Split", "Slice", "Concat"))
 
 
 class FlattenTokens(Rewrite):
-    """Streams of shape [batch, seq, 512] become [batch · seq, 512], which is what Gemm takes.
+    """Reshapes streams [batch, seq, 512] to [batch · seq, 512], which Gemm takes.
 
     Before::
 
@@ -34,8 +34,8 @@ class FlattenTokens(Rewrite):
 
         x ── Reshape [-1, 512] ── MatMul(W) ── Add(b) ── Add(x') ── … ── Reshape [b, s, …] ── Transpose …
 
-    It starts at linear layers, and goes on through all that is done to each token alone. A value is brought into its
-    own shape again where something else reads it. A graph without residuals, which gains nothing, is left alone.
+    The rewrite starts at linear layers and continues through operators that treat each token alone. For any other
+    reader a value is reshaped back. A graph without residuals, which would gain nothing, is not modified.
     """
 
     def rewrite(self, model: ir.Model) -> None:
@@ -44,24 +44,24 @@ class FlattenTokens(Rewrite):
             return
         self._graph, self._sizes = graph, SizeTensors(graph)
         self._flat: dict[ir.Value, ir.Value] = {}
-        self._whole: dict[ir.Value, ir.Value] = {}
+        self._original: dict[ir.Value, ir.Value] = {}
         for node in list(graph):
             if node.domain == "" and self._flatten(node):
                 self.matches += 1
             else:
-                self._read_whole(node)
+                self._read_original(node)
         for index, output in enumerate(graph.outputs):
             if output in self._flat:
-                whole = self._whole_of(output, None)
+                original = self._original_of(output, None)
                 name, output.name = output.name, None
-                whole.name, whole.shape, whole.type = name, output.shape, output.type
-                graph.outputs[index] = whole
+                original.name, original.shape, original.type = name, output.shape, output.type
+                graph.outputs[index] = original
         if self.matches:
             common_passes.RemoveUnusedNodesPass()(model)
-            graph.sort()  # sizes that were there may stand behind what reads them now
+            graph.sort()  # existing sizes may come after their new readers
 
     def _flatten(self, node: ir.Node) -> bool:
-        """Writes the node on matrices, if that is what it can do; False if it stays as it is."""
+        """Rewrites the node to work on matrices; returns False if it cannot."""
         shapes = [shape_of(output) for output in node.outputs]
         if any(shape is None or len(shape) < 3 or not self._sizes.shape_possible(shape) for shape in shapes):
             return False
@@ -100,10 +100,10 @@ class FlattenTokens(Rewrite):
         return x in self._flat and self._write(node, [self._flat[x], *node.inputs[1:]], axis=1)
 
     def _operand(self, value: ir.Value | None, shape: list[Size], node: ir.Node) -> ir.Value | None:
-        """What stands for an operand that is combined with matrices; None if it cannot be one."""
+        """Returns an operand as it can be combined with matrices; None if it cannot."""
         if value is None:
             return None
-        if value in self._flat:  # a stream of one row for all batches, or of one batch, is another matrix
+        if value in self._flat:  # a stream that is broadcast over batches or rows is a different matrix
             return self._flat[value] if (shape_of(value) or [])[:-1] == shape[:-1] else None
         array = constant(value)
         if array is not None:
@@ -115,7 +115,7 @@ class FlattenTokens(Rewrite):
         return self._flat_of(value, node) if shape_of(value) == shape and _width(value) > 0 else None
 
     def _flat_of(self, value: ir.Value, before: ir.Node) -> ir.Value:
-        """The value as a matrix."""
+        """Returns the value as a matrix."""
         if value not in self._flat:
             target = self._sizes.vector([-1, _width(value)])
             assert target is not None
@@ -129,7 +129,7 @@ class FlattenTokens(Rewrite):
                 self._graph.insert_before(before, reshape)
             else:
                 self._graph.insert_after(producer, reshape)
-            self._flat[value], self._whole[value] = flat, value
+            self._flat[value], self._original[value] = flat, value
         return self._flat[value]
 
     def _write(self, node: ir.Node, inputs: list[ir.Value | None], axis: int | None = None) -> bool:
@@ -146,51 +146,51 @@ class FlattenTokens(Rewrite):
         self._graph.insert_before(node, copy)
         return True
 
-    def _read_whole(self, node: ir.Node) -> None:
-        """Lets a node, and those of its subgraphs, read values in their own shapes."""
+    def _read_original(self, node: ir.Node) -> None:
+        """Makes a node, and the nodes of its subgraphs, read values in their original shapes."""
         inner = [
             n for a in node.attributes.values() if a.type == ir.AttributeType.GRAPH for n in a.as_graph().all_nodes()
         ]
         for reader in (node, *inner):
             for index, value in enumerate(reader.inputs):
-                if value is None or value not in self._flat or self._whole.get(value) is value:
+                if value is None or value not in self._flat or self._original.get(value) is value:
                     continue
-                if reader.op_type == "Reshape" and reader.domain == "" and index == 0 and self._copies_none(reader):
+                if reader.op_type == "Reshape" and reader.domain == "" and index == 0 and self._has_own_sizes(reader):
                     reader.replace_input_with(0, self._flat[value])
                     continue
-                reader.replace_input_with(index, self._whole_of(value, node))
+                reader.replace_input_with(index, self._original_of(value, node))
 
-    def _copies_none(self, reshape: ir.Node) -> bool:
-        """Whether all sizes that a Reshape gives are its own: 0 copies one of its input."""
+    def _has_own_sizes(self, reshape: ir.Node) -> bool:
+        """Returns whether a Reshape copies no size of its input, as a 0 does."""
         target = reshape.inputs[1]
         sizes = None if target is None else self._sizes.numbers(target)
         return sizes is not None and 0 not in sizes
 
-    def _whole_of(self, value: ir.Value, before: ir.Node | None) -> ir.Value:
-        """The value in its own shape."""
-        if value not in self._whole:
+    def _original_of(self, value: ir.Value, before: ir.Node | None) -> ir.Value:
+        """Returns the value in its original shape."""
+        if value not in self._original:
             shape = shape_of(value)
             assert shape is not None
             target = self._sizes.shape(shape)
             assert target is not None
-            whole = ir.Value(shape=value.shape, type=value.type)
-            reshape = ir.node("Reshape", [self._flat[value], target], outputs=[whole])
+            original = ir.Value(shape=value.shape, type=value.type)
+            reshape = ir.node("Reshape", [self._flat[value], target], outputs=[original])
             if before is None:
                 self._graph.append(reshape)
             else:
                 self._graph.insert_before(before, reshape)
-            self._whole[value] = whole
-        return self._whole[value]
+            self._original[value] = original
+        return self._original[value]
 
 
 def _width(value: ir.Value) -> int:
-    """The size of the last dimension; 0 where it is dynamic or unknown."""
+    """Returns the size of the last dimension; 0 where it is dynamic or unknown."""
     last = (shape_of(value) or [0])[-1]
     return last if isinstance(last, int) else 0
 
 
 def _is_residual(node: ir.Node) -> bool:
-    """A sum of two activations of three dimensions, one of them a linear layer."""
+    """Returns whether a node is a sum of two activations of three dimensions, one of them a linear layer."""
     if node.op_type != "Add" or node.domain != "" or any(x is None or constant(x) is not None for x in node.inputs):
         return False
     shape = node.outputs[0].shape
@@ -199,14 +199,14 @@ def _is_residual(node: ir.Node) -> bool:
 
 def _is_linear(value: ir.Value | None) -> bool:
     node = None if value is None else value.producer()
-    if node is not None and node.op_type == "Add":  # its bias
+    if node is not None and node.op_type == "Add":  # the layer's bias
         varying = [x for x in node.inputs if constant(x) is None]
         node = varying[0].producer() if len(varying) == 1 and varying[0] is not None else None
     return node is not None and as_linear(node) is not None
 
 
 def _is_constant_matrix(value: ir.Value | None) -> bool:
-    """A weight that is put together from constants: the LM head's, of the embeddings and its own."""
+    """Returns whether a value is a weight concatenated from constants, such as the LM head's."""
     if value is None or value.shape is None or len(value.shape) != 2:
         return False
     waiting = [value]

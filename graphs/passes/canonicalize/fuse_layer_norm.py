@@ -1,4 +1,4 @@
-"""Layer normalisation that was written out, as the operator that opset 17 has for it."""
+"""Fusion of layer normalisation into the operator of opset 17."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from graphs.ir.rewrite import Rewrite
 
 
 class FuseLayerNorm(Rewrite):
-    """What exporters wrote before opset 17 becomes LayerNormalization; the LM head ends in one.
+    """Fuses the nodes of a layer norm, as written before opset 17, into LayerNormalization.
 
     Before::
 
@@ -23,6 +23,8 @@ class FuseLayerNorm(Rewrite):
     After::
 
         x ── LayerNormalization(γ, β)
+
+    The LM head contains one.
     """
 
     def rewrite(self, model: ir.Model) -> None:
@@ -33,7 +35,7 @@ class FuseLayerNorm(Rewrite):
 
 
 class _Written(pattern.RewriteRuleClassBase):
-    """The rule, in onnxscript's rewriter; tells why it refused at a node."""
+    """Rule of onnxscript's rewriter; it records why it refused at a node."""
 
     def __init__(self, refused: dict[ir.Node, str]) -> None:
         super().__init__()
@@ -48,11 +50,11 @@ class _Written(pattern.RewriteRuleClassBase):
         result = MatchResult()
         for node in (mean.producer(), variance.producer()):
             assert node is not None
-            # What is not kept would be added along another axis. The attribute's default is not written.
+            # Without keepdims the mean would be subtracted along another axis. The attribute's default is not written.
             if node.attributes.get_int("keepdims", 1) != 1:
                 self.refused[node] = "it does not keep the dimension that it reduces"
                 return result.fail(self.refused[node])
-        reason = _why_no_layer_norm(**values)
+        reason = _why_not_layer_norm(**values)
         if reason is None:
             return result
         node = mean.producer()
@@ -66,13 +68,13 @@ class _Written(pattern.RewriteRuleClassBase):
         return op.LayerNormalization(x, scale, bias, axis=-1, epsilon=float(epsilon.item()))
 
 
-def _why_no_layer_norm(x: ir.Value, eps: ir.Value, two: ir.Value, scale: ir.Value, bias: ir.Value) -> str | None:
-    """Why nodes that are connected like a layer norm are none; None if they are one."""
+def _why_not_layer_norm(x: ir.Value, eps: ir.Value, two: ir.Value, scale: ir.Value, bias: ir.Value) -> str | None:
+    """Returns why nodes that are connected like a layer norm are not one; None if they are."""
     power, epsilon = float_constant(two), float_constant(eps)
     if power is None or power.size != 1 or power.item() != 2:
         return "deviations are not squared"
     if epsilon is None or epsilon.size != 1:
-        return "what is added to the variance is not one constant number"
+        return "the number added to the variance is not one constant"
     if x.shape is None or not isinstance(x.shape[-1], int):
         return "the width of its input is not known"
     for name, value in (("γ", scale), ("β", bias)):

@@ -1,4 +1,4 @@
-"""Chains of transposes and reshapes, as one."""
+"""Merge of chains of transposes and reshapes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from graphs.model.sizes import shape_of
 
 
 class MergeViews(Rewrite):
-    """Transposes of transposes, and transposes that exporters do in three dimensions, become one Transpose.
+    """Merges transposes of transposes, and transposes between two reshapes, into one Transpose.
 
     Before::
 
@@ -22,13 +22,13 @@ class MergeViews(Rewrite):
 
         key ── Transpose(0, 1, 3, 2)
 
-    The chains of two are onnxscript's rules (Transpose, Unsqueeze, and those that do nothing).
+    Chains of two are merged by onnxscript's rules (Transpose, Unsqueeze, and views without effect).
     """
 
     def rewrite(self, model: ir.Model) -> None:
         for node in list(model.graph):
             self._transpose_in_three(model.graph, node)
-        if self.matches:  # else the rules see readers that are none
+        if self.matches:  # otherwise the rules count unused readers
             common_passes.RemoveUnusedNodesPass()(model)
         self.matches += LIBRARY.apply_to_model(model)
         if self.matches:

@@ -1,4 +1,4 @@
-"""Names that tell where a node stands."""
+"""Names of nodes by layer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class NameNodes(Rewrite):
 
         layer.7/Gemm_3: layer.7/Softmax_0 … ── layer.7/Gemm_3
 
-    A node with no weight of its own belongs to the layer of the nodes before it; those before any layer to
+    A node without a weight belongs to the layer of the nodes before it; nodes before any layer belong to
     ``embeddings``, those after the last to ``head``. Inputs, outputs and initializers keep their names.
     """
 
@@ -42,7 +42,7 @@ class NameNodes(Rewrite):
 
 
 def _layer(node: ir.Node) -> str | None:
-    """`layer.7`, if the node reads a weight of layer 7."""
+    """Returns `layer.7` if the node reads a weight of layer 7; None for a node without such a weight."""
     for value in node.inputs:
         found = LAYER.search(value.name or "") if value is not None and value.is_initializer() else None
         if found:

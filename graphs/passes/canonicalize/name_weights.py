@@ -1,4 +1,4 @@
-"""Names of weights that tell which layer they are of."""
+"""Names of weights by layer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from graphs.ir.rewrite import Rewrite
 
 
 class NameWeights(Rewrite):
-    """A weight that an exporter has given a number gets the name of the node that reads it, if that tells a layer.
+    """Names a weight that has only a number after the node that reads it, if that name contains a layer.
 
     Before::
 
@@ -19,8 +19,8 @@ class NameWeights(Rewrite):
 
         … x ── MatMul(mobilebert.encoder.layer.7.intermediate.dense.MatMul.weight) ── y
 
-    TorchScript transposes the weights of linear layers, and numbers what comes of it. The nodes that are written later
-    are named after the weights.
+    TorchScript transposes the weights of linear layers and numbers the results. Nodes that are written later are named
+    after the weights.
     """
 
     def rewrite(self, model: ir.Model) -> None:

@@ -1,4 +1,4 @@
-"""The guard against NaN after softmax, where there can be none."""
+"""Removal of the guard against NaN after a softmax that cannot give NaN."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from graphs.ir.rewrite import Rewrite, replace
 
 
 class RemoveNanGuard(Rewrite):
-    """A softmax over scores with a finite mask gives no NaN, and needs nobody to look for them.
+    """Removes the NaN guard after a softmax over scores with a finite mask, which gives no NaN.
 
     Before::
 
@@ -22,8 +22,8 @@ class RemoveNanGuard(Rewrite):
 
         scores + mask ── Softmax ── MatMul(values)
 
-    torch's attention has the guard for rows that are masked whole with −inf. Ours is no −inf (`simplify-mask`), so
-    such a row weighs all tokens alike, and stays finite.
+    torch's attention has the guard for rows that are entirely masked with −inf. The mask of `simplify-mask` is finite,
+    so such a row gives all tokens the same weight.
     """
 
     def rewrite(self, model: ir.Model) -> None:
@@ -43,7 +43,7 @@ class RemoveNanGuard(Rewrite):
 
 
 def _has_finite_mask(softmax: ir.Node) -> bool:
-    """Whether what it is taken of is a product, to which nothing but a finite mask is added."""
+    """Returns whether a softmax reads a product to which only a finite mask is added."""
     add = masked_scores(softmax)
     if add is None:
         return False
@@ -53,14 +53,14 @@ def _has_finite_mask(softmax: ir.Node) -> bool:
 
 def _is_product(value: ir.Value | None) -> bool:
     node = None if value is None else value.producer()
-    if node is not None and node.op_type in ("Mul", "Div") and node.domain == "":  # scaled
+    if node is not None and node.op_type in ("Mul", "Div") and node.domain == "":  # a scale
         varying = [x for x in node.inputs if float_constant(x) is None]
         node = varying[0].producer() if len(varying) == 1 and varying[0] is not None else None
     return node is not None and node.op_type == "MatMul" and node.domain == ""
 
 
 def _guarded(node: ir.Node) -> ir.Node | None:
-    """The Softmax of Where(IsNaN(Softmax), 0, Softmax)."""
+    """Returns the Softmax of Where(IsNaN(Softmax), 0, Softmax); None for any other node."""
     if node.op_type != "Where" or node.domain != "":
         return None
     condition, zero, value = node.inputs

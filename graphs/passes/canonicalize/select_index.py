@@ -1,4 +1,4 @@
-"""One slice of a tensor, by its index."""
+"""Selection of one index of a tensor."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from graphs.ir.rewrite import Rewrite, replace
 
 
 class SelectIndex(Rewrite):
-    """Split or Slice to a size of 1 and Squeeze of it are one Gather.
+    """Replaces a Split or Slice to a size of 1, followed by Squeeze, by one Gather.
 
     Before::
 
@@ -45,7 +45,7 @@ class SelectIndex(Rewrite):
 
 
 def _selected(squeeze: ir.Node, part: ir.Value) -> tuple[ir.Value, int, int] | None:
-    """Of what, along which axis, and which index."""
+    """Returns the tensor, axis and index that a Squeeze of a part selects; None if it is not one index."""
     node = part.producer()
     if node is None or node.domain != "" or part.shape is None:
         return None
@@ -64,7 +64,7 @@ def _selected(squeeze: ir.Node, part: ir.Value) -> tuple[ir.Value, int, int] | N
 
 
 def _one_of(node: ir.Node, axis: int, rank: int) -> int | None:
-    """The index that a Slice takes along this axis, if it takes one, and of this axis only."""
+    """Returns the index that a Slice selects along this axis, if it selects one index of this axis only; else None."""
     starts, ends, axes, steps = [*map(integers, node.inputs[1:]), [1]][:4] if len(node.inputs) > 3 else [None] * 4
     if starts is None or ends is None or axes is None or len(axes) != 1 or axes[0] % rank != axis or steps != [1]:
         return None

@@ -1,4 +1,4 @@
-"""The attention mask, as few nodes as it needs, once for all layers."""
+"""Simplification of the attention mask: four nodes, once for all layers."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from graphs.ir.masks import is_padding_bias, lowest_half, masked_scores
 from graphs.ir.rewrite import Rewrite
 from graphs.model.sizes import shape_of
 
-# What a mask adds at padding is at most this (transformers 4 and before used −1e4, others the lowest number, or −inf).
+# The largest value that a mask may add at padding (transformers 4 and before used −1e4, others the lowest number, or
+# −inf).
 LARGEST_AT_PADDING = -9999.0
 
-# Masks that are tried: batch, length. The lengths tell a window or a triangle from a mask of padding.
+# The batches and lengths of the masks that are tried; the lengths distinguish a window or triangle from padding.
 TRIED = ((1, 1), (3, 1), (1, 5), (3, 7), (2, 33), (2, 129), (1, 1025))
 
-# Where the mask has three dimensions, the second is this.
+# The second dimension of a mask of three dimensions.
 CHOICES = 2
 
-# A graph may be made for no more tokens than this: where it does not run on longer ones, that is no reason.
+# A failure on longer masks than this is ignored, since a graph may be built for no more tokens.
 LONG_ENOUGH = 129
 
 
 class SimplifyMask(Rewrite):
-    """What is added to the scores becomes 0 for tokens and half of the lowest number for padding, in four nodes.
+    """Computes the mask, 0 for tokens and half of the lowest number for padding, in four nodes.
 
     Before::
 
@@ -42,11 +43,11 @@ class SimplifyMask(Rewrite):
         attention_mask ── Cast ── Unsqueeze ── 1 − ── · lowest/2 ──┐
         scores ────────────────────────────────────────────────────┴─ Add
 
-    However a mask is computed, it is known by what it does: the nodes between `attention_mask` and the Add are run on
-    masks of several sizes. They must give 0 where the mask has 1, and `LARGEST_AT_PADDING` or less where it has 0, for
-    each row of scores alike. A row with no token at all is not compared: it stays finite, where it may have been NaN.
-    Masks are of 0 and 1, as transformers has them. Scores that something else reads with their mask are left alone.
-    Of multiple choice, where the input is [batch, choices, length], the mask is what reshapes it to rows.
+    A mask is recognised by its values: the nodes between `attention_mask` and the Add run on masks of several sizes.
+    They must give 0 where the mask is 1, and `LARGEST_AT_PADDING` or less where it is 0, the same for each row of
+    scores. A row without a token is not compared: it becomes finite, where it may have been NaN. Masks consist of 0 and
+    1, as in transformers. Masked scores with other readers than softmax are not modified. For multiple choice, with an
+    input [batch, choices, length], the mask is the output of the Reshape to rows.
     """
 
     def rewrite(self, model: ir.Model) -> None:
@@ -73,7 +74,7 @@ class SimplifyMask(Rewrite):
             common_passes.RemoveUnusedNodesPass()(model)
 
     def _source(self, model: ir.Model, add: ir.Node, bias: ir.Value) -> ir.Value | None:
-        """The mask [rows, length] that `bias` is made of; None if it is something else."""
+        """Returns the mask [rows, length] from which `bias` is computed; None for any other bias."""
         found = _inputs_behind(bias)
         if found is None or len(found) != 1:
             return None
@@ -83,13 +84,13 @@ class SimplifyMask(Rewrite):
             return None
         reason = _differs(model, given, bias)
         if reason:
-            self.miss(add, f"what is added to the scores is no mask of padding: {reason}")
+            self.miss(add, f"the tensor added to the scores is not a padding mask: {reason}")
             return None
         return mask
 
 
 def _as_rows(given: ir.Value, bias: ir.Value) -> ir.Value | None:
-    """An input [rows, length], or what reshapes an input [batch, choices, length] to that on its way to `bias`."""
+    """Returns an input [rows, length], or the value that reshapes an input [batch, choices, length] to that."""
     shape = shape_of(given)
     if shape is None or len(shape) == 2:
         return None if shape is None else given
@@ -107,7 +108,7 @@ def _only_softmax_reads(scores: ir.Value) -> bool:
 
 
 def _write(graph: ir.Graph, mask: ir.Value, dtype: ir.DataType) -> ir.Value:
-    """Writes the four nodes behind the mask, or before all others where it is an input."""
+    """Inserts the four nodes after the mask's node, or before all nodes if the mask is an input."""
     wide = None if mask.shape is None else ir.Shape([mask.shape[0], 1, 1, mask.shape[1]])
     one = add_initializer(graph, "one", np.array(1.0, dtype=dtype.numpy()))
     axes = add_initializer(graph, "mask_axes", np.array([1, 2], dtype=np.int64))
@@ -132,7 +133,7 @@ def _write(graph: ir.Graph, mask: ir.Value, dtype: ir.DataType) -> ir.Value:
 
 
 def _inputs_behind(value: ir.Value) -> set[ir.Value] | None:
-    """The graph inputs of which the numbers, and not only the shapes, make a value; None if that is not clear."""
+    """Returns the graph inputs whose numbers, not only shapes, a value depends on; None if that is unknown."""
     found, seen, waiting = set[ir.Value](), set[ir.Value](), [value]
     while waiting:
         current = waiting.pop()
@@ -153,7 +154,7 @@ def _inputs_behind(value: ir.Value) -> set[ir.Value] | None:
 
 
 def _differs(model: ir.Model, given: ir.Value, bias: ir.Value) -> str | None:
-    """Runs the nodes between an input and a bias; None if the bias is that of padding, else what it is instead."""
+    """Runs the nodes between an input and a bias; returns why it is not a padding mask, or None if it is one."""
     session = _session(model, bias)
     if session is None:
         return "the nodes before it read other tensors, or do not run alone"
@@ -178,7 +179,7 @@ def _differs(model: ir.Model, given: ir.Value, bias: ir.Value) -> str | None:
 
 
 def _random_mask(rows: int, length: int) -> np.ndarray:
-    """A mask with a token in each row, anywhere: a row with no token at all is compared with nobody."""
+    """Returns a random mask with at least one token in each row, since rows without a token are not compared."""
     rng = np.random.default_rng(length)
     real = rng.integers(0, 2, (rows, length))
     real[np.arange(rows), rng.integers(0, length, rows)] = 1
@@ -186,7 +187,7 @@ def _random_mask(rows: int, length: int) -> np.ndarray:
 
 
 def _compare(found: np.ndarray, real: np.ndarray) -> str | None:
-    """What tells a bias from that of a mask of padding; None if nothing does."""
+    """Returns the first difference of a bias from that of a padding mask; None if there is none."""
     rows, length = real.shape
     if found.ndim > 4 or (found.shape or (1,))[-1] not in (1, length):
         return f"its shape is {list(found.shape)} for a mask of {[rows, length]}"
@@ -240,7 +241,7 @@ def _nodes_behind(value: ir.Value) -> list[ir.Node]:
 
 
 def _tried(given: ir.Value) -> Iterator[tuple[int, ...]]:
-    """Sizes to try of an input whose last dimension is the length; where one is fixed, that one."""
+    """Returns the sizes to try for an input whose last dimension is the length; fixed dimensions keep their size."""
     dims = shape_of(given) or []
     tried = [(rows, length) if len(dims) == 2 else (rows, CHOICES, length) for rows, length in TRIED]
     yield from dict.fromkeys(
@@ -249,7 +250,7 @@ def _tried(given: ir.Value) -> Iterator[tuple[int, ...]]:
 
 
 def _shape_like(dims: list[int | str | None], given: ir.Value, sizes: tuple[int, ...]) -> list[int]:
-    """A shape for another input: the mask's, for one of as many dimensions; else 1 for what is dynamic."""
+    """Returns a shape for another input: the mask's for one of the same rank, else with dynamic dimensions of 1."""
     if len(dims) == len(sizes):
         return list(sizes)
     named = dict(zip(map(str, shape_of(given) or []), sizes, strict=False))

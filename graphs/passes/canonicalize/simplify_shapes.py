@@ -13,7 +13,7 @@ from graphs.model.sizes import Size, numbers_of, shape_of
 
 
 class SimplifyShapes(Rewrite):
-    """What exporters make of sizes, for each layer anew, becomes a constant, or a size read from an input.
+    """Replaces computations of sizes by constants, and by reads of the inputs' dimensions.
 
     Before::
 
@@ -26,17 +26,17 @@ class SimplifyShapes(Rewrite):
         input_ids ── Shape[0:1] ── Concat([-1, 4, 32]) ─┐
         x ──────────────────────────────────────────────┴─ Reshape
 
-    A Reshape or Expand to the shape that is there already goes, as does a Reshape before another. The shapes of all
-    values are known afterwards, where they can be (onnx_shape_inference infers them).
+    Exporters repeat such computations in each layer. A Reshape or Expand to the shape of its input is removed, as is a
+    Reshape before another. Afterwards values have shapes where onnx_shape_inference can infer them.
     """
 
     def rewrite(self, model: ir.Model) -> None:
         infer_sizes(model)
         if self._choose_sizes(model.graph):
-            infer_sizes(model)  # more of them are known now
+            infer_sizes(model)  # more sizes are known now
         sizes = SizeTensors(model.graph)
         for node in list(model.graph):
-            if node.domain != "" or (node.op_type in ("Reshape", "Expand") and self._goes(node)):
+            if node.domain != "" or (node.op_type in ("Reshape", "Expand") and self._bypass(node)):
                 continue
             if node.op_type == "Reshape":
                 self._reshape(node, sizes)
@@ -44,11 +44,11 @@ class SimplifyShapes(Rewrite):
                 self._read_sizes(node, sizes)
         if self.matches:
             common_passes.RemoveUnusedNodesPass()(model)
-            model.graph.sort()  # sizes that were there may stand behind what reads them now
+            model.graph.sort()  # existing sizes may come after their new readers
         forget_numbers(model)
 
     def _choose_sizes(self, graph: ir.Graph) -> bool:
-        """Of Where(target == -1, …, target), which PyTorch's `expand` is exported with, the sizes that it gives."""
+        """Replaces Where(target == -1, …, target), with which PyTorch's `expand` is exported, by the chosen sizes."""
         sizes, before = SizeTensors(graph), self.matches
         for node in list(graph):
             output = node.outputs[0] if node.op_type == "Where" and node.domain == "" else None
@@ -63,8 +63,8 @@ class SimplifyShapes(Rewrite):
             graph.sort()
         return self.matches > before
 
-    def _goes(self, node: ir.Node) -> bool:
-        """Bypasses a node that leaves its input as it is."""
+    def _bypass(self, node: ir.Node) -> bool:
+        """Bypasses a node whose output has the shape of its input; returns whether it did."""
         x, output = node.inputs[0], node.outputs[0]
         before, after = (None if x is None else shape_of(x)), shape_of(output)
         if x is None or before is None or before != after or output.is_graph_output():
@@ -78,7 +78,7 @@ class SimplifyShapes(Rewrite):
         if x is None or target is None or after is None or 0 in after:
             return
         numbers = integers(target)
-        if numbers is None or 0 in numbers:  # 0 copies a size, of what is read now
+        if numbers is None or 0 in numbers:  # 0 copies a size of the current input
             wanted = sizes.shape(after)
             if wanted is None:
                 return
@@ -89,7 +89,7 @@ class SimplifyShapes(Rewrite):
         if inner is not None and inner.op_type == "Reshape" and inner.domain == "" and inner.inputs[0] is not None:
             node.replace_input_with(0, inner.inputs[0])
             self.matches += 1
-            self._goes(node)
+            self._bypass(node)
 
     def _read_sizes(self, node: ir.Node, sizes: SizeTensors) -> None:
         for index, value in enumerate(node.inputs):
@@ -109,12 +109,12 @@ class SimplifyShapes(Rewrite):
 
     @staticmethod
     def _is_arithmetic(node: ir.Node) -> bool:
-        """Whether the node only computes sizes that are known: what reads it is rewritten, not the node."""
+        """Returns whether the node only computes known sizes; its readers are rewritten instead of the node."""
         return all(numbers_of(output) is not None for output in node.outputs)
 
 
 def _chosen(node: ir.Node, sizes: SizeTensors) -> list[Size] | None:
-    """The numbers that a Where takes from its two vectors, if it is known where two others are equal."""
+    """Returns the numbers that Where(Equal(a, b), c, d) takes from c and d, if it is known where a and b are equal."""
     condition, *branches = node.inputs
     equal = None if condition is None else condition.producer()
     if equal is None or equal.op_type != "Equal" or equal.domain != "":
@@ -139,7 +139,7 @@ def _is_vector(value: ir.Value) -> bool:
 
 
 def _is_shape_of_input(value: ir.Value) -> bool:
-    """Whether one node gives these sizes already."""
+    """Returns whether a value is the Shape of a graph input."""
     node = value.producer()
     x = None if node is None or node.op_type != "Shape" else node.inputs[0]
     return x is not None and x.is_graph_input()

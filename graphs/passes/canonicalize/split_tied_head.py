@@ -1,4 +1,4 @@
-"""The LM head without a second copy of the word embeddings."""
+"""LM head without a second copy of the word embeddings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from graphs.ir.rewrite import Rewrite, replace
 
 
 class SplitTiedHead(Rewrite):
-    """The product with [table | dense] is two Gemms, of which one reads the word embeddings themselves.
+    """Splits the product with [table | dense] into two Gemms, one of which reads the word embeddings.
 
     Before::
 
@@ -22,8 +22,8 @@ class SplitTiedHead(Rewrite):
         x ─┬─ Slice[:, :128] ── Gemm(table, bias, transB) ─┐
            └─ Slice[:, 128:] ── Gemm(dense) ───────────────┴─ (its third input)
 
-    Exporters fold the concatenation into a weight of its own, and the file holds the table twice: 16 MB of 30,522 words
-    in float32. It is known by its numbers.
+    Exporters fold the concatenation into one weight, so the file holds the table twice: 16 MB for 30,522 words in
+    float32. The second copy is recognised by its numbers.
     """
 
     def rewrite(self, model: ir.Model) -> None:
@@ -43,7 +43,7 @@ class SplitTiedHead(Rewrite):
             if found is None:
                 continue
             if x.shape is None or len(x.shape) != 2 or not _is_plain(node):
-                self.miss(node, "the product with the word embeddings is no plain one of matrices, which Gemm takes")
+                self.miss(node, "the product with the word embeddings is not one of two matrices, as Gemm needs")
                 continue
             table, dense = found
             if isinstance(dense, np.ndarray):
@@ -74,7 +74,7 @@ class SplitTiedHead(Rewrite):
 
 
 def _columns(graph: ir.Graph, x: ir.Value, start: int, end: int, before: ir.Node) -> ir.Value:
-    """These columns of a matrix."""
+    """Inserts a Slice of columns of a matrix."""
     bounds = [add_initializer(graph, "head_bound", np.array([n], dtype=np.int64)) for n in (start, end, 1)]
     part = ir.Value(shape=ir.Shape([None if x.shape is None else x.shape[0], None]), type=x.type)
     graph.insert_before(before, ir.node("Slice", [x, *bounds], outputs=[part]))
@@ -88,7 +88,7 @@ def _is_plain(node: ir.Node) -> bool:
 
 
 def _parts(weight: ir.Value, tables: list[ir.Value]) -> tuple[ir.Value, ir.Value | np.ndarray] | None:
-    """The table, ``[vocab, width]``, and the rest, ``[hidden - width, vocab]``, that a weight consists of."""
+    """Returns the table ``[vocab, width]`` and the dense part ``[hidden - width, vocab]`` of a weight; else None."""
     if weight.producer() is not None and constant(weight) is None:
         return _concatenated(weight, tables)
     array = constant(weight)
@@ -105,7 +105,7 @@ def _parts(weight: ir.Value, tables: list[ir.Value]) -> tuple[ir.Value, ir.Value
 
 
 def _concatenated(weight: ir.Value, tables: list[ir.Value]) -> tuple[ir.Value, ir.Value] | None:
-    """As `_parts`, of a weight that the graph puts together itself."""
+    """Returns the parts of a weight that the graph concatenates itself; see `_parts`."""
     concat = weight.producer()
     if concat is None or concat.op_type != "Concat" or concat.domain != "" or len(concat.inputs) != 2:
         return None
@@ -121,7 +121,7 @@ def _concatenated(weight: ir.Value, tables: list[ir.Value]) -> tuple[ir.Value, i
 
 
 def _bias_after(node: ir.Node) -> tuple[ir.Node, ir.Value] | None:
-    """The Add that is all that reads a product, and what it adds: a constant vector, of a number for each column."""
+    """Returns the Add that is a product's only reader, and the constant vector that it adds; else None."""
     product = node.outputs[0]
     uses = list(product.uses())
     if product.is_graph_output() or len(uses) != 1:

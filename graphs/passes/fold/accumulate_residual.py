@@ -1,4 +1,4 @@
-"""The residual as the third input of Gemm."""
+"""Residuals as the third input of Gemm."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from graphs.ir.rewrite import Rewrite
 
 
 class AccumulateResidual(Rewrite):
-    """A residual sum costs nothing where the GEMM starts from it.
+    """Moves a residual into the third input of a Gemm, where the sum is free.
 
     Before::
 
@@ -19,8 +19,8 @@ class AccumulateResidual(Rewrite):
 
         y ── Gemm(W, u)
 
-    For two-dimensional tensors, and only where the product has no bias and no other reader. (Providers for phones take
-    a Gemm with a constant third input only: not for them.)
+    Only for two-dimensional tensors, and where the product has no bias and no other reader. Not for phones, whose
+    providers take a Gemm only with a constant third input.
     """
 
     def rewrite(self, model: ir.Model) -> None:
@@ -57,7 +57,7 @@ def _accumulate(graph: ir.Graph, add: ir.Node) -> bool:
 
 
 def _same_matrix(a: ir.Value, b: ir.Value) -> bool:
-    """Two-dimensional, with the same columns, and neither broadcast over rows."""
+    """Returns whether two values are matrices of the same columns, neither broadcast over rows."""
     if a.shape is None or b.shape is None or len(a.shape) != 2 or len(b.shape) != 2:
         return False
     return a.shape[1] == b.shape[1] and (a.shape[0] == b.shape[0] or 1 not in (a.shape[0], b.shape[0]))

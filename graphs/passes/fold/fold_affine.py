@@ -1,4 +1,4 @@
-"""NoNorm, biases and constant scales, folded into the weights around them."""
+"""Folding of NoNorm, biases and constant scales into the weights around them."""
 
 from __future__ import annotations
 
@@ -17,28 +17,29 @@ from graphs.ir.rewrite import Rewrite
 
 
 class FoldAffine(Rewrite):
-    """A forward data-flow analysis over affine forms; each value of a stream becomes ``scale∘base + shift``.
+    """Folds NoNorm, biases and constant scales into weights by a data-flow analysis over affine forms.
 
     Before::
 
         x ── Gemm(W1, b1) ── Relu ── Gemm(W2, b2) ── Add(x) ── Mul(γ) ── Add(β) ── Gemm(W3, b3) ── …
 
-    After (C and S: scale and shift of x; C' = γC, S' = γ(S + b2) + β)::
+    After, with x = C∘u + S, C' = γC and S' = γ(S + b2) + β::
 
         u ── Gemm(C∘W1, b1 + S·W1) ── Relu ── MatMul(W2/C) ── Add(u) ── Gemm(C'∘W3, b3 + S'·W3) ── …
 
-    Besides: a constant scale on the query goes into its weight; the value's bias passes through softmax, whose rows sum
-    to 1, into the shift of what attention writes to; the key's bias adds one number to each row of scores, which
-    softmax cancels, and is dropped. What no reader can take in is written out as one Mul and one Add, there alone.
+    Each value of a stream is carried as ``scale∘base + shift``. A constant scale of the query goes into its weight; the
+    value's bias passes through softmax, whose rows sum to 1, into the shift of the stream that attention writes to; the
+    key's bias adds one number to each row of scores, which softmax cancels, and is dropped. A reader that cannot absorb
+    scale and shift gets one explicit Mul and one Add.
 
     Args:
-        bias_in_gemm: Keep a residual block's bias in its Gemm (providers that take a Gemm only with a constant vector
-            get it as they want it) in place of folding it into the shift.
+        bias_in_gemm: Whether a residual block's bias stays in its Gemm instead of being folded into the shift, for
+            providers that need a constant vector there.
         magnitudes: Root mean square of values by name, measured on sample inputs. A shift far larger than its value is
-            not carried on, since float32 would lose to the cancellation; with no entry there is no such guard.
+            not kept symbolic, since float32 would lose digits to cancellation; without an entry there is no such guard.
 
-    After a call, `matches` is the number of nodes that are gone, and `restarts` is the number of streams that had to be
-    scaled or written out explicitly on the way.
+    After a call, `matches` is the number of removed nodes, and `restarts` the number of streams whose affine form was
+    written out or rescaled explicitly.
     """
 
     def __init__(self, *, bias_in_gemm: bool = False, magnitudes: Mapping[str, float] | None = None) -> None:
@@ -69,7 +70,7 @@ class FoldAffine(Rewrite):
         self.matches = max(1, before - graph.num_nodes()) if changed or removed else 0
 
     def _follow(self, node: ir.Node, forms: Forms, readers: Readers) -> bool:
-        """Gives the node's outputs their forms; False if the node is not affine, and must read plain values."""
+        """Sets the forms of the node's outputs; returns False if the node is not affine and must read plain values."""
         linear = as_linear(node)
         if linear is not None:
             return _follow_linear(node, linear, forms)
@@ -82,18 +83,18 @@ class FoldAffine(Rewrite):
         return _follow_view(node, forms)
 
     def _follow_sum(self, node: ir.Node, forms: Forms, readers: Readers) -> bool:
-        """A residual: one side is a stream, the other a linear layer that writes to it."""
+        """Follows a residual sum: one side is a stream, the other a linear layer that writes to it."""
         left, right = node.inputs
         assert left is not None
         assert right is not None
         writers = [v for v in (left, right) if forms.pending(v) and _writes(forms.get(v))]
         if not writers or not _aligned(left, right, forms):
             return _follow_plain_sum(node, forms)
-        # Of two linear layers the later one writes: the other's result is there by then.
+        # Of two linear layers the later one writes, since the other's result exists by then.
         writer = max(writers, key=lambda v: readers.position(v.producer()))
         stream_value = left if writer is right else right
         if forms.pending(stream_value) and not readers.absorbs(node.outputs[0]):
-            # A sum that must be plain in the end: the first layer's bias costs nothing in its Gemm.
+            # The sum must be plain in the end, and the first layer's bias is free in its Gemm.
             forms.settle(stream_value, keep=False)
         stream, written = forms.stream(stream_value, node.outputs[0]), forms.get(writer)
         assert written is not None
@@ -118,7 +119,7 @@ def _follow_linear(node: ir.Node, linear: Linear, forms: Forms) -> bool:
         return False
     bias = linear.bias64()
     if bias is not None and not bias.any():
-        bias = None  # as an operator has it that wants one, written out
+        bias = None  # inlined from an operator that requires a bias
     root = Root(output, linear)
     if forms.known(linear.x):
         read = forms.get(linear.x)
@@ -139,14 +140,14 @@ def _follow_linear(node: ir.Node, linear: Linear, forms: Forms) -> bool:
 
 
 def _follow_constant(node: ir.Node, forms: Forms) -> bool:
-    """+, −, ×, ÷ with a constant on one side."""
+    """Follows +, −, ×, ÷ with a constant on one side."""
     left, right = node.inputs
     k_left, k_right = float_constant(left), float_constant(right)
     x, k = (right, k_left) if k_left is not None else (left, k_right)
     if x is None or k is None or constant(x) is not None:
         return False
     if not forms.known(x) and (x.shape is None or len(x.shape) > 3):
-        return False  # not a stream; an attention mask that is being computed, say
+        return False  # not a stream, but for example an attention mask
     form = forms.open(x)
     if form is None or not _per_channel(k, form):
         return False
@@ -172,7 +173,7 @@ def _follow_view(node: ir.Node, forms: Forms) -> bool:
     assert form is not None
     if moved(form.layout, node) is None:
         return False
-    # Several outputs are several readers.
+    # Several outputs count as several readers.
     form = forms.open(x) if len(node.outputs) == 1 else forms.settle(x)
     assert form is not None
     vectors = [None if v is None else moved(v, node) for v in (form.layout, form.scale, form.shift)]
@@ -185,7 +186,7 @@ def _follow_view(node: ir.Node, forms: Forms) -> bool:
 
 
 def _follow_attention(node: ir.Node, forms: Forms, readers: Readers) -> bool:
-    """The two products of attention, whose right-hand sides are the keys and the values."""
+    """Follows the two products of attention, whose right-hand sides are the keys and the values."""
     left, right = node.inputs
     if left is None or right is None or not forms.known(right):
         return False
@@ -209,7 +210,7 @@ def _follow_attention(node: ir.Node, forms: Forms, readers: Readers) -> bool:
 
 
 def _follow_plain_sum(node: ir.Node, forms: Forms) -> bool:
-    """Two values of one scale: their bases add, and so do their shifts."""
+    """Follows a sum of two values of the same scale: their bases add, and so do their shifts."""
     left, right = node.inputs
     assert left is not None
     assert right is not None
@@ -225,7 +226,7 @@ def _follow_plain_sum(node: ir.Node, forms: Forms) -> bool:
 
 
 def _sum(node: ir.Node, forms: Forms, stream: ir.Value, written: ir.Value, stream_value: ir.Value) -> ir.Value:
-    """stream + written, in the order in which the node had them."""
+    """Inserts stream + written, in the order of the node's inputs."""
     pair = [stream, written] if node.inputs[0] is stream_value else [written, stream]
     if pair == list(node.inputs):
         return node.outputs[0]
@@ -243,7 +244,7 @@ def _writes(form: Form | None) -> bool:
 
 
 def _per_channel(k: np.ndarray, form: Form) -> bool:
-    """Whether a constant has at most one number per channel."""
+    """Returns whether a constant has at most one number per channel."""
     if k.ndim > form.layout.ndim:
         return False
     try:
@@ -253,7 +254,7 @@ def _per_channel(k: np.ndarray, form: Form) -> bool:
 
 
 def _aligned(a: ir.Value, b: ir.Value, forms: Forms) -> bool:
-    """Whether the channels of two summands lie on the same dimensions, and neither side is broadcast there."""
+    """Returns whether the channels of two summands are in the same dimensions, and neither side is broadcast there."""
     left, right = forms.get(a), forms.get(b)
     return left is not None and right is not None and left.layout.shape == right.layout.shape
 
@@ -268,7 +269,7 @@ def _read_plain(node: ir.Node, forms: Forms) -> None:
 
 
 def _rename(output: ir.Value, plain: ir.Value) -> None:
-    """Gives a graph output's name, type and shape to the value that takes its place."""
+    """Gives a graph output's name, type and shape to the value that replaces it."""
     plain.shape, plain.type = output.shape, output.type
     name = output.name
     output.name = f"{name}.folded_away"

@@ -1,4 +1,4 @@
-"""Linear layers that read one tensor, as one."""
+"""Merge of linear layers that read the same tensor."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from graphs.ir.rewrite import Rewrite
 
 
 class MergeLinear(Rewrite):
-    """One wide GEMM in the place of several narrow ones: fewer nodes, and the tensor is read once.
+    """Merges linear layers that read the same tensor into one wide Gemm and a Split.
 
     Before::
 
@@ -25,7 +25,8 @@ class MergeLinear(Rewrite):
                                                           ├─ b
                                                           └─ c
 
-    A weight that something else reads too (the word embeddings, tied to the LM head) stays where it is.
+    There are fewer nodes, and the tensor is read once. A weight with other readers (the word embeddings, tied to the LM
+    head) is not merged.
     """
 
     def rewrite(self, model: ir.Model) -> None:
@@ -45,7 +46,7 @@ def _merge(graph: ir.Graph, group: list[Linear]) -> None:
     dtype = first.weight.dtype
     assert dtype is not None
     weight = np.concatenate([linear.weight64() for linear in group], axis=1).astype(dtype.numpy())
-    # Asked of the node, not of `first`: another merge may have replaced the tensor meanwhile.
+    # Read from the node, not from `first`, since another merge may have replaced the tensor.
     x = first.node.inputs[0]
     assert x is not None
     inputs = [x, add_initializer(graph, f"{first.weight.name}.merged", weight)]

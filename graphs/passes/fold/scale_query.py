@@ -1,4 +1,4 @@
-"""The scale of attention scores, moved to the query."""
+"""Scale of the attention scores, moved to the query."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from graphs.ir.rewrite import Rewrite, replace
 
 
 class ScaleQuery(Rewrite):
-    """1/√d scales a query of `seq` rows in the place of `seq²` scores, and folds into the query's weight from there.
+    """Moves the scale 1/√d from the scores to the query, from where it folds into the query's weight.
 
     Before::
 
@@ -23,6 +23,8 @@ class ScaleQuery(Rewrite):
 
         query ── Mul(1/√d) ─┐
         key ────────────────┴─ MatMul ── … Softmax
+
+    The query has `seq` rows, the scores `seq²` numbers per head.
     """
 
     def rewrite(self, model: ir.Model) -> None:
@@ -34,7 +36,9 @@ class ScaleQuery(Rewrite):
                 continue
             query = product.inputs[0]
             if query is None or query.dtype is None or not _from_linear(query):
-                self.miss(node, "the left-hand side of the product is no query of a linear layer with constant weights")
+                self.miss(
+                    node, "the left-hand side of the product is not the query of a linear layer with constant weights"
+                )
                 continue
             scale = add_initializer(model.graph, "query_scale", factor.astype(query.dtype.numpy()))
             scaled = ir.Value(shape=query.shape, type=query.type)
@@ -46,7 +50,7 @@ class ScaleQuery(Rewrite):
 
 
 def _scaled_product(node: ir.Node) -> tuple[ir.Node | None, np.ndarray | None]:
-    """The product of two activations that nothing but this node reads, and what it is multiplied with."""
+    """Returns the product of two activations whose only reader is this node, and the factor; else None twice."""
     for index in (0, 1) if node.op_type == "Mul" else (0,):
         x, k = node.inputs[index], float_constant(node.inputs[1 - index])
         if x is None or k is None or k.size != 1 or x.is_graph_output() or len(x.uses()) != 1:
@@ -61,7 +65,7 @@ def _scaled_product(node: ir.Node) -> tuple[ir.Node | None, np.ndarray | None]:
 
 
 def _from_linear(value: ir.Value) -> bool:
-    """Whether the value is a view of a linear layer, perhaps with something constant added or multiplied."""
+    """Returns whether the value is a view of a linear layer, perhaps with a constant added or multiplied."""
     node = value.producer()
     while node is not None and as_linear(node) is None:
         if node.op_type in RULES:

@@ -1,4 +1,4 @@
-"""The residual beside its Gemm, for providers that take none in it."""
+"""Residuals outside of Gemm, for providers that need a constant third input."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from graphs.ir.rewrite import Rewrite, replace
 
 
 class SeparateResidual(Rewrite):
-    """A Gemm whose third input is an activation becomes one without, and a sum.
+    """Replaces a Gemm whose third input is an activation by a Gemm and an Add.
 
     Before::
 
@@ -19,8 +19,8 @@ class SeparateResidual(Rewrite):
 
         y ── Gemm(W) ── Add(u)
 
-    For phones: XNNPACK, CoreML, NNAPI and QNN take a Gemm with a constant third input only. It undoes
-    accumulate-residual, in graphs that were made for other targets.
+    For phones: XNNPACK, CoreML, NNAPI and QNN take a Gemm only with a constant third input. It undoes
+    accumulate-residual in graphs for other targets.
     """
 
     def rewrite(self, model: ir.Model) -> None:

@@ -1,4 +1,4 @@
-"""A block's bottlenecks and attention as one operator."""
+"""Fusion of a block's bottlenecks and attention."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TO_KEYS = (0, 2, 3, 1)
 
 
 class FuseAttention(Rewrite):
-    """The nodes from the outer stream to the inner one become `mbert.BottleneckAttention`.
+    """Fuses a block's bottlenecks and attention into one node `mbert.BottleneckAttention`.
 
     Before::
 
@@ -33,7 +33,8 @@ class FuseAttention(Rewrite):
 
         x ── mbert.BottleneckAttention(mask, heads, weights) ── y
 
-    The columns of the weights are put into the function's order: inner, shared and value; query and key.
+    The function reads the outer stream x and returns the inner stream y. The columns of the weights are put into its
+    order: inner, shared and value; query and key.
     """
 
     def rewrite(self, model: ir.Model) -> None:
@@ -71,7 +72,7 @@ class FuseAttention(Rewrite):
         inner = out.node.inputs[2]
         bottleneck, places = _parts(inner, [inner, shared, value], out.node)
         x = bottleneck.x
-        check(_is_matrix(x), bottleneck.node, "its input is no matrix")
+        check(_is_matrix(x), bottleneck.node, "its input is not a matrix")
         width = out.width
         check(query_key.width == 2 * width, query_key.node, "queries and keys are not as wide as the inner stream")
         check(out.weight.shape == ir.Shape([width, width]), out.node, "it does not read as many channels as it writes")
@@ -102,11 +103,11 @@ def _scores_and_mask(add: ir.Node) -> tuple[ir.Value, ir.Value]:
             rows = shape_of(scores)
             check(rows is not None and rows[0] == shape[0], add, "the mask and the scores differ in their batch")
             return scores, mask
-    raise MismatchError(add, "what is added to the scores has not the shape [batch, 1, 1, seq]")
+    raise MismatchError(add, "the tensor added to the scores does not have the shape [batch, 1, 1, seq]")
 
 
 def _split_into_heads(value: ir.Value | None, perm: tuple[int, ...], reader: ir.Node) -> tuple[ir.Value, ir.Value]:
-    """What a Transpose of a Reshape splits into heads, and the shape that the Reshape takes."""
+    """Returns the value that a Reshape and a Transpose split into heads, and the Reshape's target shape."""
     transpose = producer_of(value, "Transpose", reader)
     found = tuple(transpose.attributes.get_ints("perm", []))
     check(found == perm, transpose, f"perm is {list(found)}; expected {list(perm)}")
@@ -114,12 +115,12 @@ def _split_into_heads(value: ir.Value | None, perm: tuple[int, ...], reader: ir.
     x, heads = reshape.inputs
     assert x is not None
     assert heads is not None
-    check(_is_matrix(x), reshape, "what is split into heads is no matrix")
+    check(_is_matrix(x), reshape, "the value split into heads is not a matrix")
     return x, heads
 
 
 def _parts(value: ir.Value | None, expected: list[ir.Value | None], reader: ir.Node) -> tuple[Linear, list[int]]:
-    """The linear layer that a Split takes apart into the expected values alone, and where each stands."""
+    """Returns the linear layer whose Split has exactly the expected outputs, and their positions among its outputs."""
     split = producer_of(value, "Split", reader)
     axis = split.attributes.get_int("axis", 0)
     check(axis in (-1, 1), split, f"it splits axis {axis}; expected the channels")
@@ -142,7 +143,7 @@ def _is_matrix(value: ir.Value) -> bool:
 
 
 def _back_from_heads(mixed: ir.Node) -> Linear:
-    """The Gemm, with the inner stream as its third input, that reads all heads."""
+    """Returns the Gemm that reads all heads and has the inner stream as its third input."""
     transpose = only_reader(mixed.outputs[0], mixed, "the heads")
     check(transpose.op_type == "Transpose", transpose, "expected a Transpose of the heads")
     check(tuple(transpose.attributes.get_ints("perm", [])) == TO_HEADS, transpose, "perm is not [0, 2, 1, 3]")
@@ -155,7 +156,7 @@ def _back_from_heads(mixed: ir.Node) -> Linear:
 
 
 def _columns(graph: ir.Graph, linear: Linear, places: list[int], parts: int) -> tuple[ir.Value, ir.Value]:
-    """Weight ``[in, out]`` and bias ``[out]``, their parts in the order of the function."""
+    """Returns the weight ``[in, out]`` and bias ``[out]`` with their columns in the order of the function."""
     if places == list(range(parts)):
         return plain_weight(graph, linear), plain_bias(graph, linear)
     assert linear.weight.const_value is not None
@@ -174,6 +175,6 @@ def _columns(graph: ir.Graph, linear: Linear, places: list[int], parts: int) -> 
 
 
 def _width(function: ir.Function) -> int:
-    """The width of the inner stream in a function that is there."""
+    """Returns the width of the inner stream of an existing function."""
     constants = [node for node in function if node.op_type == "Constant"]
     return int(constants[0].attributes["value_ints"].as_ints()[-1])

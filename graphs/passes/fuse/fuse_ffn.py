@@ -1,4 +1,4 @@
-"""A block's feed-forward networks as one operator."""
+"""Fusion of a block's feed-forward networks."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from graphs.ir.linear import Linear, as_linear
 from graphs.ir.matching import MismatchError, check, plain_bias, plain_weight, producer_of, residual_gemm
 from graphs.ir.rewrite import Rewrite, replace
 
-# What transformers' `hidden_act` becomes. (Tanh is the pooler's.)
+# The operators of transformers' `hidden_act`. (Tanh is the pooler's.)
 ACTIVATIONS = frozenset(("Relu", "Gelu", "Sigmoid", "LeakyRelu", "HardSwish", "Mish", "Elu"))
 
 
 class FuseFFN(Rewrite):
-    """The networks of a block and the way back to the outer stream become `mbert.StackedFFN`.
+    """Fuses a block's feed-forward networks and output bottleneck into one node `mbert.StackedFFN`.
 
     Before::
 
@@ -43,7 +43,7 @@ class FuseFFN(Rewrite):
             self.miss(found.node, found.reason)
         for node in graph:
             if not missed and node.op_type in ACTIVATIONS and node not in fused:
-                reason = _why_no_network(node)
+                reason = _why_not_network(node)
                 if reason is not None:
                     self.miss(node, reason)
         if self.matches:
@@ -51,7 +51,7 @@ class FuseFFN(Rewrite):
             model.opset_imports[DOMAIN] = VERSION
 
     def _fuse(self, model: ir.Model, last: ir.Node) -> set[ir.Node]:
-        """Fuses the networks before a Gemm; returns their activations."""
+        """Fuses the networks before a Gemm; returns their activation nodes."""
         graph = model.graph
         projection = residual_gemm(last)
         networks: list[tuple[Linear, Linear]] = []
@@ -87,7 +87,7 @@ class FuseFFN(Rewrite):
 
 
 def _follows_network(node: ir.Node) -> bool:
-    """Whether a Gemm reads the result of a network, and is not itself the beginning of another."""
+    """Returns whether a Gemm reads the result of a network, and is not the first layer of another."""
     x = node.inputs[0]
     if x is None or _network(x) is None:
         return False
@@ -95,7 +95,7 @@ def _follows_network(node: ir.Node) -> bool:
 
 
 def _network(stream: ir.Value) -> tuple[Linear, ir.Node, Linear] | None:
-    """The two linear layers, and what is between them, that wrote to a stream last."""
+    """Returns the two linear layers of the network that wrote to a stream last, and the node between them."""
     try:
         node = producer_of(stream, "Gemm", stream.producer() or _NOWHERE)
         narrow = residual_gemm(node)
@@ -114,8 +114,8 @@ def _network(stream: ir.Value) -> tuple[Linear, ir.Node, Linear] | None:
 _NOWHERE = ir.node("Identity", [])
 
 
-def _why_no_network(activation: ir.Node) -> str | None:
-    """Why what stands around an activation is no network; None if it does not even look like one."""
+def _why_not_network(activation: ir.Node) -> str | None:
+    """Returns why the nodes around an activation are not a network; None if they do not resemble one."""
     x = activation.inputs[0]
     before = None if x is None else x.producer()
     after = [use.node for use in activation.outputs[0].uses()]

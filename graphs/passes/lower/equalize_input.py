@@ -1,4 +1,4 @@
-"""A product's input, scaled for 8 bits where no unit of its stream could be."""
+"""Scaling of a product's input for 8 bits, where no unit of its stream suits it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from graphs.precision.calibration import Ranges
 from graphs.precision.channel_groups import PLAIN, ChannelGroups, scaled_linear
 from graphs.precision.channel_scales import is_measured, loss_in_8_bits, wished_units
 
-# A Mul is worth its time where the squared error of 8 bits is this many times as large without it.
+# A Mul is inserted where the squared error of 8 bits is at least this many times as large without it.
 LEAST_GAIN = 2.0
 
-# A stream with no more readers than this has units that fit them all. (A block's feed-forward networks are one to four,
-# and all that a Mul between them would do is to keep them from being fused.)
+# A stream with no more readers than this has units that fit all of them. (A block has one to four feed-forward
+# networks, and a Mul between them would only prevent their fusion.)
 FEW_READERS = 8
 
 
 class EqualizeInput(Rewrite):
-    """What a stream has grown to in a layer is taken back before a product that will be computed in 8 bits.
+    """Rescales a stream's channels before a product that will be computed in 8 bits.
 
     Before::
 
@@ -34,14 +34,14 @@ class EqualizeInput(Rewrite):
 
         u ── Mul(1 / unit) ── Gemm(unit · w) ── y
 
-    A stream that goes through all layers has one unit for each channel in all of them, but grows more in some channels
+    The outer stream has one unit for each channel in all layers, but grows from layer to layer, more in some channels
     than in others. The streams within a block have units that fit their few readers. Units are powers of two, so that
     float32 computes the same as before.
 
     Args:
-        ranges: Of the graph that is rewritten.
-        channels: Likewise.
-        wanted: Whether a product will be computed in 8 bits.
+        ranges: The ranges of the graph that is rewritten.
+        channels: The channel groups of this graph.
+        wanted: Returns whether a product will be computed in 8 bits.
     """
 
     def __init__(self, ranges: Ranges, channels: ChannelGroups, wanted: Callable[[Linear], bool]) -> None:
@@ -76,6 +76,6 @@ class EqualizeInput(Rewrite):
             self.matches += 1
 
     def _stream(self, linear: Linear) -> int:
-        """Which stream a product reads: the first of the choices of its units."""
+        """Returns the stream that a product reads, as the first group of its input channels."""
         found = self._channels.of(linear.x)
         return PLAIN if found is None else int(found[0].reshape(-1)[0])

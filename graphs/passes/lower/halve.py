@@ -1,4 +1,4 @@
-"""Half precision."""
+"""Conversion to half precision."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from graphs.precision.float16 import to_half, too_large
 
 
 class Halve(Rewrite):
-    """All floating-point numbers become float16, but for inputs and outputs of the graph, and the layers to keep.
+    """Converts floating-point tensors to float16, except inputs, outputs and the layers to keep.
 
     Before::
 
@@ -26,10 +26,10 @@ class Halve(Rewrite):
         input_ids ── Gather(float16 table) ── Gemm(float16 w) ── Cast(float) ── y
 
     Args:
-        ranges: Of the graph that is rewritten. A number that comes too near to float16's largest is an error.
+        ranges: The ranges of the graph that is rewritten.
         keep: Layers that stay float32, such as `layer.3` or `head`.
 
-    Raises GraphError where a number does, and tells where.
+    Raises GraphError for a value too close to float16's largest number; the message names it.
     """
 
     def __init__(self, ranges: Ranges, keep: Collection[str] = ()) -> None:
@@ -48,5 +48,5 @@ class Halve(Rewrite):
 
 
 def _halves(graph: ir.Graph) -> int:
-    """The nodes that give half precision."""
+    """Returns the number of nodes with half-precision outputs."""
     return sum(any(output.dtype == ir.DataType.FLOAT16 for output in node.outputs) for node in graph)

@@ -1,4 +1,4 @@
-"""Matrix products with 8-bit weights, and activations that are quantized as they come."""
+"""Matrix products with 8-bit weights, and activations that are quantized at run time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from graphs.precision.int8 import insert, quantized, quantized_product
 
 
 class QuantizeDynamic(Rewrite):
-    """Products are computed in 8 bits: weights are stored so, a step for each column; activations become so.
+    """Stores weights in 8 bits with a step per column, and quantizes activations at run time.
 
     Before::
 
@@ -32,12 +32,12 @@ class QuantizeDynamic(Rewrite):
 
         x ── DynamicQuantizeLinear ── MatMulInteger(int8 w) ── Cast ── Mul(step · steps) ── Add(residual) ── y
 
-    which onnxruntime computes as one node, and mbert.StackedFFN and mbert.BottleneckAttention become the operators of
-    the same names with Int8. Weights that other nodes read, too, are left as they are.
+    which onnxruntime computes as one node. The functions mbert.StackedFFN and mbert.BottleneckAttention become
+    mbert.StackedFFNInt8 and mbert.BottleneckAttentionInt8. Weights with other readers are not modified.
 
     Args:
-        wanted: Whether a product is to be computed in 8 bits.
-        keep: Layers whose fused operators stay as they are.
+        wanted: Returns whether a product is to be computed in 8 bits.
+        keep: Layers whose functions are not modified.
     """
 
     def __init__(self, wanted: Callable[[Linear], bool], keep: Collection[str] = ()) -> None:
@@ -110,6 +110,6 @@ class QuantizeDynamic(Rewrite):
         return self._weight(graph, str(weight.name), array)
 
     def _weight(self, graph: ir.Graph, name: str, array: np.ndarray) -> tuple[ir.Value, ir.Value]:
-        """The int8 numbers ``[in, out]`` of a weight, and their scales ``[out]``."""
+        """Adds the int8 numbers ``[in, out]`` of a weight, and their scales ``[out]``."""
         numbers, scales = quantized(array, axis=0)
         return add_initializer(graph, f"{name}.int8", numbers), add_initializer(graph, f"{name}.scale", scales)

@@ -1,4 +1,4 @@
-"""Matrix products in 8 bits with steps that are known beforehand, as phones' neural processors compute them."""
+"""Matrix products in 8 bits with constant steps, as phones' neural processors compute them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from graphs.ir.rewrite import Rewrite, replace
 from graphs.precision.channel_groups import scaled_linear
 from graphs.precision.int8 import UNSIGNED, Interval, quantized
 
-# Biases are added to sums of products, in whole numbers of this many; half of int32's, so that the sum has room.
+# The largest bias as a whole number: half of int32's range, so that the sum of products has room.
 LARGEST_BIAS = 2.0**30
 
-# From this opset on ONNX itself has steps for 16 bits; before, they are onnxruntime's.
+# From this opset on ONNX's own quantizers support 16 bits; before, onnxruntime's do.
 OPSET_OF_16_BITS = 21
 MICROSOFT = "com.microsoft"
 
 
 class QuantizeStatic(Rewrite):
-    """Weights of 8 bits, activations of 8 or 16, written as what they stand for between a quantizer and its inverse.
+    """Quantizes weights to 8 bits and activations to 8 or 16, as pairs of QuantizeLinear and DequantizeLinear.
 
     Before::
 
@@ -34,14 +34,14 @@ class QuantizeStatic(Rewrite):
 
         x ── Q ── DQ ── Gemm(DQ(int8 w), DQ(int32 b)) ── Q ── DQ ── y
 
-    A provider that computes in 8 bits takes DQ, Gemm and Q for one node; it wants x and y to have as many bits. A Relu
-    is what the second Q does to numbers below its interval, which begins at 0.
+    A provider that computes in 8 bits takes DQ, Gemm and Q as one node, if x and y have the same number of bits. The
+    second Q replaces the Relu: its interval begins at 0, and lower numbers are clipped.
 
     Args:
-        intervals: By the number of bits, and the names of values.
-        bits: Of a product's activations, 8 or 16; None for one that stays float.
-        weights: Whether weights become whole numbers, too. They need not where only the damage is asked for, of weights
-            that are rounded already.
+        intervals: The intervals of values, by number of bits and name.
+        bits: Returns the bits of a product's activations, 8 or 16; None for one that stays float.
+        weights: Whether weights become whole numbers, too. False suffices to measure the damage of weights that are
+            rounded already.
     """
 
     def __init__(
@@ -86,12 +86,14 @@ class QuantizeStatic(Rewrite):
             self.miss(node, "its input or output was not measured, or is infinite; expected finite numbers")
             return
         if len(node.inputs) > 2 and float_constant(node.inputs[2]) is None:
-            self.miss(node, "it adds a residual; expected a bias, or a sum of its own behind it")
+            self.miss(node, "it adds a residual; expected a bias, or an Add of its own after it")
             return
         inputs: list[ir.Value | None] = [self._activation(graph, node, x, intervals[0], bits)]
-        inputs += self._whole(graph, linear, intervals[0].step(bits)) if self._weights else list(node.inputs)[1:]
+        inputs += (
+            self._quantized_weights(graph, linear, intervals[0].step(bits)) if self._weights else list(node.inputs)[1:]
+        )
         attributes = {} if self._weights else dict(node.attributes)
-        # onnxruntime makes a product of 4 bits and more of MatMul with 16, and rounds its input to 8.
+        # Gemm, since onnxruntime turns MatMul with 16 bits into MatMulNBits, which rounds its input to 8 bits.
         plain = x.shape is not None and len(x.shape) == 2
         product = ir.node("Gemm" if plain else node.op_type, inputs, attributes=attributes)
         graph.insert_before(node, product)
@@ -99,15 +101,15 @@ class QuantizeStatic(Rewrite):
         product.outputs[0].name = f"{result.name}.exact"
         real = self._between(graph, node, product.outputs[0], str(result.name), intervals[1], bits)
         self._known[(real, bits)] = real
-        for other in self._intervals:  # a reader with more bits begins anew
+        for other in self._intervals:  # for readers with other bits
             if (result, other) in self._interval_of:
                 self._interval_of[(real, other)] = self._interval_of[(result, other)]
         replace(result, real)
         graph.remove([node] if relu is None else [relu, node], safe=True)
         self.matches += 1
 
-    def _whole(self, graph: ir.Graph, linear: Linear, step: float) -> list[ir.Value | None]:
-        """The weight in int8 and the bias, if there is one, in int32, of an input with this step."""
+    def _quantized_weights(self, graph: ir.Graph, linear: Linear, step: float) -> list[ir.Value | None]:
+        """Returns the int8 weight and the int32 bias, if there is one, for an input with this step."""
         node, name = linear.node, str(linear.weight.name)
         weight = linear.weight64()
         numbers, scales = quantized(weight, axis=0)
@@ -115,7 +117,7 @@ class QuantizeStatic(Rewrite):
         if bias is None:
             return [self._constant(graph, node, f"{name}.int8", numbers, scales)]
         bias = np.broadcast_to(bias.reshape(-1), (linear.width,))
-        # Where a column's weights are next to nothing, its bias would be too many of their steps.
+        # Where a column's weights are almost 0, the bias would exceed `LARGEST_BIAS` of their steps.
         least = (np.abs(bias) / (step * LARGEST_BIAS)).astype(np.float32)
         tight = least > scales
         scales = np.maximum(scales, least)
@@ -128,7 +130,7 @@ class QuantizeStatic(Rewrite):
         ]
 
     def _activation(self, graph: ir.Graph, before: ir.Node, x: ir.Value, interval: Interval, bits: int) -> ir.Value:
-        """An activation, quantized once for all who read it."""
+        """Returns an activation quantized and dequantized, once for all its readers."""
         if (x, bits) not in self._known:
             self._known[(x, bits)] = self._between(graph, before, x, str(x.name), interval, bits)
         return self._known[(x, bits)]
@@ -136,7 +138,7 @@ class QuantizeStatic(Rewrite):
     def _between(
         self, graph: ir.Graph, before: ir.Node, x: ir.Value, name: str, interval: Interval, bits: int
     ) -> ir.Value:
-        """What stands for x: a quantizer and its inverse."""
+        """Inserts a quantizer of x and its inverse; returns the result."""
         kind = UNSIGNED[bits]
         step = add_initializer(graph, f"{name}.step", np.array(interval.step(bits), np.float32))
         zero = add_initializer(graph, f"{name}.zero", np.array(interval.zero(bits), kind.numpy()))
@@ -153,9 +155,9 @@ class QuantizeStatic(Rewrite):
     def _constant(
         self, graph: ir.Graph, before: ir.Node, name: str, numbers: np.ndarray, scales: np.ndarray
     ) -> ir.Value:
-        """Whole numbers, ``[…, out]``, times a step for each output.
+        """Inserts whole numbers ``[…, out]``, dequantized with a step for each output.
 
-        A weight's zero point is written, though it is 0: without, onnxruntime computes no product of whole numbers.
+        A weight's zero point of 0 is written, since without it onnxruntime does not compute in whole numbers.
         """
         inputs = [add_initializer(graph, name, numbers), add_initializer(graph, f"{name}.scale", scales)]
         if numbers.dtype == np.int8:
@@ -166,7 +168,7 @@ class QuantizeStatic(Rewrite):
         return node.outputs[0]
 
     def _zeros(self, graph: ir.Graph, width: int) -> ir.Value:
-        """Zero points for all weights with as many outputs."""
+        """Returns the zero points that all weights of this width share."""
         if width not in self._zero_points:
             self._zero_points[width] = add_initializer(graph, f"zero_points.{width}", np.zeros(width, np.int8))
         return self._zero_points[width]

@@ -1,4 +1,4 @@
-"""Embedding tables of 8 bits."""
+"""Embedding tables in 8 bits."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from graphs.ir.rewrite import Rewrite, replace
 from graphs.precision.channel_groups import scaled_linear
 from graphs.precision.int8 import insert, quantized, quantized_product
 
-# Numbers in a table that is worth it: that of two segments is not.
+# The smallest table, in numbers, that is quantized: the table of two segments is not worth it.
 FEWEST_NUMBERS = 2**14
 
 
 class QuantizeTable(Rewrite):
-    """Rows are looked up in 8 bits, and multiplied by a scale of their own.
+    """Stores embedding tables in 8 bits, with a scale for each row.
 
     Before::
 
@@ -30,12 +30,12 @@ class QuantizeTable(Rewrite):
         ids ─┬─ Gather(int8 table) ── Cast ─┐
              └─ Gather(scales) ─────────────┴─ Mul ── y
 
-    The LM head's product with the same table reads the same numbers, in which a row's scale is that of an output.
+    The LM head's product with the same table reads the same 8-bit numbers; a row's scale is that of an output.
 
     Args:
-        keep: Layers that stay float32; a table that one of them reads does, too.
-        products: Whether the LM head's product is computed in the same 8 bits, with its input quantized as it comes. If
-            not, it goes on reading the table in float.
+        keep: Layers that stay float32, with the tables that they read.
+        products: Whether the LM head's product is computed in the same 8 bits, with its input quantized at run time. If
+            not, it still reads the table in float.
     """
 
     def __init__(self, keep: Collection[str] = (), *, products: bool = True) -> None:
@@ -85,7 +85,7 @@ class QuantizeTable(Rewrite):
             linear = scaled_linear(node)
             assert linear is not None
             scale = add_initializer(graph, f"{name}.scale", scales)
-            transposed = insert(node, "Transpose", [table])  # onnxruntime does that when it loads the file
+            transposed = insert(node, "Transpose", [table])  # onnxruntime folds this Transpose when it loads the file
             new, old = quantized_product(node, linear.x, transposed, scale), node.outputs[0]
             addend = node.inputs[2] if len(node.inputs) > 2 else None
             new = new if addend is None else insert(node, "Add", [new, addend])
@@ -97,7 +97,7 @@ class QuantizeTable(Rewrite):
 
 def _looks_up(node: ir.Node, table: ir.Value) -> bool:
     plain = node.op_type == "Gather" and node.domain == "" and node.attributes.get_int("axis", 0) == 0
-    here = node.graph is table.graph  # and not in a branch or loop
+    here = node.graph is table.graph  # not in a branch or loop
     return here and plain and node.inputs[0] is table and node.outputs[0].dtype == ir.DataType.FLOAT
 
 

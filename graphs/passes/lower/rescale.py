@@ -1,4 +1,4 @@
-"""Activations in units that 16 or 8 bits hold, with the units in the weights."""
+"""Rescaling of activations to units that 16 or 8 bits hold, with the inverse in the weights."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from graphs.precision.channel_groups import ChannelGroups, scaled_linear
 
 
 class Rescale(Rewrite):
-    """Each channel of a stream is measured in a unit of its own; those who write it and those who read it know.
+    """Divides each channel of the streams by a unit, and folds the units into the weights around them.
 
     Before::
 
         x ── Gemm(w1, b1) ── h ── Relu ── Gemm(w2) ── y
 
-    After, where h is measured in units::
+    After::
 
         x ── Gemm(w1 / unit, b1 / unit) ── h / unit ── Relu ── Gemm(unit · w2) ── y
 
-    No node comes or goes. `graphs.precision.channel_groups` says which channels must share a unit,
-    `graphs.precision.channel_scales` chooses them from what was measured. Units that are powers of two change no
+    No node is added or removed. `graphs.precision.channel_groups` finds the channels that must share a unit,
+    `graphs.precision.channel_scales` chooses the units from measured ranges. Units that are powers of two change no
     digit of any number.
 
     Args:
-        channels: Of the graph that is rewritten, as it is.
-        units: One for each choice of `channels`.
+        channels: The channel groups of the graph that is rewritten.
+        units: The unit of each group.
     """
 
     def __init__(self, channels: ChannelGroups, units: np.ndarray) -> None:
@@ -66,7 +66,7 @@ class Rescale(Rewrite):
         return None if value is None else self._channels.unit(value, self._units)
 
     def _set(self, node: ir.Node, index: int, factor: np.ndarray) -> None:
-        """Gives a node a constant of its own, times a factor; rounded here from float64."""
+        """Replaces a node's constant by its product with a factor, rounded from float64."""
         old = node.inputs[index]
         array = float_constant(old)
         if old is None or array is None or old.dtype is None or (factor == 1.0).all():

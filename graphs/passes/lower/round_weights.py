@@ -1,4 +1,4 @@
-"""Weights rounded to what 8 bits hold, and biases that make up for what that shifts."""
+"""Rounding of weights to 8 bits, with biases that correct the mean error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from graphs.precision.int8 import quantized
 
 
 class RoundWeights(Rewrite):
-    """Each weight becomes the product of 8-bit numbers and steps; what that adds on average is taken off a bias.
+    """Rounds weights to products of 8-bit numbers and steps, and subtracts the mean error from biases.
 
     Before::
 
@@ -28,14 +28,14 @@ class RoundWeights(Rewrite):
 
         x ── Gemm(w', b − mean(x)·(w' − w)) ── y
 
-    Activations have means that are large beside what varies in them, so rounding errors of weights are mostly a shift,
-    the same for all texts (Nagel et al. 2019, arXiv 1906.04721, section 4.2). A product without a bias passes its shift
-    on to the stream that it is added to, and those who read that one take it off their own. The weights are still
-    float32: a later pass finds the same 8-bit numbers again.
+    The means of activations are large compared with their variation, so rounding errors of weights are mostly a shift,
+    the same for all texts (Nagel et al. 2019, arXiv 1906.04721, section 4.2). The shift of a product without a bias is
+    carried by the stream that it is added to, whose readers subtract it from their biases. The weights stay float32: a
+    later pass finds the same 8-bit numbers.
 
     Args:
-        ranges: Of the graph that is rewritten; their means.
-        wanted: Whether a product will be computed in 8 bits.
+        ranges: The ranges of the graph that is rewritten, of which the means are used.
+        wanted: Returns whether a product will be computed in 8 bits.
     """
 
     def __init__(self, ranges: Ranges, wanted: Callable[[Linear], bool]) -> None:
@@ -75,7 +75,7 @@ class RoundWeights(Rewrite):
         if linear.x in self._shifts and self._shifts[linear.x].size == len(weight):
             shift += self._shifts[linear.x].reshape(-1) @ rounded
         addend = node.inputs[2] if len(node.inputs) > 2 else None
-        if addend is not None and self._take_off(graph, node, 2, shift):
+        if addend is not None and self._subtract(graph, node, 2, shift):
             return
         if linear.x.shape is None:
             return
@@ -87,7 +87,7 @@ class RoundWeights(Rewrite):
 
     def _round(self, graph: ir.Graph, linear: Linear, rounded: np.ndarray) -> None:
         dtype = linear.weight.dtype
-        if dtype is None or len(linear.weight.uses()) > 1:  # a table that is looked up, too, is rounded by its rows
+        if dtype is None or len(linear.weight.uses()) > 1:  # a table with lookups is rounded by rows
             return
         array = (rounded.T if linear.transposed else rounded).astype(dtype.numpy())
         linear.node.replace_input_with(1, add_initializer(graph, f"{linear.weight.name}.rounded", array))
@@ -98,7 +98,7 @@ class RoundWeights(Rewrite):
         for index, value in enumerate(node.inputs):
             shift = found[1 - index]
             if shift is not None and float_constant(value) is not None:
-                if not self._take_off(graph, node, index, shift):
+                if not self._subtract(graph, node, index, shift):
                     self._shifts[node.outputs[0]] = shift
                 return
         known = [shift for shift in found if shift is not None]
@@ -115,14 +115,14 @@ class RoundWeights(Rewrite):
             ):
                 self._shifts[node.outputs[0]] = factor * shift
 
-    def _take_off(self, graph: ir.Graph, node: ir.Node, index: int, shift: np.ndarray) -> bool:
-        """Takes a shift off a constant summand; whether there is one for each channel."""
+    def _subtract(self, graph: ir.Graph, node: ir.Node, index: int, shift: np.ndarray) -> bool:
+        """Subtracts a shift from a constant summand; returns whether it has one number for each channel."""
         old = node.inputs[index]
         bias = float_constant(old)
         if old is None or bias is None or old.dtype is None:
             return False
         new = bias - shift.reshape(shift.shape[-1:] if shift.size == shift.shape[-1] else shift.shape)
-        if new.size != shift.size:  # one row of constants for each token: all of them take it
+        if new.size != shift.size:  # one row of constants for each token: the shift is subtracted from all
             return False
         if shift.any():
             name = f"{old.name}.shifted"

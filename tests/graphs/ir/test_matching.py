@@ -83,7 +83,7 @@ def test_a_gemm_with_a_residual() -> None:
     [
         ("MatMul(x, W)", "expected a Gemm with the residual as its third input"),
         ("Gemm(x, W)", "expected a Gemm with the residual as its third input"),
-        ("Gemm(x, W, b)", "its third input is no residual"),
+        ("Gemm(x, W, b)", "its third input is not a residual"),
         ("Gemm <alpha = 2.0> (x, W, u)", "expected a Gemm with the residual as its third input"),
         ("Gemm <beta = 2.0> (x, W, u)", "expected a Gemm with the residual as its third input"),
     ],
@@ -105,7 +105,7 @@ def test_a_gemm_whose_input_is_transposed_is_told() -> None:
 def test_a_product_of_streams_is_told() -> None:
     text = "(float[n, 4] x, float[4, 3] w, float[n, 3] u) => (float[n, 3] y) { y = Gemm(x, w, u) }"
     _, nodes = named(text)
-    with pytest.raises(MismatchError, match="its third input is no residual"):
+    with pytest.raises(MismatchError, match="its third input is not a residual"):
         residual_gemm(nodes["y"])
 
 

@@ -92,7 +92,7 @@ TOLD = {
     "an epsilon for every channel": (
         [("float eps = {0.001}", "float[4] eps = {0.1, 0.2, 0.3, 0.4}")],
         "the mean (ReduceMean)",
-        "what is added to the variance is not one constant number",
+        "the number added to the variance is not one constant",
     ),
     "a scale of one number": (
         [("float[4] gamma", "float[1] gamma")],

@@ -106,9 +106,9 @@ def test_a_bias_that_something_else_reads_stays_for_it() -> None:
     assert len([node for node in after.graph if node.op_type == "Mul"]) == 2
 
 
-# What is no mask of padding, and how it is told.
-CHANGES = "what is added to the scores is no mask of padding: it changes the scores of tokens"
-LETS_IN = "what is added to the scores is no mask of padding: it lets padding in, with {}; expected at most -9999"
+# Tensors that are not padding masks, and the reported reasons.
+CHANGES = "the tensor added to the scores is not a padding mask: it changes the scores of tokens"
+LETS_IN = "the tensor added to the scores is not a padding mask: it lets padding in, with {}; expected at most -9999"
 KEPT = "kept = Cast <to = 9> (attention_mask) wide = Unsqueeze(kept, axes)"
 PLACES = """length = Shape <start = 1> (attention_mask) count = Squeeze(length) all = Range(none, count, step)
     column = Unsqueeze(all, unit)"""

@@ -163,7 +163,7 @@ def test_another_type_is_left_alone() -> None:
     leaves_alone(SplitTiedHead(), before)
 
 
-PLAIN = "the product with the word embeddings is no plain one of matrices, which Gemm takes"
+PLAIN = "the product with the word embeddings is not one of two matrices, as Gemm needs"
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def test_what_is_no_query_is_told() -> None:
           y = Div(scores, root) }""")
     assert not step(model).modified
     assert [miss.reason for miss in step.misses] == [
-        "the left-hand side of the product is no query of a linear layer with constant weights"
+        "the left-hand side of the product is not the query of a linear layer with constant weights"
     ]
 
 

@@ -155,17 +155,17 @@ REFUSED = {
     "a mask of one row per query": (
         [("float[2, 1, 1, 5] mask", "float[2, 1, 5, 5] mask")],
         "the masked (Add)",
-        "has not the shape [batch, 1, 1, seq]",
+        "does not have the shape [batch, 1, 1, seq]",
     ),
     "a mask of one row per text": (
         [("float[2, 1, 1, 5] mask", "float[5] mask")],
         "the masked (Add)",
-        "has not the shape [batch, 1, 1, seq]",
+        "does not have the shape [batch, 1, 1, seq]",
     ),
     "a mask per head": (
         [("float[2, 1, 1, 5] mask", "float[2, 2, 1, 5] mask")],
         "the masked (Add)",
-        "has not the shape [batch, 1, 1, seq]",
+        "does not have the shape [batch, 1, 1, seq]",
     ),
     "a mask of another batch": (
         [("float[2, 1, 1, 5] mask", "float[1, 1, 1, 5] mask")],
@@ -215,7 +215,7 @@ REFUSED = {
     "a bias where the residual would be": (
         [("Gemm(joined, Wo, inner)", "Gemm(joined, Wo, bo)"), ("float[4, 4] Wo", "float[4, 4] Wo, float[4] bo")],
         "the y (Gemm)",
-        "its third input is no residual",
+        "its third input is not a residual",
     ),
     "a scaled output": (
         [("Gemm(joined, Wo, inner)", "Gemm <alpha = 0.5> (joined, Wo, inner)")],
@@ -289,7 +289,7 @@ REFUSED = {
          ("int64[2] rows = {-1, 4}", "int64[2] rows = {-1, 4}, int64[2] flat = {-1, 4}"),
          ("y = Gemm(joined, Wo, inner)", "inner2 = Reshape(inner, flat) y = Gemm(joined, Wo, inner2)")],
         "the query4 (Reshape)",
-        "what is split into heads is no matrix",
+        "the value split into heads is not a matrix",
     ),
 }  # fmt: skip
 

@@ -118,7 +118,7 @@ REFUSED = {
     "a bias where the outer stream would be": (
         [("Gemm(u2, Wo, outer)", "Gemm(u2, Wo, bo)"), ("float[4, 8] Wo", "float[4, 8] Wo, float[8] bo")],
         ["the y (Gemm)"],
-        "its third input is no residual",
+        "its third input is not a residual",
     ),
     "an outer stream that is the inner one": (
         [("Gemm(u2, Wo, outer)", "Gemm(u2, Wo, u2)"), ("float[4, 8] Wo", "float[4, 4] Wo"),
