@@ -13,7 +13,7 @@ import onnx_ir.passes.common as common_passes
 from graphs.errors import GraphError
 from graphs.execution.judge import Judge
 from graphs.execution.magnitudes import measure
-from graphs.execution.runner import Feed
+from graphs.execution.types import Feed
 from graphs.functions import DOMAIN
 from graphs.ir.layer_names import layers
 from graphs.ir.rewrite import Rewrite

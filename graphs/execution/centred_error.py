@@ -11,13 +11,12 @@ All three packages measure with this module; `perf`, which imports neither of th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-Feed = Mapping[str, np.ndarray]
-Outputs = Mapping[str, np.ndarray]
+from graphs.execution.types import Feed, Outputs, Runner
 
 # An output whose spread is less than this share of its size (a saturated pooler's) is compared with its size: its
 # spread is not much more than float32 rounding.
@@ -129,7 +128,7 @@ def centred_error(
     return error.value()
 
 
-def centred_errors(run: Callable[[Feed], Outputs], feeds: Sequence[Feed], references: Sequence[Outputs]) -> np.ndarray:
+def centred_errors(run: Runner, feeds: Sequence[Feed], references: Sequence[Outputs]) -> np.ndarray:
     """Computes the centred error of each output on each feed, ``[feeds, outputs]``.
 
     Args:

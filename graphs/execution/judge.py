@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,10 +13,9 @@ from graphs.errors import GraphError, one_line
 from graphs.execution.centred_error import centred_error
 from graphs.execution.error_bounds import float32_bound
 from graphs.execution.float64 import widen
-from graphs.execution.runner import Feed, run, run_file, runner
+from graphs.execution.runner import run, run_file, runner
 from graphs.execution.sample_feeds import all_feeds
-
-Outputs = Mapping[str, np.ndarray]
+from graphs.execution.types import Feed, Outputs, Runner
 
 
 @dataclass
@@ -100,7 +99,7 @@ class Judge:
         return worst
 
 
-def float64_runner(model: ir.Model, feed: Mapping[str, np.ndarray]) -> tuple[Callable[[Feed], Outputs], bool]:
+def float64_runner(model: ir.Model, feed: Feed) -> tuple[Runner, bool]:
     """Returns a function that runs a model in float64, and True; or in its own types, and False, if it cannot.
 
     Args:
@@ -137,5 +136,5 @@ def _first_that_runs(model: ir.Model) -> tuple[list[dict[str, np.ndarray]], list
     raise GraphError(f"onnxruntime does not run the graph as it is ({one_line(first)}); export it again") from first
 
 
-def _wide(feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _wide(feed: Feed) -> dict[str, np.ndarray]:
     return {k: v.astype(np.float64) if v.dtype == np.float32 else v for k, v in feed.items()}

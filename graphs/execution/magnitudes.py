@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import onnx_ir as ir
 
 from graphs.execution.runner import run
+from graphs.execution.types import Feed
 
 # Operators whose result may have a shift: sums, and linear layers with a bias.
 MEASURED = ("Add", "Gemm")
 
 
-def measure(model: ir.Model, feed: Mapping[str, np.ndarray]) -> dict[str, float]:
+def measure(model: ir.Model, feed: Feed) -> dict[str, float]:
     """Measures the root mean square of all sums and linear layers of the main graph, by name.
 
     Args:

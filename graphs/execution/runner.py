@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 import onnxruntime
+
+from graphs.execution.types import Feed, Outputs, Runner
 
 # Weights of more bytes than this are handed to onnxruntime in memory; smaller ones are part of the serialized graph.
 SMALL_WEIGHT = 1024
@@ -20,18 +22,12 @@ IN_MEMORY = "in_memory"
 SILENT = 4
 
 
-Feed = Mapping[str, np.ndarray]
-Outputs = dict[str, np.ndarray]
-
-
 def run(model: ir.Model, feed: Feed, also: Mapping[str, ir.DataType] | None = None) -> Outputs:
     """Runs a model on one feed; see `runner`."""
     return runner(model, also)(feed)
 
 
-def runner(
-    model: ir.Model, also: Mapping[str, ir.DataType] | None = None, *, optimized: bool = False
-) -> Callable[[Feed], Outputs]:
+def runner(model: ir.Model, also: Mapping[str, ir.DataType] | None = None, *, optimized: bool = False) -> Runner:
     """Returns a function that runs a model's nodes as they are, without onnxruntime's optimisations.
 
     Args:

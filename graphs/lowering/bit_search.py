@@ -13,7 +13,8 @@ import onnx_ir as ir
 
 from graphs.execution.centred_error import centred_errors
 from graphs.execution.error_bounds import BIT_SEARCH_GOAL
-from graphs.execution.runner import Feed, Outputs, runner
+from graphs.execution.runner import runner
+from graphs.execution.types import Feed, Outputs
 from graphs.ir.layer_names import LAYER, layer_of
 from graphs.ir.linear import Linear
 from graphs.passes.lower.quantize_static import QuantizeStatic

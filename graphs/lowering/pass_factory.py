@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 
 import onnx_ir as ir
 
-from graphs.execution.runner import Feed
+from graphs.execution.types import Feed
 from graphs.ir.layer_names import in_layers
 from graphs.ir.linear import Linear
 from graphs.ir.matching import only_relu_of

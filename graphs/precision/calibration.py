@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from graphs.execution.runner import Feed, runner
+from graphs.execution.runner import runner
+from graphs.execution.types import Feed
 from graphs.precision.channel_groups import ChannelGroups
 
 FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE)

@@ -7,7 +7,8 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import onnx_ir as ir
 
-from graphs.execution.runner import Feed, runner
+from graphs.execution.runner import runner
+from graphs.execution.types import Feed
 from graphs.precision.calibration import Ranges
 from graphs.precision.int8 import Interval
 

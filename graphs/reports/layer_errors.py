@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import onnx_ir as ir
 
 from graphs.execution.centred_error import centred_errors
-from graphs.execution.runner import Feed, runner
+from graphs.execution.runner import runner
+from graphs.execution.types import Feed
 from graphs.ir.layer_names import EMBEDDINGS, in_layers, layers
 from graphs.ir.linear import Linear
 from graphs.lowering.bit_search import Plan

@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 import onnx_ir.passes.common as common_passes
 
-from graphs.execution.runner import Feed
+from graphs.execution.types import Feed
 from graphs.ir.constants import float_constant
 from graphs.ir.layer_names import layer_of
 from graphs.ir.layout import RULES
@@ -92,12 +92,12 @@ class Numbers:
 
     @property
     def overflows(self) -> bool:
-        """Whether some numbers are beyond float16's range."""
+        """True if some numbers are beyond float16's range."""
         return self.overflow > 0
 
     @property
     def safe_in_fp16(self) -> bool:
-        """Whether the peak is at most an eighth of float16's largest number, which leaves room for other texts.
+        """True if the peak is at most an eighth of float16's largest number, which leaves room for other texts.
 
         The peak of a weight, which is the same for all texts, may be float16's largest number itself.
         """
@@ -105,7 +105,7 @@ class Numbers:
 
     @property
     def safe_in_int8(self) -> bool:
-        """Whether the median token keeps at least `FEWEST_BITS`, and the expected error is at most `LARGEST_ERROR`."""
+        """True if the median token keeps at least `FEWEST_BITS`, and the expected error is at most `LARGEST_ERROR`."""
         kept = self.bits is None or self.bits >= FEWEST_BITS
         return kept and (self.error is None or self.error <= LARGEST_ERROR)
 
@@ -249,7 +249,7 @@ class _Count:
     """Accumulator of one activation's statistics, text by text."""
 
     loses_small: bool
-    """Whether it matters that float16 keeps small numbers with fewer digits."""
+    """True if small numbers, which float16 stores with fewer digits, count as underflow."""
     total: int = 0
     low: float = np.inf
     high: float = -np.inf

@@ -1,4 +1,4 @@
-"""What a roofline needs to know of a model: its multiply-accumulates, and what its products are computed in."""
+"""Inputs of a roofline: a model's multiply-accumulates, and the precision of its matrix products."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from graphs.reports.census import take_census
 from perf.machine.peaks import FLOAT32, INT8
 
 MATRIX = 2
-"""Dimensions of a weight; steps and zero points have fewer."""
+"""The rank of a weight; steps and zero points have a lower one."""
 
 
 def count_macs(file: Path, seq_len: int) -> int | None:
-    """Of one text of so many tokens; None for a file that is no `.onnx`, or whose shapes cannot be inferred."""
+    """Counts multiply-accumulates of one text of `seq_len` tokens; None for other files, or if shapes are unknown."""
     if file.suffix != ".onnx":
         return None
     try:
@@ -26,7 +26,7 @@ def count_macs(file: Path, seq_len: int) -> int | None:
 
 
 def precision_of(file: Path) -> str:
-    """`int8` for an `.onnx` with matrices of 8 bits, `float32` for one without, empty for other files."""
+    """Returns `int8` for an `.onnx` with matrices of 8 bits, `float32` for one without, "" for other files."""
     if file.suffix != ".onnx":
         return ""
     graph = onnx.load(file, load_external_data=False).graph

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from graphs.execution.centred_error import CentredError, real_rows
+from mbert_onnx.bundles.types import Outputs
 from mbert_onnx.text.tasks import QUESTION_ANSWERING, Task
-
-Outputs = Mapping[str, np.ndarray]
 
 # The axes of an output that count rows, which stand before all others; those after them are channels.
 ROW_AXES = ("batch", "choices", "sequence")
 
-# Nearest neighbours are found among this many sentences at least; with fewer they say nothing.
+# The fewest texts among which nearest neighbours are compared; with fewer, they mean nothing.
 FEWEST_NEIGHBOURS = 3
 
 
 @dataclass
 class Comparison:
-    """Compares outputs, batch by batch, all rows as one.
+    """Comparison of a task's outputs with a judge's, batch by batch, over all rows as one set.
 
     Args:
-        task: Whose outputs they are.
+        task: The task of the model.
     """
 
     task: Task
@@ -37,10 +36,10 @@ class Comparison:
         """Adds one batch.
 
         Args:
-            found: What is judged, by output name.
-            judge: What it is judged by; the same names and shapes.
-            mask: The attention mask, ``[batch, seq]`` or ``[batch, choices, seq]``. Padding is not compared, nor is
-                a row with no real token.
+            found: The outputs under test, by name.
+            judge: The judge's outputs, of the same names and shapes.
+            mask: The attention mask, ``[batch, seq]`` or ``[batch, choices, seq]``. Padding is not compared, nor is a
+                text without a real token.
         """
         real = mask.astype(bool)
         for output in self.task.outputs:
@@ -55,24 +54,24 @@ class Comparison:
             self._pooled.append((_mean_pooled(found, real), _mean_pooled(judge, real)))
 
     def error(self) -> float:
-        """The centred error, the largest over the outputs; NaN if something is not finite."""
+        """Returns the largest centred error over the outputs; NaN if a value is not finite."""
         return max(self.errors().values(), default=0.0, key=lambda e: np.inf if np.isnan(e) else e)
 
     def errors(self) -> dict[str, float]:
-        """The centred error of each output."""
+        """Returns the centred error of each output."""
         return {name: error.value() for name, error in self._errors.items()}
 
     def agreement(self) -> float:
-        """The share of equal decisions, 0 to 1.
+        """Returns the agreement: the share of equal decisions, 0 to 1.
 
         A decision is the label of a text, the tag or word at a token, the start and the end of an answer, the choice;
-        for embeddings the nearest other text by cosine similarity. 1 where there was nothing to decide.
+        for embeddings the nearest other text by cosine similarity. Without any decision the agreement is 1.
         """
         agreed, decided = self._agreed, self._decided
         if self._pooled:
             a, b = (np.concatenate([pair[side] for pair in self._pooled]) for side in (0, 1))
             if len(a) >= FEWEST_NEIGHBOURS:
-                with np.errstate(invalid="ignore"):  # of what is not finite; the error tells
+                with np.errstate(invalid="ignore"):  # of values that are not finite, which the error reports
                     agreed += int((_nearest(a) == _nearest(b)).sum())
                 decided += len(a)
         return agreed / decided if decided else 1.0
@@ -103,7 +102,7 @@ def _mean_pooled(outputs: Outputs, real: np.ndarray) -> np.ndarray:
 
 
 def _nearest(vectors: np.ndarray) -> np.ndarray:
-    """For each vector, the index of the most similar other one."""
+    """Returns, for each vector, the index of the most similar other one."""
     centred = vectors - vectors.mean(axis=0)
     unit = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), np.finfo(np.float64).tiny)
     similarity = unit @ unit.T
