@@ -4,7 +4,7 @@
  *   ./logits BUNDLE/onnx/model_int8.onnx libmbert_kernels.so 101 2040 102      (token ids)
  *   ./logits BUNDLE/onnx/model_int8.onnx - 101 2040 102                        (without the kernels)
  *
- * `mbert-onnx kernels` prints where the library is.
+ * `mbert-onnx kernels` prints the path of the library.
  */
 #include <onnxruntime_c_api.h>
 #include <stdio.h>

@@ -1,6 +1,7 @@
-"""The fused operators as native kernels: a library for `SessionOptions.register_custom_ops_library`, written in C++.
+"""Native kernels: a C++ library for `SessionOptions.register_custom_ops_library` that computes `mbert`'s functions.
 
-A file with functions of the domain `mbert` runs without it. With it, a node that calls such a function is one kernel.
+A model file with these functions also runs without the library. With it, onnxruntime computes each call of a function
+by one kernel instead of the function's body.
 """
 
 from __future__ import annotations
@@ -12,52 +13,57 @@ from pathlib import Path
 
 from graphs.errors import GraphError
 
-# The name of the environment variable that chooses an instruction set for a whole process.
+# Environment variable: forces an instruction set for a whole process.
 VARIABLE = "MBERT_KERNELS_ISA"
 
 _NAMES = {"Linux": "libmbert_kernels.so", "Darwin": "libmbert_kernels.dylib", "Windows": "mbert_kernels.dll"}
 
 
 def library() -> Path | None:
-    """The library; None where this installation has none, as on a system that none is built for."""
+    """Returns the library's path; None where this installation has none, because it is not built for this system."""
     path = Path(__file__).parent / _NAMES.get(platform.system(), "none")
     return path if path.is_file() else None
 
 
 def instruction_sets() -> dict[str, bool]:
-    """Those that the library has been built for, the best first, and whether this processor has each.
+    """Returns the library's instruction sets, fastest first, and whether this processor supports each.
 
     Raises GraphError where there is no library.
     """
     loaded = _loaded()
-    found: dict[str, bool] = {}
-    while (name := loaded.mbert_kernels_known(len(found))) is not None:
-        found[name.decode()] = bool(loaded.mbert_kernels_has(len(found)))
-    return found
+    known: dict[str, bool] = {}
+    while (name := loaded.mbert_kernels_known(len(known))) is not None:
+        known[name.decode()] = bool(loaded.mbert_kernels_has(len(known)))
+    return known
 
 
 def instruction_set() -> str:
-    """The one that sessions made from now on use.
+    """Returns the instruction set of sessions that are created from now on.
 
-    Raises GraphError if `MBERT_KERNELS_ISA` names one that is not there.
+    Raises GraphError if `MBERT_KERNELS_ISA` names one that is not supported.
     """
     name = _loaded().mbert_kernels_isa()
     if name is None:
-        raise GraphError(f"{VARIABLE} names an instruction set that is not here; expected one of {_here()}")
+        raise GraphError(
+            f"{VARIABLE} names an instruction set that this processor lacks; expected one of {_supported()}"
+        )
     return str(name.decode())
 
 
 def force_instruction_set(name: str | None) -> None:
-    """Makes sessions made from now on use one, whatever the environment says; None: the best again.
+    """Forces the instruction set of sessions that are created from now on. It overrides `MBERT_KERNELS_ISA`.
 
-    Raises GraphError where this processor or library does not have it.
+    Args:
+        name: The instruction set; None ends the override.
+
+    Raises GraphError where this processor or library does not support it.
     """
     if _loaded().mbert_kernels_force_isa(None if name is None else name.encode()):
-        raise GraphError(f"no instruction set {name!r} here; expected one of {_here()}")
+        raise GraphError(f"this processor has no instruction set {name!r}; expected one of {_supported()}")
 
 
-def _here() -> str:
-    return ", ".join(name for name, is_here in instruction_sets().items() if is_here)
+def _supported() -> str:
+    return ", ".join(name for name, is_supported in instruction_sets().items() if is_supported)
 
 
 @functools.cache

@@ -12,7 +12,7 @@ from mbert_onnx.bundles.inputs import first_line
 from mbert_onnx.bundles.reader import VARIANTS, Bundle, read_bundle
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.runtime.model import Model
-from mbert_onnx.runtime.native_kernels import AUTO, HALF, left_to_bodies, library_for
+from mbert_onnx.runtime.native_kernels import AUTO, HALF, library_for, log_portable_run
 
 CPU = "CPUExecutionProvider"
 # onnxruntime's severity of errors: its warnings are for the author of a graph, not for its user.
@@ -58,7 +58,7 @@ def load(
     if provider != CPU:
         providers.append(CPU)
     if kernels == AUTO and library is not None and (reason := _why_portable(bundle, provider, session_options)):
-        left_to_bodies(bundle.model_path, reason)
+        log_portable_run(bundle.model_path, reason)
         library = None
     try:
         session = _session(bundle.model_path, options, providers, threads, library)

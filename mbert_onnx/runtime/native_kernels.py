@@ -1,4 +1,4 @@
-"""Whether a session gets the native kernels."""
+"""The native kernels of this installation, and the choice between them and the functions' bodies."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from mbert_onnx._requirements import require_beside
 from mbert_onnx.errors import MbertError, UsageError
 
 AUTO, NATIVE, PORTABLE = "auto", "native", "portable"
-# What `--kernels` takes: the library where it is there, the library or an error, and the file's own function bodies.
+# Values of `--kernels`: the library where it is installed; the library, or an error; the file's own function bodies.
 CHOICES = (AUTO, NATIVE, PORTABLE)
 
-# Why a file of fp16 is run without them.
+# The reason why an fp16 file runs without the kernels.
 HALF = "it is in half precision; the kernels are for fp32 and int8"
 
 
@@ -25,9 +25,10 @@ class Kernels:
     """The native library of this installation.
 
     Args:
-        library: Where it is; None where there is none.
-        instruction_set: What sessions made from now on use.
-        instruction_sets: Those that it is built for, the best first, and whether this processor has each.
+        library: Its path; None where this installation has none.
+        instruction_set: The instruction set of sessions that are created from now on.
+        instruction_sets: The instruction sets that it is built for, fastest first, and whether this processor supports
+            each.
     """
 
     library: Path | None
@@ -35,18 +36,18 @@ class Kernels:
     instruction_sets: dict[str, bool]
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Returns the fields as plain data for JSON."""
         return {**asdict(self), "library": None if self.library is None else str(self.library)}
 
 
 def kernels(instruction_set: str | None = None) -> Kernels:
-    """What native kernels there are here.
+    """Returns the native kernels of this installation, and optionally forces their instruction set.
 
     Args:
-        instruction_set: Makes sessions that this process makes from now on use it, such as `avx2`; `best` undoes that.
-            The environment variable `MBERT_KERNELS_ISA` does it from outside.
+        instruction_set: Forces this instruction set, such as `avx2`, for sessions that this process creates from now
+            on; `best` ends that. The environment variable `MBERT_KERNELS_ISA` does the same for a whole process.
 
-    Raises UsageError for an instruction set that is not there.
+    Raises UsageError for an instruction set that is not supported.
     """
     native = _native()
     from graphs.errors import GraphError
@@ -63,15 +64,15 @@ def kernels(instruction_set: str | None = None) -> Kernels:
 
 
 def check_choice(choice: str) -> None:
-    """Raises UsageError for what `--kernels` does not take."""
+    """Checks a value of `--kernels`. Raises UsageError for an unknown one."""
     if choice not in CHOICES:
         raise UsageError(f"--kernels is {choice!r}; expected one of {', '.join(CHOICES)}")
 
 
 def library_for(choice: str) -> Path | None:
-    """The library that a session should register, by `--kernels`; None for none.
+    """Returns the library that a session registers for a value of `--kernels`; None for none.
 
-    Raises UsageError for another choice, and for `native` where there is no library.
+    Raises UsageError for an unknown value, and for `native` where this installation has no library.
     """
     check_choice(choice)
     if choice == PORTABLE:
@@ -79,39 +80,41 @@ def library_for(choice: str) -> Path | None:
     try:
         library = _native().library()
     except MbertError:
-        # Answering needs nothing of `graphs`, so another module of that name is in nobody's way.
+        # A model also runs without `graphs`, so another package of that name is not an error here.
         if choice == NATIVE:
             raise
         return None
     if library is None and choice == NATIVE:
         raise UsageError(
-            "--kernels is native, and this installation has no library of them; expected Linux, macOS or Windows on a "
-            "processor that it is built for: pass auto, and the same file runs without"
+            "--kernels is native, and this installation has no library of kernels; expected Linux on x86-64 or "
+            "aarch64, macOS on arm64, or Windows on x86-64. With --kernels auto the same file runs without it"
         )
     return library
 
 
 def why_not_native(path: Path) -> str | None:
-    """Why the kernels compute no block of an `.onnx`; None where they do."""
-    import onnx  # a program that only answers questions does without
+    """Returns the reason why the kernels compute no block of an `.onnx`; None where they compute some."""
+    import onnx  # imported here, because running a model does not need it
 
     require_beside("graphs")
     from graphs.functions import DOMAIN
 
     model = onnx.load(path, load_external_data=False)
     if not any(function.domain == DOMAIN for function in model.functions):
-        return "it has no functions of ours; an .onnx that `mbert-onnx export` writes has them, unless --no-functions"
+        return (
+            "it has no functions of the domain mbert; `mbert-onnx export` writes them, unless --no-functions is given"
+        )
     if onnx.TensorProto.FLOAT16 in {tensor.data_type for tensor in model.graph.initializer}:
         return HALF
     return None
 
 
-def left_to_bodies(path: Path, reason: str) -> None:
-    """Tells the log `mbert_onnx` that a file is run by its own function bodies, though the kernels are there."""
+def log_portable_run(path: Path, reason: str) -> None:
+    """Logs to `mbert_onnx` that a file runs by its function bodies, although the kernels are installed."""
     logging.getLogger("mbert_onnx").info("%s runs without the native kernels: %s", path, reason)
 
 
 def _native() -> ModuleType:
-    """`graphs.kernels`, if it is ours; MbertError if not."""
+    """Returns the module `graphs.kernels`. Raises MbertError where another package is called `graphs`."""
     require_beside("graphs")
     return importlib.import_module("graphs.kernels")

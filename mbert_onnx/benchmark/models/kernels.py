@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mbert_onnx.errors import UsageError
-from mbert_onnx.runtime.native_kernels import NATIVE, kernels, left_to_bodies, library_for, why_not_native
+from mbert_onnx.runtime.native_kernels import NATIVE, kernels, library_for, log_portable_run, why_not_native
 from perf.sessions.runtimes import ONNXRUNTIME
 from perf.sessions.subject import Subject
 
@@ -27,7 +27,7 @@ def with_kernels(subject: Subject, choice: str) -> Subject:
         if reason is not None and choice == NATIVE:
             raise UsageError(f"the native kernels compute no block of {subject.name}: {reason}; pass --kernels auto")
         if reason is not None:
-            left_to_bodies(file, reason)
+            log_portable_run(file, reason)
             return subject
     note = f"run with the native kernels, {kernels().instruction_set}"
     return replace(subject, library=library, notes=(*subject.notes, note))

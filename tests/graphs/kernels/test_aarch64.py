@@ -39,7 +39,7 @@ def test_blocks(isa: str, widths: Widths, driver: Path) -> None:
     check_blocks(emulated(isa, driver), isa, widths)
 
 
-def test_8_bits_are_the_same_numbers_as_on_any_other_processor(driver: Path) -> None:
+def test_int8_is_bit_identical_on_any_processor(driver: Path) -> None:
     from kernel_models import model_of, session
     from kernel_models import run as run_here
 

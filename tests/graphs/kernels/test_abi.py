@@ -1,4 +1,4 @@
-"""What is restated of onnxruntime's C ABI lies where the official header has it."""
+"""The restated part of onnxruntime's C ABI has the offsets of the official header."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 KERNELS = Path(__file__).parents[3] / "graphs" / "kernels"
-# The folder of onnxruntime_c_api.h, which no package of PyPI has: `make onnxruntime-headers` fetches it.
+# The folder of onnxruntime_c_api.h. `make onnxruntime-headers` fetches it; no package on PyPI has it.
 HEADERS = Path(os.environ.get("ONNXRUNTIME_HEADERS", KERNELS.parent.parent / "build" / "onnxruntime-headers"))
 
 pytestmark = [
@@ -22,7 +22,7 @@ pytestmark = [
 ]
 
 
-def test_every_entry_and_field_is_where_the_header_has_it(tmp_path: Path) -> None:
+def test_every_entry_and_field_has_the_offset_of_the_header(tmp_path: Path) -> None:
     abi = (KERNELS / "ort" / "abi.h").read_text()
     entries = re.findall(r"^  (\w+) = (\d+),$", abi, re.MULTILINE)
     fields = re.findall(r"\(\*(\w+)\)\(", abi.split("struct OrtCustomOp {")[1].split("};")[0])

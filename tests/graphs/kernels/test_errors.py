@@ -1,4 +1,4 @@
-"""Malformed nodes: the native kernels say what is wrong, and never crash or compute nonsense."""
+"""Malformed nodes: the native kernels refuse them with an error, and never crash."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from graphs import kernels
 from graphs.functions import DOMAIN, VERSION
 
 LIBRARY = kernels.library()
-pytestmark = pytest.mark.skipif(LIBRARY is None, reason="no kernels are built here; `make setup` does it")
+pytestmark = pytest.mark.skipif(LIBRARY is None, reason="the kernels are not built here; `make setup` builds them")
 
 WIDTHS = Widths(16, 8, 12, 2, 1)
 RUN_TIME = ("x", "residual", "mask", "heads")
@@ -24,8 +24,8 @@ FFN = ("x", "residual", "weight1_0", "bias1_0", "weight2_0", "weight_out")
 ATTENTION = ("x", "mask", "heads", "weight_in", "bias_in", "weight_qk", "bias_qk", "weight_out")
 
 
-def of(kind: str) -> tuple[str, Arrays, list[str]]:
-    """An operator, its inputs, and their names in order."""
+def inputs_of(kind: str) -> tuple[str, Arrays, list[str]]:
+    """Returns an operator's name, its inputs, and the names of these in order."""
     feed = ffn_feed(WIDTHS, 6) if kind.startswith("StackedFFN") else attention_feed(WIDTHS, [3, 2])
     names = list(FFN if kind.startswith("StackedFFN") else ATTENTION)
     if kind.endswith("Int8"):
@@ -38,7 +38,7 @@ KINDS = ("StackedFFN", "StackedFFNInt8", "BottleneckAttention", "BottleneckAtten
 
 
 def compute(kind: str, feed: Arrays, names: list[str], variable: tuple[str, ...] = RUN_TIME) -> np.ndarray:
-    """Makes a session of one node without a function behind it, and runs it."""
+    """Runs a session of one node whose operator has no function body."""
     inputs = [
         helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(feed[n].dtype), [None] * feed[n].ndim)
         for n in dict.fromkeys(names)
@@ -46,21 +46,21 @@ def compute(kind: str, feed: Arrays, names: list[str], variable: tuple[str, ...]
     ]
     constants = [numpy_helper.from_array(a, n) for n, a in feed.items() if n not in variable and n in names]
     node = helper.make_node(kind, [n if n in feed else "" for n in names], ["y"], domain=DOMAIN)
-    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, None])
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, None])
     model = helper.make_model(
-        helper.make_graph([node], "g", inputs, [y], constants),
+        helper.make_graph([node], "g", inputs, [output], constants),
         opset_imports=[helper.make_opsetid("", 18), helper.make_opsetid(DOMAIN, VERSION)],
         ir_version=10,
     )
-    made = session(model.SerializeToString(), LIBRARY)
-    found = made.run(None, {value.name: feed[value.name] for value in made.get_inputs()})[0]
-    assert isinstance(found, np.ndarray)
-    return found
+    opened = session(model.SerializeToString(), LIBRARY)
+    y = opened.run(None, {value.name: feed[value.name] for value in opened.get_inputs()})[0]
+    assert isinstance(y, np.ndarray)
+    return y
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_node_that_is_right_needs_no_function(kind: str) -> None:
-    assert np.isfinite(compute(*of(kind))).all()
+def test_a_valid_node_needs_no_function(kind: str) -> None:
+    assert np.isfinite(compute(*inputs_of(kind))).all()
 
 
 WRONG: list[tuple[str, str, Any, str]] = [
@@ -101,15 +101,15 @@ WRONG: list[tuple[str, str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("kind", "name", "change", "line"), WRONG)
-def test_wrong_sizes_and_types_are_told(kind: str, name: str, change: Any, line: str) -> None:
-    kind, feed, names = of(kind)
+def test_wrong_shapes_and_types_are_refused(kind: str, name: str, change: Any, line: str) -> None:
+    kind, feed, names = inputs_of(kind)
     feed[name] = np.ascontiguousarray(change(feed[name]))
     with pytest.raises(Exception, match=line):
         compute(kind, feed, names)
 
 
-def test_a_projection_that_is_not_three() -> None:
-    kind, feed, names = of("BottleneckAttention")
+def test_a_projection_of_a_wrong_width_is_refused() -> None:
+    kind, feed, names = inputs_of("BottleneckAttention")
     for name in ("weight_in", "bias_in"):
         feed[name] = np.ascontiguousarray(feed[name][..., 1:])
     with pytest.raises(Exception, match="weight_in has 23 columns; expected a multiple of 3"):
@@ -117,8 +117,8 @@ def test_a_projection_that_is_not_three() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_missing_and_superfluous_inputs_are_told(kind: str) -> None:
-    kind, feed, names = of(kind)
+def test_missing_and_superfluous_inputs_are_refused(kind: str) -> None:
+    kind, feed, names = inputs_of(kind)
     for wrong in (names[:-1], names[:2], names[:1], [*names, names[-1]]):
         with pytest.raises(Exception, match=rf"{kind} has \d+ inputs; expected"):
             compute(kind, feed, wrong)
@@ -128,15 +128,15 @@ def test_missing_and_superfluous_inputs_are_told(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_weights_that_are_inputs_are_told(kind: str) -> None:
-    kind, feed, names = of(kind)
+def test_weights_that_are_no_constants_are_refused(kind: str) -> None:
+    kind, feed, names = inputs_of(kind)
     with pytest.raises(Exception, match="is not a constant; expected an initializer"):
         compute(kind, feed, names, (*RUN_TIME, "weight_out"))
 
 
-def test_no_tokens_at_all() -> None:
+def test_no_tokens() -> None:
     for kind in KINDS:
-        kind, feed, names = of(kind)
+        kind, feed, names = inputs_of(kind)
         feed["x"] = feed["x"][:0]
         if "mask" in feed:
             feed["mask"], feed["heads"] = feed["mask"][:0], np.array([0, 3, 2, 4])
@@ -150,8 +150,8 @@ TYPES = (np.float32, np.float64, np.int8, np.int64, np.float16)
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
-def test_any_inputs_give_numbers_or_an_error(data: st.DataObject) -> None:
-    kind, feed, names = of(data.draw(st.sampled_from(KINDS)))
+def test_any_inputs_give_an_output_or_an_error(data: st.DataObject) -> None:
+    kind, feed, names = inputs_of(data.draw(st.sampled_from(KINDS)))
     for _ in range(data.draw(st.integers(1, 3))):
         name = data.draw(st.sampled_from(sorted(feed)))
         shape = data.draw(st.lists(st.integers(0, 17), max_size=5))

@@ -1,4 +1,4 @@
-"""The native kernels: with every instruction set of this processor they compute what the functions' bodies say."""
+"""The native kernels, with every instruction set of this processor, against the functions computed in float64."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from graphs import kernels
 from graphs.errors import GraphError
 
 LIBRARY = kernels.library()
-pytestmark = pytest.mark.skipif(LIBRARY is None, reason="no kernels are built here; `make setup` does it")
+pytestmark = pytest.mark.skipif(LIBRARY is None, reason="the kernels are not built here; `make setup` builds them")
 
-ISAS = [name for name, is_here in kernels.instruction_sets().items() if is_here] if LIBRARY else []
-# MobileBERT's own widths; some that fill no vector, no panel, no tile; and heads of an odd size.
+ISAS = [name for name, is_supported in kernels.instruction_sets().items() if is_supported] if LIBRARY else []
+# MobileBERT's widths; widths that leave remainders of vectors, panels and tiles; heads of an odd size.
 WIDTHS = [Widths(512, 128, 512, 4, 4), Widths(), Widths(48, 16, 112, 1, 1), Widths(40, 36, 33, 3, 3)]
 
 
-# Around the sizes of tiles, of vectors and of blocks.
+# Lengths around the sizes of tiles, vectors and blocks.
 FEW = [1, 2, 3, 5, 6, 7, 8, 12, 15, 16, 17, 31, 33, 48, 49, 65]
 lengths_of = pytest.mark.parametrize(
     "lengths", [FEW, pytest.param([*range(1, 71), 384], marks=pytest.mark.full)], ids=["few", "all"]
@@ -81,13 +81,13 @@ def test_attention(widths: Widths, lengths: list[int], isa: str) -> None:
         real_rows = (text["mask"] == 0).reshape(-1)
         found, expected = run(sessions[0], {**plain, **text}), attention_by_hand({**plain, **text})
         assert off(found[real_rows], expected[real_rows]) < 1e-6
-        assert off(found, expected) < 1e-6  # padding is asked, too, and sees the tokens
+        assert off(found, expected) < 1e-6  # rows of padding are computed, too: they attend to the tokens
         expected = attention_by_hand(real({**whole, **text}), rows_in_8_bits)
         assert off(run(sessions[1], {**whole, **text}), expected) < FLIPPED
 
 
 @pytest.mark.parametrize("widths", WIDTHS, ids=str)
-def test_whole_numbers_are_multiplied_exactly(widths: Widths, isa: str) -> None:
+def test_integers_are_multiplied_exactly(widths: Widths, isa: str) -> None:
     rng = np.random.default_rng(0)
     feed = with_8_bit_weights(ffn_feed(widths, 70))
     feed["x"] = rng.integers(-127, 128, feed["x"].shape).astype(np.float64)
@@ -99,7 +99,7 @@ def test_whole_numbers_are_multiplied_exactly(widths: Widths, isa: str) -> None:
     np.testing.assert_array_equal(run(session(model_of(feed, widths), LIBRARY), feed), expected)
 
 
-def test_8_bits_are_the_same_numbers_with_every_instruction_set() -> None:
+def test_int8_is_bit_identical_with_every_instruction_set() -> None:
     for widths in WIDTHS:
         feed = with_8_bit_weights(ffn_feed(widths, 37))
         found = {}
@@ -111,8 +111,8 @@ def test_8_bits_are_the_same_numbers_with_every_instruction_set() -> None:
             np.testing.assert_array_equal(found[name], found[ISAS[0]], err_msg=name)
 
 
-def test_the_largest_numbers_saturate_nowhere(isa: str) -> None:
-    """Where plain AVX2 multiplies unsigned bytes with signed ones, two products do not fit 16 bits."""
+def test_extreme_int8_values_do_not_saturate(isa: str) -> None:
+    """AVX2 adds two products of unsigned and signed bytes in 16 bits, which would saturate."""
     widths = Widths(32, 512, 64, 4, 1)
     feed = with_8_bit_weights(ffn_feed(widths, 5))
     feed["x"] = np.where(np.arange(512) % 3, 1.0, -1.0) * np.ones((5, 1))
@@ -125,26 +125,26 @@ def test_the_largest_numbers_saturate_nowhere(isa: str) -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_what_is_not_finite_stays_so_and_spoils_no_other_row(bad: float, isa: str) -> None:
+def test_a_row_that_is_not_finite_affects_no_other_row(bad: float, isa: str) -> None:
     widths = Widths()
     for feed in both(ffn_feed(widths, 11)):
         made = session(model_of(feed, widths), LIBRARY)
-        usual = run(made, feed)
+        unchanged = run(made, feed)
         feed["x"][4, 7] = bad
         found = run(made, feed)
         assert not np.isfinite(found[4]).any()
-        np.testing.assert_array_equal(np.delete(found, 4, axis=0), np.delete(usual, 4, axis=0))
+        np.testing.assert_array_equal(np.delete(found, 4, axis=0), np.delete(unchanged, 4, axis=0))
     for feed in both(attention_feed(widths, [11, 6])):
         made = session(model_of(feed, widths), LIBRARY)
-        usual = run(made, feed)
+        unchanged = run(made, feed)
         feed["x"][4, 7] = bad
         found = run(made, feed)
-        assert not np.isfinite(found[:11]).any()  # all tokens of a text see each other
-        np.testing.assert_array_equal(found[11:17], usual[11:17])
+        assert not np.isfinite(found[:11]).any()  # all tokens of a text attend to each other
+        np.testing.assert_array_equal(found[11:17], unchanged[11:17])
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-20, 1e20, 1e30])
-def test_sizes_do_not_matter(scale: float, isa: str) -> None:
+def test_extreme_scales(scale: float, isa: str) -> None:
     widths = Widths(networks=1)
     for feed in both(ffn_feed(widths, 9)):
         feed["x"] *= scale
@@ -155,7 +155,7 @@ def test_sizes_do_not_matter(scale: float, isa: str) -> None:
         assert off(found.astype(np.float64) / scale, ffn_by_hand(real(feed), 1, read) / scale) < FLIPPED
 
 
-def test_zeros_are_rows_too(isa: str) -> None:
+def test_rows_of_zeros(isa: str) -> None:
     widths = Widths()
     for feed in both(ffn_feed(widths, 4)):
         feed["x"][:] = 0
@@ -171,7 +171,7 @@ def test_a_text_without_a_token_is_finite(isa: str) -> None:
         assert off(found, run(session(model_of(feed, widths), None), feed)) < 0.03
 
 
-def test_more_threads_give_the_same() -> None:
+def test_more_threads_give_the_same_output() -> None:
     widths = Widths(512, 128, 512, 4, 4)
     for feed in (*both(ffn_feed(widths, 100)), *both(attention_feed(widths, [50, 41, 3]))):
         one, three = (session(model_of(feed, widths), LIBRARY, threads) for threads in (1, 3))
@@ -200,14 +200,14 @@ def test_two_sessions_and_ten_threads_at_once() -> None:
     assert not wrong
 
 
-def test_instruction_sets_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(GraphError, match=r"^no instruction set 'mmx' here; expected one of .*portable$"):
+def test_unsupported_instruction_sets_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(GraphError, match=r"^this processor has no instruction set 'mmx'; expected one of .*portable$"):
         kernels.force_instruction_set("mmx")
     assert kernels.instruction_set() == ISAS[0]
     assert ISAS[-1] == "portable"
     monkeypatch.setenv(kernels.VARIABLE, "mmx")
     with pytest.raises(
-        GraphError, match="MBERT_KERNELS_ISA names an instruction set that is not here; expected one of"
+        GraphError, match="MBERT_KERNELS_ISA names an instruction set that this processor lacks; expected one of"
     ):
         kernels.instruction_set()
     widths = Widths()
@@ -217,7 +217,7 @@ def test_instruction_sets_that_are_not_there(monkeypatch: pytest.MonkeyPatch) ->
     assert kernels.instruction_set() == "portable"
 
 
-def test_the_library_is_small_and_needs_next_to_nothing() -> None:
+def test_the_library_is_small_and_has_no_cpp_runtime() -> None:
     assert LIBRARY is not None
     assert LIBRARY.stat().st_size < 500_000
     assert Path(LIBRARY).read_bytes().count(b"libstdc++") == 0

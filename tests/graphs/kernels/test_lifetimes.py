@@ -1,4 +1,4 @@
-"""The native kernels give everything back: nodes, scratch, and what is made once."""
+"""The native kernels release all memory: nodes, weights and scratch."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from kernel_models import Widths, attention_feed, ffn_feed, model_of, run, sessi
 from graphs import kernels
 
 LIBRARY = kernels.library()
-pytestmark = pytest.mark.skipif(LIBRARY is None, reason="no kernels are built here; `make setup` does it")
+pytestmark = pytest.mark.skipif(LIBRARY is None, reason="the kernels are not built here; `make setup` builds them")
 
-SESSIONS, FIRST = 1000, 200
-# What a single packed weight of these blocks takes, once for every tenth session, is four times as much.
+SESSIONS, WARM_UP = 1000, 200
+# Leaking one packed weight of these blocks in every tenth session would take four times as much.
 MOST_GROWTH = 4 * 2**20
 
 
-def test_a_thousand_sessions_leave_nothing() -> None:
+def test_a_thousand_sessions_leak_nothing() -> None:
     widths = Widths(128, 64, 256, 2, 1)
     feeds = [ffn_feed(widths, 9), attention_feed(widths, [7, 2])]
     feeds += [with_8_bit_weights(feed) for feed in feeds]
     models = [model_of(feed, widths) for feed in feeds]
     process, before = psutil.Process(), 0
     for number in range(SESSIONS):
-        if number == FIRST:
+        if number == WARM_UP:
             gc.collect()
             before = process.memory_info().rss
         which = number % len(models)
@@ -34,7 +34,7 @@ def test_a_thousand_sessions_leave_nothing() -> None:
     assert process.memory_info().rss - before < MOST_GROWTH
 
 
-def test_a_session_that_could_not_be_made_leaves_nothing() -> None:
+def test_a_session_that_fails_leaks_nothing() -> None:
     widths = Widths(512, 128, 512, 4, 1)
     feed = ffn_feed(widths, 1)
     feed["weight_out"] = feed["weight_out"][:, :100]

@@ -65,7 +65,7 @@ def run_clang(arguments: Sequence[object]) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("isa", [name for name, here in kernels.instruction_sets().items() if here])
-def test_nothing_is_found(isa: str, program: Path) -> None:
+def test_the_sanitizers_find_nothing(isa: str, program: Path) -> None:
     environment = {**os.environ, kernels.VARIABLE: isa}
     done = subprocess.run([program], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr[-6000:]

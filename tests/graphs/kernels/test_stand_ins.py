@@ -31,7 +31,7 @@ def test_blocks(isa: str, widths: Widths, driver: Path) -> None:
     check_blocks([str(driver)], isa, widths)
 
 
-def test_8_bits_are_the_same_numbers_as_with_other_instructions(driver: Path) -> None:
+def test_int8_is_bit_identical_with_other_instructions(driver: Path) -> None:
     feed = with_8_bit_weights(ffn_feed(WIDTHS[0], 45))
     found = {isa: run([str(driver)], isa, feed, WIDTHS[0]) for isa in [*EMULATED, "avx512-vnni", "avx2", "portable"]}
     for name, y in found.items():

@@ -1,4 +1,4 @@
-"""Models of one fused block, and blocks computed by hand, for the kernels' tests."""
+"""Models of one fused block, and their reference outputs in numpy, for the kernels' tests."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Widths:
 
 
 def ffn_feed(widths: Widths, tokens: int, seed: int = 0) -> Arrays:
-    """Inputs of a stacked FFN, float64."""
+    """Returns random inputs of a stacked FFN, float64."""
     rng = np.random.default_rng(seed)
     hidden, intra, wide = widths.hidden, widths.intra, widths.wide
     feed = {"x": rng.normal(size=(tokens, intra)), "residual": rng.normal(size=(tokens, hidden))}
@@ -50,7 +50,7 @@ def ffn_feed(widths: Widths, tokens: int, seed: int = 0) -> Arrays:
 
 
 def attention_feed(widths: Widths, lengths: list[int], seed: int = 0) -> Arrays:
-    """Inputs of an attention, float64: texts of these lengths, padded to the longest."""
+    """Returns random inputs of an attention, float64: texts of these lengths, padded to the longest."""
     rng = np.random.default_rng(seed)
     hidden, intra, longest = widths.hidden, widths.intra, max(lengths)
     mask = np.where(np.arange(longest) < np.array(lengths)[:, None], 0.0, LOWEST)
@@ -69,7 +69,7 @@ def attention_feed(widths: Widths, lengths: list[int], seed: int = 0) -> Arrays:
 
 
 def with_8_bit_weights(feed: Arrays) -> Arrays:
-    """Each weight as int8 numbers, and a scale for each column."""
+    """Returns the inputs with int8 weights, and a scale for each column."""
     found: Arrays = {}
     for name, array in feed.items():
         if name.startswith("weight"):
@@ -80,17 +80,17 @@ def with_8_bit_weights(feed: Arrays) -> Arrays:
 
 
 def real(feed: Arrays) -> Arrays:
-    """The weights that numbers and scales stand for."""
+    """Returns the inputs with dequantized weights."""
     return {k: v * feed[k.replace("weight", "scale")] if v.dtype == np.int8 else v for k, v in feed.items()}
 
 
 def rows_in_8_bits(x: np.ndarray) -> np.ndarray:
-    """What a kernel reads of x: each row rounded to 127 steps on either side."""
+    """Returns x as an int8 kernel reads it: each row rounded to 127 steps on either side of 0."""
     step = (np.abs(x).max(axis=-1, keepdims=True) / np.float32(127)).astype(np.float32)
     return np.rint(x / np.where(step > 0, step, 1)) * step
 
 
-# In 8 bits, what float32 rounds to the other side is a step off, and goes on to the next product.
+# Bound for int8: a value that float32 rounds to the other side is a step off, and the error reaches the next product.
 FLIPPED = 6e-3
 
 
@@ -100,7 +100,7 @@ def off(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 def ffn_by_hand(feed: Arrays, networks: int, read: Any = lambda x: x) -> np.ndarray:
-    """`read` says what a product reads of its input."""
+    """Returns a stacked FFN's output. `read` maps a product's input to the values that it reads (int8: rounded)."""
     u = feed["x"]
     for i in range(networks):
         wide = np.maximum(read(u) @ feed[f"weight1_{i}"] + feed[f"bias1_{i}"], 0)
@@ -109,7 +109,7 @@ def ffn_by_hand(feed: Arrays, networks: int, read: Any = lambda x: x) -> np.ndar
 
 
 def attention_by_hand(feed: Arrays, read: Any = lambda x: x) -> np.ndarray:
-    """Figure 1 c of the paper."""
+    """Returns a bottleneck attention's output (figure 1 c of the paper); `read` as in `ffn_by_hand`."""
     batch, length, heads, size = feed["heads"]
     inner, shared, value = np.split(read(feed["x"]) @ feed["weight_in"] + feed["bias_in"], 3, axis=1)
     query, key = np.split(read(shared) @ feed["weight_qk"] + feed["bias_qk"], 2, axis=1)
@@ -121,11 +121,11 @@ def attention_by_hand(feed: Arrays, read: Any = lambda x: x) -> np.ndarray:
 
 
 def model_of(feed: Arrays, widths: Widths) -> bytes:
-    """A model whose one node calls the function that takes these inputs; weights are constants."""
+    """Returns a model of one node, which calls the function that takes these inputs; weights are constants."""
     is_int8 = any(array.dtype == np.int8 for array in feed.values())
     if "mask" in feed:
-        make = bottleneck_attention_int8 if is_int8 else bottleneck_attention
-        function = make(OLDEST_OPSET, widths.intra)
+        build = bottleneck_attention_int8 if is_int8 else bottleneck_attention
+        function = build(OLDEST_OPSET, widths.intra)
     else:
         function = (stacked_ffn_int8 if is_int8 else stacked_ffn)(widths.networks, OLDEST_OPSET)
     values = []
@@ -133,10 +133,10 @@ def model_of(feed: Arrays, widths: Widths) -> bytes:
         name = value.name or ""
         array = feed[name] if feed[name].dtype.kind == "i" else feed[name].astype(np.float32)
         shape: list[int | str] = [f"{name}_{i}" for i in range(array.ndim)] if name in RUN_TIME else list(array.shape)
-        made = ir.val(name, ir.DataType.from_numpy(array.dtype), shape)
+        built = ir.val(name, ir.DataType.from_numpy(array.dtype), shape)
         if name not in RUN_TIME:
-            made.const_value = ir.tensor(array, name=name)
-        values.append(made)
+            built.const_value = ir.tensor(array, name=name)
+        values.append(built)
     node = ir.node(function.name, values, domain=DOMAIN, version=VERSION)
     y = node.outputs[0]
     y.name, y.type, y.shape = "y", ir.TensorType(ir.DataType.FLOAT), ir.Shape(["tokens", "width"])
@@ -155,7 +155,7 @@ def model_of(feed: Arrays, widths: Widths) -> bytes:
 
 
 def session(model: bytes, library: Path | None, threads: int = 1) -> onnxruntime.InferenceSession:
-    """A session with the kernels, or without."""
+    """Returns a session with the kernels, or without (None)."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads
@@ -164,11 +164,11 @@ def session(model: bytes, library: Path | None, threads: int = 1) -> onnxruntime
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def run(made: onnxruntime.InferenceSession, feed: Arrays) -> np.ndarray:
-    """The block's output."""
+def run(opened: onnxruntime.InferenceSession, feed: Arrays) -> np.ndarray:
+    """Returns the block's output."""
     given = {
         name: feed[name] if name == "heads" else feed[name].astype(np.float32) for name in RUN_TIME if name in feed
     }
-    found = made.run(None, given)[0]
-    assert isinstance(found, np.ndarray)
-    return found
+    y = opened.run(None, given)[0]
+    assert isinstance(y, np.ndarray)
+    return y

@@ -1,4 +1,4 @@
-"""The programs of the examples in C and for Node, with the native kernels and without."""
+"""The example programs in C and for Node, with the native kernels and without."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from graphs import kernels
 ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "examples" / "native"
 HEADERS = ROOT / "build" / "onnxruntime-headers"
-# onnxruntime-node brings onnxruntime as a library that a C program can be linked with; PyPI's package does not.
+# onnxruntime-node contains onnxruntime as a library that a C program can link with; the package on PyPI does not.
 RUNTIME = EXAMPLES / "node_modules" / "onnxruntime-node" / "bin" / "napi-v6" / "linux" / "x64"
 NODE = shutil.which("node")
 
@@ -26,20 +26,20 @@ IDS = ["5", "17", "30", "8", "11"]
 
 pytestmark = [
     pytest.mark.full,
-    pytest.mark.skipif(kernels.library() is None, reason="no kernels are built here; `make setup` does it"),
+    pytest.mark.skipif(kernels.library() is None, reason="the kernels are not built here; `make setup` builds them"),
     pytest.mark.skipif(not RUNTIME.is_dir(), reason="`make web` fetches the onnxruntime that programs use, on Linux"),
 ]
 
 
 @pytest.fixture(params=["c", "node"])
 def program(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
-    """How it is started."""
+    """Returns the command that starts the program; builds it first if it is in C."""
     if request.param == "node":
         if NODE is None:
             pytest.skip("Node is not installed")
         return [NODE, str(EXAMPLES / "logits.mjs")]
     if not (HEADERS / "onnxruntime_c_api.h").is_file():
-        pytest.skip("`make onnxruntime-headers` fetches what a C program is built with")
+        pytest.skip("`make onnxruntime-headers` fetches the header for C")
     program, library = tmp_path / "logits", RUNTIME / "libonnxruntime.so.1"
     command = [sys.executable, "-m", "ziglang", "cc", "-I", HEADERS, EXAMPLES / "logits.c", library, "-o", program]
     built = subprocess.run([str(part) for part in command], capture_output=True, text=True)
@@ -47,15 +47,15 @@ def program(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
     return [str(program)]
 
 
-def start(*command: object) -> subprocess.CompletedProcess[str]:
+def run_program(*command: object) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "LD_LIBRARY_PATH": str(RUNTIME)}
     return subprocess.run([str(part) for part in command], capture_output=True, text=True, env=environment)
 
 
-def test_it_says_the_same(program: list[str], exported: Exports) -> None:
+def test_it_prints_the_same_logits(program: list[str], exported: Exports) -> None:
     expected = mbert_onnx.load(exported().bundle, kernels="portable").logits(np.array([[int(token) for token in IDS]]))
     for library in (kernels.library(), "-"):
-        done = start(*program, exported().model, library, *IDS)
+        done = run_program(*program, exported().model, library, *IDS)
         assert done.returncode == 0, done.stderr
         printed = {name: np.array(logits, float) for name, *logits in map(str.split, done.stdout.splitlines())}
         assert printed.keys() == expected.keys()
@@ -63,20 +63,20 @@ def test_it_says_the_same(program: list[str], exported: Exports) -> None:
             np.testing.assert_allclose(logits, expected[name][0], atol=1e-5)
 
 
-def test_the_kernels_are_what_computes(program: list[str], exported: Exports) -> None:
-    """An instruction set that is not there is refused when the kernels make their nodes, and by nobody else."""
+def test_it_runs_the_kernels(program: list[str], exported: Exports) -> None:
+    """Only the kernels read the variable: an unknown instruction set fails with them, and not without them."""
     os.environ[kernels.VARIABLE] = "none"
     try:
-        assert start(*program, exported().model, "-", *IDS).returncode == 0
-        refused = start(*program, exported().model, kernels.library(), *IDS)
+        assert run_program(*program, exported().model, "-", *IDS).returncode == 0
+        refused = run_program(*program, exported().model, kernels.library(), *IDS)
     finally:
         del os.environ[kernels.VARIABLE]
     assert refused.returncode == 1
     assert "unknown instruction set none; expected one of" in refused.stderr
 
 
-def test_what_is_wrong_is_one_line(program: list[str], exported: Exports) -> None:
-    wrong = start(*program, exported().model, "none.so", "5")
+def test_an_error_is_one_line(program: list[str], exported: Exports) -> None:
+    wrong = run_program(*program, exported().model, "none.so", "5")
     assert wrong.returncode == 1
     assert wrong.stderr.startswith("logits: ")
-    assert start(*program, exported().model).returncode == 2
+    assert run_program(*program, exported().model).returncode == 2

@@ -99,7 +99,7 @@ def test_the_kernels_of_this_machine(ours: Subject, plain: Subject, monkeypatch:
     assert with_kernels(plain, "auto", note_missing=True) == plain
     library = native.kernels().library
     if library is not None:
-        with pytest.raises(UsageError, match="compute no block of plain: it has no functions of ours"):
+        with pytest.raises(UsageError, match="compute no block of plain: it has no functions of the domain mbert"):
             with_kernels(plain, NATIVE)
         found = with_kernels(ours, "auto")
         assert found.library == library
