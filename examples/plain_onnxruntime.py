@@ -1,4 +1,4 @@
-"""Answer a question with a bundle, in a program that has onnxruntime and tokenizers and nothing of ours.
+"""Answers a question with a bundle, using only onnxruntime and tokenizers; mbert-onnx is not needed.
 
 python examples/plain_onnxruntime.py BUNDLE "Who wrote it?" "It was written by Ada in 1843."
 """
@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 
 def answer(bundle: Path, question: str, context: str) -> str:
-    """The most likely span of the context. (`mbert_onnx.load` also reads contexts that are longer than the model.)"""
+    """Returns the most likely span of the context. It must fit the model (`mbert_onnx.load` reads longer ones)."""
     tokenizer = Tokenizer.from_file(str(bundle / "tokenizer.json"))
     session = onnxruntime.InferenceSession(bundle / "onnx" / "model.onnx", providers=["CPUExecutionProvider"])
 
@@ -28,7 +28,7 @@ def answer(bundle: Path, question: str, context: str) -> str:
 
     in_context = np.array([part == 1 for part in encoding.sequence_ids])
     scores = start[0][:, None] + end[0][None, :]
-    allowed = np.triu(in_context[:, None] & in_context[None, :])  # an end is not before its start
+    allowed = np.triu(in_context[:, None] & in_context[None, :])  # the end is not before the start
     first, last = np.unravel_index(np.where(allowed, scores, -np.inf).argmax(), scores.shape)
     return context[encoding.offsets[first][0] : encoding.offsets[last][1]]
 

@@ -1,6 +1,6 @@
-"""MobileBERT in production: a PyTorch checkpoint becomes a verified, fast `.onnx`, and runs anywhere.
+"""MobileBERT in production: exports PyTorch checkpoints as verified, fast `.onnx` files, benchmarks and runs them.
 
-The public API is this module. Each name is loaded when it is first used, so that importing costs nothing::
+This module is the public API. Each name is imported when it is first used, so that `import mbert_onnx` stays fast::
 
     from mbert_onnx import bench, doctor, export, inspect, kernels, load, optimize, run, verify
 """
@@ -50,7 +50,7 @@ _MODULES = {
     "write_plot": "benchmark.results",
 }
 
-# Public names whose modules import neither `graphs` nor `perf` until they need them.
+# Public names whose modules do not import `graphs` or `perf` at their top.
 _ALONE = (
     "BundleError",
     "CalibrationError",
@@ -67,7 +67,7 @@ _ALONE = (
     "run",
 )
 
-# Public names that need an extra, the extra, and what an error says needs it.
+# Public names that need an extra: the extra, and the name of the feature in the error message.
 _EXTRAS = {
     "export": ("export", "export"),
     "verify": ("export", "verify"),

@@ -1,7 +1,7 @@
-"""Requirements of the public names: optional dependencies, and the private packages that must be ours.
+"""Requirements of the public names: optional dependencies, and the private packages `graphs` and `perf`.
 
-`mbert_onnx.__getattr__` checks them once, before it imports what a public name stands for, so that no module needs
-checks between its imports.
+`mbert_onnx.__getattr__` checks them before it imports the module of a public name, so that no module needs checks
+between its imports.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def require_extra(extra: str, doing: str) -> None:
     """Raises MissingExtraError where a package of the extra is not installed.
 
     Args:
-        extra: As in `pip install mbert-onnx[EXTRA]`.
-        doing: What needs it, such as "export".
+        extra: Its name in `pip install mbert-onnx[EXTRA]`.
+        doing: The feature that needs it, for the message, such as "export".
     """
     missing = [name for name in EXTRAS[extra] if importlib.util.find_spec(name) is None]
     if missing:
@@ -35,11 +35,10 @@ def require_extra(extra: str, doing: str) -> None:
 
 
 def require_beside(name: str) -> None:
-    """Checks that the private package `name` is the one that stands beside `mbert_onnx`; to call before importing it.
+    """Checks that importing the private package `name` finds the one beside `mbert_onnx`. Call it before the import.
 
-    `graphs` and `perf` are general names, which a folder of the user's may have, too. Raises MbertError, which names
-    the other module, where one of that name comes first on the import path or is loaded already, and where there is
-    none.
+    `graphs` and `perf` are general names, which a module of the user may have, too. Raises MbertError if another module
+    of that name comes first on the import path or is loaded already (the message says which), or if there is none.
     """
     home = Path(__file__).resolve().parent.parent / name
     found = _location(name)
@@ -53,10 +52,10 @@ def require_beside(name: str) -> None:
 
 
 def _location(name: str) -> Path | None:
-    """The folder of the package called `name`, or the file of the module; None where there is neither."""
+    """Returns the folder of the package `name`, or the file of the module; None if there is neither."""
     loaded = sys.modules.get(name)
     spec = loaded.__spec__ if loaded is not None else importlib.util.find_spec(name)
     if spec is None:
-        return None if loaded is None else Path(getattr(loaded, "__file__", None) or f"a {name} made at run time")
+        return None if loaded is None else Path(getattr(loaded, "__file__", None) or f"a {name} created at run time")
     file = Path(spec.origin or next(iter(spec.submodule_search_locations or ["?"])))
     return (file.parent if file.name == "__init__.py" else file).resolve()

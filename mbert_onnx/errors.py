@@ -1,16 +1,16 @@
-"""What goes wrong because of a user's input, a file or a machine: one line for a person, an exit code for a script."""
+"""Errors caused by input, files or the machine: a one-line message, and an exit code for the command line."""
 
 from __future__ import annotations
 
 
 class MbertError(Exception):
-    """Something outside this program is not as it must be. The message says what was found, expected, and to do."""
+    """Base of the errors. A message says what was found, what was expected, and what to do."""
 
     exit_code = 1
 
 
 class UsageError(MbertError):
-    """An option or argument that cannot be meant."""
+    """An option or argument with an invalid value, or options that exclude each other."""
 
     exit_code = 2
 
@@ -24,11 +24,11 @@ class BundleError(MbertError):
 
 
 class VerificationError(MbertError):
-    """A graph that does not say the same as the model it was made from."""
+    """A graph whose outputs differ from those of the model that it was built from."""
 
 
 class PrecisionError(MbertError):
-    """A model that a lower precision would damage more than is allowed."""
+    """A lower precision that is not possible, or whose accuracy loss is larger than allowed."""
 
 
 class _TextError(MbertError):
@@ -48,7 +48,7 @@ class CalibrationError(_TextError):
 
 
 class TrainingError(MbertError):
-    """A training that cannot begin, go on, or be trusted."""
+    """A training that cannot start or resume, or whose numbers are not valid."""
 
 
 class MissingExtraError(MbertError):

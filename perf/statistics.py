@@ -1,9 +1,9 @@
-"""What a series of times says, without supposing that they follow any distribution.
+"""Distribution-free statistics of times: medians, percentiles, ratios, and their 95 % intervals.
 
-The interval of the median is the one between two order statistics: of n sorted times, x(k) and x(n+1-k) enclose the
-true median with the probability 1 - 2·P(Binomial(n, 1/2) < k), whatever the distribution (David and Nagaraja, Order
-Statistics, third edition, section 7.1). It supposes independent runs; on a busy machine neighbours in time resemble
-each other, and the interval is then somewhat too narrow.
+The interval of the median lies between two order statistics: of n sorted times, x(k) and x(n+1-k) enclose the true
+median with the probability 1 - 2·P(Binomial(n, 1/2) < k), for any distribution (David and Nagaraja, Order Statistics,
+third edition, section 7.1). It assumes independent runs. On a busy machine consecutive runs are correlated, and the
+interval is somewhat too narrow.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from functools import lru_cache
 import numpy as np
 
 TAIL = 40
-"""A 95 % interval misses the median in one case of 40 on either side."""
+"""A 95 % interval misses the median with the probability 1/40 on each side."""
 
 FEWEST = 6
-"""With 5 values even their whole range encloses the median with a probability of 94 % only."""
+"""Fewest values with a 95 % interval: the whole range of 5 values encloses the median with a probability of 94 %."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Of one series, in its own unit: median, the 95 % interval of the median, and the slow tail."""
+    """Summary of a series, in its unit: the median, its 95 % interval, and the slow percentiles."""
 
     median: float
     low: float
@@ -33,7 +33,7 @@ class Summary:
 
     @property
     def half_width(self) -> float:
-        """How far the true median may be from the measured one: the longer side of the interval."""
+        """The longer side of the interval: the largest distance from the measured median to the true one."""
         return max(self.high - self.median, self.median - self.low)
 
     @property
@@ -44,7 +44,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times as fast as another: the median ratio, its 95 % interval, and whether that excludes 1."""
+    """Speed relative to another series: the median ratio, its 95 % interval, and whether that excludes 1."""
 
     median: float
     low: float
@@ -53,11 +53,11 @@ class Ratio:
 
 
 def summarise(values: Sequence[float] | np.ndarray) -> Summary:
-    """Describe positive values.
+    """Summarises positive values.
 
-    Fewer than 6 have no 95 % interval: then it is their range, in which the true median lies with less confidence.
-    A percentile is the smallest value that at least that share of the values does not exceed, so it is one that
-    was measured; below 100 values p99 is the slowest.
+    Fewer than 6 values have no 95 % interval; `low` and `high` are then their range, with less confidence. A percentile
+    is the smallest value that at least that share of the values does not exceed, so it is always a measured value;
+    below 100 values p99 is the slowest.
     """
     enough = len(values) >= FEWEST
     low, high = median_interval(values) if enough else (float(np.min(values)), float(np.max(values)))
@@ -66,7 +66,7 @@ def summarise(values: Sequence[float] | np.ndarray) -> Summary:
 
 
 def median_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
-    """The values between which the true median lies with at least 95 % confidence."""
+    """Returns the two values between which the true median lies with at least 95 % confidence."""
     ordered = np.sort(values)
     rank = interval_rank(len(ordered))
     return float(ordered[rank - 1]), float(ordered[-rank])
@@ -74,14 +74,14 @@ def median_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]
 
 @lru_cache(maxsize=4096)
 def interval_rank(n: int) -> int:
-    """The k for which the k-th smallest and the k-th largest of n values are the tightest 95 % interval.
+    """Returns the largest k for which the k-th smallest and k-th largest of n values form a 95 % interval.
 
     Raises:
-        ValueError: n is too small for any.
+        ValueError: n is too small for an interval.
     """
     if n < FEWEST:
         raise ValueError(f"{n} values have no 95 % interval of the median; at least {FEWEST} are needed")
-    # Whole numbers, 2^n times the probabilities, because (1/2)^n is no float any more from n = 1075.
+    # Integers, 2^n times the probabilities, because (1/2)^n underflows a float from n = 1075 on.
     allowed = 2**n // TAIL
     rank, ways = 0, 1
     below = ways
@@ -93,11 +93,15 @@ def interval_rank(n: int) -> int:
 
 
 def ratio(first: Sequence[float] | np.ndarray, this: Sequence[float] | np.ndarray, rounds: Sequence[int]) -> Ratio:
-    """How many times as fast as `first` `this` is, from times of the same rounds; `rounds` counts those per repetition.
+    """Computes the speed of `this` relative to `first` from times of the same rounds.
 
-    Times of one round share what the machine was doing then, so their quotient is steadier than either. But all
-    rounds of a repetition share its sessions, and where their memory happens to lie: two sessions of the same file
-    differ by 1 or 2 % for as long as they live. So a repetition counts as one value, the median of its quotients.
+    Both times of a round see the same state of the machine, so their quotient varies less than either. All rounds of a
+    repetition share its sessions and their memory layout: two sessions of the same file differ by 1 or 2 % for as long
+    as they live. A repetition therefore counts as one value, the median of its quotients.
+
+    Args:
+        first, this: Times, one for each round.
+        rounds: Number of rounds of each repetition, in order.
     """
     quotients = np.asarray(first, dtype=np.float64) / np.asarray(this, dtype=np.float64)
     medians = [float(np.median(part)) for part in np.split(quotients, np.cumsum(rounds)[:-1])]
@@ -106,12 +110,11 @@ def ratio(first: Sequence[float] | np.ndarray, this: Sequence[float] | np.ndarra
 
 
 def ratio_between(first: Sequence[float] | np.ndarray, this: Sequence[float] | np.ndarray) -> Ratio:
-    """How many times as fast as `first` `this` is, from times that have nothing to do with each other.
+    """Computes the speed of `this` relative to `first` from independent, unpaired times.
 
-    Of all quotients of one of each, the median is Hodges and Lehmann's estimate; the interval is that of Mann and
-    Whitney's test (Hollander, Wolfe and Chicken, Nonparametric Statistical Methods, third edition, section 4.3): the
-    quotients between two ranks, whatever the distributions, if they differ by a factor only. At least 4 values of each
-    are needed.
+    The median of all pairwise quotients is the Hodges-Lehmann estimate; the interval is that of the Mann-Whitney test
+    (Hollander, Wolfe and Chicken, Nonparametric Statistical Methods, third edition, section 4.3): the quotients between
+    two ranks. It holds for any distributions that differ only by a factor. At least 4 values of each are needed.
     """
     quotients = np.sort(np.divide.outer(np.asarray(first, np.float64), np.asarray(this, np.float64)).ravel())
     rank = quotient_rank(len(first), len(this))
@@ -121,12 +124,12 @@ def ratio_between(first: Sequence[float] | np.ndarray, this: Sequence[float] | n
 
 @lru_cache(maxsize=4096)
 def quotient_rank(m: int, n: int) -> int:
-    """The k for which the k-th smallest and largest of m · n quotients are the tightest 95 % interval.
+    """Returns the largest k for which the k-th smallest and k-th largest of m · n quotients form a 95 % interval.
 
     Raises:
-        ValueError: too few values for any.
+        ValueError: too few values for an interval.
     """
-    # How many of the arrangements of m and n values have each count of pairs in which the second is the smaller one.
+    # ways[u]: number of orderings of m and n values with u pairs in which the second value is the smaller one.
     ways = _arrangements(m, n)
     allowed, below, rank = sum(ways) // TAIL, 0, 0
     while below + ways[rank] <= allowed:
@@ -138,7 +141,7 @@ def quotient_rank(m: int, n: int) -> int:
 
 
 def _arrangements(m: int, n: int) -> list[int]:
-    """How many arrangements of m and n values have 0, 1 … m · n such pairs: the coefficients of a Gaussian binomial."""
+    """Counts orderings of m and n values by their number of such pairs: the coefficients of a Gaussian binomial."""
     ways = [1] + [0] * (m * n)
     for i in range(1, m + 1):
         for u in range(m * n, n + i - 1, -1):  # times (1 - q^(n+i))

@@ -1,4 +1,4 @@
-// Answer a question with a bundle in transformers.js.
+// Answers a question with a bundle in transformers.js.
 //
 // npm install && node answer.mjs BUNDLE fp32|fp16|int8 "Who wrote it?" "It was written by Ada in 1843."
 

@@ -1,4 +1,4 @@
-// Run a bundle's model on token ids, with onnxruntime-web (WebAssembly, as in a browser) or onnxruntime-node.
+// Runs a bundle's model on token ids, with onnxruntime-web (WebAssembly, as in a browser) or onnxruntime-node.
 //
 // npm install && node logits.mjs onnxruntime-web BUNDLE/onnx/model_int8.onnx < ids.json
 //
@@ -18,13 +18,13 @@ const feeds = {};
 for (const { name, type } of session.inputMetadata) {
   const sizes = [rows[name].length, rows[name][0].length];
   const ids = rows[name].flat();
-  // int64 in most files, int32 in those for phones.
+  // int64 in most files, int32 in files for the target mobile.
   feeds[name] = new ort.Tensor(type, type === "int64" ? BigInt64Array.from(ids, BigInt) : Int32Array.from(ids), sizes);
 }
 
 const outputs = await session.run(feeds);
 const printed = {};
 for (const name of session.outputNames) printed[name] = { dims: outputs[name].dims, data: [...outputs[name].data] };
-// A number that is none has no place in JSON.
+// JSON has no NaN.
 console.log(JSON.stringify(printed, (_, value) => (Number.isNaN(value) ? "NaN" : value)));
-process.exit(0); // the runtime's threads would keep the process
+process.exit(0); // the runtime's threads keep the process alive

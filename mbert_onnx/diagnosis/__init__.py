@@ -1,1 +1,1 @@
-"""Diagnosis: `doctor`, `inspect` and `providers`."""
+"""Diagnosis of models and machines: `doctor`, `inspect` and `providers`."""

@@ -1,4 +1,4 @@
-"""`inspect`: what a model file consists of."""
+"""Census of a model file (`inspect`)."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from mbert_onnx.reference import located
 
 
 def inspect(model: str | Path, *, seq_len: int = 128) -> Census:
-    """Inputs, outputs, parameters, nodes by type, multiply-accumulates and memory of a bundle or any `.onnx` file.
+    """Counts inputs, outputs, parameters, nodes by type, multiply-accumulates and memory of a model file.
 
     Args:
-        model: A bundle, an `.onnx` file of anybody's, or the built-in `reference`.
-        seq_len: The length for which multiply-accumulates and memory are counted, where the file's is dynamic.
+        model: A bundle, any `.onnx` file, or the built-in `reference`.
+        seq_len: Length for which multiply-accumulates and memory are counted, if the file's is dynamic.
 
     Raises:
-        UsageError: a length below 1.
-        BundleError, graphs.errors.GraphError: it cannot be read.
+        UsageError: `seq_len` is below 1.
+        BundleError, graphs.errors.GraphError: the file cannot be read.
     """
     if seq_len < 1:
         raise UsageError(f"--seq-len is {seq_len}; expected at least 1")

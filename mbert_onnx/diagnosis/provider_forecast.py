@@ -1,4 +1,7 @@
-"""`doctor --provider`: what a provider would take of a model before a device is at hand, and what would change it."""
+"""Forecast of execution providers (`doctor --provider`): which nodes of a model each would run, and why not the rest.
+
+It needs no device: a provider that is not usable here is forecast from its published rules.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +25,10 @@ from perf.providers.forecast import Forecast, forecast
 
 ALL = "all"
 
-# The length for which a model of fixed sizes is forecast, unless it has fewer positions; every length divides alike.
+# Length in tokens of the fixed shapes, unless the model has fewer positions. The forecast does not depend on it.
 SEQ_LEN = 128
 
-# The sizes in front of the length, as `export --target mobile` fixes them; choices are those of multiple choice.
+# The other fixed sizes, the defaults of `export --target mobile`; choices are an axis of multiple choice only.
 BATCH, CHOICES = 1, 4
 
 MAKE_FIXED = "python -m onnxruntime.tools.make_dynamic_shape_fixed"
@@ -35,11 +38,11 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Alternative:
-    """Another file of the same model, and what the provider would take of it.
+    """Another file of the same model, with its forecast.
 
     Args:
-        how: What makes it.
-        forecast: Of it.
+        how: The command that writes the file.
+        forecast: The file's forecast.
     """
 
     how: str
@@ -48,14 +51,14 @@ class Alternative:
 
 @dataclass(frozen=True)
 class ProviderDiagnosis:
-    """What a provider would make of a model.
+    """Forecast of one provider for a model, and for other files of the same model.
 
     Args:
-        model: As the user gave it.
-        how: What made the file that was looked at; empty where the user gave it.
-        forecast: Of that file.
-        alternatives: What else could be given to the provider.
-        notes: What a user should know, a line each.
+        model: The model argument, as given.
+        how: The command that writes the forecast file; empty if the user gave the file itself.
+        forecast: The file's forecast.
+        alternatives: Other files of the model that the provider could run, with their forecasts.
+        notes: Alternatives that could not be built, with the reason, a line each.
     """
 
     model: str
@@ -65,11 +68,11 @@ class ProviderDiagnosis:
     notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        told = asdict(self)
-        told["forecast"] = self.forecast.as_dict()
-        told["alternatives"] = [{"how": one.how, "forecast": one.forecast.as_dict()} for one in self.alternatives]
-        return told
+        """Returns the JSON form."""
+        result = asdict(self)
+        result["forecast"] = self.forecast.as_dict()
+        result["alternatives"] = [{"how": one.how, "forecast": one.forecast.as_dict()} for one in self.alternatives]
+        return result
 
 
 def doctor_provider(
@@ -80,108 +83,111 @@ def doctor_provider(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[ProviderDiagnosis]:
-    """Which nodes of a model each provider would take, in how many partitions, why not the rest, and what helps.
+    """Forecasts which nodes of a model each provider would run, in how many partitions, and why not the rest.
 
-    A provider that is usable here is asked itself; of the others, the published rules are read. Nothing is written. A
-    checkpoint is traced as `export` does it, for the target that the provider wants; a file is forecast as it is, as
-    `optimize` would leave it for that target, and with sizes fixed where the provider wants that.
+    A provider that is usable here is queried; for the others, the published rules are applied. No file is kept. A
+    checkpoint is traced as by `export`, for the target that the provider needs. A file is forecast as given; then as
+    `optimize` would write it for that target; then with fixed shapes, if the provider needs them.
 
     Args:
-        model: A bundle, an `.onnx` file of anybody's, or a checkpoint (a folder, a hub id or `random`).
+        model: A bundle, any MobileBERT `.onnx` file, or a checkpoint (a folder, a hub id or `random`).
         providers: Names with commas, or `all`.
-        task: What a checkpoint answers; default: what its config says.
-        seed: Of the random models' weights.
+        task: The task of a checkpoint; default: the one in its config.
+        seed: Seed of the random models' weights.
         progress: Called with a line at the start of each stage.
 
     Raises:
         perf.errors.PerfUsageError: a name that no provider has.
         perf.errors.PerfError: onnxruntime does not load the file, or does not start a provider that has no rules.
-        UsageError, BundleError, CheckpointError: there is no such model, or it cannot be read.
+        UsageError, BundleError, CheckpointError: the model does not exist, or cannot be read.
         graphs.errors.GraphError: a checkpoint's graph cannot be optimized.
-        MissingExtraError: a checkpoint, and torch is not installed.
+        MissingExtraError: the model is a checkpoint, and torch is not installed.
     """
     wanted = list(KNOWN) if providers.strip().lower() == ALL else [named(name) for name in providers.split(",")]
-    tell = progress or (lambda _: None)
+    report = progress or (lambda _: None)
     with tempfile.TemporaryDirectory(prefix="mbert-onnx-") as folder:
         if is_file(model):
-            files: _Files = _GivenFiles(model, Path(folder), tell)
+            files: _Files = _GivenFiles(model, Path(folder), report)
         else:
-            files = _CheckpointFiles(model, Path(folder), tell, task=task, seed=seed)
-        return [_diagnosis(str(model), files, provider, tell) for provider in dict.fromkeys(wanted)]
+            files = _CheckpointFiles(model, Path(folder), report, task=task, seed=seed)
+        return [_diagnosis(str(model), files, provider, report) for provider in dict.fromkeys(wanted)]
 
 
-def _diagnosis(model: str, files: _Files, provider: Provider, tell: Progress) -> ProviderDiagnosis:
+def _diagnosis(model: str, files: _Files, provider: Provider, report: Progress) -> ProviderDiagnosis:
     how, file = files.main(provider)
-    tell(f"forecasting {provider.name}")
-    first = _forecast(file, provider, tell)
+    report(f"forecasting {provider.name}")
+    first = _forecast(file, provider, report)
     alternatives, notes = [], []
-    for other_how, make in files.others(provider, first):
+    for other_how, build in files.others(provider, first):
         try:
-            other = make()
+            other = build()
             if other is not None:
-                alternatives.append(Alternative(other_how, _forecast(other, provider, tell)))
+                alternatives.append(Alternative(other_how, _forecast(other, provider, report)))
         except (MbertError, GraphError, PerfError) as error:
             notes.append(f"{other_how}: {error}")
     return ProviderDiagnosis(model, how, first, tuple(alternatives), tuple(notes))
 
 
-def _forecast(file: Path, provider: Provider, tell: Progress) -> Forecast:
+def _forecast(file: Path, provider: Provider, report: Progress) -> Forecast:
     library = library_for(AUTO) if provider.kernels and why_not_native(file) is None else None
-    return forecast(file, provider, library, tell)
+    return forecast(file, provider, library, report)
 
 
 # What is forecast
 
-Make = Callable[[], Path | None]
+Builder = Callable[[], Path | None]
 
 
 class _Files:
-    """The files of one model, each made once."""
+    """The files of one model, each built once."""
 
     def main(self, provider: Provider) -> tuple[str, Path]:
-        """What made the file that is forecast first, and that file."""
+        """Returns the command that writes the file that is forecast first (empty: none), and the file."""
         raise NotImplementedError
 
-    def others(self, provider: Provider, first: Forecast) -> list[tuple[str, Make]]:
-        """What would make other files that the provider may like better; a file that is no other is None."""
+    def others(self, provider: Provider, first: Forecast) -> list[tuple[str, Builder]]:
+        """Returns (command, builder) of other files that the provider may run more nodes of.
+
+        A builder returns None if its file would equal the first.
+        """
         raise NotImplementedError
 
 
 class _GivenFiles(_Files):
-    """A file of anybody's."""
+    """Files derived from an `.onnx` file or bundle."""
 
-    def __init__(self, model: str | Path, folder: Path, tell: Progress) -> None:
+    def __init__(self, model: str | Path, folder: Path, report: Progress) -> None:
         self._path, bundle = find_file(model)
         positions = None if bundle is None else bundle.config.get("max_position_embeddings")
         self._seq_len = min(SEQ_LEN, positions) if isinstance(positions, int) else SEQ_LEN
-        self._folder, self._tell = folder, tell
-        self._made: dict[str, Path | None] = {}
+        self._folder, self._report = folder, report
+        self._built: dict[str, Path | None] = {}
 
     def main(self, provider: Provider) -> tuple[str, Path]:
         return "", self._path
 
-    def others(self, provider: Provider, first: Forecast) -> list[tuple[str, Make]]:
+    def others(self, provider: Provider, first: Forecast) -> list[tuple[str, Builder]]:
         if first.taken_nodes == first.nodes or not provider.needs.precisions:
             return []
         target = provider.needs.target
         command = f"mbert-onnx optimize MODEL --target {target}"
-        found: list[tuple[str, Make]] = [(command, lambda: self._optimized(target))]
+        found: list[tuple[str, Builder]] = [(command, lambda: self._optimized(target))]
         if provider.needs.fixed_shapes and _free_sizes(self._path):
             sizes = f"{MAKE_FIXED} for batch {BATCH} and {self._seq_len} tokens"
             found.append((f"{command}, then {sizes}", lambda: self._fixed(target)))
         return found
 
     def _optimized(self, target: str) -> Path | None:
-        """None where it stays as it is."""
-        if target not in self._made:
-            self._tell(f"optimizing for {target}")
+        """Returns the optimized file, or None if no pass changes it."""
+        if target not in self._built:
+            self._report(f"optimizing for {target}")
             file = self._folder / f"{target}.onnx"
-            report = optimize(self._path, file, target=target)
-            self._made[target] = file if report.changed else None
-        return self._made[target]
+            optimized = optimize(self._path, file, target=target)
+            self._built[target] = file if optimized.changed else None
+        return self._built[target]
 
     def _fixed(self, target: str) -> Path:
-        from onnxruntime.tools.onnx_model_utils import make_dim_param_fixed  # imports torch, where there is one
+        from onnxruntime.tools.onnx_model_utils import make_dim_param_fixed  # imports torch, if it is installed
 
         model = onnx.load(self._optimized(target) or self._path)
         for value in model.graph.input:
@@ -195,22 +201,22 @@ class _GivenFiles(_Files):
 
 
 class _CheckpointFiles(_Files):
-    """What `export` would make of a checkpoint."""
+    """Files that `export` would write of a checkpoint."""
 
-    def __init__(self, model: str | Path, folder: Path, tell: Progress, *, task: str | None, seed: int) -> None:
+    def __init__(self, model: str | Path, folder: Path, report: Progress, *, task: str | None, seed: int) -> None:
         require_extra("export", "doctor of a checkpoint")
         from mbert_onnx.model.checkpoint import load_checkpoint
 
-        tell(f"reading {model}")
+        report(f"reading {model}")
         self._loaded = load_checkpoint(model, task=task, seed=seed)
         self._seq_len = min(SEQ_LEN, self._loaded.config.max_position_embeddings)
-        self._folder, self._tell = folder, tell
-        self._made: dict[str, Path] = {}
+        self._folder, self._report = folder, report
+        self._built: dict[str, Path] = {}
 
     def main(self, provider: Provider) -> tuple[str, Path]:
         return self._command(provider.needs.target), self._exported(provider.needs.target)
 
-    def others(self, provider: Provider, first: Forecast) -> list[tuple[str, Make]]:
+    def others(self, provider: Provider, first: Forecast) -> list[tuple[str, Builder]]:
         if provider.needs.target == "cpu":
             return []
         return [(self._command("cpu"), lambda: self._exported("cpu"))]
@@ -227,23 +233,23 @@ class _CheckpointFiles(_Files):
         from mbert_onnx.bundles.inputs import Shapes
         from mbert_onnx.conversion.tracing import trace
 
-        if target not in self._made:
+        if target not in self._built:
             choices = CHOICES if self._loaded.task.has_choices else None
             shapes = Shapes(BATCH, self._seq_len, choices, int32=True) if target == "mobile" else Shapes()
-            self._tell(f"tracing, for the target {target}")
+            self._report(f"tracing, for the target {target}")
             graph = trace(self._loaded.model, self._loaded.task, shapes)
-            made = optimize_graph(graph, target=target, opset=OLDEST_OPSET, refuse=False).model
-            self._made[target] = self._folder / f"{target}.onnx"
-            ir.save(made, self._made[target])
-        return self._made[target]
+            built = optimize_graph(graph, target=target, opset=OLDEST_OPSET, refuse=False).model
+            self._built[target] = self._folder / f"{target}.onnx"
+            ir.save(built, self._built[target])
+        return self._built[target]
 
 
 def _free_sizes(path: Path) -> bool:
-    """Whether an input has a size that is only named."""
+    """Returns whether an input has a dynamic axis."""
     inputs = onnx.load(path, load_external_data=False).graph.input
     return any(dim.dim_param for value in inputs for dim in value.type.tensor_type.shape.dim)
 
 
 def _sizes(dimensions: int, seq_len: int) -> list[int]:
-    """The sizes of an input of ids: the batch, the choices if it has them, the length."""
+    """Returns the fixed shape of an input: batch, choices if it has three axes, length."""
     return [BATCH, *[CHOICES] * (dimensions - 2), seq_len][-dimensions:]

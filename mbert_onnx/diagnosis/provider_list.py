@@ -1,4 +1,4 @@
-"""`providers`: which execution providers this machine has, and what each wants of a model."""
+"""List of the execution providers (`providers`): which are usable here, and what each needs of a model."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from perf.providers import KNOWN, Standing, standing
 
 
 def providers() -> list[Standing]:
-    """All that `bench --provider` knows, in the order in which they are listed.
+    """Returns the state of every known provider on this machine, in the order of `perf.providers.KNOWN`.
 
-    A plugin's library is loaded, to ask for its devices.
+    The library of a plugin provider is loaded, to query its devices.
     """
     return [_standing(item) for item in map(standing, KNOWN)]
 

@@ -1,4 +1,4 @@
-"""`doctor`: where a model's numbers are too large or too small for fp16 and int8, and what rescaling makes of them."""
+"""Value ranges (`doctor`): which tensors are unsafe in fp16 and int8, before and after rescaling."""
 
 from __future__ import annotations
 
@@ -27,29 +27,29 @@ from mbert_onnx.conversion.precision_gate import check_is_float32
 from mbert_onnx.errors import CheckpointError
 from mbert_onnx.text.tasks import Task
 
-# The version of what `--json` prints.
+# Version of the JSON form.
 SCHEMA = 1
 
-# The state of a graph that is as it was found; the others are called as the precision that it is rescaled for.
+# Name of the state of a graph before rescaling; the other states are named by the precision they are rescaled for.
 AS_IS = "as_is"
 
-# With more than this share of its layers kept in float32, a file gains little by a lower precision.
+# Largest share of layers in float32 with which a lower precision is still advised.
 MOST_KEPT = 0.5
 
 
 @dataclass(frozen=True)
 class Prospect:
-    """What a precision would make of the model.
+    """Counts of unsafe tensors in a lower precision, and the advice that follows.
 
     Args:
         precision: `fp16` or `int8`.
-        tensors: How many tensors it would lower, as the graph is: for fp16 all activations and weights, for int8 what
-            matrix products read.
-        unsafe: How many of them are not safe in it, as the graph is.
-        overflowing: In how many of them some numbers are beyond what float16 holds.
-        rescaled_tensors, rescaled_unsafe, rescaled_overflowing: Likewise, after our rescaling.
-        keep_float: The layers that are not safe after it, in order.
-        safe: Whether all are.
+        tensors: Number of tensors that it lowers, before rescaling: for fp16 all activations and weights, for int8 the
+            inputs of matrix products.
+        unsafe: Number of them that are unsafe.
+        overflowing: Number of them with values beyond float16's range.
+        rescaled_tensors, rescaled_unsafe, rescaled_overflowing: The same counts after rescaling.
+        keep_float: Layers with unsafe tensors after rescaling, in order.
+        safe: Whether there are none.
         advice: What to do, in one line.
     """
 
@@ -67,18 +67,18 @@ class Prospect:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What `doctor` found.
+    """Result of `doctor`.
 
     Args:
-        model: As the user gave it.
-        task: What it answers.
-        calibration: Where the texts come from.
-        texts, tokens: On how many it was measured; padding not counted.
-        maps: The numbers of all tensors: of the graph as it is, `as_is`; and rescaled for `fp16` and `int8`.
-        prospects: What each precision would make of it.
-        pieces: The texts of the tokens that stand out, by their ids, such as `[CLS]`.
-        notes: What a user should know, a line each.
-        seconds: What it took.
+        model: The model argument, as given.
+        task: The model's task.
+        calibration: Source of the texts.
+        texts, tokens: Numbers of texts and tokens measured; padding is not counted.
+        maps: Statistics of all tensors by state: `as_is`, and rescaled for `fp16` and for `int8`.
+        prospects: Counts and advice by precision.
+        pieces: Texts of the outlier tokens by id, such as `[CLS]`.
+        notes: Notes for the user, a line each.
+        seconds: Duration.
     """
 
     model: str
@@ -94,21 +94,21 @@ class Diagnosis:
 
     @property
     def layers(self) -> list[str]:
-        """Their names, in order."""
+        """Names of the layers, in order."""
         return list(dict.fromkeys(numbers.layer for numbers in self.maps[AS_IS]))
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: numbers that are not finite are None."""
+        """Returns the JSON form; numbers that are not finite are None."""
         maps = {state: [self._numbers(numbers) for numbers in found] for state, found in self.maps.items()}
         found = {**asdict(self), "schema": SCHEMA, "maps": maps}
         found.pop("pieces")
         return found
 
     def _numbers(self, numbers: Numbers) -> dict[str, Any]:
-        told = {**asdict(numbers), "peak": numbers.peak, "safe_in_fp16": numbers.safe_in_fp16}
-        told["safe_in_int8"] = numbers.safe_in_int8
-        told["tokens"] = [{**token, "piece": self.pieces.get(token["token_id"])} for token in told["tokens"]]
-        found = _finite(told)
+        result = {**asdict(numbers), "peak": numbers.peak, "safe_in_fp16": numbers.safe_in_fp16}
+        result["safe_in_int8"] = numbers.safe_in_int8
+        result["tokens"] = [{**token, "piece": self.pieces.get(token["token_id"])} for token in result["tokens"]]
+        found = _finite(result)
         assert isinstance(found, dict)
         return found
 
@@ -122,41 +122,39 @@ def doctor(
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> Diagnosis:
-    """Maps a model's numbers on real texts: as it is, and as our rescaling for fp16 and int8 would leave it.
-
-    Nothing is written.
+    """Measures the range of every tensor on texts: as it is, and rescaled for fp16 and int8. Writes nothing.
 
     Args:
-        model: A bundle, an `.onnx` file of anybody's, or a checkpoint (a folder, a hub id or `random`), which is traced
-            as `export` does it.
-        calibrate: The texts: lines, TSV, JSONL, or SQuAD's JSON; default: built-in sentences.
-        tokenizer: The tokenizer.json that reads them, or a folder with one; default: the bundle's or checkpoint's.
-        task: What the model answers; default: what its bundle, outputs or config say.
-        seed: Of the random models' weights.
+        model: A bundle, any MobileBERT `.onnx` file, or a checkpoint (a folder, a hub id or `random`), which is traced
+            as by `export`.
+        calibrate: The texts: a .txt (one a line), .tsv, .csv, .jsonl or SQuAD .json file; default: built-in sentences.
+        tokenizer: A tokenizer.json, or the folder that it is in; default: the bundle's or checkpoint's.
+        task: The model's task; default: the one of its bundle or config, or the one that its outputs fit.
+        seed: Seed of the random models' weights.
         progress: Called with a line at the start of each stage.
 
     Raises:
-        UsageError: an unknown task, or a file that does not tell its own.
-        BundleError, CheckpointError, graphs.errors.GraphError: it cannot be read, or nothing reads texts for it.
+        UsageError: an unknown task, or none given for a file whose outputs fit none.
+        BundleError, CheckpointError, graphs.errors.GraphError: the model cannot be read, or has no tokenizer.
         VerificationError: onnxruntime does not load or run the file.
-        PrecisionError: a file in a lower precision.
+        PrecisionError: the file is in a lower precision already.
         CalibrationError: the texts cannot be used.
-        MissingExtraError: a checkpoint, and torch is not installed.
+        MissingExtraError: the model is a checkpoint, and torch is not installed.
     """
     started = time.perf_counter()
-    tell = progress or (lambda _: None)
-    tell(f"reading {model}")
+    report = progress or (lambda _: None)
+    report(f"reading {model}")
     if is_file(model):
-        patient = _file(model, calibrate, tokenizer, task)
+        subject = _file(model, calibrate, tokenizer, task)
     else:
-        patient = _checkpoint(model, calibrate, tokenizer, task, seed)
-    graph, texts = patient.graph, patient.texts
+        subject = _checkpoint(model, calibrate, tokenizer, task, seed)
+    graph, texts = subject.graph, subject.texts
     maps = {}
-    tell(f"measuring {len(texts.fit)} texts")
+    report(f"measuring {len(texts.fit)} texts")
     try:
         maps[AS_IS] = measure_numbers(as_is(graph), texts.fit)
         for precision in LOWER:
-            tell(f"measuring what rescaling for {precision} makes of it")
+            report(f"measuring after rescaling for {precision}")
             maps[precision] = measure_numbers(prepare(graph.clone(), precision, texts.fit), texts.fit)
     except GraphError:
         raise
@@ -167,24 +165,24 @@ def doctor(
     masks = [feed["attention_mask"] for feed in texts.fit]
     return Diagnosis(
         model=str(model),
-        task=patient.task.name,
+        task=subject.task.name,
         calibration=texts.source,
         texts=sum(mask.shape[0] for mask in masks),
         tokens=int(sum(mask.sum() for mask in masks)),
         maps=maps,
         prospects={precision: _prospect(precision, maps) for precision in LOWER},
-        pieces=patient.pieces(maps),
-        notes=[*patient.notes, *texts.notes],
+        pieces=subject.pieces(maps),
+        notes=[*subject.notes, *texts.notes],
         seconds=round(time.perf_counter() - started, 2),
     )
 
 
-# What is examined
+# The measured graph
 
 
 @dataclass(frozen=True)
-class _Patient:
-    """A graph, texts for it, and what reads them: a tokenizer's file may be gone by now."""
+class _Subject:
+    """A graph with its texts and tokenizer, which is loaded here because its file may be temporary."""
 
     graph: ir.Model
     task: Task
@@ -193,28 +191,28 @@ class _Patient:
     notes: list[str]
 
     @classmethod
-    def of(cls, graph: ir.Model, model: TextModel, calibrate: str | Path | None, notes: list[str]) -> _Patient:
+    def of(cls, graph: ir.Model, model: TextModel, calibrate: str | Path | None, notes: list[str]) -> _Subject:
         texts = read_texts(calibrate, model)
         return cls(graph, model.reader.task, texts, Tokenizer.from_file(str(model.reader.tokenizer)), notes)
 
     def pieces(self, maps: dict[str, list[Numbers]]) -> dict[int, str]:
-        """The texts of all tokens that stand out."""
+        """Returns the texts of all outlier tokens by id."""
         ids = {token.token_id for found in maps.values() for numbers in found for token in numbers.tokens}
         return {token_id: self.tokenizer.id_to_token(token_id) or str(token_id) for token_id in sorted(ids)}
 
 
-def _file(model: str | Path, calibrate: str | Path | None, tokenizer: str | Path | None, task: str | None) -> _Patient:
+def _file(model: str | Path, calibrate: str | Path | None, tokenizer: str | Path | None, task: str | None) -> _Subject:
     path, bundle = find_file(model)
     graph = read_model(path)
     check_is_float32(graph, path, "doctor is about what float32 would lose")
     read = read_text_model(path, bundle, purpose="doctor measures it on texts", task=task, tokenizer=tokenizer)
-    return _Patient.of(graph, read, calibrate, [])
+    return _Subject.of(graph, read, calibrate, [])
 
 
 def _checkpoint(
     model: str | Path, calibrate: str | Path | None, tokenizer: str | Path | None, task: str | None, seed: int
-) -> _Patient:
-    """Of a checkpoint: what `export` would trace of it, with a tokenizer in a folder that is gone afterwards."""
+) -> _Subject:
+    """Traces a checkpoint as by `export`; its tokenizer is written to a temporary folder."""
     require_extra("export", "doctor of a checkpoint")
     from mbert_onnx.conversion.tracing import trace
     from mbert_onnx.model.checkpoint import load_checkpoint
@@ -239,10 +237,10 @@ def _checkpoint(
             reader=TextReader(loaded.task, file, config.vocab_size, config.max_position_embeddings),
             is_random=loaded.folder is None,
         )
-        return _Patient.of(trace(loaded.model, loaded.task, Shapes()), read, calibrate, loaded.notes)
+        return _Subject.of(trace(loaded.model, loaded.task, Shapes()), read, calibrate, loaded.notes)
 
 
-# What is said of it
+# Advice
 
 
 def _prospect(precision: str, maps: dict[str, list[Numbers]]) -> Prospect:
@@ -271,7 +269,7 @@ def _prospect(precision: str, maps: dict[str, list[Numbers]]) -> Prospect:
 
 
 def _lowered(precision: str, numbers: list[Numbers]) -> list[Numbers]:
-    """The tensors that a precision would lower."""
+    """Returns the tensors that a precision lowers."""
     return numbers if precision == "fp16" else [one for one in numbers if one.error is not None]
 
 
@@ -280,7 +278,7 @@ def _is_safe(precision: str, numbers: Numbers) -> bool:
 
 
 def _finite(value: Any) -> Any:
-    """The same, with None for numbers that JSON has not."""
+    """Replaces numbers that are not finite, which JSON does not have, by None."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Whether this machine is emulated: its processor is another one than programs are told."""
+"""Detection of CPU emulation (Rosetta, qemu)."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ FAMILIES = {
     "x86": ("x86", "amd64", "i386", "i486", "i586", "i686", "genuineintel", "authenticamd"),
     "arm": ("aarch64", "arm"),
 }
-"""How processors of one family are called; 32 bits on a processor of 64 are no emulation."""
+"""Prefixes of processor names by family; a 32-bit program on a 64-bit processor is not emulated."""
 
-# What of the kernel tells its own processor. An emulator of programs answers `uname`, and newer ones /proc/cpuinfo,
-# but not these; the first is there from Linux 6.1 on.
+# Files in which the kernel reports its own processor. A user-mode emulator intercepts `uname`, and newer ones
+# /proc/cpuinfo, but not these; the first exists from Linux 6.1 on.
 KERNEL = ("/proc/sys/kernel/arch", "/sys/devices/system/cpu/modalias")
 CPUINFO = "/proc/cpuinfo"
 
-# Of Apple's Rosetta: 1 in a program that it translates; and the vendor that it shows to Linux in a virtual machine.
+# Apple's Rosetta: the command prints 1 in a translated program; the vendor is what Linux sees in a virtual machine.
 ROSETTA = ("sysctl", "-n", "sysctl.proc_translated")
 ROSETTA_VENDOR = "VirtualApple"
 
 
 def is_emulated() -> bool:
-    """Whether programs are translated for another processor, so that milliseconds measure nothing.
+    """Returns whether programs are translated for another processor, which makes times meaningless.
 
-    A whole machine that is emulated cannot be told from a real one.
+    An emulated whole machine cannot be distinguished from a real one.
     """
     if sys.platform == "darwin":
-        told = subprocess.run(ROSETTA, capture_output=True, text=True, check=False)
-        return told.stdout.strip() == "1"
+        printed = subprocess.run(ROSETTA, capture_output=True, text=True, check=False)
+        return printed.stdout.strip() == "1"
     cpuinfo = _read(CPUINFO)
     vendors = [line.partition(":")[2] for line in cpuinfo.splitlines() if line.startswith("vendor_id")][:1]
     return ROSETTA_VENDOR in cpuinfo or differ(platform.machine(), *map(_read, KERNEL), *vendors)
 
 
-def differ(machine: str, *told: str) -> bool:
-    """Whether anything that a kernel tells is of another family than a machine, as `uname -m` names it.
+def differ(machine: str, *reported: str) -> bool:
+    """Returns whether a name that the kernel reports is of another processor family than `machine` (of `uname -m`).
 
-    What is of no known family counts for nothing.
+    Names of unknown families are ignored.
     """
     own = _family(machine)
-    return own is not None and any(family not in (None, own) for family in map(_family, told))
+    return own is not None and any(family not in (None, own) for family in map(_family, reported))
 
 
 def _family(text: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Load time and peak memory of one model, each load in a fresh process, so that no model inherits another's heap."""
+"""Footprint of a model: load time and peak memory, each measured in a fresh process with an empty heap."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from perf.sessions.session import first_run
 from perf.sessions.subprocess_module import command, death
 
 LOADS = 3
-"""Processes per model: a load varies by several percent, and three have a median."""
+"""Processes per model: load times vary by several percent, so the median of three is reported."""
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """Milliseconds to create a session, once per process, and their median; bytes that session and one run need."""
+    """Load times in ms, one per process, and their median; peak memory in bytes of the session and one run."""
 
     loads_ms: tuple[float, ...]
     load_ms: float
@@ -32,7 +32,7 @@ class Footprint:
 
 @dataclass(frozen=True)
 class Request:
-    """What a child measures."""
+    """Arguments of a child process."""
 
     path: str
     runtime: str
@@ -56,14 +56,14 @@ def footprint(
     library: Path | None = None,
     python: Path | None = None,
 ) -> Footprint:
-    """Load the file and run it once at [batch, seq_len], in three processes one after the other.
+    """Loads the file and runs it once at [batch, seq_len], in three processes one after the other.
 
-    The file is in the page cache from the second load on, so the median load is a warm one. The peak is the rise of
-    the process's peak resident size from just before the session to just after the run, the largest of the three.
-    `python` is of the environment that has the runtime's packages; None is this one.
+    From the second load on the file is in the page cache, so the median is a warm load. Peak memory is the increase of
+    the process's peak resident size from before the session to after the run; the largest of the three is returned.
+    `python` is the interpreter of the environment with the runtime's packages; None: this one.
 
     Raises:
-        PerfError: what the runtime's `open_session` and `synthesise` raise, or a child that died.
+        PerfError: the model cannot be opened or run, or a child process died.
     """
     request = Request(
         str(path), runtime, provider, threads, batch, seq_len, vocab_size, None if library is None else str(library)
@@ -74,7 +74,7 @@ def footprint(
 
 
 def answer(request: str) -> None:
-    """The child's half: measure one `Request` given as JSON, and print the result as one line of JSON."""
+    """Entry point of the child: measures one `Request` given as JSON, and prints the result as one line of JSON."""
     try:
         print(json.dumps(_measure(Request(**json.loads(request)))))
     except PerfError as error:
@@ -114,7 +114,7 @@ def _ask(request: Request, python: Path | None) -> dict[str, float]:
             f"the process that loads {request.path} ended with {death(child.returncode)} ({last}); expected one run at "
             f"batch {request.batch} and {request.seq_len} tokens: free some memory, or pass a shorter --seq-len"
         )
-    found = json.loads(child.stdout.splitlines()[-1])  # a provider's library may print lines of its own before
+    found = json.loads(child.stdout.splitlines()[-1])  # a provider's library may print other lines before
     if "error" in found:
         raise (PerfUsageError if found["usage"] else PerfError)(found["error"])
     return found

@@ -1,4 +1,4 @@
-"""The machine and the software that a measurement was made on; never a host's name, a user's name or a path."""
+"""Machine and software of a measurement; without host names, user names and paths."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ import psutil
 from perf.machine.emulation import is_emulated
 
 DECIDING_FEATURES = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "asimddp", "i8mm", "sve")
-"""The instruction sets, as Linux spells them, that choose onnxruntime's matrix kernels."""
+"""Instruction sets, as Linux spells them, on which the choice of onnxruntime's matrix kernels depends."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Frequencies in MHz, memory in bytes; None where the system does not tell.
+    """A machine: frequencies in MHz, memory in bytes; None if the system does not report the value.
 
-    `is_emulated` says that programs are translated for another processor, so that times measure nothing.
+    `is_emulated`: programs are translated for another processor, which makes times meaningless.
     """
 
     cpu: str
@@ -50,7 +50,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Software:
-    """Versions of what took part."""
+    """Versions of Python and the packages that the measurement depends on."""
 
     python: str
     onnxruntime: str
@@ -59,7 +59,7 @@ class Software:
 
 
 def machine() -> Machine:
-    """The machine as it is now; the load averages are of 1, 5 and 15 minutes."""
+    """Returns the state of the machine; the load averages are of 1, 5 and 15 minutes."""
     cpuinfo = _read("/proc/cpuinfo") or ""
     return Machine(
         cpu=_cpu_model(cpuinfo),
@@ -78,24 +78,24 @@ def machine() -> Machine:
 
 
 class OthersWatch:
-    """Measures how much of the machine other programs use, from when it is made."""
+    """Measures the CPU time that other programs use, from its creation on."""
 
     def __init__(self) -> None:
         self._start = time.monotonic(), _other_cpu_seconds()
 
     def cores(self) -> float:
-        """Cores' worth of time that other programs have used since, on average. Time stolen by a hypervisor counts."""
+        """Returns the average CPU time of other programs since then, in cores; time stolen by a hypervisor included."""
         then, used = self._start
         return max(0.0, round((_other_cpu_seconds() - used) / (time.monotonic() - then), 3))
 
 
 def software() -> Software:
-    """The versions in this process."""
+    """Returns the versions in this process."""
     return Software(platform.python_version(), ort.__version__, _build(ort.get_build_info()), np.__version__)
 
 
 def now() -> str:
-    """The time in UTC, ISO 8601, to the second."""
+    """Returns the time in UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
@@ -120,7 +120,7 @@ def _cpu_features(cpuinfo: str) -> tuple[str, ...]:
 
 def _affinity() -> tuple[int, ...] | None:
     process = psutil.Process()
-    # psutil has no affinity on macOS, which has none either.
+    # macOS has no affinity, and psutil no method for it.
     return tuple(sorted(process.cpu_affinity())) if hasattr(process, "cpu_affinity") else None
 
 
@@ -140,13 +140,13 @@ def _load_average() -> tuple[float, float, float] | None:
 
 
 def _build(info: str) -> str:
-    """Commit and build type alone: the compiler's flags of a build made at home may name folders."""
+    """Returns commit and build type only: compiler flags of a private build may contain paths."""
     parts = re.findall(r"git-commit-id=[0-9a-f]+|build type=\w+", info)
     return ", ".join(parts) or "unknown"
 
 
 def _other_cpu_seconds() -> float:
-    """Of everyone but this process, its children that are, and those that were."""
+    """Returns the CPU time of all processes except this one and its children, running or ended."""
     everyone, process = psutil.cpu_times(), psutil.Process()
     busy = ("user", "nice", "system", "irq", "softirq", "steal", "interrupt", "dpc")
     own = process.cpu_times()

@@ -1,4 +1,4 @@
-"""Where a model's time goes: embeddings, attention, FFN, and the rest, by onnxruntime's own profiler."""
+"""Profile of a model by kind of block (embeddings, attention, FFN, rest), from onnxruntime's profiler."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ BLOCKS = (EMBEDDINGS, ATTENTION, FFN, REST)
 
 PARTS = {
     "attention": ATTENTION,
-    "bottleneck": ATTENTION,  # makes the narrow stream that attention reads
-    "sa_layer_norm": ATTENTION,  # DistilBERT's, behind its attention
+    "bottleneck": ATTENTION,  # computes the narrow stream that attention reads
+    "sa_layer_norm": ATTENTION,  # DistilBERT's, after its attention
     "ffn": FFN,
     "intermediate": FFN,
-    "output": FFN,  # in MobileBERT with the bottleneck that widens the stream again
+    "output": FFN,  # in MobileBERT including the bottleneck that widens the stream again
     "output_layer_norm": FFN,
 }
-"""The modules of a layer, as transformers calls them, and the block that each belongs to."""
+"""Modules of a layer, by their names in transformers, and the block of each."""
 
 IN_LAYER = re.compile(rf"\blayer[./]\d+[./]({'|'.join(PARTS)})\b")
 IN_EMBEDDINGS = re.compile(r"\bembeddings\b")
@@ -37,15 +37,15 @@ IN_HEAD = re.compile(r"\b(head|qa_outputs|classifier|pooler|cls|lm_head)\b")
 
 PRODUCTS = ("DynamicQuantizeMatMul", "Gemm", "FusedGemm", "MatMul", "FusedMatMul", "MatMulInteger")
 PREPARING = ("DynamicQuantizeLinear", "MatMulIntegerToFloat", "QuantizeLinear", "DequantizeLinear", *PRODUCTS)
-"""Operators whose own weights may have no telling name, while the bias behind them does."""
+"""Operators whose weights may have no informative name; the bias after them has one."""
 
 KERNEL = "_kernel_time"
-"""Ends the name of an event that times a node's kernel."""
+"""Suffix of the events that time a node's kernel."""
 
 
 @dataclass(frozen=True)
 class BlockTimes:
-    """The kernels' time of one run at one length and number of threads, in ms, for each kind of block."""
+    """Kernel time of a run, in ms by kind of block, at one length and number of threads."""
 
     seq_len: int
     threads: int
@@ -55,19 +55,18 @@ class BlockTimes:
 def block_times(
     model: Path, feed: Mapping[str, np.ndarray], *, threads: int, library: Path | None = None, runs: int = 9
 ) -> dict[str, float]:
-    """The kernels' time of a run on the CPU, in ms, for each of `BLOCKS`; what cannot be told belongs to the rest.
+    """Measures the kernel time of a run on the CPU, in ms for each of `BLOCKS`; unattributed nodes count as the rest.
 
-    A kernel's time is its median over so many runs after a first one, so that one hiccup is not taken for a costly
-    block. The sum is the time of all kernels, without what onnxruntime does between them. The profiler sees what is
-    left after onnxruntime's fusions, in which nodes lose their names: so the graph that it has optimized is written,
-    its nodes are numbered, and that file is profiled.
+    A kernel's time is its median over the runs after a first one, so that a single slow run has no effect. The sum is
+    the time of all kernels, without onnxruntime's overhead between them. onnxruntime's fusions lose the names of nodes,
+    so its optimized graph is saved, the nodes are numbered, and that file is profiled.
 
     Args:
         model: An `.onnx` file.
         feed: Its inputs.
-        threads: onnxruntime's, within an operator.
-        library: Of custom operators.
-        runs: How many are timed.
+        threads: Intra-op threads of onnxruntime.
+        library: A library of custom operators.
+        runs: Number of timed runs.
 
     Raises:
         PerfError: onnxruntime does not load or run the file.
@@ -86,40 +85,43 @@ def block_times(
             events = _profile(folder / "numbered.onnx", feed, _options(threads, library), runs + 1)
         except Exception as error:  # onnxruntime raises one class per status code, all straight from Exception
             raise PerfError(
-                f"cannot tell where the time of {model} goes, onnxruntime {ort.__version__} says: {one_line(error)}; "
+                f"cannot profile {model}: onnxruntime {ort.__version__} says: {one_line(error)}; "
                 "expected an .onnx model that the CPU runs: check the path"
             ) from None
     spent = dict.fromkeys(BLOCKS, 0.0)
     for index, block in enumerate(blocks):
-        times_us = events.get(f"n{index}", [])[1:]  # a constant that onnxruntime has folded after all has none
+        times_us = events.get(f"n{index}", [])[1:]  # a node that onnxruntime folded into a constant has no event
         spent[block] += median(times_us) / 1e3 if times_us else 0.0
     return spent
 
 
 def node_blocks(graph: ir.Graph) -> list[str]:
-    """The block of each node, in the graph's order.
+    """Returns the block of each node, in the graph's order.
 
-    Told by the module in the name of its weights, its results or itself; else, where it multiplies with weights or
-    quantizes, by what reads its result; else by what it reads: attention and FFN before embeddings, the latest of them.
+    The block is that of the module in the name of the node's weights, outputs or itself; otherwise, for products with
+    weights and quantizers, that of the node that reads the output; otherwise that of the latest input, where attention
+    and FFN precede embeddings.
     """
     nodes = list(graph)
-    told = {node: _named(node) for node in nodes}
+    block_of = {node: _named(node) for node in nodes}
     for node in reversed(nodes):
-        if told[node] is None and node.op_type in PREPARING and _prepares(node):
-            readers = {told.get(reader) for output in node.outputs for reader in output.consumers()}
-            told[node] = readers.pop() if len(readers) == 1 else None
+        if block_of[node] is None and node.op_type in PREPARING and _prepares(node):
+            readers = {block_of.get(reader) for output in node.outputs for reader in output.consumers()}
+            block_of[node] = readers.pop() if len(readers) == 1 else None
     behind_layers = set[ir.Node]()
     place = {node: index for index, node in enumerate(nodes)}
     for node in nodes:
         producers = {value.producer() for value in node.inputs if value is not None}
         sources = sorted((source for source in producers if source in place), key=place.__getitem__)
-        if any(source in behind_layers or told[source] == FFN for source in sources):
+        if any(source in behind_layers or block_of[source] == FFN for source in sources):
             behind_layers.add(node)
-        if told[node] is None:
-            told[node] = _nearest(told[source] for source in sources)
-        elif told[node] == EMBEDDINGS and node in behind_layers:  # a language model's head reads the same table
-            told[node] = REST
-    return [told[node] or REST for node in nodes]
+        if block_of[node] is None:
+            block_of[node] = _nearest(block_of[source] for source in sources)
+        elif (
+            block_of[node] == EMBEDDINGS and node in behind_layers
+        ):  # the head of a language model reads the same table
+            block_of[node] = REST
+    return [block_of[node] or REST for node in nodes]
 
 
 def _named(node: ir.Node) -> str | None:
@@ -137,7 +139,7 @@ def _named(node: ir.Node) -> str | None:
 
 
 def _prepares(node: ir.Node) -> bool:
-    """Whether it reads weights, or quantizes for those that do."""
+    """Returns whether a node reads weights, or quantizes for a node that does."""
     reads = any(value is not None and value.is_initializer() for value in node.inputs)
     return reads or node.op_type not in PRODUCTS
 
@@ -160,7 +162,7 @@ def _options(threads: int, library: Path | None) -> ort.SessionOptions:
 def _profile(
     path: Path, feed: Mapping[str, np.ndarray], options: ort.SessionOptions, runs: int
 ) -> dict[str, list[float]]:
-    """The times of each node's kernel, in µs, in the order of the runs."""
+    """Returns the times of each node's kernel, in µs, in the order of the runs."""
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.enable_profiling = True
     options.profile_file_prefix = str(path.with_name("profile"))

@@ -1,4 +1,4 @@
-"""What a machine can do at most: multiply-accumulates of matrix products, and bytes read from memory."""
+"""Peak throughput of a machine: multiply-accumulates of matrix products, and bytes read from memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from perf.providers.plugin import LOG_ERRORS_ONLY
 FLOAT32, INT8 = "float32", "int8"
 
 SIDE = 1024
-"""Of the square matrices: 4 MiB each, large enough that nothing but their product takes time worth mentioning."""
+"""Side of the square matrices: 4 MiB each, large enough that the overhead of a run is negligible."""
 
 FORMS = {
     ("", "MatMul"): FLOAT32,
@@ -28,25 +28,25 @@ FORMS = {
     ("com.microsoft", "DynamicQuantizeMatMul"): INT8,
     ("com.microsoft", "QGemm"): INT8,
 }
-"""Domain and operator of a product, and its precision: onnxruntime has several ways to int8, each its own kernels."""
+"""Operators of matrix products and their precision: onnxruntime has several for int8, each with its own kernels."""
 
 SECONDS = 0.4
-"""Each form is run for so long, and the memory read."""
+"""Duration of the measurement of each operator, and of the memory."""
 
 FEWEST = 3
-"""Runs of each, however long they take."""
+"""Fewest runs of each, however long they take."""
 
 MIB = 2**20
 LEAST_BYTES = 256 * MIB
-"""What is read to measure memory, unless a cache is so large that twice as much is needed to get past it."""
+"""Bytes read to measure memory; twice the largest cache, if that is more."""
 
 MEMORY_SHARE = 1 / 8
-"""But no more than this share of the memory."""
+"""Largest share of the memory that is read."""
 
 
 @dataclass(frozen=True)
 class Peaks:
-    """With so many threads: 10^9 multiply-accumulates a second for each precision, and 10^9 bytes read a second."""
+    """Peaks with a number of threads: 10^9 multiply-accumulates/s by precision, and 10^9 bytes/s read."""
 
     threads: int
     gmacs: dict[str, float]
@@ -54,16 +54,15 @@ class Peaks:
 
 
 def peaks(threads: int) -> Peaks:
-    """Measures them, in about two seconds: the best run of each counts, since other programs can only make it slower.
+    """Measures the peaks, in about two seconds. The fastest run counts, since other programs can only slow one down.
 
-    A product is onnxruntime's, of two 1024 × 1024 matrices, one of them constant as weights are; for int8 the fastest
-    of its operators counts. Bandwidth is that of reading: the bytes of an array larger than the caches over the time
-    in which so many threads find its largest value, each in a part of its own. Nothing is written, so no byte counts
-    twice.
+    The products are onnxruntime's, of two 1024 × 1024 matrices, one of them constant like weights; for int8 the fastest
+    operator counts. Bandwidth is that of reading: bytes of an array larger than the caches, divided by the time in
+    which the threads find its maximum, each in its own part. Nothing is written, so no byte counts twice.
 
     Raises:
-        PerfUsageError: threads below 1.
-        PerfError: onnxruntime runs no product of a precision.
+        PerfUsageError: `threads` is below 1.
+        PerfError: onnxruntime runs no product in one of the precisions.
     """
     if threads < 1:
         raise PerfUsageError(f"--threads is {threads}; expected a whole number from 1 on")
@@ -86,7 +85,7 @@ def peaks(threads: int) -> Peaks:
 
 
 def _product(domain: str, operator: str, threads: int) -> Callable[[], object]:
-    """A run of one product. The activations are all ones, as no kernel's time depends on values."""
+    """Returns a function that runs one product. All activations are 1: a kernel's time does not depend on values."""
     model, activations = product_model(domain, operator)
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
@@ -98,7 +97,7 @@ def _product(domain: str, operator: str, threads: int) -> Callable[[], object]:
 
 
 def product_model(domain: str, operator: str) -> tuple[ir.Model, np.ndarray]:
-    """One product with constant weights, [1024, 1024], and activations for it of the same shape."""
+    """Builds one product with constant weights [1024, 1024], and activations of the same shape."""
     scale, zero, signed_zero = np.float32(1), np.uint8(0), np.int8(0)
     float_weights, weights = np.ones((SIDE, SIDE), np.float32), np.ones((SIDE, SIDE), np.int8)
     forms: dict[str, tuple[list[Any], type[np.generic], type[np.generic]]] = {
@@ -118,7 +117,7 @@ def product_model(domain: str, operator: str) -> tuple[ir.Model, np.ndarray]:
 
 
 def _bandwidth(threads: int) -> float:
-    """10^9 bytes a second, read by so many threads; numpy lets others run while it reads."""
+    """Measures 10^9 bytes/s read by `threads` threads; numpy releases the GIL while it reads."""
     size = min(max(LEAST_BYTES, 2 * _largest_cache()), int(psutil.virtual_memory().total * MEMORY_SHARE))
     parts = np.array_split(np.ones(size // 4, np.float32), threads)
     with ThreadPoolExecutor(threads) as pool:
@@ -127,13 +126,13 @@ def _bandwidth(threads: int) -> float:
 
 
 def _largest_cache() -> int:
-    """Bytes of the largest cache, as Linux tells; 0 elsewhere."""
+    """Returns the bytes of the largest cache on Linux; 0 elsewhere."""
     sizes = Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")
     return max((int(path.read_text().strip().removesuffix("K")) * 1024 for path in sizes), default=0)
 
 
 def _best(run: Callable[[], object], clock: Callable[[], int] = time.perf_counter_ns) -> float:
-    """Seconds of the fastest run after a first one."""
+    """Returns the seconds of the fastest run, after one warm-up run."""
     run()
     times: list[int] = []
     start = clock()

@@ -1,4 +1,4 @@
-"""How big a model is on disk, and which one it was."""
+"""Description of a model file: its size on disk, and its hash."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from pathlib import Path
 import onnx_ir as ir
 
 ONE_FILE = (".ort", ".tflite", ".safetensors", ".mnn", ".pte", ".vmfb", ".so")
-"""onnxruntime's own, LiteRT's, a checkpoint's weights, MNN's, ExecuTorch's, IREE's and TVM's: always one file."""
+"""Formats that are one file: onnxruntime's, LiteRT's, safetensors, MNN's, ExecuTorch's, IREE's and TVM's."""
 
 GRAPH_ALONE = (".xml", ".param")
-"""OpenVINO's and ncnn's: a graph, and its weights beside it."""
+"""Formats with the graph in one file and the weights in another: OpenVINO's and ncnn's."""
 
 WEIGHTS = ".bin"
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """Bytes of the file and of the weights beside it that it refers to; SHA-256 of the file alone, in hex."""
+    """Size in bytes, external weights included, and SHA-256 in hex of the file without them."""
 
     size_bytes: int
     sha256: str
 
 
 def describe(path: Path) -> ModelFile:
-    """Size and hash of a model that its runtime has already loaded."""
+    """Computes size and hash of a model file that its runtime can load."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     beside = _files_beside(path)

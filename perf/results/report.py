@@ -1,4 +1,4 @@
-"""What a bench found, as plain data, and its JSON."""
+"""Report of a benchmark, as plain data, and its JSON form."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from perf.statistics import Ratio
 
 SCHEMA = "mbert-onnx/bench"
 SCHEMA_VERSION = 1
-"""Grows when a key changes its meaning or goes away; new keys do not count."""
-
+"""Increased when a key changes its meaning or is removed, not when one is added."""
 
 SPEED_CHECK_KEY = "guard_ms"
 """The JSON key of `Report.speed_check_ms`, its name when the schema was defined."""
@@ -27,9 +26,9 @@ SPEED_CHECK_KEY = "guard_ms"
 
 @dataclass(frozen=True)
 class Arguments:
-    """What was asked for, after defaults: precision is a share of the median, the budget is seconds per cell.
+    """Options of the benchmark, defaults filled in.
 
-    `device` is where it ran, as `--device` takes it.
+    `precision` is a share of the median, `budget_s` seconds per cell, and `device` the value of `--device`.
     """
 
     provider: str
@@ -45,7 +44,7 @@ class Arguments:
 
 @dataclass(frozen=True)
 class Failure:
-    """A model that could not be timed, and why."""
+    """A model that could not be timed, and the reason."""
 
     name: str
     reason: str
@@ -53,16 +52,20 @@ class Failure:
 
 @dataclass(frozen=True)
 class SubjectReport:
-    """One model: called as the user called it, its file, what it needs, and which provider took its nodes.
+    """One model: its name as given, its file, its footprint, and the placement of its nodes.
 
-    `difference` is the centred error of its outputs from the first model's at the shortest length; None for the first,
-    where no output is shared, and where the first has an `error`. `error` is the centred error of its outputs from
-    those of the float model that it was made from; None where that is not known. Infinite ones are the text "inf" in
-    JSON. `runtime` is what ran it, with its version; `notes` say how it was made.
-    `cpu_difference` is how far another provider's outputs are from the CPU's for the same file, measured as
-    `difference` is; None on the CPU. `precision` is what its products are computed in, `float32` or `int8`; empty where
-    that is not known. `macs` are the multiply-accumulates of a run, for each length; `blocks` tell where its time goes.
-    `padded_difference` is `difference` on texts half of which are padding.
+    Args:
+        difference: Centred error of the outputs from the first model's, at the shortest length. None for the first, if
+            the two share no output, and if the first model has an `error`.
+        error: Centred error of the outputs from those of the float model that the file was built from; None if that
+            is not known. An infinite error is the text "inf" in JSON.
+        runtime: The runtime that ran it, with its version.
+        notes: How the file was built, a line each.
+        cpu_difference: Centred error of the provider's outputs from the CPU's for the same file; None on the CPU.
+        precision: Of the matrix products, `float32` or `int8`; empty if not known.
+        macs: Multiply-accumulates of a run, by length.
+        blocks: Time by kind of block.
+        padded_difference: `difference` on texts half of which are padding.
     """
 
     name: str
@@ -82,11 +85,12 @@ class SubjectReport:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One model in one cell. Times in ms, tokens per second at the median; `low_ms` to `high_ms` is the 95 % interval.
+    """One model in one cell.
 
-    `stable` says whether that interval is as narrow as was asked; `unsteady_repetitions` counts those in which the
-    time was still moving when warm-up ended. `speedup` is how many times as fast as the first
-    model it is, from the ratios of the rounds; None for the first. `times_ms` are all runs, in order.
+    Times are in ms; tokens per second are computed from the median; `low_ms` to `high_ms` is its 95 % interval.
+    `stable`: the interval is as narrow as requested. `unsteady_repetitions`: number of repetitions in which times still
+    changed when warm-up ended. `speedup`: speed relative to the first model, from the ratios of the rounds; None for
+    the first. `times_ms`: all runs, in order.
     """
 
     subject: str
@@ -109,7 +113,7 @@ class Measurement:
 
     @property
     def relative_half_width(self) -> float:
-        """The same as a share of the median."""
+        """The longer side of the interval, as a share of the median."""
         return self.half_width_ms / self.median_ms
 
 
@@ -117,7 +121,7 @@ class Measurement:
 class Cell:
     """All models at one length and thread count.
 
-    The n-th times of all models are of the same round; `rounds` tells how many rounds each repetition had.
+    The n-th times of all models are of the same round; `rounds` is the number of rounds of each repetition.
     """
 
     seq_len: int
@@ -128,13 +132,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class Report:
-    """A whole bench: the conditions, the models in the order given, the cells, and what to doubt.
+    """Report of a benchmark: the conditions, the models in the order given, the cells, and the warnings.
 
-    `other_cores` is how many cores' worth of time other programs used while the models were timed; `error_seq_len`
-    the length, in tokens, at which the models' errors were measured; `speed_check_ms` what the task of
-    `timing.speed_check` took before each repetition with each number of threads. `failures` are the models that
-    could not be timed; `peaks` what the machine can do at most, if that was measured; `command` the words of the
-    command line, if there was one; `interrupted` says that it was ended before all repetitions were done.
+    Args:
+        other_cores: CPU time that other programs used while the models were timed, in cores.
+        error_seq_len: Length, in tokens, at which the models' errors were measured.
+        speed_check_ms: Times of the task of `timing.speed_check` before each repetition with each number of threads.
+        failures: Models that could not be timed.
+        peaks: Peak arithmetic and memory throughput of the machine, if measured.
+        command: The words of the command line, if there was one.
+        interrupted: The benchmark was interrupted before all repetitions were done.
     """
 
     date: str
@@ -153,17 +160,17 @@ class Report:
     interrupted: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """A dict that `json` can write: the schema's name and version, then every field, raw times included."""
-        told = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **asdict(self)}
-        told[SPEED_CHECK_KEY] = told.pop("speed_check_ms")
-        for subject in told["subjects"]:
+        """Returns the JSON form: the schema's name and version, then every field, raw times included."""
+        content = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **asdict(self)}
+        content[SPEED_CHECK_KEY] = content.pop("speed_check_ms")
+        for subject in content["subjects"]:
             for key in ("difference", "error", "cpu_difference", "padded_difference"):
                 if subject[key] == math.inf:  # JSON has no infinity
                     subject[key] = "inf"
-        return told
+        return content
 
     def write_json(self, path: Path) -> None:
-        """Writes it as a file. Raises PerfError where it cannot be written."""
+        """Writes the JSON form to a file. Raises PerfError if it cannot be written."""
         write_json(path, self.to_json())
 
 

@@ -1,4 +1,4 @@
-"""A bench's report, read again from its JSON."""
+"""Reader of report files."""
 
 from __future__ import annotations
 
@@ -12,29 +12,31 @@ from perf.results.report import SCHEMA, SCHEMA_VERSION, SPEED_CHECK_KEY, Report
 
 
 def read_report(path: Path) -> Report:
-    """The report that `bench --json` wrote.
+    """Reads a report that `bench --json` has written.
 
-    Raises PerfError for a file that is not there, cut off, another one, or of a version that this one does not read.
+    Raises PerfError if the file cannot be read, is truncated, has another schema, or has another schema version.
     """
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise PerfError(f"cannot read {path}: {error.strerror}; expected what bench --json wrote") from None
-    except ValueError as error:  # no JSON, or no UTF-8
-        raise PerfError(f"{path} is cut off, or no JSON ({error}); expected what bench --json wrote") from None
-    schema = told.get("schema") if isinstance(told, dict) else None
+        raise PerfError(f"cannot read {path}: {error.strerror}; expected a report of bench --json") from None
+    except ValueError as error:  # not JSON, or not UTF-8
+        raise PerfError(f"{path} is truncated or not JSON ({error}); expected a report of bench --json") from None
+    schema = content.get("schema") if isinstance(content, dict) else None
     if schema != SCHEMA:
         kind = f"has the schema {schema!r}" if schema else "has no schema"
-        raise PerfError(f"{path} {kind}; expected {SCHEMA!r}, which bench --json writes")
-    if told.get("schema_version") != SCHEMA_VERSION:
+        raise PerfError(f"{path} {kind}; expected {SCHEMA!r}, the schema of bench --json")
+    if content.get("schema_version") != SCHEMA_VERSION:
         raise PerfError(
-            f"{path} is of version {told.get('schema_version')!r}; expected {SCHEMA_VERSION}: read it with the "
+            f"{path} is of version {content.get('schema_version')!r}; expected {SCHEMA_VERSION}: read it with the "
             "mbert-onnx that wrote it, or measure again"
         )
-    if SPEED_CHECK_KEY in told:
-        told["speed_check_ms"] = told.pop(SPEED_CHECK_KEY)
+    if SPEED_CHECK_KEY in content:
+        content["speed_check_ms"] = content.pop(SPEED_CHECK_KEY)
     try:
-        return cattrs.structure(told, Report)
-    except Exception as error:  # cattrs gathers what is wrong in groups of its own
+        return cattrs.structure(content, Report)
+    except Exception as error:  # cattrs raises groups of errors
         first = cattrs.transform_error(error)[0]
-        raise PerfError(f"{path} is not whole: {first}; expected what bench --json wrote: measure again") from None
+        raise PerfError(
+            f"{path} is not a complete report: {first}; expected a report of bench --json: measure again"
+        ) from None

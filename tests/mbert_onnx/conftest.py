@@ -25,6 +25,10 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from mbert_onnx.text.tasks import Task, task_named
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing here may wait for a hub
+# One thread for torch, here and in child processes: where several test processes share the cores, more threads wait for
+# each other at every small product, and a verification takes 6 s instead of 0.5 s.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+torch.set_num_threads(1)
 logging.getLogger("torch.__trace").disabled = True  # else a failed test shows thousands of lines of torch.export's
 
 # The tokenizer's whole world; the tests' texts are made of it, and of words that it must cut into pieces.

@@ -70,7 +70,7 @@ def test_a_page_and_a_plot_are_drawn(result: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["none.json"], 1, "cannot read none.json: No such file or directory; expected what bench --json wrote"),
+        (["none.json"], 1, "cannot read none.json: No such file or directory; expected a report of bench --json"),
         (["--compare", "a.json"], 2, "--compare is given with 1 file; expected two files, OLD.json NEW.json, and no"),
         (["--compare", "a", "b", "c"], 2, "--compare is given with 3 files; expected two files"),
         (["--compare", "a", "b", "--markdown"], 2, "--compare is given with --markdown; expected two files"),

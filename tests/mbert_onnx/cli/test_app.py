@@ -57,7 +57,7 @@ def complaint(result: Result, code: int) -> str:
     assert isinstance(result.exception, SystemExit), result.exception
     assert (result.exit_code, result.stdout) == (code, "")
     *progress, line = result.stderr.splitlines()
-    assert all(told.startswith("[") for told in progress), result.stderr
+    assert all(line.startswith("[") for line in progress), result.stderr
     assert line.startswith("mbert-onnx: ")
     return line.removeprefix("mbert-onnx: ")
 
@@ -495,10 +495,9 @@ def test_the_first_line_is_enough_for_some(exported: Exports) -> None:
     assert (done.stdout, done.stderr) == ("{\n", "")
 
 
-def test_a_terminal_without_unicode(exported: Exports) -> None:
-    process = start(
-        "run", exported("feature-extraction").bundle, "ada", environment={"PYTHONIOENCODING": "ascii:strict"}
-    )
+def test_a_terminal_without_unicode(runtime_bundle: Callable[..., Any]) -> None:
+    bundle = runtime_bundle("feature-extraction").folder
+    process = start("run", bundle, "ada", environment={"PYTHONIOENCODING": "ascii:strict"})
     out, err = process.communicate()
     assert (process.returncode, err) == (0, "")
     assert "64 numbers: " in out
@@ -531,16 +530,16 @@ def test_json_is_never_approximate(exported: Exports) -> None:
         ("feature-extraction", ["Ada"], "64 numbers: "),
     ],
 )
-def test_every_task_answers(task: str, arguments: list[str], starts: str, exported: Exports) -> None:
-    result = call("run", exported(task).bundle, *arguments)
+def test_every_task_answers(task: str, arguments: list[str], starts: str, runtime_bundle: Callable[..., Any]) -> None:
+    bundle = runtime_bundle(task).folder
+    result = call("run", bundle, *arguments)
     assert (result.exit_code, result.stderr) == (0, "")
     assert all(line.startswith(starts) for line in result.stdout.splitlines())
-    told = json.loads(call("run", exported(task).bundle, *arguments, "--json").stdout)
-    assert told
+    assert json.loads(call("run", bundle, *arguments, "--json").stdout)
 
 
-def test_standard_input_is_a_text(exported: Exports) -> None:
-    bundle = exported("fill-mask").bundle
+def test_standard_input_is_a_text(runtime_bundle: Callable[..., Any]) -> None:
+    bundle = runtime_bundle("fill-mask").folder
     given = call("run", bundle, "Ada wrote [MASK].", "--json")
     for text in ("Ada wrote [MASK].\n", "Ada wrote [MASK].\r\n", "Ada wrote [MASK]."):
         read = call("run", bundle, "-", "--json", text=text)
@@ -624,9 +623,9 @@ def test_not_the_same_model(exported: Exports, tmp_path: Path) -> None:
     assert json.loads(result.stdout)["passed"] is False
 
 
-def test_a_verification_that_cannot_be_is_one_line(exported: Exports) -> None:
+def test_a_verification_that_cannot_be_is_one_line(exported: Exports, runtime_bundle: Callable[..., Any]) -> None:
     found = exported()
-    result = call("verify", found.bundle, "--against", exported("token-classification").bundle)
+    result = call("verify", found.bundle, "--against", runtime_bundle("token-classification").folder)
     assert "question-answering needs start_logits" in complaint(result, 1)
     result = call("verify", found.bundle, "--against", found.checkpoint, "--task", "translate")
     assert "No task is called 'translate'" in complaint(result, 2)
@@ -635,8 +634,8 @@ def test_a_verification_that_cannot_be_is_one_line(exported: Exports) -> None:
 # bench
 
 
-def test_two_models_are_compared(exported: Exports, tmp_path: Path) -> None:
-    models = [exported().bundle, exported("token-classification").bundle]
+def test_two_models_are_compared(exported: Exports, runtime_bundle: Callable[..., Any], tmp_path: Path) -> None:
+    models = [exported().bundle, runtime_bundle("token-classification").folder]
     result = call("bench", *models, *SHORT, "--json", tmp_path / "report.json")
     assert result.exit_code == 0
     assert "median ms" in result.stdout

@@ -214,8 +214,8 @@ def test_there(play: Path, job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("print('noise'); print('it is so'); sys.exit(2)", PerfUsageError, "^box: it is so$"),
         ("raise ValueError('a mistake')", PerfError, "^box: ValueError: a mistake$"),
         ("os.kill(os.getpid(), 9)", PerfError, "^box: .*"),
-        ("(folder / 'report.json').write_text('{\"sch')", PerfError, "^box gives no whole report: .* is cut off"),
-        ("pass", PerfError, "^box gives no whole report: .* is cut off"),
+        ("(folder / 'report.json').write_text('{\"sch')", PerfError, "^box gives no whole report: .* is truncated"),
+        ("pass", PerfError, "^box gives no whole report: .* is truncated"),
     ],
 )
 def test_a_job_that_fails(

@@ -50,11 +50,14 @@ def test_times_of_the_speed_check_keep_their_json_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"schema": "else"}, r"a\.json has the schema 'else'; expected 'mbert-onnx/bench', which bench --json writes"),
+        ({"schema": "else"}, r"a\.json has the schema 'else'; expected 'mbert-onnx/bench', the schema of bench --json"),
         ({"schema": None}, r"a\.json has no schema; expected 'mbert-onnx/bench'"),
         ({"schema_version": 7}, r"a\.json is of version 7; expected 1: read it with the mbert-onnx that wrote it"),
-        ({"cells": None}, r"a\.json is not whole: .*cells; expected what bench --json wrote: measure again"),
-        ({"other_cores": "many"}, r"a\.json is not whole: .*expected float @ \$\.other_cores"),
+        (
+            {"cells": None},
+            r"a\.json is not a complete report: .*cells; expected a report of bench --json: measure again",
+        ),
+        ({"other_cores": "many"}, r"a\.json is not a complete report: .*expected float @ \$\.other_cores"),
     ],
     ids=["schema", "no schema", "version", "no cells", "no number"],
 )
@@ -68,7 +71,7 @@ def test_another_file_is_one_line(changed: dict[str, Any], message: str, tmp_pat
 def test_what_is_no_report_is_one_line(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_bytes(content)
-    with pytest.raises(PerfError, match=r"a\.json (is cut off, or no JSON|has no schema)") as caught:
+    with pytest.raises(PerfError, match=r"a\.json (is truncated or not JSON|has no schema)") as caught:
         read_report(path)
     assert "\n" not in str(caught.value)
 
