@@ -1,0 +1,252 @@
+"""README.md and docs/: commands run as printed, commands and options exist, links, anchors and paths resolve."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from collections.abc import Collection
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import readme_table
+import typer.main
+from documented_commands import FENCE, PAGES, ROOT, Step, blocks, run
+from perf_reports import report
+
+from mbert_onnx.cli.app import app
+
+DOCUMENTS = sorted(
+    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
+)
+COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+OPTIONS = {
+    name: {flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)} | {"--help"}
+    for name, command in COMMANDS.items()
+}
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+
+# Options of other programs that pages mention: pip, make, pytest, accelerate, apt, our build scripts.
+OTHER_OPTIONS = re.compile(r"^\s*(pip|make|git|apt|apt-get|accelerate|cc|clang|qemu-\S+|npm|pytest|python3?)\b")
+ROOM = re.compile(r"^(mbert_onnx|graphs|perf|tests|examples|docs)/[\w./*{},-]*$")
+INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+
+# Parts of an output that change from run to run, or from machine to machine.
+NUMBER = re.compile(r"\d[\d,]*(\.\d+)?(e[+-]?\d+)?")
+VARYING_LINE = re.compile(
+    r"^(warning: |\* |.* cores?; onnxruntime |.* native kernels, |note |library |instruction set )"
+)
+
+
+def masked(lines: list[str]) -> list[str]:
+    """Outputs as they are compared: no varying lines, `#` for each number, one space for each run of spaces.
+
+    A star marks an unstable time, and rulers are as wide as their tables: both are removed.
+    """
+    kept = [line for line in lines if not VARYING_LINE.match(line)]
+    squeezed = [re.sub(r"[\s─*]+", " ", NUMBER.sub("#", line)).strip() for line in kept]
+    return [line for line in squeezed if line]
+
+
+def words(lines: list[str]) -> set[str]:
+    """The words of the lines; a comparison without a significant difference counts as a ratio."""
+    return set(" ".join(lines).replace("no significant difference", "#× (#–#)").split())
+
+
+def without_blocks(page: Path) -> str:
+    return FENCE.sub("", page.read_text(encoding="utf-8"))
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub and mkdocs both make them of plain words."""
+    headings = re.findall(r"^#+ (.+)$", without_blocks(page), re.MULTILINE)
+    return {re.sub(r"\s", "-", re.sub(r"[^\w\s-]", "", heading.lower()).strip()) for heading in headings}
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_block_runs_and_prints_what_the_page_shows(page: Path, tmp_path: Path) -> None:
+    for _, steps in blocks(page.read_text(encoding="utf-8")):
+        for step in steps:
+            if step.exempt:
+                continue
+            result = run(step, tmp_path)
+            assert result.returncode == 0, f"{step}: {result.stderr}"
+            if step.expected is None:
+                continue
+            printed, expected = masked(step.printed), masked(step.expected)
+            if step.command.startswith("mbert-onnx bench "):
+                # How rich breaks the lines of a table depends on the widths of the numbers in it.
+                assert words(printed) == words(expected), str(step)
+            else:
+                assert printed == expected, str(step)
+
+
+def documented(page: Path) -> list[str]:
+    """All commands of `mbert-onnx` and `make` in a page: in blocks, and in inline code."""
+    text = page.read_text(encoding="utf-8")
+    steps: list[Step] = [step for _, steps in blocks(text) for step in steps if step.language != "python"]
+    lines = [step.command for step in steps]
+    lines += [line.strip() for line in re.findall(r"^    (.*)$", text, re.MULTILINE)]
+    lines += INLINE.findall(without_blocks(page))
+    return [part for line in lines for part in re.split(r" \| ", line)]
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=name_of)
+def test_documented_commands_and_options_exist(page: Path) -> None:
+    for line in documented(page):
+        if line.startswith("mbert-onnx "):
+            words = shlex.split(line, comments=True)[1:]
+            if words[0].startswith("-"):
+                assert words[0] in ("--help", "--version"), line
+            elif words[0] not in ("COMMAND", "…"):
+                assert words[0] in COMMANDS, line
+                unknown = {w.split("=")[0] for w in words if re.match("--?[a-z]", w)} - OPTIONS[words[0]]
+                assert not unknown, line
+        elif line.startswith("make "):
+            for target in (word for word in shlex.split(line, comments=True)[1:] if re.fullmatch(r"[a-z0-9-]+", word)):
+                assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE) or target.startswith("-"), line
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=name_of)
+def test_options_in_inline_code_exist(page: Path) -> None:
+    known = {flag for flags in OPTIONS.values() for flag in flags} | set(FOREIGN)
+    for code in INLINE.findall(without_blocks(page)):
+        if not OTHER_OPTIONS.match(code):
+            assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", code)) <= known, code
+
+
+FOREIGN = ("--strict",)
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=name_of)
+def test_links_and_anchors_resolve(page: Path) -> None:
+    for target in LINK.findall(without_blocks(page)):
+        if re.match(r"https?://|mailto:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), target
+        if ROOT / "docs" in page.parents:
+            assert ROOT / "docs" in file.parents, f"{target}: the site has no such page; name the path in inline code"
+        if anchor and file.suffix == ".md":
+            assert anchor in anchors(file), target
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=name_of)
+def test_paths_that_a_page_names_exist(page: Path) -> None:
+    for code in INLINE.findall(without_blocks(page)):
+        if ROOM.match(code) and code not in CREATED and not any(word in code for word in PLACEHOLDERS):
+            assert list(ROOT.glob(code.rstrip("/"))) if "*" in code else (ROOT / code).exists(), code
+
+
+# Files that the reader of a recipe creates.
+CREATED = (
+    "perf/sessions/runtimes/onnx_reference_session.py",
+    "graphs/kernels/isa/x86/avx_vnni_int8.cc",
+)
+# Parts of paths that stand for a name which the reader chooses.
+PLACEHOLDERS = ("NAME", "my_", "...")
+
+
+def test_the_table_of_the_readme_has_a_report_s_medians(tmp_path: Path) -> None:
+    page = tmp_path / "README.md"
+    page.write_text("before\n<!-- measured: begin -->\nold\n<!-- measured: end -->\nafter\n", encoding="utf-8")
+    report("portable:random").write_json(tmp_path / "readme.json")
+    readme_table.main(str(tmp_path / "readme.json"), str(page))
+    text = page.read_text(encoding="utf-8")
+    assert "| mbert-onnx float32, plain onnxruntime | – | – | 52.7 | – | – | – | 8.3* | – |  |" in text
+    assert "old" not in text
+    assert text.startswith("before\n<!--")
+    assert text.endswith("-->\nafter\n")
+
+
+def test_the_site_lists_every_page() -> None:
+    config = (ROOT / "docs" / "site" / "mkdocs.yml").read_text(encoding="utf-8")
+    listed = set(re.findall(r"([\w/-]+\.md)$", config, re.MULTILINE))
+    assert listed == {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")}
+
+
+def floors() -> dict[str, int]:
+    """The floor of each folder and file in the tables of docs/architecture.md, by its path without `.py`."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| `([\w/]+?)/?(?:\.py)?` \|", text, re.MULTILINE)
+    return {path.removesuffix("/__init__"): int(floor) for floor, path in rows}
+
+
+def imports(file: Path) -> set[str]:
+    """The paths, without `.py`, of all modules and names that a file imports, also inside functions."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}".replace(".", "/") for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name.replace(".", "/") for alias in node.names}
+    return found
+
+
+def room(path: str, rooms: Collection[str]) -> str | None:
+    """The row of the tables that a path belongs to: the longest that it begins with. A package is its `__init__`."""
+    holders = [name for name in rooms if path == name or ("/" in name and path.startswith(f"{name}/"))]
+    return max(holders, key=len, default=None)
+
+
+@pytest.mark.parametrize("package", ["mbert_onnx", "graphs", "perf"])
+def test_folders_import_only_folders_on_lower_floors(package: str) -> None:
+    heights = floors()
+    for file in sorted((ROOT / package).rglob("*.py")):
+        path = str(file.relative_to(ROOT).with_suffix("")).removesuffix("/__init__")
+        own = room(path, heights)
+        for target in imports(file):
+            other = room(target, heights)
+            if own is None or other is None or own == other or not target.startswith(f"{package}/"):
+                continue
+            assert heights[other] < heights[own], f"{path} (floor {heights[own]}) imports {target} ({heights[other]})"
+
+
+def test_every_folder_has_a_floor() -> None:
+    heights = floors()
+    for package in ("mbert_onnx", "graphs", "perf"):
+        for folder in (ROOT / package).iterdir():
+            if (folder / "__init__.py").exists():
+                assert f"{package}/{folder.name}" in heights
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_the_changelog_lists_the_version() -> None:
+    import mbert_onnx
+
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## \[?([\w.]+)", text, re.MULTILINE)
+    assert headings[0] == "Unreleased"
+    assert mbert_onnx.__version__ in headings
+    assert all(left != right for left, right in pairwise(headings))
+
+
+def test_masks_hide_numbers_only() -> None:
+    shown = ["x  12.5 ± 0.3*", "warning: busy", "a  1,234 → 5e-07"]
+    assert masked(shown) == ["x # ± #", "a # → #"]
+
+
+def test_the_recipe_of_a_pass_works() -> None:
+    """The class and the tests of docs/development/adding-a-pass.md, run as they are printed."""
+    page = (ROOT / "docs" / "development" / "adding-a-pass.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    for _, steps in blocks(page):
+        for step in steps:
+            if step.language == "python":
+                exec(step.command, names)
+    tests = [value for name, value in names.items() if name.startswith("test_")]
+    assert len(tests) == 2
+    for test in tests:
+        test()
