@@ -33,4 +33,9 @@ def device_named(text: str, local: LocalDevice, program: Callable[[], Program]) 
         return local
     if text.partition(":")[0] == SCHEME:
         return SshDevice(text, program())
+    if text == EMULATED:
+        raise PerfUsageError(
+            f"device {EMULATED} counts instructions and times nothing; expected {' or '.join(KNOWN)}: call "
+            "bench_emulated"
+        )
     raise PerfUsageError(f"unknown device {text!r}; expected {', '.join(KNOWN)} or {EMULATED}")

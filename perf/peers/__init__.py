@@ -1,1 +1,1 @@
-"""What a user would pick instead: other tools' exports of the same weights, each as its own tool makes it."""
+"""Peers: other tools' conversions of the same weights, each with that tool's own defaults."""

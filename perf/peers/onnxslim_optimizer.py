@@ -1,4 +1,4 @@
-"""onnxslim, with its own defaults."""
+"""onnxslim with its defaults."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from perf.errors import PerfError
 
 
 def slim(source: Path, output: Path) -> None:
-    """Writes what onnxslim makes of a file; dynamic shapes stay dynamic. Raises PerfError where it fails."""
+    """Optimizes a file with onnxslim; dynamic shapes stay dynamic. Raises PerfError where onnxslim fails."""
     try:
         import onnxslim
     except ImportError as error:
@@ -18,7 +18,7 @@ def slim(source: Path, output: Path) -> None:
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             onnxslim.slim(str(source), str(output))
-    except Exception as error:  # of its many
+    except Exception as error:  # it raises many classes
         raise PerfError(
             f"onnxslim fails on {source.name}: {(str(error).splitlines() or [type(error).__name__])[0]}"
         ) from error

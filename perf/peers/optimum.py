@@ -1,15 +1,15 @@
-"""optimum-onnx's presets for quantization, in an environment of its own, since it holds transformers back."""
+"""optimum-onnx's quantization presets, in a Python environment of its own: it requires an older transformers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import onnxruntime as ort
 
-from perf.peers.program import python_of, run_program
+from perf.peers.program import PROGRAMS, python_of, run_program
+from perf.sessions.types import Progress
 
-PROGRAM = Path(__file__).parent / "programs" / "quantize_optimum.py"
+PROGRAM = PROGRAMS / "quantize_optimum.py"
 
 PACKAGES = (
     "optimum-onnx==0.1.0",
@@ -23,17 +23,17 @@ PRESETS = ("arm64", "avx2", "avx512", "avx512_vnni", "ppc64le", "tensorrt")
 """The methods of its `AutoQuantizationConfig`."""
 
 
-def quantize_by_optimum(source: Path, output: Path, preset: str, tell: Callable[[str], None]) -> str:
-    """Writes what a preset makes of an `.onnx` file; tells its settings.
+def quantize_by_optimum(source: Path, output: Path, preset: str, progress: Progress) -> str:
+    """Quantizes an `.onnx` file with one of optimum's presets.
 
     Args:
         source: The float model.
         output: The `.onnx` to write.
         preset: One of `PRESETS`.
-        tell: Is told when something is installed.
+        progress: Called with a line when packages are installed.
 
-    Raises PerfError where it fails.
+    Returns the preset's settings, for the report. Raises PerfError where optimum fails.
     """
-    python = python_of("optimum", PACKAGES, tell)
+    python = python_of("optimum", PACKAGES, progress)
     failure = f"optimum's {preset} fails on {source.name}"
     return run_program(python, PROGRAM, [preset, source, output], failure).strip().splitlines()[-1]

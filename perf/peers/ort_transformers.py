@@ -1,4 +1,4 @@
-"""onnxruntime's own optimizer for transformers, as one uses it for a BERT."""
+"""onnxruntime's optimizer for transformers, with its settings for a BERT."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from perf.errors import PerfError
 
 
 def optimize_as_bert(source: Path, output: Path) -> None:
-    """Writes what `onnxruntime.transformers.optimizer` makes of a file, taken for a BERT.
+    """Optimizes a file with `onnxruntime.transformers.optimizer` as a BERT.
 
     Raises PerfError where it fails.
     """
@@ -17,9 +17,9 @@ def optimize_as_bert(source: Path, output: Path) -> None:
     try:
         from onnxruntime.transformers import optimizer
 
-        # It finds the numbers of heads and channels itself.
+        # It detects the numbers of heads and channels.
         model = optimizer.optimize_model(str(source), model_type="bert", opt_level=0, use_gpu=False)
         model.save_model_to_file(str(output))
-    except Exception as error:  # of its many
+    except Exception as error:  # it raises many classes
         line = (str(error).splitlines() or [type(error).__name__])[0]
         raise PerfError(f"onnxruntime.transformers fails on {source.name}: {line}") from error

@@ -1,4 +1,4 @@
-"""transformers' own module through torch's exporter, with nothing done to it afterwards."""
+"""transformers' module through torch's ONNX exporter, without further optimization."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from perf.errors import PerfError
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
-# Example sizes of the dynamic dimensions: all different, none 0 or 1, which torch.export takes for constants.
+# Example sizes of the dynamic dimensions: all different, and none 0 or 1, which torch.export treats as constants.
 EXAMPLES = {"batch": 3, "choices": 2, "sequence": 5}
 
 
 def export_transformers(folder: Path, architecture: str, output_names: tuple[str, ...], output: Path) -> None:
-    """Writes what `torch.onnx.export(dynamo=True)`, with its own defaults, makes of transformers' module.
+    """Exports transformers' module with `torch.onnx.export(dynamo=True)` and its defaults.
 
     Args:
         folder: A checkpoint in transformers' format.
@@ -38,7 +38,7 @@ def export_transformers(folder: Path, architecture: str, output_names: tuple[str
         try:
             model = getattr(transformers, architecture).from_pretrained(folder).eval()
             inputs = [name for name in INPUTS if name in inspect.signature(model.forward).parameters]
-            # A tensor for each input: one that is passed thrice would be exported as a single input.
+            # A tensor for each input: one tensor passed three times would be exported as a single input.
             ids = {name: torch.ones([EXAMPLES[axis] for axis in axes], dtype=torch.int64) for name in inputs}
             torch.onnx.export(
                 model,
@@ -51,7 +51,7 @@ def export_transformers(folder: Path, architecture: str, output_names: tuple[str
                 external_data=False,
                 verbose=False,
             )
-        except Exception as error:  # of torch's many
+        except Exception as error:  # torch raises many classes
             reason = str(error).strip().splitlines() or [type(error).__name__]
             raise PerfError(f"transformers' own export of {folder.name} failed: {reason[0]}") from error
 

@@ -1,4 +1,4 @@
-"""Python environments of their own, for tools whose packages do not get along with others; made once, and kept."""
+"""Cached Python environments for tools whose packages conflict with others; each is created once."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from perf.errors import PerfError
+from perf.sessions.types import Progress
 
 VARIABLE = "MBERT_ONNX_CACHE"
-"""Where environments are kept; default: the user's cache."""
+"""Environment variable with the folder of the environments; default: the user's cache."""
 
 
-def environment(name: str, packages: Sequence[str], tell: Callable[[str], None]) -> Path:
-    """The Python of an environment that has these packages, which is made if it is not there yet.
+def environment(name: str, packages: Sequence[str], progress: Progress) -> Path:
+    """Returns the Python of an environment that has these packages, creating it if it does not exist.
 
     Args:
-        name: What it is for.
+        name: The tool that it is for.
         packages: As pip takes them; another list is another environment.
-        tell: Is told, in a few words, when something is installed.
+        progress: Called with a line when packages are installed.
 
     Raises PerfError where pip fails.
     """
@@ -32,8 +33,8 @@ def environment(name: str, packages: Sequence[str], tell: Callable[[str], None])
     complete = folder / "complete"
     if complete.is_file():
         return python
-    tell(f"installing {name} into an environment of its own, {folder}")
-    shutil.rmtree(folder, ignore_errors=True)  # what an interrupted run left
+    progress(f"installing {name} into an environment of its own, {folder}")
+    shutil.rmtree(folder, ignore_errors=True)  # left by an interrupted run
     _run([sys.executable, "-m", "venv", str(folder)], name)
     _run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages], name)
     complete.touch()
@@ -41,7 +42,7 @@ def environment(name: str, packages: Sequence[str], tell: Callable[[str], None])
 
 
 def cache_folder() -> Path:
-    """Where what was fetched is kept: what the environment variable names, or the user's cache."""
+    """Returns the folder for downloads: that of the environment variable, or the user's cache."""
     chosen = os.environ.get(VARIABLE)
     if chosen:
         return Path(chosen)
@@ -54,4 +55,4 @@ def _run(command: Sequence[str], name: str) -> None:
     if done.returncode:
         lines = [line for line in (done.stderr + done.stdout).splitlines() if line.startswith("ERROR")]
         reason = lines[0].removeprefix("ERROR: ") if lines else f"exit {done.returncode}"
-        raise PerfError(f"cannot make the environment for {name} ({reason}); expected pip to reach a package index")
+        raise PerfError(f"cannot create the environment for {name} ({reason}); expected pip to reach a package index")

@@ -1,4 +1,4 @@
-"""Make inputs for a text model from nothing but the names, types and shapes that it declares."""
+"""Synthetic inputs for a text model, from the names, types and shapes that it declares."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from perf.errors import PerfError, PerfUsageError
 from perf.sessions.session import Session
 
 DEFAULT_VOCAB_SIZE = 1000
-"""Ids stay below this where nobody knows the vocabulary: smaller than that of any published BERT."""
+"""Upper bound of ids where the vocabulary is unknown: smaller than that of any published BERT."""
 
 CHOICES = 2
-"""Choices of a multiple-choice model, [batch, choices, seq], whose file leaves their number open."""
+"""Choices of a multiple-choice model, [batch, choices, seq], whose file leaves that dimension dynamic."""
 
 INTEGERS: dict[str, type[np.generic]] = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
 MASK_TYPES: dict[str, type[np.generic]] = INTEGERS | {
@@ -42,12 +42,12 @@ class DeclaredInput:
 
 
 def declared_inputs(session: Session) -> tuple[DeclaredInput, ...]:
-    """The session's inputs, as values that outlive it."""
+    """Returns the session's inputs, as values that outlive it."""
     return tuple(DeclaredInput(node.name, node.type, tuple(node.shape)) for node in session.get_inputs())
 
 
 def fixed_seq_len(declared: Sequence[DeclaredInput]) -> int | None:
-    """The one length that a fixed-shape model takes, in tokens; None if it takes any."""
+    """Returns the length of a model with fixed shapes, in tokens; None if it takes any length."""
     lengths = [item.shape[-1] for item in declared if item.shape]
     return next((length for length in lengths if isinstance(length, int)), None)
 
@@ -61,13 +61,13 @@ def synthesise(
     vocab_size: int = DEFAULT_VOCAB_SIZE,
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
-    """Feeds of shape [batch, seq_len], or [batch, choices, seq_len]: random ids, no padding, one segment.
+    """Returns inputs of shape [batch, seq_len] or [batch, choices, seq_len]: random ids, no padding, one segment.
 
-    The ids depend on the seed, the shape and `vocab_size` alone, so that every model of a run reads the same.
+    The ids depend on the seed, the shape and `vocab_size` only, so that all models of a run read the same.
 
     Raises:
         PerfUsageError: `batch` or `seq_len` is not the one that the model's fixed shape takes.
-        PerfError: an input that is no token model's, or an element type or rank that is not served.
+        PerfError: an unknown input, or an unsupported element type or rank.
     """
     return {
         item.name: _values(item, _shape(model, item, batch, seq_len), vocab_size, seed).astype(_dtype(model, item))
@@ -76,10 +76,10 @@ def synthesise(
 
 
 def as_declared(model: str, feed: Mapping[str, np.ndarray], declared: Sequence[DeclaredInput]) -> dict[str, np.ndarray]:
-    """The feeds of one model for another one: those that it declares, in its element types.
+    """Converts the inputs of one model for another one: the inputs that it declares, in its element types.
 
     Raises:
-        PerfError: an input that is no token model's, or an element type that is not served.
+        PerfError: an unknown input, or an unsupported element type.
     """
     return {item.name: feed[item.name].astype(_dtype(model, item)) for item in declared if item.name in feed}
 

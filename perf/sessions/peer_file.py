@@ -1,4 +1,4 @@
-"""Files in the formats of other runtimes, which run on the CPU alone: what is checked of all of them alike."""
+"""Model files of other runtimes, which run on the CPU only: shared checks, and the `.json` that a converter writes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from perf.sessions.inputs import DeclaredInput
 
 
 def check_peer_file(path: Path, provider: Provider, runtime: str) -> None:
-    """Whether there is a file, and it is to run where it can.
+    """Checks that the file exists and the provider is the CPU.
 
     Raises:
-        PerfUsageError: another provider than the CPU is asked for.
+        PerfUsageError: a provider other than the CPU.
         PerfError: no such file.
     """
     if provider != CPU:
@@ -25,27 +25,29 @@ def check_peer_file(path: Path, provider: Provider, runtime: str) -> None:
         raise PerfError(f"no file {path}; expected a {path.suffix} model: check the path")
 
 
-def told_beside(path: Path) -> dict[str, Any]:
-    """What a converter of ours wrote beside a file, because its format has no place for it: names, mostly.
+def read_conversion(path: Path) -> dict[str, Any]:
+    """Reads the `.json` of our converter beside a file: names and operator counts that the file does not store.
 
-    Raises PerfError where that is missing or broken.
+    Raises PerfError where it is missing or broken.
     """
-    names = path.with_suffix(".json")
+    file = path.with_suffix(".json")
     try:
-        told: dict[str, Any] = json.loads(names.read_text(encoding="utf-8"))
+        conversion: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise PerfError(
-            f"cannot read {names} ({one_line(error)}); expected the names of the inputs and outputs of {path.name}: "
+            f"cannot read {file} ({one_line(error)}); expected the names of the inputs and outputs of {path.name}: "
             "convert the model again"
         ) from None
-    return told
+    return conversion
 
 
-def told_inputs(told: Mapping[str, Any]) -> list[DeclaredInput]:
-    """The inputs that a converter wrote with their types and shapes."""
-    return [DeclaredInput(item["name"], f"tensor({item['type']})", tuple(item["shape"])) for item in told["inputs"]]
+def named_inputs(conversion: Mapping[str, Any]) -> list[DeclaredInput]:
+    """Returns the inputs in a converter's `.json`, with their types and shapes."""
+    return [
+        DeclaredInput(item["name"], f"tensor({item['type']})", tuple(item["shape"])) for item in conversion["inputs"]
+    ]
 
 
-def told_outputs(told: Mapping[str, Any]) -> list[DeclaredInput]:
-    """The outputs, of which it wrote the names."""
-    return [DeclaredInput(name, "tensor(float)", ()) for name in told["outputs"]]
+def named_outputs(conversion: Mapping[str, Any]) -> list[DeclaredInput]:
+    """Returns the outputs in a converter's `.json`, which has only their names."""
+    return [DeclaredInput(name, "tensor(float)", ()) for name in conversion["outputs"]]

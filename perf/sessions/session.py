@@ -1,4 +1,4 @@
-"""What a bench needs of a loaded model, whoever runs it."""
+"""Session: a model file loaded in a runtime, and how it is run, timed and described."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from perf.providers import Provider
 
 
 class Session(Protocol):
-    """A loaded model: the part of `onnxruntime.InferenceSession` that is needed to time it.
+    """A loaded model: the part of `onnxruntime.InferenceSession` that a benchmark uses.
 
     Inputs and outputs have a `name`, inputs also a `type` and a `shape`, as onnxruntime spells them. The arrays that
-    `run` gives, in the order of the outputs, hold until it is called again.
+    `run` returns, in the order of the outputs, are valid until its next call.
     """
 
     def get_inputs(self) -> Sequence[Any]: ...
@@ -29,18 +29,18 @@ class Session(Protocol):
 
 
 Timer = Callable[[bool], int]
-"""Runs once, right after a run that does not count if so asked, and tells how long it took, in ns."""
+"""Runs once and returns the time in ns; with True, an untimed run comes directly before it."""
 
 
 @runtime_checkable
 class TimesItself(Protocol):
-    """A session that is too far away to be timed from here."""
+    """A session in another process, which times its own runs."""
 
     def timer(self, feed: Mapping[str, np.ndarray], /) -> Timer: ...
 
 
 def timer(session: Session, feed: Mapping[str, np.ndarray]) -> Timer:
-    """What times a session on one input."""
+    """Returns the function that times a session on one input."""
     if isinstance(session, TimesItself):
         return session.timer(feed)
 
@@ -56,13 +56,13 @@ def timer(session: Session, feed: Mapping[str, np.ndarray]) -> Timer:
 
 @dataclass(frozen=True)
 class Placement:
-    """Which nodes each provider took.
+    """Placement: the nodes that each provider runs.
 
-    Providers carry onnxruntime's names; what another runtime runs carries that runtime's.
+    Providers have onnxruntime's names; the nodes of another runtime are under that runtime's name.
 
     Args:
-        operators: How many of each operator: provider -> operator -> nodes.
-        partitions: Into how many parts a provider that compiles whole parts has cut the model: provider -> parts.
+        operators: Counts of nodes: provider -> operator -> nodes.
+        partitions: The number of subgraphs of a provider that compiles subgraphs: provider -> subgraphs.
     """
 
     operators: dict[str, dict[str, int]]
@@ -75,7 +75,7 @@ class Placement:
 
 
 def fallback_warning(name: str, provider: Provider, placed: Placement) -> str | None:
-    """One sentence if the provider took only a part of the model called `name`, else None."""
+    """Returns a warning if the provider runs only a part of the nodes of the model `name`, else None."""
     nodes = placed.nodes
     taken, total = nodes.get(provider.ort_name, 0), sum(nodes.values())
     if taken == total:
@@ -89,16 +89,17 @@ def fallback_warning(name: str, provider: Provider, placed: Placement) -> str | 
     inside = f" in {parts} partitions" if parts > 1 else ""
     return (
         f"{name}: {provider.ort_name} took {taken} of {total} nodes{inside}, so its times are those of two providers; "
-        f"fell back to the CPU: {fallen}; a model made for {provider.name} mends it: mbert-onnx export "
+        f"fell back to the CPU: {fallen}; export a model for {provider.name}: mbert-onnx export "
         f"{provider.needs.command}"
     )
 
 
 def first_run(name: str, session: Session, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Run once, and say what was fed if the model called `name` does not take it; the tensors it answers, by name.
+    """Runs the model `name` once and returns copies of its outputs by name.
 
     Raises:
-        PerfUsageError: most often a length beyond the model's positions, or ids beyond its vocabulary.
+        PerfUsageError: with the shapes of the inputs, if the run fails: most often a length beyond the model's
+            positions, or ids beyond its vocabulary.
     """
     try:
         values = session.run(None, feeds)

@@ -1,4 +1,4 @@
-"""A model to bench."""
+"""Subject: one model in a benchmark."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from perf.sessions.runtimes import ONNXRUNTIME
 
 @dataclass(frozen=True)
 class Subject:
-    """A model to bench.
+    """One model in a benchmark.
 
     Args:
-        name: What to call it.
+        name: Its name in the report.
         path: Its file; if it has one for each length, that of the longest.
-        vocab_size: Below which number its ids must stay, if that is known.
-        runtime: What runs it, one of `perf.sessions.runtimes`.
-        by_length: Its file for each length in tokens, where shapes are fixed; empty where one file takes all.
-        reference: The `.onnx` of the float model that it was made from, where its outputs are to be compared with that.
-        notes: How it was made, a line each.
-        library: Of custom operators that it is run with.
-        python: Of the environment that has the runtime's packages; None where this one has them.
-        precision: What its products are computed in, `float32` or `int8`; empty where that is not known.
+        vocab_size: Exclusive upper bound of its ids; None where it is unknown.
+        runtime: The runtime that runs it, one of `perf.sessions.runtimes`.
+        by_length: Its file for each length in tokens, where shapes are fixed; empty where one file takes all lengths.
+        reference: The `.onnx` of the float model that it was built from, if its error from that is to be measured.
+        notes: How it was built, one line each.
+        library: The library of custom operators that it runs with.
+        python: The Python of the environment with the runtime's packages; None for this process's own.
+        precision: The type of its products, `float32` or `int8`; empty where it is unknown.
     """
 
     name: str
@@ -43,8 +43,8 @@ class Subject:
         return [*self.by_length.values()] or [self.path]
 
     def file(self, seq_len: int) -> Path:
-        """The file that takes so many tokens. Raises PerfUsageError where there is none."""
+        """Returns the file for a length in tokens. Raises PerfUsageError where it has none."""
         if self.by_length and seq_len not in self.by_length:
             lengths = ",".join(map(str, self.by_length))
-            raise PerfUsageError(f"{self.name} was made for {lengths} tokens, not {seq_len}: pass --seq-len {lengths}")
+            raise PerfUsageError(f"{self.name} has files for {lengths} tokens, not {seq_len}: pass --seq-len {lengths}")
         return self.by_length.get(seq_len, self.path)

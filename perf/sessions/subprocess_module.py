@@ -1,4 +1,4 @@
-"""Modules of this package as programs in processes of their own, in this Python or in another environment's."""
+"""Runs modules of this package as child processes, in this Python or in another environment's."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import onnxruntime as ort
 
 import perf
 
-# The child finds this very package by its file: a folder called perf in the working directory, in PYTHONPATH or
-# beside site-packages cannot take its place.
+# The child imports this package by its file, so that a folder called perf in the working directory, in PYTHONPATH or in
+# site-packages does not take its place.
 BOOTSTRAP = """\
 import importlib, importlib.util, sys
 spec = importlib.util.spec_from_file_location("perf", sys.argv[1])
@@ -22,21 +22,21 @@ importlib.import_module(sys.argv[2]).answer(*sys.argv[3:])
 """
 
 NEEDED = ("numpy", "psutil", f"onnxruntime=={ort.__version__}")
-"""What an environment must have for a module of this package to run in it, beside its own."""
+"""Packages that an environment needs besides its own, for a module of this package to run in it."""
 
 
 def command(module: str, *arguments: str, python: Path | None = None) -> list[str]:
-    """The command that calls a module's function `answer` with these arguments.
+    """Returns the command that calls a module's function `answer` with these arguments.
 
     Args:
-        module: Such as `perf.machine.footprint`.
-        python: Of another environment; None is this one.
+        module: A module's name, such as `perf.machine.footprint`.
+        python: The Python of another environment; None for this one.
     """
     return [str(python or sys.executable), "-P", "-c", BOOTSTRAP, str(perf.__file__), module, *arguments]
 
 
 def death(returncode: int | None) -> str:
-    """How a process ended: "exit 1", "signal SIGKILL"."""
+    """Returns how a process ended: "exit 1", "signal SIGKILL"."""
     if returncode is None or returncode >= 0:
         return f"exit {returncode}"
     return f"signal {signal.Signals(-returncode).name}"

@@ -1,7 +1,7 @@
-"""Sessions in a process of their own, in this Python or in another environment's, whose packages clash with others.
+"""Worker: a child process that holds sessions, in this Python or in another environment's with conflicting packages.
 
-A worker times its runs itself, so that what it takes to ask it is not counted; and it is stopped while it is not
-asked, so that threads of it that still spin take no core from the model whose turn it is.
+A worker times its runs itself, so that communication is not counted. It is suspended between requests, so that its
+spinning threads take no core from the model that is being timed.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ class WorkerSession:
 
     def __init__(self, worker: Worker, path: Path, provider: str, threads: int) -> None:
         self._worker = worker
-        told = worker.ask("open", str(path), provider, threads)
-        self._number, self._inputs, outputs, self._placement, self._runtime = told
+        opened = worker.ask("open", str(path), provider, threads)
+        self._number, self._inputs, outputs, self._placement, self._runtime = opened
         self._outputs = [DeclaredInput(name, "", ()) for name in outputs]
         weakref.finalize(self, worker.forget, self._number)
 
     def placement(self) -> Placement:
-        """Which operators are run, and by whom."""
+        """Returns the operators that a run executes, by who executes them."""
         return self._placement
 
     def describe(self) -> str:
-        """The runtime's name and version, and what of its settings changes the numbers."""
+        """Returns the runtime's name and version, and the settings that change the measurements."""
         return self._runtime
 
     def get_inputs(self) -> Sequence[DeclaredInput]:
@@ -52,16 +52,16 @@ class WorkerSession:
         return self._worker.ask("run", self._number, dict(feed))
 
     def timer(self, feed: Mapping[str, np.ndarray]) -> Timer:
-        place = self._worker.ask("hold", self._number, dict(feed))
-        return lambda after_another: self._worker.ask("time", self._number, place, after_another)
+        index = self._worker.ask("hold", self._number, dict(feed))
+        return lambda after_another: self._worker.ask("time", self._number, index, after_another)
 
 
 class Worker:
-    """A process that opens sessions of one runtime and runs them when asked.
+    """A child process that opens and runs sessions of one runtime on request.
 
     Args:
         runtime: One of `perf.sessions.runtimes`.
-        python: Of the environment that has its packages; None is this one.
+        python: The Python of the environment with its packages; None for this one.
     """
 
     def __init__(self, runtime: str, python: Path | None) -> None:
@@ -77,24 +77,24 @@ class Worker:
         self._process, self._errors = process, errors
         self._handle = psutil.Process(process.pid)
         self.close = weakref.finalize(self, _end, process, errors)
-        """Ends the process, whatever it is doing."""
+        """Kills the process."""
 
     def open(self, path: Path, provider: str, threads: int) -> WorkerSession:
         """Loads a file. Raises what the runtime's `open_session` raises."""
         return WorkerSession(self, path, provider, threads)
 
     def forget(self, number: int) -> None:
-        """Lets go of a session, together with the next question."""
+        """Closes a session, together with the next request."""
         self._closed.append(number)
 
-    def ask(self, question: str, *arguments: Any) -> Any:
-        """The answer of the process. Raises PerfError where it says so, or has died."""
+    def ask(self, request: str, *arguments: Any) -> Any:
+        """Sends a request and returns the answer. Raises the process's PerfError, or one if it has died."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         closed, self._closed = self._closed, []
         try:
             self._handle.resume()
-            pickle.dump((closed, question, arguments), self._process.stdin)
+            pickle.dump((closed, request, arguments), self._process.stdin)
             self._process.stdin.flush()
             kind, answer = pickle.load(self._process.stdout)
             self._handle.suspend()
@@ -108,7 +108,7 @@ class Worker:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=5)
         self._errors.seek(0)
-        lines = self._errors.read().decode(errors="replace").strip().splitlines() or ["it said nothing"]
+        lines = self._errors.read().decode(errors="replace").strip().splitlines() or ["no message"]
         return f"{death(self._process.poll())} ({lines[-1].strip()})"
 
 
@@ -116,6 +116,6 @@ def _end(process: subprocess.Popen[bytes], errors: IO[bytes]) -> None:
     process.kill()
     process.wait()
     for stream in (process.stdin, process.stdout, errors):
-        with suppress(OSError):  # what was still to be written
+        with suppress(OSError):  # buffered data that can no longer be written
             if stream is not None:
                 stream.close()

@@ -1,4 +1,4 @@
-"""The far half of `perf.sessions.worker`: opens sessions and runs them, as it is asked to on standard input."""
+"""The child process of `perf.sessions.worker`: opens and runs sessions, as requested on standard input."""
 
 from __future__ import annotations
 
@@ -21,42 +21,42 @@ from perf.sessions.runtimes import runtime_named
 from perf.sessions.session import Session
 
 PR_SET_PDEATHSIG = 1
-"""Of Linux's `prctl`."""
+"""The option of Linux's `prctl` for a signal at the parent's death."""
 
 
 def answer(runtime: str) -> None:
-    """Answers on standard output until standard input ends.
+    """Answers requests on standard output until standard input ends.
 
-    Each question is (sessions to close, name of the question, arguments), each answer ("answer" or the kind of an
-    error, what it is), both pickled.
+    Each request is (sessions to close, name of the request, arguments), each answer ("answer" or the kind of an error,
+    value or message), both pickled.
     """
     _die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal, which is meant for who asks
-    # Whatever a library prints must not come between the answers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is meant for the parent
+    # Output of libraries must not come between the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    desk = _Desk(runtime)
+    sessions = _Sessions(runtime)
     while True:
         try:
-            closed, question, arguments = pickle.load(sys.stdin.buffer)
+            closed, request, arguments = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
-        told: tuple[str, Any]
+        reply: tuple[str, Any]
         try:
-            desk.close(closed)
-            told = "answer", getattr(desk, question)(*arguments)
+            sessions.close(closed)
+            reply = "answer", getattr(sessions, request)(*arguments)
         except PerfUsageError as error:
-            told = "usage", str(error)
+            reply = "usage", str(error)
         except PerfError as error:
-            told = "error", str(error)
-        except Exception as error:  # of any runtime
-            told = "error", one_line(error)
-        pickle.dump(told, answers)
+            reply = "error", str(error)
+        except Exception as error:  # any runtime's
+            reply = "error", one_line(error)
+        pickle.dump(reply, answers)
         answers.flush()
 
 
-class _Desk:
-    """The questions, a method each."""
+class _Sessions:
+    """Open sessions and their inputs; each request is a method."""
 
     def __init__(self, runtime: str) -> None:
         self._name = runtime
@@ -76,14 +76,14 @@ class _Desk:
         return list(self._sessions[number].run(None, feed))
 
     def hold(self, number: int, feed: Mapping[str, np.ndarray]) -> int:
-        """Keeps an input to be timed; its place."""
+        """Stores an input to be timed and returns its index."""
         held = self._feeds.setdefault(number, [])
         held.append(feed)
         return len(held) - 1
 
-    def time(self, number: int, place: int, after_another: bool) -> int:
-        """Nanoseconds of a run."""
-        session, feed = self._sessions[number], self._feeds[number][place]
+    def time(self, number: int, index: int, after_another: bool) -> int:
+        """Returns the time of a run in ns."""
+        session, feed = self._sessions[number], self._feeds[number][index]
         if after_another:
             session.run(None, feed)
         start = time.perf_counter_ns()
@@ -97,6 +97,6 @@ class _Desk:
 
 
 def _die_with_parent() -> None:
-    """A stopped process does not see that nobody asks it any more."""
+    """Has the kernel kill this process when its parent dies, which a suspended process would not notice."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

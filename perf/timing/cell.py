@@ -1,4 +1,4 @@
-"""One cell of a bench: all models at one length and thread count, timed in several repetitions."""
+"""Cell: all models at one length and number of threads, timed in several repetitions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WARM_UP_SHARE = 0.25
 
 
 class RunError(PerfError):
-    """A model that no longer runs, by its name."""
+    """A model, named in `name`, that no longer runs."""
 
     def __init__(self, name: str, error: PerfError) -> None:
         super().__init__(str(error))
@@ -30,7 +30,7 @@ class RunError(PerfError):
 
 @dataclass(frozen=True)
 class Repetition:
-    """For each model, by name: its times in ms, round by round; and whether it was steady after the warm-up."""
+    """Times in ms of each model by name, round by round, and whether they were steady after the warm-up."""
 
     times_ms: Mapping[str, np.ndarray]
     steady: Mapping[str, bool]
@@ -48,7 +48,7 @@ def repeat(
     budget_s: float,
     seed: int,
 ) -> Repetition:
-    """Warm all sessions up, then time them in rounds.
+    """Warms all sessions up, then times them in rounds.
 
     Raises:
         RunError: a model does not take its feeds, or has died.
@@ -70,9 +70,15 @@ def combine(
     threads: int,
     precision: float,
 ) -> Cell:
-    """The cell's statistics over all repetitions; `tokens` says which models, and how many each reads in a run.
+    """Returns the cell's statistics over all repetitions.
 
-    Fewer repetitions than have an interval, because a person had enough of them, give no ratios.
+    After an interrupt there may be too few repetitions for an interval; then there are no ratios.
+
+    Args:
+        tokens: The tokens that each model reads in a run, by its name; only these models are in the cell.
+        repetitions: The repetitions that were done.
+        seq_len, threads: The cell's length in tokens and number of threads.
+        precision: The target for intervals, as a share of the median.
     """
     rounds = tuple(part.rounds for part in repetitions)
     times_ms = {name: np.concatenate([part.times_ms[name] for part in repetitions]) for name in tokens}

@@ -1,4 +1,4 @@
-"""Time several models fairly: in turns, so that whatever the machine does meanwhile befalls them all."""
+"""Rounds: times several models in turns, so that changes of the machine's speed affect all of them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from perf.statistics import FEWEST, summarise
 from perf.timing.warmup import Clock
 
 FEWEST_ROUNDS = 2
-"""Even where one round takes longer than the budget: six repetitions then have twelve times of each model."""
+"""Minimum even where one round exceeds the budget: six repetitions then have twelve times of each model."""
 
 MOST_ROUNDS = 2000
-"""More raw times than this tell nothing new."""
+"""Upper bound of rounds in a repetition; more raw times add no precision."""
 
-LOOK_EVERY = 1.1
-"""Rounds grow by a tenth between two looks at the intervals: who looks after each stops at a lucky one."""
+CHECK_GROWTH = 1.1
+"""Growth of the number of rounds between two checks of the intervals: checking after every round biases the stop."""
 
 
 def timed_rounds(
@@ -31,16 +31,16 @@ def timed_rounds(
     seed: int,
     clock: Clock = time.perf_counter_ns,
 ) -> np.ndarray:
-    """Times in ns, [len(runs), rounds]; in each round every run comes once, in a shuffled order.
+    """Returns times in ns, [len(runs), rounds]; each round runs every model once, in a shuffled order.
 
-    It ends when the 95 % interval of every median is within ±precision (a share of the median), or when `budget_s`
-    is over and there are 2 rounds. Before each timed run comes an untimed one of the same model, if there are several:
-    otherwise a model pays for what its predecessor threw out of the caches (3 to 5 % of a small one behind a big one).
+    Ends when the 95 % interval of every median is within ± `precision` (a share of the median), or after `budget_s` and
+    2 rounds. With several models, an untimed run of the same model precedes each timed one: otherwise the caches hold
+    the data of the model before (3 to 5 % slower for a small model after a big one).
     """
     order = np.random.default_rng(seed)
     alone = len(runs) == 1
     rounds: list[list[int]] = []
-    look_at = float(FEWEST)
+    check_at = float(FEWEST)
     end = clock() + budget_s * 1e9
     with _no_garbage_collection():
         while len(rounds) < MOST_ROUNDS:
@@ -50,8 +50,8 @@ def timed_rounds(
             rounds.append(times)
             if len(rounds) >= FEWEST_ROUNDS and clock() >= end:
                 break
-            if len(rounds) >= look_at:
-                look_at = len(rounds) * LOOK_EVERY
+            if len(rounds) >= check_at:
+                check_at = len(rounds) * CHECK_GROWTH
                 if all(summarise(series).relative_half_width <= precision for series in np.array(rounds).T):
                     break
     return np.array(rounds, dtype=np.int64).T

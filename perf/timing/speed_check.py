@@ -1,4 +1,4 @@
-"""A task that is always the same, timed between the blocks of a bench: its time moves when the machine's speed does."""
+"""Speed check: a fixed task, timed between repetitions; its time changes when the machine's speed does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RUNS = 9
 
 
 def speed_check_ms(clock: Callable[[], int] = time.perf_counter_ns) -> float:
-    """The median, in ms, of a few runs of the task: a checksum of a megabyte, on one core."""
+    """Returns the median time in ms of the task: a checksum of one MiB, on one core."""
     times = []
     for _ in range(RUNS):
         start = clock()

@@ -1,8 +1,8 @@
-"""Time models on texts as they come: each at its own length, against all of them padded to one."""
+"""Times models on texts: at their own lengths, against all of them padded to one length."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,16 @@ from rich.table import Table
 from perf.machine.machine import Machine, Software, machine, now, software
 from perf.results.file_writer import write_json
 from perf.sessions.session import Session, first_run, timer
+from perf.sessions.types import Feed, Progress, no_progress
 from perf.statistics import FEWEST, Ratio, ratio, summarise
 
 PASSES = FEWEST
-"""Over all texts: the fewest values whose median has a 95 % interval."""
-
-Feed = Mapping[str, np.ndarray]
+"""Passes over all texts: the fewest values whose median has a 95 % interval."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A session, and the texts that it reads, one a run."""
+    """A session, and the texts that it reads, one in each run."""
 
     name: str
     session: Session
@@ -34,15 +33,14 @@ class Reading:
 
 @dataclass(frozen=True)
 class TextTimes:
-    """What one of them took.
+    """Times of one reading.
 
     Args:
-        name: Of the model, and how it got the texts.
-        tokens: That it read, padding included, on average per text.
-        mean_ms: Per text: the median over the passes, each of which counts its mean; `low_ms` to `high_ms` is the 95 %
-            interval of that median.
-        median_ms, p90_ms: Of single texts.
-        speedup: How many times as fast as the first it is, pass by pass; None for the first.
+        name: The model's name, and how the texts were padded.
+        tokens: The mean number of tokens per text, padding included.
+        mean_ms: The median over the passes of the mean time per text; `low_ms` to `high_ms` is its 95 % interval.
+        median_ms, p90_ms: Median and 90th percentile over single texts.
+        speedup: The ratio of the first reading's time to this one's, pass by pass; None for the first.
         passes_ms: The mean per text of each pass, in order.
     """
 
@@ -59,7 +57,7 @@ class TextTimes:
 
 @dataclass(frozen=True)
 class TextsReport:
-    """All of them, in the order given."""
+    """Report of a benchmark on texts: its conditions, and a row for each reading in the order given."""
 
     date: str
     machine: Machine
@@ -71,8 +69,8 @@ class TextsReport:
 
     def write_json(self, path: Path) -> None:
         """Writes it as a file. Raises PerfError where it cannot be written."""
-        told: dict[str, Any] = {"schema": "mbert-onnx/bench-texts", "schema_version": 1, **asdict(self)}
-        write_json(path, told)
+        content: dict[str, Any] = {"schema": "mbert-onnx/bench-texts", "schema_version": 1, **asdict(self)}
+        write_json(path, content)
 
 
 def time_texts(
@@ -82,14 +80,14 @@ def time_texts(
     threads: int,
     seed: int = 0,
     passes: int = PASSES,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = no_progress,
 ) -> TextsReport:
-    """Runs every text once in each of so many passes, a model after the other, in an order that is shuffled each time.
+    """Runs every text once in each of `passes` passes, one model after the other, in an order shuffled for each pass.
 
-    The texts of a model follow each other as they do in use, so that none is warmed up by itself; a pass over all of
-    them that is not counted comes first.
+    The texts of a model follow each other as in use, so that no text is warmed up by itself; an untimed pass over all
+    of them comes first.
 
-    Raises PerfUsageError where a model does not take its texts.
+    Raises PerfUsageError where a model does not run on its texts.
     """
     order = np.random.default_rng(seed)
     times = np.zeros((len(readings), passes, len(readings[0].feeds)))

@@ -1,4 +1,4 @@
-"""Run models until their times stop falling: first runs pack weights, grow the arena and wake the clock."""
+"""Warm-up: runs models until their times are steady; first runs pack weights, grow the arena and raise the clock."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from statistics import median
 from perf.sessions.session import Timer
 
 WINDOW = 3
-"""Runs whose median is compared with that of as many before them; a single odd run does not move it."""
+"""Runs whose median is compared with that of the same number before; one outlier does not change it."""
 
 STEADY = 0.05
-"""Medians this close to each other are called steady."""
+"""Largest relative difference of steady medians."""
 
 Clock = Callable[[], int]
-"""Tells the time in nanoseconds."""
+"""Returns the time in nanoseconds."""
 
 
 def drift(times: Sequence[float]) -> float:
-    """By what share the median of the last runs differs from that of the runs before; infinite if there are too few."""
+    """Returns the relative change of the median from the runs before to the last ones; infinity for too few runs."""
     if len(times) < 2 * WINDOW:
         return float("inf")
     before, after = median(times[-2 * WINDOW : -WINDOW]), median(times[-WINDOW:])
@@ -26,9 +26,9 @@ def drift(times: Sequence[float]) -> float:
 
 
 def warm_up(runs: Sequence[Timer], *, limit_s: float, clock: Clock) -> tuple[bool, ...]:
-    """Run all in turn until each has been steady once, or until `limit_s` is over and all had enough runs to tell.
+    """Runs all models in turn until each was steady once, or until `limit_s` is over and all had two windows of runs.
 
-    Returns which of them became steady.
+    Returns whether each became steady.
     """
     times: list[list[int]] = [[] for _ in runs]
     steady = [False for _ in runs]

@@ -1,4 +1,4 @@
-"""Models that fail, padding that is not heeded, and people who lose patience: what can be measured is."""
+"""Failing models, ignored padding masks and interrupts: the rest is measured and reported."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_the_third_of_ten_fails_and_the_other_nine_are_reported(tmp_path: Path) 
     assert "\n" not in failure.reason
 
 
-def test_the_next_takes_the_place_of_a_first_that_fails(tmp_path: Path) -> None:
+def test_the_next_model_replaces_a_first_one_that_fails(tmp_path: Path) -> None:
     fixed = subject(token_model(tmp_path / "fixed.onnx", shape=[1, 16]))
     rest = [subject(token_model(tmp_path / f"{name}.onnx")) for name in "ab"]
     report = bench([fixed, *rest], quick())
@@ -66,19 +66,19 @@ def test_the_next_takes_the_place_of_a_first_that_fails(tmp_path: Path) -> None:
     assert [item.difference for item in report.subjects] == [None, 0]
 
 
-def test_when_none_is_left_the_last_error_is_told(tmp_path: Path) -> None:
+def test_the_last_error_is_raised_when_none_is_left(tmp_path: Path) -> None:
     missing = [subject(tmp_path / f"{name}.onnx") for name in "ab"]
     with pytest.raises(PerfError, match=r"no file .*b\.onnx"):
         bench(missing, quick())
 
 
-def test_failures_from_before_are_reported_too(tmp_path: Path) -> None:
+def test_failures_of_building_are_in_the_report(tmp_path: Path) -> None:
     report = bench([subject(token_model(tmp_path / "a.onnx"))], quick(), failures=[Failure("b", "why")])
     report.write_json(tmp_path / "report.json")
     assert read_report(tmp_path / "report.json").failures == (Failure("b", "why"),)
 
 
-def test_one_that_dies_while_it_is_timed_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_dies_while_it_is_timed_is_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = token_model(tmp_path / "a.onnx")
     far = Subject("far", path, VOCAB_SIZE, python=Path(sys.executable))
     ask = Worker.ask
@@ -114,7 +114,7 @@ def interrupt_at(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     monkeypatch.setattr(repetitions, "repeat", patient)
 
 
-def test_an_interrupt_keeps_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_keeps_the_measurements(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupt_at(monkeypatch, 8)  # three repetitions of two cells, and half of the fourth
     models = [subject(token_model(tmp_path / f"{name}.onnx")) for name in "ab"]
     report = bench(models, quick(seq_lens=(4, 8)))
@@ -126,9 +126,7 @@ def test_an_interrupt_keeps_what_was_measured(tmp_path: Path, monkeypatch: pytes
     assert read_report(tmp_path / "report.json").interrupted
 
 
-def test_an_interrupt_of_what_is_measured_beside_keeps_the_times(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupt_of_the_profile_keeps_the_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
@@ -140,18 +138,18 @@ def test_an_interrupt_of_what_is_measured_beside_keeps_the_times(
     assert report.warnings[0].startswith("interrupted when all was timed")
 
 
-def test_an_interrupt_before_anything_was_measured_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_before_any_measurement_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupt_at(monkeypatch, 1)
     with pytest.raises(KeyboardInterrupt):
         bench([subject(token_model(tmp_path / "a.onnx"))], quick())
 
 
-def test_padding_that_is_not_heeded_is_told(tmp_path: Path) -> None:
+def test_the_latter_half_is_padded(tmp_path: Path) -> None:
     feed = {"input_ids": np.ones((1, 6), np.int64), "attention_mask": np.ones((1, 6), np.int64)}
     halves = half_padded(feed)
     assert halves is not None
     assert all(halves[name].tolist() == [[1, 1, 1, 0, 0, 0]] for name in feed)
-    assert feed["input_ids"].all()  # another one
+    assert feed["input_ids"].all()  # unchanged
     assert half_padded({"input_ids": np.ones((1, 1), np.int64)}) is None
     assert half_mask(feed).tolist() == [[True, True, True, False, False, False]]
     assert half_mask({"input_ids": np.ones((1, 2, 3), np.int64)}).tolist() == [[[True, False, False]] * 2]
@@ -171,14 +169,14 @@ mean (int64[batch, seq] input_ids, int64[batch, seq] attention_mask) => (float[b
 """
 
 
-def test_a_model_that_does_not_heed_the_mask_is_told(tmp_path: Path) -> None:
-    heeding = MEAN.replace("TOTAL", "weighted = Mul (ids, weights)")
-    # It counts what is real, but adds 1 for each token, real or not.
+def test_a_model_that_ignores_the_mask_gets_a_warning(tmp_path: Path) -> None:
+    masked = MEAN.replace("TOTAL", "weighted = Mul (ids, weights)")
+    # It counts the real tokens, but adds 1 for each token, padding included.
     blind = MEAN.replace("TOTAL", "one_more = Constant <value_float = 1.0> () weighted = Add (ids, one_more)").replace(
         "logits = Div (sum, count)", "mean = Div (sum, count) logits = Sub (mean, one_more)"
     )
     models = []
-    for name, text in {"heeding": heeding, "same": heeding, "blind": blind}.items():
+    for name, text in {"masked": masked, "same": masked, "blind": blind}.items():
         onnx.save(onnx.parser.parse_model(text), tmp_path / f"{name}.onnx")
         models.append(subject(tmp_path / f"{name}.onnx"))
     report = bench(models, quick(batch=3))
@@ -189,7 +187,7 @@ def test_a_model_that_does_not_heed_the_mask_is_told(tmp_path: Path) -> None:
     assert blind_one.padded_difference is not None
     assert blind_one.padded_difference > 0.01
     (warning,) = [text for text in report.warnings if "treats padding otherwise" in text]
-    assert warning.startswith("blind.onnx treats padding otherwise than heeding.onnx")
+    assert warning.startswith("blind.onnx treats padding otherwise than masked.onnx")
 
 
 PER_TOKEN = """
@@ -217,9 +215,7 @@ def test_outputs_at_padding_do_not_count(tmp_path: Path) -> None:
     assert (found.difference, found.padded_difference) == (0, 0)
 
 
-def test_an_interrupt_after_one_repetition_keeps_the_few_runs_that_there_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupt_after_one_repetition_keeps_its_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupt_at(monkeypatch, 2)
     slow = quick(seq_lens=(4, 8), budget_s=1e-6)  # two rounds, and no more
     report = bench([subject(token_model(tmp_path / f"{name}.onnx")) for name in "ab"], slow)

@@ -1,4 +1,4 @@
-"""The whole bench on tiny models; what times came out is nobody's business here."""
+"""The whole benchmark on tiny models; the measured times themselves are not checked."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def subject(path: Path) -> Subject:
     return Subject(path.name, path, VOCAB_SIZE)
 
 
-def test_models_that_say_different_things_are_told(tmp_path: Path) -> None:
+def test_models_with_different_outputs_get_a_warning(tmp_path: Path) -> None:
     subjects = [
         subject(token_model(tmp_path / f"{name}.onnx", seed=seed)) for name, seed in {"a": 1, "b": 1, "c": 2}.items()
     ]
@@ -67,8 +67,8 @@ def test_report_and_its_json(tmp_path: Path) -> None:
         subject(token_model(tmp_path / "two.onnx", integer=TensorProto.INT32, mask=TensorProto.INT32)),
         subject(token_model(tmp_path / "choices.onnx", shape=["batch", "choices", "seq"])),
     ]
-    said: list[str] = []
-    report = bench(subjects, quick(seq_lens=(4, 8, 4), batch=2, threads=(1, 2)), progress=said.append)
+    lines: list[str] = []
+    report = bench(subjects, quick(seq_lens=(4, 8, 4), batch=2, threads=(1, 2)), progress=lines.append)
     assert [(cell.threads, cell.seq_len) for cell in report.cells] == [(1, 4), (1, 8), (2, 4), (2, 8)]
     for cell in report.cells:
         assert len(cell.rounds) == REPETITIONS
@@ -83,8 +83,8 @@ def test_report_and_its_json(tmp_path: Path) -> None:
             assert item.speedup in (None, ratio(first, item.times_ms, cell.rounds))
     assert report.subjects[0].placement.nodes == {"CPUExecutionProvider": 2}
     assert report.arguments.seq_lens == (4, 8)
-    assert any("one.onnx" in line for line in said)
-    assert any("2 threads, 8 tokens" in line for line in said)
+    assert any("one.onnx" in line for line in lines)
+    assert any("2 threads, 8 tokens" in line for line in lines)
 
     report.write_json(tmp_path / "report.json")
     text = (tmp_path / "report.json").read_text(encoding="utf-8")
@@ -107,7 +107,7 @@ def test_load_time_and_memory_are_measured(tmp_path: Path, monkeypatch: pytest.M
     assert found.peak_bytes > 0
 
 
-def test_fixed_length_is_found_out(tmp_path: Path) -> None:
+def test_a_fixed_length_is_detected(tmp_path: Path) -> None:
     free, fixed = subject(token_model(tmp_path / "free.onnx")), subject(token_model(tmp_path / "f.onnx", shape=[1, 16]))
     report = bench([free, fixed], quick())
     assert report.arguments.seq_lens == (16,)
@@ -122,7 +122,7 @@ def largest_distance(found: Outputs, judge: Outputs, _: Feed) -> float:
     return float(np.abs(found["logits"] - judge["logits"]).max())
 
 
-def test_the_error_is_that_from_the_float_model(tmp_path: Path) -> None:
+def test_the_error_is_measured_from_the_float_model(tmp_path: Path) -> None:
     source, other = token_model(tmp_path / "float.onnx"), token_model(tmp_path / "other.onnx", seed=1)
     same = Subject("same", source, VOCAB_SIZE, reference=source, notes=("made so",))
     wrong = Subject("wrong", other, VOCAB_SIZE, reference=source)
@@ -134,7 +134,7 @@ def test_the_error_is_that_from_the_float_model(tmp_path: Path) -> None:
     assert report.subjects[2].error is None
     assert report.subjects[0].notes == ("made so",)
     assert {item.runtime for item in report.subjects} == {f"onnxruntime {ort.__version__}"}
-    # The first one has an error of its own: how far the others are from it says nothing.
+    # The first one has an error of its own, so differences from it have no meaning.
     assert [item.difference for item in report.subjects] == [None, None, None]
     unmeasured = bench([subject(source), wrong], quick(seq_lens=(4,)), measure=None).subjects[1]
     assert (unmeasured.error, unmeasured.difference, unmeasured.padded_difference) == (None, None, None)
@@ -150,7 +150,7 @@ def test_a_file_for_each_length(tmp_path: Path) -> None:
     assert sum(described.placement.nodes.values()) == 3
     assert described.notes == ("has a file of its own for each length; the one for 8 tokens stands in the table",)
     assert described.difference == 0
-    with pytest.raises(PerfUsageError, match="fixed was made for 4,8 tokens, not 16: pass --seq-len 4,8"):
+    with pytest.raises(PerfUsageError, match="fixed has files for 4,8 tokens, not 16: pass --seq-len 4,8"):
         bench([fixed], quick(seq_lens=(4, 16)))
 
 
@@ -165,7 +165,7 @@ def test_each_length_is_timed_with_its_own_file(tmp_path: Path, monkeypatch: pyt
     free = subject(token_model(tmp_path / "free.onnx"))
     monkeypatch.setattr("perf.sessions.runtimes.onnxruntime_session.open_session", spy)
     bench([Subject("fixed", files[16], VOCAB_SIZE, by_length=files), free], quick(seq_lens=(4, 8)))
-    assert opened[:4] == ["4", "8", "16", "free"]  # each was looked at
+    assert opened[:4] == ["4", "8", "16", "free"]  # each was inspected
     assert opened[4:6] == ["4", "free"]  # the difference is measured at the shortest length
     assert opened[6:] == ["4", "8", "free", "free", "4", "8"] * (REPETITIONS // 2)
 
@@ -196,10 +196,10 @@ def test_sessions_are_opened_in_both_orders_and_one_thread_count_at_a_time(
     monkeypatch.setattr("perf.sessions.runtimes.onnxruntime_session.open_session", spy)
     bench([subject(token_model(tmp_path / f"{name}.onnx")) for name in "ab"], quick(seq_lens=(4,), threads=(1, 2)))
     there, back = [("a", 1), ("b", 1), ("a", 2), ("b", 2)], [("b", 1), ("a", 1), ("b", 2), ("a", 2)]
-    assert opened[4:] == (there + back) * (REPETITIONS // 2)  # each was looked at, and asked once
+    assert opened[4:] == (there + back) * (REPETITIONS // 2)  # each was inspected, and run once for its outputs
 
 
-def test_subjects_that_cannot_be_meant(tmp_path: Path) -> None:
+def test_subjects_without_distinct_names_or_a_vocabulary_are_refused(tmp_path: Path) -> None:
     one = subject(token_model(tmp_path / "a.onnx"))
     with pytest.raises(PerfUsageError, match="no model given"):
         bench([], quick())
@@ -209,7 +209,7 @@ def test_subjects_that_cannot_be_meant(tmp_path: Path) -> None:
         bench([Subject("a", one.path, 0)], quick())
 
 
-def test_azure_times_nothing(tmp_path: Path) -> None:
+def test_a_provider_that_takes_no_node_is_refused(tmp_path: Path) -> None:
     if "AzureExecutionProvider" not in ort.get_available_providers():
         pytest.skip("this onnxruntime has no azure")
     with pytest.raises(PerfError, match="timed nothing"):

@@ -71,6 +71,6 @@ def build_fixed(request: Request, builder: ModelBuilder, *, dynamic: str) -> Bui
     folder, progress = builder.new_folder(), builder.progress(request.name)
     by_length = {seq_len: folder / f"{seq_len}.xml" for seq_len in builder.seq_lens}
     for seq_len, file in by_length.items():
-        fix_shapes(given.path, file, batch=builder.batch, seq_len=seq_len, tell=progress)
+        fix_shapes(given.path, file, batch=builder.batch, seq_len=seq_len, progress=progress)
     subject = replace(given, name=request.name, path=by_length[max(by_length)], by_length=by_length)
     return replace(source, subject=subject)

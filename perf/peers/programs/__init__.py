@@ -1,1 +1,1 @@
-"""Programs that run in a peer's own environment and convert a model to its format."""
+"""Programs that convert a model in a peer's own Python environment, without the rest of this package."""

@@ -1,4 +1,4 @@
-"""OpenVINO's side: a program that runs in OpenVINO's own environment, without the rest of this package.
+"""Quantizes a model or fixes its shapes, in OpenVINO's own environment, without the rest of this package.
 
 openvino_files.py quantize SOURCE OUTPUT FEEDS
 openvino_files.py fix SOURCE OUTPUT BATCH CHOICES SEQ_LEN
@@ -16,12 +16,12 @@ from importlib import metadata
 import numpy as np
 import openvino
 
-# NNCF tells its makers of its use, unless it is tested. A bench tells nobody of anything.
+# NNCF sends usage statistics to its developers, except in its CI. A benchmark sends none.
 os.environ["NNCF_CI"] = "1"
 
 
 def quantize(source: str, output: str, feeds: str) -> None:
-    """NNCF's int8; dynamic shapes stay dynamic. Prints how."""
+    """Quantizes to int8 by NNCF; dynamic shapes stay dynamic. Prints the settings."""
     import nncf
 
     nncf.set_log_level(logging.ERROR)
@@ -39,7 +39,7 @@ def quantize(source: str, output: str, feeds: str) -> None:
 
 
 def fix(source: str, output: str, batch: str, choices: str, seq_len: str) -> None:
-    """The same model with fixed shapes, for which OpenVINO makes faster code; weights stay as they are."""
+    """Fixes the shapes, for which OpenVINO generates faster code; weights are unchanged."""
     model = openvino.Core().read_model(source)
     shapes = {}
     for port in model.inputs:
@@ -50,7 +50,7 @@ def fix(source: str, output: str, batch: str, choices: str, seq_len: str) -> Non
 
 
 def main(verb: str, *arguments: str) -> None:
-    """What is asked for."""
+    """Runs `quantize` or `fix`."""
     if verb == "quantize":
         quantize(*arguments)
     else:

@@ -1,4 +1,4 @@
-"""A checkpoint to ExecuTorch's format: a program that runs in ExecuTorch's own environment, without this package.
+"""Converts a checkpoint to ExecuTorch's format, in ExecuTorch's own environment, without the rest of this package.
 
 to_executorch.py FOLDER ARCHITECTURE OUTPUTS LENGTHS BATCH TO
 
@@ -39,7 +39,7 @@ class Plain(torch.nn.Module):
 
 
 def main(arguments: list[str]) -> None:
-    """Converts; what the libraries print goes to standard error."""
+    """Converts. The libraries print to standard error."""
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.devtools.backend_debug import get_delegation_info
     from executorch.exir import to_edge_transform_and_lower
@@ -56,14 +56,14 @@ def main(arguments: list[str]) -> None:
         counts = get_delegation_info(lowered.exported_program().graph_module)
         with (Path(to) / f"{seq_len}.pte").open("wb") as file:
             lowered.to_executorch().write_to_file(file)
-        told: dict[str, Any] = {
+        conversion: dict[str, Any] = {
             "inputs": list(INPUTS),
             "outputs": outputs.split(","),
             "partitions": counts.num_delegated_subgraphs,
             "XNNPACK": _counts(counts, "delegated"),
             "ExecuTorch": _counts(counts, "non_delegated"),
         }
-        (Path(to) / f"{seq_len}.json").write_text(json.dumps(told))
+        (Path(to) / f"{seq_len}.json").write_text(json.dumps(conversion))
 
 
 def _counts(info: Any, where: str) -> dict[str, int]:

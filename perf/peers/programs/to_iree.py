@@ -1,4 +1,4 @@
-"""An ONNX file to IREE's format: a program that runs in IREE's own environment, without the rest of this package.
+"""Converts an ONNX file to IREE's format, in IREE's own environment, without the rest of this package.
 
 to_iree.py SOURCE TO.vmfb
 
@@ -25,7 +25,7 @@ FLAGS = (
 
 
 def main(arguments: list[str]) -> None:
-    """Converts. Ends with IREE's first error where it has one."""
+    """Converts. Exits with IREE's first error where it fails."""
     import numpy as np
     import onnx
 
@@ -34,8 +34,8 @@ def main(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         imported, statistics = Path(folder) / "model.mlir", Path(folder) / "statistics.json"
         _run(["-m", "iree.compiler.tools.import_onnx", source, "-o", imported])
-        told = ["--iree-scheduling-dump-statistics-format=json", f"--iree-scheduling-dump-statistics-file={statistics}"]
-        _run(["-m", "iree.compiler.tools.scripts.iree_compile", imported, "-o", to, *FLAGS, *told])
+        dump = ["--iree-scheduling-dump-statistics-format=json", f"--iree-scheduling-dump-statistics-file={statistics}"]
+        _run(["-m", "iree.compiler.tools.scripts.iree_compile", imported, "-o", to, *FLAGS, *dump])
         dispatches = _dispatches(json.loads(statistics.read_text()))
 
     def described(value: Any) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def _run(command: list[Any]) -> None:
 
 
 def _dispatches(statistics: Any) -> int:
-    """How many pieces of work a run gives to the threads."""
+    """Returns the number of dispatches in a run."""
     return int(statistics["stream-aggregate"]["execution"]["dispatch-count"])
 
 

@@ -1,4 +1,4 @@
-"""A checkpoint to LiteRT's format: a program that runs in LiteRT's own environment, without the rest of this package.
+"""Converts a checkpoint to LiteRT's format, in LiteRT's own environment, without the rest of this package.
 
 to_litert.py FOLDER ARCHITECTURE OUTPUTS LENGTHS BATCH FLOAT|INT8 TO
 
@@ -17,7 +17,7 @@ INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 class Named(torch.nn.Module):
-    """A module whose outputs are a plain dict, so that their names come through."""
+    """A module whose outputs are a plain dict, so that the file has their names."""
 
     def __init__(self, model: torch.nn.Module, outputs: list[str]) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class Named(torch.nn.Module):
 
 
 def main(arguments: list[str]) -> None:
-    """Converts; what the libraries print goes to standard error."""
+    """Converts. The libraries print to standard error."""
     import litert_torch
     from ai_edge_quantizer import quantizer, recipe
 
@@ -42,9 +42,9 @@ def main(arguments: list[str]) -> None:
         ids = {name: torch.ones((int(batch), seq_len), dtype=torch.int64) for name in INPUTS}
         litert_torch.convert(Named(model, outputs.split(",")).eval(), sample_kwargs=ids).export(str(file))
         if kind == "INT8":
-            made = quantizer.Quantizer(str(file))
-            made.load_quantization_recipe(recipe.dynamic_wi8_afp32())
-            made.quantize().export_model(str(file), overwrite=True)
+            quantizing = quantizer.Quantizer(str(file))
+            quantizing.load_quantization_recipe(recipe.dynamic_wi8_afp32())
+            quantizing.quantize().export_model(str(file), overwrite=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A checkpoint to ncnn's format: a program that runs in ncnn's own environment, without the rest of this package.
+"""Converts a checkpoint to ncnn's format, in ncnn's own environment, without the rest of this package.
 
 to_ncnn.py FOLDER ARCHITECTURE OUTPUTS LENGTHS BATCH TO
 
@@ -17,16 +17,16 @@ from typing import Any
 import torch
 import transformers
 
-# ncnn has no operator that turns integers into floats, so the mask comes as floats.
+# ncnn has no operator that converts integers to floats, so the mask is an input of floats.
 TYPES = {"input_ids": torch.int64, "attention_mask": torch.float32, "token_type_ids": torch.int64}
 
-# pnnx has the operators of this attention; the default one traces checks of the mask, too.
+# pnnx supports the operators of this attention; tracing the default one includes checks of the mask.
 ATTENTION = "eager"
 
 PAD = torch.nn.functional.pad
 
 UNKNOWN = ("aten::", "prim::", "pnnx.", "torch.", "Tensor.", "F.", "nn.")
-"""Beginnings of the names of operators that pnnx leaves as it found them, because ncnn has none for them."""
+"""Prefixes of operators that pnnx leaves unconverted, because ncnn has no equivalent."""
 
 
 class Plain(torch.nn.Module):
@@ -43,11 +43,11 @@ class Plain(torch.nn.Module):
         return tuple(found.to_tuple())
 
 
-def pad_briefly(given: torch.Tensor, pad: Sequence[int], *rest: Any, **more: Any) -> torch.Tensor:
-    """torch's `pad` without the pairs of zeros at the end of `pad`, which ask for nothing.
+def pad_without_zeros(given: torch.Tensor, pad: Sequence[int], *rest: Any, **more: Any) -> torch.Tensor:
+    """Calls torch's `pad` without pairs of zeros at the end of `pad`, which have no effect.
 
-    Where they are, pnnx makes tensors of another rank, and ncnn joins them with others as if it were the same: outputs
-    are then nothing that was in the model, and differ from run to run.
+    With them, pnnx produces tensors of another rank, and ncnn concatenates them with others as if the rank were the
+    same: outputs are then wrong, and differ from run to run.
     """
     short = list(pad)
     while short[-2:] == [0, 0]:
@@ -56,10 +56,10 @@ def pad_briefly(given: torch.Tensor, pad: Sequence[int], *rest: Any, **more: Any
 
 
 def main(arguments: list[str]) -> None:
-    """Converts. Ends with the names of operators that ncnn does not have."""
+    """Converts. Exits with the names of operators that ncnn does not have."""
     import pnnx
 
-    setattr(torch.nn.functional, "pad", pad_briefly)  # noqa: B010  # its signature is narrower
+    setattr(torch.nn.functional, "pad", pad_without_zeros)  # noqa: B010  # its signature is narrower
     folder, architecture, outputs, lengths, batch, to = arguments
     loaded = getattr(transformers, architecture).from_pretrained(folder, attn_implementation=ATTENTION)
     model = Plain(loaded).eval()
@@ -67,20 +67,20 @@ def main(arguments: list[str]) -> None:
     for seq_len in map(int, lengths.split(",")):
         shape = (int(batch), *choices, seq_len)
         ids = tuple(torch.ones(shape, dtype=dtype) for dtype in TYPES.values())
-        made = Path(to) / f"{seq_len}.param"
+        output = Path(to) / f"{seq_len}.param"
         with tempfile.TemporaryDirectory() as scratch:  # pnnx writes nine files
             pnnx.export(
                 model,
                 str(Path(scratch) / "model.pt"),
                 inputs=ids,
-                ncnnparam=str(made),
-                ncnnbin=str(made.with_suffix(".bin")),
+                ncnnparam=str(output),
+                ncnnbin=str(output.with_suffix(".bin")),
                 check_trace=False,
                 fp16=False,
             )
-        if not made.is_file():
+        if not output.is_file():
             sys.exit("it wrote no file")
-        kinds = [line.split()[0] for line in made.read_text().splitlines()[2:]]
+        kinds = [line.split()[0] for line in output.read_text().splitlines()[2:]]
         unknown = sorted({kind for kind in kinds if kind.startswith(UNKNOWN)})
         if unknown:
             sys.exit(f"ncnn has no operator for {', '.join(unknown)}")
@@ -88,7 +88,7 @@ def main(arguments: list[str]) -> None:
             {"name": name, "type": {torch.int64: "int32", torch.float32: "float"}[dtype], "shape": shape}
             for name, dtype in TYPES.items()
         ]
-        made.with_suffix(".json").write_text(json.dumps({"inputs": inputs, "outputs": outputs.split(",")}))
+        output.with_suffix(".json").write_text(json.dumps({"inputs": inputs, "outputs": outputs.split(",")}))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""An ONNX file to a library of TVM's: a program that runs in TVM's own environment, without the rest of this package.
+"""Compiles an ONNX file to a library of TVM, in TVM's own environment, without the rest of this package.
 
 to_tvm.py SOURCE TO.so
 
@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 LEVEL = 3
-"""Of optimization: all of TVM's passes."""
+"""Optimization level: all of TVM's passes."""
 
 NUMBERED = re.compile(r"\d+$")
-"""What tells kernels of one kind apart."""
+"""The number at the end of a kernel's name, which distinguishes kernels of one kind."""
 
 
 def main(arguments: list[str]) -> None:
-    """Converts. Ends with the last line of TVM's reason where it fails."""
+    """Compiles. Exits with the last line of TVM's reason where it fails."""
     import numpy as np
     import onnx
     import tvm

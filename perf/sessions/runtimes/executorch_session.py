@@ -12,11 +12,11 @@ import numpy as np
 from perf.errors import PerfError, one_line
 from perf.providers import Provider
 from perf.sessions.inputs import DeclaredInput
-from perf.sessions.peer_file import check_peer_file, told_beside
+from perf.sessions.peer_file import check_peer_file, read_conversion
 from perf.sessions.session import Placement
 
 try:
-    # Its binding takes and gives torch's tensors, so torch is in the memory of a process that runs it in Python.
+    # Its Python binding uses torch's tensors, so torch is part of the process's memory.
     import torch
     from executorch.extension.pybindings import portable_lib
     from executorch.runtime import Runtime
@@ -26,7 +26,7 @@ except ImportError as error:
 METHOD = "forward"
 
 LONG = 4
-"""ExecuTorch's number of the type int64."""
+"""ExecuTorch's code of the type int64."""
 
 _threads: set[int] = set()
 
@@ -34,18 +34,18 @@ _threads: set[int] = set()
 class ExecuTorchSession:
     """A loaded method, with the methods of onnxruntime's session."""
 
-    def __init__(self, method: Any, told: Mapping[str, Any]) -> None:
-        self.method, self.told = method, told
+    def __init__(self, method: Any, conversion: Mapping[str, Any]) -> None:
+        self.method, self.conversion = method, conversion
         meta = method.metadata
         infos = [meta.input_tensor_meta(index) for index in range(meta.num_inputs())]
         self._inputs = [
             DeclaredInput(name, "tensor(int64)" if info.dtype() == LONG else str(info.dtype()), tuple(info.sizes()))
-            for name, info in zip(told["inputs"], infos, strict=True)
+            for name, info in zip(conversion["inputs"], infos, strict=True)
         ]
         found = [meta.output_tensor_meta(index) for index in range(meta.num_outputs())]
         self._outputs = [
             DeclaredInput(name, "tensor(float)", tuple(info.sizes()))
-            for name, info in zip(told["outputs"], found, strict=True)
+            for name, info in zip(conversion["outputs"], found, strict=True)
         ]
 
     def get_inputs(self) -> list[DeclaredInput]:
@@ -60,14 +60,14 @@ class ExecuTorchSession:
 
 
 def open_session(path: Path, provider: Provider, threads: int, library: Path | None = None) -> ExecuTorchSession:
-    """Loads a file, with a pool of so many threads, which a process has once: loaded models point to it.
+    """Loads a file, with the process's only thread pool, of `threads` threads: loaded models point to it.
 
     Raises:
-        PerfUsageError: another provider than the CPU is asked for.
-        PerfError: no such file, one that ExecuTorch does not load, or a pool of another size is there already.
+        PerfUsageError: a provider other than the CPU.
+        PerfError: no such file, one that ExecuTorch does not load, or the process already has a pool of another size.
     """
     check_peer_file(path, provider, "ExecuTorch")
-    told = told_beside(path)
+    conversion = read_conversion(path)
     if _threads - {threads}:
         raise PerfError(
             f"ExecuTorch has a pool of {min(_threads)} threads in this process, which cannot become {threads}: "
@@ -77,21 +77,21 @@ def open_session(path: Path, provider: Provider, threads: int, library: Path | N
         if not _threads:
             portable_lib._unsafe_reset_threadpool(threads)
             _threads.add(threads)
-        return ExecuTorchSession(Runtime.get().load_program(path).load_method(METHOD), told)
-    except Exception as error:  # of several kinds
+        return ExecuTorchSession(Runtime.get().load_program(path).load_method(METHOD), conversion)
+    except Exception as error:  # it raises several classes
         raise PerfError(f"ExecuTorch {_version()} cannot load {path}: {one_line(error)}") from None
 
 
 def placement(session: ExecuTorchSession) -> Placement:
-    """The operators as they were lowered: those that XNNPACK takes, and those of ExecuTorch's own kernels."""
-    told = session.told
-    operators = {where: dict(told[where]) for where in ("XNNPACK", "ExecuTorch") if told[where]}
-    return Placement(operators, {"XNNPACK": told["partitions"]})
+    """Returns the lowered operators: those of XNNPACK, and those of ExecuTorch's own kernels."""
+    conversion = session.conversion
+    operators = {where: dict(conversion[where]) for where in ("XNNPACK", "ExecuTorch") if conversion[where]}
+    return Placement(operators, {"XNNPACK": conversion["partitions"]})
 
 
 def describe(session: ExecuTorchSession) -> str:
-    """Version, and whether XNNPACK is there."""
-    return f"ExecuTorch {_version()} ({'XNNPACK' if session.told['partitions'] else 'without XNNPACK'})"
+    """Returns the version, and whether XNNPACK is used."""
+    return f"ExecuTorch {_version()} ({'XNNPACK' if session.conversion['partitions'] else 'without XNNPACK'})"
 
 
 def _version() -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from perf.errors import PerfError, one_line
 from perf.providers import Provider
 from perf.sessions.inputs import DeclaredInput
-from perf.sessions.peer_file import check_peer_file, told_beside, told_inputs, told_outputs
+from perf.sessions.peer_file import check_peer_file, named_inputs, named_outputs, read_conversion
 from perf.sessions.session import Placement
 
 try:
@@ -21,7 +21,7 @@ except ImportError as error:
     raise PerfError("iree-base-runtime is not installed here; pip install iree-base-runtime") from error
 
 ALONE, TOGETHER = "local-sync", "local-task"
-"""IREE's two devices of a CPU: the calling thread, and a pool of workers."""
+"""IREE's two CPU devices: the calling thread, and a thread pool."""
 
 _workers: set[int] = set()
 
@@ -29,9 +29,9 @@ _workers: set[int] = set()
 class IreeSession:
     """A function of a loaded module, with the methods of onnxruntime's session."""
 
-    def __init__(self, function: Any, told: Mapping[str, Any], device: str) -> None:
-        self.function, self.told, self.device = function, told, device
-        self._inputs, self._outputs = told_inputs(told), told_outputs(told)
+    def __init__(self, function: Any, conversion: Mapping[str, Any], device: str) -> None:
+        self.function, self.conversion, self.device = function, conversion, device
+        self._inputs, self._outputs = named_inputs(conversion), named_outputs(conversion)
 
     def get_inputs(self) -> list[DeclaredInput]:
         return self._inputs
@@ -46,33 +46,33 @@ class IreeSession:
 
 
 def open_session(path: Path, provider: Provider, threads: int, library: Path | None = None) -> IreeSession:
-    """Loads a file with so many threads: the caller's where it is one, else a pool, which a process has once.
+    """Loads a file: one thread is the calling one, several are the process's only thread pool.
 
     Raises:
-        PerfUsageError: another provider than the CPU is asked for.
-        PerfError: no such file, one that IREE does not load, or a pool of another size is there already.
+        PerfUsageError: a provider other than the CPU.
+        PerfError: no such file, one that IREE does not load, or the process already has a pool of another size.
     """
     check_peer_file(path, provider, "IREE")
-    told = told_beside(path)
+    conversion = read_conversion(path)
     try:
         device = _device(threads)
         context = iree.SystemContext(config=iree.Config(device))
         module = iree.VmModule.mmap(context.instance, str(path))
         context.add_vm_module(module)
-        return IreeSession(context.modules[module.name][told["function"]], told, device)
+        return IreeSession(context.modules[module.name][conversion["function"]], conversion, device)
     except PerfError:
         raise
-    except Exception as error:  # of several kinds
+    except Exception as error:  # it raises several classes
         raise PerfError(f"IREE {_version()} cannot load {path}: {one_line(error)}") from None
 
 
 def placement(session: IreeSession) -> Placement:
-    """One kind of operator: the pieces of work that the compiler fused the model into."""
-    return Placement({"IREE": {"dispatch": session.told["dispatches"]}})
+    """Returns one kind of operator: the dispatches that the compiler fused the model into."""
+    return Placement({"IREE": {"dispatch": session.conversion["dispatches"]}})
 
 
 def describe(session: IreeSession) -> str:
-    """Version and device."""
+    """Returns the version and the device."""
     return f"IREE {_version()} ({session.device})"
 
 
@@ -84,7 +84,7 @@ def _device(threads: int) -> str:
             f"IREE has a pool of {min(_workers)} threads in this process, which cannot become {threads}: "
             "run each in a process of its own"
         )
-    # Read when the first device is made. A device's own parameter of this name changes nothing.
+    # Read when the first device is created. A device's own parameter of this name has no effect.
     iree.flags.parse_flags(f"--task_topology_group_count={threads}")
     _workers.add(threads)
     return TOGETHER

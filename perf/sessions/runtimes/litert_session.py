@@ -22,10 +22,10 @@ except ImportError as error:
     raise PerfError("ai-edge-litert is not installed here; pip install ai-edge-litert") from error
 
 TYPES = {np.int32: "tensor(int32)", np.int64: "tensor(int64)", np.float32: "tensor(float)", np.bool_: "tensor(bool)"}
-"""numpy's element types, and onnxruntime's names of them."""
+"""onnxruntime's name of each of numpy's element types."""
 
 DELEGATE = "DELEGATE"
-"""The name that an operator has which stands for many, run by XNNPACK."""
+"""The name of the operator that stands for all those that XNNPACK runs."""
 
 
 class LiteRtSession:
@@ -50,10 +50,10 @@ class LiteRtSession:
 
 
 def open_session(path: Path, provider: Provider, threads: int, library: Path | None = None) -> LiteRtSession:
-    """Loads a file with so many threads.
+    """Loads a file.
 
     Raises:
-        PerfUsageError: another provider than the CPU is asked for.
+        PerfUsageError: a provider other than the CPU.
         PerfError: no such file, or one that LiteRT does not load.
     """
     check_peer_file(path, provider, "LiteRT")
@@ -61,19 +61,19 @@ def open_session(path: Path, provider: Provider, threads: int, library: Path | N
         interpreter = Interpreter(str(path), num_threads=threads)
         interpreter.allocate_tensors()
         return LiteRtSession(interpreter)
-    except Exception as error:  # of several kinds
+    except Exception as error:  # it raises several classes
         raise PerfError(f"LiteRT {_version()} cannot load {path}: {one_line(error)}") from None
 
 
 def placement(session: LiteRtSession) -> Placement:
-    """The operators of the file: those that XNNPACK took are one `DELEGATE` more in the interpreter's list."""
+    """Returns the operators of the file; the interpreter lists those of XNNPACK and a `DELEGATE`, which is left out."""
     counts = Counter(item["op_name"] for item in session.interpreter._get_ops_details())
     counts.pop(DELEGATE, None)
     return Placement({"LiteRT": dict(counts.most_common())})
 
 
 def describe(session: LiteRtSession) -> str:
-    """Version, and whether XNNPACK is there."""
+    """Returns the version, and whether XNNPACK is used."""
     delegated = any(item["op_name"] == DELEGATE for item in session.interpreter._get_ops_details())
     return f"LiteRT {_version()} ({'XNNPACK' if delegated else 'without XNNPACK'})"
 

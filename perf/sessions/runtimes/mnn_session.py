@@ -22,10 +22,10 @@ except ImportError as error:
     raise PerfError("MNN is not installed here; pip install MNN") from error
 
 PRECISION = "high"
-"""Floats of 32 bits everywhere. `normal` and `low` may be half floats where a CPU has them."""
+"""float32 everywhere. `normal` and `low` may be float16 where a CPU has it."""
 
 NO_WORK = ("Const", "Input", "Trainable")
-"""Nodes of a file which are no operators."""
+"""Nodes of a file that are not operators."""
 
 
 class MnnSession:
@@ -47,36 +47,36 @@ class MnnSession:
         return self._outputs
 
     def run(self, _: None, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        order = MNN.expr.NCHW  # of any dimensions: plainly one after the other
+        order = MNN.expr.NCHW  # plain row-major, for any number of dimensions
         given = [MNN.expr.const(feed[i.name], list(feed[i.name].shape), order, MNN.expr.int) for i in self._inputs]
         return [value.read() for value in self.module.forward(given)]
 
 
 def open_session(path: Path, provider: Provider, threads: int, library: Path | None = None) -> MnnSession:
-    """Loads a file with so many threads.
+    """Loads a file.
 
     Raises:
-        PerfUsageError: another provider than the CPU is asked for.
+        PerfUsageError: a provider other than the CPU.
         PerfError: no such file, or one that MNN does not load.
     """
     check_peer_file(path, provider, "MNN")
     settings = {"backend": "CPU", "numThread": threads, "precision": PRECISION}
     try:
         manager = MNN.nn.create_runtime_manager((settings,))
-        # No names: all inputs and outputs that the file has.
+        # Without names it gets all inputs and outputs of the file.
         return MnnSession(path, MNN.nn.load_module_from_file(str(path), [], [], runtime_manager=manager))
-    except Exception as error:  # of several kinds
+    except Exception as error:  # it raises several classes
         raise PerfError(f"MNN {_version()} cannot load {path}: {one_line(_cause(error))}") from None
 
 
 def placement(session: MnnSession) -> Placement:
-    """The operators of the file, of which MNN's session may run fewer."""
+    """Returns the operators of the file; MNN's session may run fewer."""
     kinds = (node.op_type for node in MNN.expr.load_as_dict(str(session.path)).values())
     return Placement({"MNN": dict(Counter(kind for kind in kinds if kind not in NO_WORK).most_common())})
 
 
 def describe(session: MnnSession) -> str:
-    """Version, and the precision that is asked for."""
+    """Returns the version and the requested precision."""
     return f"MNN {_version()} (precision {PRECISION})"
 
 
@@ -85,5 +85,5 @@ def _version() -> str:
 
 
 def _cause(error: Exception) -> Exception:
-    """What MNN's binding had to say, where Python wraps it."""
+    """Returns the error of MNN's binding where Python wraps it."""
     return error.__cause__ if isinstance(error.__cause__, Exception) else error

@@ -13,7 +13,7 @@ import numpy as np
 from perf.errors import PerfError
 from perf.providers import Provider
 from perf.sessions.inputs import DeclaredInput
-from perf.sessions.peer_file import check_peer_file, told_beside, told_inputs, told_outputs
+from perf.sessions.peer_file import check_peer_file, named_inputs, named_outputs, read_conversion
 from perf.sessions.session import Placement
 
 try:
@@ -25,15 +25,15 @@ NO_WORK = ("Input", "MemoryData", "Split")
 """Layers that compute nothing."""
 
 HEADER = 2
-"""Lines of a `.param` before its layers: a magic number, and how many there are."""
+"""Lines of a `.param` before its layers: a magic number, and the counts."""
 
 
 class NcnnSession:
     """A loaded net, with the methods of onnxruntime's session."""
 
-    def __init__(self, net: Any, path: Path, told: Mapping[str, Any]) -> None:
+    def __init__(self, net: Any, path: Path, conversion: Mapping[str, Any]) -> None:
         self.net, self.path = net, path
-        self._inputs, self._outputs = told_inputs(told), told_outputs(told)
+        self._inputs, self._outputs = named_inputs(conversion), named_outputs(conversion)
 
     def get_inputs(self) -> list[DeclaredInput]:
         return self._inputs
@@ -44,45 +44,43 @@ class NcnnSession:
     def run(self, _: None, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         with self.net.create_extractor() as extractor:
             for index, item in enumerate(self._inputs):
-                # Names are lost; pnnx numbers inputs and outputs. The first axis is the batch.
+                # pnnx drops names and numbers inputs and outputs. The first axis is the batch.
                 extractor.input(f"in{index}", ncnn.Mat(feed[item.name], batch_index=0))
             values = []
             for index, output in enumerate(self._outputs):
                 failed, value = extractor.extract(f"out{index}")
                 if failed:
                     raise PerfError(f"ncnn cannot compute {output.name} of {self.path.name} (error {failed})")
-                values.append(value.numpy(batch_index=0).copy())  # the net's own memory
+                values.append(value.numpy(batch_index=0).copy())  # a view of the net's memory
         return values
 
 
 def open_session(path: Path, provider: Provider, threads: int, library: Path | None = None) -> NcnnSession:
-    """Loads a file with so many threads, to be computed in 32 bits.
+    """Loads a file, to be computed in float32.
 
     Raises:
-        PerfUsageError: another provider than the CPU is asked for.
+        PerfUsageError: a provider other than the CPU.
         PerfError: no such file, or one that ncnn does not load.
     """
     check_peer_file(path, provider, "ncnn")
-    told = told_beside(path)
+    conversion = read_conversion(path)
     net = ncnn.Net()
     net.opt.num_threads = threads
     for option in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage"):
-        setattr(net.opt, option, False)  # float32 it is, also where a CPU has half floats
+        setattr(net.opt, option, False)  # float32 also where a CPU has float16
     if net.load_param(str(path)) or net.load_model(str(path.with_suffix(".bin"))):
-        raise PerfError(
-            f"ncnn {_version()} cannot load {path} and its .bin; expected what pnnx makes: convert it again"
-        )
-    return NcnnSession(net, path, told)
+        raise PerfError(f"ncnn {_version()} cannot load {path} and its .bin; expected a file of pnnx: convert it again")
+    return NcnnSession(net, path, conversion)
 
 
 def placement(session: NcnnSession) -> Placement:
-    """The layers of the file."""
+    """Returns the layers of the file."""
     kinds = (line.split()[0] for line in session.path.read_text().splitlines()[HEADER:])
     return Placement({"ncnn": dict(Counter(kind for kind in kinds if kind not in NO_WORK).most_common())})
 
 
 def describe(session: NcnnSession) -> str:
-    """Version, and the type in which it computes."""
+    """Returns the version and the type of floats."""
     return f"ncnn {_version()} (floats as f32)"
 
 

@@ -1,4 +1,4 @@
-"""onnxruntime: sessions that can be timed fairly beside others, and which provider really took their nodes."""
+"""onnxruntime: sessions that can be timed beside others, and the placement of their nodes."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from perf.sessions.session import Placement
 
 
 def open_session(path: Path, provider: Provider, threads: int, library: Path | None = None) -> ort.InferenceSession:
-    """A session for one file on one provider, the CPU behind it, with `threads` threads inside an operator.
+    """Opens a session for one file on one provider, with the CPU for other nodes and `threads` threads in an operator.
 
-    `library` is one of custom operators, which take the place of functions of their names.
+    `library` has custom operators, which replace functions of the same names.
 
     Raises:
         PerfError: no such file, a file that onnxruntime does not load, or a provider that takes no node of it.
     """
     if not path.is_file():
         raise PerfError(f"no file {path}; expected an .onnx model: check the path")
-    # A plugin is opened by its devices: onnxruntime lists it like its own once it is registered, but gives it no node.
+    # A plugin is opened by its devices: by name, onnxruntime would accept it once registered, but assign it no node.
     plugged = devices(provider) if is_installed(provider) else []
     try:
         options = _options(threads, library)
@@ -35,9 +35,9 @@ def open_session(path: Path, provider: Provider, threads: int, library: Path | N
                 str(path),
                 sess_options=options,
                 providers=list(dict.fromkeys([provider.ort_name, CPU.ort_name])),
-                enable_fallback=0,  # or a provider that fails to start is silently replaced by the CPU
+                enable_fallback=0,  # otherwise the CPU silently replaces a provider that fails to start
             )
-    except Exception as error:  # onnxruntime raises one class per status code, all straight from Exception
+    except Exception as error:  # onnxruntime raises a class for each status code, all derived from Exception
         raise PerfError(
             f"onnxruntime {ort.__version__} cannot load {path} on {provider.name}: {one_line(error)}"
         ) from None
@@ -46,15 +46,15 @@ def open_session(path: Path, provider: Provider, threads: int, library: Path | N
         total = sum(taken.values())
         raise PerfError(
             f"{provider.ort_name} took none of the {total} nodes of {path}, so the CPU would have run them all; "
-            "timed nothing: choose another provider, or a model made for this one"
+            "timed nothing: choose another provider, or a model exported for this one"
         )
     return session
 
 
 def placement(session: ort.InferenceSession) -> Placement:
-    """Which provider took which nodes.
+    """Returns the nodes that each provider runs.
 
-    Taken from the session's graph assignment, because its list of providers also names those that took nothing.
+    Read from the session's graph assignment, because its list of providers also has those that run no node.
     """
     operators: dict[str, Counter[str]] = {}
     sizes: dict[str, list[int]] = {}
@@ -62,13 +62,13 @@ def placement(session: ort.InferenceSession) -> Placement:
         nodes = [node.op_type for node in part.get_nodes()]
         operators.setdefault(part.ep_name, Counter()).update(nodes)
         sizes.setdefault(part.ep_name, []).append(len(nodes))
-    # A provider that runs node after node has a part for each.
+    # A provider that runs single nodes has a part for each.
     partitions = {name: len(parts) for name, parts in sizes.items() if max(parts) > 1}
     return Placement({name: dict(counts.most_common()) for name, counts in operators.items()}, partitions)
 
 
 def describe(_: ort.InferenceSession) -> str:
-    """Name and version."""
+    """Returns the name and version."""
     return f"onnxruntime {ort.__version__}"
 
 
@@ -80,7 +80,7 @@ def _options(threads: int, library: Path | None) -> ort.SessionOptions:
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = LOG_ERRORS_ONLY
-    # Threads of a session that has just run spin for a while, and would take the cores of the next model's run.
+    # Threads of a session spin for a while after a run, and would take the cores of the next model's run.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     return options

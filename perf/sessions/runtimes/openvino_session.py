@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU, for models in its own format (`.xml` with its `.bin`) or any that it reads."""
+"""OpenVINO on the CPU, for models in its own format (`.xml` with its `.bin`) or any other that it reads."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ TYPES = {
     "f32": "tensor(float)",
     "f16": "tensor(float16)",
 }
-"""OpenVINO's names of element types, and onnxruntime's."""
+"""onnxruntime's name of each of OpenVINO's element types."""
 
 NO_WORK = ("Const", "Input", "Output")
-"""Layers of the graph that runs which are no operators."""
+"""Layers of the compiled graph that are not operators."""
 
 
 class OpenVinoSession:
@@ -51,7 +51,7 @@ class OpenVinoSession:
         return [_declared(port) for port in self.compiled.outputs]
 
     def run(self, _: None, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        # As onnxruntime, which reads numpy's memory and gives away its own: nothing is copied.
+        # Like onnxruntime, it reads numpy's memory and returns its own: nothing is copied.
         return list(self._request.infer(feed, share_inputs=True, share_outputs=True).values())
 
 
@@ -108,7 +108,7 @@ open_session, placement, describe = DEFAULT.open_session, DEFAULT.placement, DEF
 
 
 def _version() -> str:
-    """The release, without the commit."""
+    """Returns the release, without the commit."""
     return str(openvino.__version__).partition("-")[0]
 
 

@@ -12,15 +12,15 @@ from perf.providers import Provider
 from perf.sessions.runtimes import torch_session
 from perf.sessions.runtimes.torch_session import TorchSession, load
 
-import torch  # isort: skip  # behind torch_session, which says in a line that it is not there
+import torch  # isort: skip  # after torch_session, whose error is one line if torch is not installed
 
-# Weights may be folded into the code, which pays for a model that is only run.
+# Weights may be folded into the code, since the model is not trained.
 OPTIONS: dict[str, Any] = {"freezing": True}
 
 
 @functools.cache
 def _compiled(path: Path, provider: Provider, threads: int) -> tuple[Any, Callable[..., Any]]:
-    # Each number of threads and each length is compiled anew, which takes long, so later sessions get the same code.
+    # Compiling for each number of threads and each length takes long, so later sessions share the code.
     torch._dynamo.config.recompile_limit = 64
     logging.getLogger("torch._dynamo").setLevel(logging.ERROR)
     model = load(path, provider)
@@ -28,7 +28,7 @@ def _compiled(path: Path, provider: Provider, threads: int) -> tuple[Any, Callab
 
 
 def open_session(path: Path, provider: Provider, threads: int, library: Path | None = None) -> TorchSession:
-    """What `torch.compile` makes of the module, compiled when it is first run at a length. Raises what `load` does."""
+    """Opens the module with `torch.compile`, which compiles at the first run of a length. Raises what `load` raises."""
     model, call = _compiled(path, provider, threads)
     return TorchSession(model, call, threads)
 
@@ -37,5 +37,5 @@ placement = torch_session.placement
 
 
 def describe(session: TorchSession) -> str:
-    """Version and options."""
+    """Returns the version and options."""
     return f"torch {torch.__version__.partition('+')[0]}, torch.compile with {OPTIONS}"

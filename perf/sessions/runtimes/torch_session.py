@@ -1,4 +1,4 @@
-"""torch on the CPU, as transformers' own module runs in it: a checkpoint's `model.safetensors`, beside its config."""
+"""torch on the CPU: transformers' module of a checkpoint (`model.safetensors` beside its config)."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class TorchSession:
     """A module, with the methods of onnxruntime's session.
 
     Args:
-        model: transformers' own.
-        call: What runs it: the module itself, or what a compiler made of it.
-        threads: How many it is run with; torch has one number for the whole process.
+        model: transformers' module.
+        call: The function that runs it: the module itself, or its compiled version.
+        threads: The number of threads; torch has one number for the whole process.
     """
 
     def __init__(self, model: Any, call: Callable[..., Any], threads: int) -> None:
@@ -41,7 +41,7 @@ class TorchSession:
         inputs = [name for name in INPUTS if name in inspect.signature(model.forward).parameters]
         self._declared = [DeclaredInput(name, "tensor(int64)", axes) for name in inputs]
         example = {name: np.ones([2] * len(axes), np.int64) for name in inputs}
-        self._outputs = [name for name in self._answer(model, example) if name in OUTPUTS]
+        self._outputs = [name for name in self._run(model, example) if name in OUTPUTS]
 
     def get_inputs(self) -> list[DeclaredInput]:
         return self._declared
@@ -50,10 +50,10 @@ class TorchSession:
         return [DeclaredInput(name, "tensor(float)", ()) for name in self._outputs]
 
     def run(self, _: None, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        found = self._answer(self._call, feed)
+        found = self._run(self._call, feed)
         return [found[name].numpy() for name in self._outputs]
 
-    def _answer(self, call: Callable[..., Any], feed: Mapping[str, np.ndarray]) -> Any:
+    def _run(self, call: Callable[..., Any], feed: Mapping[str, np.ndarray]) -> Any:
         if torch.get_num_threads() != self.threads:
             torch.set_num_threads(self.threads)
         with torch.inference_mode():
@@ -61,10 +61,10 @@ class TorchSession:
 
 
 def load(path: Path, provider: Provider) -> Any:
-    """transformers' module of a checkpoint, in float32.
+    """Loads transformers' module of a checkpoint, in float32.
 
     Raises:
-        PerfUsageError: another provider than the CPU is asked for.
+        PerfUsageError: a provider other than the CPU.
         PerfError: no such file, or one that transformers does not load.
     """
     if provider != CPU:
@@ -74,25 +74,25 @@ def load(path: Path, provider: Provider) -> Any:
     try:
         (architecture,) = json.loads((path.parent / "config.json").read_text())["architectures"]
         return getattr(transformers, architecture).from_pretrained(path.parent).eval()
-    except Exception as error:  # of its many
+    except Exception as error:  # it raises many classes
         raise PerfError(
             f"transformers {transformers.__version__} cannot load {path.parent}: {one_line(error)}"
         ) from None
 
 
 def open_session(path: Path, provider: Provider, threads: int, library: Path | None = None) -> TorchSession:
-    """The module itself, as `from_pretrained` gives it. Raises what `load` does."""
+    """Opens the module itself, as `from_pretrained` returns it. Raises what `load` raises."""
     model = load(path, provider)
     return TorchSession(model, model, threads)
 
 
 def placement(session: TorchSession) -> Placement:
-    """Its modules, by class, without those that only hold others."""
+    """Returns its modules by class, without those that only contain others."""
     kinds = [type(module).__name__ for module in session.model.modules() if not [*module.children()]]
     return Placement({"torch": {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}})
 
 
 def describe(session: TorchSession) -> str:
-    """Version, and the attention that transformers chose."""
+    """Returns the version, and the attention that transformers chose."""
     chosen = getattr(session.model.config, "_attn_implementation", None) or "eager"
     return f"torch {torch.__version__.partition('+')[0]}, eager mode ({chosen} attention)"

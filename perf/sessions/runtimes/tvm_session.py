@@ -13,7 +13,7 @@ import numpy as np
 from perf.errors import PerfError, one_line
 from perf.providers import Provider
 from perf.sessions.inputs import DeclaredInput
-from perf.sessions.peer_file import check_peer_file, told_beside, told_inputs, told_outputs
+from perf.sessions.peer_file import check_peer_file, named_inputs, named_outputs, read_conversion
 from perf.sessions.session import Placement
 
 try:
@@ -25,16 +25,16 @@ except ImportError as error:
 FUNCTION = "main"
 
 ANY_CORE = -2
-"""TVM's number of the way to place threads that leaves it to the system."""
+"""TVM's code for leaving the placement of threads to the system."""
 
 
 class TvmSession:
     """A virtual machine, with the methods of onnxruntime's session."""
 
-    def __init__(self, machine: Any, told: Mapping[str, Any]) -> None:
-        self.machine, self.told = machine, told
+    def __init__(self, machine: Any, conversion: Mapping[str, Any]) -> None:
+        self.machine, self.conversion = machine, conversion
         self._function = machine[FUNCTION]
-        self._inputs, self._outputs = told_inputs(told), told_outputs(told)
+        self._inputs, self._outputs = named_inputs(conversion), named_outputs(conversion)
 
     def get_inputs(self) -> list[DeclaredInput]:
         return self._inputs
@@ -49,28 +49,28 @@ class TvmSession:
 
 
 def open_session(path: Path, provider: Provider, threads: int, library: Path | None = None) -> TvmSession:
-    """Loads a library; the whole process then has so many threads for TVM, of which untuned kernels use one.
+    """Loads a library, and sets the process's number of threads for TVM, of which untuned kernels use one.
 
     Raises:
-        PerfUsageError: another provider than the CPU is asked for.
+        PerfUsageError: a provider other than the CPU.
         PerfError: no such file, or one that TVM does not load.
     """
     check_peer_file(path, provider, "TVM")
-    told = told_beside(path)
+    conversion = read_conversion(path)
     try:
         tvm.get_global_func("runtime.config_threadpool")(ANY_CORE, threads)
-        return TvmSession(relax.VirtualMachine(tvm.runtime.load_module(str(path)), tvm.cpu()), told)
-    except Exception as error:  # of several kinds
+        return TvmSession(relax.VirtualMachine(tvm.runtime.load_module(str(path)), tvm.cpu()), conversion)
+    except Exception as error:  # it raises several classes
         raise PerfError(f"TVM {_version()} cannot load {path}: {one_line(error)}") from None
 
 
 def placement(session: TvmSession) -> Placement:
-    """The kernels that a run calls, after fusion, named after the operators that are in them."""
-    return Placement({"TVM": dict(Counter(session.told["kernels"]).most_common())})
+    """Returns the kernels that a run calls, after fusion, named after the operators in them."""
+    return Placement({"TVM": dict(Counter(session.conversion["kernels"]).most_common())})
 
 
 def describe(session: TvmSession) -> str:
-    """Version, and that its kernels are those of no search: plain loops, which one thread runs."""
+    """Returns the version, and that its kernels are untuned: plain loops on one thread."""
     return f"TVM {_version()} (untuned, one thread)"
 
 

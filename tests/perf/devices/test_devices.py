@@ -156,6 +156,8 @@ def test_devices_by_name() -> None:
     assert found.name == "ssh://pi@box:2222"
     with pytest.raises(PerfUsageError, match=r"unknown device 'pi'; expected local, ssh://\[user@\]host"):
         device_named("pi", local, program)
+    with pytest.raises(PerfUsageError, match="emulated-arm64 counts instructions and times nothing; expected local"):
+        device_named("emulated-arm64", local, program)
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_what_was_interrupted_is_made_anew(package: Path) -> None:
 
 def test_what_pip_cannot_install_is_one_line(package: Path) -> None:
     with pytest.raises(
-        PerfError, match=r"cannot make the environment for tool \(.*none\.whl.*\); expected pip"
+        PerfError, match=r"cannot create the environment for tool \(.*none\.whl.*\); expected pip"
     ) as caught:
         environment("tool", [str(package.with_name("none.whl"))], lambda _: None)
     assert "\n" not in str(caught.value)

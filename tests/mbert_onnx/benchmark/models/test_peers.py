@@ -167,7 +167,7 @@ def test_an_environment_that_cannot_be_created_is_an_error(
 ) -> None:
     monkeypatch.setenv("MBERT_ONNX_CACHE", str(tmp_path))
     monkeypatch.setattr("perf.peers.openvino.PACKAGES", (str(tmp_path / "none.whl"),))
-    with pytest.raises(PerfError, match=r"cannot make the environment for openvino \(.*none\.whl"):
+    with pytest.raises(PerfError, match=r"cannot create the environment for openvino \(.*none\.whl"):
         bench(f"openvino:{file}", seq_lens=[4], **SHORT)
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import signal
 import subprocess
 import sys
+import tarfile
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import onnx
 import pytest
+from perf_models import VOCAB_SIZE, token_model
 from wheel.wheelfile import WheelFile
 
 from mbert_onnx.benchmark.device import set_kernels, with_kernels
@@ -21,8 +25,12 @@ from mbert_onnx.benchmark.remote.wheel import wheel_for
 from mbert_onnx.errors import MbertError, UsageError
 from mbert_onnx.runtime import native_kernels as native
 from mbert_onnx.runtime.native_kernels import NATIVE, PORTABLE
-from perf.devices.job import JOB, Job
+from perf.devices.job import JOB, REPORT, Job, pack
+from perf.machine.footprint import Footprint
+from perf.results.report_file import read_report
 from perf.sessions.subject import Subject
+from perf.timing import description
+from perf.timing.options import BenchOptions
 
 # What tells an executable's processor: two bytes of ELF's head at 18, little-endian.
 ELF_MACHINE = slice(18, 20)
@@ -123,6 +131,30 @@ def test_a_model_that_cannot_have_the_kernels_is_a_failure(
     assert [failure.name for failure in found.failures] == ["ours"]
     with pytest.raises(UsageError, match="--kernels is native, and this installation has no library"):
         set_kernels(Job((ours, plain), own_kernels=native_only))
+
+
+def test_a_job_is_run_and_its_report_written(
+    tmp_path: Path, plain: Subject, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """What another machine does with a folder that `bench --device` has sent."""
+    monkeypatch.setattr(description, "footprint", lambda *_, **__: Footprint((1.0,), 1.0, 1))
+    handler = signal.getsignal(signal.SIGINT)
+    other = token_model(tmp_path / "other.onnx")
+    options = BenchOptions(seq_lens=(4,), threads=(1,), precision=0.5, budget_s=0.01)
+    sent = Job((Subject("a", other, VOCAB_SIZE), plain), options, own_kernels={"plain": NATIVE})
+    stream, folder = BytesIO(), tmp_path / "there"
+    pack(sent).write(stream)
+    stream.seek(0)
+    with tarfile.open(fileobj=stream) as archive:
+        archive.extractall(folder, filter="data")
+    try:
+        assert job.main([str(folder)]) == 0
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    found = read_report(folder / REPORT)
+    assert [item.name for item in found.subjects] == ["a"]
+    assert [failure.name for failure in found.failures] == ["plain"]
+    assert "> repetition 6 of 6: 1 thread, 4 tokens" in capsys.readouterr().err.splitlines()
 
 
 @pytest.mark.parametrize(
