@@ -45,7 +45,7 @@ def too_large(graph: ir.Graph, ranges: Ranges, keep: Collection[ir.Node] = ()) -
     layers = ",".join(dict.fromkeys(layer for *_, layer in found))
     return (
         f"{name} reaches {largest:.1e} in channel {channel} on the calibration texts; for fp16 expected at most "
-        f"{LARGEST_SAFE:.0f}, an eighth of its largest number: pass --keep-float {layers}, which leaves those float32"
+        f"{LARGEST_SAFE:.0f}, an eighth of its largest number: pass --keep-float {layers}, which keeps these float32"
     )
 
 

@@ -1,4 +1,4 @@
-"""Which passes run for which target, and what they leave of a layer."""
+"""Pipeline: the passes of each target, and the nodes that remain of a layer."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ def numbers(*rows: object) -> np.ndarray:
     return np.array(rows, np.float32)
 
 
-def test_the_error_is_relative_to_what_varies() -> None:
+def test_the_error_is_relative_to_the_spread() -> None:
     # Means 101 and 1; spread √4 = 2; difference 1.
     judge = numbers([100, 0], [102, 2])
     assert centred_error(numbers([100, 0], [102, 3]), judge) == pytest.approx(0.5)
@@ -35,21 +35,21 @@ def test_a_vector_is_centred_as_a_whole() -> None:
 
 
 @pytest.mark.parametrize("shape", [(2,), (1, 2), (1, 1, 2)])
-def test_a_single_row_is_relative_to_what_it_is_and_a_vector_is_not(shape: tuple[int, ...]) -> None:
+def test_a_single_row_is_relative_to_its_size_and_a_vector_is_not(shape: tuple[int, ...]) -> None:
     found, judge = np.reshape([3.0, 5.0], shape), np.reshape([3.0, 4.0], shape)
     assert centred_error(found, judge) == pytest.approx(1 / (math.sqrt(0.5) if len(shape) == 1 else 5))
 
 
-def test_a_scalar_is_relative_to_what_it_is() -> None:
+def test_a_scalar_is_relative_to_its_size() -> None:
     assert centred_error(np.array(3.0), np.array(2.0)) == pytest.approx(0.5)
 
 
-def test_what_is_nearly_constant_is_relative_to_its_size() -> None:
+def test_a_nearly_constant_output_is_relative_to_its_size() -> None:
     judge = np.full((100, 2), 3.0) + 1e-7 * np.arange(100)[:, None]
     assert centred_error(judge + 3e-6, judge) == pytest.approx(1e-6, rel=1e-3)
 
 
-def test_what_is_the_same_has_no_error_however_little_it_varies() -> None:
+def test_equal_outputs_have_no_error_however_little_they_vary() -> None:
     assert centred_error(np.ones((3, 2)), np.ones((3, 2))) == 0
     assert centred_error(np.ones((3, 2)) + 1e-9, np.zeros((3, 2))) == INF
     assert centred_error(np.zeros((0, 2)), np.zeros((0, 2))) == 0
@@ -86,7 +86,7 @@ def test_a_mask_of_another_batch_hides_nothing() -> None:
     assert centred_error(judge + np.eye(3, 2), judge, np.zeros((2, 2), np.int64)) > 0
 
 
-def test_infinities_and_nans_that_are_the_same_are_no_error() -> None:
+def test_equal_infinities_and_nans_are_not_an_error() -> None:
     judge = numbers([-INF, 0], [NAN, 2])
     assert centred_error(judge, judge) == 0
     # Without them: 0, 0 and 0, 2 around 0 and 1, so the spread is √2.
@@ -94,13 +94,13 @@ def test_infinities_and_nans_that_are_the_same_are_no_error() -> None:
 
 
 @pytest.mark.parametrize(("found", "judge", "error"), [(NAN, 1, NAN), (1, NAN, NAN), (INF, 1, INF), (INF, -INF, INF)])
-def test_infinities_and_nans_that_differ_pass_no_bar(found: float, judge: float, error: float) -> None:
+def test_infinities_and_nans_that_differ_pass_no_bound(found: float, judge: float, error: float) -> None:
     result = centred_error(numbers([found], [2], [3]), numbers([judge], [2], [4]))
     assert result == pytest.approx(error, nan_ok=True)
     assert not result <= 1
 
 
-def test_what_is_no_float_differs_or_not() -> None:
+def test_an_integer_output_is_equal_or_not() -> None:
     assert centred_error(np.array([1, 2]), np.array([1, 2])) == 0
     assert centred_error(np.array([1, 2]), np.array([1, 3])) == INF
     assert centred_error(np.array([True]), np.array([False])) == INF

@@ -78,7 +78,7 @@ def test_sequences_are_sequences_of_float64(text: str) -> None:
     np.testing.assert_array_equal(run(wide, {"x": x})["y"], x)
 
 
-def test_what_onnxruntime_has_in_float32_only_is_rounded_there_alone() -> None:
+def test_operators_that_onnxruntime_has_in_float32_only_are_rounded_alone() -> None:
     model = graph("(float[n, 4] x) => (float[n, 4] y) { a = Erf(x) y = Add(a, x) }")
     x = np.array([[1e6 / 3, 0.1, -0.7, 2.0]])
     found = run(widened(model), {"x": x})["y"]

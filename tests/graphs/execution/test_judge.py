@@ -29,7 +29,7 @@ def test_a_graph_is_as_far_from_float64_as_float32_takes_it() -> None:
     assert {array.dtype for outputs in judge.reference for array in outputs.values()} == {np.dtype(np.float64)}
 
 
-def test_a_graph_that_loses_more_sets_a_wider_bar() -> None:
+def test_a_graph_with_a_larger_error_has_a_larger_bound() -> None:
     # x + 10000 − 10000 in float32.
     text = "(float[n, 4] x) => (float[n, 4] y) <float[1] c> { a = Add(x, c) y = Sub(a, c) }"
     judge = Judge.of(graph(text, c=np.array([10000.0])))
@@ -38,7 +38,7 @@ def test_a_graph_that_loses_more_sets_a_wider_bar() -> None:
     assert judge.bound == FLOAT32_FACTOR * judge.given
 
 
-def test_another_graph_is_as_far_as_it_is() -> None:
+def test_the_error_of_another_graph() -> None:
     model = graph(CHAIN)
     judge = Judge.of(model)
     other = graph(CHAIN.replace("(x, W, b)", "<beta = 1.5> (x, W, b)"))
@@ -129,7 +129,7 @@ def test_a_model_is_run_in_float64() -> None:
     assert ir.to_proto(model) == before
 
 
-def test_what_has_no_float64_is_run_as_it_is() -> None:
+def test_a_model_without_float64_is_run_in_its_own_types() -> None:
     model = graph("(float[n, 2] x) => (float[n, 2] y) { y = Celu(x) }")
     feed = {"x": np.array([[3.0, -1.0]], np.float32)}
     run, is_float64 = float64_runner(model, feed)
@@ -137,7 +137,7 @@ def test_what_has_no_float64_is_run_as_it_is() -> None:
     assert run(feed)["y"].dtype == np.float32
 
 
-def test_a_feed_that_is_not_taken_is_one_line() -> None:
+def test_a_feed_that_does_not_fit_is_an_error_in_one_line() -> None:
     model = graph("(float[n, 2] x) => (float[n, 2] y) { y = Relu(x) }")
     with pytest.raises(GraphError, match="onnxruntime does not run the graph as it is") as caught:
         float64_runner(model, {"x": np.ones((1, 3), np.float32)})

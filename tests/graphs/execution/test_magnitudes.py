@@ -1,4 +1,4 @@
-"""How large a graph's values are."""
+"""Magnitudes of a graph's values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_sums_and_linear_layers_are_measured_in_root_mean_square() -> None:
     assert measure(model(), FEED) == pytest.approx({"shifted": np.sqrt(18 / 4), "y": np.sqrt(44 / 4)})
 
 
-def test_the_graph_is_left_as_it_was() -> None:
+def test_the_graph_is_not_modified() -> None:
     measured = model()
     before = ir.to_proto(measured)
     measure(measured, FEED)

@@ -37,7 +37,7 @@ def test_weights_beside_the_file_are_read(tmp_path: Path, size_threshold: int) -
     np.testing.assert_allclose(run_file(path, {"x": X})["y"], run(model, {"x": X})["y"], atol=1e-5)
 
 
-def test_the_model_is_left_as_it_was() -> None:
+def test_the_model_is_not_modified() -> None:
     model = graph(f"(float[n, 20] x) => (float[n, 20] y) <{LARGE} W> {{ y = MatMul(x, W) }}")
     before, tensor = ir.to_proto(model), model.graph.initializers["W"].const_value
     run(model, {"x": X})
@@ -48,7 +48,7 @@ def test_the_model_is_left_as_it_was() -> None:
     assert model.graph.initializers["W"].const_value is tensor
 
 
-def test_a_weight_that_nothing_reads_is_no_matter() -> None:
+def test_an_unread_weight_is_accepted() -> None:
     model = graph(f"(float[n, 20] x) => (float[n, 20] y) <{LARGE} W, {LARGE} V> {{ y = MatMul(x, W) }}")
     np.testing.assert_allclose(run(model, {"x": X})["y"], X @ constant(model, "W"), atol=1e-5)
 
@@ -98,7 +98,7 @@ def test_values_within_can_be_asked_for() -> None:
     np.testing.assert_array_equal(found["a"], -X)
 
 
-def test_what_the_model_does_not_take_is_left_out() -> None:
+def test_inputs_that_the_model_does_not_have_are_ignored() -> None:
     model = graph("(float[n, 20] x) => (float[n, 20] y) { y = Neg(x) }")
     np.testing.assert_array_equal(run(model, {"x": X, "other": X})["y"], -X)
 

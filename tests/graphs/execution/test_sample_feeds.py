@@ -1,4 +1,4 @@
-"""Inputs to try a graph of anybody's with."""
+"""Sample inputs for any graph."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_positions_and_other_inputs_beside_texts() -> None:
     assert {feed["fixed"].shape for feed in feeds} == {(4,)}
 
 
-def test_inputs_that_are_no_texts() -> None:
+def test_inputs_that_are_not_texts() -> None:
     assert shapes("float[n, 4] x") == {"x": (ROWS, 4)}
     assert shapes("float[b, s, 4] x") == {"x": (ROWS, LENGTH, 4)}
     assert shapes("float[n] x, float z") == {"x": (LENGTH,), "z": ()}
@@ -113,7 +113,7 @@ def test_dimensions_of_one_name_have_one_size() -> None:
     assert shapes("float[n, 8] x, float[1, n] mask, float[n] z") == {"x": (ROWS, 8), "mask": (1, ROWS), "z": (ROWS,)}
 
 
-def test_types_of_inputs_that_are_no_texts() -> None:
+def test_types_of_inputs_that_are_not_texts() -> None:
     (feed,) = text_feeds(taking("float16[n, 4] h, double[n, 4] d, bool[n, 4] b, int8[n, 4] i, uint8[n, 4] u"))
     assert [array.dtype.name for array in feed.values()] == ["float16", "float64", "bool", "int8", "uint8"]
     assert set(np.unique(feed["i"])) == {0, 1}

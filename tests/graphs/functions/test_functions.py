@@ -268,12 +268,12 @@ def test_the_operators_page_names_every_input_in_order(make: Callable[..., Any],
     function, *_ = make(OLDEST_OPSET)[index]
     page = (Path(__file__).parents[3] / "docs" / "operators.md").read_text()
     if function.name.endswith("Int8"):
-        (told,) = (line for line in page.splitlines() if line.startswith(f"| `{function.name}`"))
+        (listed,) = (line for line in page.splitlines() if line.startswith(f"| `{function.name}`"))
     else:
         section = page.split(f"## {DOMAIN}.{function.name}\n")[1].split("\n## ")[0]
-        told = " ".join(line.split("|")[1] for line in section.splitlines() if line.startswith("| `"))
+        listed = " ".join(line.split("|")[1] for line in section.splitlines() if line.startswith("| `"))
     names = list(dict.fromkeys(re.sub(r"_\d+$", "_i", value.name or "") for value in function.inputs))
-    assert [name for name in re.findall(r"`(\w+)`", told) if name != function.name] == names
+    assert [name for name in re.findall(r"`(\w+)`", listed) if name != function.name] == names
 
 
 def test_the_number_of_inputs_of_8_bits() -> None:

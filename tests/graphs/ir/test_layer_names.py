@@ -1,4 +1,4 @@
-"""Which layer a node belongs to."""
+"""Layer of a node."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_layers_stand_in_order_and_once() -> None:
     assert layers(named().graph) == [EMBEDDINGS, "layer.3", "layer.12", HEAD]
 
 
-def test_a_layer_is_not_one_whose_number_begins_alike() -> None:
+def test_layer_1_is_not_layer_12() -> None:
     chosen = [node for node in named().graph if in_layers(node, ["layer.1", "layer.12"])]
     assert [node.name for node in chosen] == ["layer.12/Gemm_0"]
 
@@ -56,6 +56,6 @@ def test_a_node_without_a_name_is_of_no_layer() -> None:
         ("layers.3.weight", None),
     ],
 )
-def test_names_of_weights_tell_a_layer(name: str, layer: str | None) -> None:
+def test_the_layer_of_a_weight_s_name(name: str, layer: str | None) -> None:
     found = LAYER.search(name)
     assert (found.group(0) if found else None) == layer

@@ -1,4 +1,4 @@
-"""Where channels lie after operators that move elements about: each layout is checked against the operator itself."""
+"""Layouts of channels after operators that move elements, checked against the operators themselves."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from graphs.ir.layout import Layout, channels_last, moved
 
 
 def layouts(text: str, layout: Layout) -> list[Layout] | None:
-    """What the graph's one node makes of its input's layout, once its outputs agree with that."""
+    """Returns the layouts of the one node's outputs, checked against its results."""
     model = graph(text)
     result = moved(layout, model.graph.node(0))
     shape = [dim if isinstance(dim, int) else 1 for dim in model.graph.inputs[0].shape or ()]

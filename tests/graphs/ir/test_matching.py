@@ -1,4 +1,4 @@
-"""Recognising blocks: which node is blamed, and for what."""
+"""Matching of blocks: the node and the reason of a mismatch."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_the_node_that_computes_a_value() -> None:
         ("a", 0, "it reads an input or constant; expected Sub or Mul"),
     ],
 )
-def test_what_computes_it_instead_is_told_at_the_reader(reader: str, index: int, reason: str) -> None:
+def test_another_producer_is_reported_at_the_reader(reader: str, index: int, reason: str) -> None:
     _, nodes = named(CHAIN)
     with pytest.raises(MismatchError) as mismatch:
         producer_of(nodes[reader].inputs[index], ("Sub", "Mul"), nodes[reader])
@@ -61,7 +61,7 @@ def test_the_one_reader_of_a_value() -> None:
         ("a = Relu(x) y = Neg(x)", "y", "activations have 0 readers; expected one"),
     ],
 )
-def test_other_readers_are_told(body: str, outputs: str, reason: str) -> None:
+def test_other_readers_are_reported(body: str, outputs: str, reason: str) -> None:
     _, nodes = named(f"(float[n] x) => (float[n] {outputs}) {{ {body} }}")
     with pytest.raises(MismatchError) as mismatch:
         only_reader(nodes["a"].outputs[0], nodes["a"], "activations")
@@ -88,21 +88,21 @@ def test_a_gemm_with_a_residual() -> None:
         ("Gemm <beta = 2.0> (x, W, u)", "expected a Gemm with the residual as its third input"),
     ],
 )
-def test_another_gemm_is_told(operation: str, reason: str) -> None:
+def test_another_gemm_is_reported(operation: str, reason: str) -> None:
     _, nodes = named(GEMM.format(operation))
     with pytest.raises(MismatchError) as mismatch:
         residual_gemm(nodes["y"])
     assert blamed(mismatch) == ("the y", reason)
 
 
-def test_a_gemm_whose_input_is_transposed_is_told() -> None:
+def test_a_gemm_whose_input_is_transposed_is_reported() -> None:
     text = "(float[4, n] x, float[n, 3] u) => (float[n, 3] y) <float[4, 3] W> { y = Gemm <transA = 1> (x, W, u) }"
     _, nodes = named(text)
     with pytest.raises(MismatchError, match="expected a Gemm"):
         residual_gemm(nodes["y"])
 
 
-def test_a_product_of_streams_is_told() -> None:
+def test_a_product_of_streams_is_reported() -> None:
     text = "(float[n, 4] x, float[4, 3] w, float[n, 3] u) => (float[n, 3] y) { y = Gemm(x, w, u) }"
     _, nodes = named(text)
     with pytest.raises(MismatchError, match="its third input is not a residual"):

@@ -51,14 +51,14 @@ def test_the_kind_of_a_product() -> None:
     assert [kind_of(linear) for linear in network(1.0)[1]] == ["enter", "leave", "enter", "leave"]
 
 
-def test_where_8_bits_do_nothing_is_changed() -> None:
+def test_where_8_bits_suffice_nothing_is_changed() -> None:
     plan = found(1.0, goal=0.05)
     assert plan.trials == []
     assert 0 < plan.first == plan.error <= 0.05
     assert {plan.bits(linear) for linear in network(1.0)[1]} == {8}
 
 
-def test_what_costs_most_gets_16_bits() -> None:
+def test_the_largest_error_gets_16_bits() -> None:
     plan = found(300.0, goal=0.05)
     assert plan.first > 0.2
     assert plan.error <= 0.05
@@ -80,7 +80,7 @@ def test_layers_that_16_bits_do_not_help_become_float() -> None:
     assert {plan.bits(linear) for linear in linears[2:]} == {None}
 
 
-def test_changes_that_hardly_help_are_taken_back() -> None:
+def test_changes_that_hardly_help_are_undone() -> None:
     plan = found(1.0, goal=0.0)
     for trial in plan.trials:
         if not trial.kept:
@@ -91,14 +91,14 @@ def test_changes_that_hardly_help_are_taken_back() -> None:
 
 
 @pytest.mark.parametrize("layer", ["layer.0", "layer.1"])
-def test_what_is_not_wanted_stays_float(layer: str) -> None:
+def test_products_that_are_not_wanted_stay_float(layer: str) -> None:
     plan = Plan(lambda linear: not str(linear.node.name).startswith(layer))
     bits = {linear.node.name: plan.bits(linear) for linear in network(1.0)[1]}
     assert {name for name, number in bits.items() if number is None} == {f"{layer}/MatMul_0", f"{layer}/MatMul_1"}
 
 
-def test_a_plan_for_a_file() -> None:
-    told = found(300.0, goal=0.05).as_dict()
-    assert set(told) == {"16 bits", "float", "error of 8 bits", "error", "search"}
-    assert told["search"][-1]["kept"] is True
-    assert told["16 bits"] == ["layer.1"]
+def test_a_plan_as_a_dictionary() -> None:
+    saved = found(300.0, goal=0.05).as_dict()
+    assert set(saved) == {"16 bits", "float", "error of 8 bits", "error", "search"}
+    assert saved["search"][-1]["kept"] is True
+    assert saved["16 bits"] == ["layer.1"]

@@ -1,4 +1,4 @@
-"""The word embeddings of a graph that comes without a config."""
+"""Vocabulary size of a graph without a config."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TYPES = "t = Gather(types, token_type_ids)"
         "z = Add(input_ids, input_ids) m = Cast <to = 1> (z) w = Gather(words, input_ids)",
     ],
 )
-def test_the_table_in_which_ids_are_looked_up_tells_how_many_there_are(tmp_path: Path, lookup: str) -> None:
+def test_the_rows_of_the_looked_up_table_are_the_vocabulary_size(tmp_path: Path, lookup: str) -> None:
     assert rows(tmp_path, f"{TYPES} {lookup} y = Add(w, t)") == 123
 
 
@@ -54,6 +54,6 @@ def test_ids_that_are_themselves_chosen_from_are_no_lookup(tmp_path: Path) -> No
     assert rows(tmp_path, body) == FEWEST_ROWS
 
 
-def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(GraphError):
         embedding_rows(tmp_path / "model.onnx")

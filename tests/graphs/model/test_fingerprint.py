@@ -1,4 +1,4 @@
-"""Whether two graphs are the same but for the names and the order of their nodes."""
+"""Fingerprint of a graph, which ignores the names and the order of its nodes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SAME = {
 
 
 @pytest.mark.parametrize("case", SAME)
-def test_what_does_not_count(case: str) -> None:
+def test_differences_that_do_not_count(case: str) -> None:
     assert signature(changed(TEXT, *SAME[case])) == signature(graph(TEXT))
 
 
@@ -56,7 +56,7 @@ OTHER = {
 }
 
 
-def test_what_counts() -> None:
+def test_differences_that_count() -> None:
     found = {case: signature(changed(TEXT, *OTHER[case])) for case in OTHER}
     assert len({signature(graph(TEXT)), *found.values()}) == len(OTHER) + 1
 
@@ -141,20 +141,20 @@ def test_branches_are_not_each_other() -> None:
     assert signature(graph(text)) != signature(other)
 
 
-def test_inputs_of_bodies_within_bodies_are_told_apart() -> None:
+def test_inputs_of_bodies_within_bodies_are_distinguished() -> None:
     inner = "inner (int64 j, bool w, float[2] u) => (bool v, float[2] t) { v = Identity(w) t = Add(carried, u) }"
     text = LOOP.replace("next = Add(carried, before)", f"next = Loop (count, on, before) <body = {inner}>")
     other = changed(text, ("t = Add(carried, u)", "t = Add(u, carried)"))
     assert signature(graph(text)) != signature(other)
 
 
-def test_a_deep_graph_is_no_matter() -> None:
+def test_a_deep_graph_does_not_exceed_the_recursion_limit() -> None:
     lines = " ".join(f"v{i + 1} = Relu(v{i})" for i in range(3000))
     text = f"(float[n] v0) => (float[n] v3000) {{ {lines} }}"
     assert signature(graph(text)) == signature(graph(text))
 
 
-def test_the_model_is_left_as_it_was() -> None:
+def test_the_model_is_not_modified() -> None:
     model = graph(LAYER)
     before = ir.to_proto(model)
     signature(model)

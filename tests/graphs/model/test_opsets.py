@@ -1,4 +1,4 @@
-"""Which operator sets can be asked for."""
+"""Opsets that are possible, and conversion to them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which precision a graph is in."""
+"""Precision of a graph."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def numbers(model: ir.Model, name: str) -> list[Size] | None:
     return numbers_of(next(o for node in model.graph for o in node.outputs if o.name == name))
 
 
-def test_sizes_are_told_in_terms_of_the_inputs() -> None:
+def test_sizes_are_inferred_in_terms_of_the_inputs() -> None:
     model = inferred("""(float[n, m, 8] x) => (float[a, c, d, e] y) <int64[1] first = {0}, int64[2] heads = {-1, 4}>
         { all = Shape(x) size = Gather(all, first) rows = Shape <start = 1, end = 2> (x)
           target = Concat <axis = 0> (size, rows, heads) y = Reshape(x, target) }""")
@@ -104,7 +104,7 @@ def test_two_dynamic_sizes_that_are_broadcast_need_not_be_equal(op_type: str) ->
     assert shape(model) not in (["n", 4], ["m", 4])
 
 
-def test_what_hangs_on_an_unknown_size_is_told_in_terms_of_it() -> None:
+def test_sizes_that_depend_on_an_unknown_size_are_inferred_in_terms_of_it() -> None:
     model = inferred("""(float[n, 4] x, float[m, 4] z) => (float[a, 4] y, int64[2] t)
         { sum = Add(x, z) r = Relu(sum) y = Add(r, sum) t = Shape(y) }""")
     assert shape(model) == shape(model, "r") == numbers(model, "t")
@@ -247,7 +247,7 @@ BRANCHES = """(float[n, 4] x, float[m, 4] z, bool yes) => (float[a, 4] y)
 
 
 @pytest.mark.parametrize("text", [GROWS, BRANCHES])
-def test_of_loops_and_branches_what_the_file_states_is_told(text: str) -> None:
+def test_loops_and_branches_keep_the_shapes_that_the_file_states(text: str) -> None:
     before = graph(text)
     model = inferred(text)
     assert shape(model, "last") == shape(before, "last")
@@ -259,7 +259,7 @@ def _subgraphs(model: ir.Model) -> list[ir.Graph]:
     return [a.as_graph() for n in model.graph for a in n.attributes.values() if a.type == ir.AttributeType.GRAPH]
 
 
-def test_of_operators_of_others_what_the_file_states_is_told() -> None:
+def test_operators_of_other_domains_keep_the_shapes_that_the_file_states() -> None:
     model = graph("(float[n, 4] x) => (float[n, 4] y) { a = Relu(x) y = Relu(a) }")
     node = model.graph.node(0)
     node.domain, node.outputs[0].shape = "com.example", ir.Shape(["n", 7])
@@ -360,8 +360,8 @@ def test_inference_leaves_the_graph_itself_alone() -> None:
     infer_sizes(model)
     assert [(node.op_type, node.domain, dict(node.attributes), node.inputs) for node in model.graph] == nodes
     assert all(output.const_value is None for node in model.graph for output in node.outputs)
-    told = {output.name: output.metadata_props.get(NUMBERS) for node in model.graph for output in node.outputs}
-    assert [name for name, numbers in told.items() if numbers] == ["t"]
+    left = {output.name: output.metadata_props.get(NUMBERS) for node in model.graph for output in node.outputs}
+    assert [name for name, numbers in left.items() if numbers] == ["t"]
 
 
 @pytest.mark.parametrize(

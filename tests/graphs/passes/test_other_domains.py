@@ -117,7 +117,7 @@ def test_the_examples_are_some(step: type[Rewrite], text: str) -> None:
 
 @pytest.mark.parametrize(("step", "text", "index"), CASES)
 def test_an_operator_of_others_stays_and_reads_the_same(step: type[Rewrite], text: str, index: int) -> None:
-    """What it computes is known to nobody, so it must read what it read, and be gone only if it makes no difference."""
+    """An operator of an unknown domain must keep its inputs, and be removed only if nothing reads it."""
     model = graph(text)
     foreign = model.graph.node(index)
     op_type, names = foreign.op_type, [output.name for output in foreign.outputs]
@@ -146,7 +146,7 @@ def feed_of(model: ir.Model) -> Arrays:
 
 
 def numbers_for(model: ir.Model, names: list[str | None]) -> dict[str | None, np.ndarray]:
-    """What the operator would give if it were ONNX's, turned around: other numbers of the right shape and type."""
+    """Returns the results of ONNX's operator of that name, reversed: other numbers of the right shape and type."""
     native = model.clone()
     for node in native.graph:
         node.domain = ""
@@ -184,7 +184,7 @@ def standing_in(model: ir.Model, given: dict[str | None, np.ndarray]) -> ir.Mode
     return copy
 
 
-# A Relu that is none, between the nodes of two residual blocks.
+# A Relu of another domain, between the nodes of two residual blocks.
 FUNCTION = """<ir_version: 10, opset_import: ["" : 18, "com.example" : 1]>
     g (float[b, s, 8] x, float[8, 8] W) => (float[b, s, 8] y)
     { p = MatMul(x, W) sum = Add(p, x) r = com.example.Relu(sum) q = MatMul(r, W) y = Add(q, r) }

@@ -113,7 +113,7 @@ def test_squares_beyond_float32_are_measured() -> None:
     assert found.rms.item() == pytest.approx(1e30)
 
 
-def test_the_graph_is_left_as_it_was() -> None:
+def test_the_graph_is_not_modified() -> None:
     model = graph(TEXT)
     before = ir.to_proto(model)
     ranges(model)

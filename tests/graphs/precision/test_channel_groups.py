@@ -1,4 +1,4 @@
-"""Which channels of a graph's values must be scaled alike."""
+"""Groups of channels that must share a unit."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def found(text: str, **values: np.ndarray) -> Found:
 
 
 def free(choices: list[int], of: int) -> bool:
-    """Whether there are so many, all different, and none is plain."""
+    """Returns whether there are this many groups, all different, and none is group 0."""
     return len(set(choices)) == len(choices) == of and PLAIN not in choices
 
 
@@ -146,7 +146,7 @@ def test_a_constant_that_is_added_takes_the_unit_of_what_it_is_added_to(shift: s
     assert units["s"] == units["a"]
 
 
-def test_a_constant_for_each_token_is_left_alone() -> None:
+def test_a_constant_for_each_token_is_not_modified() -> None:
     units = found("""(float[5, 4] x) => (float[5, 2] y) <float[4, 3] V, float[5, 3] k, float[3, 2] U>
         { a = MatMul(x, V) s = Add(a, k) y = MatMul(s, U) }""")
     assert units.plain("a")
@@ -284,14 +284,14 @@ def test_a_split_of_tokens_hands_all_channels_on() -> None:
     assert units["l"] == units["r"] == units["a"]
 
 
-def test_parts_that_are_added_are_alike() -> None:
+def test_parts_that_are_added_share_units() -> None:
     units = found("""(float[n, 4] x) => (float[n, 2] y) <float[4, 6] V, int64[2] sizes = {3, 3}, float[3, 2] A>
         { a = MatMul(x, V) l, r = Split <axis = -1> (a, sizes) s = Add(l, r) y = MatMul(s, A) }""")
     assert free(units["l"], of=3)
     assert units["a"] == units["l"] * 2
 
 
-def test_what_is_shifted_and_added_is_all_alike() -> None:
+def test_values_that_are_shifted_and_added_share_one_unit() -> None:
     units = found("""(float[n, 4] x) => (float[n, 2] y) <float[4, 3] V, float[4, 3] W, float[3, 2] U,
         int64[2] later = {1, 2}, int64[2] sooner = {2, 1}, float[2, 2] A>
         { a = MatMul(x, V) b = MatMul(x, W) s = Add(a, b) first, r = Split <axis = -1> (a, later)

@@ -75,7 +75,7 @@ def int8_units(model: ir.Model, name: str, x: np.ndarray) -> np.ndarray:
 
 
 def relative(units: np.ndarray) -> np.ndarray:
-    """What is left of units where all may be multiplied by one number."""
+    """Normalises units that may all be multiplied by one number."""
     ratios: np.ndarray = units / units[0]
     return ratios
 
@@ -101,7 +101,7 @@ def powers(units: np.ndarray) -> np.ndarray:
 # Half precision
 
 
-def test_in_half_precision_channels_of_tokens_that_are_alike_peak_at_1() -> None:
+def test_in_half_precision_channels_peak_at_1_where_tokens_are_similar() -> None:
     model = uneven()
     x = np.vstack([np.eye(INPUTS), -np.eye(INPUTS)])  # as good as alike: each is a row of the weight
     x = x.astype(np.float32)
@@ -133,7 +133,7 @@ def test_usual_tokens_are_then_as_far_below_1_as_spikes_are_above() -> None:
     np.testing.assert_allclose([1.0 / units, 1e6 / units], [[1e-3] * INPUTS, [1e3] * INPUTS], rtol=0.5)
 
 
-def test_queries_and_keys_peak_alike() -> None:
+def test_queries_and_keys_have_equal_peaks() -> None:
     model = graph(ATTENTION)
     rng = np.random.default_rng(0)
     channels = ChannelGroups(model.graph)

@@ -1,4 +1,4 @@
-"""Which part of a range 256 steps are spent on."""
+"""Clipping of ranges for 256 steps."""
 
 from __future__ import annotations
 

@@ -231,14 +231,14 @@ def named(text: str = NETWORK, **values: np.ndarray) -> ir.Model:
     return model
 
 
-def test_what_is_too_large_is_told_with_its_place_and_what_to_pass() -> None:
+def test_a_value_too_large_is_reported_with_its_name_and_the_option() -> None:
     assert too_large(named().graph, {"h": ranged(1.0, 1e5, -2e5)}) == (
-        "h reaches 2.0e+05 in channel 2 on the calibration texts; for fp16 expected at most 8188, an eighth of what it "
-        "holds: pass --keep-float layer.0, which leaves those float32"
+        "h reaches 2.0e+05 in channel 2 on the calibration texts; for fp16 expected at most 8188, an eighth of its "
+        "largest number: pass --keep-float layer.0, which keeps these float32"
     )
 
 
-def test_the_largest_is_told_and_all_layers() -> None:
+def test_the_largest_value_and_all_layers_are_reported() -> None:
     ranges = {"h": ranged(1e4), "r": ranged(1e6, 10.0), "y": ranged(1e5)}
     found = too_large(named().graph, ranges)
     assert found is not None
@@ -246,7 +246,7 @@ def test_the_largest_is_told_and_all_layers() -> None:
     assert "pass --keep-float layer.0,layer.1,layer.2, which" in found
 
 
-def test_what_has_room_is_not_told() -> None:
+def test_values_with_room_are_not_reported() -> None:
     assert too_large(named().graph, {"h": ranged(LARGEST_SAFE, 1.0), "r": ranged(0.0)}) is None
     assert too_large(named().graph, {"h": ranged(LARGEST_SAFE * 1.01, 1.0)}) is not None
     assert too_large(named().graph, {}) is None
@@ -378,7 +378,7 @@ def test_constants_that_nodes_make_are_rounded(case: str) -> None:
     np.testing.assert_array_equal(run(rounded(halved(before)), feed)["y"], to16(run(before, feed)["y"]))
 
 
-def test_the_model_is_left_as_it_was() -> None:
+def test_the_model_is_not_modified() -> None:
     model = halved(graph(BLOCK))
     FuseFFN()(model)
     before = ir.to_proto(model)

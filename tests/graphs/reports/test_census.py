@@ -1,4 +1,4 @@
-"""What a graph consists of: numbers that were worked out by hand."""
+"""Census of a graph, against numbers computed by hand."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def test_a_census_as_a_dictionary_has_what_is_derived_too(tmp_path: Path) -> Non
     assert numbers["inputs"] == [{"name": "input_ids", "dtype": "int64", "shape": ("batch", "seq_len")}]
 
 
-def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_model_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_text("hello")
     with pytest.raises(GraphError):

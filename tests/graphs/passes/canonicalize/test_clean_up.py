@@ -1,4 +1,4 @@
-"""What libraries do, and must not do, to graphs of anybody's."""
+"""Clean-up by libraries, and changes that it must not make to any graph."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_matches_are_the_nodes_that_are_gone() -> None:
     assert step.matches == 2
 
 
-def test_equal_constants_are_one_and_that_is_told() -> None:
+def test_equal_constants_become_one_and_count_as_a_match() -> None:
     before = graph("""(float[b, 6] x) => (float[2, a] y, float[2, c] z)
         <int64[2] first = {2, -1}, int64[2] second = {2, -1}>
         { y = Reshape(x, first) r = Relu(x) z = Reshape(r, second) }""")
@@ -136,7 +136,7 @@ def test_branches_compute_the_same() -> None:
         same_results(before, after, {"x": x, "yes": np.array(yes)})
 
 
-def test_operators_of_others_are_left_alone() -> None:
+def test_operators_of_others_are_not_modified() -> None:
     before = graph("(float[b, 2] x) => (float[b, 2] y) { a = Relu(x) c = Neg(a) y = Relu(c) }")
     for node in before.graph:
         node.domain = "com.example"

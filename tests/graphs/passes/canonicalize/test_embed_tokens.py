@@ -55,7 +55,7 @@ def test_neighbours_are_padded_once(old: str, new: str) -> None:
         pytest.param("(words, first, far, axis)", "(other, first, far, axis)", id="of something else"),
     ],
 )
-def test_other_neighbours_are_left_alone(old: str, new: str) -> None:
+def test_other_neighbours_are_not_modified(old: str, new: str) -> None:
     written = TRIGRAM.replace(old, new)
     if "other" in new:
         written = written.replace("{ cut =", "{ other = Neg(words) cut =")
@@ -78,7 +78,7 @@ def test_steps_that_an_input_gives_may_be_anything() -> None:
     same_numbers(before, after, feed)
 
 
-def test_neighbours_along_another_axis_are_left_alone() -> None:
+def test_neighbours_along_another_axis_are_not_modified() -> None:
     written = TRIGRAM.replace("axis = 2> (f", "axis = 1> (f").replace("[b, s, 12] y", "[b, t, 4] y")
     leaves_alone(EmbedTokens(), graph(written))
 
@@ -176,7 +176,7 @@ NO_WORDS = ["a sum with positions and token types has other summands than words 
         ),
     ],
 )
-def test_other_sums_are_left_alone(added: str, reasons: list[str]) -> None:
+def test_other_sums_are_not_modified(added: str, reasons: list[str]) -> None:
     before = graph(summed(added))
     leaves_alone(EmbedTokens(), before)
     step = EmbedTokens()
@@ -221,7 +221,7 @@ COLUMNS = """ids = Slice(every, start, end, axis) looked = Gather <axis = 1> (si
         pytest.param("place = Slice(positions, start, end, rows, given)", id="a step that an input gives"),
     ],
 )
-def test_other_positions_are_left_alone(place: str) -> None:
+def test_other_positions_are_not_modified(place: str) -> None:
     constants = """int64[1, 9] some = {1, 0, 2, 3, 4, 5, 6, 7, 8}, int64[1, 8] fewer = {0, 1, 2, 3, 4, 5, 6, 7},
         int64[1] last = {-1}, int64[1] low = {-100}, int64[1] minus = {-1}, int64[1] two = {2}, float[3, 9] sideways"""
     written = summed(place=place).replace("b, s", "b, 4").replace("int64[1] any", f"{constants}, int64[1] any")

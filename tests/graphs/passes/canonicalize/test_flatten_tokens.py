@@ -28,7 +28,7 @@ def block(nodes: str, signature: str = "(float[b, s, 8] x) => (float[b, s, 8] y)
 
 
 def flattened(before: ir.Model, *feeds: Arrays) -> ir.Model:
-    """What the pass makes of a model: valid, computing the same, and left alone by a second run."""
+    """Returns the rewritten model, which is valid, computes the same, and is not changed by a second run."""
     after = before.clone()
     assert FlattenTokens()(after).modified
     valid(before, after)
@@ -287,13 +287,13 @@ def test_loops_read_values_in_their_own_shape() -> None:
         ),
     ],
 )
-def test_other_graphs_are_left_alone(signature: str, nodes: str) -> None:
+def test_other_graphs_are_not_modified(signature: str, nodes: str) -> None:
     before = graph(f"""{signature} <float[8, 8] W, float[1, 8] row, float[1, 8, 8] deep, float[3, 3, 1, 1] kernel>
         {{ {nodes} }}""")
     leaves_alone(FlattenTokens(), before)
 
 
-def test_an_empty_dimension_is_left_alone() -> None:
+def test_an_empty_dimension_is_not_modified() -> None:
     before = graph("""(float[b, s, 0] x, float[b, s, 8] z) => (float[b, s, 8] y) <float[0, 8] W, float[8, 8] V>
         { a = MatMul(x, W) c = MatMul(z, V) d = Add(c, z) y = Add(a, d) }""")
     after = before.clone()
@@ -303,7 +303,7 @@ def test_an_empty_dimension_is_left_alone() -> None:
     assert rank_of(after, "MatMul") == [3, 2]
 
 
-def test_values_of_unknown_shape_are_left_alone() -> None:
+def test_values_of_unknown_shape_are_not_modified() -> None:
     before = block("r = Relu(sum) y = Tanh(r)")
     relu = next(node for node in before.graph if node.op_type == "Relu")
     relu.outputs[0].shape = None
@@ -313,7 +313,7 @@ def test_values_of_unknown_shape_are_left_alone() -> None:
     assert rank_of(after, "Tanh") == [3]
 
 
-def test_two_unknown_sizes_are_left_alone() -> None:
+def test_two_unknown_sizes_are_not_modified() -> None:
     before = block("y = Relu(sum)")
     for value in [before.graph.outputs[0], *(o for node in before.graph for o in node.outputs)]:
         value.shape = ir.Shape(["p", "q", 8])

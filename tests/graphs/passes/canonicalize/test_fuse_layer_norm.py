@@ -113,7 +113,7 @@ TOLD = {
 
 
 @pytest.mark.parametrize("case", TOLD)
-def test_what_is_not_quite_a_layer_norm_is_left_alone_and_told(case: str) -> None:
+def test_an_almost_layer_norm_is_not_modified_and_is_reported(case: str) -> None:
     changes, node, reason = TOLD[case]
     step = FuseLayerNorm()
     leaves_alone(step, written(*changes))
@@ -138,5 +138,5 @@ UNCONNECTED = {
 
 
 @pytest.mark.parametrize("case", UNCONNECTED)
-def test_what_is_connected_otherwise_is_left_alone(case: str) -> None:
+def test_what_is_connected_otherwise_is_not_modified(case: str) -> None:
     leaves_alone(FuseLayerNorm(), written(*UNCONNECTED[case]))

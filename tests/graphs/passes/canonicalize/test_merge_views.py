@@ -64,7 +64,7 @@ def test_two_unsqueezes_are_one_that_computes_the_same(inner: int, outer: int) -
         pytest.param("5, -1, 8", "0, 2, 1", "-1, 4, 8, 5", id="rows first"),
     ],
 )
-def test_other_transposes_in_three_dimensions_are_left_alone(merged: str, perm: str, split: str) -> None:
+def test_other_transposes_in_three_dimensions_are_not_modified(merged: str, perm: str, split: str) -> None:
     before = graph(f"""(float[b, 4, 5, 8] key) => (float[a, c, d, e] y)
         <int64[3] merged = {{{merged}}}, int64[4] split = {{{split}}}>
         {{ a = Reshape(key, merged) t = Transpose <perm = [{perm}]> (a) y = Reshape(t, split) }}""")
@@ -72,7 +72,7 @@ def test_other_transposes_in_three_dimensions_are_left_alone(merged: str, perm: 
     leaves_alone(MergeViews(), before)
 
 
-def test_four_dimensions_that_are_merged_otherwise_are_left_alone() -> None:
+def test_four_dimensions_that_are_merged_otherwise_are_not_modified() -> None:
     before = graph("""(float[4, 5, 2, 8] key) => (float[4, 5, 8, 2] y)
         <int64[3] merged = {4, 10, 8}, int64[4] split = {4, 5, 8, 2}>
         { a = Reshape(key, merged) t = Transpose <perm = [0, 2, 1]> (a) y = Reshape(t, split) }""")
@@ -80,7 +80,7 @@ def test_four_dimensions_that_are_merged_otherwise_are_left_alone() -> None:
     leaves_alone(MergeViews(), before)
 
 
-def test_what_only_looks_like_a_view_is_left_alone() -> None:
+def test_what_only_looks_like_a_view_is_not_modified() -> None:
     """The length of a vector of one number is its absolute."""
     before = graph("""(float[1, 4, 5, 8] key) => (float[1, 4, 8, 5] y)
         <int64[1] axis = {0}, int64[4] split = {1, 4, 8, 5}>
@@ -88,7 +88,7 @@ def test_what_only_looks_like_a_view_is_left_alone() -> None:
     leaves_alone(MergeViews(), before)
 
 
-def test_equal_sizes_are_told_apart_by_their_place() -> None:
+def test_equal_sizes_are_distinguished_by_their_place() -> None:
     """Of a cube any view has the right shape."""
     before = graph("""(float[8, 8, 8, 8] key) => (float[8, 8, 8, 8] y)
         <int64[3] merged = {8, 64, 8}, int64[4] split = {8, 8, 8, 8}>
@@ -96,7 +96,7 @@ def test_equal_sizes_are_told_apart_by_their_place() -> None:
     leaves_alone(MergeViews(), before)
 
 
-def test_operators_of_others_and_unknown_shapes_are_left_alone() -> None:
+def test_operators_of_others_and_unknown_shapes_are_not_modified() -> None:
     text = """(float[2, 4, 5, 8] key) => (float[2, 4, 8, 5] y)
         <int64[3] merged = {-1, 5, 8}, int64[4] split = {-1, 4, 8, 5}>
         { a = Reshape(key, merged) t = Transpose <perm = [0, 2, 1]> (a) y = Reshape(t, split) }"""

@@ -1,4 +1,4 @@
-"""Names that tell where a node stands."""
+"""Names of nodes by layer."""
 
 from __future__ import annotations
 

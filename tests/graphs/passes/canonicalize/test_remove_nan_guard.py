@@ -29,7 +29,7 @@ def feed() -> Arrays:
     return {"q": q.astype(np.float32), "k": k.astype(np.float32), "mask": mask}
 
 
-def test_after_a_finite_mask_nobody_looks_for_nan() -> None:
+def test_the_nan_guard_after_a_finite_mask_is_removed() -> None:
     becomes(
         RemoveNanGuard(),
         graph(GUARDED),
@@ -105,7 +105,7 @@ NOT_FINITE = ["the mask before it may be −inf; expected one that simplify-mask
         pytest.param("Softmax(masked)", "Softmax <axis = 2> (masked)", NOT_FINITE, id="another axis"),
     ],
 )
-def test_other_guards_are_left_alone(old: str, new: str, reasons: list[str]) -> None:
+def test_other_guards_are_not_modified(old: str, new: str, reasons: list[str]) -> None:
     before = graph(GUARDED.replace(old, new))
     leaves_alone(RemoveNanGuard(), before)
     step = RemoveNanGuard()
@@ -113,7 +113,7 @@ def test_other_guards_are_left_alone(old: str, new: str, reasons: list[str]) -> 
     assert [miss.reason for miss in step.misses] == reasons
 
 
-def test_zeros_that_make_it_larger_are_left_alone() -> None:
+def test_zeros_that_make_it_larger_are_not_modified() -> None:
     written = GUARDED.replace("float zero = {0.0}", "float[3, 1, 1, 1, 1] zero")
     before = graph(written.replace("=> (float[b, 2", "=> (float[c, b, 2"), zero=np.zeros((3, 1, 1, 1, 1)))
     leaves_alone(RemoveNanGuard(), before)

@@ -51,7 +51,7 @@ def test_the_first_token(steps: str) -> None:
         pytest.param(0, 1, 1, 1, 0, id="another axis is squeezed"),
     ],
 )
-def test_slices_that_are_left_alone(first: int, last: int, axes: int, step: int, squeezed: int | None) -> None:
+def test_slices_that_are_not_modified(first: int, last: int, axes: int, step: int, squeezed: int | None) -> None:
     """The first dimension is 1, so that it can be squeezed as well."""
     end = "y = Relu(a)" if squeezed is None else "y = Squeeze(a, squeezed)"
     before = graph(
@@ -67,20 +67,20 @@ def test_slices_that_are_left_alone(first: int, last: int, axes: int, step: int,
     leaves_alone(SelectIndex(), before)
 
 
-def test_a_slice_whose_step_only_a_run_knows_is_left_alone() -> None:
+def test_a_slice_whose_step_only_a_run_knows_is_not_modified() -> None:
     before = graph("""(float[1, 5, 8] x, int64[1] step) => (float[1, 8] y)
         <int64[1] zero = {0}, int64[1] one = {1}> { a = Slice(x, zero, one, one, step) y = Squeeze(a, one) }""")
     leaves_alone(SelectIndex(), before)
 
 
-def test_a_slice_along_two_axes_is_left_alone() -> None:
+def test_a_slice_along_two_axes_is_not_modified() -> None:
     before = graph("""(float[3, 5, 8] x) => (float[1, 8] y)
         <int64[2] zero = {0, 0}, int64[2] one = {1, 1}, int64[2] axes = {1, 0}, int64[1] axis = {1}>
         { a = Slice(x, zero, one, axes) y = Squeeze(a, axis) }""")
     leaves_alone(SelectIndex(), before)
 
 
-def test_a_slice_without_axes_is_left_alone() -> None:
+def test_a_slice_without_axes_is_not_modified() -> None:
     before = graph("""(float[3, 5] x) => (float[5] y) <int64[1] zero = {0}, int64[1] one = {1}>
         { a = Slice(x, zero, one) y = Squeeze(a, zero) }""")
     leaves_alone(SelectIndex(), before)
@@ -96,14 +96,14 @@ def test_a_slice_without_axes_is_left_alone() -> None:
         pytest.param("2, s, 2", "s, d", "Split (x, ones)", "Squeeze(a)", id="no axes"),
     ],
 )
-def test_splits_that_are_left_alone(x: str, y: str, split: str, squeeze: str) -> None:
+def test_splits_that_are_not_modified(x: str, y: str, split: str, squeeze: str) -> None:
     before = graph(f"""(float[{x}] x) => (float[{y}] y) <int64[1] zero = {{0}}, int64[1] two = {{2}},
         int64[2] ones = {{1, 1}}, int64[2] twos = {{2, 2}}, int64[2] uneven = {{1, 2}}, int64[2] both = {{0, 2}}>
         {{ a, c = {split} y = {squeeze} }}""")
     leaves_alone(SelectIndex(), before)
 
 
-def test_splits_of_unknown_size_are_left_alone() -> None:
+def test_splits_of_unknown_size_are_not_modified() -> None:
     before = graph(f"{SPLIT} {{ a, c = Split <axis = 2> (x, sizes) y = Squeeze(a, axis) z = Squeeze(c, axis) }}")
     for value in before.graph.node(0).outputs:
         value.shape = None

@@ -164,7 +164,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_other_masks_are_left_alone_and_told(name: str) -> None:
+def test_other_masks_are_not_modified_and_are_reported(name: str) -> None:
     bias, reason = OTHERS[name]
     before = graph(text(bias))
     leaves_alone(SimplifyMask(), before)
@@ -209,7 +209,7 @@ def test_it_leaves_alone(old: str, new: str) -> None:
     leaves_alone(SimplifyMask(), graph(text(MULTIPLIED).replace(old, new)))
 
 
-def test_a_mask_of_three_dimensions_is_left_alone() -> None:
+def test_a_mask_of_three_dimensions_is_not_modified() -> None:
     written = text(MULTIPLIED).replace("int64[b, s] attention_mask", "int64[b, s, s] attention_mask")
     leaves_alone(SimplifyMask(), graph(written.replace("int64[2] axes = {1, 2}", "int64[1] axes = {1}")))
 
@@ -253,7 +253,7 @@ def test_of_multiple_choice_the_mask_is_of_rows() -> None:
     assert constant(after, "padding").item() == LOWEST / 2
 
 
-def test_rows_in_another_order_are_left_alone() -> None:
+def test_rows_in_another_order_are_not_modified() -> None:
     before = choices(SWAPPED)
     leaves_alone(SimplifyMask(), before)
     step = SimplifyMask()
@@ -261,18 +261,18 @@ def test_rows_in_another_order_are_left_alone() -> None:
     assert [miss.reason for miss in step.misses] == [CHANGES]
 
 
-def test_masked_scores_that_are_an_output_are_left_alone() -> None:
+def test_masked_scores_that_are_an_output_are_not_modified() -> None:
     written = text(MULTIPLIED).replace("=> (", "=> (float[b, 2, s, s] masked, ")
     leaves_alone(SimplifyMask(), graph(written))
 
 
-def test_a_bias_that_hangs_on_other_inputs_is_left_alone() -> None:
+def test_a_bias_that_depends_on_other_inputs_is_not_modified() -> None:
     written = text(MULTIPLIED).replace("attention_mask)", "attention_mask, float[b, s] other)", 1)
     written = written.replace("padded = Sub(one, wide)", "w = Unsqueeze(other, axes) padded = Sub(w, wide)")
     leaves_alone(SimplifyMask(), graph(written))
 
 
-def test_a_bias_that_a_branch_computes_is_left_alone() -> None:
+def test_a_bias_that_a_branch_computes_is_not_modified() -> None:
     written = text("""real = Cast <to = 1> (attention_mask) wide = Unsqueeze(real, axes) flag = Cast <to = 9> (none)
         bias = If (flag) <then_branch = t () => (float[b, 1, 1, s] p) { p = Neg(wide) },
             else_branch = e () => (float[b, 1, 1, s] q) { q0 = Sub(one, wide) q = Mul(q0, lowest) }>""")

@@ -13,7 +13,7 @@ from graphs.passes.canonicalize.simplify_shapes import SimplifyShapes
 
 
 def simplified(before: ir.Model, feeds: list[Arrays] | None = None) -> ir.Model:
-    """What the pass makes of a model: valid, computing the same, and left alone by a second run."""
+    """Returns the rewritten model, which is valid, computes the same, and is not changed by a second run."""
     after, step = before.clone(), SimplifyShapes()
     result = step(after)
     assert result.modified == (step.matches > 0)
@@ -27,7 +27,7 @@ def simplified(before: ir.Model, feeds: list[Arrays] | None = None) -> ir.Model:
 
 
 def stays(before: ir.Model, feeds: list[Arrays] | None = None) -> None:
-    """Asserts that no node is changed; shapes may be told that were not."""
+    """Asserts that no node is changed; shapes may be added."""
     assert structure(simplified(before, feeds)) == structure(before)
 
 
@@ -145,7 +145,7 @@ def test_sizes_of_a_reshaped_input_are_read_from_it() -> None:
     )
 
 
-def test_a_choice_that_hangs_on_numbers_of_an_input_stays() -> None:
+def test_a_choice_that_depends_on_numbers_of_an_input_stays() -> None:
     text = "(float[n, 1, 4] x, int64[1] given) => (float[n, c, d] y) " + EXPAND.format(target="size, given, keep")
     x = np.ones((2, 1, 4), np.float32)
     stay = simplified(graph(text), [{"x": x, "given": np.array([number])} for number in (-1, 1, 3)])
@@ -205,7 +205,7 @@ def feed_of(model: ir.Model, sizes: Mapping[str, int]) -> Arrays:
         ),
     ],
 )
-def test_what_only_seems_to_be_known_is_left_alone(signature: str, body: str) -> None:
+def test_what_only_seems_to_be_known_is_not_modified(signature: str, body: str) -> None:
     before = graph(f"""{signature} <int64[1] zero = {{0}}, int64[1] one = {{1}}, int64[1] two = {{2}},
         int64[1] three = {{3}}, int64[1] any = {{-1}}, float[1] four = {{4.0}}> {{ {body} }}""")
     sizes = [{"b": 5, "s": 1}, {"b": 1, "s": 5}, {"b": 3, "s": 3}, {"b": 1, "s": 1}, {"b": 2, "s": 2}]
@@ -238,7 +238,7 @@ def test_sizes_that_are_outputs_are_still_there() -> None:
     valid(before, after)
 
 
-def test_operators_of_others_are_left_alone() -> None:
+def test_operators_of_others_are_not_modified() -> None:
     before = graph("(float[n, 8] x) => (float[n, 8] y) { t = Shape(x) a = Reshape(x, t) y = Reshape(a, t) }")
     for node in list(before.graph)[1:]:
         node.domain = "com.example"

@@ -131,7 +131,7 @@ def test_a_table_that_nothing_is_looked_up_in_is_none() -> None:
     leaves_alone(SplitTiedHead(), before)
 
 
-def test_a_weight_that_is_turned_is_left_alone_and_told() -> None:
+def test_a_weight_that_is_turned_is_not_modified_and_is_reported() -> None:
     before = head(
         "y = Gemm <transB = 1> (x, W)",
         inputs="(int64[n] ids, float[n, 7] x) => (float[n, 3] words, float[n, 5] y)",
@@ -142,16 +142,16 @@ def test_a_weight_that_is_turned_is_left_alone_and_told() -> None:
     assert [miss.reason for miss in step.misses] == [PLAIN]
 
 
-def test_a_head_of_the_table_alone_is_left_alone() -> None:
+def test_a_head_of_the_table_alone_is_not_modified() -> None:
     before = head("y = MatMul(x, W)", TABLE.T.copy(), INPUTS.replace("float[n, 5]", "float[n, 3]"))
     leaves_alone(SplitTiedHead(), before)
 
 
-def test_rows_below_the_dense_ones_are_left_alone() -> None:
+def test_rows_below_the_dense_ones_are_not_modified() -> None:
     leaves_alone(SplitTiedHead(), head("y = MatMul(x, W)", np.concatenate([DENSE, TABLE.T])))
 
 
-def test_another_type_is_left_alone() -> None:
+def test_another_type_is_not_modified() -> None:
     """A table in half precision, which the head has in full."""
     half = TABLE.astype(np.float16)
     before = graph(
@@ -175,7 +175,7 @@ PLAIN = "the product with the word embeddings is not one of two matrices, as Gem
         pytest.param("p = MatMul(x, W) shape = Shape <start = 1> (p) y = Reshape(p, shape)", "1, n, 5", id="a stream"),
     ],
 )
-def test_products_that_gemm_does_not_take_are_left_alone_and_told(nodes: str, x: str) -> None:
+def test_products_that_gemm_does_not_take_are_not_modified_and_are_reported(nodes: str, x: str) -> None:
     before = head(nodes, inputs=INPUTS.replace("float[n, 5]", f"float[{x}]"))
     leaves_alone(SplitTiedHead(), before)
     step = SplitTiedHead()
@@ -195,7 +195,7 @@ def test_products_that_gemm_does_not_take_are_left_alone_and_told(nodes: str, x:
         pytest.param("upper = Transpose(table) r = Relu(dense) W = Concat <axis = 0> (upper, r)", id="computed"),
     ],
 )
-def test_other_weights_that_the_graph_puts_together_are_left_alone(concat: str) -> None:
+def test_other_weights_that_the_graph_puts_together_are_not_modified(concat: str) -> None:
     """All of 4 by 4, so that each could be read as another."""
     width = 4 if "axis = 1" in concat else 12 if "dense, dense" in concat else 8
     before = graph(f"""(int64[n] ids, float[n, {width}] x) => (float[n, 4] words, float[n, c] y)

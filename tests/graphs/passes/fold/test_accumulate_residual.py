@@ -66,19 +66,19 @@ def test_it_leaves_alone(signature: str, product: str) -> None:
     leaves_alone(AccumulateResidual(), before)
 
 
-def test_a_product_that_something_else_reads_is_left_alone() -> None:
+def test_a_product_that_something_else_reads_is_not_modified() -> None:
     before = graph("""(float[n, 4] x, float[n, 3] u) => (float[n, 3] y, float[n, 3] z) <float[4, 3] W>
         { p = MatMul(x, W) y = Add(p, u) z = Relu(p) }""")
     leaves_alone(AccumulateResidual(), before)
 
 
-def test_a_product_of_two_activations_is_left_alone() -> None:
+def test_a_product_of_two_activations_is_not_modified() -> None:
     before = graph("""(float[n, 4] x, float[4, 3] z, float[n, 3] u) => (float[n, 3] y)
         { p = MatMul(x, z) y = Add(p, u) }""")
     leaves_alone(AccumulateResidual(), before)
 
 
-def test_a_difference_is_left_alone() -> None:
+def test_a_difference_is_not_modified() -> None:
     before = graph("""(float[n, 4] x, float[n, 3] u) => (float[n, 3] y) <float[4, 3] W>
         { p = MatMul(x, W) y = Sub(p, u) }""")
     leaves_alone(AccumulateResidual(), before)

@@ -273,7 +273,7 @@ def test_a_product_of_two_activations_reads_plain_values() -> None:
     leaves_alone(FoldAffine(), before)
 
 
-def test_integers_are_left_alone() -> None:
+def test_integers_are_not_modified() -> None:
     before = graph("""(int64[n, 4] x, int64[n, 4] z) => (int64[n, 4] y) <int64[4] k = {1, 2, 3, 4}>
         { a = Add(x, k) b = Sub(z, k) c = Add(a, b) y = Mul(c, k) }""")
     leaves_alone(FoldAffine(), before)
@@ -375,19 +375,19 @@ def test_a_bias_alone_leaves_a_transposed_weight_where_it_is() -> None:
 
 
 @pytest.mark.parametrize("attribute", ["alpha = 0.5", "beta = 0.5"])
-def test_a_gemm_that_scales_is_left_alone(attribute: str) -> None:
+def test_a_gemm_that_scales_is_not_modified(attribute: str) -> None:
     before = graph(f"""(float[n, 4] x) => (float[n, 3] y) <float[4] g, float[4, 3] W, float[3] b>
         {{ a = Mul(x, g) y = Gemm <{attribute}> (a, W, b) }}""")
     leaves_alone(FoldAffine(), before)
 
 
-def test_a_gemm_of_a_transposed_input_is_left_alone() -> None:
+def test_a_gemm_of_a_transposed_input_is_not_modified() -> None:
     before = graph("""(float[4, 4] x) => (float[4, 3] y) <float[4] g, float[4, 3] W, float[3] b>
         { a = Mul(x, g) y = Gemm <transA = 1> (a, W, b) }""")
     leaves_alone(FoldAffine(), before)
 
 
-def test_a_gemm_whose_third_input_is_computed_is_left_alone() -> None:
+def test_a_gemm_whose_third_input_is_computed_is_not_modified() -> None:
     before = graph("""(float[n, 4] x, float[n, 3] z) => (float[n, 3] y) <float[4] g, float[3] h, float[4, 3] W>
         { a = Mul(x, g) c = Mul(z, h) y = Gemm(a, W, c) }""")
     leaves_alone(FoldAffine(), before)
@@ -414,7 +414,7 @@ def test_a_linear_layer_that_is_an_output_and_is_read_keeps_its_bias() -> None:
     leaves_alone(FoldAffine(), before)
 
 
-def test_unaffine_nodes_and_views_without_a_stream_are_left_alone() -> None:
+def test_unaffine_nodes_and_views_without_a_stream_are_not_modified() -> None:
     before = graph("""(float[n, 4] x) => (float[n, 2, 2] y) <int64[3] s = {-1, 2, 2}>
         { a = Relu(x) y = Reshape(a, s) }""")
     leaves_alone(FoldAffine(), before)

@@ -1,4 +1,4 @@
-"""What softmax lets through, and what it cancels."""
+"""Folding through softmax: biases that pass it, and biases that it cancels."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ def test_keys_that_are_a_scaled_stream_are_read_as_plain_values() -> None:
     same_numbers(before, after)
 
 
-def test_a_mask_that_is_computed_from_an_input_is_left_alone() -> None:
+def test_a_mask_that_is_computed_from_an_input_is_not_modified() -> None:
     before = graph("""(float[b, 2, 5, 5] scores, float[b, 1, 1, 5] mask) => (float[b, 2, 5, 5] y)
         <float[1] one> { bias = Sub(mask, one) masked = Add(scores, bias) y = Softmax(masked) }""")
     leaves_alone(FoldAffine(), before)

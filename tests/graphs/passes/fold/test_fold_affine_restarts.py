@@ -1,4 +1,4 @@
-"""Where a stream cannot be carried on: a γ of 0, scales near the ends of float32, shifts that would cancel."""
+"""Restarts of a stream: a γ of 0, scales near the ends of float32, shifts that would cancel."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def test_groups_that_follow_each_other_are_merged_each() -> None:
     )
 
 
-def test_layers_of_different_tensors_are_left_alone() -> None:
+def test_layers_of_different_tensors_are_not_modified() -> None:
     before = graph("""(float[n, 4] x, float[n, 4] z) => (float[n, 3] a, float[n, 3] b)
         <float[4, 3] W1, float[4, 3] W2> { a = MatMul(x, W1) b = MatMul(z, W2) }""")
     leaves_alone(MergeLinear(), before)
@@ -77,7 +77,7 @@ def test_a_weight_that_is_read_twice_stays_where_it_is() -> None:
     leaves_alone(MergeLinear(), before)
 
 
-def test_products_of_activations_and_scaled_products_are_left_alone() -> None:
+def test_products_of_activations_and_scaled_products_are_not_modified() -> None:
     before = graph("""(float[n, 4] x, float[4, n] z) => (float[n, n] a, float[n, 3] b, float[n, 3] c)
         <float[4, 3] W1, float[4, 3] W2> { a = MatMul(x, z) b = Gemm <alpha = 0.5> (x, W1) c = MatMul(x, W2) }""")
     leaves_alone(MergeLinear(), before)

@@ -63,20 +63,20 @@ def test_a_query_in_heads_is_a_query() -> None:
         pytest.param("scores = Add(turned, turned) z = Div(scores, root) y = MatMul(x, z)", id="a sum"),
     ],
 )
-def test_other_products_are_left_alone(nodes: str) -> None:
+def test_other_products_are_not_modified(nodes: str) -> None:
     before = graph(f"""(float[b, 5, 6] x, float given) => (float[b, 5, 5] y)
         <float[6, 4] Q, float[6, 4] K, float[4] bias, float root = {{4.0}}, float[5] row>
         {{ {PROJECTED} turned = Transpose <perm = [0, 2, 1]> (x) {nodes} }}""")
     leaves_alone(ScaleQuery(), before)
 
 
-def test_scores_that_are_an_output_are_left_alone() -> None:
+def test_scores_that_are_an_output_are_not_modified() -> None:
     before = graph(f"""(float[b, s, 6] x) => (float[b, s, s] y, float[b, s, s] scores) {WEIGHTS.format(shape="")}
         {{ {PROJECTED} scores = MatMul(q, keys) y = Div(scores, root) }}""")
     leaves_alone(ScaleQuery(), before)
 
 
-def test_scores_that_a_branch_reads_are_left_alone() -> None:
+def test_scores_that_a_branch_reads_are_not_modified() -> None:
     before = graph(f"""(float[b, s, 6] x, bool yes) => (float[b, s, s] y) {WEIGHTS.format(shape="")}
         {{ {PROJECTED} scores = MatMul(q, keys) z = Div(scores, root)
            y = If (yes) <then_branch = t () => (float[b, s, s] u) {{ u = Relu(scores) }},
@@ -84,13 +84,13 @@ def test_scores_that_a_branch_reads_are_left_alone() -> None:
     leaves_alone(ScaleQuery(), before)
 
 
-def test_a_division_by_0_is_left_alone() -> None:
+def test_a_division_by_0_is_not_modified() -> None:
     before = graph(f"""{INPUTS} <float[6, 4] Q, float[6, 4] K, float[4] bias, float none = {{0.0}}>
         {{ {PROJECTED} scores = MatMul(q, keys) y = Div(scores, none) }}""")
     leaves_alone(ScaleQuery(), before)
 
 
-def test_what_is_no_query_is_told() -> None:
+def test_a_product_without_a_query_is_reported() -> None:
     step = ScaleQuery()
     model = graph("""(float[b, 5, 6] x) => (float[b, 5, 5] y) <float root = {4.0}>
         { p = Softmax(x) turned = Transpose <perm = [0, 2, 1]> (x) scores = MatMul(p, turned)
@@ -107,13 +107,13 @@ def test_a_linear_layer_is_left_to_others() -> None:
     leaves_alone(ScaleQuery(), before)
 
 
-def test_a_scale_of_more_dimensions_than_the_scores_is_left_alone() -> None:
+def test_a_scale_of_more_dimensions_than_the_scores_is_not_modified() -> None:
     before = graph("""(float[5, 6] x) => (float[1, 5, 5] y) <float[6, 4] Q, float[6, 4] K, float[1, 1, 1] root = {4.0}>
         { q = MatMul(x, Q) k = MatMul(x, K) keys = Transpose(k) scores = MatMul(q, keys) y = Div(scores, root) }""")
     leaves_alone(ScaleQuery(), before)
 
 
-def test_integers_are_left_alone() -> None:
+def test_integers_are_not_modified() -> None:
     before = graph("""(int32[5, 6] x) => (int32[5, 5] y) <int32 two = {2}>
         { t = Transpose(x) p = MatMul(x, t) y = Div(p, two) }""")
     leaves_alone(ScaleQuery(), before)

@@ -26,12 +26,12 @@ def test_a_chain_of_residuals() -> None:
 
 
 @pytest.mark.parametrize("body", ["y = Gemm(x, W, b)", "y = Gemm(x, W)", "p = MatMul(x, W) y = Add(p, u)"])
-def test_what_has_no_residual_is_left_alone(body: str) -> None:
+def test_what_has_no_residual_is_not_modified(body: str) -> None:
     text = f"(float[n, 4] x, float[n, 3] u) => (float[n, 3] y) <float[4, 3] W, float[3] b> {{ {body} }}"
     leaves_alone(SeparateResidual(), graph(text))
 
 
-def test_a_scaled_residual_is_left_alone_and_told() -> None:
+def test_a_scaled_residual_is_not_modified_and_is_reported() -> None:
     step = SeparateResidual()
     text = "(float[n, 4] x, float[n, 3] u) => (float[n, 3] y) <float[4, 3] W> { y = Gemm <beta = 0.5> (x, W, u) }"
     leaves_alone(step, graph(text))

@@ -52,7 +52,7 @@ def block(*changes: tuple[str, str], **values: np.ndarray) -> ir.Model:
 
 
 def misses(model: ir.Model) -> list[Miss]:
-    """What the pass says of a model that it leaves alone."""
+    """Returns the near misses of a model that the pass does not change."""
     step = FuseAttention()
     leaves_alone(step, model)
     assert step.matches == 0
@@ -295,7 +295,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_is_not_quite_a_block_is_left_alone_and_told(case: str) -> None:
+def test_an_almost_block_is_not_modified_and_is_reported(case: str) -> None:
     changes, node, reason = REFUSED[case]
     found = misses(block(*changes))
     assert [miss.node for miss in found] == [node]
@@ -331,7 +331,7 @@ def test_blocks_of_one_width_share_a_function() -> None:
     assert (step.matches, step.misses) == (2, [])
 
 
-def test_one_of_two_blocks_is_fused_and_the_other_told() -> None:
+def test_one_of_two_blocks_is_fused_and_the_other_reported() -> None:
     step = FuseAttention()
     after = two_blocks(("(float[10, 4] y)", "(float[10, 4] y, float[2, 2, 5, 5] weights)"))
     before = after.clone()

@@ -27,7 +27,7 @@ def block(*changes: tuple[str, str], text: str = BLOCK) -> ir.Model:
 
 
 def misses(model: ir.Model) -> list[Miss]:
-    """What the pass says of a model that it leaves alone."""
+    """Returns the near misses of a model that the pass does not change."""
     step = FuseFFN()
     leaves_alone(step, model)
     assert step.matches == 0
@@ -145,7 +145,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_is_not_quite_a_block_is_left_alone_and_told(case: str) -> None:
+def test_an_almost_block_is_not_modified_and_is_reported(case: str) -> None:
     changes, nodes, reason = REFUSED[case]
     found = misses(block(*changes))
     assert [miss.node for miss in found] == nodes
@@ -203,7 +203,7 @@ def test_blocks_of_equally_many_networks_share_a_function() -> None:
         (1, "Elu", Miss("the q0 (Elu)", "the activation is Elu; expected Relu")),
     ],
 )
-def test_one_of_two_blocks_is_fused_and_the_other_told(networks: int, activation: str, miss: Miss) -> None:
+def test_one_of_two_blocks_is_fused_and_the_other_reported(networks: int, activation: str, miss: Miss) -> None:
     step, before = FuseFFN(), two_blocks(networks, activation)
     after = before.clone()
     step(after)

@@ -97,30 +97,30 @@ def test_a_weight_that_another_product_reads_stays_as_it_is_for_that_one() -> No
     becomes(Equalize(FEED, wanted=lambda linear: linear.x.name in ("p", "u")), uneven(text), body, FEED)
 
 
-def test_even_channels_are_left_alone() -> None:
+def test_even_channels_are_not_modified() -> None:
     leaves_alone(Equalize(FEED), graph(TEXT, sizes=np.ones(INPUTS)))
 
 
-def test_products_that_stay_float_are_left_alone() -> None:
+def test_products_that_stay_float_are_not_modified() -> None:
     leaves_alone(Equalize(FEED, wanted=lambda linear: linear.weight.name != "W"), uneven())
 
 
-def test_inputs_of_the_graph_are_left_alone() -> None:
+def test_inputs_of_the_graph_are_not_modified() -> None:
     weight = constant(graph(TEXT), "W") / SIZES[:, None]
     model = graph("(float[n, 20] x) => (float[n, 12] y) <float[20, 12] W> { y = MatMul(x, W) }", W=weight)
     leaves_alone(Equalize({"x": FEED["x"] * SIZES.astype(np.float32)}), model)
 
 
 @pytest.mark.parametrize("size", [0.0, np.nan])
-def test_an_input_that_is_0_or_no_number_is_left_alone(size: float) -> None:
+def test_an_input_that_is_0_or_no_number_is_not_modified(size: float) -> None:
     leaves_alone(Equalize({"x": FEED["x"] * np.float32(size)}), uneven())
 
 
-def test_a_weight_of_0_is_left_alone() -> None:
+def test_a_weight_of_0_is_not_modified() -> None:
     leaves_alone(Equalize(FEED), graph(TEXT, sizes=SIZES, W=np.zeros((INPUTS, OUTPUTS))))
 
 
-def test_a_product_over_the_channels_of_one_head_is_left_alone() -> None:
+def test_a_product_over_the_channels_of_one_head_is_not_modified() -> None:
     model = graph(
         """(float[b, s, 8] x) => (float[b, s, 2, 3] y) <float[8, 8] V, float[4, 3] W, int64[4] heads = {0, 0, 2, 4}>
         { h = MatMul(x, V) r = Reshape(h, heads) y = MatMul(r, W) }""",
@@ -130,7 +130,7 @@ def test_a_product_over_the_channels_of_one_head_is_left_alone() -> None:
 
 
 def reading(readers: int) -> ir.Model:
-    """A stream that so many products read. It is free, and has units that fit none of them."""
+    """A stream that this many products read, with units that suit none of them."""
     outputs = ", ".join(f"float[n, {OUTPUTS}] y{i}" for i in range(readers))
     weights = ", ".join(f"float[{INPUTS}, {OUTPUTS}] W{i}" for i in range(readers))
     nodes = " ".join(f"y{i} = MatMul(g, W{i})" for i in range(readers))

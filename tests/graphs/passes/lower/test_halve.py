@@ -92,9 +92,9 @@ def test_measured_on_texts() -> None:
         Halve(calibrate(model, [tame, wild], channels))(model)
 
 
-def test_integers_are_left_alone() -> None:
+def test_integers_are_not_modified() -> None:
     leaves_alone(Halve({}), graph("(int64[n] i) => (int64[n] y) <int64[1] k> { y = Add(i, k) }"))
 
 
-def test_what_is_of_half_precision_is_left_alone() -> None:
+def test_what_is_of_half_precision_is_not_modified() -> None:
     leaves_alone(Halve({}), graph("(float16[n, 4] x) => (float16[n, 4] y) <float16[4] k> { h = Add(x, k) y = Neg(h) }"))

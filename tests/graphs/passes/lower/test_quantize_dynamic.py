@@ -114,7 +114,7 @@ def test_only_wanted_products_are() -> None:
         "(int32[n, 4] x) => (int32[n, 3] y) <int32[4, 3] W> { y = MatMul(x, W) }",
     ],
 )
-def test_other_products_are_left_alone(text: str) -> None:
+def test_other_products_are_not_modified(text: str) -> None:
     leaves_alone(QuantizeDynamic(wants_all), graph(text.replace("float[b, s, ", "float[2, s, ")))
 
 

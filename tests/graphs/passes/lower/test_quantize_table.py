@@ -139,11 +139,11 @@ LEFT = {
 
 
 @pytest.mark.parametrize("case", LEFT)
-def test_other_tables_are_left_alone(case: str) -> None:
+def test_other_tables_are_not_modified(case: str) -> None:
     leaves_alone(QuantizeTable(), graph(LEFT[case]))
 
 
-def test_a_default_that_a_user_may_replace_is_left_alone() -> None:
+def test_a_default_that_a_user_may_replace_is_not_modified() -> None:
     model = graph(LOOKUP)
     model.graph.inputs.append(model.graph.initializers["T"])
     leaves_alone(QuantizeTable(), model)

@@ -121,7 +121,7 @@ def test_a_table_that_is_looked_up_too_is_not_rounded_and_its_shift_is_taken_off
     np.testing.assert_allclose(constant(after, "b.shifted"), constant(before, "b") - error, rtol=1e-4, atol=1e-4)
 
 
-def test_products_that_stay_float_are_left_alone() -> None:
+def test_products_that_stay_float_are_not_modified() -> None:
     leaves_alone(round_weights(graph(STREAM), texts(), wanted=""), graph(STREAM))
 
 
