@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from exported_checkpoints import Exported, Exports
+from exported_checkpoints import Exported, Exports, Traces
 from filelock import FileLock
 from small_checkpoints import save_small
 from small_models import randomize
@@ -64,6 +64,7 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Questions with contexts, of words that the small vocabulary has."""
     generator = np.random.default_rng(0)
     words = WORDS.split()
+    # The same in all processes: `exported` shares bundles by this name.
     path = tmp_path_factory.mktemp("texts") / "texts.jsonl"
     lines = [
         {name: " ".join(generator.choice(words, generator.integers(3, size))) for name, size in parts}
@@ -169,26 +170,46 @@ def export(
 
 
 @pytest.fixture(scope="session")
-def exported(runtime_tokenizer: transformers.BertTokenizerFast, tmp_path_factory: pytest.TempPathFactory) -> Exports:
+def traces() -> Traces:
+    """`trace`, once for each model of this process."""
+    return Traces()
+
+
+@pytest.fixture
+def traced_once(traces: Traces, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`export` traces a model that this process has traced before only once."""
+    from mbert_onnx.conversion import exporter
+
+    monkeypatch.setattr(exporter, "trace", traces)
+
+
+@pytest.fixture(scope="session")
+def exported(
+    runtime_tokenizer: transformers.BertTokenizerFast, traces: Traces, tmp_path_factory: pytest.TempPathFactory
+) -> Exports:
     """`exported(task="question-answering", switch="default", **options of export)`: once for each, for all processes.
 
-    An export takes seconds, so tests share them; nobody may change one.
+    An export takes seconds, so tests share them; no test may change one.
     """
     from mbert_onnx import export
+    from mbert_onnx.conversion import exporter
 
     base = tmp_path_factory.getbasetemp()
     root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "exported"
     root.mkdir(exist_ok=True)
 
     def make(task: str = "question-answering", switch: str = "default", **options: Any) -> Exported:
-        name = "-".join([task, switch, *(f"{key}={value}" for key, value in sorted(options.items()))])
+        values = {key: value.name if isinstance(value, Path) else value for key, value in options.items()}
+        name = "-".join([task, switch, *(f"{key}={value}" for key, value in sorted(values.items()))])
         found = Exported(root / f"{task}-{switch}", root / f"{name}-onnx")
         with FileLock(root / "lock"):
             if not found.checkpoint.is_dir():
                 save_small(found.checkpoint, task_named(task).architecture, switch, vocab_size=len(runtime_tokenizer))
                 runtime_tokenizer.save_pretrained(found.checkpoint)
             if not found.bundle.is_dir():
-                export(found.checkpoint, found.bundle, **options)
+                with pytest.MonkeyPatch.context() as patch:
+                    patch.setattr(exporter, "trace", traces)
+                    export(found.checkpoint, found.bundle, **options)
         return found
 
     return make

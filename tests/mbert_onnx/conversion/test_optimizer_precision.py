@@ -1,4 +1,4 @@
-"""`optimize --precision`: anybody's file in fp16 and int8, as good as what `export` makes of its checkpoint."""
+"""`optimize --precision`: third-party files in fp16 and int8, as accurate as `export`'s of the same checkpoint."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import onnxruntime
 import pytest
 import torch
 import transformers
-from exported_checkpoints import Exports
+from exported_checkpoints import Exported, Exports
 from onnx import TensorProto, helper, numpy_helper
 from small_checkpoints import names_in
 from text_encoders import WORDS
@@ -25,10 +25,9 @@ from typer.testing import CliRunner
 
 from graphs import pipeline
 from graphs.errors import GraphError
-from mbert_onnx import export, optimize
+from mbert_onnx import optimize
 from mbert_onnx.cli.app import app
 from mbert_onnx.conversion import optimizer
-from mbert_onnx.conversion.reports import ExportReport
 from mbert_onnx.errors import BundleError, MbertError, PrecisionError, UsageError, VerificationError
 from mbert_onnx.text.tasks import task_named
 
@@ -36,23 +35,14 @@ QA = "question-answering"
 
 
 @pytest.fixture(scope="module")
-def lowered(exported: Exports, texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., ExportReport]:
-    """What `export` makes of the small checkpoint in a lower precision, once for each."""
-    made: dict[tuple[str, str], ExportReport] = {}
-    root = tmp_path_factory.mktemp("lowered")
-
-    def make(precision: str, task: str = QA) -> ExportReport:
-        if (precision, task) not in made:
-            options: dict[str, Any] = {"precision": precision, "calibrate": texts, "min_agreement": 0}
-            made[precision, task] = export(exported(task).checkpoint, root / f"{precision}-{task}", **options)
-        return made[precision, task]
-
-    return make
+def lowered(exported: Exports, texts: Path) -> Callable[..., Exported]:
+    """`export`'s bundle of the small checkpoint in a lower precision."""
+    return lambda precision, task=QA: exported(task, precision=precision, calibrate=texts, min_agreement=0)
 
 
 @pytest.fixture(scope="module")
 def given(exported: Exports, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """The small checkpoint as somebody else exports it, in no bundle; as we do, in one."""
+    """The small checkpoint as third-party tools export it, without a bundle; as `export` does, in one."""
     root = tmp_path_factory.mktemp("given")
 
     def make(exporter: str, task: str = QA, **options: Any) -> Path:
@@ -73,7 +63,7 @@ def given(exported: Exports, tmp_path_factory: pytest.TempPathFactory) -> Callab
 
 
 def tensors(path: Path, kind: int) -> Counter[bytes]:
-    """The numbers of all constants of a type, whatever they are called."""
+    """The values of all constants of a type, without their names."""
     found = [tensor for tensor in onnx.load(path).graph.initializer if tensor.data_type == kind]
     return Counter(bytes(str(list(tensor.dims)), "ascii") + numpy_helper.to_array(tensor).tobytes() for tensor in found)
 
@@ -99,7 +89,7 @@ def test_it_is_what_export_writes(
     task: str,
     precision: str,
     given: Callable[..., Path],
-    lowered: Callable[..., ExportReport],
+    lowered: Callable[..., Exported],
     exported: Exports,
     texts: Path,
     tmp_path: Path,
@@ -109,10 +99,11 @@ def test_it_is_what_export_writes(
     report = optimize(given(exporter, task), path, precision=precision, calibrate=texts, min_agreement=0, **lone)
     assert report.damage is not None
     assert (report.precision, report.damage.precision, report.changed) == (precision, precision, True)
-    assert report.damage.texts == expected.verdict.as_dict()["texts"] >= 8
-    assert report.damage.tokens == expected.verdict.tokens
-    assert report.damage.error == pytest.approx(expected.verdict.error, rel=1e-3)
-    assert report.damage.agreement == expected.verdict.agreement
+    measured = expected.metadata["verification"]
+    assert report.damage.texts == measured["texts"] >= 8
+    assert report.damage.tokens == measured["tokens"]
+    assert report.damage.error == pytest.approx(measured["error"], rel=1e-3)
+    assert report.damage.agreement == measured["agreement"]
     model = onnx.load(path)
     onnx.checker.check_model(model, full_check=True)
     assert {value.type.tensor_type.elem_type for value in model.graph.input} == {TensorProto.INT64}
@@ -160,7 +151,7 @@ def test_a_file_without_a_mask(runtime_bundle: Callable[..., Any], texts: Path, 
     assert 0 < report.damage.error < 0.4
 
 
-def test_a_lone_file_tells_its_words_and_its_length(
+def test_a_lone_file_defines_its_vocabulary_and_length(
     given: Callable[..., Path], exported: Exports, texts: Path, tmp_path: Path
 ) -> None:
     """The small model has 40 positions, and the contexts are longer than that together with the questions."""
@@ -186,7 +177,7 @@ def test_layers_to_keep_stay_float32(exported: Exports, texts: Path, tmp_path: P
 
 
 def spoiled(*args: Any, **kwargs: Any) -> Any:
-    """`optimize`, of whose result the largest float32 weight is another."""
+    """`optimize`, with the largest float32 weight replaced in its result."""
     outcome = pipeline.optimize(*args, **kwargs)
     values = outcome.model.graph.initializers.values()
     weights = [(v, v.const_value) for v in values if v.const_value is not None and "qa_outputs" in (v.name or "")]
@@ -195,7 +186,7 @@ def spoiled(*args: Any, **kwargs: Any) -> Any:
     return outcome
 
 
-def test_too_much_damage_is_refused_and_tells_where(
+def test_too_much_damage_is_refused_with_the_worst_layers(
     exported: Exports, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(optimizer, "optimize_graph", spoiled)
@@ -209,7 +200,7 @@ def test_too_much_damage_is_refused_and_tells_where(
     assert names_in(tmp_path) == []
 
 
-def test_a_bundle_of_random_weights_is_told_and_not_refused(
+def test_a_bundle_of_random_weights_is_reported_and_not_refused(
     exported: Exports, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = tmp_path / "bundle"
@@ -226,20 +217,21 @@ def test_a_bundle_of_random_weights_is_told_and_not_refused(
 def test_what_does_not_run_is_not_written(
     exported: Exports, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    bundle = exported().bundle
     monkeypatch.setattr(ir, "save", lambda _, path: Path(path).write_bytes(b"no model"))
     with pytest.raises(PrecisionError, match=r"^the file does not run in onnxruntime \(.*\), nothing is written"):
-        optimize(exported().bundle, tmp_path / "lower.onnx", precision="fp16", calibrate=texts, min_agreement=0)
+        optimize(bundle, tmp_path / "lower.onnx", precision="fp16", calibrate=texts, min_agreement=0)
     assert names_in(tmp_path) == []
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 @pytest.mark.parametrize("found", ["fp16", "int8"])
 def test_a_file_of_lower_precision_is_refused(
-    found: str, precision: str, lowered: Callable[..., ExportReport], texts: Path, tmp_path: Path
+    found: str, precision: str, lowered: Callable[..., Exported], texts: Path, tmp_path: Path
 ) -> None:
     line = rf"{found} already, and --precision {precision} is made of float32: give the float32 file that it was made"
     with pytest.raises(PrecisionError, match=line):
-        optimize(lowered(found).path, tmp_path / "lower.onnx", precision=precision, calibrate=texts)
+        optimize(lowered(found).bundle, tmp_path / "lower.onnx", precision=precision, calibrate=texts)
     assert names_in(tmp_path) == []
 
 

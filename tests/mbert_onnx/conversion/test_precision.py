@@ -1,4 +1,4 @@
-"""fp16 and int8: what `export` writes, what it measures, and what it refuses."""
+"""fp16 and int8 of `export`: the file, its measured accuracy loss, and what is refused."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 import transformers
+from exported_checkpoints import Exports
 from small_checkpoints import names_in, put_tensors, save_small, tensors_of
 from text_encoders import WORDS
 
@@ -23,10 +24,13 @@ from mbert_onnx.cli.app import app
 from mbert_onnx.conversion import exporter
 from mbert_onnx.errors import CalibrationError, CheckpointError, PrecisionError, UsageError
 from mbert_onnx.model.checkpoint import load_checkpoint
+from mbert_onnx.model.presets import PRESETS
 from mbert_onnx.model.tokenizer_files import write_tokenizer
 from mbert_onnx.text.tasks import TASKS, Task
 
-# Centred errors that a precision may cost a small random model.
+pytestmark = pytest.mark.usefixtures("traced_once")
+
+# Largest centred errors of a small random model in a lower precision.
 BARS = {"fp16": 2e-2, "int8": 0.4}
 FILES = {"fp16": "model_fp16.onnx", "int8": "model_int8.onnx"}
 
@@ -57,37 +61,28 @@ QA = TASKS[0]
     [TASKS[0], *(pytest.param(task, marks=pytest.mark.full) for task in TASKS[1:])],
     ids=lambda task: task.name,
 )
-def test_every_task(
-    task: Task, precision: str, checkpoint: Callable[[Task], Path], texts: Path, tmp_path: Path
-) -> None:
-    report = export(checkpoint(task), tmp_path / "b", precision=precision, calibrate=texts, min_agreement=0)
-    file = tmp_path / "b" / "onnx" / FILES[precision]
-    assert report.model == file
+def test_every_task(task: Task, precision: str, exported: Exports, texts: Path) -> None:
+    found = exported(task.name, precision=precision, calibrate=texts, min_agreement=0)
+    file = found.bundle / "onnx" / FILES[precision]
     assert names_in(file.parent) == [file.name]
-    assert 0 < report.verdict.error <= BARS[precision]
     model = onnx.load(file)
     onnx.checker.check_model(model, full_check=True)
     kinds = {tensor.data_type for tensor in model.graph.initializer}
     assert (onnx.TensorProto.FLOAT16 if precision == "fp16" else onnx.TensorProto.INT8) in kinds
     assert [value.type.tensor_type.elem_type for value in model.graph.output] == [1] * len(model.graph.output)
-    metadata = json.loads((tmp_path / "b" / "mbert_onnx.json").read_text())
-    assert metadata["precision"] == precision
-    measured = metadata["verification"]
-    assert measured["error"] == report.verdict.error
+    assert found.metadata["precision"] == precision
+    measured = found.metadata["verification"]
+    assert 0 < measured["error"] <= BARS[precision]
     assert measured["texts"] >= 8  # every third; some tasks make two of a pair
     assert measured["calibration"] == "texts.jsonl"
-    logits = load(tmp_path / "b").logits(np.ones((1, 2, 5) if task.has_choices else (1, 5), np.int64))
+    logits = load(found.bundle).logits(np.ones((1, 2, 5) if task.has_choices else (1, 5), np.int64))
     assert all(np.isfinite(value).all() for value in logits.values())
 
 
-def test_blocks_are_operators_of_8_bits_unless_told_otherwise(
-    checkpoint: Callable[[Task], Path], texts: Path, tmp_path: Path
-) -> None:
-    found = {}
-    for functions in (True, False):
-        folder = tmp_path / str(functions)
-        report = export(checkpoint(QA), folder, precision="int8", calibrate=texts, min_agreement=0, functions=functions)
-        found[functions] = [node.op_type for node in onnx.load(report.model).graph.node]
+def test_blocks_are_operators_of_8_bits_unless_switched_off(exported: Exports, texts: Path) -> None:
+    options: dict[str, Any] = {"precision": "int8", "calibrate": texts, "min_agreement": 0}
+    files = {True: exported(**options).model, False: exported(functions=False, **options).model}
+    found = {functions: [node.op_type for node in onnx.load(file).graph.node] for functions, file in files.items()}
     assert found[True].count("StackedFFNInt8") == found[True].count("BottleneckAttentionInt8") == 2
     assert "StackedFFNInt8" not in found[False]
     assert "MatMulInteger" in found[False]
@@ -96,10 +91,13 @@ def test_blocks_are_operators_of_8_bits_unless_told_otherwise(
 
 @pytest.mark.parametrize("precision", [pytest.param("fp16", marks=pytest.mark.full), "int8"])
 def test_layers_to_keep_stay_float32(
-    precision: str, checkpoint: Callable[[Task], Path], texts: Path, tmp_path: Path
+    precision: str, checkpoint: Callable[[Task], Path], exported: Exports, texts: Path, tmp_path: Path
 ) -> None:
     options: dict[str, Any] = {"precision": precision, "calibrate": texts, "min_agreement": 0, "functions": False}
     report = export(checkpoint(QA), tmp_path / "b", keep_float=["layer.1"], **options)
+    assert report.model == tmp_path / "b" / "onnx" / FILES[precision]
+    metadata = json.loads((tmp_path / "b" / "mbert_onnx.json").read_text())
+    assert metadata["verification"]["error"] == report.verdict.error
     model = ir.load(report.model)
     linears = [linear for node in model.graph if (linear := as_linear(node)) or node.op_type == "Gemm"]
     assert linears
@@ -108,12 +106,11 @@ def test_layers_to_keep_stay_float32(
     assert len(kept) > 5
     assert not [v.name for v in floats if v.name and "layer.0." in v.name]
     assert report.verdict.as_dict()["keep_float"] == ["layer.1"]
-    both = export(checkpoint(QA), tmp_path / "c", **options)
-    assert both.model.stat().st_size < report.model.stat().st_size
+    assert exported(**options).model.stat().st_size < report.model.stat().st_size
 
 
 def spoiled(*args: Any, **kwargs: Any) -> Any:
-    """`optimize`, of whose result one weight of the last layer is another."""
+    """`optimize`, with one weight of the last layer replaced in its result."""
     outcome = pipeline.optimize(*args, **kwargs)
     weights = [v for name, v in outcome.model.graph.initializers.items() if "output.bottleneck" in name]
     value = [v for v in weights if v.shape is not None and len(v.shape) == 2][-1]
@@ -123,7 +120,7 @@ def spoiled(*args: Any, **kwargs: Any) -> Any:
 
 
 @pytest.mark.parametrize("precision", [pytest.param("fp16", marks=pytest.mark.full), "int8"])
-def test_too_much_damage_is_refused_and_tells_where(
+def test_too_much_damage_is_refused_with_the_worst_layers(
     precision: str,
     checkpoint: Callable[[Task], Path],
     texts: Path,
@@ -140,27 +137,26 @@ def test_too_much_damage_is_refused_and_tells_where(
     assert names_in(tmp_path) == []
 
 
-def test_random_weights_are_told_and_not_refused(texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    small = load_checkpoint("random:tiny")
-    model: Any = small.model
-    monkeypatch.setattr(exporter, "load_checkpoint", lambda *_, **__: small)
+@pytest.fixture
+def small_preset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`random:tiny`, with one narrow layer and a small vocabulary."""
+    sizes = {"num_hidden_layers": 1, "vocab_size": 300, "hidden_size": 64, "intra_bottleneck_size": 32}
+    monkeypatch.setitem(PRESETS, "tiny", sizes)
+
+
+@pytest.mark.usefixtures("small_preset")
+def test_random_weights_are_reported_and_not_refused(
+    texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(exporter, "optimize", spoiled)
-    model.mobilebert.encoder.layer = model.mobilebert.encoder.layer[:1]
-    small.config.num_hidden_layers = 1
     report = export("random:tiny", tmp_path / "b", precision="int8", calibrate=texts)
     assert not report.verdict.passed
     assert "random weights: the argmax is unstable, so int8 is not refused for them" in report.notes
 
 
-def test_without_texts_built_in_sentences_are_used_and_told(tmp_path: Path) -> None:
-    folder = tmp_path / "checkpoint"
-    small = load_checkpoint("random:tiny")
-    model: Any = small.model
-    model.mobilebert.encoder.layer = model.mobilebert.encoder.layer[:1]
-    small.config.num_hidden_layers = 1
-    hot_checkpoints.save(small.model, folder)
-    write_tokenizer(None, folder, small.config.vocab_size, small.config.max_position_embeddings)
-    report = export(folder, tmp_path / "b", precision="fp16")
+@pytest.mark.usefixtures("small_preset")
+def test_built_in_sentences_are_the_default_texts(tmp_path: Path) -> None:
+    report = export("random:tiny", tmp_path / "b", precision="fp16")
     assert any("built-in" in note and "--calibrate FILE" in note for note in report.notes)
     assert report.verdict.as_dict()["calibration"] == "built-in sentences"
 
@@ -195,7 +191,7 @@ def test_numbers_that_fp16_does_not_hold_are_refused_and_named(
         ),
     ],
 )
-def test_options_that_cannot_be_meant(options: dict[str, Any], line: str, tmp_path: Path) -> None:
+def test_options_that_are_refused(options: dict[str, Any], line: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         export("random", tmp_path / "b", **options)
     assert str(caught.value) == line
@@ -286,12 +282,12 @@ def test_the_command_line(checkpoint: Callable[[Task], Path], texts: Path, tmp_p
     *progress, line = missing.stderr.splitlines()
     assert line.startswith("mbert-onnx: ")
     assert line.endswith("none.txt does not exist. Give --calibrate a file of texts.")
-    assert all(told.startswith("[") for told in progress)
+    assert all(stage.startswith("[") for stage in progress)
 
 
 @pytest.fixture(scope="module")
 def usual(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """What int8 costs the full-size random model, which is tame."""
+    """The accuracy loss of int8 in the full-size random model, which is tame."""
     return export("random", tmp_path_factory.mktemp("tame") / "b", precision="int8").verdict
 
 
@@ -301,7 +297,7 @@ def usual(tmp_path_factory: pytest.TempPathFactory) -> Any:
     [("hot_channels", 1.1), ("hot_inner_channels", 1.1), ("hot_hidden", 1.1), ("hot_token", 2.0)],
 )
 def test_hot_models_are_as_good_as_tame_ones(make: str, int8: float, usual: Any, tmp_path: Path) -> None:
-    """Full size, against what the same weights cost before they were made hot; fp16's bar is 1e-2."""
+    """Full size, against the loss of the same weights before they were made hot; fp16's bound is 1e-2."""
     tame = load_checkpoint("random")
     folder = tmp_path / "hot"
     hot_checkpoints.save(getattr(hot_checkpoints, make)(tame.model, 0), folder)
