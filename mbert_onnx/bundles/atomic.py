@@ -106,8 +106,8 @@ def write_errors(
 
 
 def _reason(error: Exception) -> str:
-    told = getattr(error, "strerror", None)
-    if told:
-        return str(told)
+    strerror = getattr(error, "strerror", None)
+    if strerror:
+        return str(strerror)
     text = " ".join(str(error).split())
     return text if isinstance(error, OSError) else f"{text}: the disk may be full"

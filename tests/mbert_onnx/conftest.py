@@ -31,7 +31,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(1)
 logging.getLogger("torch.__trace").disabled = True  # else a failed test shows thousands of lines of torch.export's
 
-# The tokenizer's whole world; the tests' texts are made of it, and of words that it must cut into pieces.
+# The texts on which the tokenizer is trained. The tests' texts consist of their words, and of others that it splits.
 SENTENCES = [
     "ada wrote the first program in london for the engine of charles babbage .",
     "the quick brown fox jumps over the lazy dog near the river in paris .",
@@ -87,7 +87,7 @@ def runtime_bundle(
     runtime_tokenizer: transformers.BertTokenizerFast, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., Example]:
     """`runtime_bundle(task, batch=None, dtype=torch.int64, inputs=(...), **config)`: exported once for each."""
-    made: dict[str, Example] = {}
+    built: dict[str, Example] = {}
 
     def make(
         name: str,
@@ -98,12 +98,12 @@ def runtime_bundle(
         **config: Any,
     ) -> Example:
         key = repr((name, batch, dtype, inputs, config))
-        if key not in made:
+        if key not in built:
             folder = tmp_path_factory.mktemp(name)
-            made[key] = Example(
+            built[key] = Example(
                 folder, export(folder, runtime_tokenizer, task_named(name), batch, dtype, inputs, config)
             )
-        return made[key]
+        return built[key]
 
     return make
 

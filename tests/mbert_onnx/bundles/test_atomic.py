@@ -63,7 +63,7 @@ def test_other_errors_pass_through_and_leave_nothing(stop: type[BaseException], 
 
 def test_a_check_refuses_a_complete_file_or_folder(tmp_path: Path) -> None:
     def refuse() -> None:
-        raise BundleError("somebody was faster")
+        raise BundleError("another process was faster")
 
     with pytest.raises(BundleError, match="faster"), atomic_file(tmp_path / "f", BundleError, check=refuse) as partial:
         partial.write_text("all")

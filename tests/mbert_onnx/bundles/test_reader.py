@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_folder_without_metadata_tells_its_task_by_its_architectures(folder: Path) -> None:
+def test_a_folder_without_metadata_has_the_task_of_its_architectures(folder: Path) -> None:
     bundle = read_bundle(str(folder))
     assert bundle.task.name == "question-answering"
     assert bundle.model_path == folder / "onnx" / "model.onnx"
@@ -126,12 +126,12 @@ def test_a_bad_json_is_named(folder: Path, name: str, content: bytes, found: str
 
 
 @pytest.mark.parametrize("config", [{}, {"architectures": ["BertModel"]}, {"architectures": "MobileBertModel"}])
-def test_an_unknown_task_is_told(folder: Path, config: dict[str, object]) -> None:
+def test_an_unknown_task_is_named(folder: Path, config: dict[str, object]) -> None:
     (folder / "config.json").write_text(json.dumps(config))
     assert "names no task" in refusal(folder)
 
 
-def test_a_task_that_nobody_knows_in_the_metadata(folder: Path) -> None:
+def test_an_unknown_task_in_the_metadata(folder: Path) -> None:
     (folder / "mbert_onnx.json").write_text('{"task": "summarization"}')
     message = refusal(folder)
     assert "mbert_onnx.json" in message

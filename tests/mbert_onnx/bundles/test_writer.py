@@ -149,16 +149,14 @@ def test_a_file_or_link_is_never_replaced(overwrite: bool, old: Path) -> None:
     assert content(old) == "old"
 
 
-def test_a_file_on_the_way_is_told_before_the_work(tmp_path: Path) -> None:
+def test_a_file_in_the_way_is_reported_before_the_work(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(BundleError, match=r"file is not a folder; choose another --output"):
         check_destination(tmp_path / "file" / "bundle", overwrite=False)
 
 
 @pytest.mark.parametrize("name", [".", "..", "../..", "../{here}"])
-def test_the_ground_under_one_s_feet_is_not_replaced(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_working_directory_is_not_replaced(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BundleError, match="is the current folder, or around it; choose another --output"):
         check_destination(Path(name.format(here=tmp_path.name)), overwrite=True)
@@ -170,11 +168,11 @@ def test_what_appears_during_the_work_is_not_replaced_unasked(tmp_path: Path) ->
     def overtaken() -> None:
         with writing(output, overwrite=False) as folder:
             fill(folder)
-            fill(output, "of somebody faster")
+            fill(output, "of another process")
 
     with pytest.raises(BundleError, match="pass --overwrite"):
         overtaken()
-    assert content(output) == "of somebody faster"
+    assert content(output) == "of another process"
     assert names_in(tmp_path) == ["bundle"]
 
 
@@ -182,7 +180,7 @@ def test_what_appears_during_the_work_is_not_replaced_unasked(tmp_path: Path) ->
 
 
 def test_what_the_disk_does_not_take(tmp_path: Path) -> None:
-    """A limit on the size of files, which Linux reports as it does a full disk."""
+    """Sets a limit on the size of files, which Linux reports in the same way as a full disk."""
     code = (
         "import resource, sys; from pathlib import Path; from mbert_onnx.bundles.writer import writing\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
@@ -195,14 +193,16 @@ def test_what_the_disk_does_not_take(tmp_path: Path) -> None:
     assert names_in(tmp_path) == []
 
 
-@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a place where nobody may write")
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a read-only place")
 @pytest.mark.parametrize("place", ["/proc/bundle", "/proc/some/bundle"])
-def test_a_place_where_nobody_may_write(place: str) -> None:
+def test_a_read_only_place(place: str) -> None:
     with pytest.raises(BundleError, match=r"cannot be written \(|is not writable"):
         write(Path(place))
 
 
-def test_a_folder_without_permission_is_told_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_without_permission_is_reported_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)  # root may write anywhere
     for name in ("bundle", "some/bundle"):
         with pytest.raises(BundleError, match=f"{tmp_path} is not writable; choose another --output"):

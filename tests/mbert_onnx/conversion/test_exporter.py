@@ -1,4 +1,4 @@
-"""`export` from end to end: what is in a bundle, and that nothing is where something went wrong."""
+"""`export` from end to end: the content of bundles, and that a failure leaves none."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_names_and_axes_are_those_of_the_task(task: Task, exported: Exports) -> 
 
 
 @each_task
-def test_the_bundle_tells_its_task_and_what_was_measured(task: Task, exported: Exports) -> None:
+def test_the_metadata_have_the_task_and_the_measured_accuracy(task: Task, exported: Exports) -> None:
     found = exported(task.name)
     config = json.loads((found.bundle / "config.json").read_text())
     assert config["architectures"] == [task.architecture]
@@ -99,7 +99,7 @@ def test_files_are_those_that_onnx_calls_valid(task: Task, exported: Exports) ->
     assert model.producer_name == "mbert-onnx"
 
 
-def test_what_a_bundle_consists_of(exported: Exports) -> None:
+def test_the_files_of_a_bundle(exported: Exports) -> None:
     found = exported()
     files = {str(path.relative_to(found.bundle)) for path in found.bundle.rglob("*") if path.is_file()}
     assert {"onnx/model.onnx", "config.json", "mbert_onnx.json", "tokenizer.json", "tokenizer_config.json"} <= files
@@ -139,7 +139,7 @@ def test_a_checkpoint_without_tokenizer_makes_a_bundle_without(tmp_path: Path) -
 
 
 def float_nodes(exported: Exported, op_type: str) -> int:
-    """How many nodes of that type compute with floats, and not with shapes."""
+    """Counts the nodes of a type that compute with floats, and not with shapes."""
     model = ir.load(exported.model)
     onnx_model = onnx.shape_inference.infer_shapes(ir.to_proto(model))
     types = {value.name: value.type.tensor_type.elem_type for value in onnx_model.graph.value_info}
@@ -315,7 +315,7 @@ def test_a_random_model_of_another_task_reads_text(tmp_path: Path, monkeypatch: 
     ],
     ids=str,
 )
-def test_options_that_cannot_be_meant(
+def test_options_that_are_refused(
     options: dict[str, Any], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exporter, "trace", pytest.fail)  # what takes long comes after
@@ -334,7 +334,7 @@ def test_the_output_is_checked_before_the_checkpoint(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def traced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Callable[..., ir.Model]]:
-    """A checkpoint, and `trace` of it, which takes no time: it has been done."""
+    """A checkpoint, and a replacement of `trace` that returns its graph, traced once."""
     folder = tmp_path_factory.mktemp("traced")
     save_small(folder)
     loaded = load_checkpoint(folder)
@@ -354,7 +354,7 @@ def spoiled(spoil: Callable[[ir.Model], None]) -> Callable[..., Any]:
 
 
 def one_weight(model: ir.Model) -> None:
-    """A tenth more, in one weight of the last layer's way out."""
+    """Increases one weight of the last layer's output bottleneck by a tenth."""
     value = next(v for name, v in model.graph.initializers.items() if "layer.1.output.bottleneck" in name)
     assert value.const_value is not None
     array = value.const_value.numpy().copy()
@@ -406,12 +406,12 @@ def test_a_graph_that_onnxruntime_refuses_is_not_written(export_spoiled: Spoiled
 
 
 def test_a_graph_in_which_nothing_is_spoiled_is_written(export_spoiled: Spoiled) -> None:
-    """Or the tests above would pass for another reason."""
+    """Control: without a mistake, the tests above write a bundle."""
     assert export_spoiled(lambda _: None).verdict.passed
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
-def test_weights_that_overflow_are_told(tmp_path: Path) -> None:
+def test_weights_that_overflow_are_reported(tmp_path: Path) -> None:
     save_small(tmp_path / "model")
     put_tensors(tmp_path / "model", {name: 1e4 * tensor for name, tensor in tensors_of(tmp_path / "model").items()})
     with pytest.raises(CheckpointError, match="NaN or infinite in torch's float32, too"):

@@ -1,4 +1,4 @@
-"""What onnxruntime makes of a full-size int8 file: every product one node, and the same answers."""
+"""A full-size int8 file after onnxruntime's optimizations: each product is one node, with the same outputs."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def outputs(model: nn.Module, feed: dict[str, Tensor], dtype: torch.dtype = torc
 
 
 def inside(model: nn.Module, feed: dict[str, Tensor]) -> Any:
-    """What the backbone gives, choices as rows: hidden states and attentions, too."""
+    """Returns the backbone's outputs, with hidden states and attentions; choices are rows."""
     backbone: Any = getattr(model, "mobilebert", model)
     rows = {name: ids.flatten(0, -2) for name, ids in feed.items()}
     with torch.inference_mode():
@@ -109,7 +109,7 @@ def centred_error(model: nn.Module, task: Task, feed: dict[str, Tensor], *, but_
 
 
 def factors_of_outputs(model: nn.Module, name: str, k: Tensor) -> Tensor:
-    """What a hot model's output is multiplied by: the stream's factors where it is the stream."""
+    """Returns the factors of a hot model's output: the stream's factors if it is the stream, else 1."""
     return k if name == "last_hidden_state" and type(model).__name__ == "MobileBertModel" else torch.ones(())
 
 
@@ -386,7 +386,7 @@ def test_inner_channels_need_bottlenecks() -> None:
 
 
 @pytest.mark.parametrize("make_hot", [hot_channels, hot_inner_channels, hot_hidden, hot_token])
-def test_a_model_of_transformers_is_changed_alike(make_hot: Hot) -> None:
+def test_a_model_of_transformers_is_changed_in_the_same_way(make_hot: Hot) -> None:
     ours, task = make("pretraining")
     theirs = getattr(transformers, task.architecture)(ours.config).eval()
     theirs.load_state_dict(ours.state_dict(), strict=False)

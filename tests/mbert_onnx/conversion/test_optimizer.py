@@ -1,4 +1,4 @@
-"""`optimize`: whoever exported a MobileBERT, the same fast graph comes out; and what is none comes out as it was."""
+"""`optimize`: a MobileBERT of any exporter becomes the same fast graph; other models keep their outputs."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ each_case = pytest.mark.parametrize(
 
 @dataclass(frozen=True)
 class Optimized:
-    """A file of somebody's, and what `optimize` made of it."""
+    """A file of some exporter, and the result of `optimize`."""
 
     given: Path
     path: Path
@@ -137,12 +137,12 @@ def optimized(given: Callable[..., Path], shared: Path) -> Optimizes:
 
 
 def census(path: Path) -> Counter[str]:
-    """How many nodes there are of each operator."""
+    """Counts the nodes of each operator."""
     return Counter(f"{node.domain}.{node.op_type}".lstrip(".") for node in onnx.load(path).graph.node)
 
 
 def floats(path: Path, op_type: str) -> int:
-    """How many nodes of that type compute with floats, and not with sizes."""
+    """Counts the nodes of a type that compute with floats, and not with sizes."""
     graph = onnx.shape_inference.infer_shapes(onnx.load(path)).graph
     types = {value.name: value.type.tensor_type.elem_type for value in (*graph.value_info, *graph.output)}
     return sum(types[n.output[0]] == onnx.TensorProto.FLOAT for n in graph.node if n.op_type == op_type)
@@ -211,7 +211,7 @@ def assert_sound(found: Optimized) -> None:
 
 
 @each_case
-def test_the_graph_is_ours_whoever_exported_it(exporter: str, task: str, optimized: Optimizes) -> None:
+def test_the_graph_is_the_same_for_each_exporter(exporter: str, task: str, optimized: Optimizes) -> None:
     for functions in (True, False):
         found, ours = (optimized(name, task, functions=functions) for name in (exporter, "ours"))
         expected = census(ours.path)
@@ -367,7 +367,7 @@ def test_weights_beside_the_file(question_answering: onnx.ModelProto, tmp_path: 
     assert_same_answers(Optimized(file, path.with_name("again.onnx"), report))
 
 
-def test_what_people_wrote_about_a_file_is_kept(question_answering: onnx.ModelProto, tmp_path: Path) -> None:
+def test_metadata_and_doc_strings_are_kept(question_answering: onnx.ModelProto, tmp_path: Path) -> None:
     model = question_answering
     model.producer_name, model.producer_version, model.domain, model.model_version = "they", "7", "org.they", 3
     model.doc_string, model.graph.name, model.graph.doc_string = "a model", "squad", "a graph"
@@ -538,7 +538,7 @@ identity = parsed("""
     [bert, mlp, cnn, branches, loop, their_functions, identity, nothing],
     ids=["bert", "mlp", "cnn", "if", "loop", "functions", "identity", "nothing"],
 )
-def test_what_is_no_mobilebert_says_what_it_said(make: Callable[[Path], Path], tmp_path: Path) -> None:
+def test_other_models_keep_their_outputs(make: Callable[[Path], Path], tmp_path: Path) -> None:
     file, path = make(tmp_path / "theirs.onnx"), tmp_path / "ours.onnx"
     report = optimize(file, path)
     assert ports(path) == ports(file)

@@ -358,9 +358,9 @@ def test_the_command_line(exported: Exports, given: Callable[..., Path], texts: 
     assert "8 texts of texts.jsonl" in line
     assert "  note       texts.jsonl has only 24 different texts; 32 or more give safer ranges" in found.stdout
     again = CliRunner().invoke(app, [*arguments, *options, "--overwrite", "--min-agreement", "0", "--json"])
-    told = json.loads(again.stdout)
-    assert (told["precision"], told["bar"]) == ("int8", None)
-    assert told["damage"]["calibration"] == "texts.jsonl"
+    report = json.loads(again.stdout)
+    assert (report["precision"], report["bar"]) == ("int8", None)
+    assert report["damage"]["calibration"] == "texts.jsonl"
     refused = CliRunner().invoke(app, arguments)
     assert refused.exit_code == 1
     assert refused.stderr.splitlines()[-1].startswith("mbert-onnx: ")

@@ -1,4 +1,4 @@
-"""`verify`: what is the same model, what is not, and what cannot be told."""
+"""`verify`: files that are the same model, files that are not, and inputs that cannot be compared."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_a_file_on_its_own_needs_no_config(runtime_bundle: Bundles, tmp_path: Pa
 
 
 @pytest.mark.parametrize("task", ["text-classification", "token-classification", "multiple-choice"])
-def test_the_task_of_a_file_on_its_own_is_told_by_its_outputs(task: str, exported: Exports, tmp_path: Path) -> None:
+def test_a_lone_file_s_task_is_inferred_from_its_outputs(task: str, exported: Exports, tmp_path: Path) -> None:
     """All have `logits`; their axes differ."""
     shutil.copy(exported(task).model, tmp_path / "x.onnx")
     verdict = verify(tmp_path / "x.onnx", exported(task).bundle)
@@ -164,7 +164,7 @@ def test_a_checkpoint_with_more_words(exported: Exports, tmp_path: Path) -> None
 
 
 def graph_of(inputs: dict[str, list[Any]], outputs: dict[str, list[Any]]) -> onnx.ModelProto:
-    """A file with these names and shapes, which computes nothing to speak of."""
+    """Writes a file with these names and shapes; its outputs are meaningless."""
     info = onnx.helper.make_tensor_value_info
     zero = onnx.helper.make_tensor("zero", onnx.TensorProto.FLOAT, [1], [0.0])
     nodes = [onnx.helper.make_node("Identity", ["zero"], [name]) for name in outputs]
@@ -289,7 +289,7 @@ def test_a_verdict_passes_up_to_its_bar() -> None:
     assert not verdict(float("nan")).passed
 
 
-def test_a_verdict_tells_who_judged() -> None:
+def test_a_verdict_names_its_judge() -> None:
     assert str(verdict(2e-6, 3e-6)).startswith(
         "centred error 2.0e-06 against float64 (torch float32 3.0e-06, bar 1.0e-05), 100.0% of decisions equal; "
         "24 tokens, lengths 1, 23, batches 1"
@@ -298,9 +298,9 @@ def test_a_verdict_tells_who_judged() -> None:
 
 
 def test_a_verdict_is_json() -> None:
-    told = json.loads(json.dumps(verdict(2e-6).as_dict()))
-    assert told["passed"] is True
-    assert told["errors"] == {"logits": 2e-6}
+    report = json.loads(json.dumps(verdict(2e-6).as_dict()))
+    assert report["passed"] is True
+    assert report["errors"] == {"logits": 2e-6}
 
 
 def test_the_bar_follows_torch_s_own_error(exported: Exports, tmp_path: Path) -> None:

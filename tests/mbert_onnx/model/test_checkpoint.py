@@ -1,4 +1,4 @@
-"""Which checkpoint, which task, which config; the files of weights are in test_weights.py."""
+"""Loading checkpoints: their source, task and config; the files of weights are in test_weights.py."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def good_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=list(FAULTS))
-def test_what_is_wrong_is_said_in_one_line(fault: Fault, good_checkpoint: Path, tmp_path: Path) -> None:
+def test_a_broken_checkpoint_is_refused_in_one_line(fault: Fault, good_checkpoint: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(good_checkpoint, folder)
     load_checkpoint(folder)
@@ -53,7 +53,7 @@ def test_a_file_is_no_checkpoint(good_checkpoint: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["no/such/folder", "/nowhere", "~/x", "a b"])
-def test_what_can_be_no_hub_id_is_not_asked_for(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_a_hub_id_is_not_requested(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub, "snapshot_download", pytest.fail)
     with pytest.raises(CheckpointError, match=re.escape(name) + ": no such folder; expected one with config.json"):
         load_checkpoint(name)
@@ -94,14 +94,14 @@ def test_what_is_fetched_from_the_hub(good_checkpoint: Path, monkeypatch: pytest
 # Which task
 
 
-def test_the_task_is_the_config_s_unless_told(good_checkpoint: Path) -> None:
+def test_the_task_is_the_config_s_by_default(good_checkpoint: Path) -> None:
     assert load_checkpoint(good_checkpoint).task.name == "question-answering"
     # A question-answering head has no pooler, and neither has token classification's; the heads differ.
     with pytest.raises(CheckpointError, match=r"missing for MobileBertForTokenClassification"):
         load_checkpoint(good_checkpoint, task="ner")
 
 
-def test_a_told_task_needs_no_architectures(good_checkpoint: Path, tmp_path: Path) -> None:
+def test_a_given_task_needs_no_architectures(good_checkpoint: Path, tmp_path: Path) -> None:
     shutil.copytree(good_checkpoint, tmp_path, dirs_exist_ok=True)
     put_config(tmp_path, architectures=None)
     found = load_checkpoint(tmp_path, task="qa")
@@ -109,7 +109,7 @@ def test_a_told_task_needs_no_architectures(good_checkpoint: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["random:tiny", "no-such-model"])
-def test_an_unknown_task_is_told_first(name: str) -> None:
+def test_an_unknown_task_is_reported_first(name: str) -> None:
     with pytest.raises(UsageError, match="No task is called 'qestion-answering'"):
         load_checkpoint(name, task="qestion-answering")
 
@@ -138,7 +138,7 @@ def weights(name: str, **options: Any) -> dict[str, torch.Tensor]:
     return load_checkpoint(name, **options).model.state_dict()
 
 
-def test_seeds_tell_random_models_apart() -> None:
+def test_seeds_give_different_random_models() -> None:
     first, again, other = (weights("random:tiny", seed=seed) for seed in (0, 0, 1))
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not any(torch.equal(first[name], other[name]) for name in first)
@@ -175,8 +175,8 @@ def test_what_is_saved_here_is_the_same_model_in_transformers(head: str, switch:
     ours = load_checkpoint(tmp_path / "theirs")
     (tmp_path / "ours").mkdir()
     save_checkpoint(ours, tmp_path / "ours")
-    theirs, told = getattr(transformers, head).from_pretrained(tmp_path / "ours", output_loading_info=True)
-    assert not any(told[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    theirs, info = getattr(transformers, head).from_pretrained(tmp_path / "ours", output_loading_info=True)
+    assert not any(info[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
     assert_same_model(theirs.eval(), ours.model)
 
 
@@ -186,7 +186,7 @@ def test_the_config_is_saved_as_transformers_reads_it(tmp_path: Path) -> None:
 
 
 def test_reading_a_bin_does_not_warn(tmp_path: Path) -> None:
-    """What torch thinks of old files is no concern of who exports one."""
+    """torch's warnings about files of old versions are suppressed."""
     theirs = save_small(tmp_path)
     (tmp_path / "model.safetensors").unlink()
     torch.save(theirs.state_dict(), tmp_path / "pytorch_model.bin", _use_new_zipfile_serialization=False)

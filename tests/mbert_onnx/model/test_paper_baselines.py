@@ -67,7 +67,7 @@ def test_a_seed_gives_the_same_weights_and_a_task_its_class(tmp_path: Path) -> N
     assert config["architectures"] == ["BertForSequenceClassification"]
 
 
-def test_a_task_that_one_has_no_class_for_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_without_a_class_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ARCHITECTURES, "odd", ("TapexNoSuch", {}))
     with pytest.raises(UsageError, match="--task is multiple-choice, which transformers has no class of random:odd"):
         save_architecture("odd", tmp_path, task=MULTIPLE_CHOICE, seed=0)

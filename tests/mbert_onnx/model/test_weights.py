@@ -173,7 +173,7 @@ def test_a_task_checkpoint_serves_every_task_whose_head_it_has(tmp_path: Path) -
         assert_same_model(expected, load_checkpoint(tmp_path, task=task).model)
 
 
-def test_what_is_left_out_is_told(tmp_path: Path) -> None:
+def test_what_is_left_out_is_reported(tmp_path: Path) -> None:
     save_small(tmp_path, "MobileBertForPreTraining")
     assert load_checkpoint(tmp_path).notes == []
     assert load_checkpoint(tmp_path, task="fill-mask").notes == [
@@ -209,7 +209,7 @@ def test_the_position_ids_that_transformers_once_stored(head: str, prefix: str, 
     ids = {f"{prefix}embeddings.position_ids": torch.arange(40).view(1, -1)}
     put_tensors(tmp_path, tensors_of(tmp_path) | ids)
     found = load_checkpoint(tmp_path)
-    assert found.notes == []  # nobody need hear of it
+    assert found.notes == []  # not worth a note
     assert_same_model(theirs, found.model)
 
 
@@ -313,7 +313,7 @@ def test_each_unexpected_tensor_is_listed(tmp_path: Path) -> None:
         load_checkpoint(tmp_path)
 
 
-def test_names_are_told_in_one_line(tmp_path: Path) -> None:
+def test_names_are_listed_in_one_line(tmp_path: Path) -> None:
     save_small(tmp_path)
     put_tensors(tmp_path, tensors_of(tmp_path) | {"two\nlines": torch.ones(1)})
     with pytest.raises(CheckpointError, match=r"unexpected in .* \(1\): 'two\\nlines'$"):
@@ -339,7 +339,7 @@ def test_each_wrong_shape_is_listed_with_the_expected_one(tmp_path: Path) -> Non
     assert "mobilebert.embeddings.LayerNorm.bias is [64, 1], expected [64]" in str(caught.value)
 
 
-def test_missing_unexpected_and_wrong_are_told_together(tmp_path: Path) -> None:
+def test_missing_unexpected_and_wrong_are_reported_together(tmp_path: Path) -> None:
     save_small(tmp_path)
     tensors = tensors_of(tmp_path) | {"adapter": torch.ones(1), "mobilebert.embeddings.LayerNorm.bias": torch.ones(1)}
     del tensors["qa_outputs.bias"]
@@ -378,14 +378,14 @@ def test_int8_weights_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_pickle_that_must_not_be_loaded_is_dangerous(tmp_path: Path) -> None:
-    """That it is not loaded is tested in test_checkpoint.py; here, that there is something to be afraid of."""
+    """Control: the pickle does run code. test_checkpoint.py tests that it is not loaded."""
     torch.save(RunsCode(tmp_path), tmp_path / "x.bin")
     torch.load(tmp_path / "x.bin", weights_only=False)
     assert RunsCode(tmp_path).path.exists()
 
 
 def complaint(folder: Path) -> str | None:
-    """What loading says, or None where it says nothing."""
+    """Returns the message of the error that loading raises; None for no error."""
     try:
         load_checkpoint(folder)
     except CheckpointError as error:
@@ -395,7 +395,7 @@ def complaint(folder: Path) -> str | None:
 
 @pytest.mark.parametrize("zipped", [True, False])
 def test_damage_anywhere_in_a_bin_is_one_line(zipped: bool, tmp_path: Path) -> None:
-    """Whatever the unpickler stumbles over: zip, opcodes, names, sizes."""
+    """Wherever the damage is: zip, opcodes, names, sizes."""
     model = save_small(tmp_path, "MobileBertModel", num_hidden_layers=1)
     (tmp_path / WEIGHTS).unlink()
     path = tmp_path / "pytorch_model.bin"
