@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -36,7 +35,7 @@ class StageClock:
 
     def __init__(self, progress: Progress | None) -> None:
         self.seconds: dict[str, float] = {}
-        self._progress: Callable[[str], None] = progress or (lambda _: None)
+        self._progress: Progress = progress or (lambda _: None)
         self._stage: str | None = None
         self._since = 0.0
 

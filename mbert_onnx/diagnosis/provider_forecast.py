@@ -16,6 +16,7 @@ import onnx
 from graphs.errors import GraphError
 from mbert_onnx._requirements import require_extra
 from mbert_onnx.bundles.model_file import find_file, is_file
+from mbert_onnx.bundles.types import Progress
 from mbert_onnx.conversion.optimizer import optimize
 from mbert_onnx.errors import MbertError
 from mbert_onnx.runtime.native_kernels import AUTO, library_for, why_not_native
@@ -32,8 +33,6 @@ SEQ_LEN = 128
 BATCH, CHOICES = 1, 4
 
 MAKE_FIXED = "python -m onnxruntime.tools.make_dynamic_shape_fixed"
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from mbert_onnx.bundles.types import Progress
 from mbert_onnx.errors import UsageError
 from mbert_onnx.training.data.custom import CUSTOM_TASKS
 from mbert_onnx.training.data.glue import TASKS
@@ -15,8 +15,6 @@ from mbert_onnx.training.evaluation.submission import write_submission
 from mbert_onnx.training.inputs.task_rows import columns_of
 from mbert_onnx.training.loop.run_folder import Run
 from mbert_onnx.training.recipe import FinetuneRecipe, read_recipe
-
-Progress = Callable[[str], None]
 
 
 def validate(recipe: str | Path, *, progress: Progress | None = None) -> list[Evaluation]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mbert_onnx.benchmark.options import checked_names
+from mbert_onnx.bundles.types import Progress
 from mbert_onnx.errors import UsageError
 from mbert_onnx.runtime.native_kernels import AUTO, library_for
 from mbert_onnx.text.encoder import Row
@@ -29,8 +30,6 @@ from mbert_onnx.training.evaluation.scores.paper_figures import published
 from perf.machine.machine import machine, now
 from perf.results.file_writer import write_json
 from perf.timing.texts import Reading, TextTimes, time_texts
-
-Progress = Callable[[str], None]
 
 # Texts that are timed, at equal distances: each costs seven runs of every model.
 TIMED_TEXTS = 50
