@@ -139,9 +139,8 @@ def test_too_much_damage_is_refused_with_the_worst_layers(
 
 @pytest.fixture
 def small_preset(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`random:tiny`, with one narrow layer and a small vocabulary."""
-    sizes = {"num_hidden_layers": 1, "vocab_size": 300, "hidden_size": 64, "intra_bottleneck_size": 32}
-    monkeypatch.setitem(PRESETS, "tiny", sizes)
+    """`random:tiny`, with one layer and a small vocabulary."""
+    monkeypatch.setitem(PRESETS, "tiny", {**PRESETS["tiny"], "num_hidden_layers": 1, "vocab_size": 300})
 
 
 @pytest.mark.usefixtures("small_preset")
