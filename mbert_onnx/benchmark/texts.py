@@ -18,7 +18,7 @@ from mbert_onnx.text.text_files import CalibrationText
 from perf.providers import resolve
 from perf.sessions.inputs import as_declared, declared_inputs, fixed_seq_len
 from perf.sessions.opener import Opener
-from perf.sessions.types import Progress
+from perf.sessions.types import Progress, no_progress
 from perf.timing.texts import Reading, TextsReport, time_texts
 
 
@@ -66,14 +66,14 @@ def bench_texts(
         builder = ModelBuilder(
             stack, task=task, seed=seed, seq_lens=[seq_len], batch=1, kernels=kernels, progress=progress
         )
-        opener = stack.enter_context(Opener(progress or (lambda _: None)))
+        opener = stack.enter_context(Opener(progress or no_progress))
         readings = [
             reading
             for model in map(builder.model, names)
             for reading in _readings(model, opener, Path(texts), first, seq_len, provider, threads)
         ]
         report = time_texts(
-            readings, source=Path(texts).name, threads=threads, seed=seed, progress=progress or (lambda _: None)
+            readings, source=Path(texts).name, threads=threads, seed=seed, progress=progress or no_progress
         )
     if json is not None:
         report.write_json(Path(json))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Needs:
-    """What a provider requires of a model, to take all of its nodes.
+    """Requirements of a provider for a model of which it runs all nodes.
 
     Args:
         target: The target of `mbert-onnx export` for this provider.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from perf.sessions.runtimes import ONNXRUNTIME
 from perf.sessions.runtimes.onnxruntime_session import open_session
 from perf.sessions.session import first_run
 from perf.sessions.subject import Subject
+from perf.sessions.types import Progress
 
 SEQ_LENS = (8, 32, 128)
 """Default lengths: those of `bench` without the longest, which takes minutes in an emulator."""
@@ -49,7 +50,7 @@ class Setup:
     seed: int
     vocab_size: int
     measure: Measure | None
-    progress: Callable[[str], None]
+    progress: Progress
 
 
 def count(subject: Subject, setup: Setup, seq_lens: Sequence[int] | None) -> list[Count]:

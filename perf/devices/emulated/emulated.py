@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnxruntime as ort
@@ -21,8 +21,7 @@ from perf.results.model_file import describe
 from perf.results.report import Failure
 from perf.sessions.inputs import DEFAULT_VOCAB_SIZE
 from perf.sessions.subject import Subject
-
-Progress = Callable[[str], None]
+from perf.sessions.types import Progress, no_progress
 
 
 def bench_emulated_subjects(
@@ -59,7 +58,7 @@ def bench_emulated_subjects(
         KeyboardInterrupt: before the first count.
     """
     _check(subjects, seq_lens, batch)
-    report_progress = progress or (lambda _: None)
+    report_progress = progress or no_progress
     date, machine, failed = host.now(), host.machine(), list(failures)
     counts: list[Count] = []
     described: list[EmulatedSubject] = []

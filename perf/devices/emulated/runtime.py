@@ -6,20 +6,20 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import onnxruntime as ort
 
 from perf.errors import PerfError
 from perf.sessions.environments import cache_folder
+from perf.sessions.types import Progress, no_progress
 
 PLATFORM = "manylinux_2_28_aarch64"
 MEMBER = "onnxruntime/capi/libonnxruntime.so."
 """Path of the library in the wheel, without its version."""
 
 
-def runtime_library(progress: Callable[[str], None] = lambda _: None) -> Path:
+def runtime_library(progress: Progress = no_progress) -> Path:
     """Returns the library's path in the user's cache; pip downloads it if it is not there yet.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import onnx_ir as ir
@@ -17,22 +17,21 @@ from perf.providers.forecast.partitions import count_partitions
 from perf.providers.forecast.result import Forecast, Left
 from perf.providers.forecast.rules import Rules, rules_of
 from perf.providers.forecast.rules.rules import operator_of
+from perf.sessions.types import Progress, no_progress
 
 __all__ = ["Forecast", "Left", "forecast"]
 
 NOT_SAID = "the provider does not say why"
 
 
-def forecast(
-    path: Path, provider: Provider, library: Path | None = None, tell: Callable[[str], None] = lambda _: None
-) -> Forecast:
+def forecast(path: Path, provider: Provider, library: Path | None = None, progress: Progress = no_progress) -> Forecast:
     """What a provider would take of a model: its own answer where it is usable here, else what its rules say.
 
     Args:
         path: An .onnx file.
         provider: Any that is known.
         library: Of custom operators, for a provider that has kernels for them.
-        tell: Is told, in a few words, when an environment is made for a provider that needs its own.
+        progress: Called with a line when an environment is created for a provider that needs its own.
 
     Raises PerfError for a file that onnxruntime does not load.
     """
@@ -41,7 +40,7 @@ def forecast(
     if not standing(provider).usable:
         return _by_rules(graph, provider, rules)
     try:
-        answer = ask(path, provider, library, tell)
+        answer = ask(path, provider, library, progress)
     except PerfError as error:
         if not rules:
             raise

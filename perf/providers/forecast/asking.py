@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from perf.providers import Provider
 from perf.providers.plugin import imitation
 from perf.sessions.opener import Opener, describe, placement
 from perf.sessions.subject import Subject
+from perf.sessions.types import Progress
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class Answer:
     partitions: int | None
 
 
-def ask(path: Path, provider: Provider, library: Path | None, tell: Callable[[str], None]) -> Answer:
+def ask(path: Path, provider: Provider, library: Path | None, progress: Progress) -> Answer:
     """Opens a session, as `bench` does; in an environment of its own where the provider needs one.
 
     Raises PerfError where that fails, or the provider takes no node.
     """
     subject = Subject(path.name, path, library=library)
-    with Opener(tell) as opener:
+    with Opener(progress) as opener:
         session = opener.open(subject, path, provider, 1)
         placed, runtime = placement(subject, session), describe(subject, session)
         left = Counter[str]()
