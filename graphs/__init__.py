@@ -1,1 +1,1 @@
-"""ONNX in, ONNX out: what turns a MobileBERT graph into a fast one. Private to `mbert_onnx`; never imports torch."""
+"""Passes, kernels and reports for ONNX graphs of MobileBERT. Private to `mbert_onnx`; never imports torch."""

@@ -1,4 +1,4 @@
-"""Ledger of the pipeline: what each pass did to nodes, costs and accuracy, and the result of all passes."""
+"""Ledger of the pipeline: the effect of each pass on nodes, costs and accuracy, and the result of all passes."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class CentredError:
         self._mean, self._rows = self._mean + (mean - self._mean) * len(judge) / rows, rows
 
     def value(self) -> float:
-        """The centred error of all batches; 0 where both sides are equal, however little they vary."""
+        """Returns the centred error of all batches; 0 where both sides are equal, however little they vary."""
         if self._equal:
             return 0.0
         if math.isnan(self._difference):
@@ -84,7 +84,7 @@ class CentredError:
 
 
 def real_rows(values: np.ndarray, mask: np.ndarray | None = None, row_axes: int | None = None) -> np.ndarray:
-    """The rows of an output that belong to real tokens, ``[rows, channels]``.
+    """Returns the rows of an output that belong to real tokens, ``[rows, channels]``.
 
     Args:
         values: One output.
@@ -166,6 +166,6 @@ def largest_centred_error(found: Outputs, judge: Outputs, feed: Feed) -> float:
 
 
 def _squared(values: np.ndarray) -> float:
-    """The squared Euclidean norm."""
+    """Returns the squared Euclidean norm."""
     flat = values.ravel(order="K")
     return float(flat.dot(flat))

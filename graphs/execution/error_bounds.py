@@ -14,8 +14,8 @@ FLOAT32_FACTOR = 4.0
 # tokens, and the error grows with the length.
 BETWEEN_FLOAT32 = 5e-5
 
-# The search for the number of bits of activations ends at this error: about twice what the 8 bits of onnxruntime's own
-# dynamic quantization, whose steps fit each text, cost a model of random weights.
+# The search for the number of bits of activations ends at this error: about twice that of onnxruntime's dynamic
+# quantization, whose steps fit each text, on a model of random weights.
 BIT_SEARCH_GOAL = 0.05
 
 

@@ -67,7 +67,7 @@ def _infer(model: ir.Model) -> None:
             value.const_value = None
     hidden: dict[ir.Node, list[ir.Shape | None]] = {}
     for node in model.graph:
-        if node.domain != "" or _has_subgraph(node):  # only what the file states is known of them
+        if node.domain != "" or _has_subgraph(node):  # only the stated shapes of their outputs are known
             _hide(node, [output.shape for output in node.outputs], hidden)
     while True:
         _forget(model.graph, hidden)

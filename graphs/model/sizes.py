@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from graphs.ir.constants import constant
 
-# The metadata in which onnx_shape_inference leaves what it knows of the numbers in a value.
+# The metadata key under which onnx_shape_inference stores the numbers in a value.
 NUMBERS = "pkg.onnx_shape_inference.sym_data"
 
 Size = int | str

@@ -120,7 +120,7 @@ def loss_in_8_bits(linear: Linear, measured: Range, units: np.ndarray) -> float:
 
 
 def _seen(linear: Linear, measured: Range) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the peak and the root mean square of each channel; small peaks are raised to what other texts may reach.
+    """Returns the peak and the root mean square of each channel; small peaks are raised as a margin.
 
     A channel's contribution to the outputs is the same in all units, so the median contribution bounds the peak of a
     channel that was hardly active, whatever the unit in which the checkpoint stores it.

@@ -51,7 +51,7 @@ class SimplifyMask(Rewrite):
     """
 
     def rewrite(self, model: ir.Model) -> None:
-        made: dict[tuple[ir.Value, ir.DataType], ir.Value] = {}
+        written: dict[tuple[ir.Value, ir.DataType], ir.Value] = {}
         seen: dict[ir.Value, ir.Value | None] = {}
         for node in list(model.graph):
             add = masked_scores(node)
@@ -66,9 +66,9 @@ class SimplifyMask(Rewrite):
                 if mask is None or bias.dtype is None:
                     continue
                 key = (mask, bias.dtype)
-                if key not in made:
-                    made[key] = _write(model.graph, mask, bias.dtype)
-                add.replace_input_with(index, made[key])
+                if key not in written:
+                    written[key] = _write(model.graph, mask, bias.dtype)
+                add.replace_input_with(index, written[key])
                 self.matches += 1
         if self.matches:
             common_passes.RemoveUnusedNodesPass()(model)
