@@ -106,7 +106,7 @@ inline Activations narrow(const Ints (&numbers)[4]) {
 #define INTERLEAVED_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
 #endif
 
-// Transposes a square in log2(LANES) steps. Each step moves the highest bit of the row index behind the lowest bit of
+// Transposes a square in log2(LANES) steps. Each step moves the highest bit of the row index below the lowest bit of
 // the column index; after as many steps as an index has bits, row and column are exchanged.
 inline void transpose(Floats (&block)[LANES]) {
   for (int step = 1; step < LANES; step *= 2) {

@@ -57,14 +57,14 @@ def both(feed: Arrays) -> list[Arrays]:
 @lengths_of
 @pytest.mark.parametrize("widths", WIDTHS, ids=str)
 def test_a_stacked_ffn(widths: Widths, lengths: list[int], isa: str) -> None:
-    plain, whole = both(ffn_feed(widths, 1))
-    sessions = [session(model_of(feed, widths), LIBRARY) for feed in (plain, whole)]
+    float_feed, int8_feed = both(ffn_feed(widths, 1))
+    sessions = [session(model_of(feed, widths), LIBRARY) for feed in (float_feed, int8_feed)]
     for tokens in lengths:
         other = ffn_feed(widths, tokens, seed=tokens)
         text = {name: other[name] for name in ("x", "residual")}
-        feed = {**plain, **text}
+        feed = {**float_feed, **text}
         assert off(run(sessions[0], feed), ffn_by_hand(feed, widths.networks)) < 1e-6
-        feed = {**whole, **text}
+        feed = {**int8_feed, **text}
         expected = ffn_by_hand(real(feed), widths.networks, rows_in_8_bits)
         assert off(run(sessions[1], feed), expected) < FLIPPED
 
@@ -72,18 +72,18 @@ def test_a_stacked_ffn(widths: Widths, lengths: list[int], isa: str) -> None:
 @lengths_of
 @pytest.mark.parametrize("widths", WIDTHS, ids=str)
 def test_attention(widths: Widths, lengths: list[int], isa: str) -> None:
-    plain, whole = both(attention_feed(widths, [3]))
-    sessions = [session(model_of(feed, widths), LIBRARY) for feed in (plain, whole)]
+    float_feed, int8_feed = both(attention_feed(widths, [3]))
+    sessions = [session(model_of(feed, widths), LIBRARY) for feed in (float_feed, int8_feed)]
     ragged = [[5, 3], [16, 1, 7], [33, 33, 2, 20], [4, 9, 31, 17, 70]]
     for texts in [*([length] for length in lengths), *ragged]:
         other = attention_feed(widths, texts, seed=len(texts))
         text = {name: other[name] for name in ("x", "mask", "heads")}
         real_rows = (text["mask"] == 0).reshape(-1)
-        found, expected = run(sessions[0], {**plain, **text}), attention_by_hand({**plain, **text})
+        found, expected = run(sessions[0], {**float_feed, **text}), attention_by_hand({**float_feed, **text})
         assert off(found[real_rows], expected[real_rows]) < 1e-6
         assert off(found, expected) < 1e-6  # rows of padding are computed, too: they attend to the tokens
-        expected = attention_by_hand(real({**whole, **text}), rows_in_8_bits)
-        assert off(run(sessions[1], {**whole, **text}), expected) < FLIPPED
+        expected = attention_by_hand(real({**int8_feed, **text}), rows_in_8_bits)
+        assert off(run(sessions[1], {**int8_feed, **text}), expected) < FLIPPED
 
 
 @pytest.mark.parametrize("widths", WIDTHS, ids=str)
@@ -128,17 +128,17 @@ def test_extreme_int8_values_do_not_saturate(isa: str) -> None:
 def test_a_row_that_is_not_finite_affects_no_other_row(bad: float, isa: str) -> None:
     widths = Widths()
     for feed in both(ffn_feed(widths, 11)):
-        made = session(model_of(feed, widths), LIBRARY)
-        unchanged = run(made, feed)
+        opened = session(model_of(feed, widths), LIBRARY)
+        unchanged = run(opened, feed)
         feed["x"][4, 7] = bad
-        found = run(made, feed)
+        found = run(opened, feed)
         assert not np.isfinite(found[4]).any()
         np.testing.assert_array_equal(np.delete(found, 4, axis=0), np.delete(unchanged, 4, axis=0))
     for feed in both(attention_feed(widths, [11, 6])):
-        made = session(model_of(feed, widths), LIBRARY)
-        unchanged = run(made, feed)
+        opened = session(model_of(feed, widths), LIBRARY)
+        unchanged = run(opened, feed)
         feed["x"][4, 7] = bad
-        found = run(made, feed)
+        found = run(opened, feed)
         assert not np.isfinite(found[:11]).any()  # all tokens of a text attend to each other
         np.testing.assert_array_equal(found[11:17], unchanged[11:17])
 
@@ -183,7 +183,7 @@ def test_two_sessions_and_ten_threads_at_once() -> None:
     widths = Widths()
     feeds = [*both(ffn_feed(widths, 33)), *both(attention_feed(widths, [20, 9]))]
     sessions = [session(model_of(feed, widths), LIBRARY, 2) for feed in feeds]
-    expected = [run(made, feed) for made, feed in zip(sessions, feeds, strict=True)]
+    expected = [run(opened, feed) for opened, feed in zip(sessions, feeds, strict=True)]
     wrong: list[int] = []
 
     def work(start: int) -> None:

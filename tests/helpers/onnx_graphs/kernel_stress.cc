@@ -80,9 +80,9 @@ const OrtApi* the_api(uint32_t version) {
       statuses--;
       delete status;
     });
-    set(api, CreateCustomOpDomain, +[](const char*, OrtCustomOpDomain** made) -> OrtStatus* {
+    set(api, CreateCustomOpDomain, +[](const char*, OrtCustomOpDomain** result) -> OrtStatus* {
       domains++;
-      *made = new OrtCustomOpDomain;
+      *result = new OrtCustomOpDomain;
       return nullptr;
     });
     set(api, ReleaseCustomOpDomain, +[](OrtCustomOpDomain* domain) { delete domain; });
@@ -143,7 +143,8 @@ const OrtApi* the_api(uint32_t version) {
       *count = context->inputs->size();
       return nullptr;
     });
-    set(api, KernelContext_GetInput, +[](const OrtKernelContext* context, size_t index, const OrtValue** value) -> OrtStatus* {
+    set(api, KernelContext_GetInput,
+        +[](const OrtKernelContext* context, size_t index, const OrtValue** value) -> OrtStatus* {
       *value = index < context->inputs->size() ? &(*context->inputs)[index] : nullptr;
       return nullptr;
     });
@@ -155,7 +156,8 @@ const OrtApi* the_api(uint32_t version) {
           return nullptr;
         });
     set(api, KernelContext_ParallelFor,
-        +[](const OrtKernelContext* context, void (*task)(void*, size_t), size_t count, size_t, void* data) -> OrtStatus* {
+        +[](const OrtKernelContext* context, void (*task)(void*, size_t), size_t count, size_t,
+            void* data) -> OrtStatus* {
           std::atomic<size_t> next{0};
           const auto work = [&] {
             for (size_t number; (number = next++) < count;) task(data, number);
@@ -173,18 +175,19 @@ const OrtApi* the_api(uint32_t version) {
 std::mt19937 random_bits(1);
 
 OrtValue floats(std::vector<int64_t> sizes, float size = 1) {
-  OrtValue made{FLOAT, sizes, {}};
-  made.data.resize(bytes_of(made));
+  OrtValue result{FLOAT, sizes, {}};
+  result.data.resize(bytes_of(result));
   std::normal_distribution<float> normal(0, size);
-  for (size_t i = 0; i < made.data.size() / 4; i++) reinterpret_cast<float*>(made.data.data())[i] = normal(random_bits);
-  return made;
+  float* values = reinterpret_cast<float*>(result.data.data());
+  for (size_t i = 0; i < result.data.size() / 4; i++) values[i] = normal(random_bits);
+  return result;
 }
 
 void add_weight(std::vector<OrtValue>& inputs, bool int8, int64_t k, int64_t n, bool bias) {
   if (int8) {
-    OrtValue made{INT8, {k, n}, std::vector<char>(k * n)};
-    for (char& one : made.data) one = static_cast<char>(static_cast<int>(random_bits() % 255) - 127);
-    inputs.push_back(made);
+    OrtValue result{INT8, {k, n}, std::vector<char>(k * n)};
+    for (char& one : result.data) one = static_cast<char>(static_cast<int>(random_bits() % 255) - 127);
+    inputs.push_back(result);
     inputs.push_back(floats({n}, 0.002f));
   } else {
     inputs.push_back(floats({k, n}, 1 / sqrtf(static_cast<float>(k))));
@@ -216,7 +219,8 @@ OrtKernelInfo node_of(int number, const Widths& w, const std::vector<int>& lengt
   }
   OrtValue mask = floats({batch, 1, 1, longest}, 0);
   for (int64_t i = 0; i < batch; i++)
-    for (int64_t j = lengths[i]; j < longest; j++) reinterpret_cast<float*>(mask.data.data())[i * longest + j] = -INFINITY;
+    for (int64_t j = lengths[i]; j < longest; j++)
+      reinterpret_cast<float*>(mask.data.data())[i * longest + j] = -INFINITY;
   OrtValue heads{INT64, {4}, std::vector<char>(32)};
   const int64_t split[] = {batch, longest, w.heads, w.intra / w.heads};
   memcpy(heads.data.data(), split, sizeof(split));
@@ -310,7 +314,8 @@ int main() {
       for (const std::vector<int>& lengths : texts) stress(number, one, lengths), stressed++;
   for (int i = 0; i < 400; i++) run_malformed(i % 4);
   if (heap.live || statuses) {
-    fprintf(stderr, "%d allocations and %d statuses are left\n", static_cast<int>(heap.live), static_cast<int>(statuses));
+    fprintf(stderr, "%d allocations and %d statuses were not released\n", static_cast<int>(heap.live),
+            static_cast<int>(statuses));
     return 1;
   }
   if (wrong) return fprintf(stderr, "%d runs were wrong\n", static_cast<int>(wrong)), 1;

@@ -161,8 +161,8 @@ def test_a_failed_download_is_one_line(tmp_path: Path, monkeypatch: pytest.Monke
     assert "downloading onnxruntime" in lines[0]
     assert [path.name for path in tmp_path.rglob("*")] == ["aarch64"]
     wheel = tmp_path / "other.whl"
-    with zipfile.ZipFile(wheel, "w") as made:
-        made.writestr("onnxruntime/capi/other.so", b"")
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("onnxruntime/capi/other.so", b"")
     with pytest.raises(PerfError, match=r"other\.whl has 0 libraries"):
         runtime._library_of(wheel)
 
@@ -319,7 +319,7 @@ def test_an_interrupt_ends_the_emulator_and_its_copies(tmp_path: Path, monkeypat
     qemu.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setattr(emulator, "find_sysroot", lambda: tmp_path)
-    machine = Emulator(Program(Path("program")), build_counter, tmp_path / "made")
+    machine = Emulator(Program(Path("program")), build_counter, tmp_path / "output")
 
     def interrupted(process: subprocess.Popen[str]) -> None:
         while not started.exists():

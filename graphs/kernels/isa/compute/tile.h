@@ -36,7 +36,7 @@ constexpr int32_t SHIFT = UNSIGNED_WEIGHTS ? 128 : 0;
 #define AHEAD 8192
 #endif
 
-// Prefetches the BYTES bytes that lie AHEAD bytes after `weights`, where BYTES bytes are read now.
+// Prefetches BYTES bytes, AHEAD bytes after the BYTES bytes at `weights` that are read now.
 template <int BYTES>
 inline void fetch_ahead(const void* weights) {
   for (int line = 0; line < BYTES; line += static_cast<int>(mbert::CACHE_LINE))
