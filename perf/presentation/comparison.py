@@ -1,4 +1,4 @@
-"""Two reports of the same models: what became faster, what slower, and what nobody can tell."""
+"""Comparison of two reports of the same models: which became faster, slower, or neither significantly."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SLOWER, FASTER, UNDECIDED = "slower", "faster", "not significant"
 
 @dataclass(frozen=True)
 class Change:
-    """One model at one length and thread count: medians in ms, and how many times as fast it has become."""
+    """Change of one model in one cell: medians in ms, and the new speed relative to the old one."""
 
     subject: str
     seq_len: int
@@ -41,7 +41,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that both reports have, and what to doubt: another machine, other versions, models that only one has."""
+    """Changes of the models that both reports have, and warnings: another machine, other versions, missing models."""
 
     changes: tuple[Change, ...]
     warnings: tuple[str, ...]
@@ -55,10 +55,10 @@ class Comparison:
 def compare(old: Report, new: Report) -> Comparison:
     """Compares models of the same name at the same length and number of threads.
 
-    Runs of two sessions have no rounds in common, so that each repetition counts as one value, its median, and the
+    Runs of two benchmarks have no rounds in common, so each repetition counts as one value, its median, and the
     interval of the ratio is that of `perf.statistics.ratio_between`.
 
-    Raises PerfUsageError where the reports have nothing in common.
+    Raises PerfUsageError if the reports have no cell in common.
     """
     before = {key: found for cell in old.cells for key, found in _by_key(cell).items()}
     after = {key: found for cell in new.cells for key, found in _by_key(cell).items()}
@@ -74,11 +74,11 @@ def compare(old: Report, new: Report) -> Comparison:
         found = ratio_between(_medians(was, rounds), _medians(now, new_rounds))
         changes.append(Change(subject, seq_len, threads, was.median_ms, now.median_ms, found))
     alone = sorted({key[0] for key in before.keys() ^ after.keys()})
-    return Comparison(tuple(changes), tuple(_doubts(old, new, alone)))
+    return Comparison(tuple(changes), tuple(_warnings(old, new, alone)))
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    """A row for each change, and the warnings."""
+    """Prints a row for each change, and the warnings."""
     table = Table(box=box.SIMPLE_HEAD)
     for header in ("tokens", "threads", "model", "old ms", "new ms", "times as fast", ""):
         text = header in ("model", "")
@@ -104,10 +104,10 @@ def _names(report: Report) -> str:
     return ", ".join(subject.name for subject in report.subjects)
 
 
-def _doubts(old: Report, new: Report, alone: Sequence[str]) -> list[str]:
+def _warnings(old: Report, new: Report, alone: Sequence[str]) -> list[str]:
     pairs = {
         "the machine": (old.machine.cpu, new.machine.cpu),
-        "what the processor has": (old.machine.cpu_features, new.machine.cpu_features),
+        "the set of processor features": (old.machine.cpu_features, new.machine.cpu_features),
         "the system": (old.machine.os, new.machine.os),
         "onnxruntime": (old.software.onnxruntime, new.software.onnxruntime),
         "Python": (old.software.python, new.software.python),
@@ -116,7 +116,7 @@ def _doubts(old: Report, new: Report, alone: Sequence[str]) -> list[str]:
         "the seed": (old.arguments.seed, new.arguments.seed),
     }
     found = [
-        f"{what} is another one ({_told(was)}, then {_told(now)}), so a change may be its doing; measure both alike"
+        f"{what} differs ({_text(was)}, then {_text(now)}), which may have caused a change; measure both alike"
         for what, (was, now) in pairs.items()
         if was != now
     ]
@@ -124,12 +124,11 @@ def _doubts(old: Report, new: Report, alone: Sequence[str]) -> list[str]:
         before, after = median(old.speed_check_ms), median(new.speed_check_ms)
         if not 1 / (1 + MOVED) <= after / before <= 1 + MOVED:
             found.append(
-                "the machine's own speed is another one: a task that is always the same took "
-                f"{before:.2f}, then {after:.2f} ms, so that all times may have changed by as much; "
-                "measure both alike"
+                f"the machine's speed differs: a fixed task took {before:.2f}, then {after:.2f} ms, so all times may "
+                "have changed by as much; measure both alike"
             )
     if alone:
-        found.append(f"only one of both has {', '.join(alone)}, in part or at all; what both have is compared")
+        found.append(f"the reports do not have the same cells of {', '.join(alone)}; only cells in both are compared")
     found += [
         f"the {which} report: {warning}"
         for which, report in (("old", old), ("new", new))
@@ -138,5 +137,5 @@ def _doubts(old: Report, new: Report, alone: Sequence[str]) -> list[str]:
     return found
 
 
-def _told(value: object) -> str:
+def _text(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

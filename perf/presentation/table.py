@@ -1,4 +1,4 @@
-"""A report for a person: tables for a terminal, the same tables in Markdown for a README."""
+"""Tables of a report, for a terminal and as Markdown."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from perf.statistics import Ratio
 NO_DIFFERENCE = "no significant difference"
 TOO_FEW = "too few repetitions"
 UNSTABLE = "*"
-"""Stands behind a median whose interval is wider than asked."""
+"""Marks a median whose interval is wider than requested."""
 
 CLOSE = 0.01
-"""A ratio this close to 1 is printed with a third decimal, or it would read "1.00× (1.00–1.00)"."""
+"""A ratio this close to 1 is printed with three decimals, to avoid "1.00× (1.00–1.00)"."""
 
 
 def print_report(report: Report, console: Console) -> None:
-    """Print the conditions, a table of times per thread count, a table of the files, and the warnings."""
+    """Prints the conditions, a table of times per thread count, a table of the files, and the warnings."""
     _line(console, _conditions(report))
     for threads in report.arguments.threads:
         table = _table(threads_text(threads), time_headers(report))
@@ -51,7 +51,7 @@ def print_report(report: Report, console: Console) -> None:
 
 
 def to_markdown(report: Report) -> str:
-    """The same as Markdown, ending in a line break."""
+    """Returns the same tables as Markdown, ending in a line break."""
     lines = [_conditions(report), ""]
     rows = [
         [str(cell.threads), str(cell.seq_len), *time_row(item, report)]
@@ -73,7 +73,7 @@ FILE_HEADERS = ("model", "load ms", "peak memory", "file size", "nodes")
 
 
 def file_headers(report: Report) -> list[str]:
-    """Of the table of files."""
+    """Returns the headers of the table of files."""
     headers = [*FILE_HEADERS, *(["difference"] if _has_differences(report) else [])]
     headers += ["from the CPU's"] if _has_cpu_differences(report) else []
     return [*headers, f"error at {report.error_seq_len} tokens"] if _has_errors(report) else headers
@@ -84,7 +84,7 @@ def _has_errors(report: Report) -> bool:
 
 
 def _has_differences(report: Report) -> bool:
-    """Models that have errors from their float models are not always compared with each other, too."""
+    """Returns whether there is a column of differences: models with errors may have no difference."""
     return not _has_errors(report) or any(subject.difference is not None for subject in report.subjects)
 
 
@@ -93,13 +93,13 @@ def _has_cpu_differences(report: Report) -> bool:
 
 
 def time_headers(report: Report) -> list[str]:
-    """Of a table of times."""
+    """Returns the headers of a table of times."""
     headers = ["tokens", "model", "median ms", "p90", "p99", "tokens/s"]
     return [*headers, f"against {report.subjects[0].name}"] if len(report.subjects) > 1 else headers
 
 
 def time_row(item: Measurement, report: Report) -> list[str]:
-    """One model in one cell."""
+    """Returns the row of one model in one cell."""
     row = [
         item.subject,
         f"{_ms(item.median_ms, item.median_ms)} ± {_ms(item.half_width_ms, item.median_ms)}"
@@ -113,7 +113,7 @@ def time_row(item: Measurement, report: Report) -> list[str]:
 
 
 def file_rows(report: Report) -> list[list[str]]:
-    """A row for each model that was timed."""
+    """Returns a row for each model that was timed."""
     return [
         [
             subject.name,
@@ -157,31 +157,30 @@ def _machine(machine: Machine) -> str:
 
 
 def notes(report: Report) -> list[str]:
-    """What one must know to read the tables, a line each."""
+    """Returns notes that explain the tables, a line each."""
     arguments = report.arguments
-    told = [
-        "± is the 95 % interval of the median. Load time is the median of fresh processes; peak memory is the rise "
-        f"over loading and one run of {max(arguments.seq_lens)} tokens with {threads_text(max(arguments.threads))}."
+    lines = [
+        "± is the 95 % interval of the median. Load time is the median of fresh processes; peak memory is the increase "
+        f"from loading and one run of {max(arguments.seq_lens)} tokens with {threads_text(max(arguments.threads))}."
     ]
     if _has_errors(report):
-        told.append(
+        lines.append(
             "error is the centred error ‖a − b‖ / ‖b − mean(b)‖, the mean per channel, of a model's outputs a from "
-            "the outputs b of the float model that it was made from, the largest over its outputs, on one input of "
+            "the outputs b of the float model that it was built from, the largest over its outputs, on one input of "
             f"{report.error_seq_len} tokens."
         )
     if _has_cpu_differences(report):
-        told.append(
-            f"from the CPU's: how far the outputs on {arguments.provider} are from the CPU's for the same file, as a "
-            "share of how much they vary."
+        lines.append(
+            f"from the CPU's: centred error of the outputs on {arguments.provider} from the CPU's for the same file."
         )
-    told += [f"{subject.name}: {note}" for subject in report.subjects for note in subject.notes]
+    lines += [f"{subject.name}: {note}" for subject in report.subjects for note in subject.notes]
     if any(not item.stable for cell in report.cells for item in cell.measurements):
-        told.append(f"{UNSTABLE} unstable: the interval is wider than the ±{arguments.precision:.1%} that was asked.")
-    return told
+        lines.append(f"{UNSTABLE} unstable: the interval is wider than the requested ±{arguments.precision:.1%}.")
+    return lines
 
 
 def _ms(value: float, scale: float) -> str:
-    """Milliseconds with the decimals that a time of the size `scale` deserves: three or four digits."""
+    """Formats milliseconds with three or four significant digits for a time of the size `scale`."""
     return f"{value:.{3 if scale < 1 else 2 if scale < 100 else 1}f}"
 
 
@@ -200,13 +199,13 @@ def _table(title: str, headers: Sequence[str]) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for header in headers:
         text = header in ("model", "nodes", "why") or header.startswith("against")
-        # A long name is broken, never cut: it may be all that tells two files apart.
+        # A long name is wrapped, never cut: its end may be the only difference between two files.
         table.add_column(Text(header), justify="left" if text else "right", overflow="fold", no_wrap=not text)
     return table
 
 
 def _row(table: Table, cells: Iterable[str], *, end_section: bool = False) -> None:
-    # Text, because rich reads brackets in a plain string as markup, and names may have them.
+    # Text, because rich parses brackets in a plain string as markup, and names may have them.
     table.add_row(*(Text(cell) for cell in cells), end_section=end_section)
 
 

@@ -1,4 +1,4 @@
-"""What in a bench is to be doubted: each warning names its cause, and the option or deed that mends it."""
+"""Warnings of a benchmark: each names a reason to doubt a measurement, and the option or action that removes it."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from perf.statistics import FEWEST
 from perf.timing.warmup import STEADY
 
 BUSY = 0.5
-"""A load average above this share of the cores means that other programs use them too."""
+"""Load average, as a share of the cores, above which other programs are using them."""
 
 TAKEN = 0.1
-"""The share of the cores that other programs may use while models are timed."""
+"""Largest share of the cores that other programs may use while models are timed."""
 
 ANOTHER = 0.01
-"""Outputs this far from the first model's are no float32 rounding, which was seen to stay below 1e-4."""
+"""Centred error above which outputs differ by more than float32 rounding, which stays below 1e-4."""
 
 MOVED = 0.1
-"""A task that is always the same takes so much longer or shorter only when the machine's own speed moves."""
+"""Relative change in the time of a fixed task above which the machine's speed has changed."""
 
 FEW = 20
-"""Of fewer runs, one in ten is hardly one, and the 90th percentile is the slowest or next to it."""
+"""Fewest runs for percentiles: with fewer, p90 is the slowest or second slowest run."""
 
 LOST = 1.0
-"""The centred error of outputs that never change."""
+"""The centred error of constant outputs."""
 
 
 def find_warnings(
@@ -38,8 +38,8 @@ def find_warnings(
     *,
     interrupted: bool = False,
 ) -> list[str]:
-    """The warnings, in the order of their causes: models, threads, the machine, other programs, warm-up, intervals."""
-    models = [*_strangers(subjects), *_padding(subjects), *_lost(subjects)]
+    """Returns the warnings, ordered by cause: models, threads, machine, other programs, warm-up, intervals."""
+    models = [*_different(subjects), *_padding(subjects), *_lost(subjects)]
     found = [
         *_cut_short(cells, interrupted),
         *models,
@@ -60,29 +60,26 @@ def find_warnings(
     ]
 
 
-def _strangers(subjects: Sequence[SubjectReport]) -> list[str]:
-    """One line for all, since many models at lower precision may stand in a report."""
+def _different(subjects: Sequence[SubjectReport]) -> list[str]:
+    """Returns one line for all models, since a report may have many at lower precision."""
     far = [one for one in subjects if one.difference is not None and not one.difference <= ANOTHER]
-    first, advice = subjects[0].name if subjects else "", "compare the speed of equal models, or know what is lost"
+    first, advice = subjects[0].name if subjects else "", "compare models with equal outputs, or accept the loss"
     if len(far) == 1:
         return [
-            f"{far[0].name} does not say the same as {first}: its outputs differ by {far[0].difference:.2g} of how "
-            f"much they vary; {advice}"
+            f"the outputs of {far[0].name} differ from those of {first}: centred error {far[0].difference:.2g}; "
+            f"{advice}"
         ]
     if not far:
         return []
-    told = ", ".join(f"{one.name} by {one.difference:.2g}" for one in far)
-    return [
-        f"{len(far)} models do not say the same as {first}: outputs differ, as a share of how much they vary, in "
-        f"{told}; {advice}"
-    ]
+    errors = ", ".join(f"{one.name} {one.difference:.2g}" for one in far)
+    return [f"the outputs of {len(far)} models differ from those of {first}: centred error of {errors}; {advice}"]
 
 
 def _padding(subjects: Sequence[SubjectReport]) -> list[str]:
     return [
-        f"{subject.name} treats padding otherwise than {subjects[0].name}: on texts half of which are padding, its "
-        f"outputs for the other half differ by {subject.padded_difference:.2g} of how much they vary; give it texts "
-        "at their own lengths, or a model that takes an attention_mask"
+        f"{subject.name} handles padding differently from {subjects[0].name}: on texts half of which are padding, its "
+        f"outputs for the other half have the centred error {subject.padded_difference:.2g}; give it texts without "
+        "padding, or use a model that takes an attention_mask"
         for subject in subjects
         if subject.difference is not None and subject.difference <= ANOTHER
         if subject.padded_difference is not None and not subject.padded_difference <= ANOTHER
@@ -94,10 +91,10 @@ def _cut_short(cells: Sequence[Cell], interrupted: bool) -> list[str]:
         return []
     done = [len(cell.rounds) for cell in cells]
     if min(done) == FEWEST:
-        return ["interrupted when all was timed: the peaks, and where the time goes, are left out"]
+        return ["interrupted after all models were timed: the peaks and the time by block were not measured"]
     return [
         f"interrupted: of {FEWEST} repetitions, {min(done)} to {max(done)} were done, and ratios need all of them; "
-        "the medians are of what was measured until then"
+        "the medians are of the runs so far"
     ]
 
 
@@ -108,14 +105,14 @@ def _few(cells: Sequence[Cell]) -> str | None:
     runs, cell, item = min(found, key=lambda entry: entry[0])
     return (
         f"too few runs for percentiles in {_share(found, cells)}, the fewest {item.subject} at {_where(cell)} "
-        f"({runs}): p90 and p99 are the slowest or next to it; pass a longer --budget"
+        f"({runs}): p90 and p99 are the slowest or second slowest run; pass a longer --budget"
     )
 
 
 def _lost(subjects: Sequence[SubjectReport]) -> list[str]:
     return [
-        f"{subject.name} says nothing of what its float model says: its centred error is {subject.error:.2g}, and that "
-        f"of outputs which never change is {LOST:.0f}; do not use it, whatever its times are"
+        f"{subject.name} is not usable: its centred error from its float model is {subject.error:.2g}, and constant "
+        f"outputs have {LOST:.0f}; disregard its times"
         for subject in subjects
         if subject.error is not None and not subject.error < LOST
     ]
@@ -134,8 +131,8 @@ def _speed(machine: Machine, speed_check_ms: Sequence[float]) -> list[str]:
     found = []
     if machine.is_emulated:
         found.append(
-            f"this {machine.architecture} machine is emulated: its milliseconds are no measurement of such a machine; "
-            "what models compute on it is; time them on a real one"
+            f"this {machine.architecture} machine is emulated: its times are meaningless, and only the outputs of the "
+            "models are valid; time them on a real one"
         )
     if machine.governor not in (None, "performance"):
         found.append(
@@ -144,9 +141,9 @@ def _speed(machine: Machine, speed_check_ms: Sequence[float]) -> list[str]:
         )
     if speed_check_ms and max(speed_check_ms) > (1 + MOVED) * min(speed_check_ms):
         found.append(
-            f"the machine's own speed moved while the models were timed: a task that is always the same took "
-            f"{min(speed_check_ms):.2f} to {max(speed_check_ms):.2f} ms; trust ratios, not milliseconds, or fix the "
-            "frequency, end other programs, and repeat"
+            f"the machine's speed changed while the models were timed: a fixed task took {min(speed_check_ms):.2f} to "
+            f"{max(speed_check_ms):.2f} ms; trust ratios, not milliseconds, or fix the frequency, end other programs, "
+            "and repeat"
         )
     return found
 
@@ -156,8 +153,8 @@ def _load(machine: Machine) -> list[str]:
     if not machine.load_average or machine.load_average[0] <= BUSY * cores:
         return []
     return [
-        f"the load average was {machine.load_average[0]} on {cores} cores at the start, so something else had just "
-        "used them; wait until it has ended, and repeat"
+        f"the load average was {machine.load_average[0]} on {cores} cores at the start, so other programs were "
+        "using them; wait until they have ended, and repeat"
     ]
 
 
@@ -166,8 +163,8 @@ def _others(machine: Machine, other_cores: float) -> str | None:
     if other_cores <= TAKEN * cores:
         return None
     return (
-        f"other programs used {other_cores:.1f} of {cores} cores while the models were timed, which hurts the most "
-        "where threads are many; end them and repeat, or pass --threads 1"
+        f"other programs used {other_cores:.1f} of {cores} cores while the models were timed, which slows runs "
+        "with many threads most; end them and repeat, or pass --threads 1"
     )
 
 
@@ -182,7 +179,7 @@ def _unsteady(cells: Sequence[Cell]) -> str | None:
         return None
     count, cell, item = max(found, key=lambda entry: entry[0])
     return (
-        f"warm-up ended in {_share(found, cells)} while the time of most repetitions still moved by over {STEADY:.0%}, "
+        f"warm-up ended in {_share(found, cells)} while times still changed by over {STEADY:.0%} in most repetitions, "
         f"the most in {item.subject} at {_where(cell)} ({count} of {len(cell.rounds)} repetitions); "
         "end other programs, or pass a longer --budget"
     )
@@ -194,8 +191,8 @@ def _unstable(arguments: Arguments, cells: Sequence[Cell]) -> str | None:
         return None
     width, cell, item = max(found, key=lambda entry: entry[0])
     return (
-        f"unstable: {_share(found, cells)} are not known to the ±{arguments.precision:.1%} that was asked, the least "
-        f"{item.subject} at {_where(cell)}, to ±{width:.1%} after {item.runs} runs; "
+        f"unstable: {_share(found, cells)} have a wider interval than the requested ±{arguments.precision:.1%}, the "
+        f"widest {item.subject} at {_where(cell)}, ±{width:.1%} after {item.runs} runs; "
         "end other programs, pass a longer --budget, or a wider --precision"
     )
 

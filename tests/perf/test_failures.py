@@ -135,7 +135,7 @@ def test_an_interrupt_of_the_profile_keeps_the_times(tmp_path: Path, monkeypatch
     assert report.interrupted
     assert len(report.cells[0].rounds) == REPETITIONS
     assert report.peaks == ()
-    assert report.warnings[0].startswith("interrupted when all was timed")
+    assert report.warnings[0].startswith("interrupted after all models were timed")
 
 
 def test_an_interrupt_before_any_measurement_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,8 +186,8 @@ def test_a_model_that_ignores_the_mask_gets_a_warning(tmp_path: Path) -> None:
     assert blind_one.difference < 1e-6
     assert blind_one.padded_difference is not None
     assert blind_one.padded_difference > 0.01
-    (warning,) = [text for text in report.warnings if "treats padding otherwise" in text]
-    assert warning.startswith("blind.onnx treats padding otherwise than masked.onnx")
+    (warning,) = [text for text in report.warnings if "handles padding differently" in text]
+    assert warning.startswith("blind.onnx handles padding differently from masked.onnx")
 
 
 PER_TOKEN = """

@@ -1,4 +1,4 @@
-"""Reports as one page for a browser, which needs nothing else, and their latency as a picture."""
+"""HTML page of reports, self-contained, and a plot of their latency."""
 
 from __future__ import annotations
 

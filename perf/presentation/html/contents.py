@@ -1,4 +1,4 @@
-"""What stands on the page: all that the template is filled with."""
+"""Contents of the page: the charts and texts that fill the template."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from perf.results.report import Report, threads_text
 
 @dataclass(frozen=True)
 class Chart:
-    """An `<svg>` element, and what it shows, for those who cannot see it."""
+    """An `<svg>` element, and its alternative text for screen readers."""
 
     svg: str
     alt: str
 
 
 def latency_charts(reports: Sequence[Report], series: Sequence[Series]) -> list[Chart]:
-    """A chart for each number of threads."""
+    """Returns a latency chart for each number of threads."""
     return [
         Chart(
             svg(
@@ -39,7 +39,7 @@ def latency_charts(reports: Sequence[Report], series: Sequence[Series]) -> list[
 def tradeoff_charts(
     reports: Sequence[Report], series: Sequence[Series], quality: Mapping[str, float], metric: str
 ) -> tuple[list[Chart], list[str]]:
-    """A chart for each cell, and lines that name the models of each front, and where it is one."""
+    """Returns a chart for each cell, and a line for each Pareto front with its models and its cells."""
     charts: list[Chart] = []
     fronts: dict[str, list[str]] = {}
     for threads in thread_counts(reports):
@@ -56,7 +56,7 @@ def tradeoff_charts(
 
 
 def block_charts(reports: Sequence[Report], series: Sequence[Series]) -> list[Chart]:
-    """A chart for each cell in which blocks were timed."""
+    """Returns a chart for each cell in which blocks were timed."""
     charts = []
     for threads in thread_counts(reports):
         for seq_len in lengths(reports):
@@ -71,7 +71,7 @@ def block_charts(reports: Sequence[Report], series: Sequence[Series]) -> list[Ch
 def rooflines(
     reports: Sequence[Report], series: Sequence[Series]
 ) -> tuple[list[Chart], list[roofline.Reached], list[int]]:
-    """A chart for each report and number of threads whose peaks are known; the models on them, and their threads."""
+    """Returns a chart for each report and number of threads with known peaks; its points, and their threads."""
     charts: list[Chart] = []
     points: list[roofline.Reached] = []
     threads: list[int] = []
@@ -88,8 +88,8 @@ def rooflines(
     return charts, points, threads
 
 
-def told(reports: Sequence[Report], names: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """The findings of each report, under its name where there are several."""
+def all_findings(reports: Sequence[Report], names: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Returns the findings of each report, with its name if there are several."""
     return [
         (name if len(reports) > 1 else "", findings(report))
         for report, name in zip(reports, names, strict=True)

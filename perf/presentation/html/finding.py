@@ -1,4 +1,4 @@
-"""What a report says, in a sentence for each number of threads."""
+"""Findings of a report, a sentence for each number of threads."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from perf.results.report import Cell, Measurement, Report, threads_text
 
 
 def findings(report: Report) -> list[str]:
-    """Which model is the fastest at each length, and how many times as fast as the first, where that is significant.
+    """Returns which model is the fastest at each length, and its speed relative to the first, where significant.
 
-    Models that say nothing of what their float models say are left out. One model alone has nothing to be compared
-    with: then it is its times.
+    Models with the centred error of constant outputs or more are left out. For a single model, returns its times.
     """
     counts = dict.fromkeys(cell.threads for cell in report.cells)
     return [_sentence(report, [cell for cell in report.cells if cell.threads == threads]) for threads in counts]
@@ -21,10 +20,10 @@ def findings(report: Report) -> list[str]:
 def _sentence(report: Report, cells: Sequence[Cell]) -> str:
     first, intro = report.subjects[0].name, f"With {threads_text(cells[0].threads)}"
     if len(report.subjects) == 1:
-        told = [f"{cell.measurements[0].median_ms:.3g} ms at {cell.seq_len} tokens" for cell in cells]
-        return f"{intro}, {first} takes {_listed(told)}."
+        parts = [f"{cell.measurements[0].median_ms:.3g} ms at {cell.seq_len} tokens" for cell in cells]
+        return f"{intro}, {first} takes {_listed(parts)}."
     if all(item.speedup is None for cell in cells for item in cell.measurements):
-        return f"{intro}, nothing is known: too few repetitions were done to compare models."
+        return f"{intro}, models are not compared: too few repetitions were done."
     lost = {item.name for item in report.subjects if item.error is not None and not item.error < LOST}
     won: dict[str, list[str]] = {}
     none: list[str] = []
@@ -39,10 +38,10 @@ def _sentence(report: Report, cells: Sequence[Cell]) -> str:
             if not where
             else f"{best.speedup.median:.2f} times at {cell.seq_len}"
         )
-    told = [f"{name} is the fastest: {_listed(where)}" for name, where in won.items()]
+    parts = [f"{name} is the fastest: {_listed(where)}" for name, where in won.items()]
     if none:
-        told.append(f"no model is significantly faster than {first} at {_listed(none)} tokens")
-    return f"{intro}, {'; '.join(told)}."
+        parts.append(f"no model is significantly faster than {first} at {_listed(none)} tokens")
+    return f"{intro}, {'; '.join(parts)}."
 
 
 def _faster(cell: Cell, lost: set[str]) -> Iterator[Measurement]:

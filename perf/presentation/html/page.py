@@ -1,4 +1,4 @@
-"""One page of several reports, in a single file that loads nothing."""
+"""HTML page of several reports, a single file without external resources."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def write_page(
     quality: Mapping[str, float] | None = None,
     quality_name: str = "quality",
 ) -> None:
-    """Writes the page beside its place, then renames it there.
+    """Writes the page atomically.
 
     Args:
-        reports: At least one.
-        path: The `.html` to write.
-        names: What the reports are called, one each.
-        command: The command line that makes the page, to stand below it.
-        quality: A figure for each model of which one is known; higher is better.
-        quality_name: What that measures.
+        reports: The reports, at least one.
+        path: The `.html` file to write.
+        names: Names of the reports, one each.
+        command: The command line that writes the page; it is printed on it.
+        quality: Quality figures by model, for the models that have one; higher is better.
+        quality_name: Name of the metric.
 
     Raises:
-        PerfUsageError: no report, or reports and names that are not as many.
+        PerfUsageError: no report, or different numbers of reports and names.
         PerfError: matplotlib or jinja2 is missing, or the file cannot be written.
     """
     if not reports or len(reports) != len(names):
@@ -51,8 +51,8 @@ def page(
     quality: Mapping[str, float],
     quality_name: str,
 ) -> str:
-    """The same as text."""
-    # Late: nobody needs them but for a page, and they are in an extra of their own.
+    """Returns the page as text."""
+    # Imported here: only a page needs them, and they belong to an optional extra.
     from perf.presentation.html import contents, tables
     from perf.presentation.html.plots import bars
     from perf.presentation.html.plots.drawing import MISSING
@@ -76,7 +76,7 @@ def page(
     )
     filled: dict[str, Any] = {
         "title": _title(reports),
-        "findings": contents.told(reports, names),
+        "findings": contents.all_findings(reports, names),
         "warnings": tables.warnings(reports, names),
         "legend": [(swatch(item.look), item.label) for item in series],
         "latency": contents.latency_charts(reports, series),

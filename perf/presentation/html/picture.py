@@ -1,4 +1,4 @@
-"""The latency of a report as a picture, for a README."""
+"""Plot of latency as a PNG or SVG file."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def write_plot(report: Report | Sequence[Report], path: Path, *, names: Sequence
     """Draws latency against length, a chart for each number of threads side by side, and a legend below.
 
     Args:
-        report: One, or several on the same charts.
-        path: Where to write; its ending says whether PNG or SVG.
-        names: What the reports are called, where there are several of the same models.
+        report: One report, or several on the same charts.
+        path: The file to write; its suffix selects PNG or SVG.
+        names: Names of the reports, to distinguish equal models; default: their numbers.
 
     Raises:
-        PerfUsageError: another ending, or reports without a measurement.
+        PerfUsageError: another suffix, or reports without a measurement.
         PerfError: matplotlib is missing, or the file cannot be written.
     """
-    from perf.presentation.html.plots.drawing import (  # before matplotlib: it says in a line that it is not there
+    from perf.presentation.html.plots.drawing import (  # before matplotlib: it raises PerfError if that is missing
         WIDTH_IN,
         style,
     )
@@ -38,7 +38,9 @@ def write_plot(report: Report | Sequence[Report], path: Path, *, names: Sequence
     reports = [report] if isinstance(report, Report) else list(report)
     counts = thread_counts(reports)
     if path.suffix not in FORMATS:
-        raise PerfUsageError(f"{path} ends in {path.suffix or 'nothing'}; expected a picture's name: .png or .svg")
+        raise PerfUsageError(
+            f"{path} ends in {path.suffix or 'nothing'}; expected a file name that ends in .png or .svg"
+        )
     if not counts:
         raise PerfUsageError("the reports have no measurement; expected at least one to draw: measure again")
     series = all_series(reports, names or [str(number) for number in range(1, len(reports) + 1)])

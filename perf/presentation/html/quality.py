@@ -1,4 +1,4 @@
-"""How good models are at their task, as somebody has measured it: read from JSON or a table."""
+"""Reader of quality figures of models, from JSON or a tab-separated table."""
 
 from __future__ import annotations
 
@@ -18,45 +18,45 @@ EXPECTED = (
 
 @dataclass(frozen=True)
 class Quality:
-    """A figure for each model, and what it measures; higher is better."""
+    """A quality figure for each model, and the name of the metric; higher is better."""
 
     metric: str
     models: dict[str, float]
 
 
 def read_quality(path: Path, known: Collection[str]) -> Quality:
-    """Quality figures from a `.json` file, or else from a table with tabs.
+    """Reads quality figures from a `.json` file, or from a tab-separated table.
 
     Args:
         path: The file.
-        known: The models that the reports have.
+        known: Names of the reports' models.
 
     Raises:
-        PerfError: It cannot be read, or is not what is expected.
-        PerfUsageError: It has a figure for a model that no report has.
+        PerfError: the file cannot be read, or has another format.
+        PerfUsageError: it has a figure for a model that no report has.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise PerfError(f"cannot read {path}: {error.strerror}; {EXPECTED}") from None
     except ValueError:
-        raise PerfError(f"{path} is no text in UTF-8; {EXPECTED}") from None
+        raise PerfError(f"{path} is not UTF-8 text; {EXPECTED}") from None
     found = _from_json(path, text) if path.suffix == ".json" else _from_table(path, text)
-    strangers = [name for name in found.models if name not in known]
-    if strangers:
+    unknown = [name for name in found.models if name not in known]
+    if unknown:
         raise PerfUsageError(
-            f"{path} has a figure for {', '.join(strangers)}, which no report has; expected names of "
-            f"{', '.join(dict.fromkeys(known))}: write them as the report does"
+            f"{path} has a figure for {', '.join(unknown)}, which no report has; expected names among "
+            f"{', '.join(dict.fromkeys(known))}: write them as in the report"
         )
     return found
 
 
 def _from_json(path: Path, text: str) -> Quality:
     try:
-        told = json.loads(text)
+        content = json.loads(text)
     except ValueError as error:
-        raise PerfError(f"{path} is cut off, or no JSON ({error}); {EXPECTED}") from None
-    metric, models = (told.get("metric"), told.get("models")) if isinstance(told, Mapping) else (None, None)
+        raise PerfError(f"{path} is truncated or not JSON ({error}); {EXPECTED}") from None
+    metric, models = (content.get("metric"), content.get("models")) if isinstance(content, Mapping) else (None, None)
     if not isinstance(metric, str) or not isinstance(models, Mapping) or not models:
         raise PerfError(f"{path} has no metric, or no models; {EXPECTED}")
     return Quality(metric, {str(name): _figure(path, name, value) for name, value in models.items()})
@@ -83,5 +83,5 @@ def _figure(path: Path, name: str, value: Any) -> float:
     except (TypeError, ValueError):
         found = math.nan
     if not math.isfinite(found):
-        raise PerfError(f"{path}: the figure for {name} is {value!r}, which is no number; {EXPECTED}")
+        raise PerfError(f"{path}: the figure for {name} is {value!r}, which is not a finite number; {EXPECTED}")
     return found

@@ -1,4 +1,4 @@
-"""The tables of the page: the same words and figures as in a terminal."""
+"""Tables of the page, with the same contents as in a terminal."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from perf.presentation.table import file_headers, file_rows, notes, time_headers
 from perf.results.report import Report, threads_text
 
 TEXT_COLUMNS = ("model", "nodes", "precision", "bound by", "device")
-"""Read from the left; numbers are aligned on the right."""
+"""Columns that are aligned left; numbers are aligned right."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A caption, headers, rows of cells, and rows of a model with a sentence instead of figures."""
+    """A table: caption, headers, rows of cells, and rows of failed models with the reason."""
 
     caption: str
     headers: Sequence[str]
@@ -28,12 +28,12 @@ class Table:
 
     @property
     def is_text(self) -> list[bool]:
-        """Whether a column is read from the left."""
+        """Whether each column is aligned left."""
         return [header in TEXT_COLUMNS or header.startswith("against") for header in self.headers]
 
 
 def time_tables(reports: Sequence[Report], names: Sequence[str]) -> list[Table]:
-    """A table for each report and number of threads; models that could not be timed are in each of a report's."""
+    """Returns a table for each report and number of threads; each lists the report's failed models."""
     return [
         Table(
             _caption(reports, name, threads_text(threads)),
@@ -52,7 +52,7 @@ def time_tables(reports: Sequence[Report], names: Sequence[str]) -> list[Table]:
 
 
 def file_tables(reports: Sequence[Report], names: Sequence[str]) -> list[Table]:
-    """What each model needs, and how far its outputs are from others'; with the notes to both kinds of tables."""
+    """Returns a table of footprint and output differences for each report, with the notes to both kinds of tables."""
     return [
         Table(_caption(reports, name, "files"), file_headers(report), file_rows(report), notes=notes(report))
         for report, name in zip(reports, names, strict=True)
@@ -61,7 +61,7 @@ def file_tables(reports: Sequence[Report], names: Sequence[str]) -> list[Table]:
 
 
 def share_table(points: Sequence[Reached], threads: Sequence[int]) -> Table:
-    """How close each model comes to what the machine can do."""
+    """Returns the table of each model's share of its roof."""
     headers = ("threads", "tokens", "model", "precision", "MAC/byte", "GMAC/s", "roof", "of the roof", "bound by")
     ordered = sorted(zip(threads, points, strict=True), key=lambda pair: (pair[0], pair[1].seq_len))
     rows: list[list[str]] = []
@@ -81,11 +81,11 @@ def share_table(points: Sequence[Reached], threads: Sequence[int]) -> Table:
             ]
         )
         shown = place
-    return Table("how close to the roof", headers, rows)
+    return Table("share of the roof", headers, rows)
 
 
 def closest(points: Sequence[Reached]) -> list[str]:
-    """A sentence for each model: its smallest and its largest share of the roof."""
+    """Returns a sentence for each model: its smallest and its largest share of the roof."""
     shares: dict[str, list[float]] = {}
     for point in points:
         shares.setdefault(f"{point.series.label} ({point.precision})", []).append(point.share)
@@ -98,26 +98,28 @@ def closest(points: Sequence[Reached]) -> list[str]:
 
 
 def warnings(reports: Sequence[Report], names: Sequence[str]) -> list[str]:
-    """Every report's, and whether it is a part only; with the report's name where there are several."""
+    """Returns all reports' warnings, failures and interruptions, with the report's name if there are several."""
     found = []
     for report, name in zip(reports, names, strict=True):
         prefix = f"{name}: " if len(reports) > 1 else ""
         if report.interrupted:
-            found.append(f"{prefix}the bench was ended before all repetitions were done: its intervals are wide")
+            found.append(
+                f"{prefix}the benchmark was interrupted before all repetitions were done: its intervals are wide"
+            )
         found += [f"{prefix}{warning}" for warning in report.warnings]
         failed = ", ".join(failure.name for failure in report.failures)
         if failed:
-            found.append(f"{prefix}{failed} could not be timed; the table of times says why")
+            found.append(f"{prefix}{failed} could not be timed; the table of times gives the reason")
     return found
 
 
 def conditions(report: Report) -> list[tuple[str, str]]:
-    """The machine, versions, date, arguments and command of a bench."""
+    """Returns machine, versions, date, arguments and command of a benchmark."""
     machine, software, asked = report.machine, report.software, report.arguments
     own = f"onnxruntime {software.onnxruntime}"
     runtimes = dict.fromkeys(item.runtime for item in report.subjects if item.runtime not in ("", own))
     threads, lengths = ", ".join(map(str, asked.threads)), ", ".join(map(str, asked.seq_lens))
-    told = {
+    rows = {
         "date": report.date,
         "processor": machine.cpu,
         "its features": ", ".join(machine.cpu_features),
@@ -131,10 +133,10 @@ def conditions(report: Report) -> list[tuple[str, str]]:
         "other runtimes": ", ".join(runtimes),
         "arguments": f"batch {asked.batch}; lengths {lengths}; threads {threads}; precision ±{asked.precision:.1%}; "
         f"budget {asked.budget_s:g} s for each cell; seed {asked.seed}; ids below {asked.vocab_size}",
-        "used by others": f"{report.other_cores:.2f} cores while the models were timed",
+        "other programs": f"{report.other_cores:.2f} cores while the models were timed",
         "command": join(report.command),
     }
-    return [(key, value) for key, value in told.items() if value]
+    return [(key, value) for key, value in rows.items() if value]
 
 
 def _caption(reports: Sequence[Report], name: str, what: str) -> str:

@@ -60,12 +60,12 @@ def test_what_else_has_changed_is_told() -> None:
     )
     told = compare(old, new).warnings
     assert told[0] == (
-        "the machine is another one (Some CPU, then Another CPU), so a change may be its doing; measure both alike"
+        "the machine differs (Some CPU, then Another CPU), which may have caused a change; measure both alike"
     )
-    assert told[1].startswith("what the processor has is another one (avx2, then avx2, avx512f)")
-    assert told[2].startswith(f"onnxruntime is another one ({old.software.onnxruntime}, then 9.9)")
+    assert told[1].startswith("the set of processor features differs (avx2, then avx2, avx512f)")
+    assert told[2].startswith(f"onnxruntime differs ({old.software.onnxruntime}, then 9.9)")
     assert told[3] == "the new report: the moon was full"
-    assert "warning: the machine is another one" in printed(compare(old, new))
+    assert "warning: the machine differs" in printed(compare(old, new))
 
 
 def test_a_machine_that_was_slower_is_told() -> None:
@@ -73,7 +73,7 @@ def test_a_machine_that_was_slower_is_told() -> None:
     assert compare(old, replace(old, speed_check_ms=(0.54, 0.5, 0.9))).warnings == ()
     for factor in (0.8, 1.3):
         (text,) = compare(old, replace(old, speed_check_ms=(0.5 * factor,) * 3)).warnings
-        assert f"took 0.50, then {0.5 * factor:.2f} ms, so that all times may have changed by as much" in text
+        assert f"took 0.50, then {0.5 * factor:.2f} ms, so all times may have changed by as much" in text
 
 
 def test_models_that_one_of_both_lacks_are_left_out() -> None:
@@ -87,7 +87,9 @@ def test_models_that_one_of_both_lacks_are_left_out() -> None:
     )
     found = compare(old, new)
     assert {change.subject for change in found.changes} == {"base.onnx"}
-    assert any("only one of both has fused[b]|x.onnx, other.onnx" in warning for warning in found.warnings)
+    assert any(
+        "the reports do not have the same cells of fused[b]|x.onnx, other.onnx" in warning for warning in found.warnings
+    )
 
 
 def test_reports_with_nothing_in_common() -> None:

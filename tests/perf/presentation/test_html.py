@@ -106,8 +106,8 @@ def test_everything_is_there(tmp_path: Path) -> None:
         "Latency against length",
         "Times",
         "Latency against accuracy",
-        "Where the time goes",
-        "How close",
+        "Time by block",
+        "Roofline: share of the machine's peak",
         "Files",
     )
     places = [page.text.index(heading) for heading in (*headings, "How this was measured")]
@@ -116,7 +116,7 @@ def test_everything_is_there(tmp_path: Path) -> None:
         "With 1 thread, fused.onnx is the fastest: 1.17 times as fast as base.onnx at 128 tokens.",
         "With 2 threads, no model is significantly faster than base.onnx at 128 tokens.",
         "the [b]moon[/b] was full",
-        "the bench was ended before all repetitions were done",
+        "the benchmark was interrupted before all repetitions were done",
         "61.71 ± 0.62",
         "1.17× (1.15–1.19)",
         "no significant difference",
@@ -131,7 +131,7 @@ def test_everything_is_there(tmp_path: Path) -> None:
 
 def test_what_there_is_no_data_for_is_left_out(tmp_path: Path) -> None:
     text = page_of(tmp_path, replace(perf_reports.report(), warnings=()))
-    for heading in ("To be doubted", "Latency against quality", "Where the time goes", "How close", "not timed"):
+    for heading in ("<h2>Warnings", "Latency against quality", "Time by block", "Roofline", "not timed"):
         assert heading not in text
     assert len(svgs(text)) == 2
 
@@ -219,7 +219,7 @@ def test_a_slower_model_is_no_finding() -> None:
 
 def test_too_few_repetitions_are_no_finding() -> None:
     ended = perf_reports.with_measurements(perf_reports.report(), speedup=None)
-    assert findings(ended)[0] == "With 1 thread, nothing is known: too few repetitions were done to compare models."
+    assert findings(ended)[0] == "With 1 thread, models are not compared: too few repetitions were done."
 
 
 def test_a_model_alone_has_its_times() -> None:
@@ -278,7 +278,7 @@ def test_a_picture_is_drawn(tmp_path: Path, suffix: str, start: bytes) -> None:
 
 
 def test_a_picture_needs_a_known_ending_and_something_to_draw(tmp_path: Path) -> None:
-    with pytest.raises(PerfUsageError, match=r"ends in \.gif; expected a picture's name"):
+    with pytest.raises(PerfUsageError, match=r"ends in \.gif; expected a file name that ends in"):
         write_plot(full(), tmp_path / "p.gif")
     with pytest.raises(PerfUsageError, match="no measurement"):
         write_plot(replace(full(), cells=()), tmp_path / "p.png")

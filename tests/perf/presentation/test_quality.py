@@ -30,7 +30,7 @@ def test_a_part_of_the_models_is_enough(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("q.json", '{"metric": "F1", "models": {"base"', "cut off, or no JSON"),
+        ("q.json", '{"metric": "F1", "models": {"base"', "truncated or not JSON"),
         ("q.json", "[]", "no metric, or no models"),
         ("q.json", '{"models": {"base": 1}}', "no metric, or no models"),
         ("q.json", '{"metric": "F1", "models": {}}', "no metric, or no models"),
@@ -59,12 +59,12 @@ def test_so_is_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(PerfError, match=r"cannot read .*No such file"):
         read_quality(tmp_path / "none.json", KNOWN)
     (tmp_path / "b.tsv").write_bytes(b"\xff\xfe")
-    with pytest.raises(PerfError, match="no text in UTF-8"):
+    with pytest.raises(PerfError, match="is not UTF-8 text"):
         read_quality(tmp_path / "b.tsv", KNOWN)
 
 
 def test_a_model_that_no_report_has_is_told_with_those_that_there_are(tmp_path: Path) -> None:
     path = tmp_path / "q.tsv"
     path.write_text("model\tF1\nbase\t0.9\nbsae\t0.9\n")
-    with pytest.raises(PerfUsageError, match=r"a figure for bsae, .*expected names of base, int8 \[b\]"):
+    with pytest.raises(PerfUsageError, match=r"a figure for bsae, .*expected names among base, int8 \[b\]"):
         read_quality(path, KNOWN)

@@ -88,7 +88,7 @@ def test_errors_from_float_models_have_a_column_that_says_what_it_is() -> None:
     assert "| model | load ms | peak memory | file size | nodes | error at 128 tokens |" in text
     assert "| base.onnx | 390.0 | 61.0 MB | 25.1 MB | 361 CPU | 0.23 |" in text
     assert "| 361 CPU | inf |" in text
-    assert "of the float model that it was made from" in text.replace("outputs b ", "")
+    assert "of the float model that it was built from" in text.replace("outputs b ", "")
     assert "base.onnx: made [so]" in text
     assert "onnxruntime 1.32.0, provider cpu, OpenVINO 2026.4, batch 1" in text
     assert "error at 128 tokens" in printed(with_errors(0.234, None))
@@ -111,6 +111,6 @@ def test_another_provider_tells_its_partitions_and_how_far_it_is_from_the_cpu() 
     other = replace(shown.subjects[0], placement=placed, cpu_difference=1.23e-3)
     lines = to_markdown(replace(shown, subjects=(other, shown.subjects[1]))).splitlines()
     assert any("| 83 QNN in 2 partitions |" in line and "| 0.001 |" in line for line in lines)
-    assert any(line.startswith("from the CPU's: how far the outputs on cpu are") for line in lines)
+    assert any(line.startswith("from the CPU's: centred error of the outputs on cpu") for line in lines)
     one = replace(other, placement=Placement(placed.operators, {"QNNExecutionProvider": 1}))
     assert "83 QNN in 1 partition |" in to_markdown(replace(shown, subjects=(one, shown.subjects[1])))

@@ -26,8 +26,8 @@ def test_models_that_are_not_the_same() -> None:
     first, second = CALM.subjects
     assert warnings(replace(CALM, subjects=(first, replace(second, difference=1e-6)))) == []
     (text,) = warnings(replace(CALM, subjects=(first, replace(second, difference=0.25))))
-    assert "fused[b]|x.onnx does not say the same as base.onnx" in text
-    assert "differ by 0.25" in text
+    assert "the outputs of fused[b]|x.onnx differ from those of base.onnx" in text
+    assert "centred error 0.25;" in text
     assert warnings(replace(CALM, subjects=(first, replace(second, difference=float("nan")))))
 
 
@@ -35,8 +35,8 @@ def test_many_models_that_are_not_the_same_share_a_line() -> None:
     first, second = CALM.subjects
     others = [replace(second, name=name, difference=by) for name, by in (("one", 0.25), ("two", 0.5))]
     (text,) = warnings(replace(CALM, subjects=(first, *others)))
-    assert "2 models do not say the same as base.onnx" in text
-    assert "in one by 0.25, two by 0.5;" in text
+    assert "the outputs of 2 models differ from those of base.onnx" in text
+    assert "centred error of one 0.25, two 0.5;" in text
 
 
 def test_models_that_say_nothing_any_more() -> None:
@@ -44,7 +44,7 @@ def test_models_that_say_nothing_any_more() -> None:
     assert warnings(replace(CALM, subjects=(first, replace(second, error=0.9)))) == []
     for error in (1.0, float("inf"), float("nan")):
         (text,) = warnings(replace(CALM, subjects=(first, replace(second, error=error))))
-        assert "fused[b]|x.onnx says nothing of what its float model says" in text
+        assert "fused[b]|x.onnx is not usable: its centred error from its float model is" in text
 
 
 def test_more_threads_than_cores() -> None:
@@ -60,12 +60,12 @@ def test_a_frequency_that_changes() -> None:
 
 
 def test_a_machine_whose_speed_moves() -> None:
-    def told(*speed_check_ms: float) -> list[str]:
+    def speed_warnings(*speed_check_ms: float) -> list[str]:
         return find_warnings(MACHINE, CALM.arguments, 0.0, CALM.cells, CALM.subjects, speed_check_ms)
 
-    assert told(1.0, 1.09, 1.05) == []
-    (text,) = told(1.0, 1.2, 1.05)
-    assert "a task that is always the same took 1.00 to 1.20 ms; trust ratios, not milliseconds" in text
+    assert speed_warnings(1.0, 1.09, 1.05) == []
+    (text,) = speed_warnings(1.0, 1.2, 1.05)
+    assert "a fixed task took 1.00 to 1.20 ms; trust ratios, not milliseconds" in text
 
 
 def test_load_average() -> None:
@@ -83,8 +83,8 @@ def test_other_programs() -> None:
 
 def test_unstable_names_the_worst_and_the_options() -> None:
     (text,) = warnings(report())
-    assert text.startswith("unstable: 1 of 4 medians are not known to the ±2.0%")
-    assert "fused[b]|x.onnx at 128 tokens, 2 threads, to ±50.0% after 24 runs" in text
+    assert text.startswith("unstable: 1 of 4 medians have a wider interval than the requested ±2.0%")
+    assert "fused[b]|x.onnx at 128 tokens, 2 threads, ±50.0% after 24 runs" in text
     assert "--budget" in text
     assert "--precision" in text
 
@@ -99,17 +99,17 @@ def test_never_steady() -> None:
 
 def test_a_machine_that_is_emulated() -> None:
     (text,) = warnings(CALM, is_emulated=True)
-    assert "is emulated: its milliseconds are no measurement" in text
+    assert "is emulated: its times are meaningless" in text
 
 
 def test_padding_that_is_treated_otherwise() -> None:
     first, second = CALM.subjects
     assert warnings(replace(CALM, subjects=(first, replace(second, difference=0.0, padded_difference=1e-6)))) == []
     (text,) = warnings(replace(CALM, subjects=(first, replace(second, difference=0.0, padded_difference=0.3))))
-    assert "fused[b]|x.onnx treats padding otherwise than base.onnx" in text
-    # Of one that says something else anyway, no more is said.
+    assert "fused[b]|x.onnx handles padding differently from base.onnx" in text
+    # A model whose outputs differ anyway gets no second warning.
     (text,) = warnings(replace(CALM, subjects=(first, replace(second, difference=0.3, padded_difference=0.3))))
-    assert "does not say the same" in text
+    assert "differ from those of" in text
 
 
 def test_too_few_runs_for_percentiles() -> None:
@@ -122,7 +122,7 @@ def test_too_few_runs_for_percentiles() -> None:
 
 @pytest.mark.parametrize(
     ("repetitions", "says"),
-    [(4, "interrupted: of 6 repetitions, 4 to 4 were done"), (6, "interrupted when all was timed")],
+    [(4, "interrupted: of 6 repetitions, 4 to 4 were done"), (6, "interrupted after all models were timed")],
 )
 def test_what_was_interrupted(repetitions: int, says: str) -> None:
     cells = [replace(cell, rounds=(10,) * repetitions) for cell in CALM.cells]

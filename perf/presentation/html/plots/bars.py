@@ -1,4 +1,4 @@
-"""Where the time goes: a bar for each model, a piece for each kind of block."""
+"""Bar chart of kernel time: a bar for each model, a segment for each kind of block."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ COLOURS = {EMBEDDINGS: "#cc79a7", ATTENTION: "#0072b2", FFN: "#e69f00", REST: "#
 
 BAR_IN = 0.38
 FRAME_IN = 0.75
-"""The height that each bar takes with its name, and the frame around all bars."""
+"""Height of a bar with its name, and of the frame around all bars, in inches."""
 
 Bars = Sequence[tuple[str, dict[str, float]]]
 
 
 def bars(series: Sequence[Series], seq_len: int, threads: int) -> list[tuple[str, dict[str, float]]]:
-    """Name, and ms of each kind of block, of the models whose blocks were timed in this cell."""
+    """Returns the name, and the ms by kind of block, of each model whose blocks were timed in this cell."""
     return [
         (item.label, found.ms)
         for item in series
@@ -30,12 +30,12 @@ def bars(series: Sequence[Series], seq_len: int, threads: int) -> list[tuple[str
 
 
 def height_in(found: Bars) -> float:
-    """Of the chart."""
+    """Returns the height of the chart in inches."""
     return FRAME_IN + BAR_IN * len(found)
 
 
 def draw_bars(axes: Any, found: Bars, seq_len: int, threads: int) -> None:
-    """Horizontal bars in the order given, each below its name, its sum at its end."""
+    """Draws horizontal bars in the order given, each below its name, with its total at its end."""
     longest = max(sum(ms.values()) for _, ms in found) or 1.0
     for row, (label, ms) in enumerate(found):
         start = 0.0

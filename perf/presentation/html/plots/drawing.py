@@ -1,4 +1,4 @@
-"""How all charts look, and how they become SVG that stands inside a page."""
+"""Style of the charts, and their conversion to SVG elements."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from perf.errors import PerfError
 
-MISSING = "the page is drawn by matplotlib and jinja2, which are not here; pip install 'mbert-onnx[report]'"
+MISSING = "the page needs matplotlib and jinja2, which are not installed; pip install 'mbert-onnx[report]'"
 
 try:
     import matplotlib
@@ -20,7 +20,7 @@ except ImportError as error:
     raise PerfError(MISSING) from error
 
 WIDTH_IN = 3.75
-"""360 pixels in a browser: a phone shows a chart at its natural size."""
+"""Width of a chart in inches: 360 pixels in a browser, which fits a phone."""
 
 STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
@@ -40,39 +40,39 @@ STYLE: dict[str, Any] = {
     "lines.markersize": 4.5,
     "xtick.color": "#444444",
     "ytick.color": "#444444",
-    "svg.fonttype": "none",  # text stays text: small, and a reader can search for it
-    "text.parse_math": False,  # names may have dollar signs
+    "svg.fonttype": "none",  # text stays text: smaller, and searchable
+    "text.parse_math": False,  # names may contain dollar signs
 }
 
 NICE = (1, 2, 5)
-"""Of each power of ten, what a logarithmic axis names."""
+"""Labels of a logarithmic axis, for each power of ten."""
 
 Draw = Callable[[Any], None]
-"""Draws into the axes that it is given."""
+"""A function that draws into given axes."""
 
 
 def svg(draw: Draw, *, height_in: float, salt: str) -> str:
-    """One chart, 360 pixels wide, as an `<svg>` element; `salt` keeps its names apart from those of others."""
+    """Draws one chart, 360 pixels wide, as an `<svg>` element; `salt` makes its ids unique among charts."""
     text = io.StringIO()
     with style(salt):
         figure = Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
         draw(figure.subplots())
         figure.savefig(text, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     found = text.getvalue()
-    # The names of groups are the same in every figure, which a page does not allow, and nothing refers to them.
+    # The ids of groups are the same in every figure, which is invalid in one page, and nothing refers to them.
     return re.sub(r'<g id="[^"]*"', "<g", found[found.index("<svg") :])
 
 
 @contextmanager
 def style(salt: str = "") -> Iterator[None]:
-    """matplotlib's settings for our charts."""
+    """Applies matplotlib's settings for the charts within the block."""
     settings: Any = {**STYLE, "svg.hashsalt": salt}
     with matplotlib.rc_context(settings):
         yield
 
 
 def log_axis(axis: Any, values: Sequence[float], *, low: float, high: float) -> None:
-    """A logarithmic axis from `low` to `high` that names these values in plain numbers."""
+    """Makes an axis logarithmic, from `low` to `high`, with these values as labels in plain numbers."""
     axis.axes.set(**{f"{axis.axis_name}scale": "log", f"{axis.axis_name}lim": (low, high)})
     axis.set_minor_locator(NullLocator())
     axis.set_minor_formatter(NullFormatter())
@@ -81,17 +81,17 @@ def log_axis(axis: Any, values: Sequence[float], *, low: float, high: float) -> 
 
 
 def nice_numbers(low: float, high: float) -> list[float]:
-    """1, 2, 5, 10 … between two positive numbers, every third of them where they are many."""
+    """Returns 1, 2, 5, 10 … between two positive numbers; powers of ten only if these are more than 8."""
     found = [step * 10.0**power for power in range(-9, 16) for step in NICE if low <= step * 10.0**power <= high]
     return found if len(found) <= 8 else [value for value in found if f"{value:e}".startswith("1.0")]
 
 
 def around(values: Sequence[float], factor: float = 1.25) -> tuple[float, float]:
-    """A range that holds positive values, with some room."""
+    """Returns a range around positive values, with a margin of `factor`."""
     return min(values) / factor, max(values) * factor
 
 
 def shortened(name: str, width: int = 52) -> str:
-    """A long name without its middle."""
+    """Shortens a long name by leaving out its middle."""
     half = (width - 1) // 2
     return name if len(name) <= width else f"{name[:half]}…{name[-half:]}"

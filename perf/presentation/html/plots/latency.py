@@ -1,4 +1,4 @@
-"""Latency against length, a chart for each number of threads."""
+"""Line chart of latency against length, for one number of threads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HEIGHT_IN = 3.3
 
 
 def draw_latency(axes: Any, series: Sequence[Series], threads: int) -> None:
-    """Median and 95 % interval in ms against tokens. All charts of the same series have the same range."""
+    """Draws median and 95 % interval in ms against tokens. All charts of the same series have the same range."""
     reports = [item.report for item in series]
     tokens = lengths(reports)
     ends = [end for item in series for _, found in item.measured() for end in (found.low_ms, found.high_ms)]

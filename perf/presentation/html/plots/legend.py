@@ -1,4 +1,4 @@
-"""The legend of all charts, outside of them: it wraps where a screen is narrow, and its names can be searched."""
+"""Legend of all charts, in HTML: it wraps on a narrow screen, and its names are searchable."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from perf.presentation.html.series import Look
 
 WIDTH, HEIGHT = 30, 12
 SIZE = 7.0
-"""Pixels of a swatch, and of the marker in its middle."""
+"""Size in pixels of a swatch, and of the marker in its middle."""
 
 DASHES = {"-": "", "--": "6 3", ":": "2 2", "-.": "6 2 2 2"}
-"""matplotlib's names, and SVG's."""
+"""matplotlib's names of dashes, and SVG's."""
 
 
 def swatch(look: Look) -> str:
-    """A piece of line with its marker, as an `<svg>` element."""
+    """Returns a line segment with its marker, as an `<svg>` element."""
     marker = MarkerStyle(look.marker)
     place = marker.get_transform() + Affine2D().scale(SIZE, -SIZE).translate(WIDTH / 2, HEIGHT / 2)
     outlines = "".join(

@@ -1,4 +1,4 @@
-"""How much of what the machine can do each model reaches."""
+"""Roofline chart: multiply-accumulates per second of each model, against the machine's peaks."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from perf.results.report import threads_text
 HEIGHT_IN = 3.2
 ROOF_COLOURS = ("#555555", "#a05a00")
 MORE = 4
-"""The axes go so many times beyond the points, or to the roofs."""
+"""Factor by which the axes extend beyond the points and roofs, both sides together."""
 
 
 @dataclass(frozen=True)
 class Reached:
     """One model at one length.
 
-    `intensity` is multiply-accumulates per byte of its file, `gmacs` 10^9 of them a second, `roof` how many the
-    machine allows at this intensity and the model's precision, and `bound` what allows no more: memory or arithmetic.
+    `intensity`: multiply-accumulates per byte of its file. `gmacs`: 10^9 multiply-accumulates/s. `roof`: the machine's
+    maximum at this intensity and the model's precision. `bound`: the limiting resource, memory or arithmetic.
     """
 
     series: Series
@@ -37,12 +37,12 @@ class Reached:
 
     @property
     def share(self) -> float:
-        """Of the roof."""
+        """Share of the roof."""
         return self.gmacs / self.roof
 
 
 def reached(series: Sequence[Series], peaks: Peaks) -> list[Reached]:
-    """All models whose multiply-accumulates are known, with as many threads as the peaks were measured with."""
+    """Returns all models with known multiply-accumulates, with the peaks' number of threads."""
     found = []
     for item in series:
         precision = item.subject.precision or FLOAT32
@@ -62,7 +62,7 @@ def reached(series: Sequence[Series], peaks: Peaks) -> list[Reached]:
 
 
 def draw_roofline(axes: Any, found: Sequence[Reached], peaks: Peaks) -> None:
-    """10^9 multiply-accumulates a second against multiply-accumulates per byte, and the roofs of each precision."""
+    """Draws 10^9 multiply-accumulates/s against multiply-accumulates per byte, and the roof of each precision."""
     bandwidth = peaks.bandwidth_gb_s
     ridges = [peak / bandwidth for peak in peaks.gmacs.values()]
     left, right = around([*(item.intensity for item in found), *ridges], MORE**0.5)

@@ -1,4 +1,4 @@
-"""Latency against task quality, and which models nobody beats in both."""
+"""Scatter chart of latency against task quality, with its Pareto front."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Point:
 
 
 def points(series: Sequence[Series], quality: Mapping[str, float], seq_len: int, threads: int) -> list[Point]:
-    """The models of a cell that have a figure."""
+    """Returns the models of a cell that have a quality figure."""
     return [
         Point(item, found.median_ms, quality[item.subject.name])
         for item in series
@@ -33,7 +33,7 @@ def points(series: Sequence[Series], quality: Mapping[str, float], seq_len: int,
 
 
 def pareto_front(found: Sequence[Point]) -> list[Point]:
-    """Those that no other is better than, fastest first: as fast and better, or as good and faster."""
+    """Returns the points that no other dominates (as fast and better, or as good and faster), fastest first."""
     front: list[Point] = []
     for point in sorted(found, key=lambda item: (item.ms, -item.quality)):
         best = front[-1] if front else None
@@ -44,7 +44,7 @@ def pareto_front(found: Sequence[Point]) -> list[Point]:
 
 
 def draw_tradeoff(axes: Any, found: Sequence[Point], metric: str, seq_len: int, threads: int) -> None:
-    """Quality against median ms; the front is a line of steps, and its points are filled."""
+    """Draws quality against median ms; the front is a step line, and its points are filled."""
     front = pareto_front(found)
     low, high = around([point.ms for point in found])
     best = [point.quality for point in front]
