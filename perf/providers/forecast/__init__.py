@@ -1,4 +1,4 @@
-"""Which nodes of a model a provider would take, and why not the rest, before any device is at hand."""
+"""Forecast: which nodes of a model a provider would run, and why not the rest, without its device."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ NOT_SAID = "the provider does not say why"
 
 
 def forecast(path: Path, provider: Provider, library: Path | None = None, progress: Progress = no_progress) -> Forecast:
-    """What a provider would take of a model: its own answer where it is usable here, else what its rules say.
+    """Forecasts what a provider would run: queries the provider if it is usable here, otherwise applies its rules.
 
     Args:
         path: An .onnx file.
-        provider: Any that is known.
-        library: Of custom operators, for a provider that has kernels for them.
+        provider: Any known provider.
+        library: A library of custom operators, for a provider that has kernels for them.
         progress: Called with a line when an environment is created for a provider that needs its own.
 
-    Raises PerfError for a file that onnxruntime does not load.
+    Raises PerfError if onnxruntime does not load the file.
     """
     graph = read_graph(path)
     rules = rules_of(provider)
@@ -102,7 +102,7 @@ def _partitions(graph: Graph, taken: Collection[ir.Node]) -> int:
 
 
 def _left(found: Iterable[tuple[str, str, str]]) -> tuple[Left, ...]:
-    """One for each operator and reason, the most first."""
+    """Groups refused nodes by operator and reason, largest group first."""
     examples: dict[tuple[str, str], str] = {}
     counts = Counter[tuple[str, str]]()
     for operator, reason, name in found:
@@ -114,12 +114,12 @@ def _left(found: Iterable[tuple[str, str, str]]) -> tuple[Left, ...]:
 
 
 def _help(refusals: Iterable[Refusal]) -> tuple[str, ...]:
-    """What would help, that which helps most nodes first."""
+    """Returns the advice of refusals, that for most nodes first."""
     return tuple(help for help, _ in Counter(one.help for one in refusals if one.help).most_common())
 
 
 def _otherwise(graph: Graph, rules: Rules) -> str:
-    """What the provider takes if it is opened in another way."""
+    """Returns a line on what the provider would run if it is opened with the option of other rules."""
     taken = [node for node in graph.nodes if rules.refusal(node) is None]
     parts = _partitions(graph, taken)
     return (

@@ -1,4 +1,4 @@
-"""What the provider itself takes, where it can be asked."""
+"""Query of a provider that is usable here: which nodes a session gives it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from perf.sessions.types import Progress
 
 @dataclass(frozen=True)
 class Answer:
-    """How a session divided a model.
+    """Placement of a model's nodes in a session.
 
     Args:
-        source: Who answered.
-        taken: How many nodes of each operator the provider took.
-        left: How many nodes of each operator another took.
-        names: Of those that another took, by operator, where the session tells them.
-        partitions: Into how many parts the provider compiled them; None where it runs node after node.
+        source: The provider and the runtime that answered.
+        taken: Number of nodes on the provider, by operator.
+        left: Number of nodes on other providers, by operator.
+        names: Names of the nodes on other providers, by operator, if the session reports them.
+        partitions: Number of parts that the provider compiled; None if it runs single nodes.
     """
 
     source: str
@@ -35,9 +35,9 @@ class Answer:
 
 
 def ask(path: Path, provider: Provider, library: Path | None, progress: Progress) -> Answer:
-    """Opens a session, as `bench` does; in an environment of its own where the provider needs one.
+    """Opens a session as `bench` does, in a separate environment if the provider needs one.
 
-    Raises PerfError where that fails, or the provider takes no node.
+    Raises PerfError if that fails, or if the provider takes no node.
     """
     subject = Subject(path.name, path, library=library)
     with Opener(progress) as opener:

@@ -1,4 +1,4 @@
-"""What rules are made of: conditions on one node, each of which says why it refuses."""
+"""Checks: conditions on a node, each of which returns a refusal with the reason, or None."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FLOAT, HALF = ir.DataType.FLOAT, ir.DataType.FLOAT16
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a node is left, and what would help; `help` is empty where nothing of ours does."""
+    """The reason why a node is left to the CPU, and advice; `help` is empty if there is none."""
 
     reason: str
     help: str = ""
@@ -34,12 +34,12 @@ Check = Callable[[ir.Node], Refusal | None]
 
 
 def always(_: ir.Node) -> Refusal | None:
-    """Refuses nothing."""
+    """Never refuses."""
     return None
 
 
 def every(*checks: Check) -> Check:
-    """The first refusal of several conditions."""
+    """Combines checks: returns the first refusal."""
 
     def check(node: ir.Node) -> Refusal | None:
         return next((refusal for one in checks if (refusal := one(node)) is not None), None)
@@ -48,18 +48,18 @@ def every(*checks: Check) -> Check:
 
 
 def is_constant(value: ir.Value | None) -> bool:
-    """Whether it is a weight."""
+    """Returns whether a value is a weight."""
     return value is not None and value.is_initializer() and not value.is_graph_input()
 
 
 def sizes(value: ir.Value) -> list[int | None] | None:
-    """Its sizes, None for one that is not fixed; None where not even their number is known."""
+    """Returns the sizes of a value, None for a dynamic one; None if its rank is unknown."""
     shape = value.shape if value.const_value is None else value.const_value.shape
     return None if shape is None else [size if isinstance(size, int) else None for size in shape]
 
 
 def fixed_sizes(node: ir.Node) -> Refusal | None:
-    """All inputs have sizes that are written in the model."""
+    """Requires that all inputs have fixed sizes."""
     for value in node.inputs:
         known = [] if value is None else sizes(value)
         if known is None or None in known:
@@ -68,7 +68,7 @@ def fixed_sizes(node: ir.Node) -> Refusal | None:
 
 
 def reads(*types: ir.DataType, of: int = 0) -> Check:
-    """An input is of one of these types."""
+    """Requires that an input has one of these types."""
 
     def check(node: ir.Node) -> Refusal | None:
         value = _input(node, of)
@@ -82,7 +82,7 @@ def reads(*types: ir.DataType, of: int = 0) -> Check:
 
 
 def constant(*which: int) -> Check:
-    """Inputs, where they are there, are weights."""
+    """Requires that these inputs, if present, are weights."""
 
     def check(node: ir.Node) -> Refusal | None:
         for index in which:
@@ -95,7 +95,7 @@ def constant(*which: int) -> Check:
 
 
 def dimensions(*counts: int, of: int = 0) -> Check:
-    """An input has one of these numbers of dimensions."""
+    """Requires that an input has one of these numbers of dimensions."""
 
     def check(node: ir.Node) -> Refusal | None:
         value = _input(node, of)
@@ -108,7 +108,7 @@ def dimensions(*counts: int, of: int = 0) -> Check:
 
 
 def at_most(count: int) -> Check:
-    """No input has more dimensions."""
+    """Requires that no input has more dimensions."""
 
     def check(node: ir.Node) -> Refusal | None:
         most = max((len(sizes(value) or ()) for value in node.inputs if value is not None), default=0)
@@ -118,19 +118,19 @@ def at_most(count: int) -> Check:
 
 
 def plain_gemm(node: ir.Node) -> Refusal | None:
-    """Gemm without factors."""
+    """Requires a Gemm with alpha = beta = 1."""
     if node.attributes.get_float("alpha", 1.0) == node.attributes.get_float("beta", 1.0) == 1.0:
         return None
     return Refusal("has a factor alpha or beta, and only 1 is taken")
 
 
 def left_as_it_is(node: ir.Node) -> Refusal | None:
-    """Gemm that does not transpose its first input."""
+    """Requires a Gemm that does not transpose its first input."""
     return Refusal("transposes its first input, which is not taken") if node.attributes.get_int("transA", 0) else None
 
 
 def constant_bias(node: ir.Node) -> Refusal | None:
-    """Gemm with a constant third input, or none."""
+    """Requires a Gemm with a constant third input, or none."""
     bias = _input(node, 2)
     if bias is None or is_constant(bias):
         return None
@@ -138,7 +138,7 @@ def constant_bias(node: ir.Node) -> Refusal | None:
 
 
 def vector_bias(*, row: bool) -> Check:
-    """Gemm with a third input of shape [N], or, if `row`, of [1, N], or with none."""
+    """Requires a Gemm with a third input of shape [N], or [1, N] if `row`, or with none."""
 
     def check(node: ir.Node) -> Refusal | None:
         bias, weight = _input(node, 2), _input(node, 1)

@@ -1,4 +1,4 @@
-"""A model's graph as onnxruntime offers it to a provider."""
+"""Graph of a model as onnxruntime passes it to a provider."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from perf.providers.plugin import LOG_ERRORS_ONLY
 
 @dataclass(frozen=True)
 class Graph:
-    """The same nodes twice: as protobuf, which onnxruntime's tools read, and as the IR, which rules read."""
+    """The same nodes in two forms: protobuf for onnxruntime's tools, IR for the rules."""
 
     model: onnx.ModelProto
     nodes: tuple[ir.Node, ...]
 
 
 def read_graph(path: Path) -> Graph:
-    """The graph behind onnxruntime's basic optimizations, after which it is divided among providers.
+    """Reads the graph after onnxruntime's basic optimizations, at which point it is divided among providers.
 
-    Functions are inlined, constants folded, and a MatMul with its Add is a Gemm. A graph in half precision only has its
-    functions inlined: what onnxruntime would save of it has casts for the CPU, which no other provider is offered.
+    Functions are inlined, constants folded, and a MatMul with its Add is a Gemm. In half precision only the functions
+    are inlined: the graph that onnxruntime saves has casts for the CPU, which other providers do not get.
 
-    Raises PerfError for a file that is not there, or that onnxruntime does not load.
+    Raises PerfError if the file does not exist, or onnxruntime does not load it.
     """
     if not path.is_file():
         raise PerfError(f"no file {path}; expected an .onnx model: check the path")

@@ -1,4 +1,4 @@
-"""Into how many parts the nodes that a provider takes fall."""
+"""Partitions: connected groups of the nodes that a provider runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import onnx
 
 
 class _Taken:
-    """What onnxruntime's checker asks of an operator table, answered for each node."""
+    """The interface of an operator table that onnxruntime's checker expects, with an answer for each node."""
 
     def __init__(self, outputs: Collection[str]) -> None:
         self._outputs = outputs
@@ -18,11 +18,11 @@ class _Taken:
 
 
 def count_partitions(graph: onnx.GraphProto, outputs: Collection[str]) -> int:
-    """The connected groups that onnxruntime makes of the nodes whose first outputs these are.
+    """Counts the connected groups that onnxruntime would form of the nodes with these first outputs.
 
-    Its wheel carries that grouping in Python, beside operator tables of its own, which are coarser than our rules.
+    onnxruntime's wheel has that grouping in Python, with operator tables that are coarser than our rules.
     """
-    # onnxruntime's tools import torch, where there is one: seconds that nobody who only imports this should wait for.
+    # Imported here because onnxruntime's tools import torch if it is installed, which takes seconds.
     from onnxruntime.tools.mobile_helpers.usability_checker import check_partitioning
 
     return int(check_partitioning(graph, _Taken(outputs), require_fixed_input_sizes=False).num_partitions)

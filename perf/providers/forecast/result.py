@@ -1,4 +1,4 @@
-"""What a provider would make of a model, before any device is at hand."""
+"""Result of a forecast."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ class Left:
     """Nodes of one operator that the provider leaves to the CPU for one reason.
 
     Args:
-        operator: Their operator; with its domain, where that is not ONNX's own.
-        count: How many.
-        reason: Why they are left.
-        example: The name of one, or of its first output where it has none.
+        operator: Their operator, with its domain unless that is ONNX's.
+        count: Number of nodes.
+        reason: The reason.
+        example: The name of one node, or of its first output if it has no name.
     """
 
     operator: str
@@ -25,17 +25,17 @@ class Left:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a provider would take of a model.
+    """Forecast of a provider for a model.
 
     Args:
-        provider: Its short name.
-        source: Who says so: the provider itself, or which published rules.
-        asked: Whether it was the provider itself, on this machine.
-        nodes: Of the graph as the provider is offered it.
-        taken: How many nodes of each operator it would take.
-        partitions: Into how many connected parts those fall, by onnxruntime's own grouping.
-        left: What stays with the CPU, the most first.
-        advice: What would help, a line each.
+        provider: The provider's short name.
+        source: Source of the forecast: the provider itself, or the published rules.
+        asked: Whether the provider itself was queried on this machine.
+        nodes: Number of nodes of the graph that the provider gets.
+        taken: Number of nodes that it would run, by operator.
+        partitions: Number of connected parts of these nodes, by onnxruntime's grouping.
+        left: Nodes left to the CPU, largest group first.
+        advice: What would make it run more nodes, a line each.
     """
 
     provider: str
@@ -49,9 +49,9 @@ class Forecast:
 
     @property
     def taken_nodes(self) -> int:
-        """How many nodes it would take."""
+        """Number of nodes that it would run."""
         return sum(self.taken.values())
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Returns the JSON form."""
         return {**asdict(self), "taken_nodes": self.taken_nodes}

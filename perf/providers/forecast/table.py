@@ -1,4 +1,4 @@
-"""A forecast for a person."""
+"""Tables of forecasts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from perf.providers.forecast.result import Forecast
 
 
 def print_forecast(forecast: Forecast, console: Console) -> None:
-    """A sentence on the whole, a row for each operator and reason for which nodes are left, and what would help."""
+    """Prints the totals, a row for each operator and reason of refused nodes, and the advice."""
     console.print(Text(headline(forecast)), soft_wrap=True)
     if forecast.left:
         table = Table(box=box.SIMPLE_HEAD)
@@ -27,7 +27,7 @@ def print_forecast(forecast: Forecast, console: Console) -> None:
 
 
 def headline(forecast: Forecast) -> str:
-    """How many nodes it would take, in how many parts, and who says so."""
+    """Returns a line with the number of nodes, the partitions, and the source of the forecast."""
     parts = f" in {forecast.partitions:,} partition{'s' if forecast.partitions != 1 else ''}" if forecast.taken else ""
     verb = "takes" if forecast.asked else "would take"
     nodes = f"{forecast.taken_nodes:,} of {forecast.nodes:,} nodes"

@@ -1,4 +1,4 @@
-"""The published rules of the providers that not every machine can ask."""
+"""Published rules of the providers that not every machine has."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from perf.providers.forecast.rules.xnnpack import XNNPACK
 __all__ = ["Rules", "rules_of"]
 
 AZURE = Rules("Azure", "onnxruntime's source, 1.2x: core/providers/azure", {})
-"""It has operators of its own alone, which call a server."""
+"""It runs only its own operators, which call a server."""
 
 PUBLISHED = {
     "azure": (AZURE,),
@@ -31,9 +31,9 @@ PUBLISHED = {
 
 
 def rules_of(provider: Provider) -> tuple[Rules, ...]:
-    """Its rules: first those of how it is opened, then those of other ways to open it; none for the CPU's own.
+    """Returns a provider's rules: first those for its own options, then those for other options.
 
-    A provider of CPU kernels needs none, as every onnxruntime has it, and can be asked.
+    The CPU providers have none, because every onnxruntime has them and they can be queried.
     """
     known = PUBLISHED.get(provider.name, ())
     name, _, value = PROGRAM_OPTION.partition("=")

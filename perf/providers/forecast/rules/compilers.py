@@ -1,8 +1,8 @@
-"""Providers that compile whole parts of a graph: TensorRT and OpenVINO, by the operators that they list.
+"""Rules of providers that compile parts of a graph: TensorRT and OpenVINO, from their lists of operators.
 
-Read in onnx-tensorrt's docs/operators.md (TensorRT 8.4, the newest that is stored beside onnxruntime's docs) and in
-onnxruntime's docs/execution-providers/OpenVINO-ExecutionProvider.md (its column for CPUs). The lists are of what models
-of text are made of.
+Read in onnx-tensorrt's docs/operators.md (TensorRT 8.4, the newest in onnxruntime's docs) and in
+onnxruntime's docs/execution-providers/OpenVINO-ExecutionProvider.md (its column for CPUs). The lists hold only
+operators of language models.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Core ML: its older format, neural networks, which onnxruntime writes unless told otherwise, and its newer, programs.
+"""Rules of Core ML: its older format, neural networks (onnxruntime's default), and its newer one, programs.
 
 The operators are those of the tables in onnxruntime's wheel; their conditions were read in its source, 1.2x:
 core/providers/coreml/builders/impl/ (cast_, gather_, gemm_, where_op_builder.cc), and the tables' own notes on
@@ -34,14 +34,14 @@ PROGRAM_OPTION = "ModelFormat=MLProgram"
 
 
 def _after_another(node: ir.Node) -> Refusal | None:
-    """A Cast of a graph's input reads no node, and is not taken in either format."""
+    """Refuses a Cast of a graph input, which neither format takes."""
     if any(value is not None and value.producer() is not None for value in node.inputs):
         return None
     return Refusal("casts an input of the model, and only what a node computes is taken")
 
 
 def _bias(node: ir.Node) -> Refusal | None:
-    """A constant: one number, [N] or [1, N]."""
+    """Requires a constant bias: a scalar, [N] or [1, N]."""
     bias = node.inputs[2] if len(node.inputs) > 2 else None
     if bias is not None and sizes(bias) in ([], [1]):
         return constant_bias(node)

@@ -1,8 +1,8 @@
-"""Providers that run node after node on a GPU: CUDA, DirectML, WebGPU.
+"""Rules of providers that run single nodes on a GPU: CUDA, DirectML, WebGPU.
 
 Read in onnxruntime's docs/OperatorKernels.md (CUDA, DirectML) and in docs/webgpu-operators.md of npm's package
-onnxruntime-web 1.24 (WebGPU). The lists are of what models of text are made of. That WebGPU leaves Shape and casts of
-int64 is what its plugin 0.4 does.
+onnxruntime-web 1.24 (WebGPU). The lists hold only operators of language models. The rule that WebGPU leaves Shape and
+casts of int64 to the CPU was observed in its plugin 0.4.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ def _not_of_sizes(node: ir.Node) -> Refusal | None:
 
 
 def _computes_sizes(node: ir.Node) -> bool:
-    """Whether all that it reads is made of the sizes of other tensors."""
+    """Returns whether all inputs are computed from the sizes of other tensors."""
     if node.op_type in SIZES_OF or node.outputs[0].dtype is not ir.DataType.INT64:
         return False
     read = [value for value in node.inputs if value is not None and not value.is_initializer()]
-    makers = [value.producer() for value in read]
-    return bool(makers) and all(
-        maker is not None and (maker.op_type in SIZES_OF or _computes_sizes(maker)) for maker in makers
+    producers = [value.producer() for value in read]
+    return bool(producers) and all(
+        producer is not None and (producer.op_type in SIZES_OF or _computes_sizes(producer)) for producer in producers
     )
 
 

@@ -1,9 +1,9 @@
-"""NNAPI: fixed sizes, float32, at most four dimensions.
+"""Rules of NNAPI: fixed sizes, float32, at most four dimensions.
 
 The operators are those of the table in onnxruntime's wheel; their conditions were read in its source, 1.2x:
 core/providers/nnapi/nnapi_builtin/builders/impl/ (base_op_builder.cc, gemm_, gather_, cast_, concat_, slice_, softmax_,
-split_, transpose_op_builder.cc). Of Android's levels, the newest is meant.
-Nodes that it would take quantized, with the QuantizeLinear and DequantizeLinear around them, are judged one by one.
+split_, transpose_op_builder.cc). The rules are those of the newest Android
+API level. Nodes inside QuantizeLinear and DequantizeLinear are checked one by one, not as a quantized group.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MOST_DIMENSIONS = 4
 
 
 def _product(node: ir.Node) -> Refusal | None:
-    """Two matrices of which the second is constant, or two stacks of matrices with the same sizes in front."""
+    """Requires two matrices, the second constant, or two stacks of matrices with equal batch dimensions."""
     left, right = (None if value is None else sizes(value) for value in node.inputs)
     if left is None or right is None:
         return None

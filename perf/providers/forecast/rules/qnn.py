@@ -1,8 +1,8 @@
-"""QNN: Qualcomm's neural processor, HTP; every size fixed.
+"""Rules of QNN: Qualcomm's neural processor, HTP; all sizes fixed.
 
 Read in onnxruntime's source, 1.2x: core/providers/qnn/builder/op_builder_factory.cc and opbuilder/gemm_op_builder.cc.
-That HTP looks up no rows of 8 bits, and slices at constants alone, is what Qualcomm's simulator does.
-Its plugin 2.7 also takes a Gemm with a matrix for its third input, which that source refuses.
+The rules that HTP does not gather rows of 8 bits, and slices only at constants, were observed in Qualcomm's simulator.
+Its plugin 2.7 also takes a Gemm with a matrix as its third input, which that source refuses.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MICROSOFTS = ("DequantizeLinear", "FusedMatMul", "QuantizeLinear")
 
 
 def _float_rows(node: ir.Node) -> Refusal | None:
-    """A table of 8-bit rows with no DequantizeLinear in front."""
+    """Refuses a table of 8-bit rows without a DequantizeLinear before it."""
     table = node.inputs[0]
     if table is None or table.dtype not in EIGHT_BITS:
         return None

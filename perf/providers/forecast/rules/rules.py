@@ -1,4 +1,4 @@
-"""What a provider publishes of the operators that it takes."""
+"""Rules: the operators that a provider takes, with their conditions."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import onnx_ir as ir
 from perf.providers.forecast.checks import NO_DYNAMIC_INT8, Check, Refusal, always
 
 DYNAMIC_INT8 = ("DynamicQuantizeLinear", "MatMulInteger", "ConvInteger", "com.microsoft.DynamicQuantizeMatMul")
-"""What int8 with steps that are found at run time is made of."""
+"""Operators of dynamic int8 quantization (scales computed at run time)."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """The rules of one provider, in one of the ways in which it can be opened.
+    """Rules of a provider, opened with one set of options.
 
     Args:
-        name: What is ruled, for a person.
-        source: Where that is published, and of which version.
-        operators: Those that it takes, each with its conditions; ONNX's own by name, others with their domain.
-        first: Conditions on every node, before its operator's own.
-        option: What it must be opened with; empty for how it is opened anyway.
-        notes: What a person should know, a line each.
+        name: Display name.
+        source: Where the rules are published, with the version.
+        operators: Operators that it takes, with their conditions; operators of other domains are named with the domain.
+        first: Condition on every node, checked before that of its operator.
+        option: The option that it must be opened with; empty for its default options.
+        notes: Notes for the user, a line each.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Rules:
     notes: tuple[str, ...] = ()
 
     def refusal(self, node: ir.Node) -> Refusal | None:
-        """Why a node would be left; None where it would be taken."""
+        """Returns why a node would be left to the CPU, or None if it would be taken."""
         name = operator_of(node)
         conditions = self.operators.get(name)
         if conditions is None:
@@ -43,10 +43,10 @@ class Rules:
 
 
 def operator_of(node: ir.Node) -> str:
-    """The operator's name, with its domain where that is not ONNX's own."""
+    """Returns the operator's name, with its domain unless that is ONNX's."""
     return node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
 
 
 def plainly(*names: str) -> dict[str, Check]:
-    """Operators that are taken without further conditions."""
+    """Returns entries for operators that are taken without conditions."""
     return dict.fromkeys(names, always)

@@ -1,4 +1,4 @@
-"""Operator tables that onnxruntime's own wheel carries, for its mobile providers."""
+"""Operator tables in onnxruntime's wheel, for its mobile providers."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from functools import cache
 from importlib.resources import files
 
 ROW = re.compile(r"\|\s*(ai\.onnx|com\.microsoft)[:.](\w+)\s*\|")
-"""A row begins with the domain and the operator; now and then, a point stands for the colon."""
+"""Start of a row: domain and operator, separated by a colon, in some rows by a period."""
 
 
 @cache
 def operators_in(table: str) -> frozenset[str]:
-    """What a table lists: ONNX's own operators by name, others with their domain."""
+    """Returns the operators of a table; those of other domains are named with the domain."""
     text = (files("onnxruntime") / "tools" / "mobile_helpers" / table).read_text(encoding="utf-8")
     return frozenset(name if domain == "ai.onnx" else f"{domain}.{name}" for domain, name in ROW.findall(text))

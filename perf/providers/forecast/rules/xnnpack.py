@@ -1,4 +1,4 @@
-"""XNNPACK: kernels for matrix products and softmax; the rest of a MobileBERT stays with the CPU's own.
+"""Rules of XNNPACK: kernels for matrix products and softmax; the CPU provider runs the rest of a MobileBERT.
 
 Read in onnxruntime's source, 1.2x: core/providers/xnnpack/math/gemm.cc, matmul.cc and softmax.cc, and
 core/providers/xnnpack/detail/node_support_checker.cc; its page docs/execution-providers/Xnnpack-ExecutionProvider.md.
@@ -32,7 +32,7 @@ def _has_bias(node: ir.Node) -> Refusal | None:
 
 
 def _by_matrix(node: ir.Node) -> Refusal | None:
-    """[M, K] or [batch, M, K] by [K, N]."""
+    """Requires [M, K] or [batch, M, K] times [K, N]."""
     left, right = (None if value is None else sizes(value) for value in node.inputs)
     if left is None or right is None or (len(right) <= 2 and len(left) - len(right) in (0, 1)):
         return None
@@ -58,7 +58,7 @@ XNNPACK = Rules(
         ),
         "MatMul": every(reads(FLOAT), _by_matrix, constant(1)),
         "Softmax": every(reads(FLOAT, HALF), _last_axis),
-        # Of images, which no MobileBERT has; their conditions are not looked at.
+        # Operators of image models, which a MobileBERT does not have; their conditions are not checked.
         **plainly("AveragePool", "Conv", "ConvTranspose", "MaxPool", "Resize"),
     },
     notes=("XNNPACK computes on the CPU, in its memory: a part that it leaves costs no copy",),
