@@ -15,11 +15,11 @@ from perf.devices import LOCAL, Device, device_named
 from perf.devices.device import Program
 from perf.devices.job import Job
 from perf.devices.local import LocalDevice
-from perf.results.report import Failure
+from perf.results.report import Failure, Report
 from perf.sessions.subject import Subject
 
 
-def find_device(name: str, *, provider: str, kernels: str) -> Device:
+def find_device(name: str, *, provider: str, kernels: str) -> Device[Report]:
     """Returns the device that `--device` names; `with` connects to it.
 
     Raises UsageError, perf.errors.PerfUsageError for an unknown name or a value of `--kernels` that cannot be used:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -15,13 +14,14 @@ from mbert_onnx.benchmark.options import checked_names, kernels_on
 from mbert_onnx.errors import MbertError
 from mbert_onnx.runtime.native_kernels import AUTO, NATIVE, PORTABLE, library_for
 from perf.devices.emulated.counting import SEQ_LENS
-from perf.devices.emulated.emulated import bench_emulated_subjects
-from perf.devices.emulated.emulator import find_qemu, find_sysroot
+from perf.devices.emulated.device import EmulatedDevice
 from perf.devices.emulated.report import EmulatedReport
+from perf.devices.job import Job
 from perf.errors import PerfError, one_line
 from perf.providers import CPU
 from perf.sessions.subject import Subject
-from perf.sessions.types import Progress, no_progress
+from perf.sessions.types import Progress
+from perf.timing.options import BenchOptions
 
 # The target that the kernels are built for.
 TARGET = "aarch64-linux"
@@ -68,10 +68,10 @@ def bench_emulated(
     names = checked_names(models, json=json)
     kernels = kernels_on(CPU.name, kernels)
     library_for(kernels)
-    # Checked before minutes are spent on models.
-    find_qemu()
-    find_sysroot()
+    options = BenchOptions(seq_lens=None if seq_lens is None else tuple(seq_lens), batch=batch, seed=seed)
     with ExitStack() as stack:
+        # Connected first: a missing emulator is reported before minutes are spent on models.
+        device = stack.enter_context(EmulatedDevice(_build_kernels, _build_counter, largest_centred_error))
         builder = ModelBuilder(
             stack,
             task=task,
@@ -83,18 +83,8 @@ def bench_emulated(
         )
         built, failures = build_all(names, builder.subject)
         variants = [variant for subject in built for variant in _variants(subject, kernels)]
-        subjects = [*{subject.name: subject for subject in variants}.values()]
-        report = bench_emulated_subjects(
-            subjects,
-            _counter,
-            kernels=_library(stack, progress or no_progress) if any(subject.library for subject in subjects) else None,
-            seq_lens=seq_lens,
-            batch=batch,
-            seed=seed,
-            measure=largest_centred_error,
-            failures=failures,
-            progress=progress,
-        )
+        subjects = {subject.name: subject for subject in variants}.values()
+        report = device.bench(Job(tuple(subjects), options, tuple(failures)), progress)
     report = replace(report, command=tuple(command))
     if json is not None:
         report.write_json(Path(json))
@@ -113,16 +103,14 @@ def _variants(subject: Subject, kernels: str) -> list[Subject]:
     ]
 
 
-def _library(stack: ExitStack, progress: Progress) -> Path:
-    progress("building the native kernels for aarch64")
-    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mbert-onnx-"))
+def _build_kernels(folder: Path) -> Path:
     try:
-        return build(Path(folder), TARGET)
+        return build(folder, TARGET)
     except BuildError as error:
         raise MbertError(f"cannot build the kernels for aarch64 ({one_line(error)}); pass --kernels portable") from None
 
 
-def _counter(folder: Path, interface: int) -> Path:
+def _build_counter(folder: Path, interface: int) -> Path:
     try:
         return build_counter(folder, interface)
     except BuildError as error:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from perf.devices.device import Device, Program
+from perf.devices.device import EMULATED, Device, Program
 from perf.devices.local import LOCAL, LocalDevice
 from perf.devices.ssh import SshDevice
 from perf.devices.ssh_address import FORM, SCHEME
 from perf.errors import PerfUsageError
+from perf.results.report import Report
 
 __all__ = ["EMULATED", "KNOWN", "LOCAL", "Device", "device_named"]
 
 KNOWN = (LOCAL, FORM)
 """The devices that time models."""
 
-EMULATED = "emulated-arm64"
-"""The emulated device, which counts instructions instead of timing, and has functions of its own."""
 
-
-def device_named(text: str, local: LocalDevice, program: Callable[[], Program]) -> Device:
+def device_named(text: str, local: LocalDevice, program: Callable[[], Program]) -> Device[Report]:
     """Returns the device that `--device` names; `with` connects to it.
 
     Args:

@@ -6,11 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 from perf.devices.job import Job
-from perf.results.report import Report
 from perf.sessions.types import Progress
+
+ReportT = TypeVar("ReportT", covariant=True)
+
+EMULATED = "emulated-arm64"
+"""The name of the emulated device, which counts instructions instead of timing."""
 
 PROGRESS_MARK = "> "
 """The start of a line on a program's stderr that reports progress."""
@@ -32,10 +36,11 @@ class Program:
     wheel_for: Callable[[str, str, Path], Path]
 
 
-class Device(Protocol):
+class Device(Protocol[ReportT]):
     """A machine on which a benchmark runs. `with` connects to it; at the end nothing of the benchmark is left there.
 
-    `name` is its name on the command line (`--device`).
+    `name` is its name on the command line (`--device`). The type of its report is a parameter, because the emulated
+    device counts instructions instead of timing.
     """
 
     @property
@@ -47,7 +52,7 @@ class Device(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def bench(self, job: Job, progress: Progress | None = None) -> Report:
+    def bench(self, job: Job, progress: Progress | None = None) -> ReportT:
         """Runs the job and returns its report; `progress` is called with a line at the start of each stage.
 
         Raises PerfError and PerfUsageError as `perf.harness.bench` does, and PerfError for a device that fails.

@@ -14,6 +14,7 @@ from mbert_onnx import MbertError, UsageError
 from mbert_onnx.benchmark import emulated
 from mbert_onnx.benchmark.emulated import bench_emulated
 from mbert_onnx.runtime.native_kernels import kernels
+from perf.devices.emulated import device
 from perf.devices.emulated.emulator import find_qemu, find_sysroot
 from perf.devices.emulated.runtime import runtime_library
 from perf.errors import PerfError
@@ -85,11 +86,11 @@ def test_a_compiler_that_fails_is_one_line(exported: Exports, monkeypatch: pytes
     def refuse(*_: object) -> Path:
         raise BuildError("clang failed for aarch64\nat line 1")
 
-    monkeypatch.setattr(emulated, "find_qemu", lambda: "qemu")
-    monkeypatch.setattr(emulated, "find_sysroot", lambda: tmp_path)
+    monkeypatch.setattr(device, "find_qemu", lambda: "qemu")
+    monkeypatch.setattr(device, "find_sysroot", lambda: tmp_path)
     monkeypatch.setattr(emulated, "build", refuse)
     monkeypatch.setattr(emulated, "build_counter", refuse)
     with pytest.raises(MbertError, match=r"cannot build the kernels for aarch64 \(clang failed .* at line 1\); pass"):
         bench_emulated(exported().bundle)
     with pytest.raises(PerfError, match=r"cannot build the instruction counter \(clang failed .* at line 1\)"):
-        emulated._counter(tmp_path, 1)
+        emulated._build_counter(tmp_path, 1)
