@@ -170,23 +170,32 @@ def export(
 
 
 @pytest.fixture(scope="session")
-def traces() -> Traces:
-    """`trace`, once for each model of this process."""
-    return Traces()
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of this run share."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "exported"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def traces(shared_folder: Path) -> Traces:
+    """`trace`, once for each model, for all processes."""
+    folder = shared_folder / "traces"
+    folder.mkdir(exist_ok=True)
+    return Traces(folder)
 
 
 @pytest.fixture
 def traced_once(traces: Traces, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`export` traces a model that this process has traced before only once."""
+    """`export` traces equal models once."""
     from mbert_onnx.conversion import exporter
 
     monkeypatch.setattr(exporter, "trace", traces)
 
 
 @pytest.fixture(scope="session")
-def exported(
-    runtime_tokenizer: transformers.BertTokenizerFast, traces: Traces, tmp_path_factory: pytest.TempPathFactory
-) -> Exports:
+def exported(runtime_tokenizer: transformers.BertTokenizerFast, traces: Traces, shared_folder: Path) -> Exports:
     """`exported(task="question-answering", switch="default", **options of export)`: once for each, for all processes.
 
     An export takes seconds, so tests share them; no test may change one.
@@ -194,9 +203,7 @@ def exported(
     from mbert_onnx import export
     from mbert_onnx.conversion import exporter
 
-    base = tmp_path_factory.getbasetemp()
-    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "exported"
-    root.mkdir(exist_ok=True)
+    root = shared_folder
 
     def make(task: str = "question-answering", switch: str = "default", **options: Any) -> Exported:
         values = {key: value.name if isinstance(value, Path) else value for key, value in options.items()}

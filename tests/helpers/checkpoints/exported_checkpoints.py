@@ -12,6 +12,7 @@ from typing import Any
 import onnx
 import onnx_ir as ir
 import transformers
+from filelock import FileLock
 from torch import nn
 
 from mbert_onnx.bundles.inputs import Shapes
@@ -48,19 +49,26 @@ Exports = Callable[..., Exported]
 
 
 class Traces:
-    """A replacement of `trace` that traces equal models once: it takes most of an export of a small model."""
+    """A replacement of `trace` that traces equal models once: it takes most of the time of a small model's export.
 
-    def __init__(self) -> None:
-        self._graphs: dict[tuple[str, str, str, Shapes], onnx.ModelProto] = {}
+    Args:
+        folder: The folder for the graphs; processes may share it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
 
     def __call__(self, model: nn.Module, task: Task, shapes: Shapes) -> ir.Model:
         from mbert_onnx.conversion.tracing import trace
 
-        weights = hashlib.sha256()
-        for name, tensor in model.state_dict().items():
-            weights.update(name.encode() + tensor.numpy().tobytes())
         config: Any = model.config
-        key = (weights.hexdigest(), config.to_json_string(), task.name, shapes)
-        if key not in self._graphs:
-            self._graphs[key] = ir.to_proto(trace(model, task, shapes))
-        return ir.from_proto(self._graphs[key])
+        key = hashlib.sha256(repr((config.to_json_string(), task.name, shapes)).encode())
+        for name, tensor in model.state_dict().items():
+            key.update(name.encode() + tensor.numpy().tobytes())
+        file = self._folder / f"{key.hexdigest()}.onnx"
+        with FileLock(file.with_suffix(".lock")):
+            if not file.exists():
+                partial = file.with_suffix(".partial")
+                onnx.save(ir.to_proto(trace(model, task, shapes)), partial)
+                partial.rename(file)
+        return ir.from_proto(onnx.load(file))

@@ -228,7 +228,7 @@ def test_phones_take_fp16_of_one_length(checkpoint: Callable[[Task], Path], text
 
 def test_phones_take_int8_by_known_steps(checkpoint: Callable[[Task], Path], texts: Path, tmp_path: Path) -> None:
     options: dict[str, Any] = {"precision": "int8", "calibrate": texts, "min_agreement": 0}
-    report = export(checkpoint(QA), tmp_path / "b", target="mobile", seq_len=40, **options)
+    report = export(checkpoint(QA), tmp_path / "b", target="mobile", seq_len=16, **options)
     assert report.verdict.error < BARS["int8"]
     model = onnx.load(report.model)
     assert not model.functions
@@ -240,7 +240,7 @@ def test_phones_take_int8_by_known_steps(checkpoint: Callable[[Task], Path], tex
     assert report.plan is not None
     found = json.loads((tmp_path / "b" / "mbert_onnx.json").read_text())["activations"]
     assert found["error"] == report.plan.error <= found["error of 8 bits"]
-    kept = export(checkpoint(QA), tmp_path / "c", target="mobile", seq_len=40, keep_float=["layer.0"], **options)
+    kept = export(checkpoint(QA), tmp_path / "c", target="mobile", seq_len=16, keep_float=["layer.0"], **options)
     names = [tensor.name for tensor in onnx.load(kept.model).graph.initializer if tensor.name.endswith(".int8")]
     assert any("layer.1." in name for name in names)
     assert not any("layer.0." in name for name in names)
@@ -252,7 +252,7 @@ def test_a_word_table_that_is_looked_up_and_multiplied_by(
 ) -> None:
     """On phones, where the product cannot take its input as it comes."""
     options: dict[str, Any] = {"precision": "int8", "calibrate": texts, "min_agreement": 0}
-    report = export(checkpoint(task), tmp_path / "b", target="mobile", seq_len=40, **options)
+    report = export(checkpoint(task), tmp_path / "b", target="mobile", seq_len=16, **options)
     assert task.name == "fill-mask"
     assert report.verdict.error < BARS["int8"]
     large = [tensor for tensor in onnx.load(report.model).graph.initializer if np.prod(tensor.dims) > 5000]
