@@ -1,4 +1,4 @@
-"""The command line: what it prints where, its exit codes, and that no traceback ever reaches a user."""
+"""Command line: its output, its exit codes, and that errors of the user never show a traceback."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from typer.testing import CliRunner, Result
 import mbert_onnx
 from graphs import pipeline
 from mbert_onnx.cli.app import app
+from mbert_onnx.text.tasks import TASKS
 
 HOME = Path(mbert_onnx.__file__).parent.parent
 COMMANDS = ["export", "optimize", "passes", "bench", "run", "inspect", "verify"]
@@ -78,6 +79,11 @@ def test_every_command_has_help(command: str) -> None:
     assert "Usage:" in result.stdout
 
 
+def test_the_option_task_names_every_task() -> None:
+    printed = call("export", "--help").stdout
+    assert all(task.name in printed for task in TASKS)
+
+
 def test_the_version() -> None:
     assert call("--version").stdout == f"mbert-onnx {mbert_onnx.__version__}\n"
 
@@ -107,7 +113,7 @@ def test_every_name_of_the_api_is_there() -> None:
 # export
 
 
-def test_an_export_is_told(exported: Exports, tmp_path: Path) -> None:
+def test_export_prints_the_stages_and_the_result(exported: Exports, tmp_path: Path) -> None:
     result = call("export", exported().checkpoint, "--output", tmp_path / "bundle")
     assert result.exit_code == 0
     stages = [line.split("] ")[1].split(" ")[0] for line in result.stderr.splitlines()]
@@ -120,17 +126,17 @@ def test_an_export_is_told(exported: Exports, tmp_path: Path) -> None:
 
 
 @pytest.mark.full
-def test_an_export_in_a_process_of_its_own_prints_json(exported: Exports, tmp_path: Path) -> None:
+def test_export_in_a_child_process_prints_json(exported: Exports, tmp_path: Path) -> None:
     options = ("--task", "embeddings", "--batch", "1", "--seq-len", "5", "--opset", "20", "--seed", "4", "--json")
     process = start("export", exported().checkpoint, "-o", tmp_path / "bundle", *options)
     out, err = process.communicate()
     assert process.returncode == 0, err
-    told = json.loads(out)
-    assert told == json.loads((tmp_path / "bundle" / "mbert_onnx.json").read_text())
-    assert (told["task"], told["opset"], told["seed"]) == ("feature-extraction", 20, 4)
-    assert told["shapes"] == {"batch": 1, "choices": None, "sequence": 5}
-    assert "the checkpoint has no pooler, so there is no pooler_output" in told["notes"]
-    assert [output["name"] for output in told["graph"]["outputs"]] == ["last_hidden_state"]
+    printed = json.loads(out)
+    assert printed == json.loads((tmp_path / "bundle" / "mbert_onnx.json").read_text())
+    assert (printed["task"], printed["opset"], printed["seed"]) == ("feature-extraction", 20, 4)
+    assert printed["shapes"] == {"batch": 1, "choices": None, "sequence": 5}
+    assert "the checkpoint has no pooler, so there is no pooler_output" in printed["notes"]
+    assert [output["name"] for output in printed["graph"]["outputs"]] == ["last_hidden_state"]
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=list(FAULTS))
@@ -162,14 +168,14 @@ def test_a_broken_checkpoint_is_one_line(fault: Fault, exported: Exports, tmp_pa
         (["random:tiny", "--choices", "3"], 2, "--choices is for multiple-choice"),
     ],
 )
-def test_an_export_that_cannot_be_is_one_line(arguments: list[str], code: int, says: str, tmp_path: Path) -> None:
+def test_invalid_export_options_are_one_line(arguments: list[str], code: int, says: str, tmp_path: Path) -> None:
     result = call("export", *arguments, "--output", tmp_path / "bundle")
     assert says in complaint(result, code)
     assert names_in(tmp_path) == []
 
 
 @pytest.mark.parametrize("option", [["--seed", "-1"], ["--seq-len", "many"], ["--colour", "red"]])
-def test_options_of_the_wrong_kind_are_told(option: list[str], tmp_path: Path) -> None:
+def test_options_of_the_wrong_type_are_named(option: list[str], tmp_path: Path) -> None:
     result = call("export", "random", "--output", tmp_path / "bundle", *option)
     assert isinstance(result.exception, SystemExit)
     assert result.exit_code == 2
@@ -187,7 +193,7 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "theirs.onnx"
 
 
-def test_what_optimize_did_is_told(theirs: Path, tmp_path: Path) -> None:
+def test_optimize_prints_the_ledger(theirs: Path, tmp_path: Path) -> None:
     result = call("optimize", theirs, "--output", tmp_path / "ours.onnx")
     assert result.exit_code == 0
     assert result.stderr.endswith(f"optimizing {theirs}\n")
@@ -205,29 +211,29 @@ def test_what_optimize_did_is_told(theirs: Path, tmp_path: Path) -> None:
     assert names_in(tmp_path) == ["ours.onnx"]
 
 
-def test_a_file_that_is_optimised_already_is_copied(theirs: Path, tmp_path: Path) -> None:
+def test_an_optimized_file_is_copied(theirs: Path, tmp_path: Path) -> None:
     assert call("optimize", theirs, "--output", tmp_path / "once.onnx").exit_code == 0
     result = call("optimize", tmp_path / "once.onnx", "--output", tmp_path / "twice.onnx")
     assert "unchanged  no pass applies, or the file is already optimized: it was copied" in result.stdout
     assert (tmp_path / "once.onnx").read_bytes() == (tmp_path / "twice.onnx").read_bytes()
 
 
-def test_what_optimize_did_as_json(theirs: Path, tmp_path: Path) -> None:
+def test_optimize_prints_json(theirs: Path, tmp_path: Path) -> None:
     result = call("optimize", theirs, "-o", tmp_path / "ours.onnx", "--target", "mobile", "--opset", "20", "--json")
-    told = json.loads(result.stdout)
-    assert (told["path"], told["target"], told["opset"]) == (str(tmp_path / "ours.onnx"), "mobile", 20)
-    assert (told["changed"], told["restarts"]) == (True, 0)
-    assert told["bytes_after"] == (tmp_path / "ours.onnx").stat().st_size
-    assert told["error"] <= told["bar"]
-    assert "fuse-attention" not in [entry["name"] for entry in told["ledger"]]
+    printed = json.loads(result.stdout)
+    assert (printed["path"], printed["target"], printed["opset"]) == (str(tmp_path / "ours.onnx"), "mobile", 20)
+    assert (printed["changed"], printed["restarts"]) == (True, 0)
+    assert printed["bytes_after"] == (tmp_path / "ours.onnx").stat().st_size
+    assert printed["error"] <= printed["bar"]
+    assert "fuse-attention" not in [entry["name"] for entry in printed["ledger"]]
     expected = {"name", "matches", "nodes_before", "nodes_after", "macs_saved", "bytes_saved", "error", "seconds"}
-    assert all(set(entry) == expected | {"misses"} for entry in told["ledger"])
-    ends = [(entry["nodes_before"], entry["nodes_after"]) for entry in told["ledger"]]
+    assert all(set(entry) == expected | {"misses"} for entry in printed["ledger"])
+    ends = [(entry["nodes_before"], entry["nodes_after"]) for entry in printed["ledger"]]
     assert all(before[1] == after[0] for before, after in pairwise(ends))
-    assert (ends[0][0], ends[-1][1]) == (told["nodes_before"], told["nodes_after"])
+    assert (ends[0][0], ends[-1][1]) == (printed["nodes_before"], printed["nodes_after"])
 
 
-def test_passes_are_chosen(theirs: Path, tmp_path: Path) -> None:
+def test_passes_are_selected(theirs: Path, tmp_path: Path) -> None:
     def names(*options: str) -> list[str]:
         result = call("optimize", theirs, "-o", tmp_path / "ours.onnx", "--overwrite", "--json", *options)
         assert result.exit_code == 0, result.stderr
@@ -243,18 +249,18 @@ def test_passes_are_chosen(theirs: Path, tmp_path: Path) -> None:
     assert not {"fuse-attention", "fuse-ffn"} & set(without)
 
 
-def test_places_that_were_left_alone_are_explained(theirs: Path, tmp_path: Path) -> None:
+def test_blocks_that_were_not_rewritten_are_explained(theirs: Path, tmp_path: Path) -> None:
     # Without flat streams there is no Gemm, and so no block in the form that is fused.
     options = ("--output", tmp_path / "ours.onnx", "--overwrite", "--skip", "flatten-tokens")
     result = call("optimize", theirs, *options)
     number = re.search(r"  (\d+) blocks were not rewritten; --explain prints which and why", result.stdout)
     assert number, result.stdout
     result = call("optimize", theirs, *options, "--explain")
-    told = re.findall(r"^  [a-z-]+ did not rewrite .+: .+$", result.stdout, re.MULTILINE)
-    assert len(told) == int(number[1])
+    printed = re.findall(r"^  [a-z-]+ did not rewrite .+: .+$", result.stdout, re.MULTILINE)
+    assert len(printed) == int(number[1])
 
 
-def test_an_export_is_optimised_as_it_is_asked(exported: Exports, tmp_path: Path) -> None:
+def test_export_takes_the_options_of_passes(exported: Exports, tmp_path: Path) -> None:
     result = call(
         "export", exported().checkpoint, "-o", tmp_path / "bundle", "--no-functions", "--skip", "merge-linear"
     )
@@ -269,9 +275,9 @@ def test_an_export_is_optimised_as_it_is_asked(exported: Exports, tmp_path: Path
 def test_the_passes_are_listed() -> None:
     result = call("passes")
     assert (result.exit_code, result.stderr) == (0, "")
-    told = json.loads(call("passes", "--json").stdout)
-    assert [stage["name"] for stage in told] == [stage.name for stage in mbert_onnx.passes()]
-    for stage in told:
+    printed = json.loads(call("passes", "--json").stdout)
+    assert [stage["name"] for stage in printed] == [stage.name for stage in mbert_onnx.passes()]
+    for stage in printed:
         assert set(stage) == {"name", "summary", "why", "targets"}
         assert f"    {stage['summary']}\n    why here: " in result.stdout
         assert f"    why here: {stage['why']}\n" in result.stdout
@@ -317,7 +323,7 @@ def model_of(body: str, opset: int = 18) -> str:
     return f'<ir_version: 9, opset_import: ["": {opset}, "them": 1]> g (float[4] x) => (float[4] y) {{ {body} }}'
 
 
-# What is handed in, and what is said of it.
+# Invalid files, and the error message of each.
 UNREADABLE: dict[str, tuple[Callable[[Path, Path], Path], str]] = {
     "nothing": (lambda theirs, folder: folder / "given.onnx", "does not exist; give a bundle or an .onnx file"),
     "a folder": (lambda theirs, folder: folder, "has no onnx/model.onnx"),
@@ -343,7 +349,7 @@ UNREADABLE: dict[str, tuple[Callable[[Path, Path], Path], str]] = {
 
 
 @pytest.mark.parametrize(("make", "says"), UNREADABLE.values(), ids=list(UNREADABLE))
-def test_a_file_that_cannot_be_optimised_is_one_line(
+def test_a_file_that_cannot_be_optimized_is_one_line(
     make: Callable[[Path, Path], Path], says: str, theirs: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "in").mkdir()
@@ -364,7 +370,7 @@ def test_a_file_that_cannot_be_optimised_is_one_line(
         ("there.onnx/ours.onnx", "is not a folder; create it, or choose another --output"),
     ],
 )
-def test_an_output_that_cannot_be_is_one_line(output: str, says: str, theirs: Path, tmp_path: Path) -> None:
+def test_an_invalid_output_path_is_one_line(output: str, says: str, theirs: Path, tmp_path: Path) -> None:
     (tmp_path / "there.onnx").write_text("x")
     (tmp_path / "folder.onnx").mkdir()
     result = call("optimize", theirs, "--output", tmp_path / output)
@@ -373,7 +379,7 @@ def test_an_output_that_cannot_be_is_one_line(output: str, says: str, theirs: Pa
     assert (tmp_path / "there.onnx").read_text() == "x"
 
 
-def test_a_file_is_replaced_where_asked_but_never_by_itself(theirs: Path, tmp_path: Path) -> None:
+def test_overwrite_replaces_a_file_but_never_the_input(theirs: Path, tmp_path: Path) -> None:
     (tmp_path / "there.onnx").write_text("x")
     assert call("optimize", theirs, "-o", tmp_path / "there.onnx", "--overwrite").exit_code == 0
     before = (tmp_path / "there.onnx").read_bytes()
@@ -395,21 +401,19 @@ def test_a_file_is_replaced_where_asked_but_never_by_itself(theirs: Path, tmp_pa
         (["--opset", "99"], "opset 99 is not possible"),
     ],
 )
-def test_an_option_of_optimize_that_cannot_be_is_one_line(
-    options: list[str], says: str, theirs: Path, tmp_path: Path
-) -> None:
+def test_invalid_optimize_options_are_one_line(options: list[str], says: str, theirs: Path, tmp_path: Path) -> None:
     assert says in complaint(call("optimize", theirs, "--output", tmp_path / "ours.onnx", *options), 2)
     assert names_in(tmp_path) == []
 
 
-def test_an_opset_does_not_go_down(theirs: Path, tmp_path: Path) -> None:
+def test_an_opset_is_never_lowered(theirs: Path, tmp_path: Path) -> None:
     assert call("optimize", theirs, "-o", tmp_path / "new.onnx", "--opset", "20").exit_code == 0
     result = call("optimize", tmp_path / "new.onnx", "-o", tmp_path / "old.onnx", "--opset", "18")
     assert "the graph is opset 20 and cannot go down to 18" in complaint(result, 1)
     assert names_in(tmp_path) == ["new.onnx"]
 
 
-def test_what_turns_out_wrong_is_not_written(theirs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_result_is_not_written(theirs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mbert_onnx.conversion import optimizer
 
     def spoiled(*args: Any, **kwargs: Any) -> Any:
@@ -432,15 +436,15 @@ def test_what_turns_out_wrong_is_not_written(theirs: Path, tmp_path: Path, monke
 def stop(process: subprocess.Popen[str], at: str, number: int) -> tuple[int, str]:
     """Sends a signal once a line of progress says `at`; the exit code, and all of standard error."""
     assert process.stderr is not None
-    told = ""
-    while at not in told:
+    printed = ""
+    while at not in printed:
         line = process.stderr.readline()
-        assert line, told
-        told += line
+        assert line, printed
+        printed += line
     time.sleep(0.05)  # into the stage, and not at its very start
     process.send_signal(number)
     _, rest = process.communicate()
-    return process.returncode, told + rest
+    return process.returncode, printed + rest
 
 
 def interruptible() -> None:
@@ -462,16 +466,16 @@ def test_an_interrupted_export_leaves_nothing(number: int, code: int, stage: str
     # Long enough in each stage: many positions are verified one batch after the other.
     save_small(tmp_path / "model", max_position_embeddings=3000)
     process = start("export", tmp_path / "model", "-o", tmp_path / "to" / "bundle", preexec_fn=interruptible)
-    returned, told = stop(process, stage, number)
-    assert returned == code, told
-    assert "Traceback" not in told
-    assert [line for line in told.splitlines() if not line.startswith("[")] == (
+    returned, printed = stop(process, stage, number)
+    assert returned == code, printed
+    assert "Traceback" not in printed
+    assert [line for line in printed.splitlines() if not line.startswith("[")] == (
         ["mbert-onnx: interrupted; no partial output is left"] if number == signal.SIGINT else []
     )
     assert list((tmp_path / "to").glob("**/*")) == []
 
 
-# Output that cannot be written as usual
+# Closed pipes and other encodings
 
 
 def closed_pipe() -> int:
@@ -481,15 +485,15 @@ def closed_pipe() -> int:
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
-def test_a_reader_that_has_gone_is_no_error(options: list[str], exported: Exports) -> None:
-    """As `mbert-onnx inspect bundle | head -1`, only that it is gone before the first line."""
+def test_a_closed_pipe_is_not_an_error(options: list[str], exported: Exports) -> None:
+    """As `mbert-onnx inspect bundle | head -1`, with the pipe closed before the first line."""
     pipe = closed_pipe()
     process = start("inspect", exported().bundle, *options, stdout=pipe)
     os.close(pipe)
     assert process.communicate()[1] == ""
 
 
-def test_the_first_line_is_enough_for_some(exported: Exports) -> None:
+def test_head_closes_the_pipe_without_an_error(exported: Exports) -> None:
     command = f"{sys.executable} -m mbert_onnx inspect {exported().bundle} --json | head -1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=HOME)
     assert (done.stdout, done.stderr) == ("{\n", "")
@@ -504,7 +508,7 @@ def test_a_terminal_without_unicode(runtime_bundle: Callable[..., Any]) -> None:
     assert " ?  (--json prints all)" in out
 
 
-def test_json_is_never_approximate(exported: Exports) -> None:
+def test_json_is_exact_without_unicode(exported: Exports) -> None:
     process = start(
         *("run", exported().bundle, "who?", "--context", "žluťoučký", "--json"),
         environment={"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "1"},
@@ -546,7 +550,7 @@ def test_standard_input_is_a_text(runtime_bundle: Callable[..., Any]) -> None:
         assert read.stdout == given.stdout
 
 
-def test_standard_input_that_is_no_text(exported: Exports) -> None:
+def test_standard_input_that_is_not_utf8(exported: Exports) -> None:
     process = start("run", exported().bundle, "-", "--context", "x", stdin=subprocess.PIPE, encoding="latin-1")
     _, err = process.communicate("caf\xe9")
     assert process.returncode == 2
@@ -579,7 +583,7 @@ def test_a_model_that_is_not_there_is_one_line(command: list[str], tmp_path: Pat
 # inspect and verify
 
 
-def test_what_a_model_consists_of(exported: Exports) -> None:
+def test_inspect_prints_the_census(exported: Exports) -> None:
     result = call("inspect", exported().bundle, "--seq-len", "16")
     assert result.stderr == ""
     lines = result.stdout.splitlines()
@@ -592,15 +596,15 @@ def test_what_a_model_consists_of(exported: Exports) -> None:
 
 
 @pytest.mark.parametrize("place", ["bundle", "model"])
-def test_what_a_model_consists_of_as_json(place: str, exported: Exports) -> None:
-    told = json.loads(call("inspect", getattr(exported(), place), "--json").stdout)
-    assert told["node_count"] == 27
-    assert told["nodes"]["mbert.StackedFFN"] == 2
-    assert [port["name"] for port in told["outputs"]] == ["start_logits", "end_logits"]
+def test_inspect_prints_json(place: str, exported: Exports) -> None:
+    printed = json.loads(call("inspect", getattr(exported(), place), "--json").stdout)
+    assert printed["node_count"] == 27
+    assert printed["nodes"]["mbert.StackedFFN"] == 2
+    assert [port["name"] for port in printed["outputs"]] == ["start_logits", "end_logits"]
 
 
 @pytest.mark.parametrize("length", ["0", "-5"])
-def test_a_length_that_cannot_be_inspected(length: str, exported: Exports) -> None:
+def test_an_invalid_length_is_one_line(length: str, exported: Exports) -> None:
     result = call("inspect", exported().bundle, "--seq-len", length)
     assert f"--seq-len is {length}; expected at least 1" in complaint(result, 2)
 
@@ -623,7 +627,7 @@ def test_not_the_same_model(exported: Exports, tmp_path: Path) -> None:
     assert json.loads(result.stdout)["passed"] is False
 
 
-def test_a_verification_that_cannot_be_is_one_line(exported: Exports, runtime_bundle: Callable[..., Any]) -> None:
+def test_an_invalid_verification_is_one_line(exported: Exports, runtime_bundle: Callable[..., Any]) -> None:
     found = exported()
     result = call("verify", found.bundle, "--against", runtime_bundle("token-classification").folder)
     assert "question-answering needs start_logits" in complaint(result, 1)
@@ -640,9 +644,9 @@ def test_two_models_are_compared(exported: Exports, runtime_bundle: Callable[...
     assert result.exit_code == 0
     assert "median ms" in result.stdout
     assert all(line.startswith("[") for line in result.stderr.splitlines())
-    told = json.loads((tmp_path / "report.json").read_text())
-    assert told["arguments"]["seq_lens"] == [4]
-    assert [subject["name"] for subject in told["subjects"]] == [str(model) for model in models]
+    printed = json.loads((tmp_path / "report.json").read_text())
+    assert printed["arguments"]["seq_lens"] == [4]
+    assert [subject["name"] for subject in printed["subjects"]] == [str(model) for model in models]
 
 
 def test_a_model_is_compared_with_itself_as_markdown(exported: Exports) -> None:
@@ -669,9 +673,9 @@ def test_transformers_own_export_is_compared_with(task: str, exported: Exports, 
     peer = f"transformers:{exported(task).checkpoint}"
     result = call("bench", peer, exported(task).bundle, *SHORT, "--json", tmp_path / "report.json")
     assert result.exit_code == 0, result.stderr
-    told = json.loads((tmp_path / "report.json").read_text())
-    assert [subject["name"] for subject in told["subjects"]] == [peer, str(exported(task).bundle)]
-    assert told["subjects"][1]["difference"] < 1e-4
+    printed = json.loads((tmp_path / "report.json").read_text())
+    assert [subject["name"] for subject in printed["subjects"]] == [peer, str(exported(task).bundle)]
+    assert printed["subjects"][1]["difference"] < 1e-4
 
 
 def other_inputs(folder: Path) -> Path:
@@ -718,9 +722,7 @@ def test_a_file_that_cannot_be_timed_is_one_line(make: Callable[[Path], Path], t
         (["--json", "/"], 2, "--json is /; expected a file"),
     ],
 )
-def test_a_measurement_that_cannot_be_is_one_line(
-    options: Sequence[str], code: int, says: str, exported: Exports
-) -> None:
+def test_invalid_bench_options_are_one_line(options: Sequence[str], code: int, says: str, exported: Exports) -> None:
     assert says in complaint(call("bench", exported().bundle, *options), code)
 
 
