@@ -1,8 +1,8 @@
-"""What the reference model must beat: TF-IDF of words and pairs of words, with logistic regression, on the same split.
+"""Baseline of the reference model: TF-IDF of words and word pairs with logistic regression, on the same split.
 
     python examples/reference/baseline.py REVIEWS.tsv
 
-What there is to choose is chosen by cross-validation on the reviews that are trained on.
+Its parameters are chosen by cross-validation on the training reviews.
 """
 
 from __future__ import annotations
@@ -22,18 +22,20 @@ CHOICES = {"words__sublinear_tf": [False, True], "labels__C": [1, 3, 10, 30, 100
 
 
 def main(reviews: Path) -> None:
-    """Prints the accuracy on the held-out reviews, by scikit-learn's defaults and as chosen."""
+    """Prints the accuracy on the held-out reviews, with scikit-learn's defaults and with the chosen parameters."""
     columns = Columns(label="rating", above=0.0, id="id", every=10)
-    train = read_custom(reviews, columns, "trained on", part="rest")
+    train = read_custom(reviews, columns, "train", part="rest")
     held_out = read_custom(reviews, columns, "held out", part="held_out")
     plain = Pipeline([("words", TfidfVectorizer(ngram_range=(1, 2))), ("labels", LogisticRegression(max_iter=1000))])
     chosen = GridSearchCV(plain, CHOICES, cv=5, n_jobs=-1)
     for name, model in {"defaults": plain, "chosen": chosen}.items():
         model.fit([row.text for row in train.examples], [row.label for row in train.examples])
-        said = model.predict([row.text for row in held_out.examples])
-        right = sum(label == row.label for label, row in zip(said, held_out.examples, strict=True))
-        low, high = share_interval(right, len(said))
-        print(f"{name}: {100 * right / len(said):.2f} % ({100 * low:.2f} to {100 * high:.2f}) of {len(said):,} texts")
+        predictions = model.predict([row.text for row in held_out.examples])
+        right = sum(label == row.label for label, row in zip(predictions, held_out.examples, strict=True))
+        low, high = share_interval(right, len(predictions))
+        print(
+            f"{name}: {100 * right / len(predictions):.2f} % ({100 * low:.2f} to {100 * high:.2f}) of {len(predictions):,} texts"
+        )
     print(f"chosen by cross-validation: {chosen.best_params_}")
 
 

@@ -1,9 +1,9 @@
-"""Makes of a trained checkpoint the built-in model `reference`: weights in half precision, and a graph that reads them.
+"""Packs a trained checkpoint as the built-in model `reference`: weights in half precision, and a graph that reads them.
 
     python examples/reference/pack.py CHECKPOINT FOLDER
 
-The graph is the plain one, before any pass: its initializers are the checkpoint's own tensors, at their places in
-`model.safetensors`. So one copy of the weights serves `export`, transformers, and onnxruntime without torch.
+The graph is not optimized: its initializers are the checkpoint's tensors, at their offsets in `model.safetensors`. One
+copy of the weights thus serves `export`, transformers, and onnxruntime without torch.
 """
 
 from __future__ import annotations
@@ -27,36 +27,38 @@ WEIGHTS, GRAPH = "model.safetensors", "model.onnx"
 
 MAX_BYTES = 8_000_000
 
-# A safetensors file begins with the size of its header, a number of eight bytes.
+# Bytes before the header of a safetensors file: the size of the header.
 PREFIX = 8
 
 
 def main(checkpoint: Path, folder: Path) -> None:
-    """Writes the folder, in place of what is there; its model card stays."""
+    """Writes the files of the folder, replacing those that exist; the model card stays."""
     loaded = load_checkpoint(checkpoint)
     folder.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as beside:
-        made = Path(beside)
-        save_checkpoint(loaded, made)
-        halves = {name: tensor.half() for name, tensor in load_file(made / WEIGHTS).items()}
-        save_file(halves, made / WEIGHTS, metadata={"format": "pt"})
-        (made / WEIGHTS).chmod(0o644)  # safetensors' own mode lets nobody else read what is installed for all
+        packed = Path(beside)
+        save_checkpoint(loaded, packed)
+        halves = {name: tensor.half() for name, tensor in load_file(packed / WEIGHTS).items()}
+        save_file(halves, packed / WEIGHTS, metadata={"format": "pt"})
+        (packed / WEIGHTS).chmod(0o644)  # safetensors writes a file that only its owner can read
         loaded.config.dtype = torch.float16
-        loaded.config.save_pretrained(made)
+        loaded.config.save_pretrained(packed)
         for name in COMPANIONS:
             if (checkpoint / name).is_file():
-                shutil.copyfile(checkpoint / name, made / name)
-        save_graph(trace(loaded.model, loaded.task, Shapes()), made)
-        size = sum(path.stat().st_size for path in made.iterdir())
+                shutil.copyfile(checkpoint / name, packed / name)
+        save_graph(trace(loaded.model, loaded.task, Shapes()), packed)
+        size = sum(path.stat().st_size for path in packed.iterdir())
         if size > MAX_BYTES:
-            sys.exit(f"pack.py: the files have {size:,} bytes, expected {MAX_BYTES:,} at most; take fewer words")
-        for path in made.iterdir():
+            sys.exit(
+                f"pack.py: the files have {size:,} bytes, expected at most {MAX_BYTES:,}; use a smaller vocabulary"
+            )
+        for path in packed.iterdir():
             path.replace(folder / path.name)
     print(f"{folder}: {size:,} bytes")
 
 
 def save_graph(model: ir.Model, folder: Path) -> None:
-    """Writes a graph whose weights are those beside it, which onnxruntime makes float32 once, when it loads them."""
+    """Writes a graph that reads the weights beside it; onnxruntime casts them to float32 once, when it loads the model."""
     graph = model.graph
     with (folder / WEIGHTS).open("rb") as file:
         length = int.from_bytes(file.read(PREFIX), "little")
@@ -80,7 +82,7 @@ def save_graph(model: ir.Model, folder: Path) -> None:
         cast = ir.node("Cast", [half], {"to": ir.DataType.FLOAT})
         graph.insert_before(graph[0], cast)
         ir.convenience.replace_all_uses_with(value, cast.outputs[0])
-    for node in graph:  # names and remarks of the tracer's, which would be a third of the file
+    for node in graph:  # names and metadata of the tracer are a third of the file
         node.metadata_props.clear()
         node.name = None
     ir.save(model, folder / GRAPH)

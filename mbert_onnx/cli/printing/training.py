@@ -1,4 +1,4 @@
-"""What is printed of a training, its schedule, and of an evaluation."""
+"""Output of trainings, schedules and evaluations."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from mbert_onnx.training.distilling import Schedule
     from mbert_onnx.training.evaluation.result import Evaluation, Score
 
-# Without a terminal a line is printed so many seconds after the last one, at the soonest.
+# Smallest time between two progress lines in seconds, without a terminal.
 LINE_EVERY = 10.0
 
-Tell = Callable[[str, int, int, dict[str, float]], None]
+TrainingProgress = Callable[[str, int, int, dict[str, float]], None]
 
 
 @contextmanager
-def training_progress() -> Iterator[Tell]:
-    """A function that tells how a training goes: a bar with losses on a terminal, else a line now and then."""
+def training_progress() -> Iterator[TrainingProgress]:
+    """Yields a progress callback: a bar with losses on a terminal, else a line every ten seconds."""
     console = Console(stderr=True, highlight=False)
     since = time.perf_counter()
     if not console.is_terminal:
@@ -67,12 +67,12 @@ def _losses(losses: dict[str, float]) -> str:
 
 
 def print_schedule(schedule: Schedule) -> None:
-    """A line for each stage: what it compares, and what it trains."""
+    """Prints the loss, steps and numbers of parameters of each stage."""
     console = _console()
     table = Table(box=box.SIMPLE_HEAD)
     for title in ("stage", "loss"):
         table.add_column(title)
-    for title in ("steps", "learning rate", "trained", "slowly", "kept"):
+    for title in ("steps", "learning rate", "trained", "at lower rate", "frozen"):
         table.add_column(title, justify="right")
     for one in schedule.stages:
         stage = one.stage
@@ -81,7 +81,7 @@ def print_schedule(schedule: Schedule) -> None:
             first, last = stage.layers[0] + 1, stage.layers[-1] + 1
             parts.append(f"maps of layer {first}" if first == last else f"maps of layers {first} to {last}")
         if stage.predicts:
-            parts.append("masked words and the teacher's opinion" if stage.teaches else "masked words")
+            parts.append("masked words and teacher logits" if stage.teaches else "masked words")
         slowly = f"{one.slowly:,} at {stage.lower_rate:g}×" if one.slowly else "–"
         table.add_row(
             stage.name,
@@ -96,26 +96,26 @@ def print_schedule(schedule: Schedule) -> None:
     total = sum(one.stage.steps for one in schedule.stages)
     stages = f"{len(schedule.stages)} stage{'s' if len(schedule.stages) > 1 else ''}"
     from_teacher = any(one.stage.layers or one.stage.teaches for one in schedule.stages)
-    handed = " Embeddings and heads are the teacher's." if from_teacher else ""
-    console.print(f"{stages}, {total:,} steps; numbers of parameters.{handed}")
+    copied = " Embeddings and heads are copied from the teacher." if from_teacher else ""
+    console.print(f"{stages}, {total:,} steps. The last three columns count parameters.{copied}")
     for note in schedule.notes:
         console.print(note)
 
 
 def print_evaluations(found: Sequence[Evaluation]) -> None:
-    """A table for each set of texts; the paper's figures beside it where it has some."""
+    """Prints a table for each set of texts, and the paper's scores below it if it reports any."""
     console = _console()
     for one in found:
         console.print(f"{one.task}, {one.split} of {one.data}: {one.texts:,} texts", markup=False)
         console.print(_standings(one))
         if one.paper:
             what = "development set" if one.task.startswith("squad") else "test set, by GLUE's server"
-            told = "; ".join(f"{model} {' / '.join(f'{v:g}' for v in values)}" for model, values in one.paper.items())
-            console.print(f"the paper ({what}): {told}", markup=False, soft_wrap=True)
+            scores = "; ".join(f"{model} {' / '.join(f'{v:g}' for v in values)}" for model, values in one.paper.items())
+            console.print(f"the paper ({what}): {scores}", markup=False, soft_wrap=True)
         for note in one.notes:
             console.print(f"note  {note}", markup=False, soft_wrap=True)
         console.print(
-            f"in brackets 95 % intervals over texts; ms a text, one at a time, {one.threads} thread"
+            f"95 % intervals over texts in brackets; ms: time per text, one at a time, {one.threads} thread"
             f"{'s' if one.threads > 1 else ''} of {one.machine}, {one.date}",
             markup=False,
             soft_wrap=True,
@@ -124,7 +124,7 @@ def print_evaluations(found: Sequence[Evaluation]) -> None:
 
 def _standings(one: Evaluation) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("model", overflow="fold")  # the ends of names are what differs
+    table.add_column("model", overflow="fold")  # not cropped, since names often differ at the end
     metrics = list(one.standings[0].scores)
     several = len(one.standings) > 1
     for metric in metrics:

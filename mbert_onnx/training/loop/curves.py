@@ -29,6 +29,7 @@ class Curves:
         self._path = folder / LOSSES
         self._picture = folder / PICTURE
         self._before = before
+        self._drawn = 0  # points in the picture, which takes about a second to draw
         self._points = [point for point in _read(self._path) if Position(point["stage"], point["step"]) <= position]
         with atomic_file(self._path, TrainingError) as beside:
             beside.write_text("".join(f"{json.dumps(point)}\n" for point in self._points), encoding="utf-8")
@@ -57,8 +58,9 @@ class Curves:
 
     def draw(self) -> None:
         """Plots each loss against steps, with a vertical line at the start of each stage."""
-        if not self._points:
+        if len(self._points) == self._drawn:
             return
+        self._drawn = len(self._points)
         self._events.flush()
         from matplotlib.figure import Figure
 

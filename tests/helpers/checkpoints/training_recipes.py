@@ -1,4 +1,4 @@
-"""Small recipes on a small language, in which every word tells which others may stand beside it."""
+"""Recipes of small trainings on an artificial language, in which each word determines the possible words beside it."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ STUDENT = {
 
 
 def sentence(random_of: random.Random, kind: int) -> str:
-    """Words of one kind, some of them left out."""
+    """Returns words of one kind in order, some of them left out."""
     chosen = [place for place in PLACES if random_of.random() < 0.8] or ["a"]
     return " ".join(f"{place}{'xyzuvwst'[kind]}" for place in chosen)
 
 
-def write_corpus(path: Path, documents: int = 300) -> Path:
-    """Documents of three sentences, all of one kind."""
+def write_corpus(path: Path, documents: int = 150) -> Path:
+    """Writes documents of three sentences of one kind."""
     random_of = random.Random(0)
     parts = []
     for number in range(documents):
@@ -49,7 +49,7 @@ def write_corpus(path: Path, documents: int = 300) -> Path:
 
 
 def write_labels(path: Path, rows: int = 200) -> Path:
-    """Sentences whose label is whether their kind is among the first half."""
+    """Writes sentences labelled by whether their kind is in the first half."""
     random_of = random.Random(1)
     kinds = [random_of.randrange(KINDS) for _ in range(rows)]
     lines = [
@@ -60,7 +60,7 @@ def write_labels(path: Path, rows: int = 200) -> Path:
 
 
 def toml(tables: dict[str, Any]) -> str:
-    """A recipe, of what has no table within a table but inline ones."""
+    """Formats a recipe; tables inside tables become inline tables."""
     top = [f"{key} = {_value(value)}" for key, value in tables.items() if not isinstance(value, dict)]
     for name, table in tables.items():
         if isinstance(table, dict):
@@ -84,7 +84,7 @@ def write_recipe(path: Path, **tables: Any) -> Path:
 
 
 def training(**changes: Any) -> dict[str, Any]:
-    return {"batch_size": 32, "learning_rate": 3e-3, "log_every": 10, "save_every": 50, "threads": 1, **changes}
+    return {"batch_size": 32, "learning_rate": 5e-3, "log_every": 10, "save_every": 1000, "threads": 1, **changes}
 
 
 def pretrain_recipe(folder: Path, corpus: Path, output: Path, dropout: float = 0.0, **changes: Any) -> Path:
@@ -94,19 +94,21 @@ def pretrain_recipe(folder: Path, corpus: Path, output: Path, dropout: float = 0
         model={"preset": "ib-bert-laptop", "config": {**TEACHER, "hidden_dropout_prob": dropout}},
         tokenizer={"vocab_size": 120},
         data={"files": [corpus], "max_length": 24, "masked": 0.2},
-        training=training(**{"steps": 300, **changes}),
+        training=training(**{"steps": 140, **changes}),
     )
 
 
-def distill_recipe(folder: Path, corpus: Path, teacher: Path, output: Path, strategy: str, **changes: Any) -> Path:
+def distill_recipe(
+    folder: Path, corpus: Path, teacher: Path, output: Path, strategy: str, save_every: int = 1000, **changes: Any
+) -> Path:
     return write_recipe(
         folder / f"{output.name}.toml",
         output=output,
         teacher={"checkpoint": teacher},
         student={"preset": "laptop", "config": STUDENT},
         data={"files": [corpus], "max_length": 24, "masked": 0.2},
-        transfer={"strategy": strategy, "steps": 80, "distillation_steps": 60, **changes},
-        training=training(),
+        transfer={"strategy": strategy, "steps": 40, "distillation_steps": 80, **changes},
+        training=training(save_every=save_every),
     )
 
 
@@ -117,7 +119,7 @@ def finetune_recipe(folder: Path, labels: Path, checkpoint: Path, output: Path, 
             "output": output,
             "model": {"checkpoint": checkpoint},
             "data": {"task": "classification", "train": labels, "id": "id", "held_out_every": 5, "max_length": 24},
-            "training": training(steps=60, learning_rate=2e-3),
+            "training": training(steps=100, learning_rate=2e-3),
             **tables,
         },
     )

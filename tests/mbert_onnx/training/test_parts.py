@@ -1,4 +1,4 @@
-"""The parts of a training: its folder, its tokenizer, its first words, variants of texts, other BERTs."""
+"""Inputs of a training: tokenizers, word embeddings, architectures, text variants, teacher logits, other BERTs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mbert_onnx.model.student import MobileBertModel
 from mbert_onnx.model.tokenizer_files import reduce_tokenizer, train_tokenizer
 from mbert_onnx.training.data.custom import Columns
 from mbert_onnx.training.data.example import Example
-from mbert_onnx.training.inputs import teacher_logits as opinion
+from mbert_onnx.training.inputs import teacher_logits
 from mbert_onnx.training.inputs.models import config_of, initialize
 from mbert_onnx.training.inputs.teacher_logits import classifier_of, teacher_logits_of
 from mbert_onnx.training.inputs.text_variants import variants_of
@@ -50,7 +50,7 @@ def trained_tokenizer(folder: Path, size: int = 80) -> Path:
 
 
 def bert(folder: Path, seed: int = 0) -> Path:
-    """A small BERT of transformers', with a tokenizer of its own."""
+    """Writes a small BERT of transformers with its own tokenizer."""
     trained_tokenizer(folder)
     torch.manual_seed(seed)
     transformers.BertModel(transformers.BertConfig(vocab_size=len(vocabulary_in(folder)), **BERT)).save_pretrained(
@@ -60,20 +60,20 @@ def bert(folder: Path, seed: int = 0) -> Path:
 
 
 def classifier(folder: Path, seed: int = 0) -> Path:
-    """Such a one with two labels."""
+    """Writes such a BERT as a classifier of two labels."""
     model = transformers.AutoModelForSequenceClassification.from_pretrained(bert(folder, seed))
     model.save_pretrained(folder)
     return folder
 
 
-def test_a_tokenizer_that_is_trained_is_always_the_same(tmp_path: Path) -> None:
-    # Many pairs are as frequent as each other here.
+def test_training_a_tokenizer_is_deterministic(tmp_path: Path) -> None:
+    # Many pairs have the same frequency here.
     found = [vocabulary_in(trained_tokenizer(tmp_path / str(number), 40)) for number in range(5)]
     assert all(one == found[0] for one in found)
     assert [found[0][token] for token in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")] == [0, 1, 2, 3, 4]
 
 
-def test_a_reduced_tokenizer_keeps_the_words_that_are_frequent_and_spells_the_others(tmp_path: Path) -> None:
+def test_a_reduced_tokenizer_keeps_frequent_words_and_splits_the_others(tmp_path: Path) -> None:
     whole = trained_tokenizer(tmp_path / "whole", 200)
     (tmp_path / "reduced").mkdir()
     characters = sum(len(word.removeprefix("##")) == 1 for word in vocabulary_in(whole)) + 5
@@ -86,7 +86,7 @@ def test_a_reduced_tokenizer_keeps_the_words_that_are_frequent_and_spells_the_ot
     assert tokenizer.encode("the mat").tokens == ["[CLS]", "the", "m", "##a", "##t", "[SEP]"]
 
 
-def test_a_new_model_begins_with_anothers_words(tmp_path: Path) -> None:
+def test_word_embeddings_are_copied_from_another_bert(tmp_path: Path) -> None:
     folder = bert(tmp_path / "bert")
     theirs = vocabulary_in(folder)
     ordered = sorted(theirs, key=theirs.__getitem__)[5:]
@@ -99,14 +99,14 @@ def test_a_new_model_begins_with_anothers_words(tmp_path: Path) -> None:
     after = model.embeddings.word_embeddings.weight.detach()
     assert count == len(vocabulary) - 1
     assert torch.equal(after[1], before[1])
-    # Principal components keep the distances between words about as they were.
+    # Principal components approximately preserve the distances between words.
     table = load_file(folder / "model.safetensors")["embeddings.word_embeddings.weight"]
     tables = table[[theirs[word] for word in ordered]], after[[vocabulary[word] for word in ordered]]
     distances = torch.stack([torch.cdist(one, one).flatten() for one in tables])
     assert float(torch.corrcoef(distances)[0, 1]) > 0.7
 
 
-def test_words_may_be_what_a_layer_says_of_each_alone(tmp_path: Path) -> None:
+def test_word_embeddings_from_the_output_of_a_layer(tmp_path: Path) -> None:
     folder = classifier(tmp_path / "bert")
     vocabulary = vocabulary_in(folder)
     config = mobilebert_config(vocab_size=len(vocabulary), embedding_size=8, num_hidden_layers=1)
@@ -123,12 +123,12 @@ def test_words_may_be_what_a_layer_says_of_each_alone(tmp_path: Path) -> None:
         copy_word_embeddings(model, vocabulary, str(folder), layer=2)
 
 
-def test_a_layer_of_no_words_is_refused() -> None:
+def test_word_layer_without_word_embeddings_is_refused() -> None:
     with pytest.raises(ValidationError, match="word_layer is a layer of word_embeddings, which is missing; give both"):
         ModelTable(preset="tiny", word_layer=3)
 
 
-def test_words_that_cannot_be_had_are_told(tmp_path: Path) -> None:
+def test_unusable_word_embeddings_are_refused(tmp_path: Path) -> None:
     model = MobileBertModel(mobilebert_config(vocab_size=9, embedding_size=8, num_hidden_layers=1))
     with pytest.raises(CheckpointError, match=r"has no tokenizer\.json that can be read"):
         copy_word_embeddings(model, {"a": 0}, str(tmp_path))
@@ -147,12 +147,12 @@ def test_words_that_cannot_be_had_are_told(tmp_path: Path) -> None:
         ({"preset": "tiny", "config": {"num_attention_heads": 3}}, "3 heads do not divide 128 channels"),
     ],
 )
-def test_an_architecture_that_cannot_be_built_is_told(table: dict[str, object], says: str) -> None:
+def test_invalid_architectures_are_refused(table: dict[str, object], says: str) -> None:
     with pytest.raises(UsageError, match=says):
         config_of(ModelTable(**table), "model")  # type: ignore[arg-type]
 
 
-def test_variants_are_made_of_the_texts_own_words_and_their_neighbours() -> None:
+def test_variants_consist_of_the_texts_words_and_their_neighbours() -> None:
     examples = [Example("a", "One two three four five six", label=1.0), Example("b", "red green blue grey", label=0.0)]
     near = {"one": ["uno", "un"], "green": ["verde"]}
     found = list(variants_of(examples, 60, 0, near))
@@ -168,7 +168,7 @@ def test_variants_are_made_of_the_texts_own_words_and_their_neighbours() -> None
     assert all(word in (*words, "one", "uno", "un") for pair in pairs for word in pair.text.split())
 
 
-def test_neighbours_are_the_words_whose_embeddings_are_nearest(tmp_path: Path) -> None:
+def test_neighbours_have_the_nearest_embeddings(tmp_path: Path) -> None:
     folder = classifier(tmp_path / "bert")
     model = transformers.AutoModelForSequenceClassification.from_pretrained(folder)
     known = transformers.AutoTokenizer.from_pretrained(folder).get_vocab()
@@ -186,44 +186,42 @@ def test_neighbours_are_the_words_whose_embeddings_are_nearest(tmp_path: Path) -
     assert word_neighbours_of(str(folder), words[:1]) == {}
 
 
-def test_opinions_are_kept_and_belong_to_the_texts_and_the_teacher(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(opinion, "TEXTS_PER_FILE", 3)
+def test_teacher_logits_are_cached_by_texts_and_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teacher_logits, "TEXTS_PER_FILE", 3)
     teachers = [str(classifier(tmp_path / name, seed)) for seed, name in enumerate("ab")]
     words = ["cat", "dog", "mat", "log", "cat", "sat", "on"]
     examples = [Example(str(number), f"the {word}") for number, word in enumerate(words)]
-    asked: list[int] = []
-    kept, accelerator = tmp_path / "kept", Accelerator(cpu=True)
+    computed: list[int] = []
+    cache, accelerator = tmp_path / "cache", Accelerator(cpu=True)
 
-    def say(teacher: str, texts: list[Example], labels: int = 2) -> np.ndarray:
-        asked.clear()
-        return teacher_logits_of(teacher, texts, labels, accelerator, kept, lambda *said: asked.append(said[1]))
+    def logits(teacher: str, texts: list[Example], labels: int = 2) -> np.ndarray:
+        computed.clear()
+        return teacher_logits_of(teacher, texts, labels, accelerator, cache, lambda *report: computed.append(report[1]))
 
-    first = say(teachers[0], examples)
+    first = logits(teachers[0], examples)
     assert first.shape == (7, 2)
     assert (first[0] != first[1]).any()
-    assert asked[-1] == 7
-    assert (say(teachers[0], examples) == first).all()
-    assert not asked  # all of it was there
-    next(iter(kept.iterdir())).unlink()  # as where it was killed
-    assert (say(teachers[0], examples) == first).all()
-    assert len(asked) == 1
-    assert (say(teachers[0], examples[:4])[:3] == first[:3]).all()
-    assert len(asked) == 1  # the first three were there
-    assert (say(teachers[1], examples) != first).all()
-    for texts in (examples, examples[::-1]):  # kept, and not
+    assert computed[-1] == 7
+    assert (logits(teachers[0], examples) == first).all()
+    assert not computed  # all cached
+    next(iter(cache.iterdir())).unlink()  # as after a kill
+    assert (logits(teachers[0], examples) == first).all()
+    assert len(computed) == 1
+    assert (logits(teachers[0], examples[:4])[:3] == first[:3]).all()
+    assert len(computed) == 1  # the first three are cached
+    assert (logits(teachers[1], examples) != first).all()
+    for texts in (examples, examples[::-1]):  # cached, and not
         with pytest.raises(CheckpointError, match="has 2 labels, the data 3"):
-            say(teachers[1], texts, labels=3)
+            logits(teachers[1], texts, labels=3)
 
 
-def test_a_teacher_without_a_head_has_no_opinion(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_teacher_without_a_head_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(CheckpointError, match=r"is not a classifier: it lacks classifier\.bias, .*; fine-tune it"):
         classifier_of(str(bert(tmp_path / "bare")))
     assert not caplog.text
 
 
-def test_another_bert_is_fine_tuned_and_measured_too(tmp_path: Path) -> None:
+def test_another_bert_is_fine_tuned_and_evaluated(tmp_path: Path) -> None:
     labels = write_labels(tmp_path / "labels.tsv", rows=40)
     recipe = finetune_recipe(
         tmp_path, labels, bert(tmp_path / "bert"), tmp_path / "run", training=training(steps=3, learning_rate=1e-3)

@@ -1,4 +1,4 @@
-"""Recipes, and what is wrong with them in a line."""
+"""Recipes: defaults, and a one-line error for each mistake."""
 
 from __future__ import annotations
 
@@ -65,23 +65,23 @@ def test_a_recipe_is_read_with_its_defaults(tmp_path: Path) -> None:
         ('output = "run"', f'output = "run"\nseed = {2**32}', "seed: input should be less than or equal to 2147483647"),
     ],
 )
-def test_what_is_wrong_is_told_in_a_line(old: str, new: str, says: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=says) as told:
+def test_mistakes_give_a_one_line_error(old: str, new: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=says) as caught:
         read_recipe(recipe(tmp_path, PRETRAIN.replace(old, new)), PretrainRecipe)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
 
 
-def test_no_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_recipe_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not exist; expected a recipe"):
         read_recipe(tmp_path / "none.toml", PretrainRecipe)
 
 
-def test_a_recipe_of_another_kind_is_told(tmp_path: Path) -> None:
+def test_a_recipe_of_another_command_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="teacher: is missing"):
         read_recipe(recipe(tmp_path, PRETRAIN), DistillRecipe)
 
 
-def test_fine_tuning_counts_in_epochs_or_steps(tmp_path: Path) -> None:
+def test_fine_tuning_takes_epochs_or_steps(tmp_path: Path) -> None:
     text = 'output = "o"\n[model]\ncheckpoint = "c"\n[data]\ntask = "rte"\nfolder = "g"\n[training]\n'
     assert read_recipe(recipe(tmp_path, text + "epochs = 2.5"), FinetuneRecipe).training.epochs == 2.5
     with pytest.raises(UsageError, match="training: give steps or epochs, one of them"):

@@ -1,4 +1,4 @@
-"""Recipes and data that nothing can be trained with: a line and an exit code for each, and nothing lost."""
+"""Invalid recipes and data: each gives a one-line error and an exit code, and no existing run is changed."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ LONG = "x" * 300
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("refusals")
 
 
 @pytest.fixture(scope="module")
-def corpus(place: Path) -> Path:
-    return write_corpus(place / "corpus.txt", documents=30)
+def corpus(folder: Path) -> Path:
+    return write_corpus(folder / "corpus.txt", documents=30)
 
 
 @pytest.fixture(scope="module")
-def labels(place: Path) -> Path:
-    return write_labels(place / "labels.tsv", rows=40)
+def labels(folder: Path) -> Path:
+    return write_labels(folder / "labels.tsv", rows=40)
 
 
 @pytest.fixture(scope="module")
-def checkpoint(place: Path, corpus: Path) -> Path:
-    return pretrain(pretraining(place / "base", corpus))
+def checkpoint(folder: Path, corpus: Path) -> Path:
+    return pretrain(pretraining(folder / "base", corpus))
 
 
 def pretraining(output: Path, corpus: Path, **tables: Any) -> Path:
@@ -78,15 +78,15 @@ def finetuning(output: Path, labels: Path, checkpoint: Path, **tables: Any) -> P
     return finetune_recipe(output.parent, labels, checkpoint, output, **{"training": training(steps=1), **tables})
 
 
-def says(command: str, recipe: Path, *options: str) -> tuple[int, str]:
-    """The exit code, and the last line on standard error, after the progress."""
+def run_command(command: str, recipe: Path, *options: str) -> tuple[int, str]:
+    """Runs a command; returns its exit code and the last line of standard error."""
     done = CliRunner().invoke(app, [command, str(recipe), *options])
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done.exit_code, ["", *done.stderr.splitlines()][-1]
 
 
 def refuses(expected: str, command: str, recipe: Path, *options: str) -> None:
-    code, line = says(command, recipe, *options)
+    code, line = run_command(command, recipe, *options)
     assert code in (1, 2)
     assert line.startswith("mbert-onnx: ")
     assert expected in line
@@ -96,7 +96,7 @@ def refuses(expected: str, command: str, recipe: Path, *options: str) -> None:
     ("key", "value", "line"),
     [
         ("hidden_dropout_prob", 5.0, "dropout probability has to be between 0 and 1"),
-        ("hidden_dropout_prob", "x", "model: "),  # transformers 5 refuses the config, 4 the model
+        ("hidden_dropout_prob", "x", "model: "),  # refused by the config in transformers 5, by the model in 4
         ("initializer_range", -1.0, "no model can be built from this config"),
         ("pad_token_id", 500, "no model can be built from this config"),
         ("id2label", 3, "model: config cannot be read"),
@@ -107,12 +107,12 @@ def refuses(expected: str, command: str, recipe: Path, *options: str) -> None:
         ("max_position_embeddings", 16, "data.max_length is 24, but the model has 16 positions"),
     ],
 )
-def test_a_config_of_which_no_model_can_be_made(key: str, value: Any, line: str, tmp_path: Path, corpus: Path) -> None:
+def test_unusable_configs_are_refused(key: str, value: Any, line: str, tmp_path: Path, corpus: Path) -> None:
     model = {"preset": "ib-bert-laptop", "config": {**TEACHER, key: value}}
     refuses(line, "pretrain", pretraining(tmp_path / "run", corpus, model=model))
 
 
-def test_a_student_that_cannot_read_the_rows(tmp_path: Path, corpus: Path, checkpoint: Path) -> None:
+def test_students_that_do_not_fit_the_rows_are_refused(tmp_path: Path, corpus: Path, checkpoint: Path) -> None:
     short = {"preset": "laptop", "config": {**STUDENT, "max_position_embeddings": 16}}
     refuses("the student has 16 positions", "distill", distilling(tmp_path / "run", corpus, checkpoint, student=short))
     broken = {"preset": "laptop", "config": {**STUDENT, "hidden_dropout_prob": 7.0}}
@@ -120,7 +120,7 @@ def test_a_student_that_cannot_read_the_rows(tmp_path: Path, corpus: Path, check
     refuses("student: no model can be built", "distill", recipe, "--dry-run")
 
 
-def test_names_that_no_file_can_have(tmp_path: Path, corpus: Path, labels: Path, checkpoint: Path) -> None:
+def test_invalid_file_names_are_refused(tmp_path: Path, corpus: Path, labels: Path, checkpoint: Path) -> None:
     recipe = pretraining(tmp_path / "run", corpus)
     recipe.write_text(recipe.read_text().replace(str(tmp_path / "run"), LONG))
     refuses("File name too long", "pretrain", recipe)
@@ -133,7 +133,7 @@ def test_names_that_no_file_can_have(tmp_path: Path, corpus: Path, labels: Path,
 
 
 @pytest.mark.parametrize("command", ["pretrain", "distill", "finetune"])
-def test_what_is_read_is_not_inside_what_is_written(
+def test_inputs_inside_the_output_are_refused(
     command: str, tmp_path: Path, corpus: Path, labels: Path, checkpoint: Path
 ) -> None:
     inside = tmp_path / "run" / "model"
@@ -145,9 +145,9 @@ def test_what_is_read_is_not_inside_what_is_written(
     refuses("inside of output", command, recipe, "--overwrite")
 
 
-def test_a_run_that_cannot_begin_leaves_the_one_before_it(tmp_path: Path, labels: Path, checkpoint: Path) -> None:
+def test_a_failing_overwrite_keeps_the_existing_run(tmp_path: Path, labels: Path, checkpoint: Path) -> None:
     recipe = finetuning(tmp_path / "run", labels, checkpoint)
-    assert says("finetune", recipe)[0] == 0
+    assert run_command("finetune", recipe)[0] == 0
     weights = (tmp_path / "run" / "model" / "model.safetensors").read_bytes()
     before = sorted(path.name for path in (tmp_path / "run").iterdir())
     finetuning(tmp_path / "run", tmp_path / "nowhere.tsv", checkpoint)
@@ -158,18 +158,16 @@ def test_a_run_that_cannot_begin_leaves_the_one_before_it(tmp_path: Path, labels
     assert not (tmp_path / "submission").exists()
 
 
-def test_a_checkpoint_that_is_damaged_and_labels_that_have_changed(
-    tmp_path: Path, labels: Path, checkpoint: Path
-) -> None:
+def test_a_damaged_checkpoint_and_changed_labels_are_refused(tmp_path: Path, labels: Path, checkpoint: Path) -> None:
     own = tmp_path / "labels.tsv"
     own.write_text(labels.read_text())
     recipe = finetuning(tmp_path / "run", own, checkpoint, training=training(steps=60, save_every=1))
 
-    def kill(*_: Any) -> None:
+    def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        finetune(recipe, tell=kill)
+        finetune(recipe, tell=interrupt)
     own.write_text(labels.read_text().replace("low", "zero"))
     refuses("the data's labels are high, zero now, and were high, low", "finetune", recipe)
     own.write_text(labels.read_text())
@@ -179,21 +177,21 @@ def test_a_checkpoint_that_is_damaged_and_labels_that_have_changed(
     assert saved.is_dir()
 
 
-def test_a_text_without_any_token_is_told_with_its_row(tmp_path: Path, labels: Path, checkpoint: Path) -> None:
+def test_a_text_without_tokens_is_refused_with_its_row(tmp_path: Path, labels: Path, checkpoint: Path) -> None:
     own = tmp_path / "own.tsv"
     own.write_text(labels.read_text() + "501\t\u200b\tlow\n")
     refuses("row 501 of the training set: ", "finetune", finetuning(tmp_path / "run", own, checkpoint))
 
 
 @pytest.mark.parametrize("names", [["low"], [], ["low", "high", "high"]])
-def test_labels_that_tell_nothing_apart(names: list[str], tmp_path: Path, labels: Path, checkpoint: Path) -> None:
+def test_fewer_than_two_labels_are_refused(names: list[str], tmp_path: Path, labels: Path, checkpoint: Path) -> None:
     data = {"task": "classification", "train": labels, "labels": names, "max_length": 24}
-    code, line = says("finetune", finetuning(tmp_path / "run", labels, checkpoint, data=data))
+    code, line = run_command("finetune", finetuning(tmp_path / "run", labels, checkpoint, data=data))
     assert code == 2
     assert "labels" in line
 
 
-def test_a_corpus_that_is_held_out_as_a_whole(tmp_path: Path) -> None:
+def test_a_corpus_with_only_held_out_rows_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "corpus.jsonl"
     file.write_text(json.dumps({"id": 4, "text": "some words"}) + "\n")
     data = {"files": [file], "id": "id", "held_out_every": 2, "max_length": 24}
@@ -204,7 +202,7 @@ def test_a_corpus_that_is_held_out_as_a_whole(tmp_path: Path) -> None:
     )
 
 
-def test_the_built_in_model_may_be_a_teacher_and_give_its_words(tmp_path: Path, labels: Path, checkpoint: Path) -> None:
+def test_the_built_in_model_as_teacher_and_word_embeddings(tmp_path: Path, labels: Path, checkpoint: Path) -> None:
     own = tmp_path / "own.tsv"
     own.write_text("text\tlabel\na good film\tpositive\na bad film\tnegative\n")
     recipe = write_recipe(
@@ -220,5 +218,5 @@ def test_the_built_in_model_may_be_a_teacher_and_give_its_words(tmp_path: Path, 
         data={"task": "classification", "train": own, "max_length": 24},
         training=training(steps=1, batch_size=2),
     )
-    code, line = says("finetune", recipe)
+    code, line = run_command("finetune", recipe)
     assert code == 0, line

@@ -1,4 +1,4 @@
-"""The folder of a training: what is kept there, who may write to it, and that nothing which was there is lost."""
+"""Run folder: checkpoints, lock, and replacement of an existing run without loss."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_checkpoint_replaces_the_one_before_it(run: Run) -> None:
     assert names_in(run.folder / "checkpoints") == ["01-000020"]
 
 
-def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before_it(run: Run) -> None:
+def test_a_failing_checkpoint_keeps_the_previous_one(run: Run) -> None:
     begin(run)
     run.save(Position(0, 10), write)
 
@@ -59,7 +59,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before_it(run: Run) 
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("unexpected pos 3")])
-def test_a_model_that_cannot_be_written_leaves_the_last_checkpoint_and_no_half(run: Run, error: Exception) -> None:
+def test_a_failing_model_write_keeps_the_last_checkpoint(run: Run, error: Exception) -> None:
     begin(run)
     run.save(Position(0, 10), write)
 
@@ -73,7 +73,7 @@ def test_a_model_that_cannot_be_written_leaves_the_last_checkpoint_and_no_half(r
     assert run.position() == Position(0, 10)
 
 
-def test_what_was_left_half_written_is_removed(run: Run) -> None:
+def test_partial_files_are_removed(run: Run) -> None:
     begin(run)
     for name in ("checkpoints/.partial-00-000010", ".partial-rows", ".partial-model"):
         (run.folder / name).mkdir()
@@ -84,7 +84,7 @@ def test_what_was_left_half_written_is_removed(run: Run) -> None:
     assert names_in(run.folder / "checkpoints") == []
 
 
-def test_a_run_without_a_checkpoint_may_be_begun_with_another_recipe(run: Run) -> None:
+def test_a_run_without_a_checkpoint_is_replaced_by_another_recipe(run: Run) -> None:
     begin(run)
     begin(run, "another")
     run.save(Position(0, 10), write)
@@ -95,7 +95,7 @@ def test_a_run_without_a_checkpoint_may_be_begun_with_another_recipe(run: Run) -
 
 
 @pytest.mark.parametrize("others", [["thesis.txt"], ["thesis.txt", "recipe.toml"]])
-def test_a_folder_that_is_no_run_is_left_alone(run: Run, others: list[str]) -> None:
+def test_a_folder_that_is_not_a_run_is_not_changed(run: Run, others: list[str]) -> None:
     run.folder.mkdir()
     for name in others:
         (run.folder / name).write_text("years of work")
@@ -105,14 +105,14 @@ def test_a_folder_that_is_no_run_is_left_alone(run: Run, others: list[str]) -> N
     assert names_in(run.folder) == sorted(others)
 
 
-def test_what_is_no_runs_own_stays_when_a_run_is_replaced(run: Run) -> None:
+def test_other_files_stay_when_a_run_is_replaced(run: Run) -> None:
     trained(run)
     (run.folder / "thesis.txt").write_text("years of work")
     begin(run, "another", overwrite=True)
     assert names_in(run.folder) == ["checkpoints", "recipe.toml", "thesis.txt"]
 
 
-def test_a_folder_may_be_a_link(run: Run, tmp_path: Path) -> None:
+def test_the_folder_may_be_a_symbolic_link(run: Run, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     run.folder.symlink_to(tmp_path / "elsewhere")
     trained(run)
@@ -121,7 +121,7 @@ def test_a_folder_may_be_a_link(run: Run, tmp_path: Path) -> None:
     assert names_in(tmp_path / "elsewhere") == ["checkpoints", "recipe.toml"]
 
 
-def test_a_run_that_cannot_begin_leaves_the_one_that_it_was_to_replace(run: Run) -> None:
+def test_a_failing_run_restores_the_one_it_replaces(run: Run) -> None:
     trained(run)
     before = names_in(run.folder)
     with suppress(ValueError), run.opened("another", overwrite=True):
@@ -134,7 +134,7 @@ def test_a_run_that_cannot_begin_leaves_the_one_that_it_was_to_replace(run: Run)
 
 
 @pytest.mark.parametrize("stage", [MOVING, ASIDE])
-def test_a_run_that_was_killed_while_it_began_leaves_the_one_that_it_was_to_replace(run: Run, stage: str) -> None:
+def test_a_run_killed_during_replacement_restores_the_old_one(run: Run, stage: str) -> None:
     trained(run)
     before = names_in(run.folder)
     Replacement(run.folder, ["model"] if stage == MOVING else before).put_aside()
@@ -149,14 +149,14 @@ def test_a_run_that_was_killed_while_it_began_leaves_the_one_that_it_was_to_repl
     assert run.is_of("recipe")
 
 
-def test_what_was_to_be_forgotten_is_forgotten(run: Run) -> None:
+def test_an_interrupted_removal_is_completed(run: Run) -> None:
     begin(run)
     (run.folder / FORGOTTEN).mkdir()
     begin(run)
     assert names_in(run.folder) == ["checkpoints", "recipe.toml"]
 
 
-def test_a_folder_is_one_processes(run: Run) -> None:
+def test_a_run_folder_is_locked(run: Run) -> None:
     with run.opened("recipe", overwrite=False):
         with pytest.raises(TrainingError, match=r"another process trains in .*; wait for it"):
             begin(Run(run.folder))

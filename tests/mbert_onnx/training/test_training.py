@@ -1,4 +1,4 @@
-"""Trainings in small, from corpus to scores: what they learn, and that they go on wherever they are killed."""
+"""Small trainings from corpus to scores: they learn, resume after a kill, and leave complete runs alone."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from training_recipes import distill_recipe, finetune_recipe, pretrain_recipe, write_corpus, write_labels
+from training_recipes import distill_recipe, finetune_recipe, pretrain_recipe, write_corpus
 from typer.testing import CliRunner
 
 from mbert_onnx import evaluate, finetune, pretrain, schedule, transfer, validate
@@ -24,45 +24,28 @@ from mbert_onnx.errors import DataError, TrainingError, UsageError
 from mbert_onnx.model.checkpoint import load_checkpoint
 from mbert_onnx.training.data.custom import Columns
 from mbert_onnx.training.distillation.loss import ObjectiveWeights, StageLoss
-from mbert_onnx.training.distillation.strategies import STRATEGIES, stages_of
+from mbert_onnx.training.distillation.strategies import stages_of
 from mbert_onnx.training.inputs.corpus_rows import corpus_rows, encoder_in, masking, pad_id_of
 from mbert_onnx.training.recipe import CorpusTable
 
 PATIENCE = 120.0
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("training")
-
-
-@pytest.fixture(scope="module")
-def corpus(place: Path) -> Path:
-    return write_corpus(place / "corpus.txt")
-
-
-@pytest.fixture(scope="module")
-def teacher(place: Path, corpus: Path) -> Path:
-    return pretrain(pretrain_recipe(place, corpus, place / "teacher"))
-
-
-@pytest.fixture(scope="module")
-def students(place: Path, corpus: Path, teacher: Path) -> dict[str, Path]:
-    return {
-        strategy: transfer(distill_recipe(place, corpus, teacher, place / strategy, strategy))
-        for strategy in STRATEGIES
-    }
-
-
 def curve(run: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (run / "losses.jsonl").read_text().splitlines()]
 
 
-def held_out_loss(model: Path, place: Path) -> float:
-    """Of the words behind masks, in sentences that nobody has seen."""
-    table = CorpusTable(files=[write_corpus(place / "held_out.txt", documents=97)], max_length=24, masked=0.2)
+def assert_equal_weights(first: Path, second: Path) -> None:
+    weights, others = (load_file(model / "model.safetensors") for model in (first, second))
+    assert weights.keys() == others.keys()
+    assert all(torch.equal(weights[name], others[name]) for name in weights)
+
+
+def held_out_loss(model: Path, folder: Path) -> float:
+    """Computes the loss of masked words in sentences outside the training data."""
+    table = CorpusTable(files=[write_corpus(folder / "held_out.txt", documents=97)], max_length=24, masked=0.2)
     encoder = encoder_in(model, 24)
-    rows = corpus_rows(place / "held-out-rows", table, encoder, seed=9)
+    rows = corpus_rows(folder / "held-out-rows", table, encoder, seed=9)
     collate = masking(encoder, pad_id_of(encoder), table)
     from mbert_onnx.training.data.batch_sampler import Batches
 
@@ -77,10 +60,10 @@ def held_out_loss(model: Path, place: Path) -> float:
 def test_a_teacher_learns_its_language(teacher: Path) -> None:
     points = curve(teacher.parent)
     assert points[-1]["losses"]["masked_words"] < points[0]["losses"]["masked_words"] / 2
-    assert points[-1]["step"] == 300
+    assert points[-1]["step"] == 140
 
 
-def test_a_run_keeps_curves_and_a_model_and_no_checkpoint(teacher: Path) -> None:
+def test_a_complete_run_keeps_curves_and_model_but_no_checkpoint(teacher: Path) -> None:
     names = {path.name for path in teacher.parent.iterdir()}
     assert names == {"losses.jsonl", "losses.png", "model", "recipe.toml", "rows", "tensorboard", "tokenizer"}
     assert {path.name for path in teacher.iterdir()} >= {"config.json", "model.safetensors", "tokenizer.json"}
@@ -88,145 +71,152 @@ def test_a_run_keeps_curves_and_a_model_and_no_checkpoint(teacher: Path) -> None
 
 
 @pytest.mark.parametrize("strategy", ["progressive", "joint", "auxiliary"])
-def test_each_strategy_lowers_its_losses(strategy: str, students: dict[str, Path]) -> None:
-    points = curve(students[strategy].parent)
+def test_each_strategy_lowers_its_losses(strategy: str, student: Callable[[str], Path]) -> None:
+    points = curve(student(strategy).parent)
     for stage in {point["stage"] for point in points}:
         own = [point["losses"]["loss"] for point in points if point["stage"] == stage]
         assert own[-1] < own[0], f"stage {stage}"
 
 
 @pytest.mark.parametrize("strategy", ["progressive", "joint", "auxiliary"])
-def test_each_strategy_beats_training_from_scratch(strategy: str, students: dict[str, Path], place: Path) -> None:
-    assert held_out_loss(students[strategy], place) < 0.9 * held_out_loss(students["none"], place)
+def test_each_strategy_beats_training_from_scratch(
+    strategy: str, student: Callable[[str], Path], tmp_path: Path
+) -> None:
+    assert held_out_loss(student(strategy), tmp_path) < 0.9 * held_out_loss(student("none"), tmp_path)
 
 
-def test_a_student_has_what_was_handed_over_until_distillation(place: Path, corpus: Path, teacher: Path) -> None:
-    recipe = distill_recipe(place, corpus, teacher, place / "kept", "progressive", steps=4, distillation_steps=0)
+def test_copied_weights_stay_until_distillation(tmp_path: Path, corpus: Path, teacher: Path) -> None:
+    recipe = distill_recipe(tmp_path, corpus, teacher, tmp_path / "kept", "progressive", steps=4, distillation_steps=0)
     own, theirs = load_file(transfer(recipe) / "model.safetensors"), load_file(teacher / "model.safetensors")
     words = "mobilebert.embeddings.word_embeddings.weight"
     assert torch.equal(own[words], theirs[words])
     assert torch.equal(own["cls.predictions.transform.dense.weight"], theirs["cls.predictions.transform.dense.weight"])
 
 
-def test_the_schedule_tells_what_each_stage_trains(place: Path, corpus: Path, teacher: Path) -> None:
-    recipe = distill_recipe(place, corpus, teacher, place / "planned", "progressive", lower_rate=0.1)
-    told = schedule(recipe)
-    planned = told.stages
-    assert not told.notes
+def test_the_schedule_counts_the_parameters_of_each_stage(tmp_path: Path, corpus: Path, teacher: Path) -> None:
+    recipe = distill_recipe(tmp_path, corpus, teacher, tmp_path / "planned", "progressive", lower_rate=0.1)
+    found = schedule(recipe)
+    planned = found.stages
+    assert not found.notes
     assert [one.stage.name for one in planned] == ["layer 1", "layer 2", "distillation"]
     total = planned[-1].trained
     assert planned[-1].kept == planned[-1].slowly == 0
     for one in planned[:-1]:
         assert one.trained + one.slowly + one.kept == total
         assert 0 < one.trained < total
-    assert not (place / "planned").exists()
+    assert not (tmp_path / "planned").exists()
     shown = CliRunner().invoke(app, ["distill", str(recipe), "--dry-run"])
     assert shown.exit_code == 0
     assert "maps of layer 2" in shown.stdout
     assert "0.1×" in shown.stdout
 
 
-def test_the_schedule_tells_whose_words_it_counts(place: Path, corpus: Path, teacher: Path) -> None:
-    def words(name: str, source: Path, strategy: str) -> tuple[int, str]:
-        recipe = distill_recipe(place, corpus, source, place / name, strategy)
+def test_the_schedule_names_the_source_of_the_vocabulary(tmp_path: Path, corpus: Path, teacher: Path) -> None:
+    def counted(name: str, source: Path, strategy: str) -> tuple[int, str]:
+        recipe = distill_recipe(tmp_path, corpus, source, tmp_path / name, strategy)
         shown = CliRunner().invoke(app, ["distill", str(recipe), "--dry-run"])
         assert shown.exit_code == 0
         return schedule(recipe).stages[-1].trained, " ".join(shown.stdout.split())
 
-    known, told = words("known", teacher, "joint")
-    assert "Embeddings and heads are the teacher's" in told
-    assert "assumed" not in told
-    assumed, told = words("assumed", place / "nowhere", "none")
+    known, printed = counted("known", teacher, "joint")
+    assert "Embeddings and heads are copied from the teacher" in printed
+    assert "assumed" not in printed
+    assumed, printed = counted("assumed", tmp_path / "nowhere", "none")
     assert assumed > known + 30_000  # BERT's 30,522 in place of some tens
-    assert "Embeddings and heads" not in told
-    assert "a vocabulary of 30,522 words is assumed" in told
+    assert "Embeddings and heads" not in printed
+    assert "a vocabulary of 30,522 words is assumed" in printed
 
 
-def test_a_run_that_is_done_or_another_recipes_is_not_touched(place: Path, corpus: Path, teacher: Path) -> None:
-    recipe = pretrain_recipe(place, corpus, place / "teacher")
+def test_complete_runs_and_runs_of_other_recipes_are_not_changed(tmp_path: Path, corpus: Path, teacher: Path) -> None:
+    recipe = pretrain_recipe(tmp_path, corpus, teacher.parent)
     before = (teacher / "model.safetensors").read_bytes()
     with pytest.raises(TrainingError, match="is trained already; pass --overwrite"):
         pretrain(recipe)
-    other = pretrain_recipe(place, corpus, place / "teacher", steps=5)
+    other = pretrain_recipe(tmp_path, corpus, teacher.parent, steps=5)
     with pytest.raises(TrainingError, match="was started with another recipe"):
         pretrain(other)
     assert (teacher / "model.safetensors").read_bytes() == before
 
 
-def test_the_same_seed_gives_the_same_model(place: Path, corpus: Path) -> None:
-    runs = [pretrain(pretrain_recipe(place, corpus, place / name, steps=12)) for name in ("first", "second")]
-    first, second = (load_file(run / "model.safetensors") for run in runs)
-    assert all(torch.equal(first[name], second[name]) for name in first)
+def test_the_same_seed_gives_the_same_model(tmp_path: Path, corpus: Path) -> None:
+    runs = [pretrain(pretrain_recipe(tmp_path, corpus, tmp_path / name, steps=12)) for name in ("first", "second")]
+    assert_equal_weights(*runs)
 
 
-def test_gradients_may_be_gathered_from_several_batches(place: Path, corpus: Path) -> None:
-    recipe = pretrain_recipe(place, corpus, place / "gathered", steps=10, batch_size=8, accumulate=4)
+def test_gradients_are_accumulated_over_batches(tmp_path: Path, corpus: Path) -> None:
+    recipe = pretrain_recipe(tmp_path, corpus, tmp_path / "gathered", steps=4, batch_size=8, accumulate=4)
     pretrain(recipe)
-    assert curve(place / "gathered")[-1]["step"] == 10
+    assert curve(tmp_path / "gathered")[-1]["step"] == 4
 
 
-def test_mixed_precision_learns_too(place: Path, corpus: Path) -> None:
-    pretrain(pretrain_recipe(place, corpus, place / "mixed", steps=40, mixed_precision="bf16"))
-    points = curve(place / "mixed")
+def test_mixed_precision_lowers_the_loss(tmp_path: Path, corpus: Path) -> None:
+    pretrain(pretrain_recipe(tmp_path, corpus, tmp_path / "mixed", steps=20, mixed_precision="bf16"))
+    points = curve(tmp_path / "mixed")
     assert points[-1]["losses"]["loss"] < points[0]["losses"]["loss"]
 
 
-def test_a_loss_that_is_no_number_is_told(place: Path, corpus: Path) -> None:
-    recipe = pretrain_recipe(place, corpus, place / "wild", steps=60, learning_rate=1e30, clip=0)
+def test_an_infinite_loss_is_an_error(tmp_path: Path, corpus: Path) -> None:
+    recipe = pretrain_recipe(tmp_path, corpus, tmp_path / "wild", steps=60, learning_rate=1e30, clip=0)
     with pytest.raises(TrainingError, match="lower learning_rate"):
         pretrain(recipe)
-    assert not (place / "wild" / "model").exists()
+    assert not (tmp_path / "wild" / "model").exists()
 
 
-def killed_and_resumed(recipe: Path, run: Path, command: str) -> int:
-    """Kills a training once it has a checkpoint, then lets it come to its end; the step that was kept."""
-    program = [sys.executable, "-m", "mbert_onnx", command, str(recipe)]
-    process = subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    until = time.monotonic() + PATIENCE
+KILLED = """
+import os, signal, sys
+import mbert_onnx
+
+def kill(name, step, steps, losses):
+    if [name, str(step)] == sys.argv[3:]:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+getattr(mbert_onnx, sys.argv[1])(sys.argv[2], tell=kill)
+"""
+
+
+def kill_and_resume(command: str, recipe: Path, run: Path, stage: str, step: int) -> str:
+    """Trains a recipe in a process that kills itself at a step, resumes it; returns the checkpoint it resumes from."""
+    function = {"pretrain": "pretrain", "distill": "transfer"}[command]
+    program = [sys.executable, "-c", KILLED, function, str(recipe), stage, str(step)]
+    killed = subprocess.run(program, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     checkpoints = run / "checkpoints"
-    while not (checkpoints.is_dir() and [p for p in checkpoints.iterdir() if not p.name.startswith(".")]):
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < until
-        time.sleep(0.005)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
     assert not (run / "model").exists()
     [kept] = [path for path in checkpoints.iterdir() if not path.name.startswith(".")]
-    # As if it had been killed while it wrote the next one, and a line of the curves.
+    # As if killed while writing the next checkpoint and a line of the curves.
     shutil.copytree(kept, checkpoints / ".partial-00-009999")
     (checkpoints / ".partial-00-009999" / "optimizer.bin").unlink()
     with (run / "losses.jsonl").open("a") as file:
         file.write('{"stage": 0, "st')
-    done = subprocess.run(program, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert done.returncode == 0, done.stderr
-    return int(kept.name.split("-")[1])
+    resumed = CliRunner().invoke(app, [command, str(recipe)])
+    assert resumed.exit_code == 0, resumed.stderr
+    return kept.name
 
 
-def test_a_training_that_is_killed_goes_on_to_the_same_loss(place: Path, corpus: Path) -> None:
-    whole = pretrain(pretrain_recipe(place, corpus, place / "whole", dropout=0.1, steps=150, save_every=20))
-    recipe = pretrain_recipe(place, corpus, place / "killed", dropout=0.1, steps=150, save_every=20)
-    kept = killed_and_resumed(recipe, place / "killed", "pretrain")
-    assert 0 < kept < 150
-    assert [(p["step"], p["losses"]) for p in curve(place / "killed")] == [
-        (p["step"], p["losses"]) for p in curve(place / "whole")
+def test_a_killed_training_resumes_to_the_same_loss(tmp_path: Path, corpus: Path) -> None:
+    options: dict[str, Any] = {"dropout": 0.1, "steps": 40, "save_every": 10, "log_every": 5}
+    whole = pretrain(pretrain_recipe(tmp_path, corpus, tmp_path / "whole", **options))
+    recipe = pretrain_recipe(tmp_path, corpus, tmp_path / "killed", **options)
+    assert kill_and_resume("pretrain", recipe, tmp_path / "killed", "pre-training", 30) == "00-000020"
+    assert [(p["step"], p["losses"]) for p in curve(tmp_path / "killed")] == [
+        (p["step"], p["losses"]) for p in curve(tmp_path / "whole")
     ]
-    first, second = load_file(whole / "model.safetensors"), load_file(place / "killed" / "model" / "model.safetensors")
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert_equal_weights(whole, tmp_path / "killed" / "model")
 
 
 @pytest.mark.full
-def test_a_transfer_that_is_killed_goes_on_in_its_stage(place: Path, corpus: Path, teacher: Path) -> None:
-    whole = transfer(distill_recipe(place, corpus, teacher, place / "whole-transfer", "progressive"))
-    recipe = distill_recipe(place, corpus, teacher, place / "killed-transfer", "progressive")
-    killed_and_resumed(recipe, place / "killed-transfer", "distill")
-    first = load_file(whole / "model.safetensors")
-    second = load_file(place / "killed-transfer" / "model" / "model.safetensors")
-    assert all(torch.equal(first[name], second[name]) for name in first)
+def test_a_killed_transfer_resumes_in_its_stage(tmp_path: Path, corpus: Path, teacher: Path) -> None:
+    def recipe(name: str) -> Path:
+        return distill_recipe(tmp_path, corpus, teacher, tmp_path / name, "progressive", save_every=10, steps=60)
+
+    whole = transfer(recipe("whole"))
+    assert kill_and_resume("distill", recipe("killed"), tmp_path / "killed", "layer 2", 20) == "01-000010"
+    assert_equal_weights(whole, tmp_path / "killed" / "model")
 
 
 @pytest.mark.full
-def test_two_processes_train_together(place: Path, corpus: Path) -> None:
-    recipe = pretrain_recipe(place, corpus, place / "together", steps=40, save_every=10)
+def test_two_processes_train_together(tmp_path: Path, corpus: Path) -> None:
+    recipe = pretrain_recipe(tmp_path, corpus, tmp_path / "together", steps=40, save_every=10)
     program = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "mbert_onnx"]
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true"}
     done = subprocess.run(
@@ -238,59 +228,50 @@ def test_two_processes_train_together(place: Path, corpus: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    # One of them speaks.
-    assert done.stdout.splitlines() == [str(place / "together" / "model")]
-    points = curve(place / "together")
+    # Only the main process prints.
+    assert done.stdout.splitlines() == [str(tmp_path / "together" / "model")]
+    points = curve(tmp_path / "together")
     assert points[-1]["losses"]["loss"] < points[0]["losses"]["loss"]
 
 
 @pytest.mark.full
-def test_lamb_learns_too(place: Path, corpus: Path) -> None:
-    pretrain(pretrain_recipe(place, corpus, place / "lamb", steps=40, optimizer="lamb"))
-    points = curve(place / "lamb")
+def test_lamb_lowers_the_loss(tmp_path: Path, corpus: Path) -> None:
+    pretrain(pretrain_recipe(tmp_path, corpus, tmp_path / "lamb", steps=40, optimizer="lamb"))
+    points = curve(tmp_path / "lamb")
     assert points[-1]["losses"]["loss"] < points[0]["losses"]["loss"]
 
 
-@pytest.fixture(scope="module")
-def labels(place: Path) -> Path:
-    return write_labels(place / "labels.tsv")
-
-
-@pytest.fixture(scope="module")
-def classifier(place: Path, labels: Path, students: dict[str, Path]) -> Path:
-    return finetune(finetune_recipe(place, labels, students["progressive"], place / "classifier"))
-
-
-def test_a_student_is_fine_tuned(place: Path, classifier: Path) -> None:
-    [found] = validate(place / "classifier.toml")
+def test_a_student_is_fine_tuned(trainings: Path, classifier: Path) -> None:
+    assert classifier == trainings / "classifier" / "model"
+    [found] = validate(trainings / "classifier.toml")
     assert found.texts == 40
     assert found.standings[0].scores["accuracy"].value > 0.95
 
 
-def test_a_teachers_opinion_is_learnt_beside_labels(
-    place: Path, labels: Path, classifier: Path, students: dict[str, Path]
+def test_teacher_logits_are_learnt_beside_labels(
+    tmp_path: Path, labels: Path, classifier: Path, student: Callable[[str], Path]
 ) -> None:
-    unlabelled = place / "unlabelled.txt"
+    unlabelled = tmp_path / "unlabelled.txt"
     unlabelled.write_text("ax bx\nay cy\n")
     data = {"task": "classification", "train": labels, "id": "id", "held_out_every": 5, "max_length": 24}
     recipe = finetune_recipe(
-        place,
+        tmp_path,
         labels,
-        students["joint"],
-        place / "taught",
+        student("joint"),
+        tmp_path / "taught",
         teacher={"checkpoint": classifier, "alpha": 0.2, "temperature": 2.0},
         data={**data, "unlabelled": [unlabelled], "variants": 1},
     )
     finetune(recipe)
-    points = curve(place / "taught")
+    points = curve(tmp_path / "taught")
     assert points[-1]["losses"]["opinion"] < points[0]["losses"]["opinion"]
     [found] = validate(recipe)
     assert found.standings[0].scores["accuracy"].value > 0.95
 
 
-def test_models_are_compared_in_one_table(place: Path, labels: Path, classifier: Path) -> None:
+def test_models_are_compared_in_one_table(tmp_path: Path, labels: Path, classifier: Path) -> None:
     columns = Columns(id="id", every=5)
-    json_file = place / "scores.json"
+    json_file = tmp_path / "scores.json"
     [found] = evaluate(
         [classifier, f"portable:{classifier}"], task="classification", data=labels, columns=columns, json=json_file
     )
@@ -306,8 +287,8 @@ def test_models_are_compared_in_one_table(place: Path, labels: Path, classifier:
 
 
 @pytest.mark.parametrize("task", ["squad", "squad_v2"])
-def test_questions_are_learnt(task: str, place: Path, students: dict[str, Path]) -> None:
-    """The answer is the word of the context that is of the question's place."""
+def test_questions_are_learnt(task: str, tmp_path: Path, student: Callable[[str], Path]) -> None:
+    """The answer is the word of the context that begins with the first letter of the question."""
     questions = []
     for number in range(120):
         kind, place_asked = "xyzuvwst"[number % 8], "abcdef"[number % 6]
@@ -319,21 +300,21 @@ def test_questions_are_learnt(task: str, place: Path, students: dict[str, Path])
         asked = f"{place_asked}{'xyzuvwst'[(number + 1) % 8]}"
         qa = {"id": str(number), "question": asked, "answers": right, "is_impossible": impossible}
         questions.append({"context": context, "qas": [qa]})
-    path = place / f"{task}.json"
+    path = tmp_path / f"{task}.json"
     path.write_text(json.dumps({"data": [{"paragraphs": questions}]}))
     recipe = finetune_recipe(
-        place,
+        tmp_path,
         path,
-        students["progressive"],
-        place / f"answers-{task}",
+        student("progressive"),
+        tmp_path / f"answers-{task}",
         data={"task": task, "train": path, "validation": path, "max_length": 24},
     )
     finetune(recipe)
-    points = curve(place / f"answers-{task}")
+    points = curve(tmp_path / f"answers-{task}")
     assert points[-1]["losses"]["loss"] < points[0]["losses"]["loss"]
     [found] = validate(recipe)
     scores = found.standings[0].scores
-    # Six words, of which one is right: by chance it would be a sixth.
+    # One of six words is correct: chance is a sixth.
     assert scores["exact_match"].value > 0.4
     assert scores["f1"].value >= scores["exact_match"].value
 
@@ -351,24 +332,24 @@ def test_questions_are_learnt(task: str, place: Path, students: dict[str, Path])
         ),
     ],
 )
-def test_what_cannot_be_fine_tuned_is_told_and_leaves_no_model(
-    changes: dict[str, Any], error: type[Exception], says: str, place: Path, labels: Path, teacher: Path
+def test_invalid_fine_tunings_are_refused_and_leave_no_model(
+    changes: dict[str, Any], error: type[Exception], says: str, tmp_path: Path, labels: Path, teacher: Path
 ) -> None:
     if "train" in changes.get("data", {}):
         changes["data"]["train"] = labels
-    recipe = finetune_recipe(place, labels, teacher, place / "wrong", **changes)
+    recipe = finetune_recipe(tmp_path, labels, teacher, tmp_path / "wrong", **changes)
     with pytest.raises(error, match=says):
         finetune(recipe)
-    assert not (place / "wrong" / "model").exists()
-    shutil.rmtree(place / "wrong", ignore_errors=True)
+    assert not (tmp_path / "wrong" / "model").exists()
+    shutil.rmtree(tmp_path / "wrong", ignore_errors=True)
 
 
-def test_a_tokenizer_that_is_not_the_models_is_refused(place: Path, labels: Path, teacher: Path) -> None:
-    other = place / "other-words"
+def test_a_tokenizer_larger_than_the_model_is_refused(tmp_path: Path, labels: Path, teacher: Path) -> None:
+    other = tmp_path / "other-words"
     shutil.copytree(teacher, other)
     content = json.loads((other / "tokenizer.json").read_text())
     vocabulary = content["model"]["vocab"]
     vocabulary.update({f"new{number}": len(vocabulary) + number for number in range(500)})
     (other / "tokenizer.json").write_text(json.dumps(content))
     with pytest.raises(Exception, match=r"has \d+ words, the tokenizer \d+"):
-        finetune(finetune_recipe(place, labels, other, place / "mismatched"))
+        finetune(finetune_recipe(tmp_path, labels, other, tmp_path / "mismatched"))

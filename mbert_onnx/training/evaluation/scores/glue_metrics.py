@@ -1,4 +1,8 @@
-"""GLUE's metrics as functions of labels and predictions, computed by scikit-learn and SciPy."""
+"""GLUE's metrics as functions of labels and predictions.
+
+Accuracy and F1 are computed here, because the checks of scikit-learn take longer than the rest of a bootstrap of a
+thousand samples (half of the time of an evaluation); the others are computed by scikit-learn and SciPy.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +18,14 @@ Metric = Callable[[np.ndarray, np.ndarray], float]
 
 def accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
     """Computes the share of correct predictions."""
-    return float(sklearn_metrics.accuracy_score(labels, predictions))
+    return float(np.mean(labels == predictions))
 
 
 def f1(labels: np.ndarray, predictions: np.ndarray) -> float:
     """Computes the harmonic mean of precision and recall of label 1; 0 if undefined."""
-    return float(sklearn_metrics.f1_score(labels, predictions, zero_division=0))
+    positive, predicted = labels == 1, predictions == 1
+    relevant = int(positive.sum()) + int(predicted.sum())
+    return 2 * int((positive & predicted).sum()) / relevant if relevant else 0.0
 
 
 def matthews_correlation(labels: np.ndarray, predictions: np.ndarray) -> float:

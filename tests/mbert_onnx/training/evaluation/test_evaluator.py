@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from exported_checkpoints import Exports
 from glue_folders import FILES, write_glue
 from small_checkpoints import put_config, save_small
 from text_encoders import word_encoder
 from typer.testing import CliRunner
 
-from mbert_onnx import evaluate, export, load
+from mbert_onnx import evaluate, load
 from mbert_onnx.cli.app import app
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.text.tasks import QUESTION_ANSWERING, TEXT_CLASSIFICATION, Task
@@ -94,20 +95,16 @@ def test_reversed_label_names_reverse_the_accuracy(glue: Path, tmp_path: Path) -
     assert scores[0] == pytest.approx(1 - scores[1])
 
 
-def test_questions_have_the_same_answers_as_in_run(tmp_path: Path) -> None:
-    folder = tmp_path / "qa"
-    folder.mkdir()
-    save_small(folder, "MobileBertForQuestionAnswering", vocab_size=400)
-    word_encoder(folder, f"{CONTEXT} where is it ?")
-    export(folder, tmp_path / "bundle")
+def test_questions_have_the_same_answers_as_in_run(exported: Exports) -> None:
+    files = exported()
     questions = [
         Question("short", "where is it ?", " ".join(CONTEXT.split()[:9]), ("word3",), (-1,)),
         Question("long", "where ?", CONTEXT, ("word40",), (-1,)),
     ]
-    model = load(tmp_path / "bundle", kernels="portable")
+    model = load(files.bundle, kernels="portable")
     with ExitStack() as stack:
         for may_be_impossible in (False, True):
-            for name in (str(folder), str(tmp_path / "bundle")):
+            for name in (str(files.checkpoint), str(files.bundle)):
                 answers, rows = answers_of(
                     opened(name, stack, QUESTION_ANSWERING), questions, may_be_impossible=may_be_impossible
                 )

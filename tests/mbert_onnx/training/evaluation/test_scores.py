@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.metrics import accuracy_score, f1_score
 
 from mbert_onnx.training.data.glue import TASKS
 from mbert_onnx.training.evaluation.scores.glue_metrics import METRICS
@@ -51,6 +52,16 @@ def test_squad_metrics(prediction: str, answers: list[str], exact: float, overla
 )
 def test_glue_metrics(metric: str, labels: list[int], predictions: list[int], value: float) -> None:
     assert METRICS[metric](np.array(labels), np.array(predictions)) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_accuracy_and_f1_equal_those_of_scikit_learn(share: float) -> None:
+    random = np.random.default_rng(0)
+    for count in (1, 2, 50):
+        labels, predictions = (random.random((2, count)) < share).astype(np.float64)
+        assert METRICS["accuracy"](labels, predictions) == pytest.approx(accuracy_score(labels, predictions))
+        expected = f1_score(labels, predictions, pos_label=1, labels=[0, 1], average=None, zero_division=0)[1]
+        assert METRICS["f1"](labels, predictions) == pytest.approx(expected)
 
 
 def test_all_metrics_of_the_tasks_are_implemented() -> None:
