@@ -32,10 +32,9 @@ def main(reviews: Path) -> None:
         model.fit([row.text for row in train.examples], [row.label for row in train.examples])
         predictions = model.predict([row.text for row in held_out.examples])
         right = sum(label == row.label for label, row in zip(predictions, held_out.examples, strict=True))
-        low, high = share_interval(right, len(predictions))
-        print(
-            f"{name}: {100 * right / len(predictions):.2f} % ({100 * low:.2f} to {100 * high:.2f}) of {len(predictions):,} texts"
-        )
+        count = len(predictions)
+        low, high = share_interval(right, count)
+        print(f"{name}: {100 * right / count:.2f} % ({100 * low:.2f} to {100 * high:.2f}) of {count:,} texts")
     print(f"chosen by cross-validation: {chosen.best_params_}")
 
 

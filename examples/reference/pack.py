@@ -58,7 +58,7 @@ def main(checkpoint: Path, folder: Path) -> None:
 
 
 def save_graph(model: ir.Model, folder: Path) -> None:
-    """Writes a graph that reads the weights beside it; onnxruntime casts them to float32 once, when it loads the model."""
+    """Writes a graph that reads the weights beside it; onnxruntime casts them to float32 once, at loading."""
     graph = model.graph
     with (folder / WEIGHTS).open("rb") as file:
         length = int.from_bytes(file.read(PREFIX), "little")
