@@ -1,4 +1,4 @@
-"""Everything that can be wrong with a checkpoint, and what the one line about it must say."""
+"""Broken checkpoints, each with the text that its one-line error must contain."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from small_checkpoints import WEIGHTS, put_bin, put_config, put_tensors, tensors
 
 @dataclass(frozen=True)
 class Fault:
-    """One way to be broken.
+    """A way to break a checkpoint.
 
     Args:
         spoil: Does it to the folder of a good question-answering checkpoint.
@@ -85,7 +85,7 @@ def truncated_bin(folder: Path) -> None:
 
 
 class RunsCode:
-    """Creates a file called `pwned` in the folder when it is unpickled."""
+    """An object that creates the file `pwned` in the folder when it is unpickled."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "pwned"
@@ -98,7 +98,7 @@ LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 98765\
 LN = "mobilebert.embeddings.LayerNorm.bias"
 SHARDS = json.dumps({"weight_map": {"a": "model-2.safetensors", "b": "model-1.safetensors"}})
 
-# Some say it in other words with transformers 5, which checks the types of fields itself.
+# Some messages differ with transformers 5, which checks the types of fields itself.
 FAULTS: dict[str, Fault] = {
     # config.json
     "no config": without("config.json", says="has no config.json; expected a folder that transformers'"),
@@ -133,7 +133,7 @@ FAULTS: dict[str, Fault] = {
     "epsilon is a string": config("layer_norm_eps is '1e-12', expected|field 'layer_norm_eps'", layer_norm_eps="1e-12"),
     "three labels": config("question answering has 2 labels .* has 3", id2label={"0": "a", "1": "b", "2": "c"}),
     "labels are a number": config("config.json is not a MobileBERT's", id2label=3),
-    # Files of weights
+    # Weight files
     "no weights": without(WEIGHTS, says="has no weights; expected model.safetensors or pytorch_model.bin"),
     "empty safetensors": cut(WEIGHTS, 0, "model.safetensors is truncated or corrupt"),
     "half a header": cut(WEIGHTS, 500, "model.safetensors is truncated or corrupt"),

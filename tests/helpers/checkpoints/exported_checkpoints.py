@@ -1,4 +1,4 @@
-"""Small checkpoints and their bundles, which tests share; traces of small models, each made once."""
+"""Small checkpoints, their bundles, and traces of small models, which tests share; each is built once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mbert_onnx.text.tasks import Task
 
 @dataclass(frozen=True)
 class Exported:
-    """A small checkpoint of transformers, and the bundle that `export` made of it."""
+    """A small checkpoint of transformers, and its exported bundle."""
 
     checkpoint: Path
     bundle: Path
@@ -38,10 +38,10 @@ class Exported:
 
     @property
     def theirs(self) -> Any:
-        """transformers' own model."""
+        """The checkpoint as transformers' model."""
         config = json.loads((self.checkpoint / "config.json").read_text())
         theirs = getattr(transformers, config["architectures"][0])
-        # The one implementation that gives attentions in every version.
+        # The only implementation that returns attentions in every version.
         return theirs.from_pretrained(self.checkpoint, attn_implementation="eager").eval()
 
 

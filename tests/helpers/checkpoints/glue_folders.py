@@ -1,10 +1,10 @@
-"""GLUE's folders in small: each file as the benchmark's download has it, with two to four rows."""
+"""Small GLUE folders: files in the format of the benchmark's download, with two to four rows."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-# By task: folder, file, lines. Columns that nobody reads hold a dash.
+# Lines of each file, by folder and file name. Unused columns contain a dash.
 MNLI_HEADER = (
     "index\tpromptID\tpairID\tgenre\tsentence1_binary_parse\tsentence2_binary_parse\tsentence1_parse\t"
     "sentence2_parse\tsentence1\tsentence2\tlabel1\tgold_label"
@@ -51,7 +51,7 @@ FILES: dict[str, dict[str, list[str]]] = {
         ],
     },
     "QQP": {
-        # The second row is cut off, as some of the benchmark's are.
+        # The second row is incomplete, as some rows of the benchmark are.
         "train.tsv": [
             "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate",
             "1\t2\t3\tWho?\tWho is it?\t1",
@@ -98,7 +98,7 @@ FILES: dict[str, dict[str, list[str]]] = {
 
 
 def write_glue(folder: Path) -> Path:
-    """Writes all of them; gives the folder."""
+    """Writes all folders and returns their parent."""
     for task, files in FILES.items():
         (folder / task).mkdir(parents=True)
         for name, lines in files.items():

@@ -1,4 +1,4 @@
-"""MobileBERTs whose activations are as large as the real one's, made from random ones, which are tame.
+"""MobileBERTs with activations as large as those of the trained one, built from random ones.
 
 transformers' own test of google/mobilebert-uncased expects the last hidden state of the first token to start with
 −2.47e7, 8.3e4, 1.7e5, and that of the next tokens to be around 1. That is what fp16 overflows at and int8 collapses
@@ -35,7 +35,7 @@ SMALLER_SPIKES = (1e4, 2e5)
 
 
 def save(model: nn.Module, folder: Path) -> None:
-    """Writes a student as a checkpoint that `export` and transformers read."""
+    """Writes a student as a checkpoint in transformers' format."""
     task = task_named(type(model).__name__)
     config: Any = model.config
     config.architectures = [task.architecture]
@@ -192,7 +192,7 @@ def hot_first_token(model: Model, seed: int) -> Model:
 
 
 def _while_hooked(layers: Any, texts: _Texts, backbone: Any) -> Any:
-    """Runs the texts, and turns the queries of these layers away from the first token on the way."""
+    """Runs the texts and turns the queries of these layers away from the first token."""
     hooks = [layer.attention.self.register_forward_pre_hook(texts.turn_queries_away) for layer in layers]
     outputs = texts.run(backbone)
     for hook in hooks:
@@ -231,7 +231,7 @@ def _open_gates(backbone: Any, texts: _Texts, generator: torch.Generator) -> Non
     bias = OPEN - weight @ first.mean(dim=0)
 
     units = torch.randperm(widening.out_features, generator=generator)[:gates]
-    # The two weights are of one size, which fp16 has.
+    # Both weights have the same magnitude, which fp16 can represent.
     scale = 2.0 ** (GATE_GAIN / max(weight.abs().max(), bias.abs().max())).sqrt().log2().round()
     widening.weight[units] = scale * weight
     widening.bias[units] = scale * bias
@@ -258,7 +258,7 @@ def _first_token_profile(width: int, gates: int, generator: torch.Generator) -> 
 
 
 class _Texts:
-    """Random texts of several lengths, by which a model's numbers are chosen."""
+    """Random texts of several lengths, from which the statistics of a model are estimated."""
 
     def __init__(self, config: Any, seed: int) -> None:
         generator = _generator(seed)
@@ -288,12 +288,12 @@ class _Texts:
         attention.query.bias.sub_((steps[:, None] * direction).flatten())
 
 
-# Who writes and who reads
+# Writers and readers of a stream
 
 
 @dataclass(frozen=True)
 class _Stream:
-    """Who writes to a stream, each a `dense` with a residual and a `LayerNorm`, and the linear layers that read it."""
+    """Writers of a stream, each a `dense` with a residual and a `LayerNorm`, and the linear layers that read it."""
 
     writers: list[Any]
     readers: list[Any]
@@ -403,7 +403,7 @@ def _generator(seed: int) -> torch.Generator:
 
 
 def _mixed(seed: int, number: int) -> int:
-    """A seed for the part of that number."""
+    """Returns the seed of a numbered part."""
     return 1000 * seed + number
 
 

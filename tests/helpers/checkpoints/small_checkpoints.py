@@ -1,4 +1,4 @@
-"""Checkpoints of small models, as transformers writes them and as people leave them."""
+"""Checkpoints of small models in transformers' format, and changes of them."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from small_models import randomize, small_config
 
 WEIGHTS = "model.safetensors"
 
-# Of float64 outputs of the same weights in two implementations.
+# Tolerance for float64 outputs of the same weights in two implementations.
 FLOAT64 = 1e-9
 
-# Of a file's float32 outputs from float64, centred.
+# Tolerance for the centred error of a file's float32 outputs against float64.
 FLOAT32 = 2e-5
 
 
 def save_small(
     folder: Path, head: str = "MobileBertForQuestionAnswering", switch: str = "default", **changes: Any
 ) -> torch.nn.Module:
-    """Writes a random model of transformers' class `head` with `save_pretrained`; returns it."""
+    """Writes a random model of transformers' class `head` with `save_pretrained` and returns it."""
     model = randomize(getattr(transformers, head)(small_config(switch, **changes))).eval()
     model.save_pretrained(folder)
     assert isinstance(model, torch.nn.Module)
@@ -33,7 +33,7 @@ def save_small(
 
 
 def names_in(folder: Path) -> list[str]:
-    """What a folder holds, hidden files included."""
+    """Returns the names of all entries of a folder, hidden ones included."""
     return sorted(path.name for path in folder.iterdir())
 
 
@@ -42,24 +42,24 @@ def tensors_of(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def put_tensors(folder: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Makes these the checkpoint's weights."""
+    """Replaces the weights of a checkpoint."""
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / WEIGHTS, {"format": "pt"})
 
 
 def put_bin(folder: Path, content: object) -> None:
-    """Makes this the checkpoint's `pytorch_model.bin`, its only weights."""
+    """Replaces the weights of a checkpoint by a `pytorch_model.bin`."""
     (folder / WEIGHTS).unlink()
     torch.save(content, folder / "pytorch_model.bin")
 
 
 def put_config(folder: Path, **changes: Any) -> None:
-    """Changes keys of the checkpoint's config.json."""
+    """Changes keys of a checkpoint's config.json."""
     path = folder / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
 def some_ids(config: transformers.MobileBertConfig, *, choices: bool) -> dict[str, torch.Tensor]:
-    """Batch 3, 11 tokens, ragged padding, two segments; with an axis of two choices if asked for."""
+    """Returns inputs of batch 3, 11 tokens, ragged padding and two segments, optionally with an axis of two choices."""
     generator = torch.Generator().manual_seed(5)
     shape = (3, 2, 11) if choices else (3, 11)
     mask = torch.ones(shape, dtype=torch.long)
@@ -72,7 +72,7 @@ def some_ids(config: transformers.MobileBertConfig, *, choices: bool) -> dict[st
 
 
 def assert_same_model(theirs: torch.nn.Module, ours: torch.nn.Module) -> None:
-    """Both compute the same outputs in float64. Both are in float64 afterwards."""
+    """Checks that two models compute the same outputs in float64; converts both to float64."""
     assert isinstance(theirs.config, transformers.MobileBertConfig)
     feed = some_ids(theirs.config, choices="MultipleChoice" in type(theirs).__name__)
     with torch.no_grad():
@@ -102,7 +102,7 @@ def assert_file_answers_as(theirs: Any, path: Path) -> None:
 
 
 def _flat(outputs: Any) -> dict[str, torch.Tensor]:
-    """transformers' outputs under the names that graphs give them."""
+    """Renames transformers' outputs to the output names of graphs."""
     named: dict[str, torch.Tensor] = {}
     for name, value in outputs.items():
         parts = {name: value} if torch.is_tensor(value) else {f"{name}.{n}": part for n, part in enumerate(value)}

@@ -1,4 +1,4 @@
-"""Small MobileBERTs for tests: one config for every switch that transformers has, with weights that hide nothing."""
+"""Small MobileBERTs for tests: a config for every switch of transformers, with random weights."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ Module = TypeVar("Module", bound=torch.nn.Module)
 
 
 def randomize(model: Module, seed: int = 0) -> Module:
-    """Every parameter random, norms and biases too: with γ = 1 and β = 0 a wrong fold would look right."""
+    """Randomizes every parameter, norms and biases too: with γ = 1 and β = 0 a wrong fold would not be detected."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():

@@ -1,4 +1,4 @@
-"""Tokenizers whose vocabulary is a text's own words."""
+"""Tokenizers whose vocabulary consists of the words of a text."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from mbert_onnx.text.encoder import TextEncoder
 
-# Words of which tests make calibration texts.
+# Words of the calibration texts in tests.
 WORDS = "the of was in who what when where first last school river city game year won by and at"
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 def word_encoder(folder: Path, text: str, max_length: int = 64) -> TextEncoder:
-    """A token for each word of the text, in the order in which they come."""
+    """Builds an encoder with a token for each word of the text, in order of appearance."""
     words = dict.fromkeys((*SPECIAL, *text.split()))
     tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(words)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()

@@ -1,4 +1,4 @@
-"""`.onnx` files of small MobileBERTs as others write them: torch.export, TorchScript, optimum."""
+"""`.onnx` files of small MobileBERTs written by other exporters: torch.export, TorchScript, optimum."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import transformers
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
-# optimum has no heads of pretraining and of next sentences.
+# optimum does not support the heads of pre-training and next-sentence prediction.
 OPTIMUM_TASKS = (
     *("question-answering", "text-classification", "token-classification"),
     *("fill-mask", "multiple-choice", "feature-extraction"),
@@ -24,7 +24,7 @@ OPTIMUM_TASKS = (
 
 
 class Flat(torch.nn.Module):
-    """A model that takes its inputs in order and returns a tuple, as exporters want it."""
+    """A model with positional inputs and a tuple as output, as exporters require."""
 
     def __init__(self, model: torch.nn.Module) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Flat(torch.nn.Module):
 def export_with_torch_export(
     model: torch.nn.Module, path: Path, outputs: Sequence[str], *, choices: bool = False, fixed: bool = False
 ) -> None:
-    """Writes what `torch.onnx.export` writes by default, with dynamic axes unless `fixed`."""
+    """Exports with `torch.onnx.export`, with dynamic axes unless `fixed`."""
     example = _example(choices)
     dynamic = dict.fromkeys(range(example[0].dim()), torch.export.Dim.DYNAMIC)
     with _quietly():
@@ -67,7 +67,7 @@ def export_with_torchscript(
     fixed: bool = False,
     opset: int = 18,
 ) -> None:
-    """Writes what `torch.onnx.export` wrote before torch 2.9; its outputs have no declared dynamic axes."""
+    """Exports with the TorchScript exporter, the default before torch 2.9; outputs have no declared dynamic axes."""
     example = _example(choices)
     axes = dict(enumerate(("batch", "choices", "sequence") if choices else ("batch", "sequence")))
     with _quietly():
@@ -84,9 +84,9 @@ def export_with_torchscript(
 
 
 def export_with_optimum(checkpoint: Path, path: Path, task: str) -> None:
-    """Writes what `optimum-cli export onnx` writes of a folder in transformers' format."""
+    """Exports a folder in transformers' format with `optimum-cli export onnx`."""
     if not transformers.__version__.startswith("4."):
-        pytest.skip("optimum-onnx takes transformers 4 only")
+        pytest.skip("optimum-onnx requires transformers 4")
     main_export = pytest.importorskip("optimum.exporters.onnx").main_export
     folder = path.with_suffix(".optimum")
     with _quietly():
@@ -96,19 +96,19 @@ def export_with_optimum(checkpoint: Path, path: Path, task: str) -> None:
 
 
 def save_with_weights_beside(model: onnx.ModelProto, path: Path, weights: str) -> None:
-    """Saves a model with its weights in a file of that name; sizes and such stay, since onnxruntime wants them."""
+    """Saves a model with its weights in an external file; small tensors stay inside, as onnxruntime requires."""
     onnx.save(model, path, save_as_external_data=True, location=weights, size_threshold=100)
 
 
 def _example(choices: bool) -> tuple[torch.Tensor, ...]:
-    """Sizes of which no two are equal, nor 1: an exporter may take equal ones for one."""
+    """Returns distinct sizes other than 1, since exporters may identify equal ones."""
     ids = torch.zeros((2, 3, 7) if choices else (2, 7), dtype=torch.long)
     return ids, torch.ones_like(ids), torch.zeros_like(ids)
 
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """Exporters warn of themselves, and print."""
+    """Suppresses warnings and output of exporters."""
     sink = io.StringIO()
     with contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink), warnings.catch_warnings():
         warnings.simplefilter("ignore")
