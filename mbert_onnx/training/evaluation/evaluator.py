@@ -146,27 +146,29 @@ def _on_labels(
     times = _times(models, rows, threads, seed, report)
     count = len(labels)
 
-    def measured(name: str, said: np.ndarray) -> Score:
+    def measured(name: str, predicted: np.ndarray) -> Score:
         if name == "accuracy":
-            return _share(said == labels)
-        return _score(lambda at: METRICS[name](labels[at], said[at]), count, seed)
+            return _share(predicted == labels)
+        return _score(lambda at: METRICS[name](labels[at], predicted[at]), count, seed)
 
-    def compared(name: str, said: np.ndarray) -> Score:
-        metric, first_said = METRICS[name], predictions[0]
-        return _score(lambda at: metric(labels[at], said[at]) - metric(labels[at], first_said[at]), count, seed)
+    def compared(name: str, predicted: np.ndarray) -> Score:
+        metric, first_predicted = METRICS[name], predictions[0]
+        return _score(
+            lambda at: metric(labels[at], predicted[at]) - metric(labels[at], first_predicted[at]), count, seed
+        )
 
     standings = [
         Standing(
             model=model.name,
-            scores={name: measured(name, said) for name in metrics},
-            agreement=None if number == 0 else _agreement(predictions[0], said, split.labels),
-            differences={} if number == 0 else {name: compared(name, said) for name in metrics},
+            scores={name: measured(name, predicted) for name in metrics},
+            agreement=None if number == 0 else _agreement(predictions[0], predicted, split.labels),
+            differences={} if number == 0 else {name: compared(name, predicted) for name in metrics},
             ms=times[number].mean_ms,
             ms_low=times[number].low_ms,
             ms_high=times[number].high_ms,
             cut=cuts[number],
         )
-        for number, (model, said) in enumerate(zip(models, predictions, strict=True))
+        for number, (model, predicted) in enumerate(zip(models, predictions, strict=True))
     ]
     return _evaluation(task, data, split.name, len(examples), standings, list(split.notes), threads)
 
@@ -184,18 +186,18 @@ def _on_questions(
     rows, answers = [], []
     for model in models:
         report(f"{model.name}: {len(questions)} questions")
-        said, read = answers_of(model, questions, may_be_impossible=VERSIONS[task] == 2)
-        answers.append([said[question.id] for question in questions])
+        by_id, read = answers_of(model, questions, may_be_impossible=VERSIONS[task] == 2)
+        answers.append([by_id[question.id] for question in questions])
         rows.append(read)
     times = _times(models, rows, threads, seed, report)
     measures = {"exact_match": squad_scores.exact_match, "f1": squad_scores.f1}
     # For each model the value of each question, by metric.
     values = [
         {
-            name: np.array([measure(text, one.answers) for text, one in zip(said, questions, strict=True)])
+            name: np.array([measure(text, one.answers) for text, one in zip(texts, questions, strict=True)])
             for name, measure in measures.items()
         }
-        for said in answers
+        for texts in answers
     ]
     standings = [
         Standing(

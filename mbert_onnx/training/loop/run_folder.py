@@ -129,8 +129,8 @@ class Run:
 
     def _is_run(self) -> bool:
         """Whether the folder is a run; a recipe alone is not enough, since a user may have put it there."""
-        begun = self._recipe.is_file() and (self._checkpoints.is_dir() or self.model.is_dir())
-        return begun or any((self.folder / name).is_dir() for name in (ASIDE, MOVING))
+        started = self._recipe.is_file() and (self._checkpoints.is_dir() or self.model.is_dir())
+        return started or any((self.folder / name).is_dir() for name in (ASIDE, MOVING))
 
     def _has_others(self) -> bool:
         return not self.folder.is_dir() or any(path.name != LOCK for path in self.folder.iterdir())
