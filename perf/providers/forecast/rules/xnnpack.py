@@ -61,5 +61,5 @@ XNNPACK = Rules(
         # Operators of image models, which a MobileBERT does not have; their conditions are not checked.
         **plainly("AveragePool", "Conv", "ConvTranspose", "MaxPool", "Resize"),
     },
-    notes=("XNNPACK computes on the CPU, in its memory: a part that it leaves costs no copy",),
+    notes=("XNNPACK runs on the CPU and uses its memory: nodes left to the CPU cost no copy",),
 )
