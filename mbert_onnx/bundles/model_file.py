@@ -30,7 +30,7 @@ RANDOM = "random"
 
 @dataclass(frozen=True)
 class TextReader:
-    """How texts become a model's inputs.
+    """Reader of texts for a model: task, tokenizer and limits.
 
     Args:
         task: The model's task.
@@ -51,12 +51,12 @@ FindReader = Callable[[], TextReader | None]
 
 @dataclass(frozen=True)
 class TextModel:
-    """A model file or checkpoint, and how texts become its inputs.
+    """A model file or checkpoint that texts can be run through.
 
     Args:
         name: The name of the file or checkpoint, for messages.
         shapes: Sizes and type of its inputs.
-        reader: How texts become its inputs.
+        reader: Reader of texts for it.
         is_random: Whether it is known to have random weights.
     """
 
@@ -84,7 +84,7 @@ def find_file(model: str | Path) -> tuple[Path, Bundle | None]:
 
 
 def is_file(model: str | Path) -> bool:
-    """Whether `model` is a file or bundle, or a path like one's; else it must be a checkpoint, as `reference` is."""
+    """Returns whether `model` is, or looks like, a file or bundle; else it is a checkpoint, such as `reference`."""
     path = Path(model)
     return not is_reference(model) and (path.is_file() or is_bundle(path) or path.suffix == ".onnx")
 

@@ -44,7 +44,7 @@ class Bundle:
 
 
 def is_bundle(path: Path) -> bool:
-    """Whether a folder has a model file at one of the places that a bundle has it."""
+    """Returns whether a folder has a model file at one of the places that a bundle has it."""
     return any((path / name).is_file() for name in MODELS)
 
 

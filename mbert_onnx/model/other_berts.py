@@ -16,7 +16,7 @@ from mbert_onnx.text.tasks import QUESTION_ANSWERING, Task
 
 
 def is_other_bert(checkpoint: str | Path) -> bool:
-    """Whether the config in a folder names another architecture than MobileBERT. False for a hub id."""
+    """Returns whether the config in a folder names another architecture than MobileBERT. False for a hub id."""
     config = located(checkpoint) / "config.json"
     try:
         kind = json.loads(config.read_text(encoding="utf-8")).get("model_type")

@@ -11,7 +11,7 @@ FOLDER = Path(__file__).parent
 
 
 def is_reference(name: str | Path) -> bool:
-    """Whether a name is that of the built-in model. It takes precedence over a folder of that name."""
+    """Returns whether a name is that of the built-in model. It takes precedence over a folder of that name."""
     return str(name) == REFERENCE
 
 
