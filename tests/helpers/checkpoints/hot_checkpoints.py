@@ -1,16 +1,16 @@
 """MobileBERTs with activations as large as those of the trained one, built from random ones.
 
 transformers' own test of google/mobilebert-uncased expects the last hidden state of the first token to start with
-−2.47e7, 8.3e4, 1.7e5, and that of the next tokens to be around 1. That is what fp16 overflows at and int8 collapses
-at. There are two easy kinds of hot model, in which the size stands in the *channel* and the same function has a tame
-form, and two in which it stands in the *token*, as in the real one:
+−2.47e7, 8.3e4, 1.7e5, and that of the next tokens to be around 1, which fp16 cannot represent and int8 cannot resolve.
+Two kinds of hot model have large *channels*, and channel scales can remove the size exactly; two have a large *token*,
+as the trained model has:
 
 - `hot_channels`, `hot_inner_channels`: channels of a stream are scaled up, and down again where they are read;
 - `hot_hidden`: the same for the hidden channels of the feed-forward networks;
 - `hot_token`: the first token has spikes in some channels, which are read with small weights;
 - `hot_first_token`: the first token is large in all channels, and read with ordinary weights.
 
-Each takes a student with NoNorm and gives a changed copy. The first three kinds take transformers' models, too.
+Each function takes a student with NoNorm and returns a changed copy. The first three also take transformers' models.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from mbert_onnx.text.tasks import task_named
 
 Model = TypeVar("Model", bound=nn.Module)
 
-# The real model's: channel 0 of the first token, and others of its channels.
+# Values of the trained model: channel 0 of the first token, and other channels of it.
 SPIKE = -2.5e7
 SMALLER_SPIKES = (1e4, 2e5)
 
@@ -43,19 +43,19 @@ def save(model: nn.Module, folder: Path) -> None:
     save_checkpoint(Checkpoint(folder.name, folder, config, task, model), folder)
 
 
-# ChannelGroups
+# Large channels
 
 
 @torch.no_grad()
 def hot_channels(model: Model, seed: int, *, lowest: float = 1e4, highest: float = 1e8, share: float = 1 / 16) -> Model:
-    """The same function, with some channels of the stream between blocks scaled by factors of `channel_factors`.
+    """Scales some channels of the stream between blocks by `channel_factors`, without changing the function.
 
-    What writes to the stream is multiplied, what reads it is divided; γ stays, since it works on each channel alone.
-    Half of the factors come from the embeddings' γ, with which a fold that starts there gets rid of them by itself,
-    the others from what is added up before it. Powers of two, so not even rounding differs.
+    Writers of the stream are multiplied, readers divided; γ stays, since it acts on each channel separately. Half of
+    the factors are applied to the embeddings' γ, where a fold removes them, the others to the sum before it. Factors
+    are powers of two, so that rounding does not differ.
 
-    An output that *is* the stream (`last_hidden_state`, `hidden_states`, a pooler that returns the first token to
-    nobody but the user) is multiplied.
+    Outputs that are the stream itself (`last_hidden_state`, `hidden_states`, a pooler that outputs the first token) are
+    multiplied.
     """
     hot = _copy(model)
     config: Any = hot.config
@@ -69,7 +69,7 @@ def hot_channels(model: Model, seed: int, *, lowest: float = 1e4, highest: float
 def hot_inner_channels(
     model: Model, seed: int, *, lowest: float = 1e4, highest: float = 1e8, share: float = 1 / 16
 ) -> Model:
-    """As `hot_channels`, for the stream inside each block, with other factors in each."""
+    """Scales channels of the stream inside each block, with different factors in each."""
     hot = _copy(model)
     config: Any = hot.config
     if not config.use_bottleneck:
@@ -96,7 +96,7 @@ def channel_factors(
 
 @torch.no_grad()
 def hot_hidden(model: Model, seed: int, *, spread: float = 1e8) -> Model:
-    """The same function, with the hidden channels of each feed-forward network scaled by 1 to `spread`.
+    """Scales the hidden channels of each feed-forward network by 1 to `spread`, without changing the function.
 
     max(k·h, 0) = k·max(h, 0): columns of the first weight and its bias are multiplied, rows of the second divided.
     """
