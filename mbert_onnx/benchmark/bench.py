@@ -49,7 +49,8 @@ def bench(
         threads: Numbers of threads; each is timed with each length.
         task: The task that a checkpoint is exported for; default: its own.
         precision: Timing ends when the 95 % interval of every median is within ± this share of it,
-        budget: or after this many seconds for each length and number of threads.
+        budget: or after this many seconds of timed rounds for each length and number of threads. At least 12 rounds
+            are run; loading and warm-up are not counted.
         seed: Seed of the inputs, and of random weights.
         kernels: Whether our native kernels compute the blocks of files that have them: `auto`, where the kernels are
             installed; `native`, or an error; `portable`, not. `native:MODEL` and `portable:MODEL` override it.

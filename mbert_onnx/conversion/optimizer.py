@@ -303,6 +303,6 @@ def _verify(outcome: Outcome, file: Path) -> None:
         raise VerificationError(str(error_)) from error_
     if not error <= outcome.judge.bound:
         raise VerificationError(
-            f"the optimised file is not the same model: centred error {error:.1e}, bar {outcome.judge.bound:.1e}; "
+            f"the optimised file is not the same model: centred error {error:.1e}, bound {outcome.judge.bound:.1e}; "
             "nothing is written"
         )

@@ -102,8 +102,9 @@ def read_texts(path: str | Path | None, model: TextModel) -> Calibration:
             seq_len=shapes.seq_len,
             max_positions=reader.max_positions,
             choices=shapes.choices,
+            kind=kind,
         )
-        for part in (texts.fit, texts.held_out)
+        for part, kind in ((texts.fit, "calibration"), (texts.held_out, "held-out"))
     ]
     different = len({feed["input_ids"].tobytes() for part in found for feed in part.feeds})
     if different < FEWEST:

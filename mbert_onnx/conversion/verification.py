@@ -64,7 +64,7 @@ class Verdict:
         judge = "the other file (" if self.torch_error is None else f"float64 (torch float32 {self.torch_error:.1e}, "
         kernels = "" if self.kernels_error is None else f" (with the native kernels {self.kernels_error:.1e})"
         return (
-            f"centred error {self.error:.1e}{kernels} against {judge}bar {self.bar:.1e}), "
+            f"centred error {self.error:.1e}{kernels} against {judge}bound {self.bar:.1e}), "
             f"{self.agreement:.1%} of decisions equal; {self.tokens:,} tokens, lengths {_join(self.lengths)}, "
             f"batches {_join(self.batches)}, with padding and without"
         )

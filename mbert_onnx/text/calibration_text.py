@@ -142,6 +142,7 @@ def encode(
     max_positions: int,
     choices: int | None,
     pad_token_id: int = 0,
+    kind: str = "calibration",
 ) -> Feeds:
     """Encodes texts as feeds, one a text.
 
@@ -154,6 +155,7 @@ def encode(
         max_positions: Largest number of tokens that the model takes.
         choices: Fixed number of choices of the graph; None if it is dynamic, or for a task without choices.
         pad_token_id: Id of padding.
+        kind: What the texts are, for notes and errors: `calibration`, or another word before "texts".
 
     Raises CalibrationError if more than a quarter of the tokens are unknown or there is no token, and any error of
     `TextEncoder.truncated`.
@@ -162,7 +164,7 @@ def encode(
     encoder.max_length = min(seq_len or max_positions, max_positions)
     usable = [text for text in texts if _has_tokens(encoder, text)]
     if not usable:
-        raise CalibrationError("No calibration text has a token that the model reads. Give other texts.")
+        raise CalibrationError(f"No {kind} text has a token that the model reads. Give other texts.")
     specials = set(encoder.tokenizer.encode("").ids)
     unknown_id = encoder.tokenizer.token_to_id(encoder.unknown_token or "")
     feeds, total, unknown, cut = [], 0, 0, 0
@@ -181,16 +183,16 @@ def encode(
     share = unknown / max(total, 1)  # texts may be special tokens only
     if share > MAX_UNKNOWN:
         raise CalibrationError(
-            f"{share:.0%} of the tokens of the calibration texts are {encoder.unknown_token}, expected at "
+            f"{share:.0%} of the tokens of the {kind} texts are {encoder.unknown_token}, expected at "
             f"most {MAX_UNKNOWN:.0%}: the model does not know their language or script. "
             "Give texts in the model's language, with --calibrate FILE."
         )
     dropped = len(texts) - len(usable)
     notes = []
     if cut:
-        notes.append(f"{cut} of {len(texts)} calibration texts were cut to {encoder.max_length} tokens")
+        notes.append(f"{cut} of {len(texts)} {kind} texts were cut to {encoder.max_length} tokens")
     if dropped:
-        notes.append(f"{dropped} of {len(texts)} calibration texts were left out: the tokenizer drops all of them")
+        notes.append(f"{dropped} of {len(texts)} {kind} texts were left out: the tokenizer drops all of them")
     return Feeds(feeds, total, share, cut, dropped, notes)
 
 

@@ -21,6 +21,7 @@ class CheckpointConverter:
         suffix: The suffix of the files that it writes.
         packages: The packages of its environment, as pip takes them; they also run the files.
         options: Further arguments of the program.
+        quantization: How the program quantizes, as a note for a report; empty where it does not.
     """
 
     environment: str
@@ -29,6 +30,7 @@ class CheckpointConverter:
     suffix: str
     packages: tuple[str, ...]
     options: tuple[str, ...] = ()
+    quantization: str = ""
 
     def python(self, progress: Progress) -> Path:
         """Returns the Python of the environment, creating it if needed. Raises PerfError where pip fails."""
@@ -77,6 +79,10 @@ _LITERT_PACKAGES = (
     "ai-edge-quantizer==0.10.0",
 )
 
+# A function of `ai_edge_quantizer.recipe`: int8 weights with a scale for each output channel, activations quantized at
+# run time, per row.
+_LITERT_RECIPE = "dynamic_wi8_afp32"
+
 CHECKPOINT_CONVERTERS: dict[str, CheckpointConverter] = {
     # torch.export and XNNPACK, float32.
     "executorch": CheckpointConverter(
@@ -95,15 +101,15 @@ CHECKPOINT_CONVERTERS: dict[str, CheckpointConverter] = {
         packages=_LITERT_PACKAGES,
         options=("FLOAT",),
     ),
-    # The same, quantized by ai-edge-quantizer (`recipe.dynamic_wi8_afp32`): weights int8 per output channel,
-    # activations quantized at run time, per row.
+    # The same, quantized by ai-edge-quantizer.
     "litert-int8": CheckpointConverter(
         environment="litert",
         tool="litert-torch",
         program=PROGRAMS / "to_litert.py",
         suffix=".tflite",
         packages=_LITERT_PACKAGES,
-        options=("INT8",),
+        options=(_LITERT_RECIPE,),
+        quantization=f"ai-edge-quantizer: {_LITERT_RECIPE}",
     ),
     # torch's tracer and pnnx, float32; the weights are in a `.bin` beside the `.param`.
     "ncnn": CheckpointConverter(

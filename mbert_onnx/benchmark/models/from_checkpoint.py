@@ -73,11 +73,10 @@ def build_torch(request: Request, builder: ModelBuilder) -> BuiltModel:
     return BuiltModel(subject, saved.find_reader)
 
 
-def build_converted(request: Request, builder: ModelBuilder, *, int8: str | None = None) -> BuiltModel:
+def build_converted(request: Request, builder: ModelBuilder) -> BuiltModel:
     """Converts transformers' module to the format of the row's runtime: one file of fixed shapes for each length.
 
-    Args:
-        int8: How the converter quantizes, as a note for the report; None where it does not.
+    A file that its converter quantizes is compared with our float model, and its notes say how it was quantized.
 
     Raises PerfError where the converter fails, or cannot be installed.
     """
@@ -96,16 +95,17 @@ def build_converted(request: Request, builder: ModelBuilder, *, int8: str | None
         batch=builder.batch,
         progress=progress,
     )
+    is_int8 = bool(converter.quantization)
     subject = Subject(
         request.name,
         by_length[max(by_length)],
         saved.vocab_size,
         request.row.runtime,
         by_length,
-        builder.build(request.inner).subject.path if int8 else None,
-        (int8,) if int8 else (),
+        builder.build(request.inner).subject.path if is_int8 else None,
+        (converter.quantization,) if is_int8 else (),
         python=python,
-        precision=INT8 if int8 else FLOAT32,
+        precision=INT8 if is_int8 else FLOAT32,
     )
     return BuiltModel(subject, saved.find_reader)
 

@@ -208,7 +208,6 @@ PREFIXES = (
         runtime="litert",
         installs=_LITERT,
         needs=(EXPORT_EXTRA,),
-        options={"int8": "ai-edge-quantizer: dynamic_wi8_afp32"},
     ),
     Prefix(
         "executorch",

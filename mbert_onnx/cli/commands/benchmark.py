@@ -70,7 +70,8 @@ def bench(
         float,
         typer.Option(
             metavar="SECONDS",
-            help="Stop at the latest after this time for each length and number of threads.",
+            help="Stop a length and number of threads after this time in timed rounds, of which at least 12 are run. "
+            "Loading and warm-up are not counted.",
             rich_help_panel=MEASUREMENT_GROUP,
         ),
     ] = 10,

@@ -101,7 +101,10 @@ def evaluate(
     seed: Annotated[
         int,
         typer.Option(
-            min=0, metavar="N", help="Seed of the resampling for intervals, and of the built-in random models."
+            min=0,
+            metavar="N",
+            help="Seed of the resampling for intervals, of the order in which models are timed, and of the weights of "
+            "the built-in random models.",
         ),
     ] = 0,
     json_file: Annotated[

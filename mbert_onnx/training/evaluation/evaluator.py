@@ -64,7 +64,7 @@ def evaluate(
         max_length: Largest number of tokens in a row; default: the model's own limit, 384 for SQuAD.
         threads: Threads per model.
         kernels: `auto`, `native` or `portable`, as in `bench`.
-        seed: Random seed of resampling and of the built-in random models.
+        seed: Random seed of resampling, of the order in which models are timed, and of the built-in random models.
         json: File to write the result to.
         progress: Called with a line at the start of each stage.
 

@@ -1,8 +1,9 @@
 """Converts a checkpoint to LiteRT's format, in LiteRT's own environment, without the rest of this package.
 
-to_litert.py FOLDER ARCHITECTURE OUTPUTS LENGTHS BATCH FLOAT|INT8 TO
+to_litert.py FOLDER ARCHITECTURE OUTPUTS LENGTHS BATCH RECIPE TO
 
-OUTPUTS and LENGTHS are separated by commas. Writes TO/LENGTH.tflite for each length.
+OUTPUTS and LENGTHS are separated by commas. RECIPE is FLOAT, or a function of `ai_edge_quantizer.recipe`. Writes
+TO/LENGTH.tflite for each length.
 """
 
 from __future__ import annotations
@@ -35,15 +36,15 @@ def main(arguments: list[str]) -> None:
     import litert_torch
     from ai_edge_quantizer import quantizer, recipe
 
-    folder, architecture, outputs, lengths, batch, kind, to = arguments
+    folder, architecture, outputs, lengths, batch, chosen, to = arguments
     model = getattr(transformers, architecture).from_pretrained(folder).eval()
     for seq_len in map(int, lengths.split(",")):
         file = Path(to) / f"{seq_len}.tflite"
         ids = {name: torch.ones((int(batch), seq_len), dtype=torch.int64) for name in INPUTS}
         litert_torch.convert(Named(model, outputs.split(",")).eval(), sample_kwargs=ids).export(str(file))
-        if kind == "INT8":
+        if chosen != "FLOAT":
             quantizing = quantizer.Quantizer(str(file))
-            quantizing.load_quantization_recipe(recipe.dynamic_wi8_afp32())
+            quantizing.load_quantization_recipe(getattr(recipe, chosen)())
             quantizing.quantize().export_model(str(file), overwrite=True)
 
 

@@ -548,6 +548,10 @@ def test_long_texts_are_cut_and_counted(encoder: TextEncoder) -> None:
     assert found.feeds[1]["input_ids"][0, :19].tolist() == ids_of(encoder, LONGEST)[:19]
     assert found.cut == 2
     assert found.notes == ["2 of 3 calibration texts were cut to 20 tokens"]
+    held_out = encode(
+        texts, encoder, TEXT_CLASSIFICATION, seq_len=None, max_positions=20, choices=None, kind="held-out"
+    )
+    assert held_out.notes == ["2 of 3 held-out texts were cut to 20 tokens"]
     assert encoder.max_length == 512  # the caller's encoder is unchanged
 
 

@@ -46,7 +46,7 @@ def test_programs_exist_and_keys_are_runtimes() -> None:
     [
         ("executorch", "to_executorch.py", [], ".pte", "ExecuTorch"),
         ("litert", "to_litert.py", ["FLOAT"], ".tflite", "litert-torch"),
-        ("litert-int8", "to_litert.py", ["INT8"], ".tflite", "litert-torch"),
+        ("litert-int8", "to_litert.py", ["dynamic_wi8_afp32"], ".tflite", "litert-torch"),
         ("ncnn", "to_ncnn.py", [], ".param", "pnnx"),
     ],
 )
@@ -66,6 +66,12 @@ def test_a_checkpoint_is_converted_at_all_lengths_at_once(
     assert files == {4: tmp_path / f"4{suffix}", 8: tmp_path / f"8{suffix}"}
     arguments = [str(folder), "Head", "a,b", "4,8", "2", *options, str(tmp_path)]
     assert calls == [(program, arguments, f"{tool} fails on checkpoint")]
+
+
+def test_the_note_of_a_report_names_the_recipe_that_the_program_is_given() -> None:
+    notes = {name: row.quantization for name, row in CHECKPOINT_CONVERTERS.items() if row.quantization}
+    [recipe] = CHECKPOINT_CONVERTERS["litert-int8"].options
+    assert notes == {"litert-int8": f"ai-edge-quantizer: {recipe}"}
 
 
 @pytest.mark.parametrize(
