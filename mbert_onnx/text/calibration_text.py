@@ -271,7 +271,7 @@ def _paired_with_next(texts: list[CalibrationText]) -> list[CalibrationText]:
 
 
 def _has_tokens(encoder: TextEncoder, text: CalibrationText) -> bool:
-    """Whether any token is left: the tokenizer drops control characters and combining marks."""
+    """True if any token is left: the tokenizer drops control characters and combining marks."""
     try:
         for part in (text.text, text.pair):
             if part is not None:

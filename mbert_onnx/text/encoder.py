@@ -152,7 +152,7 @@ class TextEncoder:
 
     @property
     def has_null_token(self) -> bool:
-        """Whether rows begin with a special token ([CLS]), the span of a question without an answer."""
+        """True if rows begin with a special token ([CLS]), the span of a question without an answer."""
         return self._pair.starts_with_special
 
     @property

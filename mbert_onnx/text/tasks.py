@@ -52,7 +52,7 @@ class Task:
         return {output.name: output.axes for output in self.outputs}[output_name]
 
     def is_answered_by(self, output_names: Collection[str]) -> bool:
-        """Whether the outputs of a graph include all that this task requires."""
+        """True if the outputs of a graph include all that this task requires."""
         return all(output.optional or output.name in output_names for output in self.outputs)
 
 

@@ -70,7 +70,7 @@ class TextFile:
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing was cut."""
+        """True if nothing was cut."""
         return not self.notes
 
     @property

@@ -48,7 +48,7 @@ class Comparison:
 
     @property
     def slower(self) -> bool:
-        """Whether anything became slower."""
+        """True if anything became slower."""
         return any(change.verdict == SLOWER for change in self.changes)
 
 

@@ -92,7 +92,7 @@ def finetune(
 
 
 def _is_main_process() -> bool:
-    """Whether this is the process that prints, if `accelerate launch` has started several."""
+    """True if this is the process that prints, if `accelerate launch` has started several."""
     from accelerate import PartialState
 
     return bool(PartialState().is_main_process)

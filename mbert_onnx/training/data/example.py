@@ -41,5 +41,5 @@ class Split:
 
     @property
     def is_labelled(self) -> bool:
-        """Whether every example has a label."""
+        """True if every example has a label."""
         return all(example.label is not None for example in self.examples)

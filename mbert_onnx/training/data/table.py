@@ -121,7 +121,7 @@ def _shown(names: Sequence[str]) -> str:
 
 
 def is_held_out(name: object, every: int, where: str) -> bool:
-    """Whether a row's id is a multiple of `every`. Raises DataError for an id that is not an integer."""
+    """True if a row's id is a multiple of `every`. Raises DataError for an id that is not an integer."""
     try:
         return int(str(name)) % every == 0
     except ValueError:

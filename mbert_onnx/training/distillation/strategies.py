@@ -74,7 +74,7 @@ def layer_of(parameter: str) -> int:
 
 
 def _is_of_next_sentence(parameter: str) -> bool:
-    """Whether a parameter is used for next-sentence prediction only: the pooler and its head."""
+    """True if a parameter is used for next-sentence prediction only: the pooler and its head."""
     parts = parameter.split(".")
     return "pooler" in parts or "seq_relationship" in parts
 

@@ -102,7 +102,7 @@ class Run:
         self._replacement.forget()
 
     def is_of(self, recipe: str) -> bool:
-        """Whether the run has that recipe."""
+        """True if the run has that recipe."""
         return self._recipe.is_file() and self._recipe.read_text(encoding="utf-8") == recipe
 
     def _begin(self, recipe: str, overwrite: bool) -> None:
@@ -128,7 +128,7 @@ class Run:
             raise TrainingError(f"{self.folder} cannot be written ({error.strerror or error})") from error
 
     def _is_run(self) -> bool:
-        """Whether the folder is a run; a recipe alone is not enough, since a user may have put it there."""
+        """True if the folder is a run; a recipe alone is not enough, since a user may have put it there."""
         started = self._recipe.is_file() and (self._checkpoints.is_dir() or self.model.is_dir())
         return started or any((self.folder / name).is_dir() for name in (ASIDE, MOVING))
 
@@ -137,7 +137,7 @@ class Run:
 
     @property
     def is_done(self) -> bool:
-        """Whether training is complete."""
+        """True if training is complete."""
         return self.model.is_dir()
 
     def position(self) -> Position | None:

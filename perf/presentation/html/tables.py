@@ -28,7 +28,7 @@ class Table:
 
     @property
     def is_text(self) -> list[bool]:
-        """Whether each column is aligned left."""
+        """True if each column is aligned left."""
         return [header in TEXT_COLUMNS or header.startswith("against") for header in self.headers]
 
 
