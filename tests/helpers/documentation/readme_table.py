@@ -6,6 +6,7 @@ page, it replaces what is between the page's two `measured` comments.
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from pathlib import Path
@@ -33,15 +34,17 @@ MARKED = re.compile(r"(<!-- measured: begin -->\n).*?(<!-- measured: end -->)", 
 def table(report: Report) -> str:
     """Returns the table and the sentence above it as Markdown, ending in a line break."""
     medians = {
-        (item.subject, cell.seq_len, cell.threads): f"{item.median_ms:.3g}{'' if item.stable else '*'}"
+        (item.subject, cell.seq_len, cell.threads): _with_interval(item.median_ms, item.low_ms, item.high_ms)
         for cell in report.cells
         for item in cell.measurements
     }
     errors = {subject.name: subject.error for subject in report.subjects}
+    arguments, machine = report.arguments, report.machine
     lines = [
-        f"Milliseconds for one text, full-size MobileBERT with random weights; {report.machine.cpu}, onnxruntime "
-        f"{report.software.onnxruntime}, {report.date[:10]}, all in turns in one run of `make bench-readme`. The "
-        "columns are tokens, threads. *Error* is the centred error of int8 outputs against the float model.",
+        "Median ms for one text ± its 95 % interval, full-size MobileBERT with random weights; "
+        f"{machine.cpu} ({', '.join(machine.cpu_features)}), onnxruntime {report.software.onnxruntime}, "
+        f"{report.date[:10]}, all in turns in one run of `make bench-readme BUDGET={arguments.budget_s:g}`. Columns: "
+        "tokens, threads. *Error*: centred error of int8 outputs against the float model.",
         "",
         "| | " + " | ".join(f"{tokens}, {threads}" for tokens, threads in COLUMNS) + " | error |",
         "|---" * (len(COLUMNS) + 2) + "|",
@@ -50,9 +53,13 @@ def table(report: Report) -> str:
         error = errors.get(name)
         cells = [medians.get((name, *column), "–") for column in COLUMNS]
         lines.append(f"| {label} | {' | '.join(cells)} | {'' if error is None else f'{error:.2g}'} |")
-    if any("*" in value for value in medians.values()):
-        lines += ["", "\\* the 95 % interval is wider than 2 % of the median."]
     return "\n".join(lines) + "\n"
+
+
+def _with_interval(median: float, low: float, high: float) -> str:
+    """Returns the median and half the width of its interval, both with the decimals of three digits of the median."""
+    decimals = max(0, 2 - math.floor(math.log10(median)))
+    return f"{median:.{decimals}f} ± {(high - low) / 2:.{decimals}f}"
 
 
 def main(report_path: str, page_path: str | None = None) -> None:
