@@ -37,6 +37,19 @@ def test_the_wheel_lists_every_package_and_no_tests() -> None:
     assert set(listed) == found
 
 
+def test_the_wheel_lists_every_data_file() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    matched = {
+        path
+        for package, patterns in listed.items()
+        for pattern in patterns
+        for path in (ROOT / package.replace(".", "/")).glob(pattern)
+    }
+    built = (".py", ".pyc", ".so", ".dylib", ".dll")
+    data = {path for package in PACKAGES for path in (ROOT / package).rglob("*") if path.is_file()}
+    assert {path for path in data if path.suffix not in built} == matched
+
+
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_package_keeps_to_its_floor(path: Path) -> None:
     package = path.relative_to(ROOT).parts[0]
