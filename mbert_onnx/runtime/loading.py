@@ -18,6 +18,9 @@ CPU = "CPUExecutionProvider"
 # onnxruntime's severity of errors: its warnings are for the author of a graph, not for its user.
 ORT_LOG_ERRORS = 3
 
+# Upper bound for threads, as in `bench`: onnxruntime starts that many at once, and more would hang the machine.
+MAX_THREADS = 1024
+
 
 def load(
     bundle: Bundle | str | Path,
@@ -41,13 +44,14 @@ def load(
 
     Raises:
         BundleError: the bundle cannot be read, or its graph does not have the outputs of its task.
-        UsageError: a provider that this onnxruntime lacks, `threads` below 1, or `native` without native kernels.
+        UsageError: a provider that this onnxruntime lacks, `threads` outside of 1 to 1,024, or `native` without native
+            kernels.
     """
     library = library_for(kernels)
     if not isinstance(bundle, Bundle):
         bundle = read_bundle(bundle)
-    if threads is not None and threads < 1:
-        raise UsageError(f"threads is {threads}. Give 1 or more, or leave it to onnxruntime.")
+    if threads is not None and not 1 <= threads <= MAX_THREADS:
+        raise UsageError(f"threads is {threads}; expected 1 to {MAX_THREADS:,}, or leave it to onnxruntime")
     available = ort.get_available_providers()
     if provider not in available:
         raise UsageError(

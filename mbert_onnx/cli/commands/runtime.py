@@ -37,7 +37,7 @@ def run(
         ),
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(metavar="N", help="Number of threads. Default: onnxruntime's choice.")
+        int | None, typer.Option(metavar="N", help="Number of threads, 1 to 1024. Default: onnxruntime's choice.")
     ] = None,
     kernels: Kernels = "auto",
     as_json: Json = False,

@@ -491,8 +491,9 @@ def copy(runtime_bundle: Bundles, tmp_path: Path) -> Path:
 
 def test_threads_and_providers(copy: Path) -> None:
     assert load(copy, threads=1).session.get_session_options().intra_op_num_threads == 1
-    with pytest.raises(UsageError, match="threads is 0"):
-        load(copy, threads=0)
+    for threads in (0, 1025):
+        with pytest.raises(UsageError, match=f"threads is {threads}; expected 1 to 1,024"):
+            load(copy, threads=threads)
     with pytest.raises(UsageError, match=r"no NeverExecutionProvider, only .*CPUExecutionProvider"):
         load(copy, provider="NeverExecutionProvider")
 
