@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from mbert_onnx.benchmark.models.prefixes import check_prefixes
 from mbert_onnx.errors import UsageError
 from mbert_onnx.runtime.native_kernels import NATIVE, PORTABLE, check_choice
 from perf.providers import CPU, resolve
@@ -35,11 +36,13 @@ def kernels_on(provider: str, kernels: str) -> str:
 def checked_names(models: str | Path | Sequence[str | Path], *, json: str | Path | None) -> list[str]:
     """Returns the models' names.
 
-    Raises UsageError without a model, or where the report's file cannot be written to its folder.
+    Raises UsageError without a model, for an unknown prefix, or if the report's file cannot be written to its folder.
     """
     names = [str(model) for model in ([models] if isinstance(models, str | Path) else models)]
     if not names:
         raise UsageError("there is no model; give a bundle, an .onnx file, or a checkpoint such as random")
+    for name in names:
+        check_prefixes(name)
     if json is not None and (Path(json).is_dir() or not Path(json).parent.is_dir()):
         raise UsageError(f"--json is {json}; expected a file in a folder that exists")
     return names

@@ -25,9 +25,9 @@ from mbert_onnx.conversion.optimizer import check_passes
 from mbert_onnx.conversion.precision import Calibration, PrecisionOptions, precision_errors, read_texts
 from mbert_onnx.conversion.precision_gate import PrecisionGate
 from mbert_onnx.conversion.provenance import StageClock, sign, write_metadata
-from mbert_onnx.conversion.reports import ExportReport
+from mbert_onnx.conversion.reports import ExportReport, Verdict
 from mbert_onnx.conversion.tracing import trace
-from mbert_onnx.conversion.verification import Verdict, check, float64_judge
+from mbert_onnx.conversion.verification import check, float64_judge
 from mbert_onnx.errors import CheckpointError, UsageError, VerificationError
 from mbert_onnx.model.checkpoint import Checkpoint, load_checkpoint
 from mbert_onnx.model.tokenizer_files import write_tokenizer

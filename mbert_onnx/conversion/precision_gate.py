@@ -16,8 +16,8 @@ from graphs.precision.float16 import rounded
 from graphs.reports.layer_errors import damage_by_layer
 from mbert_onnx.bundles.types import Feed, Runner
 from mbert_onnx.conversion.damage import MIN_AGREEMENT, WORST_LAYERS, Damage, measure_damage
+from mbert_onnx.conversion.file_runner import file_runner
 from mbert_onnx.conversion.precision import Calibration, PrecisionOptions
-from mbert_onnx.conversion.verification import file_runner
 from mbert_onnx.errors import PrecisionError
 from mbert_onnx.text.tasks import Task
 

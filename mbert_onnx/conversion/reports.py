@@ -1,4 +1,4 @@
-"""Reports of `export` and `optimize`: what was written, what each pass did, and how accurate the result is."""
+"""Reports of `export`, `optimize` and `verify`: the files, the ledger of the passes, and the accuracy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,48 @@ from graphs.ledger import Entry
 from graphs.lowering.bit_search import Plan
 from graphs.reports.census import Census
 from mbert_onnx.conversion.damage import Damage
-from mbert_onnx.conversion.verification import Verdict
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Result of verification; centred errors as `mbert_onnx.conversion.accuracy` defines them.
+
+    Args:
+        error: The file's error from float64, the largest over its outputs.
+        torch_error: The error of torch's own float32; None where the judge is another file, in float32.
+        agreement: The share of decisions that equal the judge's, 0 to 1.
+        bar: The bound: the largest error that passes.
+        errors: `error` for each output.
+        lengths, batches, tokens: Lengths and batches that were tried, and the number of tokens without padding.
+        kernels_error: `error` when the native kernels compute the blocks; None if that was not tried.
+    """
+
+    error: float
+    torch_error: float | None
+    agreement: float
+    bar: float
+    errors: dict[str, float]
+    lengths: list[int]
+    batches: list[int]
+    tokens: int
+    kernels_error: float | None = None
+
+    @property
+    def passed(self) -> bool:
+        # Both are false for NaN.
+        return self.error <= self.bar and (self.kernels_error is None or self.kernels_error <= self.bar)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "passed": self.passed}
+
+    def __str__(self) -> str:
+        judge = "the other file (" if self.torch_error is None else f"float64 (torch float32 {self.torch_error:.1e}, "
+        kernels = "" if self.kernels_error is None else f" (with the native kernels {self.kernels_error:.1e})"
+        return (
+            f"centred error {self.error:.1e}{kernels} against {judge}bound {self.bar:.1e}), "
+            f"{self.agreement:.1%} of decisions equal; {self.tokens:,} tokens, lengths {_join(self.lengths)}, "
+            f"batches {_join(self.batches)}, with padding and without"
+        )
 
 
 @dataclass(frozen=True)
@@ -98,3 +139,7 @@ class OptimizeReport:
         del report["plan"]  # its key is that of mbert_onnx.json
         report["activations"] = None if self.plan is None else self.plan.as_dict()
         return report
+
+
+def _join(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,11 @@ import torch
 from torch import nn
 
 from graphs.execution.error_bounds import float32_bound
-from mbert_onnx.bundles.inputs import Shapes, first_line, inputs_of
-from mbert_onnx.bundles.model_file import open_session
+from mbert_onnx.bundles.inputs import Shapes
 from mbert_onnx.bundles.types import Feed, Outputs, Runner
 from mbert_onnx.conversion.accuracy import Comparison
+from mbert_onnx.conversion.file_runner import file_runner
+from mbert_onnx.conversion.reports import Verdict
 from mbert_onnx.errors import VerificationError
 from mbert_onnx.text.tasks import Task
 
@@ -26,52 +26,6 @@ BATCHES = (1, 3)
 
 # Multiple choice: number of choices where it is dynamic.
 CHOICES = 2
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Result of verification; centred errors as `mbert_onnx.conversion.accuracy` defines them.
-
-    Args:
-        error: The file's error from float64, the largest over its outputs.
-        torch_error: The error of torch's own float32; None where the judge is another file, in float32.
-        agreement: The share of decisions that equal the judge's, 0 to 1.
-        bar: The bound: the largest error that passes.
-        errors: `error` for each output.
-        lengths, batches, tokens: Lengths and batches that were tried, and the number of tokens without padding.
-        kernels_error: `error` when the native kernels compute the blocks; None if that was not tried.
-    """
-
-    error: float
-    torch_error: float | None
-    agreement: float
-    bar: float
-    errors: dict[str, float]
-    lengths: list[int]
-    batches: list[int]
-    tokens: int
-    kernels_error: float | None = None
-
-    @property
-    def passed(self) -> bool:
-        # Both are false for NaN.
-        return self.error <= self.bar and (self.kernels_error is None or self.kernels_error <= self.bar)
-
-    def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "passed": self.passed}
-
-    def __str__(self) -> str:
-        judge = "the other file (" if self.torch_error is None else f"float64 (torch float32 {self.torch_error:.1e}, "
-        kernels = "" if self.kernels_error is None else f" (with the native kernels {self.kernels_error:.1e})"
-        return (
-            f"centred error {self.error:.1e}{kernels} against {judge}bound {self.bar:.1e}), "
-            f"{self.agreement:.1%} of decisions equal; {self.tokens:,} tokens, lengths {_join(self.lengths)}, "
-            f"batches {_join(self.batches)}, with padding and without"
-        )
-
-
-def _join(numbers: list[int]) -> str:
-    return ", ".join(map(str, numbers))
 
 
 def check(path: Path, model: nn.Module, task: Task, *, seed: int = 0, library: Path | None = None) -> Verdict:
@@ -138,26 +92,6 @@ def _verdict(
         tokens=int(sum(mask.sum() for mask in masks)),
         kernels_error=kernels_error,
     )
-
-
-def file_runner(path: Path, task: Task, library: Path | None = None) -> tuple[Runner, Shapes]:
-    """Returns a function that runs a file, optionally with native kernels, and the sizes of its inputs."""
-    session = open_session(path, library)
-    inputs = inputs_of(session, task, path.name)
-    names = [output.name for output in session.get_outputs()]
-    if not task.is_answered_by(names):  # else there may be nothing to compare, and no difference
-        raise VerificationError(
-            f"{path.name} has outputs {', '.join(names)}; {task.name} needs {', '.join(task.output_names)}"
-        )
-
-    def run(feed: Feed) -> dict[str, np.ndarray]:
-        try:
-            values = session.run(names, {name: feed[name].astype(inputs.dtype) for name in inputs.names})
-        except Exception as error:
-            raise VerificationError(f"{path.name} does not run in onnxruntime: {first_line(error)}") from error
-        return dict(zip(names, values, strict=True))
-
-    return run, inputs.shapes
 
 
 def run_torch(model: nn.Module, feed: Feed) -> dict[str, np.ndarray]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from graphs.model.embeddings import embedding_rows
 from mbert_onnx.bundles.model_file import find_file, is_file, open_session
 from mbert_onnx.bundles.reader import Bundle
-from mbert_onnx.conversion.verification import LENGTHS, Verdict, check, check_files
+from mbert_onnx.conversion.reports import Verdict
+from mbert_onnx.conversion.verification import LENGTHS, check, check_files
 from mbert_onnx.errors import UsageError
 from mbert_onnx.model.checkpoint import load_checkpoint
 from mbert_onnx.text.tasks import Task, task_named, task_of_shapes

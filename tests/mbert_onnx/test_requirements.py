@@ -159,15 +159,19 @@ def test_the_peer_of_bench_says_how_to_get_torch(exported: Exports, tmp_path: Pa
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", ["run", "inspect", "bench"])
+@pytest.mark.parametrize("command", ["run", "inspect", "bench", "optimize", "doctor", "passes"])
 def test_what_needs_no_torch_runs_without(command: str, exported: Exports, tmp_path: Path) -> None:
     arguments = {
         "run": ("Who wrote it?", "--context", "Ada wrote the first program."),
         "inspect": ("--json",),
         "bench": ("--budget", "0.05", "--seq-len", "4", "--threads", "1"),
+        "optimize": ("--output", tmp_path / "fast.onnx"),
+        "doctor": ("--provider", "cpu"),
+        "passes": (),
     }[command]
+    model = () if command == "passes" else (exported().bundle,)
     hidden = without(tmp_path, "torch", "transformers", "safetensors", "huggingface_hub")
-    done = python("-m", "mbert_onnx", command, exported().bundle, *arguments, cwd=tmp_path, path=hidden)
+    done = python("-m", "mbert_onnx", command, *model, *arguments, cwd=tmp_path, path=hidden)
     assert "Traceback" not in done.stderr
     assert done.returncode == 0
     assert done.stdout

@@ -316,12 +316,23 @@ def parse(name: str) -> Request:
         return Request(name, "", name, PLAIN)
     for row in PREFIXES:
         if prefix in row.names:
+            if not inner:
+                raise UsageError(f"{name} names no model; expected {row.usage}")
             return Request(name, prefix, inner, row)
+    if len(prefix) == 1 or name.endswith(".onnx"):  # a drive letter, or a file that does not exist
+        return Request(name, "", name, PLAIN)
     known = ", ".join(f"{row.name}:" for row in PREFIXES)
     raise UsageError(
         f"{name}: {prefix}: is not a known prefix, and {name} is not an existing file, bundle or checkpoint; expected "
         f"one of the prefixes {known}; or a path, a hub id, or a built-in checkpoint such as {RANDOM}"
     )
+
+
+def check_prefixes(name: str) -> None:
+    """Raises UsageError for an unknown prefix anywhere in a model's name, such as in `ort-dynamic:foo:random`."""
+    request = parse(name)
+    if request.prefix:
+        check_prefixes(request.inner)
 
 
 def build_function(row: Prefix) -> BuildFunction:

@@ -18,7 +18,8 @@ from small_models import small_config
 
 from mbert_onnx import verify
 from mbert_onnx.bundles.inputs import Shapes
-from mbert_onnx.conversion.verification import Verdict, sample_feeds
+from mbert_onnx.conversion.reports import Verdict
+from mbert_onnx.conversion.verification import sample_feeds
 from mbert_onnx.errors import BundleError, CheckpointError, MbertError, UsageError, VerificationError
 from mbert_onnx.text.tasks import task_named
 

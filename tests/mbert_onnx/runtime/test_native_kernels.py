@@ -19,7 +19,7 @@ import mbert_onnx
 from graphs import kernels as native
 from mbert_onnx.benchmark.models.builder import ModelBuilder
 from mbert_onnx.cli.app import app
-from mbert_onnx.conversion import verification
+from mbert_onnx.conversion import file_runner, verification
 from mbert_onnx.errors import BundleError, UsageError, VerificationError
 from mbert_onnx.runtime import loading
 from mbert_onnx.runtime.native_kernels import CHOICES, library_for, why_not_native
@@ -98,7 +98,7 @@ def test_export_verifies_with_them_too(exported: Exports, tmp_path: Path, monkey
     assert 0 < measured["kernels_error"] <= measured["bar"]
     report: Any = mbert_onnx.export(exported().checkpoint, tmp_path / "b", kernels="portable")
     assert report.verdict.kernels_error is None
-    runner = verification.file_runner
+    runner = file_runner.file_runner
 
     def wrong(path: Path, task: Task, library: Path | None = None) -> Any:
         run, shapes = runner(path, task, library)

@@ -12,6 +12,7 @@ import pytest
 from exported_checkpoints import Exports
 from typer.testing import CliRunner
 
+from mbert_onnx import bench
 from mbert_onnx.benchmark.models import table
 from mbert_onnx.benchmark.models.builder import ModelBuilder
 from mbert_onnx.benchmark.models.prefixes import PLAIN, PREFIXES, Prefix, build_function, parse
@@ -111,3 +112,18 @@ def test_a_model_is_built_once(exported: Exports) -> None:
         assert (kept.kernels, kept.subject.name) == ("portable", f"optimized:portable:{bundle}")
         assert builder.build(f"native:{bundle}").kernels == "native"
         assert builder.model(f"portable:{bundle}").subject.library is None
+
+
+def test_an_unknown_prefix_is_refused_before_any_model_is_built() -> None:
+    with pytest.raises(UsageError, match=r"foo:random: foo: is not a known prefix"):
+        bench(["random:tiny", "ort-dynamic:foo:random"])
+
+
+def test_a_prefix_without_a_model_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"^int8: names no model; expected int8:CHECKPOINT$"):
+        parse("int8:")
+
+
+@pytest.mark.parametrize("name", ["C:/none.onnx", "a:b.onnx"])
+def test_a_path_with_a_colon_is_not_a_prefix(name: str) -> None:
+    assert parse(name).prefix == ""

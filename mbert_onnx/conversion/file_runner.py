@@ -1,0 +1,33 @@
+"""Runner of a model file in onnxruntime, for comparisons. It needs no torch, which `optimize` does without."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from mbert_onnx.bundles.inputs import Shapes, first_line, inputs_of
+from mbert_onnx.bundles.model_file import open_session
+from mbert_onnx.bundles.types import Feed, Runner
+from mbert_onnx.errors import VerificationError
+from mbert_onnx.text.tasks import Task
+
+
+def file_runner(path: Path, task: Task, library: Path | None = None) -> tuple[Runner, Shapes]:
+    """Returns a function that runs a file, optionally with native kernels, and the sizes of its inputs."""
+    session = open_session(path, library)
+    inputs = inputs_of(session, task, path.name)
+    names = [output.name for output in session.get_outputs()]
+    if not task.is_answered_by(names):  # else there may be nothing to compare, and no difference
+        raise VerificationError(
+            f"{path.name} has outputs {', '.join(names)}; {task.name} needs {', '.join(task.output_names)}"
+        )
+
+    def run(feed: Feed) -> dict[str, np.ndarray]:
+        try:
+            values = session.run(names, {name: feed[name].astype(inputs.dtype) for name in inputs.names})
+        except Exception as error:
+            raise VerificationError(f"{path.name} does not run in onnxruntime: {first_line(error)}") from error
+        return dict(zip(names, values, strict=True))
+
+    return run, inputs.shapes
