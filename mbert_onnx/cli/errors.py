@@ -24,7 +24,7 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
             command(*args, **kwargs)
             sys.stdout.flush()  # within this try, where a closed pipe is handled
         except KeyboardInterrupt:
-            fail("interrupted; no partial output is left", INTERRUPTED)
+            fail("interrupted; no file is left half-written", INTERRUPTED)
         except BrokenPipeError:
             # The reader, such as `head`, has closed the pipe; nothing may write to it at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

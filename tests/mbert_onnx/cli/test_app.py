@@ -470,7 +470,7 @@ def test_an_interrupted_export_leaves_nothing(number: int, code: int, stage: str
     assert returned == code, printed
     assert "Traceback" not in printed
     assert [line for line in printed.splitlines() if not line.startswith("[")] == (
-        ["mbert-onnx: interrupted; no partial output is left"] if number == signal.SIGINT else []
+        ["mbert-onnx: interrupted; no file is left half-written"] if number == signal.SIGINT else []
     )
     assert list((tmp_path / "to").glob("**/*")) == []
 
