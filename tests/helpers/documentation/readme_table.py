@@ -57,9 +57,9 @@ def table(report: Report) -> str:
 
 
 def _with_interval(median: float, low: float, high: float) -> str:
-    """Returns the median and half the width of its interval, both with the decimals of three digits of the median."""
+    """Returns the median ± the longer side of its interval, as `bench` does, with three digits of the median."""
     decimals = max(0, 2 - math.floor(math.log10(median)))
-    return f"{median:.{decimals}f} ± {(high - low) / 2:.{decimals}f}"
+    return f"{median:.{decimals}f} ± {max(high - median, median - low):.{decimals}f}"
 
 
 def main(report_path: str, page_path: str | None = None) -> None:

@@ -162,7 +162,7 @@ def test_the_table_of_the_readme_has_a_report_s_medians(tmp_path: Path) -> None:
     report("portable:random").write_json(tmp_path / "readme.json")
     readme_table.main(str(tmp_path / "readme.json"), str(page))
     text = page.read_text(encoding="utf-8")
-    assert "| mbert-onnx float32, plain onnxruntime | – | – | 52.7 | – | – | – | 8.3* | – |  |" in text
+    assert "| mbert-onnx float32, plain onnxruntime | – | – | 52.7 ± 0.5 | – | – | – | 8.30 ± 4.15 | – |  |" in text
     assert "old" not in text
     assert text.startswith("before\n<!--")
     assert text.endswith("-->\nafter\n")
