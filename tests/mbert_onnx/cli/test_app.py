@@ -456,12 +456,15 @@ def interruptible() -> None:
     ("number", "code", "stage"),
     [
         (signal.SIGINT, 130, "reading"),
-        pytest.param(signal.SIGTERM, 143, "verifying", marks=pytest.mark.full),
-        pytest.param(signal.SIGINT, 130, "verifying", marks=pytest.mark.full),
-        pytest.param(signal.SIGTERM, 143, "tracing", marks=pytest.mark.full),
-        pytest.param(signal.SIGINT, 130, "removing", marks=pytest.mark.full),
+        (signal.SIGTERM, 143, "verifying"),
+        (signal.SIGINT, 130, "verifying"),
+        (signal.SIGTERM, 143, "tracing"),
+        (signal.SIGINT, 130, "removing"),
     ],
 )
+# Slow, and "reading" is not reliable: in about one run of six the process prints its line, removes its files and is
+# then ended by SIGINT itself, where torch was being imported or was tracing.
+@pytest.mark.full
 def test_an_interrupted_export_leaves_nothing(number: int, code: int, stage: str, tmp_path: Path) -> None:
     # Long enough in each stage: many positions are verified one batch after the other.
     save_small(tmp_path / "model", max_position_embeddings=3000)
