@@ -10,10 +10,8 @@ if TYPE_CHECKING:
     from perf.providers import Provider
     from perf.sessions.session import Placement, Session
 
-ONNXRUNTIME, LITERT = "onnxruntime", "litert"
+ONNXRUNTIME = "onnxruntime"
 OPENVINO, OPENVINO_F32, OPENVINO_BF16 = "openvino", "openvino-f32", "openvino-bf16"
-MNN, EXECUTORCH, IREE, NCNN, TVM = "mnn", "executorch", "iree", "ncnn", "tvm"
-TORCH, TORCH_COMPILED = "torch", "torch-compiled"
 
 SETTINGS = {OPENVINO_F32: (OPENVINO, "F32"), OPENVINO_BF16: (OPENVINO, "BF16")}
 """Runtimes that are another one with other settings: that one, and the object in its module that has them."""
