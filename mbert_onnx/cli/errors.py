@@ -24,6 +24,9 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
             command(*args, **kwargs)
             sys.stdout.flush()  # within this try, where a closed pipe is handled
         except KeyboardInterrupt:
+            # An interrupt within exec() of a string sets a flag of CPython, with which `python -m` ends by the signal
+            # and not with our exit code; torch and dataclasses call exec(). Each exec() of a string clears the flag.
+            exec("")
             fail("interrupted; no file is left half-written", INTERRUPTED)
         except BrokenPipeError:
             # The reader, such as `head`, has closed the pipe; nothing may write to it at exit.

@@ -462,9 +462,6 @@ def interruptible() -> None:
         (signal.SIGINT, 130, "removing"),
     ],
 )
-# Slow, and "reading" is not reliable: in about one run of six the process prints its line, removes its files and is
-# then ended by SIGINT itself, where torch was being imported or was tracing.
-@pytest.mark.full
 def test_an_interrupted_export_leaves_nothing(number: int, code: int, stage: str, tmp_path: Path) -> None:
     # Long enough in each stage: many positions are verified one batch after the other.
     save_small(tmp_path / "model", max_position_embeddings=3000)
@@ -476,6 +473,17 @@ def test_an_interrupted_export_leaves_nothing(number: int, code: int, stage: str
         ["mbert-onnx: interrupted; no file is left half-written"] if number == signal.SIGINT else []
     )
     assert list((tmp_path / "to").glob("**/*")) == []
+
+
+def test_an_interrupt_within_exec_exits_with_130(tmp_path: Path) -> None:
+    """`python -m` ends by SIGINT after such an interrupt, whatever the exit code, unless CPython's flag is cleared."""
+    (tmp_path / "command.py").write_text(
+        "import typer\nfrom mbert_onnx.cli.errors import one_line_errors\n"
+        "def command() -> None:\n    exec('raise KeyboardInterrupt')\n"
+        "typer.run(one_line_errors(command))\n"
+    )
+    done = subprocess.run([sys.executable, "-m", "command"], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (130, "mbert-onnx: interrupted; no file is left half-written\n")
 
 
 # Closed pipes and other encodings
