@@ -12,3 +12,9 @@ class GraphError(Exception):
     """Raised for a graph that cannot be read or rewritten. The message says what was found and expected."""
 
     exit_code = 1
+
+
+class GraphUsageError(GraphError):
+    """Raised for a name that the caller gives and the graph does not have, such as a layer's."""
+
+    exit_code = 2

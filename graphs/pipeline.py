@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 import onnx_ir.passes.common as common_passes
 
-from graphs.errors import GraphError
+from graphs.errors import GraphError, GraphUsageError
 from graphs.execution.judge import Judge
 from graphs.execution.magnitudes import measure
 from graphs.execution.types import Feed
@@ -83,8 +83,8 @@ class Stage:
 
     @property
     def summary(self) -> str:
-        """The first sentence of the pass's docstring."""
-        return " ".join((self.kind.__doc__ or "").split("\n\n")[0].split())
+        """The first sentence of the pass's docstring, with single backticks around code."""
+        return " ".join((self.kind.__doc__ or "").split("\n\n")[0].split()).replace("``", "`")
 
 
 def name_of(kind: type[Rewrite]) -> str:
@@ -253,7 +253,7 @@ def _check_layers(model: ir.Model, keep_float: Collection[str]) -> None:
     known = layers(model.graph)
     unknown = next((name for name in keep_float if name not in known), None)
     if unknown is not None:
-        raise GraphError(f"no layer is called {unknown!r}; known: {', '.join(known)}")
+        raise GraphUsageError(f"no layer is called {unknown!r}; known: {', '.join(known)}")
 
 
 def _build(stage: Stage, target: str, model: ir.Model, judge: Judge | None, lowering: Lowering) -> Rewrite:

@@ -1,5 +1,5 @@
 """`python -m mbert_onnx`."""
 
-from mbert_onnx.cli.app import main
+from mbert_onnx.cli import main
 
 main()

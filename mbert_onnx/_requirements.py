@@ -14,7 +14,19 @@ from mbert_onnx.errors import MbertError, MissingExtraError
 
 EXTRAS = {
     "export": ("torch", "transformers", "safetensors"),
-    "train": ("torch", "transformers", "accelerate", "datasets", "tensorboard", "matplotlib", "pydantic", "sklearn"),
+    "train": (
+        "torch",
+        "transformers",
+        "safetensors",
+        "accelerate",
+        "datasets",
+        "filelock",
+        "matplotlib",
+        "pydantic",
+        "scipy",
+        "sklearn",
+        "tensorboard",
+    ),
 }
 
 PRIVATE_PACKAGES = ("graphs", "perf")

@@ -43,6 +43,12 @@ class DataError(_TextError):
     """A file or dataset of texts that cannot be used for training or evaluation."""
 
 
+class ColumnError(DataError):
+    """A column that an option or a recipe names, and the file does not have."""
+
+    exit_code = 2
+
+
 class CalibrationError(_TextError):
     """Calibration texts that cannot be read, are too few, or do not suit the model."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 import platform
 from pathlib import Path
 
@@ -45,7 +46,8 @@ def instruction_set() -> str:
     name = _loaded().mbert_kernels_isa()
     if name is None:
         raise GraphError(
-            f"{VARIABLE} names an instruction set that this processor lacks; expected one of {_supported()}"
+            f"{VARIABLE} is {os.environ.get(VARIABLE)!r}, which this processor lacks; expected one of {_supported()}: "
+            "set one, or unset it"
         )
     return str(name.decode())
 

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from mbert_onnx._threads import check_threads
 from mbert_onnx.benchmark.device import find_device
 from mbert_onnx.benchmark.models.builder import ModelBuilder, build_all, distinct
 from mbert_onnx.benchmark.options import checked_names
@@ -46,7 +47,7 @@ def bench(
         provider: An execution provider: `cpu`, or another one of the installed onnxruntime.
         seq_lens: Lengths in tokens; default: 8, 32, 128 and 384, or the length of a model with a fixed length.
         batch: Texts per run.
-        threads: Numbers of threads; each is timed with each length.
+        threads: Numbers of threads, 1 to 1,024; each is timed with each length.
         task: The task that a checkpoint is exported for; default: its own.
         precision: Timing ends when the 95 % interval of every median is within ± this share of it,
         budget: or after this many seconds of timed rounds for each length and number of threads. At least 12 rounds
@@ -71,6 +72,7 @@ def bench(
             that cannot be used, or no model that can be built or timed, with one model's error.
     """
     names = checked_names(models, json=json)
+    check_threads(*threads)
     options = BenchOptions(
         provider=provider,
         seq_lens=None if seq_lens is None else tuple(seq_lens),

@@ -12,7 +12,7 @@ from graphs.kernels.build import BuildError, build, build_counter
 from mbert_onnx.benchmark.models.builder import ModelBuilder, build_all
 from mbert_onnx.benchmark.options import checked_names, kernels_on
 from mbert_onnx.errors import MbertError
-from mbert_onnx.runtime.native_kernels import AUTO, NATIVE, PORTABLE, library_for
+from mbert_onnx.runtime.native_kernels import AUTO, NATIVE, PORTABLE, check_choice
 from perf.devices.emulated.counting import SEQ_LENS
 from perf.devices.emulated.device import EmulatedDevice
 from perf.devices.emulated.report import EmulatedReport
@@ -67,7 +67,7 @@ def bench_emulated(
     """
     names = checked_names(models, json=json)
     kernels = kernels_on(CPU.name, kernels)
-    library_for(kernels)
+    check_choice(kernels)  # this machine's library is not used
     options = BenchOptions(seq_lens=None if seq_lens is None else tuple(seq_lens), batch=batch, seed=seed)
     with ExitStack() as stack:
         # Connected first: a missing emulator is reported before minutes are spent on models.

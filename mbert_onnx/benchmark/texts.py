@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mbert_onnx._threads import check_threads
 from mbert_onnx.benchmark.models.builder import BuiltModel, ModelBuilder
 from mbert_onnx.benchmark.options import checked_names, kernels_on
 from mbert_onnx.errors import UsageError
@@ -56,9 +57,10 @@ def bench_texts(
         CalibrationError: a file without texts.
         MbertError: as `bench` does.
     """
-    for what, value in {"first": first, "seq-len": seq_len, "threads": threads}.items():
+    for what, value in {"first": first, "seq-len": seq_len}.items():
         if value < 1:
             raise UsageError(f"--{what} is {value}; expected a whole number from 1 on")
+    check_threads(threads)
     names = checked_names(models, json=json)
     kernels = kernels_on(provider, kernels)
     library_for(kernels)

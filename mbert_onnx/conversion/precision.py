@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from graphs.errors import GraphError
+from graphs.errors import GraphError, GraphUsageError
 from graphs.pipeline import LOWER, PRECISIONS
 from mbert_onnx.bundles.model_file import TextModel
 from mbert_onnx.bundles.types import Feed
@@ -139,9 +139,11 @@ def _padded(ids: np.ndarray, length: int) -> np.ndarray:
 
 @contextmanager
 def precision_errors(precision: str) -> Iterator[None]:
-    """Turns a GraphError into a PrecisionError where the precision is a lower one."""
+    """Turns a GraphError into a PrecisionError where the precision is a lower one, or into a UsageError."""
     try:
         yield
+    except GraphUsageError as error:
+        raise UsageError(str(error)) from error
     except GraphError as error:
         if precision not in LOWER:
             raise

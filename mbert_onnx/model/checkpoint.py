@@ -148,7 +148,7 @@ def _random(name: str, task: Task, seed: int) -> Checkpoint:
 def checkpoint_folder(name: str | Path) -> Path:
     """Returns the folder of a checkpoint's files, after a download from the hub if needed. Raises CheckpointError."""
     path = located(name)
-    if path.is_dir():
+    if path.is_dir() and str(name):  # an empty name would be the current folder
         return path
     if path.is_file():
         raise CheckpointError(f"{name} is a file; expected a folder with config.json and weights, or a hub id")
@@ -161,13 +161,21 @@ def checkpoint_folder(name: str | Path) -> Path:
 
 
 def _download(name: str) -> Path:
+    from huggingface_hub import errors as hub
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
+    # The hub's own messages have up to 300 characters, with URLs and advice about other things.
+    reasons = {
+        hub.GatedRepoError: "log in with `hf auth login`, after its terms are accepted on its page",
+        hub.RepositoryNotFoundError: "the hub has no such repository, or it is private",
+        hub.LocalEntryNotFoundError: "the hub cannot be reached, and its cache has no copy",
+        hub.HFValidationError: "this is not a hub id",
+    }
     try:
         return Path(snapshot_download(name, allow_patterns=HUB_FILES))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+    except (hub.HfHubHTTPError, hub.HFValidationError, hub.LocalEntryNotFoundError, OSError) as error:
+        said = " ".join(str(error).split()).split(". ")[0] or type(error).__name__
+        reason = next((reason for kind, reason in reasons.items() if isinstance(error, kind)), said)
         raise CheckpointError(f"{name}: no such folder, and it cannot be downloaded from the hub ({reason})") from error
 
 

@@ -73,6 +73,10 @@ def _read(path: Path) -> dict[str, Tensor]:
             if path.suffix == ".safetensors":
                 return load_file(path)
             loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except UnicodeEncodeError as error:
+        raise CheckpointError(
+            f"the name {path} is not valid UTF-8, which torch needs; rename the file or folder"
+        ) from error
     except Exception as error:  # a damaged file raises many classes
         raise CheckpointError(f"{path} {_damage(path, error)}") from error
     named = isinstance(loaded, Mapping) and all(isinstance(k, str) for k in loaded)

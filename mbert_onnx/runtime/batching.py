@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from mbert_onnx.bundles.inputs import Inputs, first_line
+from mbert_onnx.bundles.inputs import Inputs
+from mbert_onnx.bundles.session_errors import session_error
 from mbert_onnx.errors import BundleError
 from mbert_onnx.text.encoder import Row
 from mbert_onnx.text.tasks import Task
@@ -43,9 +44,7 @@ class RowRunner:
             try:
                 values = self._session.run(list(outputs), feeds)
             except Exception as error:  # onnxruntime's exceptions have no common base class
-                raise BundleError(
-                    f"onnxruntime cannot run {self._file_name}: {first_line(error)} Export it again."
-                ) from error
+                raise BundleError(session_error("run", self._file_name, error)) from error
             if self._task.has_choices:
                 values = [value.reshape(-1) for value in values]
             for place, number in enumerate(numbers):

@@ -1,13 +1,16 @@
 """Entities of a text: token labels, and groups of adjacent tokens with the same label.
 
-The groups equal those of transformers' token-classification pipeline with `aggregation_strategy="simple"`.
+Groups of tokens equal those of transformers' token-classification pipeline with `aggregation_strategy="simple"`, and
+groups of words those with "first" and "max", except that a word is what the tokenizer calls a word: the pipeline takes
+every unknown token for one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,6 +18,9 @@ from mbert_onnx.runtime.answers import Result, label_of, softmax
 from mbert_onnx.text.encoder import Tokens
 
 OUTSIDE = "O"  # label of tokens outside all entities
+
+Aggregation = Literal["none", "simple", "first", "max"]
+AGGREGATIONS: tuple[Aggregation, ...] = ("none", "simple", "first", "max")
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,30 @@ def label_tokens(
             TokenEntity(label_of(config, label), float(scores[label]), first_index + place, word, start, end)
         )
     return entities
+
+
+def label_words(
+    entities: Sequence[TokenEntity],
+    words: Sequence[tuple[int, int]],
+    join: Callable[[list[str]], str],
+    aggregation: Aggregation,
+) -> list[TokenEntity]:
+    """Returns one labelled token for each word, so that no word is split between entities.
+
+    Args:
+        entities: The labelled tokens of a text, `O` included.
+        words: For each of them the word [start, end) that contains it.
+        join: Turns tokens into their text.
+        aggregation: `first` takes the label and probability of the word's first token; `max` those of its token with
+            the highest probability.
+    """
+    found = []
+    for _, pairs in groupby(zip(entities, words, strict=True), key=lambda pair: pair[1]):
+        parts = [entity for entity, _ in pairs]
+        chosen = parts[0] if aggregation == "first" else max(parts, key=lambda part: part.score)
+        word = join([part.word for part in parts])
+        found.append(replace(parts[0], entity=chosen.entity, score=chosen.score, word=word, end=parts[-1].end))
+    return found
 
 
 def without_outside(entities: Sequence[TokenEntity]) -> list[TokenEntity]:

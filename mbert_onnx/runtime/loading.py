@@ -8,8 +8,9 @@ from typing import Any
 
 import onnxruntime as ort
 
-from mbert_onnx.bundles.inputs import first_line
+from mbert_onnx._threads import check_threads
 from mbert_onnx.bundles.reader import VARIANTS, Bundle, read_bundle
+from mbert_onnx.bundles.session_errors import session_error
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.runtime.model import Model
 from mbert_onnx.runtime.native_kernels import AUTO, HALF, library_for, log_portable_run
@@ -17,9 +18,6 @@ from mbert_onnx.runtime.native_kernels import AUTO, HALF, library_for, log_porta
 CPU = "CPUExecutionProvider"
 # onnxruntime's severity of errors: its warnings are for the author of a graph, not for its user.
 ORT_LOG_ERRORS = 3
-
-# Upper bound for threads, as in `bench`: onnxruntime starts that many at once, and more would hang the machine.
-MAX_THREADS = 1024
 
 
 def load(
@@ -50,8 +48,8 @@ def load(
     library = library_for(kernels)
     if not isinstance(bundle, Bundle):
         bundle = read_bundle(bundle)
-    if threads is not None and not 1 <= threads <= MAX_THREADS:
-        raise UsageError(f"threads is {threads}; expected 1 to {MAX_THREADS:,}, or leave it to onnxruntime")
+    if threads is not None:
+        check_threads(threads)
     available = ort.get_available_providers()
     if provider not in available:
         raise UsageError(
@@ -67,9 +65,7 @@ def load(
     try:
         session = _session(bundle.model_path, options, providers, threads, library)
     except Exception as error:  # onnxruntime's exceptions have no common base class
-        raise BundleError(
-            f"onnxruntime cannot load {bundle.model_path}: {first_line(error)} Export it again."
-        ) from error
+        raise BundleError(session_error("load", str(bundle.model_path), error)) from error
     return Model(bundle, session)
 
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from numbers import Integral
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -36,7 +37,16 @@ from mbert_onnx.runtime.answers import (
     softmax,
 )
 from mbert_onnx.runtime.batching import RowRunner
-from mbert_onnx.runtime.entities import Entity, TokenEntity, group_tokens, label_tokens, without_outside
+from mbert_onnx.runtime.entities import (
+    AGGREGATIONS,
+    Aggregation,
+    Entity,
+    TokenEntity,
+    group_tokens,
+    label_tokens,
+    label_words,
+    without_outside,
+)
 from mbert_onnx.runtime.spans import Answer, merge_windows, window_answers
 from mbert_onnx.text.encoder import DEFAULT_MAX_POSITIONS, MASK_TOKEN, TextEncoder, check_text
 from mbert_onnx.text.tasks import (
@@ -67,6 +77,18 @@ METHODS: dict[str, str] = {
     NEXT_SENTENCE_PREDICTION.name: "next_sentence",
     PRETRAINING.name: "fill",
     FEATURE_EXTRACTION.name: "embed",
+}
+
+# The options of `mbert-onnx run` for the methods' arguments, which error messages name.
+OPTIONS = {
+    "context": "--context",
+    "pair": "--pair",
+    "choices": "--choice",
+    "top_k": "--top-k",
+    "max_answer_len": "--max-answer-len",
+    "handle_impossible_answer": "--no-answer",
+    "normalize": "--normalize",
+    "aggregation": "--aggregation",
 }
 
 
@@ -118,11 +140,17 @@ class Model:
         method = getattr(self, name)
         given = {"context": context, "pair": pair, "choices": choices, **options}
         given = {key: value for key, value in given.items() if value is not None}
-        try:
-            inspect.signature(method).bind(text, **given)
-        except TypeError as error:
-            takes = ", ".join(inspect.signature(method).parameters)
-            raise UsageError(f"{self.task.name}: {error}; expected the arguments of `{name}`: {takes}.") from None
+        _, *parameters = inspect.signature(method).parameters.values()
+        takes = [parameter.name for parameter in parameters]
+        for key in given:
+            if key not in takes:
+                known = ", ".join(OPTIONS[other] for other in takes if other in OPTIONS)
+                raise UsageError(
+                    f"{_option(key)} is not for {self.task.name}, which takes {known or 'only a text'}; leave it out"
+                )
+        for parameter in parameters:
+            if parameter.default is parameter.empty and parameter.name not in given:
+                raise UsageError(f"{self.task.name} needs {_option(parameter.name)}, which is missing; give it")
         return method(text, **given)
 
     __call__ = run
@@ -180,16 +208,19 @@ class Model:
         return classify_logits(logits, self.config, top_k=top_k, truncated=truncated)
 
     def tag(
-        self, text: str, *, aggregation: Literal["simple", "none"] = "simple", stride: int | None = None
+        self, text: str, *, aggregation: Aggregation = "simple", stride: int | None = None
     ) -> list[Entity] | list[TokenEntity]:
         """Returns the entities of a text, in order; with `aggregation="none"` every token whose label is not `O`.
+
+        `simple` groups tokens, so a word may be split where the labels of its tokens differ. `first` and `max` give
+        each word one label: that of its first token, or of its token with the highest probability.
 
         A text longer than the model reads is split into windows that overlap by `stride` tokens; each token's label
         comes from the window in which it has the most context.
         """
         self._expect("tag", TOKEN_CLASSIFICATION)
-        if aggregation not in ("simple", "none"):
-            raise UsageError(f"aggregation is {aggregation!r}. Give 'simple' or 'none'.")
+        if aggregation not in AGGREGATIONS:
+            raise UsageError(f"--aggregation is {aggregation}; expected one of {', '.join(AGGREGATIONS)}")
         tokens, windows = self.tokenizer.windows(text, stride=stride)
         owned = {number: logits[windows[number].owned] for number, [logits] in self._runner.run(windows, "logits")}
         logits = np.concatenate([owned[number] for number in range(len(windows))])
@@ -200,7 +231,11 @@ class Model:
             unknown_token=self.tokenizer.unknown_token,
             first_index=windows[0].begin,
         )
-        return without_outside(entities) if aggregation == "none" else group_tokens(entities, self.tokenizer.join)
+        if aggregation == "none":
+            return without_outside(entities)
+        if aggregation != "simple":
+            entities = label_words(entities, tokens.words, self.tokenizer.join, aggregation)
+        return group_tokens(entities, self.tokenizer.join)
 
     def fill(self, text: str, *, top_k: int = FILL_TOP_K, stride: int | None = None) -> list[FilledMask]:
         """Returns the `top_k` best tokens for each mask token (`[MASK]`) of a text, in order.
@@ -261,7 +296,8 @@ class Model:
         """Returns the probability of each of two or more choices after a prompt, best first."""
         self._expect("choose", MULTIPLE_CHOICE)
         if isinstance(choices, str) or len(choices) < 2:
-            raise UsageError(f"The choices are {choices!r}, expected a list of two or more texts. Give them all.")
+            found = "one text" if isinstance(choices, str) else f"a list of {len(choices)}"
+            raise UsageError(f"--choice is {found}; expected two or more texts, one for each choice")
         for choice in choices:
             check_text(choice, "choice")
         rows, cuts = zip(*(self.tokenizer.truncated(prompt, choice) for choice in choices), strict=True)
@@ -329,7 +365,12 @@ class Model:
         return FilledMask(*place, tuple(tokens))
 
 
+def _option(argument: str) -> str:
+    """Returns the option of `mbert-onnx run` for an argument, or the argument where there is none."""
+    return OPTIONS.get(argument, argument)
+
+
 def _expect_positive(**values: int) -> None:
     for name, value in values.items():
-        if value < 1:
-            raise UsageError(f"{name} is {value}. Give 1 or more.")
+        if not isinstance(value, Integral) or value < 1:
+            raise UsageError(f"{_option(name)} is {value}; expected a whole number from 1 on")

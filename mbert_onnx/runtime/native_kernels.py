@@ -72,7 +72,8 @@ def check_choice(choice: str) -> None:
 def library_for(choice: str) -> Path | None:
     """Returns the library that a session registers for a value of `--kernels`; None for none.
 
-    Raises UsageError for an unknown value, and for `native` where this installation has no library.
+    Raises UsageError for an unknown value, for `native` where this installation has no library, and where
+    `MBERT_KERNELS_ISA` names an instruction set that is not supported, which otherwise would fail in onnxruntime.
     """
     check_choice(choice)
     if choice == PORTABLE:
@@ -89,6 +90,8 @@ def library_for(choice: str) -> Path | None:
             "--kernels is native, and this installation has no library of kernels; expected Linux on x86-64 or "
             "aarch64, macOS on arm64, or Windows on x86-64. With --kernels auto the same file runs without it"
         )
+    if library is not None:
+        kernels()
     return library
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from mbert_onnx._threads import MAX_THREADS
 from mbert_onnx.errors import UsageError
 from mbert_onnx.training.distillation.strategies import STRATEGIES
 
@@ -17,8 +18,10 @@ Weight = Annotated[float, Field(ge=0)]
 MAX_INT = 2**31 - 1
 Count = Annotated[int, Field(ge=1, le=MAX_INT)]
 CountOrZero = Annotated[int, Field(ge=0, le=MAX_INT)]
-# Upper bounds that catch mistyped numbers: of epochs, of processes and threads, of a vocabulary.
-MAX_EPOCHS, MAX_THREADS, MAX_VOCABULARY = 1_000_000, 1024, 10_000_000
+# Upper bounds that catch mistyped numbers: of epochs, of a vocabulary.
+MAX_EPOCHS, MAX_VOCABULARY = 1_000_000, 10_000_000
+# Faults of a recipe that an error message describes.
+SHOWN_FAULTS = 5
 Threads = Annotated[int, Field(ge=0, le=MAX_THREADS)]
 
 
@@ -329,11 +332,7 @@ def read_recipe(path: Path, kind: type[AnyRecipe]) -> AnyRecipe:
     try:
         recipe = kind.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the recipe"
-        given = f", found {first['input']!r}" if first["type"] not in ("missing", "value_error") else ""
-        rest = f"; and {error.error_count() - 1} more" if error.error_count() > 1 else ""
-        raise UsageError(f"{path}: {place}: {_plain_message(first['msg'])}{given}{rest}") from None
+        raise UsageError(f"{path}: {_all_faults(error)}") from None
     try:
         _check_inputs_outside_output(recipe, path)
     except OSError as error:  # such as a name that is too long
@@ -345,6 +344,17 @@ def _has_nul(value: object) -> bool:
     if isinstance(value, dict):
         return any(map(_has_nul, (*value, *value.values())))
     return any(map(_has_nul, value)) if isinstance(value, list) else isinstance(value, str) and "\0" in value
+
+
+def _all_faults(error: ValidationError) -> str:
+    """Describes a recipe's faults: the first ones in full, the others by their number."""
+    faults = []
+    for fault in error.errors()[:SHOWN_FAULTS]:
+        place = ".".join(str(part) for part in fault["loc"]) or "the recipe"
+        given = f", found {fault['input']!r}" if fault["type"] not in ("missing", "value_error") else ""
+        faults.append(f"{place}: {_plain_message(fault['msg'])}{given}")
+    more = error.error_count() - len(faults)
+    return "; ".join(faults) + (f"; and {more} more" if more else "")
 
 
 def _plain_message(message: str) -> str:

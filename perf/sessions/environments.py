@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from perf.sessions.types import Progress
 
 VARIABLE = "MBERT_ONNX_CACHE"
 """Environment variable with the folder of the environments; default: the user's cache."""
+
+CACHE_ADVICE = f"set {VARIABLE} to a folder that can be written"
 
 
 def environment(name: str, packages: Sequence[str], progress: Progress) -> Path:
@@ -25,7 +28,7 @@ def environment(name: str, packages: Sequence[str], progress: Progress) -> Path:
         packages: As pip takes them; another list is another environment.
         progress: Called with a line when packages are installed.
 
-    Raises PerfError where pip fails.
+    Raises PerfError where the cache cannot be written, and where venv or pip fails.
     """
     kind = hashlib.sha256("\n".join([*packages, sys.version]).encode()).hexdigest()[:8]
     folder = cache_folder() / "environments" / f"{name}-{kind}"
@@ -35,7 +38,8 @@ def environment(name: str, packages: Sequence[str], progress: Progress) -> Path:
         return python
     progress(f"installing {name} into an environment of its own, {folder}")
     shutil.rmtree(folder, ignore_errors=True)  # left by an interrupted run
-    _run([sys.executable, "-m", "venv", str(folder)], name)
+    create_in_cache(folder)
+    _run([sys.executable, "-m", "venv", str(folder)], name, "expected a Python that has its modules venv and ensurepip")
     _run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages], name)
     complete.touch()
     return python
@@ -47,12 +51,35 @@ def cache_folder() -> Path:
     if chosen:
         return Path(chosen)
     base = os.environ.get("LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME")
-    return Path(base or Path.home() / ".cache") / "mbert-onnx"
+    try:
+        return Path(base or Path.home() / ".cache") / "mbert-onnx"
+    except RuntimeError as error:  # HOME is not set, and the user has no entry in the list of users
+        raise PerfError(f"this user has no home folder for a cache; set {VARIABLE} to a folder for it") from error
 
 
-def _run(command: Sequence[str], name: str) -> None:
+def create_in_cache(folder: Path) -> None:
+    """Creates a folder in the cache. Raises PerfError if it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise PerfError(f"{folder} cannot be written ({error.strerror}); {CACHE_ADVICE}") from error
+
+
+def pip_advice(reason: str) -> str:
+    """Returns what to do about an error of pip: about the disk, the package, or the connection."""
+    if "No space left" in reason or "Disk quota" in reason:
+        return "free some space"
+    if any(part in reason for part in ("Permission denied", "Read-only file system", "Operation not permitted")):
+        return CACHE_ADVICE
+    return "expected pip to reach a package index"
+
+
+def _run(command: Sequence[str], name: str, advice: str | None = None) -> None:
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
-        lines = [line for line in (done.stderr + done.stdout).splitlines() if line.startswith("ERROR")]
+        printed = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+        lines = [line for line in printed if line.startswith("ERROR")] or printed[-1:]
         reason = lines[0].removeprefix("ERROR: ") if lines else f"exit {done.returncode}"
-        raise PerfError(f"cannot create the environment for {name} ({reason}); expected pip to reach a package index")
+        raise PerfError(f"cannot create the environment for {name} ({reason}); {advice or pip_advice(reason)}")

@@ -30,7 +30,7 @@ MODEL_HELP = "\n\n".join(
 
 
 def bench(
-    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help=MODEL_HELP)],
+    models: Annotated[list[str], typer.Argument(metavar="MODEL", help=MODEL_HELP)],
     provider: Annotated[
         str,
         typer.Option(
@@ -53,7 +53,7 @@ def bench(
         str,
         typer.Option(
             metavar="N,...",
-            help="Numbers of threads; each is timed with each length.",
+            help="Numbers of threads, 1 to 1024; each is timed with each length.",
             rich_help_panel=MEASUREMENT_GROUP,
         ),
     ] = "1,2",
@@ -159,9 +159,7 @@ def bench(
 
 
 def report(
-    results: Annotated[
-        list[Path], typer.Argument(metavar="RESULT...", help="JSON files that bench --json has written.")
-    ],
+    results: Annotated[list[Path], typer.Argument(metavar="RESULT", help="JSON files that bench --json has written.")],
     compare: Annotated[
         bool,
         typer.Option(

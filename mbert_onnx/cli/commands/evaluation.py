@@ -18,7 +18,7 @@ def evaluate(
     models: Annotated[
         list[str],
         typer.Argument(
-            metavar="MODEL...",
+            metavar="MODEL",
             help="Checkpoints, which run in torch, or models as in bench: bundles, .onnx files inside a bundle, "
             "native:MODEL, portable:MODEL, int8:CHECKPOINT and others. All are compared with the first.",
         ),
@@ -96,7 +96,7 @@ def evaluate(
             help="Largest number of tokens in a row. Default: 384 for SQuAD, else the model's own limit.",
         ),
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, max=1024, metavar="N", help="Threads per model.")] = 1,
+    threads: Annotated[int, typer.Option(metavar="N", help="Threads per model, 1 to 1024.")] = 1,
     kernels: Kernels = "auto",
     seed: Annotated[
         int,

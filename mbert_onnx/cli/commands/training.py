@@ -31,8 +31,9 @@ def pretrain(recipe: Recipe, overwrite: Overwrite = False) -> None:
 
     An unfinished run of the same recipe is resumed. Prints the folder of the trained model.
     """
+    pretrain = mbert_onnx.pretrain  # before the progress, whose packages may be missing, too
     with training_progress() as report_progress:
-        model = mbert_onnx.pretrain(recipe, overwrite=overwrite, tell=report_progress)
+        model = pretrain(recipe, overwrite=overwrite, tell=report_progress)
     if _is_main_process():
         print(model)
 
@@ -54,8 +55,9 @@ def distill(
 
         print_schedule(mbert_onnx.schedule(recipe))
         return
+    transfer = mbert_onnx.transfer  # before the progress, whose packages may be missing, too
     with training_progress() as report_progress:
-        model = mbert_onnx.transfer(recipe, overwrite=overwrite, tell=report_progress)
+        model = transfer(recipe, overwrite=overwrite, tell=report_progress)
     if _is_main_process():
         print(model)
 
@@ -76,10 +78,11 @@ def finetune(
 
     An unfinished run of the same recipe is resumed. Prints the folder of the trained model.
     """
+    finetune = mbert_onnx.finetune  # before the progress, whose packages may be missing, too
     from mbert_onnx.cli.printing.training import print_evaluations
 
     with training_progress() as report_progress:
-        model = mbert_onnx.finetune(recipe, overwrite=overwrite, reuse=leaderboard is not None, tell=report_progress)
+        model = finetune(recipe, overwrite=overwrite, reuse=leaderboard is not None, tell=report_progress)
     if not _is_main_process():
         return
     print(model)

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from mbert_onnx.cli.errors import without_control_characters
 
 # Columns of a file or pipe.
 PIPE_WIDTH = 110
 
 
+class SafeConsole(Console):
+    """A console that prints names and labels of files without control characters, and raises if a pipe is closed."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        lines = (without_control_characters(line) for line in text.split("\n"))
+        return super().render_str("\n".join(lines), **options)
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError  # rich would exit with 1; mbert_onnx.cli.errors knows that it is no error
+
+
 def new_console() -> Console:
     """Returns a console as wide as the terminal; for a file or pipe, wide enough for the tables of `bench`."""
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console = SafeConsole(highlight=False, markup=False, soft_wrap=True)
     if not console.is_terminal:
         console.width = max(console.width, PIPE_WIDTH)
     return console

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from mbert_onnx.cli.errors import printable
+
 Progress = Callable[[str], None]
 # Name of the stage, steps done, steps of the stage, losses.
 TrainingProgress = Callable[[str, int, int, dict[str, float]], None]
@@ -15,13 +17,16 @@ TrainingProgress = Callable[[str, int, int, dict[str, float]], None]
 @contextmanager
 def progress() -> Iterator[Progress]:
     """Yields a progress callback: on a terminal a spinner with the elapsed time, otherwise a line for each stage."""
-    from rich.console import Console
     from rich.markup import escape
 
-    console = Console(stderr=True, highlight=False)
+    from mbert_onnx.cli.printing.console import SafeConsole
+
+    console = SafeConsole(stderr=True, highlight=False)
     since = time.perf_counter()
     if not console.is_terminal:
-        yield lambda line: print(f"[{time.perf_counter() - since:5.1f} s] {line}", file=sys.stderr, flush=True)
+        yield lambda line: print(
+            f"[{time.perf_counter() - since:5.1f} s] {printable(line)}", file=sys.stderr, flush=True
+        )
         return
     with console.status("starting") as status:
         current: list[str] = []

@@ -6,8 +6,9 @@ import json
 import sys
 from typing import Any
 
+from mbert_onnx.cli.errors import without_control_characters
 from mbert_onnx.runtime.answers import Choices, Classification, FilledMask, NextSentence, as_json
-from mbert_onnx.runtime.entities import Entity
+from mbert_onnx.runtime.entities import Entity, TokenEntity
 from mbert_onnx.runtime.spans import Answer
 
 # Numbers of an embedding that are printed; --json prints all.
@@ -21,7 +22,7 @@ def print_answer(answer: Any, as_json_text: bool) -> None:
         print(json.dumps(as_json(answer), ensure_ascii=not is_utf8))
         return
     for line in _answer_lines(answer):
-        print(line)
+        print(without_control_characters(line))
 
 
 def _answer_lines(answer: Any) -> list[str]:
@@ -32,6 +33,8 @@ def _answer_lines(answer: Any) -> list[str]:
         return [f"{answer.score:.4f}  {found}  [{answer.start}:{answer.end}]"]
     if isinstance(answer, Classification):
         return [f"{label.score:.4f}  {label.label}" for label in answer.labels] + _truncation(answer.truncated)
+    if isinstance(answer, TokenEntity):
+        return [f"{answer.score:.4f}  {answer.entity}  {answer.word}  [{answer.start}:{answer.end}]"]
     if isinstance(answer, Entity):
         return [f"{answer.score:.4f}  {answer.entity_group}  {answer.word}  [{answer.start}:{answer.end}]"]
     if isinstance(answer, FilledMask):

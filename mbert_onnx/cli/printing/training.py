@@ -9,12 +9,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from mbert_onnx.cli.printing.console import PIPE_WIDTH
+from mbert_onnx.cli.printing.console import PIPE_WIDTH, SafeConsole
 
 if TYPE_CHECKING:
     from mbert_onnx.training.distilling import Schedule
@@ -29,7 +28,7 @@ TrainingProgress = Callable[[str, int, int, dict[str, float]], None]
 @contextmanager
 def training_progress() -> Iterator[TrainingProgress]:
     """Yields a progress callback: a bar with losses on a terminal, else a line every ten seconds."""
-    console = Console(stderr=True, highlight=False)
+    console = SafeConsole(stderr=True, highlight=False)
     since = time.perf_counter()
     if not console.is_terminal:
         last = [-LINE_EVERY]
@@ -156,6 +155,6 @@ def _percentage(score: Score, *, signed: bool = False) -> str:
     return f"{value} ({100 * score.low:{sign}.2f} to {100 * score.high:{sign}.2f})"
 
 
-def _console() -> Console:
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=PIPE_WIDTH + 40)
+def _console() -> SafeConsole:
+    console = SafeConsole(highlight=False)
+    return console if console.is_terminal else SafeConsole(highlight=False, width=PIPE_WIDTH + 40)

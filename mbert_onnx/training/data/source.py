@@ -34,4 +34,7 @@ def load_from_hub(name: str, *configuration: str | None, **options: Any) -> Any:
     try:
         return datasets.load_dataset(name, *configuration, **options)
     except Exception as error:  # many kinds: no network, unknown dataset, unknown split
-        raise DataError(f"{name} cannot be loaded from the hub ({error}). Use local files instead.") from error
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise DataError(
+            f"{name} cannot be loaded from the hub ({said[0].split('. ')[0]}). Use local files instead."
+        ) from error

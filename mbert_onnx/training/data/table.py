@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mbert_onnx.errors import DataError
+from mbert_onnx.errors import ColumnError, DataError
 from mbert_onnx.training.data.corpus.lines import kind_of, read_lines
 
 Rows = Iterator[tuple[int, dict[str, Any]]]
@@ -110,7 +110,7 @@ def check_characters(value: Any, source: str, where: str) -> None:
 def _check_columns(where: object, names: Sequence[str], columns: Sequence[str]) -> None:
     missing = [name for name in columns if name not in names]
     if missing:
-        raise DataError(
+        raise ColumnError(
             f"{where} has the columns {_shown(names)}; expected {_shown(missing)} among them. Name the right ones."
         )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mbert_onnx._threads import check_threads
 from mbert_onnx.benchmark.options import checked_names
 from mbert_onnx.bundles.types import Progress
 from mbert_onnx.errors import UsageError
@@ -74,6 +75,7 @@ def evaluate(
     names = checked_names(models, json=json)
     if first is not None and first < 1:
         raise UsageError(f"--first is {first}; expected at least 1")
+    check_threads(threads)
     library_for(kernels)
     report = progress or (lambda _: None)
     report(f"reading {data}")

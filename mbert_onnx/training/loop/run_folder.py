@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,14 +70,17 @@ class Run:
     def opened(self, recipe: str, *, overwrite: bool) -> Iterator[None]:
         """Creates the folder or resumes the run of the same recipe in it, and locks it for this process.
 
-        A run of another recipe that has no checkpoint yet is replaced. A replaced run is restored if an error is raised
-        before `settle`.
+        A run of another recipe that has no checkpoint yet is replaced. If an error is raised before `settle`, a
+        replaced run is restored, and a new one is removed unless its texts are tokenized; an interrupted one stays.
 
         Raises TrainingError for a folder that is not a run and for one in use by another process; and, without
         `overwrite`, for a run that is complete or has another recipe.
         """
         if self.folder.exists() and not self._is_run() and self._has_others():
             raise TrainingError(f"{self.folder} exists and is not a run folder; choose another output")
+        is_new = not self._is_run()
+        missing = [place for place in (self.folder, *self.folder.parents) if not place.exists()]
+        has_failed = False
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.folder / LOCK, timeout=0)
@@ -89,13 +92,16 @@ class Run:
         try:
             self._begin(recipe, overwrite)
             yield
-        except BaseException:
+        except BaseException as error:
             self._replacement.put_back()
+            has_failed = isinstance(error, Exception)
             raise
         finally:
             with suppress(OSError):  # Windows does not remove an open file
                 (self.folder / LOCK).unlink()
             lock.release()
+            if has_failed and is_new and not self._is_begun:
+                self._remove(missing)
 
     def settle(self) -> None:
         """Removes the run that this one replaces; called when training begins."""
@@ -126,6 +132,19 @@ class Run:
                 partial.write_text(recipe, encoding="utf-8")
         except OSError as error:
             raise TrainingError(f"{self.folder} cannot be written ({error.strerror or error})") from error
+
+    @property
+    def _is_begun(self) -> bool:
+        """True if the run has anything that took time: tokenized texts, a checkpoint, the model."""
+        return self.rows.is_dir() or self.position() is not None or self.is_done
+
+    def _remove(self, missing: Sequence[Path]) -> None:
+        """Removes the files of a run that failed before it began, and the folders that were `missing` before it."""
+        with suppress(OSError):
+            for name in RUN_FILES:
+                remove(self.folder / name)
+            for place in missing:
+                place.rmdir()
 
     def _is_run(self) -> bool:
         """True if the folder is a run; a recipe alone is not enough, since a user may have put it there."""

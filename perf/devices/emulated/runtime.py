@@ -11,7 +11,7 @@ from pathlib import Path
 import onnxruntime as ort
 
 from perf.errors import PerfError
-from perf.sessions.environments import cache_folder
+from perf.sessions.environments import cache_folder, create_in_cache, pip_advice
 from perf.sessions.types import Progress, no_progress
 
 PLATFORM = "manylinux_2_28_aarch64"
@@ -25,12 +25,12 @@ def runtime_library(progress: Progress = no_progress) -> Path:
     Args:
         progress: Called with a line before the download.
 
-    Raises PerfError where pip cannot download it.
+    Raises PerfError where the cache cannot be written, and where pip cannot download it.
     """
     library = cache_folder() / "aarch64" / f"libonnxruntime-{ort.__version__}.so"
     if not library.is_file():
         progress(f"downloading onnxruntime {ort.__version__} for aarch64 into {library.parent}")
-        library.parent.mkdir(parents=True, exist_ok=True)
+        create_in_cache(library.parent)
         with tempfile.TemporaryDirectory(dir=library.parent) as folder:
             fresh = Path(folder) / library.name
             fresh.write_bytes(_library_of(_wheel(Path(folder))))
@@ -47,7 +47,7 @@ def _wheel(folder: Path) -> Path:
     if done.returncode or found is None:
         lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
         reason = lines[0].removeprefix("ERROR: ") if lines else f"exit {done.returncode}"
-        raise PerfError(f"cannot download {wanted} for {PLATFORM} ({reason}); expected pip to reach a package index")
+        raise PerfError(f"cannot download {wanted} for {PLATFORM} ({reason}); {pip_advice(reason)}")
     return found
 
 

@@ -28,6 +28,7 @@ from typer.testing import CliRunner, Result
 import mbert_onnx
 from graphs import pipeline
 from mbert_onnx.cli.app import app
+from mbert_onnx.runtime.answers import as_json
 from mbert_onnx.text.tasks import TASKS
 
 HOME = Path(mbert_onnx.__file__).parent.parent
@@ -470,7 +471,7 @@ def test_an_interrupted_export_leaves_nothing(number: int, code: int, stage: str
     assert returned == code, printed
     assert "Traceback" not in printed
     assert [line for line in printed.splitlines() if not line.startswith("[")] == (
-        ["mbert-onnx: interrupted; no file is left half-written"] if number == signal.SIGINT else []
+        [f"mbert-onnx: {'interrupted' if number == signal.SIGINT else 'terminated'}; no file is left half-written"]
     )
     assert list((tmp_path / "to").glob("**/*")) == []
 
@@ -478,9 +479,8 @@ def test_an_interrupted_export_leaves_nothing(number: int, code: int, stage: str
 def test_an_interrupt_within_exec_exits_with_130(tmp_path: Path) -> None:
     """`python -m` ends by SIGINT after such an interrupt, whatever the exit code, unless CPython's flag is cleared."""
     (tmp_path / "command.py").write_text(
-        "import typer\nfrom mbert_onnx.cli.errors import one_line_errors\n"
-        "def command() -> None:\n    exec('raise KeyboardInterrupt')\n"
-        "typer.run(one_line_errors(command))\n"
+        "import sys\nfrom mbert_onnx.cli.errors import guarded\n"
+        "sys.exit(guarded(lambda: exec('raise KeyboardInterrupt')))\n"
     )
     done = subprocess.run([sys.executable, "-m", "command"], capture_output=True, text=True, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (130, "mbert-onnx: interrupted; no file is left half-written\n")
@@ -561,6 +561,55 @@ def test_standard_input_is_a_text(runtime_bundle: Callable[..., Any]) -> None:
         assert read.stdout == given.stdout
 
 
+@pytest.mark.parametrize(
+    ("task", "arguments"),
+    [
+        ("question-answering", ["Who wrote it?", "--context", "Ada wrote it."]),
+        ("text-classification", ["Ada wrote it.", "--pair", "In London."]),
+        ("multiple-choice", ["Ada", "--choice", "walked.", "--choice", "wrote."]),
+    ],
+)
+def test_every_text_can_be_standard_input(task: str, arguments: list[str], runtime_bundle: Callable[..., Any]) -> None:
+    bundle = runtime_bundle(task).folder
+    given = call("run", bundle, *arguments, "--json")
+    assert given.exit_code == 0
+    for place in (0, len(arguments) - 1):
+        replaced = [*arguments]
+        replaced[place] = "-"
+        assert call("run", bundle, *replaced, "--json", text=f"{arguments[place]}\n").stdout == given.stdout
+
+
+@pytest.mark.parametrize(
+    ("task", "arguments", "option", "expects"),
+    [
+        ("question-answering", ["Who?", "--context", "Ada wrote"], ["--max-answer-len", "1"], {"max_answer_len": 1}),
+        ("question-answering", ["Who?", "--context", "Ada wrote"], ["--no-answer"], {"handle_impossible_answer": True}),
+        ("token-classification", ["Ada wrote unbelievably"], ["--aggregation", "max"], {"aggregation": "max"}),
+        ("token-classification", ["Ada wrote"], ["--aggregation", "none"], {"aggregation": "none"}),
+        ("feature-extraction", ["Ada wrote"], ["--normalize"], {"normalize": True}),
+    ],
+)
+def test_options_of_the_methods_are_options_of_run(
+    task: str, arguments: list[str], option: list[str], expects: dict[str, Any], runtime_bundle: Callable[..., Any]
+) -> None:
+    bundle = runtime_bundle(task).folder
+    if len(arguments) > 1:
+        expects = {**expects, "context": arguments[2]}
+    expected = as_json(mbert_onnx.run(bundle, arguments[0], **expects))
+    result = call("run", bundle, *arguments, *option, "--json")
+    assert json.loads(result.stdout) == expected
+    assert call("run", bundle, *arguments, *option).exit_code == 0
+
+
+def test_labels_are_printed_without_control_characters(runtime_bundle: Callable[..., Any], tmp_path: Path) -> None:
+    bundle = shutil.copytree(runtime_bundle("text-classification").folder, tmp_path / "bundle")
+    config = json.loads((bundle / "config.json").read_text())
+    config["id2label"] = {"0": "\x1b[31mred\x1b]0;title\x07", "1": "a\nb\u202ec"}
+    (bundle / "config.json").write_text(json.dumps(config))
+    printed = call("run", bundle, "Ada wrote it.").stdout
+    assert sorted(line.split("  ")[1] for line in printed.splitlines()) == ["?[31mred?]0;title?", "a b?c"]
+
+
 def test_standard_input_that_is_not_utf8(exported: Exports) -> None:
     process = start("run", exported().bundle, "-", "--context", "x", stdin=subprocess.PIPE, encoding="latin-1")
     _, err = process.communicate("caf\xe9")
@@ -573,11 +622,14 @@ def test_standard_input_that_is_not_utf8(exported: Exports) -> None:
     ("arguments", "says"),
     [
         (["", "--context", "x"], "The question is empty"),
-        (["who?"], "context"),
+        (["who?"], "question-answering needs --context, which is missing"),
         (["who?", "--context", ""], "The context is empty"),
-        (["who?", "--context", "x", "--top-k", "0"], "top_k is 0"),
-        (["who?", "--context", "x", "--threads", "0"], "threads is 0"),
-        (["who?", "--context", "x", "--choice", "y"], "choices"),
+        (["who?", "--context", "x", "--top-k", "0"], "--top-k is 0; expected a whole number from 1 on"),
+        (["who?", "--context", "x", "--threads", "0"], "--threads is 0"),
+        (["who?", "--context", "x", "--choice", "y"], "--choice is not for question-answering, which takes --context"),
+        (["who?", "--context", "x", "--max-answer-len", "0"], "--max-answer-len is 0"),
+        (["who?", "--context", "x", "--normalize"], "--normalize is not for question-answering"),
+        (["-", "--context", "-"], "TEXT and --context are both -; expected one, since standard input is read once"),
     ],
 )
 def test_a_text_that_cannot_be_answered_is_one_line(arguments: list[str], says: str, exported: Exports) -> None:
@@ -723,10 +775,10 @@ def test_a_file_that_cannot_be_timed_is_one_line(make: Callable[[Path], Path], t
         (["--provider", "azure", *SHORT], 1, "took none of the"),
         (["--seq-len", "8,x"], 2, "--seq-len is '8,x'"),
         (["--seq-len", ""], 2, "--seq-len is ''"),
-        (["--seq-len", "0"], 2, "--seq-len is [0]"),
+        (["--seq-len", "0"], 2, "--seq-len is 0"),
         (["--seq-len", "9999"], 2, "pass a shorter --seq-len"),
-        (["--threads", "0"], 2, "--threads is [0]"),
-        (["--batch", "0"], 2, "--batch is [0]"),
+        (["--threads", "0"], 2, "--threads is 0"),
+        (["--batch", "0"], 2, "--batch is 0"),
         (["--budget", "0"], 2, "--budget is 0.0"),
         (["--precision", "2"], 2, "--precision is 2.0"),
         (["--json", "/no/such/folder/x.json"], 2, "--json is /no/such/folder/x.json; expected a file"),

@@ -197,9 +197,7 @@ def test_options_that_are_refused(options: dict[str, Any], line: str, tmp_path: 
 
 
 def test_a_layer_that_is_not_there(checkpoint: Callable[[Task], Path], texts: Path, tmp_path: Path) -> None:
-    with pytest.raises(
-        PrecisionError, match=r"^no layer is called 'layer.7'; known: embeddings, layer.0, layer.1, head"
-    ):
+    with pytest.raises(UsageError, match=r"^no layer is called 'layer.7'; known: embeddings, layer.0, layer.1, head"):
         export(checkpoint(QA), tmp_path / "b", precision="int8", calibrate=texts, keep_float=["layer.7"])
 
 

@@ -23,7 +23,7 @@ from mbert_onnx.runtime.answers import (
     sigmoid,
     softmax,
 )
-from mbert_onnx.runtime.entities import TokenEntity, group_tokens, label_tokens, without_outside
+from mbert_onnx.runtime.entities import TokenEntity, group_tokens, label_tokens, label_words, without_outside
 from mbert_onnx.runtime.spans import Answer, best_spans, merge_windows, window_answers
 from mbert_onnx.text.encoder import Tokens, Window
 
@@ -249,6 +249,17 @@ def tagged(*labels: str) -> list[TokenEntity]:
 def test_neighbours_with_one_label_are_one_entity(labels: list[str], groups: list[tuple[str, str]]) -> None:
     found = group_tokens(tagged(*labels), " ".join)
     assert [(entity.entity_group, entity.word) for entity in found] == groups
+
+
+@pytest.mark.parametrize(("aggregation", "label", "score"), [("first", "B-PER", 0.6), ("max", "I-LOC", 0.9)])
+def test_a_word_has_one_label(aggregation: Any, label: str, score: float) -> None:
+    tokens = [
+        TokenEntity("B-PER", 0.6, 1, "lon", 0, 3),
+        TokenEntity("I-LOC", 0.9, 2, "##don", 3, 6),
+        TokenEntity("O", 0.7, 3, "is", 7, 9),
+    ]
+    found = label_words(tokens, [(0, 6), (0, 6), (7, 9)], lambda parts: "".join(parts).replace("##", ""), aggregation)
+    assert found == [TokenEntity(label, score, 1, "london", 0, 6), tokens[2]]
 
 
 def test_an_entity_has_the_mean_score_and_all_its_characters() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -170,6 +171,20 @@ def test_entities_are_those_of_the_pipeline(runtime_bundle: Bundles, runtime_tok
     none = pipe("ner", example, runtime_tokenizer)(text)
     tokens = model.tag(text, aggregation="none")
     assert [one.as_dict() for one in tokens] == [{**one, "score": close(one["score"])} for one in none]
+
+
+@pytest.mark.parametrize("aggregation", ["first", "max"])
+def test_words_are_labelled_as_in_the_pipeline(
+    runtime_bundle: Bundles, runtime_tokenizer: BertTokenizerFast, aggregation: Any
+) -> None:
+    example = runtime_bundle("token-classification", **NER)
+    text = "Ada wrote unbelievably many readings in London!"
+    expected = pipe("ner", example, runtime_tokenizer, aggregation_strategy=aggregation)(text)
+    found = load(example.folder).tag(text, aggregation=aggregation)
+    assert [one.as_dict() for one in found] == [{**one, "score": close(one["score"])} for one in expected]
+    words = {(match.start(), match.end()) for match in re.finditer(r"\w+|!", text)}
+    starts, ends = {start for start, _ in words}, {end for _, end in words}
+    assert all(one.start in starts and one.end in ends for one in found)
 
 
 @pytest.mark.parametrize("stride", [None, 0, 7])
@@ -400,8 +415,8 @@ def test_run_dispatches_by_task(squad: Model) -> None:
     ("given", "message"),
     [
         ({}, "question-answering: missing a required argument: 'context'.*arguments of `answer`: question, context"),
-        ({"context": SHORT, "pair": SHORT}, "unexpected keyword argument 'pair'"),
-        ({"context": SHORT, "normalize": True}, "unexpected keyword argument 'normalize'"),
+        ({"context": SHORT, "pair": SHORT}, "--pair is not for question-answering, which takes --context"),
+        ({"context": SHORT, "normalize": True}, "--normalize is not for question-answering"),
     ],
 )
 def test_arguments_that_do_not_fit_the_task_are_told(squad: Model, given: dict[str, Any], message: str) -> None:
@@ -472,11 +487,11 @@ def test_other_bad_arguments_are_told(runtime_bundle: Bundles) -> None:
         embedder.embed([SHORT, ""])
     with pytest.raises(UsageError, match="The choice is empty"):
         load(runtime_bundle("multiple-choice").folder).choose(SHORT, ["a", " "])
-    with pytest.raises(UsageError, match="aggregation is 'max'"):
-        load(runtime_bundle("token-classification", **NER).folder).tag(SHORT, aggregation="max")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="--aggregation is longest; expected one of none, simple, first, max"):
+        load(runtime_bundle("token-classification", **NER).folder).tag(SHORT, aggregation="longest")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="The second text is of type NoneType"):
         load(runtime_bundle("next-sentence-prediction").folder).next_sentence(SHORT, None)  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="top_k is 0"):
+    with pytest.raises(UsageError, match="--top-k is 0"):
         load(runtime_bundle("text-classification", num_labels=3).folder).classify(SHORT, top_k=0)
 
 
@@ -492,7 +507,7 @@ def copy(runtime_bundle: Bundles, tmp_path: Path) -> Path:
 def test_threads_and_providers(copy: Path) -> None:
     assert load(copy, threads=1).session.get_session_options().intra_op_num_threads == 1
     for threads in (0, 1025):
-        with pytest.raises(UsageError, match=f"threads is {threads}; expected 1 to 1,024"):
+        with pytest.raises(UsageError, match=f"--threads is {threads}; expected 1 to 1,024"):
             load(copy, threads=threads)
     with pytest.raises(UsageError, match=r"no NeverExecutionProvider, only .*CPUExecutionProvider"):
         load(copy, provider="NeverExecutionProvider")

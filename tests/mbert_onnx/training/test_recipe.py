@@ -40,7 +40,7 @@ def test_a_recipe_is_read_with_its_defaults(tmp_path: Path) -> None:
     ("old", "new", "says"),
     [
         ("steps = 10", "steps = 0", "training.steps: input should be greater than or equal to 1, found 0"),
-        ("steps = 10", "step = 10", "training.steps: is missing; and 1 more"),
+        ("steps = 10", "step = 10", "training.steps: is missing; training.step: is not a key of a recipe of this kind"),
         ("steps = 10", "steps = 10\nbatch = 3", "training.batch: is not a key of a recipe of this kind"),
         (
             "steps = 10",

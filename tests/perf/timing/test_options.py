@@ -13,11 +13,10 @@ from perf.timing.options import BenchOptions
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"seq_lens": (0,)}, r"--seq-len is \[0\]; expected whole numbers"),
-        ({"seq_lens": ()}, r"--seq-len is \[\]"),
-        ({"threads": (1, 0)}, r"--threads is \[1, 0\]"),
-        ({"threads": (1, 5000)}, r"--threads is \[1, 5000\]; expected 1,024 at most"),
-        ({"batch": 0}, r"--batch is \[0\]"),
+        ({"seq_lens": (0,)}, r"--seq-len is 0; expected whole numbers"),
+        ({"seq_lens": ()}, "--seq-len has no value"),
+        ({"threads": (1, 0)}, "--threads is 0"),
+        ({"batch": 0}, "--batch is 0"),
         ({"precision": 0}, "--precision is 0; expected a share"),
         ({"budget_s": float("inf")}, "--budget is inf"),
         ({"provider": "gpu"}, "unknown provider 'gpu'"),

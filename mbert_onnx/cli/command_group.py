@@ -1,0 +1,135 @@
+"""The classes of typer's group and commands: plain help, and errors in one line.
+
+Help is plain text and not rich's panels, and it is printed before options are parsed: rich and pydantic, which typer
+loads for that, would more than double its time.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+import mbert_onnx
+from mbert_onnx.cli.errors import fail, guarded
+
+PROGRAM = "mbert-onnx"
+HELP = "--help"
+
+
+# Metavars of the arguments and options that name a file, a folder or a model.
+PATHS = {"CHECKPOINT", "DIR", "FILE", "FILE_OR_FOLDER", "FOLDER", "MODEL", "PATH", "RECIPE", "RESULT"}
+
+
+class Command(TyperCommand):
+    """A command whose help has a section for each group of options (`rich_help_panel`)."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        # An empty path would be the current folder, such as that of a variable that a script has not set.
+        given, _, _ = self.make_parser(ctx).parse_args(args=[*args])
+        for parameter in self.params:
+            value = given.get(parameter.name or "")
+            if parameter.metavar in PATHS and "" in (value if isinstance(value, list | tuple) else [value]):
+                raise mbert_onnx.UsageError(f"{_name(parameter)} is empty; expected a path or a name")
+        return super().parse_args(ctx, args)
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        # typer writes {MODEL}... for what is MODEL... everywhere else.
+        return [piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)]
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        # The whole first sentence; typer would cut it off at the end of the line.
+        return " ".join((self.help or "").split("\n\n")[0].split())
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                name, text = record
+                if parameter.param_type_name == "argument":
+                    sections["Arguments"].append((name.split()[0], text))  # without the type, such as <list[str]>
+                else:
+                    title = getattr(parameter, "rich_help_panel", None) or "Options"
+                    sections.setdefault(title, []).append((name, text))
+        for title, records in sections.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+
+class CommandGroup(TyperGroup):
+    """All commands. Each exception becomes one line and an exit code, see `mbert_onnx.cli.errors`."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        code = guarded(lambda: self._main(args, complete_var, windows_expand_args, **extra))
+        if standalone_mode or code:
+            sys.exit(code)
+
+    def invoke(self, ctx: Any) -> Any:
+        # Here, too: typer's main() would turn an interrupt and a closed pipe into an exit code without a line.
+        code = guarded(lambda: _without_typers_errors(super(CommandGroup, self).invoke, ctx))
+        if code:
+            raise SystemExit(code)
+
+    def _main(self, args: Sequence[str] | None, *settings: Any, **extra: Any) -> None:
+        given = list(sys.argv[1:] if args is None else args)
+        for argument in given:
+            if not argument.isprintable() and not _is_utf8(argument):
+                fail(f"the argument {argument!r} is not valid UTF-8; rename the file or folder, or correct the text", 2)
+        if given[-1:] == [HELP] and len(given) < 3 and (given[0] == HELP or given[0] in self.commands):
+            print("\n".join(line.rstrip() for line in self._help(given[0]).splitlines()))
+            return
+        _without_typers_errors(super().main, args, PROGRAM, settings[0], False, settings[1], **extra)
+
+    def _help(self, name: str) -> str:
+        context = self.context_class(self, info_name=PROGRAM)
+        if name == HELP:
+            return self.get_help(context)
+        command = self.commands[name]
+        return command.get_help(command.context_class(command, info_name=name, parent=context))
+
+
+def _name(parameter: Any) -> str:
+    """Returns an option's long name, or an argument's metavar."""
+    if parameter.param_type_name == "argument":
+        return str(parameter.metavar)
+    return str(max(parameter.opts, key=len))
+
+
+def _is_utf8(argument: str) -> bool:
+    """Returns whether Python could decode the argument; onnxruntime, torch and ONNX take no other names."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _without_typers_errors(action: Any, *args: Any, **options: Any) -> None:
+    """Calls `action`; usage errors of typer become one line, and its Exit a SystemExit."""
+    try:
+        action(*args, **options)
+    except typer.Exit as error:
+        raise SystemExit(error.exit_code) from None
+    except Exception as error:
+        message = getattr(error, "format_message", None)  # typer exports no common class of its usage errors
+        if message is None:
+            raise
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(message(), file=sys.stderr)
+            raise SystemExit(2) from None
+        context = getattr(error, "ctx", None)
+        see = "" if context is None else f"; see {context.command_path} {HELP}"
+        fail(f"{message().rstrip('.')}{see}", getattr(error, "exit_code", 2))
