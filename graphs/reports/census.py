@@ -76,7 +76,11 @@ def take_census(path: Path, seq_len: int = 128) -> Census:
     fixed = [size for port in ids for size in (port.shape or ())[-1:] if isinstance(size, int)]
     length = fixed[0] if fixed else seq_len
     parameters, weight_bytes = sum(t.size for t in tensors), sum(t.nbytes for t in tensors)
-    shapes = sized(model, length)
+    try:
+        shapes = sized(model, length)
+        found_macs, found_bytes = macs(shapes), peak_bytes(shapes)
+    except Exception:  # onnx's inference and inlining refuse graphs in many ways: a negative size, a recursive function
+        found_macs = found_bytes = None
     return Census(
         file_bytes=path.stat().st_size + sum(p.stat().st_size for p in external),
         opset=model.opset_imports.get("", 0),
@@ -88,8 +92,8 @@ def take_census(path: Path, seq_len: int = 128) -> Census:
         weight_bytes=weight_bytes,
         nodes=dict(nodes.most_common()),
         seq_len=length,
-        macs=macs(shapes),
-        activation_bytes=peak_bytes(shapes),
+        macs=found_macs,
+        activation_bytes=found_bytes,
     )
 
 

@@ -13,9 +13,9 @@ from mbert_onnx.benchmark.models.builder import BuiltModel, ModelBuilder
 from mbert_onnx.benchmark.options import checked_names, kernels_on
 from mbert_onnx.errors import UsageError
 from mbert_onnx.runtime.native_kernels import AUTO, library_for
-from mbert_onnx.text.calibration_text import encode, read_first
+from mbert_onnx.text.calibration_text import BENCHMARK, encode, read_first
 from mbert_onnx.text.encoder import TextEncoder
-from mbert_onnx.text.text_files import CalibrationText
+from mbert_onnx.text.text_files import CalibrationText, read_text_file
 from perf.providers import resolve
 from perf.sessions.inputs import as_declared, declared_inputs, fixed_seq_len
 from perf.sessions.opener import Opener
@@ -62,6 +62,7 @@ def bench_texts(
             raise UsageError(f"--{what} is {value}; expected a whole number from 1 on")
     check_threads(threads)
     names = checked_names(models, json=json)
+    read_text_file(Path(texts), "--texts")  # before minutes are spent on models
     kernels = kernels_on(provider, kernels)
     library_for(kernels)
     with ExitStack() as stack:
@@ -102,7 +103,7 @@ def _readings(
     variants[f"padded to {seq_len}"] = seq_len
 
     def feeds(texts: Sequence[CalibrationText], length: int | None) -> list[dict[str, np.ndarray]]:
-        found = encode(texts, encoder, reader.task, seq_len=length, max_positions=seq_len, choices=None)
+        found = encode(texts, encoder, reader.task, seq_len=length, max_positions=seq_len, choices=None, kind=BENCHMARK)
         return [as_declared(subject.name, feed, declared) for feed in found.feeds]
 
     return [Reading(f"{subject.name}, {way}", session, feeds(texts, length)) for way, length in variants.items()]

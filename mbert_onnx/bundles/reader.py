@@ -111,7 +111,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BundleError(f"{path} is missing. Copy the checkpoint's {path.name} there, or export it again.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{path} is not readable JSON ({error}). Export the bundle again.") from error
     if not isinstance(content, dict):
         raise BundleError(f"{path} holds a {type(content).__name__}, expected a JSON object. Export the bundle again.")

@@ -6,8 +6,10 @@ loads for that, would more than double its time.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -23,17 +25,22 @@ HELP = "--help"
 # Metavars of the arguments and options that name a file, a folder or a model.
 PATHS = {"CHECKPOINT", "DIR", "FILE", "FILE_OR_FOLDER", "FOLDER", "MODEL", "PATH", "RECIPE", "RESULT"}
 
+# Those of them that libraries open by their name, so that it cannot be a pipe.
+MODELS = {"CHECKPOINT", "MODEL", "RECIPE"}
+# Parameters whose path is written.
+OUTPUTS = {"output", "json_file", "html", "plot", "leaderboard"}
+
 
 class Command(TyperCommand):
     """A command whose help has a section for each group of options (`rich_help_panel`)."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        # An empty path would be the current folder, such as that of a variable that a script has not set.
         given, _, _ = self.make_parser(ctx).parse_args(args=[*args])
         for parameter in self.params:
             value = given.get(parameter.name or "")
-            if parameter.metavar in PATHS and "" in (value if isinstance(value, list | tuple) else [value]):
-                raise mbert_onnx.UsageError(f"{_name(parameter)} is empty; expected a path or a name")
+            if parameter.metavar in PATHS:
+                for path in value if isinstance(value, list | tuple) else [value]:
+                    _check_path(parameter, path)
         return super().parse_args(ctx, args)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
@@ -99,6 +106,21 @@ class CommandGroup(TyperGroup):
             return self.get_help(context)
         command = self.commands[name]
         return command.get_help(command.context_class(command, info_name=name, parent=context))
+
+
+def _check_path(parameter: Any, path: str | None) -> None:
+    """Refuses paths that libraries read wrongly or with a misleading error; others are left to the commands."""
+    if path == "":
+        # It would be the current folder, such as for a variable that a script has not set.
+        raise mbert_onnx.UsageError(f"{_name(parameter)} is empty; expected a path or a name")
+    if path is None or parameter.name in OUTPUTS or not os.path.lexists(path):
+        return
+    place = Path(path)
+    if place.is_symlink() and not place.exists():
+        target = place.readlink()
+        raise mbert_onnx.BundleError(f"{path} is a link to {target}, which leads to no file; give the file itself")
+    if parameter.metavar in MODELS and not (place.is_file() or place.is_dir()):
+        raise mbert_onnx.BundleError(f"{path} is neither a file nor a folder, but a pipe or device; give a file")
 
 
 def _name(parameter: Any) -> str:

@@ -49,6 +49,9 @@ SINGLE_TASKS = (TOKEN_CLASSIFICATION, FILL_MASK, FEATURE_EXTRACTION)
 # Tasks that read two texts: a text without a pair is paired with the next one.
 PAIR_TASKS = (NEXT_SENTENCE_PREDICTION, PRETRAINING)
 
+# The kind of the texts of `bench --texts`.
+BENCHMARK = "benchmark"
+
 
 @dataclass(frozen=True)
 class CalibrationTexts:
@@ -123,11 +126,11 @@ def read_calibration(path: Path | None, task: Task) -> CalibrationTexts:
 
 
 def read_first(path: Path, task: Task, count: int) -> list[CalibrationText]:
-    """Returns the first `count` texts of a file in the form that `task` reads, or all if there are fewer.
+    """Returns the first `count` texts of the file of `--texts` in the form that `task` reads, or all if it has fewer.
 
     Raises CalibrationError for a file that cannot be read or has no text.
     """
-    texts = list(itertools.islice(_for_task(texts_of(read_text_file(path)), task), count))
+    texts = list(itertools.islice(_for_task(texts_of(read_text_file(path, "--texts")), task), count))
     if not texts:
         raise CalibrationError(f"{path} has no text that {task.name} reads. Give a file with texts.")
     return texts
@@ -155,7 +158,7 @@ def encode(
         max_positions: Largest number of tokens that the model takes.
         choices: Fixed number of choices of the graph; None if it is dynamic, or for a task without choices.
         pad_token_id: Id of padding.
-        kind: What the texts are, for notes and errors: `calibration`, or another word before "texts".
+        kind: What the texts are, for notes and errors: `calibration`, `BENCHMARK`, or another word before "texts".
 
     Raises CalibrationError if more than a quarter of the tokens are unknown or there is no token, and any error of
     `TextEncoder.truncated`.
@@ -185,7 +188,7 @@ def encode(
         raise CalibrationError(
             f"{share:.0%} of the tokens of the {kind} texts are {encoder.unknown_token}, expected at "
             f"most {MAX_UNKNOWN:.0%}: the model does not know their language or script. "
-            "Give texts in the model's language, with --calibrate FILE."
+            f"Give texts in the model's language, with {'--texts' if kind == BENCHMARK else '--calibrate'} FILE."
         )
     dropped = len(texts) - len(usable)
     notes = []

@@ -79,9 +79,12 @@ class TextFile:
         return ((number, line) for number, line in enumerate(self.content.split("\n"), 1) if line.strip())
 
 
-def read_text_file(path: Path) -> TextFile:
-    """Reads and decodes a file. Raises CalibrationError if it is missing, unreadable, empty or not UTF-8."""
-    data = _bytes(path)
+def read_text_file(path: Path, option: str = "--calibrate") -> TextFile:
+    """Reads and decodes a file, the value of `option`.
+
+    Raises CalibrationError, which names the option, if it is missing, unreadable, empty or not UTF-8.
+    """
+    data = _bytes(path, option)
     if not data:
         raise CalibrationError(f"{path} is empty, expected at least {FEWEST} texts. Give a file with texts.")
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -118,7 +121,7 @@ def read_text_file(path: Path) -> TextFile:
     return TextFile(path, content, notes)
 
 
-def _bytes(path: Path) -> bytes:
+def _bytes(path: Path, option: str) -> bytes:
     """Returns the decompressed content of a file, at most one byte more than the limit."""
     try:
         if path.is_dir():
@@ -129,12 +132,12 @@ def _bytes(path: Path) -> bytes:
                     return unpacked.read(MAX_BYTES + 1)
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise CalibrationError(f"{path} does not exist. Give --calibrate a file of texts.") from None
+        raise CalibrationError(f"{path} does not exist. Give {option} a file of texts.") from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise CalibrationError(f"{path} is gzipped, but damaged ({error}). Copy it again.") from error
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL character
         reason = getattr(error, "strerror", None) or error
-        raise CalibrationError(f"{path} cannot be read ({reason}). Give --calibrate a file of texts.") from error
+        raise CalibrationError(f"{path} cannot be read ({reason}). Give {option} a file of texts.") from error
 
 
 def _kind(path: Path) -> str:

@@ -20,7 +20,7 @@ def read_report(path: Path) -> Report:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise PerfError(f"cannot read {path}: {error.strerror}; expected a report of bench --json") from None
-    except ValueError as error:  # not JSON, or not UTF-8
+    except (ValueError, RecursionError) as error:  # not JSON, or not UTF-8, or nested too deeply
         raise PerfError(f"{path} is truncated or not JSON ({error}); expected a report of bench --json") from None
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema != SCHEMA:

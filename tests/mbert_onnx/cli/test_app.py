@@ -98,7 +98,7 @@ def test_the_version() -> None:
     ],
 )
 def test_help_and_import_load_nothing_heavy(code: str) -> None:
-    heavy = ("torch", "transformers", "onnxruntime", "onnx", "onnx_ir", "numpy", "graphs", "perf")
+    heavy = ("torch", "transformers", "onnxruntime", "onnx", "onnx_ir", "numpy", "graphs", "perf", "rich", "pydantic")
     check = f"{code}\nimport sys; print([name for name in {heavy} if name in sys.modules], file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, cwd=HOME)
     assert done.stderr == "[]\n"
@@ -173,6 +173,19 @@ def test_invalid_export_options_are_one_line(arguments: list[str], code: int, sa
     result = call("export", *arguments, "--output", tmp_path / "bundle")
     assert says in complaint(result, code)
     assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["export", "", "--output", "x"], "CHECKPOINT"),
+        (["export", "random:tiny", "--output="], "--output"),
+        (["doctor", "reference", "--calibrate", ""], "--calibrate"),
+        (["bench", "reference", ""], "MODEL"),
+    ],
+)
+def test_an_empty_path_is_not_the_current_folder(arguments: list[str], name: str) -> None:
+    assert complaint(call(*arguments), 2) == f"{name} is empty; expected a path or a name"
 
 
 @pytest.mark.parametrize("option", [["--seed", "-1"], ["--seq-len", "many"], ["--colour", "red"]])
@@ -495,13 +508,14 @@ def closed_pipe() -> int:
     return write
 
 
-@pytest.mark.parametrize("options", [[], ["--json"]])
-def test_a_closed_pipe_is_not_an_error(options: list[str], exported: Exports) -> None:
-    """As `mbert-onnx inspect bundle | head -1`, with the pipe closed before the first line."""
+@pytest.mark.parametrize("command", [["inspect", "reference"], ["inspect", "reference", "--json"], ["passes"]])
+def test_a_closed_pipe_is_not_an_error(command: list[str]) -> None:
+    """As `mbert-onnx inspect reference | head -1`, with the pipe closed before the first line; tables are rich's."""
     pipe = closed_pipe()
-    process = start("inspect", exported().bundle, *options, stdout=pipe)
+    process = start(*command, stdout=pipe)
     os.close(pipe)
     assert process.communicate()[1] == ""
+    assert process.returncode == 0
 
 
 def test_head_closes_the_pipe_without_an_error(exported: Exports) -> None:

@@ -80,6 +80,26 @@ def test_whatever_the_hub_fails_with(error: Exception, monkeypatch: pytest.Monke
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("RepositoryNotFoundError", "the hub has no such repository, or it is private"),
+        ("GatedRepoError", "log in with `hf auth login`, after its terms are accepted on its page"),
+        ("LocalEntryNotFoundError", "the hub cannot be reached, and its cache has no copy"),
+    ],
+)
+def test_errors_of_the_hub_are_one_short_sentence(kind: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = getattr(huggingface_hub.errors, kind)
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise error.__new__(error, "x" * 290)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
+    with pytest.raises(CheckpointError) as caught:
+        load_checkpoint("some/model")
+    assert str(caught.value).endswith(f"cannot be downloaded from the hub ({reason})")
+
+
 def test_what_is_fetched_from_the_hub(good_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fetch(name: str, *, allow_patterns: list[str]) -> str:
         assert name == "some/model"

@@ -73,6 +73,20 @@ def test_options_of_the_caller_are_left_alone(exported: Exports, caplog: pytest.
     assert nodes(bundle, "native", options) < nodes(bundle, "portable") - 20
 
 
+@needs_kernels
+def test_an_unknown_instruction_set_is_named_before_a_file_is_blamed(
+    exported: Exports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MBERT_KERNELS_ISA", "mmx")
+    result = CliRunner().invoke(app, ["run", str(exported().bundle), "who?", "--context", "Ada wrote it."])
+    assert result.exit_code == 2
+    assert result.stderr.startswith(
+        "mbert-onnx: MBERT_KERNELS_ISA is 'mmx', which this processor lacks; expected one of"
+    )
+    assert "xport" not in result.stderr
+    assert mbert_onnx.run(exported().bundle, "who?", context="Ada.", kernels="portable")
+
+
 @pytest.mark.full
 @needs_kernels
 def test_half_precision_has_no_kernels_and_is_loaded_all_the_same(

@@ -156,6 +156,8 @@ def test_a_failing_overwrite_keeps_the_existing_run(tmp_path: Path, labels: Path
     assert (tmp_path / "run" / "model" / "model.safetensors").read_bytes() == weights
     refuses("was started with another recipe", "finetune", recipe, "--leaderboard", str(tmp_path / "submission"))
     assert not (tmp_path / "submission").exists()
+    refuses("nowhere.tsv does not exist", "finetune", finetuning(tmp_path / "n", tmp_path / "nowhere.tsv", checkpoint))
+    assert not (tmp_path / "n").exists()
 
 
 def test_a_damaged_checkpoint_and_changed_labels_are_refused(tmp_path: Path, labels: Path, checkpoint: Path) -> None:

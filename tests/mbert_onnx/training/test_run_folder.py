@@ -133,6 +133,36 @@ def test_a_failing_run_restores_the_one_it_replaces(run: Run) -> None:
     assert (run.model / "state").read_text() == "all of it"
 
 
+def test_a_run_that_fails_before_it_begins_is_removed(tmp_path: Path) -> None:
+    run = Run(tmp_path / "new" / "run")
+    with suppress(ValueError), run.opened("recipe", overwrite=False):
+        run.tokenizer.mkdir()
+        raise ValueError("no such data")
+    assert names_in(tmp_path) == []
+
+
+def test_a_folder_that_was_there_stays_when_a_run_fails(run: Run) -> None:
+    run.folder.mkdir()
+    with suppress(ValueError), run.opened("recipe", overwrite=False):
+        raise ValueError("no such data")
+    assert names_in(run.folder) == []
+
+
+def test_tokenized_texts_and_interrupted_runs_stay(run: Run) -> None:
+    with suppress(KeyboardInterrupt), run.opened("recipe", overwrite=False):
+        raise KeyboardInterrupt
+    assert names_in(run.folder) == ["checkpoints", "recipe.toml"]
+    with suppress(ValueError), run.opened("another", overwrite=True):
+        run.rows.mkdir()
+        raise ValueError("no such model")
+    assert names_in(run.folder) == ["checkpoints", "recipe.toml"]  # the one that was replaced is back
+    new = Run(run.folder.with_name("new"))
+    with suppress(ValueError), new.opened("recipe", overwrite=False):
+        new.rows.mkdir()
+        raise ValueError("no such model")
+    assert names_in(new.folder) == ["checkpoints", "recipe.toml", "rows"]
+
+
 @pytest.mark.parametrize("stage", [MOVING, ASIDE])
 def test_a_run_killed_during_replacement_restores_the_old_one(run: Run, stage: str) -> None:
     trained(run)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from perf.errors import PerfError
-from perf.sessions.environments import VARIABLE, environment
+from perf.sessions.environments import VARIABLE, environment, pip_advice
 
 
 @pytest.fixture
@@ -47,6 +47,42 @@ def test_what_was_interrupted_is_made_anew(package: Path) -> None:
     assert environment("tool", [str(package)], told.append) == python
     assert told
     assert not (folder / "left").exists()
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "file"))
+    with pytest.raises(
+        PerfError, match=rf"^{tmp_path}/file/.* cannot be written \(Not a directory\); set {VARIABLE} to"
+    ):
+        environment("tool", ["a-package"], lambda _: None)
+
+
+def test_a_user_without_a_home_is_told_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HOME is not set, and the user has no entry in the list of users."""
+
+    def fail() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in (VARIABLE, "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", fail)
+    with pytest.raises(
+        PerfError, match=f"^this user has no home folder for a cache; set {VARIABLE} to a folder for it$"
+    ):
+        environment("tool", ["a-package"], lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("reason", "advice"),
+    [
+        ("Could not find a version that satisfies", "expected pip to reach a package index"),
+        ("Could not install packages due to an OSError: [Errno 28] No space left on device", "free some space"),
+        ("[Errno 13] Permission denied: '/x'", f"set {VARIABLE} to a folder that can be written"),
+    ],
+)
+def test_the_advice_fits_the_reason(reason: str, advice: str) -> None:
+    assert pip_advice(reason) == advice
 
 
 def test_what_pip_cannot_install_is_one_line(package: Path) -> None:

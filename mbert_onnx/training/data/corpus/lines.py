@@ -36,7 +36,14 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def kind_of(path: Path) -> str:
-    """Returns the extension that decides the format, in lower case and without `.gz`."""
+    """Returns the extension that decides the format, in lower case and without `.gz`.
+
+    Raises DataError for a path that does not exist or is a folder, whose extension would say nothing.
+    """
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; expected a file of texts. Name one in it.")
+    if not path.exists():
+        raise DataError(f"{path} does not exist; expected a file of texts. Correct the path.")
     return Path(path.name.lower().removesuffix(".gz")).suffix
 
 
