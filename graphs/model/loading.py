@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import onnx_ir as ir
@@ -26,6 +27,8 @@ def read_model(path: Path) -> ir.Model:
     if not model.graph.num_nodes() and not model.graph.outputs:
         raise GraphError(f"{path} holds no graph; it is empty, truncated, or not an ONNX model: export it again")
     _check_order(model.graph, path)
+    _check_functions(model, path)
+    _free_negative_sizes(model.graph)
     for value in model.graph.initializers.values():
         tensor = value.const_value
         if not isinstance(tensor, ir.ExternalTensor):
@@ -50,3 +53,25 @@ def _check_order(graph: ir.Graph, path: Path) -> None:
                     "cyclic or out of order: export it again"
                 )
         seen.add(node)
+
+
+def _check_functions(model: ir.Model, path: Path) -> None:
+    """Raises GraphError for a function that calls itself, directly or through others; no runtime could run it."""
+    calls = {
+        name: {node.op_identifier() for node in ir.traversal.RecursiveGraphIterator(function.graph)}
+        for name, function in model.functions.items()
+    }
+    try:
+        TopologicalSorter({name: called & calls.keys() for name, called in calls.items()}).prepare()
+    except CycleError as error:
+        domain, name, _ = error.args[1][0]
+        raise GraphError(
+            f"{path}: the function {domain}.{name} calls itself; no runtime could run it: export it again"
+        ) from None
+
+
+def _free_negative_sizes(graph: ir.Graph) -> None:
+    """Makes sizes below 0 unknown, as onnxruntime takes them; some converters write -1 for a dynamic size."""
+    for value in (*graph.inputs, *graph.outputs, *(output for node in graph for output in node.outputs)):
+        if value.shape is not None and any(isinstance(size, int) and size < 0 for size in value.shape):
+            value.shape = ir.Shape([None if isinstance(size, int) and size < 0 else size for size in value.shape])

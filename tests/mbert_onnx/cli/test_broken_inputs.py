@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mbert_onnx.cli.app import app
+from mbert_onnx.training.loop.run_replacement import remove
 
 # Longest time for one command in seconds, so that one that waits for a pipe fails.
 PATIENCE = 20
@@ -160,14 +161,11 @@ COMMANDS: dict[str, Callable[[str], list[str]]] = {
     "verify --against": lambda path: ["verify", "other.onnx", "--against", path],
 }
 
-# Commands that have nothing to refuse in an input; `inspect` reads graphs of any kind.
-FINE = {
-    ("inspect", "other.onnx"),
-    ("inspect", "negative.onnx"),
-    ("inspect", "recursive.onnx"),
-    ("inspect", "other-bundle"),
-    ("inspect", "folder-tokenizer"),
-}
+# Graphs that are no MobileBERT, which commands for any graph may take.
+OTHERS = {"other.onnx", "negative.onnx", "recursive.onnx", "other-bundle", "folder-tokenizer"}
+
+# Files of texts and results may be pipes: these commands wait for what is written to them.
+READS_PIPES = ("report", "--calibrate", "--texts", "--data")
 
 
 @pytest.fixture(scope="module")
@@ -220,16 +218,20 @@ def test_broken_inputs_are_one_line(
     before = sorted(path.name for path in inputs.iterdir())
     failed = []
     for name in INPUTS:
+        if name.startswith("pipe.") and any(part in command for part in READS_PIPES):
+            continue
         signal.alarm(PATIENCE)
         try:
             line = complaint(COMMANDS[command](name))
             if line is None:
-                assert (command, name) in FINE, "accepted"
+                assert name in OTHERS, "accepted"
             elif name.startswith(("missing", "nnn", "folder", "dangling", "circular", "pipe", "no-weights")):
                 assert not any(advice in line for advice in REPLACE), line
             if line is not None:
                 assert "truncated or corrupt" not in line or "noise" in name, line
         except (AssertionError, Impatient) as error:
             failed.append(f"{name}: {error}")
+        for new in ("new", "new.onnx"):
+            remove(inputs / new)
     assert not failed, "\n".join(failed)
     assert sorted(path.name for path in inputs.iterdir()) == before
