@@ -21,6 +21,9 @@ from mbert_onnx.cli.errors import fail, guarded
 PROGRAM = "mbert-onnx"
 HELP = "--help"
 
+# Stands for a hyphen while lines are broken.
+UNBROKEN_HYPHEN = "\u2011"
+
 
 # Metavars of the arguments and options that name a file, a folder or a model.
 PATHS = {"CHECKPOINT", "DIR", "FILE", "FILE_OR_FOLDER", "FOLDER", "MODEL", "PATH", "RECIPE", "RESULT"}
@@ -49,14 +52,17 @@ class Command(TyperCommand):
 
     def get_short_help_str(self, limit: int = 45) -> str:
         # The whole first sentence; typer would cut it off at the end of the line.
-        return " ".join((self.help or "").split("\n\n")[0].split())
+        return _unbroken(" ".join((self.help or "").split("\n\n")[0].split()))
+
+    def get_help(self, ctx: Any) -> str:
+        return super().get_help(ctx).replace(UNBROKEN_HYPHEN, "-")
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if record is not None:
-                name, text = record
+                name, text = record[0], _unbroken(record[1])
                 if parameter.param_type_name == "argument":
                     sections["Arguments"].append((name.split()[0], text))  # without the type, such as <list[str]>
                 else:
@@ -70,6 +76,9 @@ class Command(TyperCommand):
 
 class CommandGroup(TyperGroup):
     """All commands. Each exception becomes one line and an exit code, see `mbert_onnx.cli.errors`."""
+
+    def get_help(self, ctx: Any) -> str:
+        return super().get_help(ctx).replace(UNBROKEN_HYPHEN, "-")
 
     def main(
         self,
@@ -128,6 +137,11 @@ def _name(parameter: Any) -> str:
     if parameter.param_type_name == "argument":
         return str(parameter.metavar)
     return str(max(parameter.opts, key=len))
+
+
+def _unbroken(text: str) -> str:
+    """Returns text whose lines are not broken at hyphens, such as those of options and tasks."""
+    return text.replace("-", UNBROKEN_HYPHEN)
 
 
 def _is_utf8(argument: str) -> bool:
