@@ -8,6 +8,7 @@ import onnx
 
 from graphs.errors import GraphError
 from graphs.reports.census import take_census
+from mbert_onnx.bundles.proto_file import read_proto
 from perf.machine.peaks import FLOAT32, INT8
 
 MATRIX = 2
@@ -29,7 +30,7 @@ def precision_of(file: Path) -> str:
     """Returns `int8` for an `.onnx` with matrices of 8 bits, `float32` for one without, "" for other files."""
     if file.suffix != ".onnx":
         return ""
-    graph = onnx.load(file, load_external_data=False).graph
+    graph = read_proto(file).graph
     small = {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}
     has_small = any(tensor.data_type in small and len(tensor.dims) >= MATRIX for tensor in graph.initializer)
     return INT8 if has_small else FLOAT32

@@ -71,7 +71,7 @@ def inputs_of(session: Any, task: Task, file_name: str) -> Inputs:
     return Inputs(names, INTEGER_TYPES[types[0]], fixed["batch"], fixed.get("choices"), fixed["sequence"])
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Returns the first line of an onnxruntime error, as one sentence."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].strip().rstrip(".") + "."

@@ -15,6 +15,7 @@ from graphs.model.embeddings import rows_of
 from graphs.model.loading import read_model
 from mbert_onnx.bundles.inputs import Inputs, Shapes, first_line, inputs_of
 from mbert_onnx.bundles.reader import TOKENIZER, Bundle, is_bundle, read_bundle
+from mbert_onnx.bundles.session_errors import LoadError
 from mbert_onnx.errors import BundleError, UsageError, VerificationError
 from mbert_onnx.reference import is_reference, located
 from mbert_onnx.text.calibration_text import CHOICES
@@ -156,7 +157,7 @@ def open_session(path: Path, library: Path | None = None) -> onnxruntime.Inferen
             options.register_custom_ops_library(str(library))
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors have no common class
-        raise VerificationError(f"{path.name} is not loaded by onnxruntime: {first_line(error)}") from error
+        raise LoadError(path, error) from error
 
 
 def _trial(session: Any, inputs: Inputs, name: str) -> Callable[[int], dict[str, tuple[int, ...]]]:

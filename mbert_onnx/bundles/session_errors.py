@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from mbert_onnx.bundles.inputs import first_line
+from mbert_onnx.errors import VerificationError
 
 # Parts of messages of onnxruntime, and what to do about each; the first that is found counts.
 _ADVICE = (
@@ -15,7 +18,15 @@ _ADVICE = (
 _OTHER = "`mbert-onnx inspect` prints what the file contains."
 
 
-def session_error(verb: str, path: str, error: Exception) -> str:
+class LoadError(VerificationError):
+    """A file that onnxruntime does not load; `path` is the file. The message is for a file that was just written."""
+
+    def __init__(self, path: Path, error: Exception) -> None:
+        super().__init__(f"{path.name} is not loaded by onnxruntime: {first_line(error)}")
+        self.path = path
+
+
+def session_error(verb: str, path: str, error: BaseException) -> str:
     """Returns the line for an error of onnxruntime.
 
     Args:

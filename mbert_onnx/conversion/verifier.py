@@ -8,9 +8,10 @@ from pathlib import Path
 from graphs.model.embeddings import embedding_rows
 from mbert_onnx.bundles.model_file import find_file, is_file, open_session
 from mbert_onnx.bundles.reader import Bundle
+from mbert_onnx.bundles.session_errors import LoadError, session_error
 from mbert_onnx.conversion.reports import Verdict
 from mbert_onnx.conversion.verification import LENGTHS, check, check_files
-from mbert_onnx.errors import UsageError
+from mbert_onnx.errors import UsageError, VerificationError
 from mbert_onnx.model.checkpoint import load_checkpoint
 from mbert_onnx.text.tasks import Task, task_named, task_of_shapes
 
@@ -44,13 +45,17 @@ def verify(model: str | Path, against: str | Path, *, task: str | None = None, s
     """
     asked = None if task is None else task_named(task)
     path, bundle = find_file(model)
-    if is_file(against):
-        other, other_bundle = find_file(against)
-        sizes = _sizes(path, bundle or other_bundle)
-        return check_files(path, other, asked or _task_of_file(path, bundle), sizes, seed=seed)
-    wanted = asked or (None if bundle is None else bundle.task)
-    checkpoint = load_checkpoint(against, task=None if wanted is None else wanted.name, seed=seed)
-    return check(path, checkpoint.model, checkpoint.task, seed=seed)
+    try:
+        if is_file(against):
+            other, other_bundle = find_file(against)
+            sizes = _sizes(path, bundle or other_bundle)
+            return check_files(path, other, asked or _task_of_file(path, bundle), sizes, seed=seed)
+        wanted = asked or (None if bundle is None else bundle.task)
+        checkpoint = load_checkpoint(against, task=None if wanted is None else wanted.name, seed=seed)
+        return check(path, checkpoint.model, checkpoint.task, seed=seed)
+    except LoadError as error:
+        # The whole path, and advice: the file is the user's own.
+        raise VerificationError(session_error("load", str(error.path), error.__cause__ or error)) from error
 
 
 def _task_of_file(path: Path, bundle: Bundle | None) -> Task:

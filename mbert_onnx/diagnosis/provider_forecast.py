@@ -16,6 +16,7 @@ import onnx
 from graphs.errors import GraphError
 from mbert_onnx._requirements import require_extra
 from mbert_onnx.bundles.model_file import find_file, is_file
+from mbert_onnx.bundles.proto_file import read_proto
 from mbert_onnx.bundles.types import Progress
 from mbert_onnx.conversion.optimizer import optimize
 from mbert_onnx.errors import MbertError
@@ -245,7 +246,7 @@ class _CheckpointFiles(_Files):
 
 def _free_sizes(path: Path) -> bool:
     """Returns whether an input has a dynamic axis."""
-    inputs = onnx.load(path, load_external_data=False).graph.input
+    inputs = read_proto(path).graph.input
     return any(dim.dim_param for value in inputs for dim in value.type.tensor_type.shape.dim)
 
 

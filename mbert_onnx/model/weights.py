@@ -55,7 +55,7 @@ def _read_shards(index: Path) -> dict[str, Tensor]:
     try:
         where = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
         shards = sorted({str(Path(shard)) for shard in where.values()})
-    except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{index} is not an index of shards: it needs a JSON object with weight_map") from error
     missing = [shard for shard in shards if not (index.parent / shard).is_file()]
     if missing:

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from mbert_onnx._requirements import require_beside
+from mbert_onnx.bundles.proto_file import read_proto
 from mbert_onnx.errors import MbertError, UsageError
 
 AUTO, NATIVE, PORTABLE = "auto", "native", "portable"
@@ -96,13 +97,16 @@ def library_for(choice: str) -> Path | None:
 
 
 def why_not_native(path: Path) -> str | None:
-    """Returns the reason why the kernels compute no block of an `.onnx`; None where they compute some."""
+    """Returns the reason why the kernels compute no block of an `.onnx`; None where they compute some.
+
+    Raises BundleError for a file that is not an ONNX model.
+    """
     import onnx  # imported here, because running a model does not need it
 
     require_beside("graphs")
     from graphs.functions import DOMAIN
 
-    model = onnx.load(path, load_external_data=False)
+    model = read_proto(path)
     if not any(function.domain == DOMAIN for function in model.functions):
         return (
             "it has no functions of the domain mbert; `mbert-onnx export` writes them, unless --no-functions is given"

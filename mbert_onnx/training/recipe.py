@@ -325,7 +325,11 @@ def read_recipe(path: Path, kind: type[AnyRecipe]) -> AnyRecipe:
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist; expected a recipe, a TOML file") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be read ({error.strerror or error}); expected a recipe, a TOML file"
+        ) from error
+    except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, a number of 5,000 digits, nested too deeply
         raise UsageError(f"{path} is not TOML ({' '.join(str(error).split())}); correct it") from error
     if _has_nul(content):
         raise UsageError(f"{path} has a NUL character, which no path may contain; correct it")
@@ -360,5 +364,9 @@ def _all_faults(error: ValidationError) -> str:
 def _plain_message(message: str) -> str:
     """Turns pydantic's message into the rest of a one-line error."""
     message = message.removeprefix("Value error, ")
-    known = {"Field required": "is missing", "Extra inputs are not permitted": "is not a key of a recipe of this kind"}
+    known = {
+        "Field required": "is missing",
+        "Extra inputs are not permitted": "is not a key of a recipe of this kind",
+        "Input is not a valid path for <class 'pathlib.Path'>": "input should be a path",
+    }
     return known.get(message, message[:1].lower() + message[1:])

@@ -75,7 +75,8 @@ def _from_path(name: str) -> BuiltModel:
         return BuiltModel(Subject(name, path, embedding_rows(path), precision=precision_of(path)), lambda: None)
     if is_bundle(path):
         return _from_bundle(name, path)
-    raise BundleError(f"{name} does not exist; give a bundle, an .onnx file, or a checkpoint such as random")
+    found = "is no bundle: it has no onnx/model.onnx" if path.is_dir() else "does not exist"
+    raise BundleError(f"{name} {found}; give a bundle, an .onnx file, or a checkpoint such as random")
 
 
 def _from_bundle(name: str, folder: Path) -> BuiltModel:

@@ -54,7 +54,7 @@ def read_quality(path: Path, known: Collection[str]) -> Quality:
 def _from_json(path: Path, text: str) -> Quality:
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PerfError(f"{path} is truncated or not JSON ({error}); {EXPECTED}") from None
     metric, models = (content.get("metric"), content.get("models")) if isinstance(content, Mapping) else (None, None)
     if not isinstance(metric, str) or not isinstance(models, Mapping) or not models:
