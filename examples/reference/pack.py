@@ -2,6 +2,10 @@
 
     python examples/reference/pack.py CHECKPOINT FOLDER
 
+The embedding of [PAD] is set to zero, as it is at the end of every training: a checkpoint of an earlier version has
+another one there, and its answer for a text depends on what the text is batched with. The built-in model was corrected
+with this program, with `mbert_onnx/reference` as CHECKPOINT and as FOLDER.
+
 The graph is not optimized: its initializers are the checkpoint's tensors, at their offsets in `model.safetensors`. One
 copy of the weights thus serves `export`, transformers, and onnxruntime without torch.
 """
@@ -21,6 +25,7 @@ from safetensors.torch import load_file, save_file
 from mbert_onnx.bundles.inputs import Shapes
 from mbert_onnx.conversion.tracing import trace
 from mbert_onnx.model.checkpoint import load_checkpoint, save_checkpoint
+from mbert_onnx.model.padding import zero_padding
 from mbert_onnx.model.tokenizer_files import COMPANIONS
 
 WEIGHTS, GRAPH = "model.safetensors", "model.onnx"
@@ -34,6 +39,7 @@ PREFIX = 8
 def main(checkpoint: Path, folder: Path) -> None:
     """Writes the files of the folder, replacing those that exist; the model card stays."""
     loaded = load_checkpoint(checkpoint)
+    zero_padding(loaded.model)
     folder.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as beside:
         packed = Path(beside)

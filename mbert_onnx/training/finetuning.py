@@ -16,6 +16,7 @@ from mbert_onnx.bundles.atomic import atomic_file
 from mbert_onnx.errors import TrainingError, UsageError
 from mbert_onnx.model.checkpoint import checkpoint_folder, load_checkpoint
 from mbert_onnx.model.other_berts import is_other_bert, other_bert_model
+from mbert_onnx.model.padding import pad_with, padding_token_in
 from mbert_onnx.model.student import MobileBertModel
 from mbert_onnx.text.encoder import TextEncoder
 from mbert_onnx.text.tasks import FEATURE_EXTRACTION, QUESTION_ANSWERING, TEXT_CLASSIFICATION, Task
@@ -216,6 +217,7 @@ def finetuned_model(
     if table.word_embeddings is not None:
         assert isinstance(model.mobilebert, MobileBertModel)
         copy_word_embeddings(model.mobilebert, vocabulary, table.word_embeddings, table.word_layer)
+    pad_with(model, padding_token_in(vocabulary))
     return model
 
 

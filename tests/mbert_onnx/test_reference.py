@@ -73,6 +73,18 @@ def test_it_is_small_and_in_the_wheel() -> None:
     assert listed == {path for path in FOLDER.iterdir() if path.is_file() and path.suffix != ".py"}
 
 
+def test_an_answer_does_not_depend_on_the_batch(model: Model) -> None:
+    # Negative alone and positive when padded, before the embedding of [PAD] was zero.
+    row, _ = model.tokenizer.truncated("It is what it is")
+    alone = model.logits([row.ids])["logits"]
+    assert alone.argmax() == 0
+    for length in (len(row) + 1, 64):
+        ids, mask = np.zeros((2, length), np.int64)
+        ids[: len(row)], mask[: len(row)] = row.ids, 1
+        padded = model.logits(ids[None], mask[None])["logits"]
+        np.testing.assert_allclose(padded, alone, atol=CLOSE)
+
+
 def test_graph_torch_and_transformers_agree(model: Model) -> None:
     ids = np.random.default_rng(0).integers(5, 5_000, (3, 21))
     mask = np.ones_like(ids)

@@ -12,6 +12,7 @@ from accelerate import Accelerator
 
 from mbert_onnx.bundles.reader import TOKENIZER
 from mbert_onnx.errors import CheckpointError, TrainingError
+from mbert_onnx.model.padding import padding_token_in
 from mbert_onnx.model.tokenizer_files import reduce_tokenizer, train_tokenizer, write_tokenizer
 from mbert_onnx.text.encoder import TextEncoder
 from mbert_onnx.training.data.corpus.documents import Document, corpus_from_hub, read_corpus
@@ -19,8 +20,6 @@ from mbert_onnx.training.data.corpus.segments import segments_of
 from mbert_onnx.training.data.row_store import Item, MaskingCollate, Rows, rows_at
 from mbert_onnx.training.data.source import load_from_hub
 from mbert_onnx.training.recipe import CorpusTable, TokenizerTable
-
-PAD = "[PAD]"
 
 
 def documents_of(table: CorpusTable) -> Iterator[Document]:
@@ -114,5 +113,4 @@ def masking(encoder: TextEncoder, pad_id: int, table: CorpusTable) -> MaskingCol
 
 def pad_id_of(encoder: TextEncoder) -> int:
     """Returns the id of padding, or 0 if the vocabulary has no padding token, as in transformers."""
-    found = encoder.tokenizer.token_to_id(PAD)
-    return 0 if found is None else int(found)
+    return padding_token_in(encoder.tokenizer.get_vocab()) or 0

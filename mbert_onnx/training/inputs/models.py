@@ -11,6 +11,7 @@ from transformers import MobileBertConfig, PretrainedConfig, PreTrainedModel
 
 from mbert_onnx.errors import CheckpointError, UsageError
 from mbert_onnx.model.checkpoint import Checkpoint, build, check_config, load_checkpoint, save_checkpoint
+from mbert_onnx.model.padding import pad_with, padding_token_in, zero_padding
 from mbert_onnx.model.presets import PRESETS, mobilebert_config
 from mbert_onnx.model.student import MobileBertForPreTraining
 from mbert_onnx.model.teacher import TEACHERS, teacher_config
@@ -42,6 +43,7 @@ def pretraining_model(
     check_vocabulary(model.config, table, where, len(vocabulary))
     if table.word_embeddings is not None:
         copy_word_embeddings(model.mobilebert, vocabulary, table.word_embeddings, table.word_layer)
+    pad_with(model, padding_token_in(vocabulary))
     return model
 
 
@@ -111,7 +113,7 @@ def config_of(table: ModelTable, where: str, **changes: Any) -> MobileBertConfig
 
 
 def initialize(model: nn.Module, config: MobileBertConfig, seed: int) -> None:
-    """Initializes weights in place: matrices are normally distributed, biases and β are 0, γ is 1."""
+    """Initializes weights in place: matrices are normally distributed; biases, β and padding are 0; γ is 1."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -121,6 +123,7 @@ def initialize(model: nn.Module, config: MobileBertConfig, seed: int) -> None:
                 parameter.zero_()
             else:
                 parameter.normal_(0.0, config.initializer_range, generator=generator)
+    zero_padding(model)
 
 
 def config_in(model: nn.Module) -> PretrainedConfig:

@@ -11,6 +11,7 @@ from torch import Tensor
 from mbert_onnx.bundles.reader import TOKENIZER
 from mbert_onnx.errors import CheckpointError
 from mbert_onnx.model.other_berts import without_warnings
+from mbert_onnx.model.padding import PADDING_TOKENS
 from mbert_onnx.model.student import MobileBertModel
 from mbert_onnx.model.tokenizer_files import SPECIAL
 from mbert_onnx.reference import located
@@ -54,7 +55,8 @@ def copy_word_embeddings(model: MobileBertModel, vocabulary: dict[str, int], che
     if layer > other.config.num_hidden_layers:
         raise CheckpointError(f"{checkpoint} has {other.config.num_hidden_layers} layers; word_layer is {layer}")
     size, table = model.config.embedding_size, other.get_input_embeddings().weight.detach().float()
-    common = sorted(set(vocabulary) & set(theirs), key=vocabulary.__getitem__)
+    # Not that of the padding token, which stays zero.
+    common = sorted((set(vocabulary) & set(theirs)) - set(PADDING_TOKENS), key=vocabulary.__getitem__)
     if len(common) < size or table.shape[1] < size:
         raise CheckpointError(
             f"word_embeddings {checkpoint} has {len(common)} words in common, of {table.shape[1]} dimensions; "

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from transformers import get_scheduler
 
 from mbert_onnx.errors import TrainingError
+from mbert_onnx.model.padding import zero_padding
 from mbert_onnx.training.data.batch_sampler import Batches
 from mbert_onnx.training.data.row_store import Collate, Rows
 from mbert_onnx.training.loop.curves import Curves
@@ -93,6 +94,7 @@ def train_stage(
     if start is not None and start.stage == stage.number and start.step:
         _load(accelerator, run.checkpoint(start))
         step = start.step
+    zero_padding(stage.module)  # not zero in a checkpoint of an earlier version
     module.train()
     losses = MeanLosses()
     batches = iter(_loader(stage, accelerator, table, step, seed))
@@ -105,6 +107,7 @@ def train_stage(
                 if accelerator.sync_gradients and table.clip:
                     accelerator.clip_grad_norm_(module.parameters(), table.clip)
                 optimizer.step()
+                zero_padding(stage.module)
                 optimizer.zero_grad()
         scheduler.step()
         step += 1

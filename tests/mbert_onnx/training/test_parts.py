@@ -10,7 +10,7 @@ import torch
 import transformers
 from accelerate import Accelerator
 from pydantic import ValidationError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from training_recipes import finetune_recipe, training, write_labels
 
@@ -19,10 +19,12 @@ from mbert_onnx.errors import CheckpointError, UsageError
 from mbert_onnx.model.presets import mobilebert_config
 from mbert_onnx.model.student import MobileBertModel
 from mbert_onnx.model.tokenizer_files import reduce_tokenizer, train_tokenizer
+from mbert_onnx.text.tasks import TEXT_CLASSIFICATION
 from mbert_onnx.training.data.custom import Columns
 from mbert_onnx.training.data.example import Example
+from mbert_onnx.training.finetuning import finetuned_model
 from mbert_onnx.training.inputs import teacher_logits
-from mbert_onnx.training.inputs.models import config_of, initialize
+from mbert_onnx.training.inputs.models import config_in, config_of, initialize, pretraining_model
 from mbert_onnx.training.inputs.teacher_logits import classifier_of, teacher_logits_of
 from mbert_onnx.training.inputs.text_variants import variants_of
 from mbert_onnx.training.inputs.word_embeddings import copy_word_embeddings
@@ -97,8 +99,9 @@ def test_word_embeddings_are_copied_from_another_bert(tmp_path: Path) -> None:
     before = model.embeddings.word_embeddings.weight.detach().clone()
     count = copy_word_embeddings(model, vocabulary, str(folder))
     after = model.embeddings.word_embeddings.weight.detach()
-    assert count == len(vocabulary) - 1
+    assert count == len(vocabulary) - 2
     assert torch.equal(after[1], before[1])
+    assert not after[0].any()  # padding
     # Principal components approximately preserve the distances between words.
     table = load_file(folder / "model.safetensors")["embeddings.word_embeddings.weight"]
     tables = table[[theirs[word] for word in ordered]], after[[vocabulary[word] for word in ordered]]
@@ -111,16 +114,41 @@ def test_word_embeddings_from_the_output_of_a_layer(tmp_path: Path) -> None:
     vocabulary = vocabulary_in(folder)
     config = mobilebert_config(vocab_size=len(vocabulary), embedding_size=8, num_hidden_layers=1)
     model = MobileBertModel(config)
-    assert copy_word_embeddings(model, vocabulary, str(folder), layer=1) == len(vocabulary)
-    ours = model.embeddings.word_embeddings.weight.detach()
+    assert copy_word_embeddings(model, vocabulary, str(folder), layer=1) == len(vocabulary) - 1
+    words = sorted(set(vocabulary.values()) - {vocabulary["[PAD]"]})
+    ours = model.embeddings.word_embeddings.weight.detach()[words]
     other = transformers.AutoModel.from_pretrained(folder).eval()
-    rows = torch.tensor([[vocabulary["[CLS]"], number, vocabulary["[SEP]"]] for number in range(len(vocabulary))])
+    rows = torch.tensor([[vocabulary["[CLS]"], number, vocabulary["[SEP]"]] for number in words])
     with torch.no_grad():
         theirs = other(rows, output_hidden_states=True).hidden_states[1][:, 1]
     distances = torch.stack([torch.cdist(one, one).flatten() for one in (theirs, ours)])
     assert float(torch.corrcoef(distances)[0, 1]) > 0.7
     with pytest.raises(CheckpointError, match="has 1 layers; word_layer is 2"):
         copy_word_embeddings(model, vocabulary, str(folder), layer=2)
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "padding"),
+    [({"[PAD]": 0, "a": 1, "b": 2}, 0), ({"<s>": 0, "<pad>": 1, "b": 2}, 1), ({"a": 0, "b": 1, "c": 2}, None)],
+)
+def test_a_checkpoint_is_trained_with_a_zero_embedding_of_padding(
+    tmp_path: Path, vocabulary: dict[str, int], padding: int | None
+) -> None:
+    config = mobilebert_config("tiny", vocab_size=3, num_hidden_layers=1, hidden_size=64, embedding_size=8)
+    transformers.MobileBertForPreTraining(config).save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    name = "mobilebert.embeddings.word_embeddings.weight"
+    weights[name] = torch.full_like(weights[name], 0.5)
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    table = ModelTable(checkpoint=str(tmp_path))
+    models = [
+        pretraining_model(table, "model", vocabulary=vocabulary, seed=0),
+        finetuned_model(table, TEXT_CLASSIFICATION, ("no", "yes"), vocabulary=vocabulary, seed=0),
+    ]
+    for model in models:
+        rows = dict(model.named_parameters())[name]
+        assert [bool(row.any()) for row in rows] == [number != padding for number in range(3)]
+        assert config_in(model).pad_token_id == (0 if padding is None else padding)
 
 
 def test_word_layer_without_word_embeddings_is_refused() -> None:
@@ -133,7 +161,7 @@ def test_unusable_word_embeddings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"has no tokenizer\.json that can be read"):
         copy_word_embeddings(model, {"a": 0}, str(tmp_path))
     with pytest.raises(CheckpointError, match="has 1 words in common, of 32 dimensions; expected 8 or more of both"):
-        copy_word_embeddings(model, {"[PAD]": 0, "unheard": 1}, str(bert(tmp_path / "bert")))
+        copy_word_embeddings(model, {"[PAD]": 0, "[CLS]": 1, "unheard": 2}, str(bert(tmp_path / "bert")))
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,13 @@ def test_a_complete_run_keeps_curves_and_model_but_no_checkpoint(teacher: Path) 
     assert list((teacher.parent / "tensorboard").glob("events.*"))
 
 
+def test_the_embedding_of_padding_stays_zero(teacher: Path, student: Callable[[str], Path], classifier: Path) -> None:
+    # The decoder of masked words is tied to the embeddings, so this row has a gradient.
+    for model in (teacher, student("progressive"), classifier):
+        words = load_file(model / "model.safetensors")["mobilebert.embeddings.word_embeddings.weight"]
+        assert [bool(row.any()) for row in words[:3]] == [False, True, True]
+
+
 @pytest.mark.parametrize("strategy", ["progressive", "joint", "auxiliary"])
 def test_each_strategy_lowers_its_losses(strategy: str, student: Callable[[str], Path]) -> None:
     points = curve(student(strategy).parent)
