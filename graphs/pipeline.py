@@ -26,11 +26,10 @@ from graphs.model.shape_inference import infer_sizes
 from graphs.model.sizes import NUMBERS
 from graphs.passes.canonicalize.clean_up import CleanUp
 from graphs.passes.canonicalize.embed_tokens import EmbedTokens
+from graphs.passes.canonicalize.expand_einsum import ExpandEinsum
 from graphs.passes.canonicalize.flatten_tokens import FlattenTokens
 from graphs.passes.canonicalize.fuse_layer_norm import FuseLayerNorm
 from graphs.passes.canonicalize.merge_views import MergeViews
-from graphs.passes.canonicalize.name_nodes import NameNodes
-from graphs.passes.canonicalize.name_weights import NameWeights
 from graphs.passes.canonicalize.remove_nan_guard import RemoveNanGuard
 from graphs.passes.canonicalize.select_index import SelectIndex
 from graphs.passes.canonicalize.simplify_mask import SimplifyMask
@@ -50,6 +49,8 @@ from graphs.passes.lower.quantize_static import QuantizeStatic
 from graphs.passes.lower.quantize_table import QuantizeTable
 from graphs.passes.lower.rescale import Rescale
 from graphs.passes.lower.round_weights import RoundWeights
+from graphs.passes.naming.name_nodes import NameNodes
+from graphs.passes.naming.name_weights import NameWeights
 from graphs.precision.float16 import rounded
 
 TARGETS = ("cpu", "mobile", "web")
@@ -95,6 +96,7 @@ def name_of(kind: type[Rewrite]) -> str:
 STAGES = (
     Stage(NameWeights, "while nodes have the names that their exporter gave them"),
     Stage(CleanUp, "first, since leftovers of the exporter hide matches"),
+    Stage(ExpandEinsum, "before all passes that know products by MatMul"),
     Stage(SimplifyShapes, "before all passes that need shapes; it also removes readers that need only a value's shape"),
     Stage(MergeViews, "after sizes are known, which decide what a Reshape does"),
     Stage(CleanUp, "removes the computations that sizes no longer need"),

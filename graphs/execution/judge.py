@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,13 +73,17 @@ class Judge:
             ) from error
         return self._error_of(found)
 
-    def error_of_file(self, path: Path) -> float:
+    def error_of_file(self, path: Path, own_names: Mapping[str, str] | None = None) -> float:
         """Returns the centred error of a file, run with onnxruntime's default optimisations; see `error`.
+
+        Args:
+            path: The file.
+            own_names: The file's own names of inputs, by those of the feeds, where they differ.
 
         Raises GraphError if onnxruntime does not load or run it.
         """
         try:
-            found = [run_file(path, feed) for feed in self.feeds]
+            found = [run_file(path, feed, own_names) for feed in self.feeds]
         except Exception as error:
             raise GraphError(
                 f"the optimised file does not run in onnxruntime ({one_line(error)}); this is our mistake"

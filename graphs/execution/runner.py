@@ -10,6 +10,7 @@ import onnx
 import onnx_ir as ir
 import onnxruntime
 
+from graphs.execution.filled_inputs import filled
 from graphs.execution.types import Feed, Outputs, Runner
 
 # Weights of more bytes than this are handed to onnxruntime in memory; smaller ones are part of the serialized graph.
@@ -36,7 +37,8 @@ def runner(model: ir.Model, also: Mapping[str, ir.DataType] | None = None, *, op
         optimized: Whether onnxruntime applies its default optimisations, as for users.
 
     Returns:
-        A function from inputs to the outputs and those values, by name. It holds the model's weights.
+        A function from inputs to the outputs and those values, by name. It holds the model's weights. Inputs that a
+        feed lacks, such as labels, are filled: see `filled`.
 
     This function and the returned one raise onnxruntime's errors.
     """
@@ -57,22 +59,30 @@ def runner(model: ir.Model, also: Mapping[str, ir.DataType] | None = None, *, op
         options.add_external_initializers(list(weights), values)
     session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
     names = [output.name for output in proto.graph.output]
-    inputs = [value.name for value in session.get_inputs()]
+    inputs = session.get_inputs()
 
     def call(feed: Feed, _held: object = (values, weights)) -> Outputs:
-        return dict(zip(names, session.run(names, {name: feed[name] for name in inputs}), strict=True))
+        return dict(zip(names, session.run(names, filled(feed, inputs)), strict=True))
 
     return call
 
 
-def run_file(path: Path, feed: Feed) -> Outputs:
-    """Runs a file with onnxruntime's default optimisations, as users do. Raises onnxruntime's errors."""
+def run_file(path: Path, feed: Feed, own_names: Mapping[str, str] | None = None) -> Outputs:
+    """Runs a file with onnxruntime's default optimisations, as users do.
+
+    Args:
+        path: The file.
+        feed: Inputs by name; inputs that it lacks are filled, as by `runner`.
+        own_names: The file's own names of inputs, by the feed's names, where they differ.
+
+    Raises onnxruntime's errors.
+    """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = SILENT
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
-    wanted = {name: feed[name] for name in (value.name for value in session.get_inputs())}
-    return dict(zip(names, session.run(names, wanted), strict=True))
+    renamed = {(own_names or {}).get(name, name): array for name, array in feed.items()}
+    return dict(zip(names, session.run(names, filled(renamed, session.get_inputs())), strict=True))
 
 
 def _without_weights(model: ir.Model) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:

@@ -19,6 +19,9 @@ PRODUCTS = ("MatMul", "Gemm", "MatMulInteger", "FusedMatMul", "FusedGemm")
 # Dimensions whose name contains one of these are lengths; other dynamic ones are batches.
 LENGTH_NAMES = ("seq", "length")
 
+# The types of ids.
+INTEGERS = (ir.DataType.INT64, ir.DataType.INT32)
+
 
 def sized(model: ir.Model, seq_len: int) -> ir.Model:
     """Returns a copy with batch 1, this length, inlined functions, all shapes that onnx can infer, and no weights."""
@@ -26,9 +29,10 @@ def sized(model: ir.Model, seq_len: int) -> ir.Model:
     if copy.functions:
         common_passes.InlinePass()(copy)
     graph = copy.graph
+    lengths = _lengths(graph)
     for value in graph.inputs:
         if value.shape is not None:
-            value.shape = ir.Shape([_size(dim, seq_len) for dim in value.shape])
+            value.shape = ir.Shape([_size(dim, seq_len, lengths) for dim in value.shape])
     for value in [*graph.outputs, *(output for node in graph for output in node.outputs)]:
         value.shape = None
     for name, value in list(graph.initializers.items()):
@@ -44,11 +48,21 @@ def sized(model: ir.Model, seq_len: int) -> ir.Model:
     return ir.from_proto(onnx.shape_inference.infer_shapes(ir.to_proto(copy), data_prop=True))
 
 
-def _size(dim: int | ir.SymbolicDim, seq_len: int) -> int:
+def _lengths(graph: ir.Graph) -> set[str]:
+    """Returns the names of dimensions that are lengths: by their names, else the last ones of ids of a text."""
+    dims = {value: list(value.shape or ()) for value in graph.inputs}
+    names = {str(dim.value) for found in dims.values() for dim in found if not isinstance(dim, int) and dim.value}
+    lengths = {name for name in names if any(part in name.lower() for part in LENGTH_NAMES)}
+    if lengths:
+        return lengths
+    last = [found[-1] for value, found in dims.items() if len(found) > 1 and value.dtype in INTEGERS]
+    return {str(dim.value) for dim in last if not isinstance(dim, int) and dim.value}
+
+
+def _size(dim: int | ir.SymbolicDim, seq_len: int, lengths: set[str]) -> int:
     if isinstance(dim, int):
         return dim
-    name = str(dim.value or "").lower()
-    return seq_len if any(part in name for part in LENGTH_NAMES) else 1
+    return seq_len if dim.value in lengths else 1
 
 
 def macs(model: ir.Model) -> int | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 
+from graphs.ir.text_inputs import IDS, recognise
 from graphs.model.loading import read_model
 
 # The vocabulary size of a graph whose table is not found: below the special tokens of every vocabulary in use.
@@ -24,8 +25,10 @@ def embedding_rows(path: Path) -> int:
 
 
 def rows_of(graph: ir.Graph) -> int | None:
-    """Returns the rows of the table in which `input_ids` are looked up; None if there is none."""
-    ids = next((value for value in graph.inputs if value.name == "input_ids"), None)
+    """Returns the rows of the table in which the ids are looked up, whatever their name; None if there is none."""
+    ids = next((value for value in graph.inputs if value.name == IDS), None)
+    if ids is None:
+        ids = next((value for value, name in recognise(graph.inputs, {}).items() if name == IDS), None)
     seen, waiting = set[ir.Value](), [] if ids is None else [ids]
     while waiting:
         value = waiting.pop()

@@ -14,6 +14,9 @@ from graphs.model.sizes import NUMBERS, Size, dims_of, numbers_of, shape_of
 # transformers' encoders take these inputs with one shape, whatever an exporter calls the dimensions of each.
 SAME_SHAPE = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
 
+# Axes of the labels that graphs with a loss take: batch and sequence.
+MOST_LABEL_AXES = 2
+
 # Operators that broadcast their inputs: two dynamic sizes that meet there need not be equal, one may be 1.
 BROADCASTING = frozenset(
     "Add Sub Mul Div Mod Pow Max Min Mean Sum Where Expand PRelu Equal Less LessOrEqual Greater GreaterOrEqual "  # noqa: SIM905
@@ -72,7 +75,10 @@ def _infer(model: ir.Model) -> None:
     while True:
         _forget(model.graph, hidden)
         _call_library(model)
-        uncertain = {node: shapes for node in model.graph if node not in hidden and (shapes := _uncertain_shapes(node))}
+        # Shapes that are missing come first, since what follows from them is then certain.
+        uncertain: dict[ir.Node, list[ir.Shape | None]] = {
+            node: [shape] for node in model.graph if (shape := _filled_shape(node)) is not None
+        } or {node: shapes for node in model.graph if node not in hidden and (shapes := _uncertain_shapes(node))}
         if not uncertain:
             return
         for node, shapes in uncertain.items():
@@ -123,6 +129,14 @@ def _uncertain_shapes(node: ir.Node) -> list[ir.Shape | None]:
         None if shape is None else ir.Shape([sizes.get(axis, dim) for axis, dim in enumerate(dims_of(shape))])
         for shape in shapes
     ]
+
+
+def _filled_shape(node: ir.Node) -> ir.Shape | None:
+    """Returns the shape of a ConstantOfShape, which the library infers from constants only; None if it is known."""
+    if node.op_type != "ConstantOfShape" or node.domain != "" or node.outputs[0].shape is not None:
+        return None
+    numbers = None if node.inputs[0] is None else numbers_of(node.inputs[0])
+    return None if numbers is None else ir.Shape(numbers)
 
 
 def _corrections(node: ir.Node) -> dict[int, Size | None]:
@@ -223,9 +237,11 @@ def _name_dimensions(graph: ir.Graph) -> None:
             else:
                 dims.append(renamed.get(dim, dim) if isinstance(dim, str) else dim)
         value.shape = ir.Shape(dims)
-    if all(value.name in SAME_SHAPE for value in inputs):  # a decoder's mask is longer by the tokens in its cache
-        for value in inputs[1:]:
-            _adopt_names(value, inputs[0])
+    texts = [value for value in inputs if value.name in SAME_SHAPE]
+    # Labels have at most one number for each token. A decoder's mask is longer by the tokens in its cache.
+    if all(len(value.shape or ()) <= MOST_LABEL_AXES for value in inputs if value not in texts):
+        for value in texts[1:]:
+            _adopt_names(value, texts[0])
 
 
 def _free(name: str, taken: set[str]) -> str:

@@ -49,7 +49,7 @@ class Numbers:
     """Statistics of one tensor on all texts, without masked numbers (below −1e37).
 
     Args:
-        name: The name from `graphs.passes.canonicalize.name_nodes`, such as `layer.3/Gemm_2`; of a weight, its own.
+        name: The name from `graphs.passes.naming.name_nodes`, such as `layer.3/Gemm_2`; of a weight, its own.
         layer: `layer.3`, `embeddings` or `head`.
         kind: `activation`, or `weight`.
         op: The operator that writes the activation, or reads the weight.

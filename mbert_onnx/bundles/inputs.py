@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +13,23 @@ from mbert_onnx.errors import BundleError
 from mbert_onnx.text.tasks import Task
 
 INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
+
+# Some exports take the positions of the tokens, too: 0, 1, 2, …
+POSITION_IDS = "position_ids"
+
+# Names of the same inputs in files of other exporters: Google's BERT, TensorFlow Hub, Keras, and hand-written wrappers.
+OTHER_NAMES = {
+    "input_ids": ("input_word_ids", "input_tokens", "word_ids", "token_ids", "tokens", "ids"),
+    "attention_mask": ("input_mask", "input_masks", "attention_masks", "padding_mask", "mask", "masks"),
+    "token_type_ids": ("segment_ids", "input_type_ids", "input_segment_ids", "type_ids", "token_types", "segments"),
+    POSITION_IDS: ("input_position_ids", "pos_ids", "positions"),
+}
+_BY_NAME = {name: own for own, others in OTHER_NAMES.items() for name in (own, *others)}
+
+# What exporters put around a name: TensorFlow's scopes, `serving_default_` and the number of an operator's output
+# (`input_ids:0`), the numbers with which torch (`input_ids.1`) and Keras (`input_ids_1`) make names unique.
+DECORATION = re.compile(r"^(.*/)?(serving_default_)?|([._]\d+)?(:\d+)?$")
+
 INTEGER_TYPES: dict[str, type[np.integer[Any]]] = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
 
 
@@ -44,6 +63,21 @@ class Inputs:
     def shapes(self) -> Shapes:
         """Its sizes and integer type."""
         return Shapes(self.batch, self.sequence, self.choices, self.dtype is np.int32)
+
+
+def transformers_names(names: Iterable[str]) -> dict[str, str]:
+    """Returns transformers' names of inputs, by the names that a file has for them, such as `segment_ids:0`.
+
+    An input whose name is not known is left out, as is a second one of the same name.
+    """
+    found: dict[str, str] = {}
+    given = list(names)
+    # transformers' own names first, then those without decoration.
+    for name in sorted(given, key=lambda name: (name not in OTHER_NAMES, name not in _BY_NAME)):
+        known = _BY_NAME.get(DECORATION.sub("", name).lower())
+        if known is not None and known not in found.values():
+            found[name] = known
+    return {name: found[name] for name in given if name in found}
 
 
 def inputs_of(session: Any, task: Task, file_name: str) -> Inputs:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,24 @@ import onnxruntime
 from graphs.model.embeddings import rows_of
 from graphs.model.loading import read_model
 from mbert_onnx.bundles.inputs import Inputs, Shapes, first_line, inputs_of
+from mbert_onnx.bundles.ports import Ports, declared_sizes, fixed_length, named_session, ports_of, with_outputs
 from mbert_onnx.bundles.reader import TOKENIZER, Bundle, is_bundle, read_bundle
 from mbert_onnx.bundles.session_errors import LoadError
 from mbert_onnx.errors import BundleError, UsageError, VerificationError
 from mbert_onnx.reference import is_reference, located
 from mbert_onnx.text.calibration_text import CHOICES
 from mbert_onnx.text.encoder import DEFAULT_MAX_POSITIONS
-from mbert_onnx.text.tasks import MULTIPLE_CHOICE, QUESTION_ANSWERING, Task, task_named, task_of_graph, task_of_shapes
+from mbert_onnx.text.tasks import (
+    MULTIPLE_CHOICE,
+    QUESTION_ANSWERING,
+    Sizes,
+    Task,
+    named_outputs,
+    task_named,
+    task_of_graph,
+    task_of_outputs,
+    task_of_shapes,
+)
 
 # onnxruntime's severity of fatal errors: errors are raised, and reported in one line, not logged.
 SILENT = 4
@@ -59,12 +70,14 @@ class TextModel:
         shapes: Sizes and type of its inputs.
         reader: Reader of texts for it.
         is_random: Whether it is known to have random weights.
+        ports: The file's own names of its inputs and outputs.
     """
 
     name: str
     shapes: Shapes
     reader: TextReader
     is_random: bool
+    ports: Ports = field(default_factory=Ports)
 
 
 def find_file(model: str | Path) -> tuple[Path, Bundle | None]:
@@ -91,7 +104,13 @@ def is_file(model: str | Path) -> bool:
 
 
 def read_text_model(
-    path: Path, bundle: Bundle | None, *, purpose: str, task: str | None = None, tokenizer: str | Path | None = None
+    path: Path,
+    bundle: Bundle | None,
+    *,
+    purpose: str,
+    task: str | None = None,
+    outputs: Sequence[str] = (),
+    tokenizer: str | Path | None = None,
 ) -> TextModel:
     """Determines a file's task, inputs and tokenizer: from the options, its bundle, and the file itself.
 
@@ -100,10 +119,12 @@ def read_text_model(
         bundle: The bundle that it is in; None for a file on its own.
         purpose: The reason that texts are needed, for the error if there is no tokenizer.
         task: A task's name; default: the bundle's, or the one that has the file's outputs.
+        outputs: The file's names of the task's outputs, in the task's order; default: those of the task's names, or
+            else of its shapes.
         tokenizer: A tokenizer.json, or a folder with one; default: the bundle's.
 
     Raises:
-        UsageError: there is no such task, or no known task has the file's outputs.
+        UsageError: there is no such task, no known task has the file's outputs, or `outputs` are not the task's.
         BundleError: there is no tokenizer, the inputs are not MobileBERT's, or the outputs not the task's.
         VerificationError: onnxruntime does not load or run the file.
         graphs.errors.GraphError: the file cannot be read.
@@ -115,21 +136,8 @@ def read_text_model(
     usual = MULTIPLE_CHOICE if rank == len(MULTIPLE_CHOICE.input_axes) else QUESTION_ANSWERING
     inputs = inputs_of(session, found or usual, path.name)
     run = _trial(session, inputs, path.name)
-    outputs = run(1)
-    if found is None and bundle is not None:
-        found = task_of_graph(bundle.task, outputs)
-    if found is None:
-        found = task_of_shapes(rank, outputs, vocab_size)
-    if found is None:
-        raise UsageError(
-            f"{path.name} has outputs {', '.join(outputs)}, which no known task has; expected those of "
-            "transformers' or optimum's exports, such as logits: export it again with those names"
-        )
-    if not found.is_answered_by(outputs):
-        raise BundleError(
-            f"{path.name} has outputs {', '.join(outputs)}; {found.name} needs {', '.join(found.output_names)}: "
-            "pass the --task that it was exported for"
-        )
+    sizes = _output_sizes(run)
+    found, session = answering(session, path.name, found, bundle, sizes=sizes, outputs=outputs, vocab_size=vocab_size)
     config: dict[str, Any] = {} if bundle is None else bundle.config
     metadata = None if bundle is None else bundle.metadata
     return TextModel(
@@ -142,11 +150,82 @@ def read_text_model(
             max_positions=inputs.sequence or config.get("max_position_embeddings") or _longest(run),
         ),
         is_random=str((metadata or {}).get("checkpoint")).partition(":")[0] == RANDOM,
+        ports=ports_of(session),
     )
 
 
-def open_session(path: Path, library: Path | None = None) -> onnxruntime.InferenceSession:
-    """Loads a file on the CPU, with a library of native kernels or without.
+def answering(
+    session: Any,
+    name: str,
+    asked: Task | None,
+    bundle: Bundle | None,
+    *,
+    sizes: Mapping[str, Sizes] | None = None,
+    outputs: Sequence[str] = (),
+    vocab_size: int | None = None,
+) -> tuple[Task, Any]:
+    """Returns a file's task, and its session with the task's names of outputs.
+
+    Args:
+        session: A session of `open_session`.
+        name: The file's name, for messages.
+        asked: The task; None: the bundle's, or the one that has the file's outputs.
+        bundle: The bundle that the file is in; None for a file on its own.
+        sizes: Shapes of the outputs by name; default: as the file declares them.
+        outputs: The file's names of the task's outputs, in the task's order; default: by their names or shapes.
+        vocab_size: Vocabulary size of the model, if known.
+
+    Raises:
+        UsageError: no known task has the file's outputs, or `outputs` are not the task's.
+        BundleError: the outputs are not those of the task that was asked for.
+    """
+    found = declared_sizes(session) if sizes is None else sizes
+    task = asked or _task_of_file(session, bundle, found, vocab_size)
+    if task is None:
+        raise UsageError(
+            f"{name} has outputs {', '.join(found)}, which no known task has, or several have by their shapes; "
+            "expected those of transformers' or optimum's exports, such as logits: pass --task, or export it again "
+            "with those names"
+        )
+    named = with_outputs(session, task, sizes=found, chosen=outputs, vocab_size=vocab_size)
+    if not task.is_answered_by([one.name for one in named.get_outputs()]):
+        raise BundleError(
+            f"{name} has outputs {', '.join(found)}; {task.name} needs {', '.join(task.output_names)}: pass the --task "
+            "that it was exported for"
+        )
+    return task, named
+
+
+def _task_of_file(
+    session: Any, bundle: Bundle | None, outputs: Mapping[str, Sizes], vocab_size: int | None
+) -> Task | None:
+    """Returns the task of a file by the names and shapes of its outputs; None where they fit several tasks, or none."""
+    seq_len = fixed_length(session)
+    if bundle is not None:
+        task = task_of_graph(bundle.task, outputs)
+        if task is not None or named_outputs(bundle.task, outputs, seq_len=seq_len, vocab_size=vocab_size):
+            return task or bundle.task
+    rank = max((len(one.shape or ()) for one in session.get_inputs()), default=0)
+    return task_of_shapes(rank, outputs, vocab_size) or task_of_outputs(
+        rank, outputs, seq_len=seq_len, vocab_size=vocab_size
+    )
+
+
+def _output_sizes(run: Callable[[int], Mapping[str, tuple[int, ...]]]) -> dict[str, Sizes]:
+    """Returns the shapes of the outputs by name, with None for sizes that follow the length of the text."""
+    short = run(1)
+    try:
+        longer = run(2)
+    except VerificationError:  # one length only
+        longer = short
+    return {
+        name: tuple(a if a == b else None for a, b in zip(shape, longer[name], strict=True))
+        for name, shape in short.items()
+    }
+
+
+def open_session(path: Path, library: Path | None = None) -> Any:
+    """Loads a file on the CPU, with a library of native kernels or without; its inputs have transformers' names.
 
     Raises VerificationError, with onnxruntime's message in one line.
     """
@@ -155,9 +234,10 @@ def open_session(path: Path, library: Path | None = None) -> onnxruntime.Inferen
     try:
         if library is not None:
             options.register_custom_ops_library(str(library))
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors have no common class
         raise LoadError(path, error) from error
+    return named_session(session, path)
 
 
 def _trial(session: Any, inputs: Inputs, name: str) -> Callable[[int], dict[str, tuple[int, ...]]]:

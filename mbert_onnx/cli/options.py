@@ -32,6 +32,15 @@ FileTask = Annotated[
         "outputs of the .onnx file fit.",
     ),
 ]
+FileOutputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--outputs",
+        metavar="NAME,...",
+        help="The .onnx file's names of the task's outputs, in the task's order, such as linear_62,clone_73 for start "
+        "and end logits. Default: the task's own names, or else the first outputs of their shapes.",
+    ),
+]
 Seed = Annotated[
     int,
     typer.Option(

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from mbert_onnx.bundles.inputs import Shapes, first_line, inputs_of
 from mbert_onnx.bundles.model_file import open_session
+from mbert_onnx.bundles.ports import with_outputs
 from mbert_onnx.bundles.types import Feed, Runner
 from mbert_onnx.errors import VerificationError
 from mbert_onnx.text.tasks import Task
 
 
-def file_runner(path: Path, task: Task, library: Path | None = None) -> tuple[Runner, Shapes]:
-    """Returns a function that runs a file, optionally with native kernels, and the sizes of its inputs."""
-    session = open_session(path, library)
+def file_runner(
+    path: Path, task: Task, library: Path | None = None, outputs: Sequence[str] = ()
+) -> tuple[Runner, Shapes]:
+    """Returns a function that runs a file, optionally with native kernels, and the sizes of its inputs.
+
+    Args:
+        path: The file.
+        task: Its task.
+        library: Native kernels.
+        outputs: The file's names of the task's outputs, in the task's order; default: by their names or shapes.
+    """
+    session = with_outputs(open_session(path, library), task, chosen=outputs)
     inputs = inputs_of(session, task, path.name)
     names = [output.name for output in session.get_outputs()]
     if not task.is_answered_by(names):  # else there may be nothing to compare, and no difference

@@ -20,6 +20,7 @@ from graphs.pipeline import optimize as optimize_graph
 from graphs.reports.layer_errors import LOWERING
 from mbert_onnx.bundles.model_file import find_file, read_text_model
 from mbert_onnx.bundles.onnx_writer import check_file_destination, writing_file
+from mbert_onnx.bundles.ports import Ports, rename_inputs, restore_inputs
 from mbert_onnx.bundles.reader import Bundle
 from mbert_onnx.bundles.types import Progress
 from mbert_onnx.conversion.damage import Damage
@@ -43,6 +44,7 @@ def optimize(
     min_agreement: float | None = None,
     tokenizer: str | Path | None = None,
     task: str | None = None,
+    outputs: Sequence[str] = (),
     opset: int | None = None,
     functions: bool = True,
     only: Collection[str] | None = None,
@@ -67,6 +69,8 @@ def optimize(
             bundle of one of the built-in random models it is reported, and nothing is refused.
         tokenizer: The tokenizer.json that reads the texts, or a folder with one; default: the bundle's.
         task: The file's task; default: what its bundle or its outputs say.
+        outputs: The file's names of the task's outputs, in the task's order, for fp16 and int8; default: those of the
+            task's names, or else of its shapes.
         opset: The opset of the result; default: the file's, 18 at least where anything is rewritten.
         functions: Whether blocks become operators of the domain `mbert`, with standard bodies; never for `mobile`.
         only: Names of the passes that run; default: all. `passes` lists them.
@@ -90,6 +94,7 @@ def optimize(
         precision=PrecisionOptions(precision, calibrate, keep_float, min_agreement),
         tokenizer=tokenizer,
         task=task,
+        outputs=outputs,
         opset=opset,
         functions=functions,
         only=only,
@@ -106,7 +111,7 @@ def optimize(
         if gate is not None:
             damage, notes = gate.check(outcome, file)
         elif outcome.changed:
-            _verify(outcome, file)
+            _verify(source, outcome, file)
     return OptimizeReport(
         path=output,
         changed=outcome.changed,
@@ -151,6 +156,7 @@ class _Request:
     precision: PrecisionOptions
     tokenizer: str | Path | None
     task: str | None
+    outputs: Sequence[str]
     opset: int | None
     functions: bool
     only: Collection[str] | None
@@ -166,7 +172,13 @@ class _Request:
                 check_opset(self.opset)
             except GraphError as error:
                 raise UsageError(str(error)) from error
-        self.precision.check({"--tokenizer": self.tokenizer is not None, "--task": self.task is not None})
+        self.precision.check(
+            {
+                "--tokenizer": self.tokenizer is not None,
+                "--task": self.task is not None,
+                "--outputs": bool(self.outputs),
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -176,7 +188,8 @@ class _Source:
     Args:
         path: The file.
         bundle: The bundle that it is in; None for a file on its own.
-        graph: Its graph.
+        graph: Its graph, with transformers' names of inputs.
+        ports: The file's own names.
         nodes: Nodes of the main graph.
         opset: Its opset.
         bytes: Its size, external weights included.
@@ -186,6 +199,7 @@ class _Source:
     path: Path
     bundle: Bundle | None
     graph: ir.Model
+    ports: Ports
     nodes: int
     opset: int
     bytes: int
@@ -205,6 +219,7 @@ def _read(model: str | Path, output: Path, overwrite: bool) -> _Source:
         path=path,
         bundle=bundle,
         graph=graph,
+        ports=rename_inputs(graph.graph),
         nodes=graph.graph.num_nodes(),
         opset=graph.opset_imports.get("", 0),
         bytes=path.stat().st_size + sum(other.stat().st_size for other in others),
@@ -243,6 +258,7 @@ def _gate(request: _Request, source: _Source) -> PrecisionGate:
         source.bundle,
         purpose=f"--precision {precision} is chosen on texts",
         task=request.task,
+        outputs=request.outputs,
         tokenizer=request.tokenizer,
     )
     texts = read_texts(request.precision.calibrate, model)
@@ -257,6 +273,7 @@ def _gate(request: _Request, source: _Source) -> PrecisionGate:
         judge=judge,
         is_float64=is_float64,
         binding=not model.is_random,
+        ports=model.ports,
     )
 
 
@@ -284,21 +301,23 @@ def _optimize(request: _Request, source: _Source, gate: PrecisionGate | None, pr
 
 
 def _write(source: _Source, outcome: Outcome, file: Path) -> None:
-    """Writes the optimized graph in one file; a copy of what was read where nothing was optimized."""
+    """Writes the optimized graph in one file, with the file's own names; a copy where nothing was optimized."""
     if outcome.changed:
+        restore_inputs(outcome.model.graph, source.ports)
         ir.save(ir.external_data.load_to_model(outcome.model), file)
+        rename_inputs(outcome.model.graph)
     elif source.has_external:
         ir.save(ir.external_data.load_to_model(read_model(source.path)), file)
     else:
         shutil.copyfile(source.path, file)
 
 
-def _verify(outcome: Outcome, file: Path) -> None:
+def _verify(source: _Source, outcome: Outcome, file: Path) -> None:
     """Runs a float32 file with onnxruntime's default optimizations; raises VerificationError where it differs."""
     if outcome.judge is None:
         return
     try:
-        error = outcome.judge.error_of_file(file)
+        error = outcome.judge.error_of_file(file, source.ports.own_inputs)
     except GraphError as error_:
         raise VerificationError(str(error_)) from error_
     if not error <= outcome.judge.bound:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from graphs.ledger import Outcome
 from graphs.model.precision_of import precision_of
 from graphs.precision.float16 import rounded
 from graphs.reports.layer_errors import damage_by_layer
+from mbert_onnx.bundles.ports import Ports
 from mbert_onnx.bundles.types import Feed, Runner
 from mbert_onnx.conversion.damage import MIN_AGREEMENT, WORST_LAYERS, Damage, measure_damage
 from mbert_onnx.conversion.file_runner import file_runner
@@ -47,6 +48,7 @@ class PrecisionGate:
         binding: Whether a graph that loses too much is refused. Random weights: the argmax is unstable, so the gate
             reports and does not refuse.
         is_float64: Whether the judge is in float64; else it is the float32 file itself.
+        ports: The file's own names, where they are not transformers'.
     """
 
     name: str
@@ -58,6 +60,7 @@ class PrecisionGate:
     judge: Runner
     binding: bool
     is_float64: bool = True
+    ports: Ports = field(default_factory=Ports)
 
     def check(self, outcome: Outcome, file: Path, library: Path | None = None) -> tuple[Damage, list[str]]:
         """Returns the damage of a lowered graph, and notes for the user, a line each.
@@ -71,11 +74,15 @@ class PrecisionGate:
         """
         damage = self._measure(outcome.model, file, library)
         self._refuse(damage, outcome)
-        check_runs(file, self.texts.held_out[0])
+        check_runs(file, self.texts.held_out[0], self.ports)
         return damage, self._notes(damage)
 
     def _notes(self, damage: Damage) -> list[str]:
         notes = list(self.texts.notes)
+        others = {name: known for name, known in self.ports.outputs.items() if name != known}
+        if others:
+            names = ", ".join(f"{name} as {known}" for name, known in others.items())
+            notes.append(f"outputs taken by their names or shapes: {names}; --outputs chooses others")
         if not self.is_float64:
             notes.append("the judge is the file in its own float32: onnxruntime has no float64 of it")
         if not damage.passed:
@@ -83,7 +90,8 @@ class PrecisionGate:
         return notes
 
     def _measure(self, model: ir.Model, file: Path, library: Path | None) -> Damage:
-        damage = self._damage_of(precision_runner(model, self.options.precision))
+        lowered = precision_runner(model, self.options.precision)
+        damage = self._damage_of(lambda feed: self.ports.named(lowered(feed)))
         if library is None:
             return damage
         native = self._damage_of(file_runner(file, self.task, library)[0])
@@ -92,7 +100,7 @@ class PrecisionGate:
     def _damage_of(self, run: Runner) -> Damage:
         options = self.options
         return measure_damage(
-            self.judge,
+            lambda feed: self.ports.named(self.judge(feed)),
             run,
             self.texts.held_out,
             self.task,
@@ -126,13 +134,13 @@ class PrecisionGate:
         )
 
 
-def check_runs(path: Path, feed: Feed) -> None:
+def check_runs(path: Path, feed: Feed, ports: Ports | None = None) -> None:
     """Runs a lower-precision file with onnxruntime's default optimizations.
 
     Raises PrecisionError if it does not load or run, or an output is not finite float32.
     """
     try:
-        outputs = run_file(path, feed)
+        outputs = run_file(path, feed, None if ports is None else ports.own_inputs)
     except Exception as error:  # onnxruntime's errors have no common class
         raise PrecisionError(
             f"the file does not run in onnxruntime ({one_line(error)}), nothing is written; this is our mistake"

@@ -12,6 +12,7 @@ from torch import nn
 
 from graphs.execution.error_bounds import float32_bound
 from mbert_onnx.bundles.inputs import Shapes
+from mbert_onnx.bundles.model_file import open_session
 from mbert_onnx.bundles.types import Feed, Outputs, Runner
 from mbert_onnx.conversion.accuracy import Comparison
 from mbert_onnx.conversion.file_runner import file_runner
@@ -28,7 +29,15 @@ BATCHES = (1, 3)
 CHOICES = 2
 
 
-def check(path: Path, model: nn.Module, task: Task, *, seed: int = 0, library: Path | None = None) -> Verdict:
+def check(
+    path: Path,
+    model: nn.Module,
+    task: Task,
+    *,
+    seed: int = 0,
+    library: Path | None = None,
+    outputs: Sequence[str] = (),
+) -> Verdict:
     """Compares a model file with the torch model it was made from, on the same random inputs.
 
     Args:
@@ -37,12 +46,13 @@ def check(path: Path, model: nn.Module, task: Task, *, seed: int = 0, library: P
         task: The model's task.
         seed: Seed of the inputs.
         library: Native kernels, with which the file is run a second time; None for no second run.
+        outputs: The file's names of the task's outputs, in the task's order; default: by their names or shapes.
 
     Raises:
         VerificationError: onnxruntime cannot load or run the file, or its outputs are not the task's.
         BundleError: its inputs are not the task's.
     """
-    run, shapes = file_runner(path, task)
+    run, shapes = file_runner(path, task, outputs=outputs)
     run_with_kernels = None if library is None else file_runner(path, task, library)[0]
     feeds = list(sample_feeds(model.config, task, shapes, seed))
     single = [run_torch(model, feed) for feed in feeds]
@@ -57,7 +67,9 @@ def check(path: Path, model: nn.Module, task: Task, *, seed: int = 0, library: P
     return _verdict(ours, feeds, torchs.error(), None if library is None else kernels.error())
 
 
-def check_files(path: Path, reference: Path, task: Task, sizes: Any, *, seed: int = 0) -> Verdict:
+def check_files(
+    path: Path, reference: Path, task: Task, sizes: Any, *, seed: int = 0, outputs: Sequence[str] = ()
+) -> Verdict:
     """Compares two model files on the same random inputs.
 
     Args:
@@ -65,16 +77,21 @@ def check_files(path: Path, reference: Path, task: Task, sizes: Any, *, seed: in
         task: The task of both.
         sizes: A config, or another object with `vocab_size`, `max_position_embeddings` and `type_vocab_size`.
         seed: Seed of the inputs.
+        outputs: Names of the task's outputs in the file, and in the reference if it has them.
 
     Raises: as `check`.
     """
-    run, shapes = file_runner(path, task)
-    judge, judge_shapes = file_runner(reference, task)
+    run, shapes = file_runner(path, task, outputs=outputs)
+    judge, judge_shapes = file_runner(reference, task, outputs=outputs if _has(reference, outputs) else ())
     feeds = list(sample_feeds(sizes, task, shapes.narrowed(judge_shapes), seed))
     comparison = Comparison(task)
     for feed in feeds:
         _add(comparison, path, feed, run(feed), judge(feed))
     return _verdict(comparison, feeds, None)
+
+
+def _has(path: Path, outputs: Sequence[str]) -> bool:
+    return bool(outputs) and {one.name for one in open_session(path).get_outputs()}.issuperset(outputs)
 
 
 def _verdict(

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from graphs.model.embeddings import embedding_rows
-from mbert_onnx.bundles.model_file import find_file, is_file, open_session
+from mbert_onnx.bundles.model_file import answering, find_file, is_file, open_session
 from mbert_onnx.bundles.reader import Bundle
 from mbert_onnx.bundles.session_errors import LoadError, session_error
 from mbert_onnx.conversion.reports import Verdict
 from mbert_onnx.conversion.verification import LENGTHS, check, check_files
-from mbert_onnx.errors import UsageError, VerificationError
+from mbert_onnx.errors import VerificationError
 from mbert_onnx.model.checkpoint import load_checkpoint
-from mbert_onnx.text.tasks import Task, task_named, task_of_shapes
+from mbert_onnx.text.tasks import Task, task_named
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,9 @@ class _Sizes:
     type_vocab_size: int = 2
 
 
-def verify(model: str | Path, against: str | Path, *, task: str | None = None, seed: int = 0) -> Verdict:
+def verify(
+    model: str | Path, against: str | Path, *, task: str | None = None, outputs: Sequence[str] = (), seed: int = 0
+) -> Verdict:
     """Compares a file's outputs with those of the model it was made from, on random inputs.
 
     Args:
@@ -33,6 +36,8 @@ def verify(model: str | Path, against: str | Path, *, task: str | None = None, s
         against: The judge: a checkpoint, which is run in float64; or another bundle or `.onnx` file.
         task: The task of both; default: the bundle's, or what the checkpoint's `architectures` or the file's outputs
             say.
+        outputs: The file's names of the task's outputs, in the task's order; default: those of the task's names, or
+            else of its shapes.
         seed: Seed of the inputs, and of `random`'s weights.
 
     Returns:
@@ -49,10 +54,11 @@ def verify(model: str | Path, against: str | Path, *, task: str | None = None, s
         if is_file(against):
             other, other_bundle = find_file(against)
             sizes = _sizes(path, bundle or other_bundle)
-            return check_files(path, other, asked or _task_of_file(path, bundle), sizes, seed=seed)
+            found = asked or _task_of_file(path, bundle)
+            return check_files(path, other, found, sizes, seed=seed, outputs=outputs)
         wanted = asked or (None if bundle is None else bundle.task)
         checkpoint = load_checkpoint(against, task=None if wanted is None else wanted.name, seed=seed)
-        return check(path, checkpoint.model, checkpoint.task, seed=seed)
+        return check(path, checkpoint.model, checkpoint.task, seed=seed, outputs=outputs)
     except LoadError as error:
         # The whole path, and advice: the file is the user's own.
         raise VerificationError(session_error("load", str(error.path), error.__cause__ or error)) from error
@@ -62,16 +68,7 @@ def _task_of_file(path: Path, bundle: Bundle | None) -> Task:
     """Returns the bundle's task, or the first that has the file's outputs."""
     if bundle is not None:
         return bundle.task
-    session = open_session(path)
-    found = {output.name: output.shape for output in session.get_outputs()}
-    rank = max((len(i.shape) for i in session.get_inputs()), default=0)
-    task = task_of_shapes(rank, found)
-    if task is not None:
-        return task
-    raise UsageError(
-        f"{path.name} has outputs {', '.join(found)}, which no known task has; expected those of transformers' "
-        "or optimum's exports, such as logits or last_hidden_state"
-    )
+    return answering(open_session(path), path.name, None, bundle, vocab_size=embedding_rows(path))[0]
 
 
 def _sizes(path: Path, bundle: Bundle | None) -> _Sizes:

@@ -252,4 +252,4 @@ def _free_sizes(path: Path) -> bool:
 
 def _sizes(dimensions: int, seq_len: int) -> list[int]:
     """Returns the fixed shape of an input: batch, choices if it has three axes, length."""
-    return [BATCH, *[CHOICES] * (dimensions - 2), seq_len][-dimensions:]
+    return [BATCH, *[CHOICES] * (dimensions - 2), seq_len] if dimensions > 1 else [BATCH] * dimensions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from graphs.reports.tensor_ranges import Numbers, as_is, measure_numbers
 from mbert_onnx._requirements import require_extra
 from mbert_onnx.bundles.inputs import Shapes
 from mbert_onnx.bundles.model_file import TextModel, TextReader, find_file, is_file, read_text_model, tokenizer_file
+from mbert_onnx.bundles.ports import rename_inputs
 from mbert_onnx.bundles.reader import TOKENIZER
 from mbert_onnx.conversion.precision import Calibration, read_texts
 from mbert_onnx.conversion.precision_gate import check_is_float32
@@ -119,6 +120,7 @@ def doctor(
     calibrate: str | Path | None = None,
     tokenizer: str | Path | None = None,
     task: str | None = None,
+    outputs: Sequence[str] = (),
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> Diagnosis:
@@ -130,6 +132,7 @@ def doctor(
         calibrate: The texts: a .txt (one a line), .tsv, .csv, .jsonl or SQuAD .json file; default: built-in sentences.
         tokenizer: A tokenizer.json, or the folder that it is in; default: the bundle's or checkpoint's.
         task: The model's task; default: the one of its bundle or config, or the one that its outputs fit.
+        outputs: A file's names of the task's outputs, in the task's order; default: by their names or shapes.
         seed: Seed of the random models' weights.
         progress: Called with a line at the start of each stage.
 
@@ -145,7 +148,7 @@ def doctor(
     report = progress or (lambda _: None)
     report(f"reading {model}")
     if is_file(model):
-        subject = _file(model, calibrate, tokenizer, task)
+        subject = _file(model, calibrate, tokenizer, task, outputs)
     else:
         subject = _checkpoint(model, calibrate, tokenizer, task, seed)
     graph, texts = subject.graph, subject.texts
@@ -201,11 +204,20 @@ class _Subject:
         return {token_id: self.tokenizer.id_to_token(token_id) or str(token_id) for token_id in sorted(ids)}
 
 
-def _file(model: str | Path, calibrate: str | Path | None, tokenizer: str | Path | None, task: str | None) -> _Subject:
+def _file(
+    model: str | Path,
+    calibrate: str | Path | None,
+    tokenizer: str | Path | None,
+    task: str | None,
+    outputs: Sequence[str],
+) -> _Subject:
     path, bundle = find_file(model)
     graph = read_model(path)
     check_is_float32(graph, path, "doctor is about what float32 would lose")
-    read = read_text_model(path, bundle, purpose="doctor measures it on texts", task=task, tokenizer=tokenizer)
+    rename_inputs(graph.graph)
+    read = read_text_model(
+        path, bundle, purpose="doctor measures it on texts", task=task, outputs=outputs, tokenizer=tokenizer
+    )
     return _Subject.of(graph, read, calibrate, [])
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import onnxruntime as ort
 
 from mbert_onnx._threads import check_threads
+from mbert_onnx.bundles.ports import named_session
 from mbert_onnx.bundles.reader import VARIANTS, Bundle, read_bundle
 from mbert_onnx.bundles.session_errors import session_error
 from mbert_onnx.errors import BundleError, UsageError
@@ -66,7 +67,7 @@ def load(
         session = _session(bundle.model_path, options, providers, threads, library)
     except Exception as error:  # onnxruntime's exceptions have no common base class
         raise BundleError(session_error("load", str(bundle.model_path), error)) from error
-    return Model(bundle, session)
+    return Model(bundle, named_session(session, bundle.model_path))
 
 
 def run(

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 
 from mbert_onnx.bundles.inputs import Inputs, first_line, inputs_of
+from mbert_onnx.bundles.ports import with_outputs
 from mbert_onnx.bundles.reader import Bundle
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.runtime.answers import (
@@ -95,9 +95,12 @@ OPTIONS = {
 class Model:
     """A loaded bundle. Its methods are thread-safe."""
 
-    def __init__(self, bundle: Bundle, session: ort.InferenceSession) -> None:
+    def __init__(self, bundle: Bundle, session: Any) -> None:
         output_names = [node.name for node in session.get_outputs()]
         task = task_of_graph(bundle.task, output_names)
+        session = with_outputs(session, task or bundle.task, by_order=False)
+        if task is None and bundle.task.is_answered_by([node.name for node in session.get_outputs()]):
+            task = bundle.task
         if task is None:
             raise BundleError(
                 f"{bundle.model_path} has the outputs {', '.join(output_names)}, but {bundle.task.name} needs "

@@ -15,6 +15,9 @@ from mbert_onnx.errors import UsageError
 # Similarity from which a name is suggested for a mistyped one; difflib's default of 0.6 misses "qestion-anwsers".
 SUGGESTION_CUTOFF = 0.5
 
+# Sizes of an output's axes: a number; None where it follows the length of the text; `?` where it is not known.
+Sizes = Sequence[object]
+
 
 @dataclass(frozen=True)
 class Output:
@@ -150,6 +153,7 @@ def task_of_graph(task: Task, output_names: Collection[str]) -> Task | None:
     A folder that optimum wrote keeps the checkpoint's `architectures`, whatever the task of the export:
     google/mobilebert-uncased declares MobileBertForPreTraining even if the graph has only the masked LM's `logits`.
     """
+    output_names = {_without_scope(name) for name in output_names}
     if task.is_answered_by(output_names):
         return task
     for other in (QUESTION_ANSWERING, PRETRAINING, FEATURE_EXTRACTION):
@@ -158,16 +162,15 @@ def task_of_graph(task: Task, output_names: Collection[str]) -> Task | None:
     return FILL_MASK if task is PRETRAINING and FILL_MASK.is_answered_by(output_names) else None
 
 
-def task_of_shapes(
-    input_rank: int, outputs: Mapping[str, Sequence[object]], vocab_size: int | None = None
-) -> Task | None:
+def task_of_shapes(input_rank: int, outputs: Mapping[str, Sizes], vocab_size: int | None = None) -> Task | None:
     """Returns the first task whose input rank and outputs a graph has, or None if no task fits.
 
     Args:
         input_rank: Rank of `input_ids`.
-        outputs: Shapes of the outputs, by name.
+        outputs: Shapes of the outputs, by name; TensorFlow's scopes and numbers (`logits:0`) do not matter.
         vocab_size: Vocabulary size of the graph, if known. Token logits of that size are words, not labels.
     """
+    outputs = {_without_scope(name): shape for name, shape in outputs.items()}
     ranks = {name: len(shape) for name, shape in outputs.items()}
     for task in TASKS:
         same = all(ranks.get(o.name, len(o.axes) if o.optional else None) == len(o.axes) for o in task.outputs)
@@ -175,3 +178,143 @@ def task_of_shapes(
             words = vocab_size is not None and outputs[task.output_names[0]][-1] == vocab_size
             return FILL_MASK if task is TOKEN_CLASSIFICATION and words else task
     return None
+
+
+def named_outputs(
+    task: Task,
+    outputs: Mapping[str, Sizes],
+    *,
+    seq_len: int | None = None,
+    vocab_size: int | None = None,
+    chosen: Sequence[str] = (),
+    by_order: bool = True,
+) -> dict[str, str] | None:
+    """Returns the names that a task has for a graph's outputs, by the graph's names; None if they are not the task's.
+
+    TensorFlow adds scopes and a number (`logits:0`); torch.export names outputs after operators (`linear_62`). The
+    latter are the task's in its order, where their shapes fit.
+
+    Args:
+        task: The task.
+        outputs: Shapes of the outputs, in the order of the graph.
+        seq_len: The length of a graph that takes only one.
+        vocab_size: Vocabulary size of the graph, if known.
+        chosen: The graph's names of the task's outputs, in the task's order; default: those that fit.
+        by_order: Whether outputs of the same shape, as an answer's start and end, are told apart by their order, and
+            sizes that are not known count as those of the task.
+
+    Raises UsageError where `chosen` are not outputs of the graph, or not as many as the task has, or of other shapes.
+    """
+    if chosen:
+        return _chosen_outputs(task, outputs, chosen, seq_len, vocab_size)
+    if task.is_answered_by(outputs):
+        return {name: name for name in task.output_names if name in outputs}
+    plain = {name: _without_scope(name) for name in outputs}
+    if task.is_answered_by(plain.values()) and len(set(plain.values())) == len(plain):
+        return {name: known for name, known in plain.items() if known in task.output_names}
+    if task is QUESTION_ANSWERING:
+        told = {
+            name: output.name
+            for output in task.outputs
+            for name, shape in outputs.items()
+            if output.name.partition("_")[0] in name and _fits(output, shape, seq_len, vocab_size)
+        }
+        if len(told) == len(set(told.values())) == len(task.outputs):  # such as `start:0` and `end:0`
+            return told
+    if not by_order and len({output.axes for output in task.outputs}) < len(task.outputs):
+        return None
+    known = {name: shape for name, shape in outputs.items() if by_order or all(n != "?" for n in shape[1:])}
+    found: dict[str, str] = {}
+    left = _in_order(known)
+    for output in task.outputs:
+        fits = (name for name in left if _fits(output, outputs[name], seq_len, vocab_size))
+        name = next(fits, None)
+        if name is not None:
+            found[name] = output.name
+            left.remove(name)
+        elif not output.optional:
+            return None
+    return found
+
+
+def task_of_outputs(
+    input_rank: int, outputs: Mapping[str, Sizes], *, seq_len: int | None = None, vocab_size: int | None = None
+) -> Task | None:
+    """Returns the task that a graph's outputs fit whatever their names are; None if several do, or none.
+
+    Two scores for each token are those of an answer's start and end, scores for each text are labels, and vectors of
+    the vocabulary's size are words. Other vectors for each token may be labels or a hidden state; they are the latter
+    where there is one of the same width for each text, the pooler's.
+    """
+
+    def fits(task: Task) -> bool:
+        found = named_outputs(task, outputs, seq_len=seq_len, vocab_size=vocab_size)
+        pairs = [(task.axes(known), outputs[name]) for name, known in (found or {}).items()]
+        if not pairs or any(len(axes) != len(shape) for axes, shape in pairs):
+            return False
+        sizes = [(axis, size) for axes, shape in pairs for axis, size in zip(axes, shape, strict=True)]
+        known = all(isinstance(size, int) for axis, size in sizes if axis in ("labels", "hidden", "vocab"))
+        return known and len(task.input_axes) == input_rank
+
+    widths = {shape[-1] for shape in outputs.values() if shape}
+    candidates = {
+        PRETRAINING: vocab_size is not None,
+        FILL_MASK: vocab_size is not None,
+        QUESTION_ANSWERING: True,
+        MULTIPLE_CHOICE: True,
+        FEATURE_EXTRACTION: len(widths) == 1 and any(len(shape) == 2 for shape in outputs.values()),
+        TEXT_CLASSIFICATION: all(len(shape) <= 2 for shape in outputs.values()),
+    }
+    return next((task for task, possible in candidates.items() if possible and fits(task)), None)
+
+
+def _chosen_outputs(
+    task: Task, outputs: Mapping[str, Sizes], chosen: Sequence[str], seq_len: int | None, vocab_size: int | None
+) -> dict[str, str]:
+    unknown = next((name for name in chosen if name not in outputs), None)
+    if unknown is not None:
+        raise UsageError(f"--outputs names {unknown!r}; expected some of the file's outputs, {', '.join(outputs)}")
+    required = [output for output in task.outputs if not output.optional]
+    if not len(required) <= len(chosen) <= len(task.outputs) or len(set(chosen)) != len(chosen):
+        raise UsageError(
+            f"--outputs names {', '.join(chosen)}; {task.name} has {', '.join(task.output_names)}: name the file's "
+            "outputs for these, in this order"
+        )
+    for name, output in zip(chosen, task.outputs, strict=False):
+        if not _fits(output, outputs[name], seq_len, vocab_size):
+            raise UsageError(
+                f"--outputs names {name}, of shape {list(outputs[name])}, as {output.name}, which has the axes "
+                f"{', '.join(output.axes)}: name the outputs in the order {', '.join(task.output_names)}"
+            )
+    return {name: output.name for name, output in zip(chosen, task.outputs, strict=False)}
+
+
+def _fits(output: Output, shape: Sizes, seq_len: int | None, vocab_size: int | None) -> bool:
+    """Returns whether a shape may be that of a task's output: by rank, length and vocabulary."""
+    if len(shape) != len(output.axes):
+        return False
+    for axis, size in list(zip(output.axes, shape, strict=True))[1:]:  # whatever the batch is
+        if axis == "sequence":
+            fits = size == seq_len or not isinstance(size, int)
+        elif axis == "vocab" and vocab_size is not None:
+            fits = size == vocab_size or isinstance(size, str)
+        else:
+            fits = size is not None
+        if not fits:
+            return False
+    return True
+
+
+def _without_scope(name: str) -> str:
+    """Returns an output's name without TensorFlow's scopes and number: `logits` for `model/logits:0`."""
+    return name.rpartition("/")[2].partition(":")[0]
+
+
+def _in_order(outputs: Mapping[str, Sizes]) -> list[str]:
+    """Returns the outputs' names in order; those of one operator of TensorFlow by their numbers (`unstack:1`)."""
+    bases = {name.partition(":")[0] for name in outputs}
+    numbered = len(bases) < len(outputs) and all(name.partition(":")[2].isdigit() for name in outputs)
+    if not numbered:
+        return list(outputs)
+    first = {base: place for place, base in enumerate(dict.fromkeys(name.partition(":")[0] for name in outputs))}
+    return sorted(outputs, key=lambda name: (first[name.partition(":")[0]], int(name.partition(":")[2])))

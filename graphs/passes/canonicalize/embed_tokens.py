@@ -6,13 +6,16 @@ import numpy as np
 import onnx_ir as ir
 import onnx_ir.passes.common as common_passes
 
-from graphs.ir.constants import add_initializer, constant, integers
+from graphs.ir.constants import add_initializer, constant, integers, sliced
 from graphs.ir.rewrite import Rewrite, replace
+from graphs.model.size_tensors import SizeTensors
 from graphs.model.sizes import shape_of
 
 
 class EmbedTokens(Rewrite):
     """Rewrites the embeddings of any exporter to one small form, whose sum can go into a Gemm.
+
+    Ids are looked up in their own shape, also where an exporter makes them one row, or multiplies one-hot vectors.
 
     Before::
 
@@ -31,11 +34,16 @@ class EmbedTokens(Rewrite):
 
     def rewrite(self, model: ir.Model) -> None:
         graph = model.graph
+        self._sizes = SizeTensors(graph)
         for node in list(graph):
             if node.domain != "":
                 continue
             if node.op_type == "Concat":
                 self._pad_once(graph, node)
+            elif node.op_type == "MatMul":
+                self._look_up_one_hot(graph, node)
+            elif node.op_type == "Reshape":
+                self._look_up_whole(graph, node)
             elif node.op_type == "Add" and not _is_summand(node):
                 self._order(graph, node)
         if self.matches:
@@ -61,13 +69,44 @@ class EmbedTokens(Rewrite):
         graph.insert_before(concat, nodes)
         self.matches += 1
 
+    def _look_up_one_hot(self, graph: ir.Graph, product: ir.Node) -> None:
+        """Replaces the product of one-hot vectors and a table, of Google's code, by a lookup."""
+        chosen, table = _producer_of(product.inputs[0], "OneHot"), product.inputs[1]
+        rows, output = constant(table), product.outputs[0]
+        if chosen is None or rows is None or rows.ndim != 2 or chosen.attributes.get_int("axis", -1) != -1:
+            return
+        ids, depth, values = chosen.inputs
+        numbers = constant(values)
+        if ids is None or integers(depth) != [len(rows)] or numbers is None or numbers.tolist() != [0, 1]:
+            return
+        found = ir.Value(shape=output.shape, type=output.type)
+        graph.insert_before(product, ir.node("Gather", [table, ids], outputs=[found]))
+        replace(output, found)
+        self.matches += 1
+
+    def _look_up_whole(self, graph: ir.Graph, reshape: ir.Node) -> None:
+        """Looks ids up as they are, where they are made one row and the result is reshaped back."""
+        gather, output = _producer_of(reshape.inputs[0], "Gather"), reshape.outputs[0]
+        row = None if gather is None else _producer_of(gather.inputs[1], "Reshape")
+        if gather is None or row is None or row.inputs[0] is None or gather.attributes.get_int("axis", 0) != 0:
+            return
+        table, ids = gather.inputs[0], row.inputs[0]
+        shape, given = shape_of(output), shape_of(ids)
+        width = None if table is None or table.shape is None else table.shape[-1]
+        if shape is None or given is None or shape != [*given, width] or table is None or len(table.shape or ()) != 2:
+            return
+        found = ir.Value(shape=output.shape, type=output.type)
+        graph.insert_before(reshape, ir.node("Gather", [table, ids], outputs=[found]))
+        replace(output, found)
+        self.matches += 1
+
     def _order(self, graph: ir.Graph, add: ir.Node) -> None:
         """Reorders the sum of word, bias, segment and position embeddings."""
         leaves = _summands(add)
         if len(leaves) < 3:
             return
         types = [leaf for leaf in leaves if _is_segment_lookup(leaf)]
-        positions = [(leaf, found) for leaf in leaves if (found := _positions(leaf)) is not None]
+        positions = [(leaf, found) for leaf in leaves if (found := _positions(leaf, self._sizes)) is not None]
         if len(types) != 1 or len(positions) != 1:
             return
         leaf, (table, size) = positions[0]
@@ -142,7 +181,7 @@ def _is_segment_lookup(value: ir.Value) -> bool:
 MOST_SEGMENTS = 64
 
 
-def _positions(value: ir.Value) -> tuple[ir.Value, ir.Value | int] | None:
+def _positions(value: ir.Value, sizes: SizeTensors) -> tuple[ir.Value, ir.Value | int] | None:
     """Returns the table of which `value` is the first rows, and their number (a vector of one element, or an int)."""
     node = _producer_of(value, "Slice", "Gather")
     table = None if node is None else node.inputs[0]
@@ -156,12 +195,26 @@ def _positions(value: ir.Value) -> tuple[ir.Value, ir.Value | int] | None:
     ids = constant(node.inputs[1])
     if ids is not None:  # a fixed length
         return (table, ids.size) if _counts(ids) else None
+    counted = _counted(node.inputs[1], sizes)
+    if counted is not None:
+        return table, counted
     taken = _producer_of(node.inputs[1], "Slice")
     every = None if taken is None else constant(taken.inputs[0])
     if taken is None or every is None or not _counts(every) or every.size != len(rows):
         return None
     found = _first(taken, axis=every.ndim - 1, rank=every.ndim)
     return None if found is None else (table, found[1])
+
+
+def _counted(ids: ir.Value | None, sizes: SizeTensors) -> ir.Value | None:
+    """Returns the length, as a vector of one element, of ids that are Range(0, length); None for others."""
+    while (view := _producer_of(ids, "Cast", "Unsqueeze")) is not None:
+        ids = view.inputs[0]
+    node = _producer_of(ids, "Range")
+    if node is None or ids is None or [integers(node.inputs[0]), integers(node.inputs[2])] != [[0], [1]]:
+        return None
+    shape = shape_of(ids)
+    return None if shape is None else sizes.vector(shape)
 
 
 def _counts(ids: np.ndarray) -> bool:
@@ -200,10 +253,5 @@ def _is_shifted(value: ir.Value | None, words: ir.Value, by: int) -> bool:
 
 def _is_all_but_one(node: ir.Node, by: int) -> bool:
     """Returns whether a Slice drops the first (`by` 1) or last (`by` -1) element of the second of three dimensions."""
-    _, starts, ends, axes, steps = _slice_inputs(node)
-    start, end = integers(starts), integers(ends)
-    if start is None or end is None or integers(axes) not in ([1], [-2]):
-        return False
-    if steps is not None and integers(steps) != [1]:
-        return False
-    return (start[0] == 1 and end[0] >= np.iinfo(np.int32).max) if by > 0 else (start[0] == 0 and end[0] == -1)
+    bounds = sliced(node, rank=3)
+    return bounds is not None and bounds == {1: (1, None) if by > 0 else (0, -1)}

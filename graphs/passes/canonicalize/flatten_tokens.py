@@ -8,7 +8,7 @@ import onnx_ir.passes.common as common_passes
 
 from graphs.ir.constants import add_initializer, constant
 from graphs.ir.linear import as_linear
-from graphs.ir.rewrite import Rewrite
+from graphs.ir.rewrite import Rewrite, replace
 from graphs.model.size_tensors import SizeTensors
 from graphs.model.sizes import Size, shape_of
 
@@ -34,8 +34,9 @@ class FlattenTokens(Rewrite):
 
         x ── Reshape [-1, 512] ── MatMul(W) ── Add(b) ── Add(x') ── … ── Reshape [b, s, …] ── Transpose …
 
-    The rewrite starts at linear layers and continues through operators that treat each token alone. For any other
-    reader a value is reshaped back. A graph without residuals, which would gain nothing, is not modified.
+    The rewrite starts at linear layers, and at matrices that are reshaped to streams, and continues through operators
+    that treat each token alone. For any other reader a value is reshaped back. A graph without residuals, which would
+    gain nothing, is not modified.
     """
 
     def rewrite(self, model: ir.Model) -> None:
@@ -68,6 +69,8 @@ class FlattenTokens(Rewrite):
         x = node.inputs[0] if node.inputs else None
         if x is None:
             return False
+        if node.op_type == "Reshape":
+            return self._adopt(node, x)
         if node.op_type == "MatMul":
             linear = as_linear(node) is not None or _is_constant_matrix(node.inputs[1])
             return linear and _width(x) > 0 and self._write(node, [self._flat_of(x, node), *node.inputs[1:]])
@@ -81,6 +84,14 @@ class FlattenTokens(Rewrite):
             return len(found) == len(operands) and self._write(node, list(found))
         if node.op_type in LAST_AXIS:
             return self._along_last(node, x, shapes[0] or [])
+        return False
+
+    def _adopt(self, reshape: ir.Node, x: ir.Value) -> bool:
+        """Takes a matrix that is reshaped to a stream as its flat form, as TensorFlow's products have one."""
+        output, shape = reshape.outputs[0], shape_of(x)
+        if shape is None or len(shape) != 2 or _width(x) != _width(output) or _width(x) == 0:
+            return False
+        self._flat[output], self._original[output] = x, output
         return False
 
     def _along_last(self, node: ir.Node, x: ir.Value, shape: list[Size]) -> bool:
@@ -157,8 +168,17 @@ class FlattenTokens(Rewrite):
                     continue
                 if reader.op_type == "Reshape" and reader.domain == "" and index == 0 and self._has_own_sizes(reader):
                     reader.replace_input_with(0, self._flat[value])
+                    self._bypass(reader)
                     continue
                 reader.replace_input_with(index, self._original_of(value, node))
+
+    def _bypass(self, reshape: ir.Node) -> None:
+        """Makes the readers of a Reshape from a matrix to the same matrix read that."""
+        flat, output = reshape.inputs[0], reshape.outputs[0]
+        if flat is None or flat.shape is None or output.shape is None or output.is_graph_output():
+            return
+        if len(output.shape) == 2 and isinstance(flat.shape[-1], int) and output.shape[-1] == flat.shape[-1]:
+            replace(output, flat)
 
     def _has_own_sizes(self, reshape: ir.Node) -> bool:
         """Returns whether a Reshape copies no size of its input, as a 0 does."""
@@ -199,8 +219,10 @@ def _is_residual(node: ir.Node) -> bool:
 
 def _is_linear(value: ir.Value | None) -> bool:
     node = None if value is None else value.producer()
-    if node is not None and node.op_type == "Add":  # the layer's bias
-        varying = [x for x in node.inputs if constant(x) is None]
+    while node is not None and node.op_type in ("Add", "Reshape"):  # the layer's bias, and the form of a stream
+        varying = [x for x in node.inputs[:1] if node.op_type == "Reshape" or constant(x) is None]
+        if node.op_type == "Add":
+            varying = [x for x in node.inputs if constant(x) is None]
         node = varying[0].producer() if len(varying) == 1 and varying[0] is not None else None
     return node is not None and as_linear(node) is not None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from graphs.ir.constants import add_initializer, integers
+from graphs.ir.constants import add_initializer, integers, sliced
 from graphs.ir.rewrite import Rewrite, replace
 
 
@@ -65,7 +65,8 @@ def _selected(squeeze: ir.Node, part: ir.Value) -> tuple[ir.Value, int, int] | N
 
 def _one_of(node: ir.Node, axis: int, rank: int) -> int | None:
     """Returns the index that a Slice selects along this axis, if it selects one index of this axis only; else None."""
-    starts, ends, axes, steps = [*map(integers, node.inputs[1:]), [1]][:4] if len(node.inputs) > 3 else [None] * 4
-    if starts is None or ends is None or axes is None or len(axes) != 1 or axes[0] % rank != axis or steps != [1]:
+    bounds = sliced(node, rank)
+    if bounds is None or list(bounds) != [axis]:
         return None
-    return starts[0] if starts[0] >= 0 and ends[0] == starts[0] + 1 else None
+    start, end = bounds[axis]
+    return start if start >= 0 and end == start + 1 else None

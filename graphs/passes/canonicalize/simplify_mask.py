@@ -11,7 +11,7 @@ import onnx_ir as ir
 import onnx_ir.passes.common as common_passes
 import onnxruntime
 
-from graphs.ir.constants import add_initializer
+from graphs.ir.constants import add_initializer, float_constant
 from graphs.ir.masks import is_padding_bias, lowest_half, masked_scores
 from graphs.ir.rewrite import Rewrite
 from graphs.model.sizes import shape_of
@@ -19,6 +19,9 @@ from graphs.model.sizes import shape_of
 # The largest value that a mask may add at padding (transformers 4 and before used −1e4, others the lowest number, or
 # −inf).
 LARGEST_AT_PADDING = -9999.0
+
+# The largest number that a mask may add at tokens, the same for all of a row; a larger one would round the scores.
+LARGEST_SHIFT = 1e-3
 
 # The batches and lengths of the masks that are tried; the lengths distinguish a window or triangle from padding.
 TRIED = ((1, 1), (3, 1), (1, 5), (3, 7), (2, 33), (2, 129), (1, 1025))
@@ -45,15 +48,17 @@ class SimplifyMask(Rewrite):
 
     A mask is recognised by its values: the nodes between `attention_mask` and the Add run on masks of several sizes.
     They must give 0 where the mask is 1, and `LARGEST_AT_PADDING` or less where it is 0, the same for each row of
-    scores. A row without a token is not compared: it becomes finite, where it may have been NaN. Masks consist of 0 and
-    1, as in transformers. Masked scores with other readers than softmax are not modified. For multiple choice, with an
-    input [batch, choices, length], the mask is the output of the Reshape to rows.
+    scores. A number that is added to all scores of a row is dropped, since softmax cancels it: transformers' models in
+    TensorFlow add 1e-9. A row without a token is not compared: it becomes finite, where it may have been NaN. Masks
+    consist of 0 and 1, as in transformers. Masked scores with other readers than softmax are not modified. For multiple
+    choice, with an input [batch, choices, length], the mask is the output of the Reshape to rows.
     """
 
     def rewrite(self, model: ir.Model) -> None:
         written: dict[tuple[ir.Value, ir.DataType], ir.Value] = {}
         seen: dict[ir.Value, ir.Value | None] = {}
         for node in list(model.graph):
+            self.matches += _drop_shift(node)
             add = masked_scores(node)
             if add is None or not _only_softmax_reads(add.outputs[0]):
                 continue
@@ -87,6 +92,24 @@ class SimplifyMask(Rewrite):
             self.miss(add, f"the tensor added to the scores is not a padding mask: {reason}")
             return None
         return mask
+
+
+def _drop_shift(softmax: ir.Node) -> bool:
+    """Makes a softmax read scores without the number that is added to all of them; returns whether there was one."""
+    x = softmax.inputs[0] if softmax.op_type == "Softmax" and softmax.domain == "" else None
+    add = None if x is None else x.producer()
+    if x is None or add is None or add.op_type != "Add" or add.domain != "":
+        return False
+    for scores, number in (add.inputs, reversed(add.inputs)):
+        shift = float_constant(number)
+        if scores is None or shift is None or shift.size != 1 or not np.isfinite(shift).all():
+            continue
+        if scores.shape is not None and shift.ndim <= len(scores.shape):
+            softmax.replace_input_with(0, scores)
+            if not x.uses() and not x.is_graph_output() and add.graph is not None:
+                add.graph.remove(add, safe=True)  # else it would count as another reader of the scores
+            return True
+    return False
 
 
 def _as_rows(given: ir.Value, bias: ir.Value) -> ir.Value | None:
@@ -187,14 +210,19 @@ def _random_mask(rows: int, length: int) -> np.ndarray:
 
 
 def _compare(found: np.ndarray, real: np.ndarray) -> str | None:
-    """Returns the first difference of a bias from that of a padding mask; None if there is none."""
+    """Returns the first difference of a bias from that of a padding mask; None if there is none.
+
+    It may have any one number at the tokens of a row, which softmax cancels.
+    """
     rows, length = real.shape
     if found.ndim > 4 or (found.shape or (1,))[-1] not in (1, length):
         return f"its shape is {list(found.shape)} for a mask of {[rows, length]}"
     found = np.broadcast_to(found, np.broadcast_shapes(found.shape, (rows, 1, 1, length)))
     wide = np.broadcast_to(real[:, None, None, :], found.shape)
-    if (found[wide == 1] != 0).any():
+    shift = np.where(wide == 1, found, -np.inf).max(axis=-1, keepdims=True)
+    if (found != shift)[wide == 1].any() or not (np.abs(shift) <= LARGEST_SHIFT).all():
         return "it changes the scores of tokens"
+    found = found - shift
     if not (found[wide == 0] <= LARGEST_AT_PADDING).all():
         return f"it lets padding in, with {found[wide == 0].max():g}; expected at most {LARGEST_AT_PADDING:g}"
     return None

@@ -6,11 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import onnx_ir as ir
+
 from graphs.model.embeddings import embedding_rows
+from graphs.model.loading import read_model
 from mbert_onnx.benchmark.measures import precision_of
 from mbert_onnx.benchmark.models.builder import BuiltModel, ModelBuilder
 from mbert_onnx.benchmark.models.prefixes import Request
 from mbert_onnx.bundles.model_file import TextReader, is_file
+from mbert_onnx.bundles.ports import rename_ports
 from mbert_onnx.bundles.reader import is_bundle, read_bundle
 from mbert_onnx.errors import BundleError
 from perf.sessions.subject import Subject
@@ -22,7 +26,7 @@ def build_plain(request: Request, builder: ModelBuilder) -> BuiltModel:
     Raises BundleError for a missing file, and whatever `mbert_onnx.export` raises.
     """
     if is_file(request.name):
-        return _from_path(request.name)
+        return _with_transformers_names(_from_path(request.name), builder)
     from mbert_onnx import export  # which checks that its extra is installed
 
     folder = builder.new_folder() / "bundle"
@@ -67,6 +71,21 @@ def build_with_kernels(request: Request, builder: ModelBuilder) -> BuiltModel:
     """Builds the model inside, to be run with the native kernels (`native:`) or without (`portable:`)."""
     built = builder.build(request.inner)
     return replace(built, subject=replace(built.subject, name=request.name), kernels=request.prefix)
+
+
+def _with_transformers_names(built: BuiltModel, builder: ModelBuilder) -> BuiltModel:
+    """Returns a model whose file has transformers' names: a copy if its own names of inputs and outputs are others.
+
+    Other tools read the names, too, and outputs are compared by name.
+    """
+    file = built.subject.path
+    model = read_model(file)
+    note = rename_ports(model)
+    if not note:
+        return built
+    copy = builder.new_folder() / file.name
+    ir.save(ir.external_data.load_to_model(model), copy)
+    return replace(built, subject=replace(built.subject, path=copy, notes=(*built.subject.notes, note)))
 
 
 def _from_path(name: str) -> BuiltModel:

@@ -14,6 +14,7 @@ from mbert_onnx.cli.options import (
     TARGETS,
     Calibrate,
     Explain,
+    FileOutputs,
     FileTask,
     Functions,
     Json,
@@ -131,6 +132,7 @@ def optimize(
     min_agreement: MinAgreement = None,
     tokenizer: TokenizerFile = None,
     task: FileTask = None,
+    outputs: FileOutputs = None,
     opset: Annotated[
         int | None,
         typer.Option(
@@ -157,6 +159,7 @@ def optimize(
             min_agreement=min_agreement,
             tokenizer=tokenizer,
             task=task,
+            outputs=names(outputs) or (),
             opset=opset,
             functions=functions,
             only=names(only),
@@ -193,13 +196,14 @@ def verify(
         ),
     ],
     task: FileTask = None,
+    outputs: FileOutputs = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Compare a file's outputs with those of a checkpoint or another file. Exits with 1 if they differ."""
     with progress() as report_progress:
         report_progress(f"comparing with {against}")
-        verdict = mbert_onnx.verify(file, against, task=task, seed=seed)
+        verdict = mbert_onnx.verify(file, against, task=task, outputs=names(outputs) or (), seed=seed)
     if as_json:
         print(json.dumps(verdict.as_dict(), indent=2))
     else:

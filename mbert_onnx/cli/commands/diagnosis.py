@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import mbert_onnx
-from mbert_onnx.cli.options import FileTask, Json, TokenizerFile, WeightsSeed
+from mbert_onnx.cli.options import FileOutputs, FileTask, Json, TokenizerFile, WeightsSeed, names
 from mbert_onnx.cli.printing.progress import progress
 
 
@@ -30,6 +30,7 @@ def doctor(
     ] = None,
     tokenizer: TokenizerFile = None,
     task: FileTask = None,
+    outputs: FileOutputs = None,
     seed: WeightsSeed = 0,
     show_all: Annotated[
         bool, typer.Option("--all", help="Print a line for each tensor instead of each layer.")
@@ -46,7 +47,12 @@ def doctor(
 ) -> None:
     """Report which tensors are unsafe in fp16 and int8; with --provider, which nodes a provider would run."""
     if provider is not None:
-        for name, given in {"--calibrate": calibrate, "--tokenizer": tokenizer, "--all": show_all or None}.items():
+        for name, given in {
+            "--calibrate": calibrate,
+            "--tokenizer": tokenizer,
+            "--outputs": outputs,
+            "--all": show_all or None,
+        }.items():
             if given is not None:
                 raise mbert_onnx.UsageError(
                     f"{name} is given with --provider, which reads no texts; pass only one of them"
@@ -55,7 +61,13 @@ def doctor(
         return
     with progress() as report_progress:
         found = mbert_onnx.doctor(
-            model, calibrate=calibrate, tokenizer=tokenizer, task=task, seed=seed, progress=report_progress
+            model,
+            calibrate=calibrate,
+            tokenizer=tokenizer,
+            task=task,
+            outputs=names(outputs) or (),
+            seed=seed,
+            progress=report_progress,
         )
     from mbert_onnx.cli.printing.diagnosis import print_diagnosis
 

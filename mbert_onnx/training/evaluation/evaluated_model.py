@@ -108,7 +108,7 @@ class ModelOpener:
 
     def _in_onnxruntime(self, name: str) -> EvaluatedModel:
         subject = self._builder.subject(name)
-        bundle = read_bundle(subject.path)
+        bundle = read_bundle(name if Path(name).exists() else subject.path)  # the subject's file may be a copy
         if bundle.tokenizer_path is None:
             raise BundleError(
                 f"{name} has no tokenizer.json, which texts need; put the checkpoint's beside config.json"

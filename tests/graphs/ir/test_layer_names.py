@@ -7,7 +7,7 @@ import pytest
 from graph_helpers import graph
 
 from graphs.ir.layer_names import EMBEDDINGS, HEAD, LAYER, in_layers, layer_of, layers
-from graphs.passes.canonicalize.name_nodes import NameNodes
+from graphs.passes.naming.name_nodes import NameNodes
 
 TEXT = """(float[n, 4] x) => (float[n, 4] y) <float[4, 4] first, float[4, 4] "encoder.layer.3.dense.weight",
     float[4, 4] "encoder.layer.12.dense.weight", float[4, 4] last>

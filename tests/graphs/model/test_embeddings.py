@@ -40,8 +40,13 @@ def test_the_order_of_the_lookups_does_not_matter(tmp_path: Path) -> None:
     assert rows(tmp_path, f"w = Gather(words, input_ids) {TYPES} y = Add(w, t)") == 123
 
 
-def test_a_graph_with_other_inputs_is_given_few_rows(tmp_path: Path) -> None:
-    assert rows(tmp_path, f"{TYPES} w = Gather(words, ids) y = Add(w, t)", ids="ids") == FEWEST_ROWS
+def test_ids_of_another_name_are_those_of_the_largest_table(tmp_path: Path) -> None:
+    assert rows(tmp_path, f"{TYPES} w = Gather(words, x) y = Add(w, t)", ids="x") == 123
+
+
+def test_a_graph_without_lookups_is_given_few_rows(tmp_path: Path) -> None:
+    body = "z = Add(x, token_type_ids) f = Cast <to = 1> (z) u = Unsqueeze(f, flat) y = Concat <axis = 2> (u, u, u, u)"
+    assert rows(tmp_path, body, ids="x") == FEWEST_ROWS
 
 
 def test_ids_that_choose_along_another_way_are_given_few_rows(tmp_path: Path) -> None:

@@ -414,3 +414,10 @@ def test_sizes_are_made_once_and_before_all_nodes() -> None:
 def test_what_differs_for_certain(left: Size, right: Size, expected: bool) -> None:
     sizes = SizeTensors(graph("(float[n, m] x) => (float[n, m] y) { y = Relu(x) }").graph)
     assert sizes.differ(left, right) is expected
+
+
+def test_the_shape_of_a_filling_is_known_and_of_what_follows() -> None:
+    model = inferred("""(float[n, m] x, float[n, 1, m] z) => (float[n, m, m] y) <int64[1] one = {1}>
+        { size = Shape(x) three = Concat <axis = 0> (size, one) ones = ConstantOfShape(three) y = Mul(ones, z) }""")
+    shapes = {node.op_type: shape_of(node.outputs[0]) for node in model.graph}
+    assert (shapes["ConstantOfShape"], shapes["Mul"]) == (["n", "m", 1], ["n", "m", "m"])

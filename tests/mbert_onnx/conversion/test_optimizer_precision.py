@@ -26,6 +26,7 @@ from typer.testing import CliRunner
 from graphs import pipeline
 from graphs.errors import GraphError
 from mbert_onnx import optimize
+from mbert_onnx.bundles.model_file import open_session
 from mbert_onnx.cli.app import app
 from mbert_onnx.conversion import optimizer
 from mbert_onnx.errors import BundleError, MbertError, PrecisionError, UsageError, VerificationError
@@ -243,16 +244,30 @@ def other(path: Path, change: Callable[[onnx.ModelProto], None], to: Path) -> Pa
     return to
 
 
-def rename_outputs(model: onnx.ModelProto) -> None:
+def sum_outputs(model: onnx.ModelProto) -> None:
+    """Outputs that no task has: one number each."""
     for output in model.graph.output:
-        model.graph.node.append(helper.make_node("Identity", [output.name], [f"{output.name}.renamed"]))
-        output.name += ".renamed"
+        model.graph.node.append(helper.make_node("ReduceSum", [output.name], [f"{output.name}.sum"], keepdims=0))
+        output.name += ".sum"
+        output.type.tensor_type.shape.ClearField("dim")
 
 
-def rename_inputs(model: onnx.ModelProto) -> None:
-    first = model.graph.input[0].name
-    model.graph.node.insert(0, helper.make_node("Identity", ["tokens"], [first]))
-    model.graph.input[0].name = "tokens"
+def scale_outputs(model: onnx.ModelProto) -> None:
+    """An input that is no text, on which all outputs depend."""
+    for output in model.graph.output:
+        model.graph.node.append(helper.make_node("Mul", [output.name, "scale"], [f"{output.name}.scaled"]))
+        output.name += ".scaled"
+    model.graph.input.append(helper.make_tensor_value_info("scale", onnx.TensorProto.FLOAT, []))
+
+
+def rename_ports(model: onnx.ModelProto) -> None:
+    """Names of no meaning."""
+    for number, value in enumerate(model.graph.input):
+        old, value.name = value.name, f"x{number}"
+        model.graph.node.insert(0, helper.make_node("Identity", [value.name], [old]))
+    for number, value in enumerate(model.graph.output):
+        model.graph.node.append(helper.make_node("Identity", [value.name], [f"linear_{number}"]))
+        value.name = f"linear_{number}"
 
 
 @pytest.mark.parametrize(
@@ -266,7 +281,7 @@ def rename_inputs(model: onnx.ModelProto) -> None:
         ({"task": "fill-mask"}, BundleError, "has outputs start_logits, end_logits; fill-mask needs logits: pass"),
         ({"task": "multiple-choice"}, BundleError, "multiple-choice has the axes batch, choices, sequence. Is mult"),
         ({"calibrate": "none.txt"}, MbertError, "none.txt does not exist. Give --calibrate a file of texts."),
-        ({"keep_float": ["layer.9"]}, PrecisionError, "no layer is called 'layer.9'; known: embeddings, layer.0, "),
+        ({"keep_float": ["layer.9"]}, UsageError, "no layer is called 'layer.9'; known: embeddings, layer.0, "),
         ({"only": ["clean-up"]}, PrecisionError, "nothing became int8, nothing is written; expected float32 products"),
         ({"precision": "int4"}, UsageError, "--precision is 'int4'; expected one of fp32, fp16, int8"),
         ({"min_agreement": 2}, UsageError, "--min-agreement is 2; expected 0 to 1, such as 0.99"),
@@ -301,8 +316,12 @@ def test_one_line_says_what_to_do(
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [
-        (rename_outputs, UsageError, "has outputs start_logits.renamed, end_logits.renamed, which no known task has"),
-        (rename_inputs, BundleError, "has the inputs tokens, attention_mask, token_type_ids, expected input_ids and"),
+        (sum_outputs, UsageError, "has outputs start_logits.sum, end_logits.sum, which no known task has"),
+        (
+            scale_outputs,
+            BundleError,
+            "has the inputs input_ids, attention_mask, token_type_ids, scale, expected input_",
+        ),
     ],
 )
 def test_files_that_no_text_can_be_put_into(
@@ -318,6 +337,27 @@ def test_files_that_no_text_can_be_put_into(
         optimize(path, tmp_path / "lower.onnx", precision="int8", tokenizer=exported().checkpoint)
     assert says in str(caught.value)
     assert names_in(tmp_path) == ["other.onnx"]
+
+
+def test_a_file_whose_names_have_no_meaning(
+    given: Callable[..., Path], exported: Exports, texts: Path, tmp_path: Path
+) -> None:
+    path = other(given("TorchScript"), rename_ports, tmp_path / "other.onnx")
+    options: dict[str, Any] = {"precision": "int8", "calibrate": texts, "tokenizer": exported().checkpoint}
+    options["min_agreement"] = 0.5
+    report = optimize(path, tmp_path / "lower.onnx", **options)
+    assert report.damage is not None
+    assert report.damage.errors.keys() == {"start_logits", "end_logits"}
+    note = "outputs taken by their names or shapes: linear_0 as start_logits, linear_1 as end_logits; --outputs chooses"
+    assert note in " ".join(report.notes)
+    written = onnx.load(tmp_path / "lower.onnx").graph
+    assert [value.name for value in written.input] == ["x0", "x1", "x2"]
+    assert [value.name for value in written.output] == ["linear_0", "linear_1"]
+    chosen = optimize(path, tmp_path / "lower.onnx", outputs=["linear_1", "linear_0"], overwrite=True, **options)
+    assert chosen.damage is not None
+    assert chosen.damage.errors["end_logits"] == report.damage.errors["start_logits"]
+    inputs = [value.name for value in open_session(tmp_path / "lower.onnx").get_inputs()]
+    assert inputs == ["input_ids", "attention_mask", "token_type_ids"]  # by what the fused blocks do with them
 
 
 @pytest.mark.parametrize("content", [b"", b"no model"])

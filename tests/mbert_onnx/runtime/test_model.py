@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import onnx
 import pytest
 import torch
 import transformers
@@ -539,10 +540,24 @@ def test_a_graph_of_another_task_is_told(copy: Path) -> None:
         load(copy)
 
 
-def test_a_graph_with_other_inputs_is_told(copy: Path) -> None:
+def test_inputs_of_other_names_are_known_by_their_use(copy: Path) -> None:
+    expected = load(copy).answer(QUESTION, SHORT)
     graph = copy / "onnx" / "model.onnx"
-    graph.write_bytes(graph.read_bytes().replace(b"token_type_ids", b"visual_embeds"[:13] + b"_"))
-    with pytest.raises(BundleError, match=r"visual_embeds_.*, expected input_ids and perhaps"):
+    graph.write_bytes(
+        graph.read_bytes().replace(b"token_type_ids", b"visual_embeds_").replace(b"input_ids", b"pixels_in")
+    )
+    assert load(copy).answer(QUESTION, SHORT) == expected
+
+
+def test_a_graph_with_other_inputs_is_told(copy: Path) -> None:
+    path = copy / "onnx" / "model.onnx"
+    model = onnx.load(path)
+    for output in model.graph.output:
+        model.graph.node.append(onnx.helper.make_node("Mul", [output.name, "scale"], [f"{output.name}.scaled"]))
+        output.name += ".scaled"
+    model.graph.input.append(onnx.helper.make_tensor_value_info("scale", onnx.TensorProto.FLOAT, []))
+    onnx.save(model, path)
+    with pytest.raises(BundleError, match=r"has the outputs|scale, expected input_ids and perhaps"):
         load(copy)
 
 

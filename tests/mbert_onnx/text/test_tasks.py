@@ -9,7 +9,15 @@ import pytest
 import transformers
 
 from mbert_onnx.errors import UsageError
-from mbert_onnx.text.tasks import TASKS, task_named, task_of_architectures, task_of_graph, task_of_shapes
+from mbert_onnx.text.tasks import (
+    TASKS,
+    named_outputs,
+    task_named,
+    task_of_architectures,
+    task_of_graph,
+    task_of_outputs,
+    task_of_shapes,
+)
 
 
 def test_the_architectures_are_all_mobilebert_classes_of_transformers() -> None:
@@ -127,3 +135,78 @@ def test_token_logits_are_labels_if_the_vocabulary_size_is_unknown() -> None:
     found = task_of_shapes(2, {"logits": (None, None, None)})
     assert found is not None
     assert found.name == "token-classification"
+
+
+# Outputs of other names, with their shapes: a number, None for the length of the text, and a name for a size that is
+# not known.
+@pytest.mark.parametrize(
+    ("task", "outputs", "found"),
+    [
+        ("qa", {"clone_73": ("b", None), "linear_62": ("b", None)}, ["clone_73", "linear_62"]),
+        ("qa", {"end:0": ("b", None), "start:0": ("b", None)}, ["start:0", "end:0"]),
+        (
+            "qa",
+            {"tf/end_logits:0": ("b", None), "tf/start_logits:0": ("b", None)},
+            ["tf/start_logits:0", "tf/end_logits:0"],
+        ),
+        ("qa", {"unstack:1": ("b", "?"), "unstack:0": ("b", "?"), "unique_ids:0": ("b",)}, ["unstack:0", "unstack:1"]),
+        ("qa", {"loss": (), "a": (1, 7), "b": (1, 7)}, ["a", "b"]),
+        ("qa", {"a": (1, 7), "b": (1, 2)}, None),
+        ("sentiment", {"linear_62": (1, 3)}, ["linear_62"]),
+        ("sentiment", {"linear_62": (1, None)}, None),
+        ("ner", {"linear_62": (1, None, 9), "hidden": (1, None, 64)}, ["linear_62"]),
+        ("fill-mask", {"hidden": (1, None, 64), "linear_62": (1, None, 90)}, ["linear_62"]),
+        ("swag", {"view": (1, 4)}, ["view"]),
+        ("embeddings", {"add_9": (1, None, 64)}, ["add_9"]),
+        ("embeddings", {"tanh": (1, 64), "add_9": (1, None, 64)}, ["add_9", "tanh"]),
+        ("pretraining", {"linear_63": (1, 2), "linear_62": (1, None, 90)}, ["linear_62", "linear_63"]),
+    ],
+)
+def test_outputs_of_other_names_are_the_task_s_in_its_order(
+    task: str, outputs: dict[str, tuple[object, ...]], found: list[str] | None
+) -> None:
+    names = named_outputs(task_named(task), outputs, seq_len=7, vocab_size=90)
+    by_task = {known: name for name, known in (names or {}).items()}
+    assert [by_task[known] for known in task_named(task).output_names if known in by_task] == (found or [])
+
+
+def test_a_start_and_an_end_are_not_told_apart_by_their_order_where_that_matters() -> None:
+    outputs = {"clone_73": (1, None), "linear_62": (1, None)}
+    assert named_outputs(task_named("qa"), outputs, by_order=False) is None
+    assert named_outputs(task_named("sentiment"), {"x": (1, 2)}, by_order=False) == {"x": "logits"}
+
+
+def test_outputs_can_be_chosen_in_the_task_s_order() -> None:
+    outputs = {"a": (1, None), "b": (1, None), "start_logits": (1, None, 64)}
+    qa = task_named("qa")
+    assert named_outputs(qa, outputs, chosen=["b", "a"]) == {"b": "start_logits", "a": "end_logits"}
+    for chosen, message in [
+        (["b", "c"], "--outputs names 'c'; expected some of the file's outputs, a, b, start_logits"),
+        (["b"], "--outputs names b; question-answering has start_logits, end_logits: name"),
+        (["b", "b"], "--outputs names b, b; question-answering has"),
+        (["b", "start_logits"], r"--outputs names start_logits, of shape \[1, None, 64\], as end_logits"),
+    ]:
+        with pytest.raises(UsageError, match=message):
+            named_outputs(qa, outputs, chosen=chosen)
+
+
+@pytest.mark.parametrize(
+    ("rank", "outputs", "name"),
+    [
+        (2, {"clone_73": (1, None), "linear_62": (1, None)}, "question-answering"),
+        (2, {"clone_73": (1, 7), "linear_62": (1, 7)}, "question-answering"),
+        (2, {"linear_62": (1, 3)}, "text-classification"),
+        (2, {"linear_62": (1, "?")}, None),
+        (2, {"linear_62": (1, None)}, None),
+        (3, {"view": (1, 4)}, "multiple-choice"),
+        (2, {"linear_62": (1, None, 90)}, "fill-mask"),
+        (2, {"linear_62": (1, None, 90), "linear_63": (1, 2)}, "pretraining"),
+        (2, {"add_9": (1, None, 64), "tanh": (1, 64)}, "feature-extraction"),
+        (2, {"add_9": (1, None, 64)}, None),  # a hidden state, or labels of tokens
+    ],
+)
+def test_the_task_of_outputs_of_other_names(
+    rank: int, outputs: dict[str, tuple[object, ...]], name: str | None
+) -> None:
+    task = task_of_outputs(rank, outputs, seq_len=7, vocab_size=90)
+    assert (task.name if task else None) == name

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from graph_helpers import Arrays, Text, becomes, constant, graph, leaves_alone, random_feed, same_numbers, structure
 
+from graphs.model.shape_inference import infer_sizes
 from graphs.passes.canonicalize.embed_tokens import MOST_SEGMENTS, EmbedTokens
 
 # x[:, 1:] and a row of zeros, x, a row of zeros and x[:, :-1].
@@ -250,3 +251,75 @@ def test_a_sum_in_a_branch_is_left_to_it() -> None:
         y = If (yes) <then_branch = t () => (float[b, s, 3] p) { p = Add(a, type) },
             else_branch = e () => (float[b, s, 3] q) { q = Neg(a) }>""")
     leaves_alone(EmbedTokens(), graph(written.replace("token_type_ids)", "token_type_ids, bool yes)", 1)))
+
+
+@pytest.mark.parametrize(
+    ("cut", "cut2"),
+    [
+        # TensorFlow names all axes before the one that it cuts.
+        ("Slice(words, first0, far2, axes2)", "Slice(words, start2, last2, axes2)"),
+        ("Slice(words, first0, far2, axes2, ones)", "Slice(words, start, last, axis)"),
+    ],
+)
+def test_neighbours_may_be_cut_along_several_axes(cut: str, cut2: str) -> None:
+    written = TRIGRAM.replace("Slice(words, first, far, axis)", cut).replace("Slice(words, start, last, axis)", cut2)
+    constants = """<int64[2] first0 = {0, 1}, int64[2] far2 = {2147483647, 2147483647}, int64[2] axes2 = {0, 1},
+        int64[2] start2 = {0, 0}, int64[2] last2 = {2147483647, -1}, int64[2] ones = {1, 1}, """
+    becomes(EmbedTokens(), graph(written.replace("<", constants, 1)), ONCE.format(axis=2))
+
+
+def test_a_batch_that_is_cut_as_well_is_another_thing() -> None:
+    written = TRIGRAM.replace("Slice(words, first, far, axis)", "Slice(words, both, far2, axes2)")
+    constants = "<int64[2] both = {1, 1}, int64[2] far2 = {2147483647, 2147483647}, int64[2] axes2 = {0, 1}, "
+    leaves_alone(EmbedTokens(), graph(written.replace("<", constants, 1)))
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "all = Range(none, count, step) place = Gather(positions, all)",
+        "all = Range(none, count, step) i = Unsqueeze(all, rows) place = Gather(positions, i)",
+    ],
+)
+def test_positions_may_be_counted(place: str) -> None:
+    written = summed(place=f"count = Squeeze(end) {place}").replace(
+        "<float[5, 3]", "<int64 none, int64 step, float[5, 3]"
+    )
+    for none, step in ((0, 1), (1, 1), (0, 2)):
+        before = graph(written, none=np.array(none), step=np.array(step))
+        infer_sizes(before)
+        after = before.clone()
+        EmbedTokens()(after)
+        counted = any(node.op_type == "Range" for node in after.graph)
+        assert counted == ((none, step) != (0, 1)), (none, step)
+        if not counted:
+            same_numbers(before, after)
+
+
+ONE_HOT = Text("""(int64[b, s] ids) => (float[b, s, 3] y) <float[4, 3] table, int64 depth = {4},
+    float[2] values = {0.0, 1.0}, int64[1] flat = {-1}, int64[3] whole = {-1, 7, 3}>
+    { ROWS chosen = OneHot(i, depth, values) y = MatMul(chosen, table) }""")
+
+
+def test_one_hot_vectors_times_a_table_are_a_lookup() -> None:
+    before = graph(ONE_HOT.replace("ROWS", "i = Identity(ids)"))
+    feed: Arrays = {"ids": np.array([[0, 3, 1], [2, 2, 0]])}
+    becomes(EmbedTokens(), before, "i = Identity(ids) y = Gather(table, i)", feed)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("{0.0, 1.0}", "{0.0, 2.0}"),
+        ("OneHot(", "OneHot <axis = 0> ("),
+    ],
+)
+def test_other_one_hot_products_stay(old: str, new: str) -> None:
+    written = ONE_HOT.replace("ROWS", "i = Identity(ids)").replace(old, new)
+    leaves_alone(EmbedTokens(), graph(written.replace("[b, s]", "[4, 4]").replace("[b, s, 3]", "[4, 4, 3]")))
+
+
+def test_ids_in_one_row_are_looked_up_in_their_own_shape() -> None:
+    before = graph("""(int64[b, 7] ids) => (float[b, 7, 3] y) <float[4, 3] table, int64[1] flat = {-1},
+        int64[3] whole = {-1, 7, 3}> { i = Reshape(ids, flat) w = Gather(table, i) y = Reshape(w, whole) }""")
+    becomes(EmbedTokens(), before, "y = Gather(table, ids)", {"ids": np.arange(14).reshape(2, 7) % 4})

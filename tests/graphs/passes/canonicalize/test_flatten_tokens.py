@@ -7,6 +7,7 @@ import onnx_ir as ir
 import pytest
 from graph_helpers import Arrays, Text, becomes, graph, leaves_alone, random_feed, same_numbers, structure, valid
 
+from graphs.model.shape_inference import infer_sizes
 from graphs.passes.canonicalize.flatten_tokens import FlattenTokens
 from graphs.passes.canonicalize.simplify_shapes import SimplifyShapes
 
@@ -346,3 +347,30 @@ def test_a_stream_that_is_a_view_is_flattened_from_what_it_is_of() -> None:
         {{ v = Reshape(x, joined) product = MatMul(v, W) y = Add(product, v) }}""")
     after = flattened(before)
     assert structure(after).count("Reshape") == 2
+
+
+# A stream that TensorFlow makes a matrix before each product, and a stream after it.
+MATRICES = """(float[b, s, 8] x) => (float[b, s, 8] y) <float[8, 8] W, float[8, 8] V, float[8] bias, float[8] gain,
+    int64[2] flat = {-1, 8}, int64[1] last = {8}>
+    { whole = Shape(x) m = Reshape(x, flat) p = MatMul(m, W) a = Reshape(p, whole) c = Add(a, bias) sum = Add(c, x)
+      norm = Mul(sum, gain) n = Reshape(norm, flat) q = MatMul(n, V) d = Reshape(q, whole) e = Relu(d)
+      y = Add(e, norm) }"""
+
+
+def test_products_between_reshapes_are_of_matrices() -> None:
+    before = graph(MATRICES)
+    infer_sizes(before)
+    after = before.clone()
+    assert FlattenTokens()(after).modified
+    same_numbers(before, after)
+    assert rank_of(after, "Add") == [2, 2, 2]
+    assert len(rank_of(after, "Reshape")) == 3  # the input twice, since it is read by both, and the output
+
+
+def test_a_matrix_that_is_made_a_stream_of_another_width_stays() -> None:
+    text = MATRICES.replace("float[8, 8] V", "float[8, 8] V, int64[3] wide = {1, -1, 4}")
+    before = graph(text.replace("d = Reshape(q, whole)", "r = Reshape(q, wide) d = Reshape(r, whole)"))
+    infer_sizes(before)
+    after = before.clone()
+    FlattenTokens()(after)
+    same_numbers(before, after)

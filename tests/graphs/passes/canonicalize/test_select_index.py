@@ -133,3 +133,12 @@ def test_a_name_that_an_input_has_is_not_taken() -> None:
     SelectIndex()(after)
     valid(before, after)
     same_numbers(before, after)
+
+
+def test_the_first_token_of_tensorflow() -> None:
+    """Its slices name axes that they do not cut."""
+    before = graph("""(float[b, s, 8] x) => (float[b, 8] y)
+        <int64[2] zero = {0, 0}, int64[2] one = {2147483647, 1}, int64[2] axes = {0, 1}, int64[1] axis = {1}>
+        { a = Slice(x, zero, one, axes) y = Squeeze(a, axis) }""")
+    after = becomes(SelectIndex(), before, "y = Gather <axis = 1> (x, index)")
+    assert constant(after, "index").item() == 0

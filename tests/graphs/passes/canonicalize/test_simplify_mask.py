@@ -297,3 +297,34 @@ def test_a_mask_in_half_precision() -> None:
         "attention_mask": given["attention_mask"].astype(np.int32),
     }
     np.testing.assert_array_equal(run(before, half)["y"], run(after, half)["y"])
+
+
+@pytest.mark.parametrize("operands", ["masked, shift", "shift, masked"])
+def test_a_number_added_to_all_scores_is_dropped(operands: str) -> None:
+    written = text(MULTIPLIED).replace("y = Softmax(masked)", f"shifted = Add({operands}) y = Softmax(shifted)")
+    before = graph(written.replace("<float one", "<float shift = {1e-9}, float one"))
+    becomes(SimplifyMask(), before, AFTER.format(operands="scores, bias"), feed())
+
+
+@pytest.mark.parametrize(
+    ("shift", "size", "why"),
+    [(1e-9, "2", "a number for each row"), (np.inf, "1", "infinity")],
+)
+def test_other_sums_before_softmax_stay(shift: float, size: str, why: str) -> None:
+    before = graph(
+        f"(float[b, 2, s, 2] x) => (float[b, 2, s, 2] y) <float[{size}] c> {{ z = Add(x, c) y = Softmax(z) }}",
+        c=np.full(int(size), shift),
+    )
+    leaves_alone(SimplifyMask(), before)
+
+
+def test_scores_that_are_read_with_and_without_the_number() -> None:
+    before = graph("""(float[b, 2, s, s] x) => (float[b, 2, s, s] y, float[b, 2, s, s] z) <float c = {0.5}>
+        { z = Add(x, c) y = Softmax(z) }""")
+    becomes(SimplifyMask(), before, "y = Softmax(x) z = Add(x, c)")
+
+
+def test_a_mask_with_a_small_number_at_tokens() -> None:
+    bias = f"{MULTIPLIED.replace('bias =', 'low =')} bias = Add(low, little)"
+    written = text(bias).replace("{-100.0}", "{1e-9}")
+    becomes(SimplifyMask(), graph(written), AFTER.format(operands="scores, bias"), feed())

@@ -9,8 +9,8 @@ import pytest
 from graph_helpers import Text, graph, leaves_alone, random_feed, run
 
 from graphs.errors import GraphError
-from graphs.passes.canonicalize.name_nodes import NameNodes
 from graphs.passes.lower.halve import Halve
+from graphs.passes.naming.name_nodes import NameNodes
 from graphs.precision.calibration import Range, calibrate
 from graphs.precision.channel_groups import ChannelGroups
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from graphs.ir.layer_names import EMBEDDINGS, HEAD, LAYER
+from graphs.ir.layer_names import EMBEDDINGS, HEAD, LAYER, STORED
 from graphs.ir.rewrite import Rewrite
 
 
@@ -43,7 +43,10 @@ class NameNodes(Rewrite):
 
 def _layer(node: ir.Node) -> str | None:
     """Returns `layer.7` if the node reads a weight of layer 7; None for a node without such a weight."""
-    for value in node.inputs:
+    for read in node.inputs:
+        value = read
+        while value is not None and (form := value.producer()) is not None and form.op_type in STORED:
+            value = form.inputs[0]
         found = LAYER.search(value.name or "") if value is not None and value.is_initializer() else None
         if found:
             return found.group(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 from graph_helpers import LAYER, graph, leaves_alone, same_numbers, valid
 
-from graphs.passes.canonicalize.name_nodes import NameNodes
+from graphs.passes.naming.name_nodes import NameNodes
 
 TWO_LAYERS = """(float[n, 4] x) => (float[n, 4] y, float[n, 2] left)
 <float[4, 4] "a.layer.0.weight", float[4, 4] "a.layer.11.weight", float[4, 4] "player.5.weight", int64[2] s = {2, 2}>

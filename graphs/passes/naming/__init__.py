@@ -1,0 +1,1 @@
+"""Passes that name nodes and weights after their layers."""
