@@ -36,8 +36,17 @@ _NO_MEMORY = ("bad_alloc", "bad allocation", "not enough memory", "can't allocat
 
 _SPACE = re.compile(r"[\t\n\r]")
 # Control characters, line separators, changes of the writing direction, and bytes that are not UTF-8.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
+TMPDIR_ADVICE = "set TMPDIR to a folder that can be written"
+
+# What to do about errors of the system, by their number: those that name no file, and those that name one.
+_MACHINE_ADVICE = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EMFILE: "allow more open files with `ulimit -n`",
+    errno.ENOMEM: "free some memory",
+}
 _ADVICE = {
     errno.ENOENT: "check the path",
     errno.EACCES: "change its permissions, or choose another path",
@@ -47,10 +56,7 @@ _ADVICE = {
     errno.ELOOP: "a link leads to itself; give the file",
     errno.EISDIR: "expected a file",
     errno.ENOTDIR: "a part of the path is a file; check the path",
-    errno.ENOSPC: "free some space",
-    errno.EDQUOT: "free some space",
-    errno.EMFILE: "allow more open files with `ulimit -n`",
-    errno.ENOMEM: "free some memory",
+    **_MACHINE_ADVICE,
 }
 
 
@@ -126,7 +132,7 @@ def printable(text: str) -> str:
 
 def without_control_characters(text: str) -> str:
     """Replaces what could control a terminal, such as an escape sequence in a label or file name; newlines, too."""
-    return _CONTROL.sub("?", _SPACE.sub(" ", text))
+    return CONTROL.sub("?", _SPACE.sub(" ", text))
 
 
 def install() -> None:
@@ -174,8 +180,12 @@ def _cause(error: BaseException) -> str:
 def _file_error(error: OSError) -> str:
     """Returns the line for an error of the system, with advice for the frequent ones."""
     name = error.filename
-    found = os.fsdecode(name) if isinstance(name, bytes | str) else "this machine"
-    advice = _ADVICE.get(error.errno or 0)
+    if isinstance(name, bytes | str):
+        found, advice = os.fsdecode(name), _ADVICE.get(error.errno or 0)
+    else:
+        found, advice = "this machine", _MACHINE_ADVICE.get(error.errno or 0)
+        if "temporary directory" in str(error.strerror):  # of Python's tempfile, with the errno of a missing file
+            advice = TMPDIR_ADVICE
     return f"{found}: {error.strerror}{f'; {advice}' if advice else ''}"
 
 
@@ -188,7 +198,7 @@ def _write_traceback(error: BaseException) -> str:
             traceback.print_exception(error, file=file)
         return file.name
     except Exception as failure:  # a full or read-only disk, or a message that cannot be formatted
-        return f"no file ({printable(str(failure))}); set TMPDIR to a folder that can be written"
+        return f"no file ({printable(str(failure))}); {TMPDIR_ADVICE}"
 
 
 def _discard_if_closed() -> bool:

@@ -6,7 +6,7 @@ import json
 import sys
 from typing import Any
 
-from mbert_onnx.cli.errors import without_control_characters
+from mbert_onnx.cli.errors import CONTROL, without_control_characters
 from mbert_onnx.runtime.answers import Choices, Classification, FilledMask, NextSentence, as_json
 from mbert_onnx.runtime.entities import Entity, TokenEntity
 from mbert_onnx.runtime.spans import Answer
@@ -16,10 +16,11 @@ SHOWN = 8
 
 
 def print_answer(answer: Any, as_json_text: bool) -> None:
-    """Prints one line for each answer, best first; or the whole result as JSON."""
+    """Prints one line for each answer, best first; or the whole result as JSON, with control characters escaped."""
     if as_json_text:
         is_utf8 = (sys.stdout.encoding or "").lower() == "utf-8"
-        print(json.dumps(as_json(answer), ensure_ascii=not is_utf8))
+        text = json.dumps(as_json(answer), ensure_ascii=not is_utf8)
+        print(CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
         return
     for line in _answer_lines(answer):
         print(without_control_characters(line))

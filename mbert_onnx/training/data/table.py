@@ -126,5 +126,5 @@ def is_held_out(name: object, every: int, where: str) -> bool:
         return int(str(name)) % every == 0
     except ValueError:
         raise DataError(
-            f"{where} is {name!r}; expected an integer, since held_out_every selects its multiples."
+            f"{where} is {name!r}; expected an integer, since rows whose id is a multiple of {every} are held out."
         ) from None

@@ -620,6 +620,9 @@ def test_labels_are_printed_without_control_characters(runtime_bundle: Callable[
     config = json.loads((bundle / "config.json").read_text())
     config["id2label"] = {"0": "\x1b[31mred\x1b]0;title\x07", "1": "a\nb\u202ec"}
     (bundle / "config.json").write_text(json.dumps(config))
+    escaped = call("run", bundle, "Ada wrote it.", "--json").stdout
+    assert not set(escaped) & {"\x1b", "\x07", "\u202e"}
+    assert {label["label"] for label in json.loads(escaped)["labels"]} == {*config["id2label"].values()}
     printed = call("run", bundle, "Ada wrote it.").stdout
     assert sorted(line.split("  ")[1] for line in printed.splitlines()) == ["?[31mred?]0;title?", "a b?c"]
 

@@ -104,6 +104,8 @@ INPUTS: dict[str, Make] = {
     "negative.onnx": negative_dimension,
     "recursive.onnx": graph(RECURSIVE),
     "escape\x1b[31m.onnx": data(b""),
+    "latin1-\udce9.onnx": graph(GOOD),
+    "latin1-\udce9": folder(config_json=CONFIG, pytorch_model_bin=NOISE, onnx__model_onnx=graph(GOOD)),
     "empty": folder(),
     "empty-config": folder(onnx__model_onnx=graph(GOOD), config_json=""),
     "noise-config": folder(onnx__model_onnx=graph(GOOD), config_json=NOISE),
@@ -233,7 +235,7 @@ def test_broken_inputs_are_one_line(
             line = complaint(COMMANDS[command](name))
             if line is None:
                 assert name in OTHERS, "accepted"
-            elif name.startswith(("missing", "nnn", "folder", "dangling", "circular", "pipe", "no-weights")):
+            elif name.startswith(("latin1-", "missing", "nnn", "folder", "dangling", "circular", "pipe", "no-weights")):
                 assert not any(advice in line for advice in REPLACE), line
             if line is not None:
                 assert "truncated or corrupt" not in line or "noise" in name, line
