@@ -105,7 +105,7 @@ INPUTS: dict[str, Make] = {
     "recursive.onnx": graph(RECURSIVE),
     "escape\x1b[31m.onnx": data(b""),
     "latin1-\udce9.onnx": graph(GOOD),
-    "latin1-\udce9": folder(config_json=CONFIG, pytorch_model_bin=NOISE, onnx__model_onnx=graph(GOOD)),
+    "latin1-\udce9": folder(config_json=CONFIG, onnx__model_onnx=graph(GOOD)),
     "empty": folder(),
     "empty-config": folder(onnx__model_onnx=graph(GOOD), config_json=""),
     "noise-config": folder(onnx__model_onnx=graph(GOOD), config_json=NOISE),
