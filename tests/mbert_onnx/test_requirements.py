@@ -151,6 +151,19 @@ def test_what_needs_torch_says_how_to_get_it(command: str, exported: Exports, tm
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments", [["pretrain"], ["distill"], ["distill", "--dry-run"], ["finetune"]], ids=lambda words: " ".join(words)
+)
+def test_trainings_say_how_to_get_their_packages(arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").touch()
+    hidden = without(tmp_path, "accelerate", "datasets")
+    done = python("-m", "mbert_onnx", *arguments, "recipe.toml", cwd=tmp_path, path=hidden)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "mbert-onnx: training needs accelerate and datasets, not installed here: pip install 'mbert-onnx[train]'\n"
+    )
+
+
 def test_the_peer_of_bench_says_how_to_get_torch(exported: Exports, tmp_path: Path) -> None:
     model = f"transformers:{exported().checkpoint}"
     done = python("-m", "mbert_onnx", "bench", model, cwd=tmp_path, path=without(tmp_path, "transformers"))

@@ -78,3 +78,27 @@ def test_weights_that_are_truncated(tmp_path: Path) -> None:
     path, weights = with_weights_beside(tmp_path), tmp_path / "weights.bin"
     weights.write_bytes(weights.read_bytes()[:-1])
     assert refusal(path) == f"{path} keeps its weights in weights.bin, which is too short; copy it again"
+
+
+RECURSIVE = """
+<ir_version: 9, opset_import: ["": 18, "them": 1]> g (float[4] x) => (float[4] y) {{ y = them.first(x) }}
+<domain: "them", opset_import: ["": 18, "them": 1]> first (x) => (y) {{ y = them.{calls}(x) }}
+<domain: "them", opset_import: ["": 18, "them": 1]> second (x) => (y) {{ y = them.first(x) }}
+"""
+
+
+@pytest.mark.parametrize("calls", ["first", "second"])
+def test_a_function_that_calls_itself(calls: str, tmp_path: Path) -> None:
+    onnx.save(onnx.parser.parse_model(RECURSIVE.format(calls=calls)), tmp_path / "x.onnx")
+    assert refusal(tmp_path / "x.onnx").endswith("calls itself; no runtime could run it: export it again")
+
+
+def test_a_negative_size_is_an_unknown_one(tmp_path: Path) -> None:
+    """As onnxruntime takes it."""
+    made = ir.to_proto(graph("(float[n, 4] x) => (float[n, 4] y) { y = Relu(x) }"))
+    for value in (*made.graph.input, *made.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = -1
+    onnx.save(made, tmp_path / "x.onnx")
+    model = read_model(tmp_path / "x.onnx")
+    assert [str(size) for size in model.graph.inputs[0].shape or ()] == ["None", "4"]
+    same_numbers(graph("(float[n, 4] x) => (float[n, 4] y) { y = Relu(x) }"), model)

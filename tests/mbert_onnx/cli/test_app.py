@@ -93,8 +93,9 @@ def test_the_version() -> None:
     "code",
     [
         "import mbert_onnx; dir(mbert_onnx)",
-        "import sys; sys.argv[1:] = ['--help']; from mbert_onnx.cli.app import app; app(standalone_mode=False)",
-        "import sys; sys.argv[1:] = ['bench', '--help']; import mbert_onnx.cli.app as a; a.app(standalone_mode=False)",
+        "from mbert_onnx.cli.app import app; app(['--help'], standalone_mode=False)",
+        "from mbert_onnx.cli.app import COMMANDS, app\n"
+        "for command in COMMANDS: app([command.__name__, '--help'], standalone_mode=False)",
     ],
 )
 def test_help_and_import_load_nothing_heavy(code: str) -> None:
