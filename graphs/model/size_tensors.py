@@ -33,7 +33,7 @@ def _reshaped_inputs(graph: ir.Graph, known: Mapping[str, object]) -> dict[str, 
 class SizeTensors:
     """Builder of tensors that hold sizes: constants where nothing is dynamic, else from the inputs' shapes, once each.
 
-    ``[batch, -1, 4, 32]`` is ``Concat(Shape(input_ids)[0:1], [-1, 4, 32])``, at the start of the graph. Sizes that an
+    ``[batch, seq, 4, 32]`` is ``Concat(Shape(input_ids)[0:2], [4, 32])``, at the start of the graph. Sizes that an
     input has only after a Reshape (the rows of multiple choice, ``batch*choices``) are read from the Reshape's output;
     the graph must then be sorted afterwards.
     """
@@ -57,11 +57,9 @@ class SizeTensors:
         """Registers a node that an earlier builder of the same graph wrote."""
         if node.op_type == "Shape" and node.domain == "":
             source, start, end = node.inputs[0], node.attributes.get_int("start", 0), node.attributes.get_int("end", 0)
-            name = next(
-                (n for n, (v, axis) in self._sources() if v is source and (axis, axis + 1) == (start, end)), None
-            )
-            if name is not None:
-                self._built.setdefault((name,), node.outputs[0])
+            names = {axis: name for name, (value, axis) in self._sources() if value is source}
+            if end > start and all(axis in names for axis in range(start, end)):
+                self._built.setdefault(tuple(names[axis] for axis in range(start, end)), node.outputs[0])
         elif node.op_type == "Concat" and node.domain == "":
             numbers: list[Size] = []
             for part in node.inputs:
@@ -69,7 +67,7 @@ class SizeTensors:
                 if array is not None and array.dtype == np.int64 and array.ndim == 1:
                     numbers += [int(n) for n in array]
                     continue
-                known = next((key for key, value in self._built.items() if value is part and len(key) == 1), None)
+                known = next((key for key, value in self._built.items() if value is part), None)
                 if known is None:
                     return
                 numbers += known
@@ -94,23 +92,41 @@ class SizeTensors:
         return 0 not in dims and sum(isinstance(dim, str) and dim not in self._at for dim in dims) <= 1
 
     def shape(self, dims: Sequence[Size]) -> ir.Value | None:
-        """Returns the target of a Reshape to this shape, with one dynamic size as -1; None if it cannot be built."""
+        """Returns the target of a Reshape to this shape; None if it cannot be built.
+
+        A single dynamic size is -1. Several that are neighbours in the shape of an input are read from it, and none is
+        -1, which Reshape does not infer beside a size of 0 (a batch without texts).
+        """
         if not self.shape_possible(dims):
             return None
         dynamic = [index for index, dim in enumerate(dims) if isinstance(dim, str)]
+        if len(dynamic) > 1 and self._are_neighbours(dims, dynamic):
+            return self.vector(dims, together=True)
         unknown = [index for index in dynamic if dims[index] not in self._at]
         target = list(dims)
         if dynamic:
             target[(unknown or dynamic)[-1]] = -1
         return self.vector(target)
 
-    def vector(self, numbers: Sequence[Size]) -> ir.Value | None:
-        """Returns an int64 vector of these sizes; None if it cannot be built."""
+    def _are_neighbours(self, dims: Sequence[Size], places: Sequence[int]) -> bool:
+        """Returns whether the sizes at these places are neighbours there and in the shape of one input."""
+        sources = [self._at.get(str(dims[place])) for place in places]
+        value, axis = sources[0] or (None, 0)
+        return value is not None and all(
+            source == (value, axis + index) and place == places[0] + index
+            for index, (source, place) in enumerate(zip(sources, places, strict=True))
+        )
+
+    def vector(self, numbers: Sequence[Size], *, together: bool = False) -> ir.Value | None:
+        """Returns an int64 vector of these sizes; None if it cannot be built.
+
+        `together`: whether one Shape reads the dynamic sizes, which are neighbours in an input's shape.
+        """
         key = tuple(numbers)
         if not self.possible(numbers):
             return None
         if key not in self._built:
-            self._built[key] = self._build(key)
+            self._built[key] = self._build(key, together)
         return self._built[key]
 
     def built(self, value: ir.Value) -> bool:
@@ -131,20 +147,22 @@ class SizeTensors:
         vector = self.vector([number])
         return None if vector is None else self._node("Squeeze", [vector], ir.Shape([]))
 
-    def _build(self, numbers: tuple[Size, ...]) -> ir.Value:
+    def _build(self, numbers: tuple[Size, ...], together: bool) -> ir.Value:
         if all(isinstance(n, int) for n in numbers):
             return add_initializer(self._graph, "sizes", np.array(numbers, dtype=np.int64))
-        if len(numbers) == 1:
+        if len(numbers) == 1 or (together and not any(isinstance(n, int) for n in numbers)):
             name = str(numbers[0])
             value, axis = self._at[name] if name in self._at else self._reshaped[name]
-            return self._node("Shape", [value], ir.Shape([1]), {"start": axis, "end": axis + 1})
+            read = {"start": axis, "end": axis + len(numbers)}
+            return self._node("Shape", [value], ir.Shape([len(numbers)]), read)
         parts: list[tuple[Size, ...]] = []
         for number in numbers:  # neighbouring numbers are one constant
-            if parts and isinstance(number, int) and isinstance(parts[-1][-1], int):
+            joined = together or isinstance(number, int)
+            if parts and joined and isinstance(number, int) == isinstance(parts[-1][-1], int):
                 parts[-1] = (*parts[-1], number)
             else:
                 parts.append((number,))
-        inputs = [vector for part in parts if (vector := self.vector(part)) is not None]
+        inputs = [vector for part in parts if (vector := self.vector(part, together=together)) is not None]
         return self._node("Concat", inputs, ir.Shape([len(numbers)]), {"axis": 0})
 
     def _node(

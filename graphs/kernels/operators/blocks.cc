@@ -60,6 +60,16 @@ constexpr float PADDING_MASK = -__builtin_inff();
 // below 1e30. Exporters write half of float32's lowest number, the lowest number, or −∞.
 constexpr float MASKED = -1e30f;
 
+// Writes a row of a mask, padded to whole vectors, and returns the number of tokens that are attended to: without the
+// padding at the end, whose weight in softmax is 0, unless the whole row is padding.
+int pad_mask(const float* row, int64_t stride, int tokens, int padded, float* to) {
+  int length = tokens;
+  while (length > 0 && row[(length - 1) * stride] <= MASKED) length--;
+  if (length == 0) length = tokens;
+  for (int i = 0; i < padded; i++) to[i] = i < length ? row[i * stride] : PADDING_MASK;
+  return length;
+}
+
 }  // namespace
 
 size_t StackedFFN::scratch(int rows) const {
@@ -124,7 +134,7 @@ size_t BottleneckAttention::attend_scratch(const Isa& isa, int length, int rows)
          quantized_bytes(rows, intra);
 }
 
-void BottleneckAttention::attend(const Isa& isa, const Projected& from, const float* mask, int sequence, float* y,
+void BottleneckAttention::attend(const Isa& isa, const Projected& from, const Mask& mask, int sequence, float* y,
                                  int first, int rows, char* memory) const {
   Scratch scratch(memory);
   const int size = head_size(), padded = padded_length(isa, from.length);
@@ -133,21 +143,24 @@ void BottleneckAttention::attend(const Isa& isa, const Projected& from, const fl
   float* padded_mask = scratch.take<float>(padded);
   const Quantized quantized = take_quantized(scratch, rows, intra);
 
-  // Skips padding at the end, whose weight in softmax is 0, unless the whole sequence is padding.
-  int length = from.length;
-  while (length > 0 && mask[length - 1] <= MASKED) length--;
-  if (length == 0) length = from.length;
-  for (int i = 0; i < padded; i++) padded_mask[i] = i < length ? mask[i] : PADDING_MASK;
-
   const size_t start = static_cast<size_t>(sequence) * from.length, token = start + first;
   const float* keys = from.keys + static_cast<size_t>(sequence) * intra * padded;
   const float* values = from.parts + start * 3 * intra + 2 * intra;
   const float* queries = from.query_key + token * 2 * intra;
+  // A padding mask is the same for all heads and rows. Where rows have masks of their own, they are computed one by one.
+  const bool heads_differ = mask.strides[1] != 0;
+  const int at_once = mask.strides[2] ? 1 : rows;
+  int length = 0;
   for (int head = 0; head < heads; head++) {
     const int channel = head * size;
-    const Head view{keys + static_cast<size_t>(channel) * padded, values + channel, 3 * intra, length, padded, size,
-                   padded_mask};
-    isa.attend(queries + channel, 2 * intra, rows, view, scores, context + channel, intra);
+    for (int row = 0; row < rows; row += at_once) {
+      if (heads_differ || at_once < rows || head == 0)
+        length = pad_mask(mask.row(sequence, head, first + row), mask.strides[3], from.length, padded, padded_mask);
+      const Head view{keys + static_cast<size_t>(channel) * padded, values + channel, 3 * intra, length, padded, size,
+                      padded_mask};
+      isa.attend(queries + static_cast<size_t>(row) * 2 * intra + channel, 2 * intra, at_once, view, scores,
+                 context + static_cast<size_t>(row) * intra + channel, intra);
+    }
   }
   const float* inner = from.parts + token * 3 * intra;
   product(isa, int8, context, intra, rows, weight_out, quantized, {y, intra, false, inner, 3 * intra});

@@ -29,6 +29,18 @@ struct StackedFFN {
   void run(const Isa& isa, const float* x, const float* residual, float* y, int rows, char* scratch) const;
 };
 
+// What is added to the scores [batch, heads, seq, seq]: numbers, and the elements from one index to the next of each
+// axis, 0 where all indices have the same number.
+struct Mask {
+  const float* data = nullptr;
+  int64_t strides[4] = {};
+
+  // The first number of a row of scores.
+  const float* row(int sequence, int head, int query) const {
+    return data + sequence * strides[0] + head * strides[1] + query * strides[2];
+  }
+};
+
 struct BottleneckAttention {
   int intra = 0, hidden = 0, heads = 0;
   bool int8 = false;
@@ -53,9 +65,8 @@ struct BottleneckAttention {
   void project(const Isa& isa, const float* x, const Projected& to, int first, int rows, char* scratch) const;
 
   size_t attend_scratch(const Isa& isa, int length, int rows) const;
-  // The second phase: y = inner stream + attention·weight_out for tokens [first, first + rows) of one sequence, whose
-  // mask is [length].
-  void attend(const Isa& isa, const Projected& from, const float* mask, int sequence, float* y, int first, int rows,
+  // The second phase: y = inner stream + attention·weight_out for tokens [first, first + rows) of one sequence.
+  void attend(const Isa& isa, const Projected& from, const Mask& mask, int sequence, float* y, int first, int rows,
               char* scratch) const;
 };
 

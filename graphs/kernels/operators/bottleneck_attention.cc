@@ -55,7 +55,8 @@ struct AttentionOp {
   struct Run {
     const Isa* isa;
     const BottleneckAttention* block;
-    const float *x, *mask;
+    const float* x;
+    Mask mask;
     float* y;
     int64_t rows;
     int length;
@@ -81,9 +82,8 @@ struct AttentionOp {
     const int sequence = number / run.attentions_per_sequence;
     const int first = number % run.attentions_per_sequence * run.rows_per_attention;
     const int64_t token = static_cast<int64_t>(sequence) * run.length + first;
-    run.block->attend(*run.isa, run.projected, run.mask + static_cast<size_t>(sequence) * run.length, sequence,
-                      run.y + token * run.block->intra, first, smaller(run.rows_per_attention, run.length - first),
-                      run.scratch + number * run.scratch_bytes);
+    run.block->attend(*run.isa, run.projected, run.mask, sequence, run.y + token * run.block->intra, first,
+                      smaller(run.rows_per_attention, run.length - first), run.scratch + number * run.scratch_bytes);
   }
 
   static void task(void* data, size_t) {
@@ -98,6 +98,26 @@ struct AttentionOp {
     attend(run, number - run.projections);
   }
 
+  // Computes the shape [batch, seq, heads, head size] that ONNX's Reshape of [tokens, intra] to `heads` has: -1 is what
+  // is left over, 0 copies a size. Returns false where Reshape fails, or a head would cross a token's channels.
+  static bool resolve(const int64_t* heads, int64_t tokens, int64_t intra, int64_t* shape) {
+    const int64_t own[] = {tokens, intra};
+    int64_t known = 1;
+    int open = -1;
+    for (int axis = 0; axis < 4; axis++) {
+      shape[axis] = heads[axis] == 0 && axis < 2 ? own[axis] : heads[axis];
+      if (heads[axis] == -1 && open < 0)
+        open = axis;
+      else if (heads[axis] < 0 || (heads[axis] == 0 && axis >= 2) ||
+               __builtin_mul_overflow(known, shape[axis], &known))
+        return false;
+    }
+    const int64_t total = tokens * intra;
+    if (open < 0 ? known != total : known == 0 || total % known) return false;
+    if (open >= 0) shape[open] = total / known;
+    return shape[2] * shape[3] == intra && shape[0] * shape[1] == tokens;
+  }
+
   static Status compute(void* memory, OrtKernelContext* context) {
     AttentionNode* node = static_cast<AttentionNode*>(memory);
     const Ort& ort = node->ort;
@@ -108,27 +128,32 @@ struct AttentionOp {
     TRY(ort.input(context, 2, &heads));
     if (!x.is(FLOAT, 2) || x.sizes[1] != block.hidden)
       return ort.fail(Message() << NAME << ": x is " << x << "; expected float [tokens, " << block.hidden << "]");
-    if (!mask.is(FLOAT, 4) || mask.sizes[1] != 1 || mask.sizes[2] != 1 || mask.sizes[0] * mask.sizes[3] != x.sizes[0])
-      return ort.fail(Message() << NAME << ": mask is " << mask << "; expected float [batch, 1, 1, seq] of the "
-                                << x.sizes[0] << " tokens of x");
     if (!heads.is(INT64, 1) || heads.sizes[0] != 4)
       return ort.fail(Message() << NAME << ": heads is " << heads << "; expected int64 [4]");
-    const int64_t* split = static_cast<const int64_t*>(heads.data);
-    const int64_t number = split[2] > 0 ? split[2] : split[3] > 0 ? block.intra / split[3] : 0;
-    if (number < 1 || block.intra % number || (split[3] > 0 && split[3] * number != block.intra))
-      return ort.fail(Message() << NAME << ": heads is [" << split[0] << ", " << split[1] << ", " << split[2] << ", "
-                                << split[3] << "]; expected heads that divide " << block.intra << " channels");
-    block.heads = static_cast<int>(number);
-
-    const int64_t batch = mask.sizes[0], length = mask.sizes[3];
-    if (length > (1 << 20) || batch > (1 << 20) || x.sizes[0] > (1 << 24))
+    if (x.sizes[0] > (1 << 24))
       return ort.fail(Message() << NAME << ": x is " << x << "; expected at most 2^24 tokens");
-    const Isa& isa = *node->isa;
+    const int64_t* split = static_cast<const int64_t*>(heads.data);
+    int64_t shape[4];
+    if (!resolve(split, x.sizes[0], block.intra, shape))
+      return ort.fail(Message() << NAME << ": heads is [" << split[0] << ", " << split[1] << ", " << split[2] << ", "
+                                << split[3] << "]; expected the " << x.sizes[0] << " tokens of x as [batch, seq], and "
+                                << "heads that divide " << block.intra << " channels");
+    block.heads = static_cast<int>(shape[2]);
+    const int64_t batch = shape[0], length = shape[1];
+    if (length > (1 << 20) || batch > (1 << 20))
+      return ort.fail(Message() << NAME << ": heads is for [" << batch << ", " << length << "] tokens; expected at "
+                                << "most 2^20 of each");
     Run run{};
+    const int64_t scores[] = {batch, shape[2], length, length};
+    if (mask.type != FLOAT || !mask.broadcasts_to(scores, 4, run.mask.strides))
+      return ort.fail(Message() << NAME << ": mask is " << mask << "; expected float [batch, 1, 1, seq], or what else "
+                                << "broadcasts to the scores [" << batch << ", " << shape[2] << ", " << length << ", "
+                                << length << "]");
+    const Isa& isa = *node->isa;
     run.isa = &isa;
     run.block = &block;
     run.x = x.floats();
-    run.mask = mask.floats();
+    run.mask.data = mask.floats();
     run.rows = x.sizes[0];
     run.length = static_cast<int>(length);
     const int64_t sizes[] = {run.rows, block.intra};

@@ -55,6 +55,7 @@ struct FfnOp {
   struct Run {
     const FfnNode* node;
     const float *x, *residual;
+    int64_t residual_strides[2];  // 0 where all rows, or all channels, have the same number
     float* y;
     int64_t rows;
     int rows_per_task;
@@ -67,8 +68,18 @@ struct FfnOp {
     const StackedFFN& block = run.node->block;
     const int64_t first = static_cast<int64_t>(number) * run.rows_per_task;
     const int64_t rows = run.rows - first < run.rows_per_task ? run.rows - first : run.rows_per_task;
-    block.run(*run.node->isa, run.x + first * block.intra, run.residual + first * block.hidden,
-              run.y + first * block.hidden, static_cast<int>(rows), run.scratch + number * run.scratch_bytes);
+    float* y = run.y + first * block.hidden;
+    const float* residual = y;
+    if (run.residual_strides[0] == block.hidden && run.residual_strides[1] == 1) {
+      residual = run.residual + first * block.hidden;
+    } else {  // written out to y, from which the last product reads each number before it replaces it
+      for (int64_t row = 0; row < rows; row++)
+        for (int64_t column = 0; column < block.hidden; column++)
+          y[row * block.hidden + column] =
+              run.residual[(first + row) * run.residual_strides[0] + column * run.residual_strides[1]];
+    }
+    block.run(*run.node->isa, run.x + first * block.intra, residual, y, static_cast<int>(rows),
+              run.scratch + number * run.scratch_bytes);
   }
 
   static Status compute(void* memory, OrtKernelContext* context) {
@@ -80,11 +91,15 @@ struct FfnOp {
     TRY(ort.input(context, 1, &residual));
     if (!x.is(FLOAT, 2) || x.sizes[1] != block.intra)
       return ort.fail(Message() << NAME << ": x is " << x << "; expected float [tokens, " << block.intra << "]");
-    if (!residual.is(FLOAT, 2) || residual.sizes[0] != x.sizes[0] || residual.sizes[1] != block.hidden)
+    Run run{};
+    const int64_t sizes[] = {x.sizes[0], block.hidden};
+    if (residual.type != FLOAT || !residual.broadcasts_to(sizes, 2, run.residual_strides))
       return ort.fail(Message() << NAME << ": residual is " << residual << "; expected float [" << x.sizes[0] << ", "
-                                << block.hidden << "]");
-    Run run{node, x.floats(), residual.floats(), nullptr, x.sizes[0], 0, nullptr, 0};
-    const int64_t sizes[] = {run.rows, block.hidden};
+                                << block.hidden << "], or what broadcasts to it");
+    run.node = node;
+    run.x = x.floats();
+    run.residual = residual.floats();
+    run.rows = x.sizes[0];
     TRY(ort.output(context, sizes, 2, &run.y));
     if (!run.rows) return nullptr;
     TRY(node->task_rows(context, run.rows, INT8 ? BLOCK_ROWS_INT8 : BLOCK_ROWS_FLOAT, &run.rows_per_task));

@@ -4,6 +4,19 @@
 
 namespace mbert {
 
+bool Tensor::broadcasts_to(const int64_t* shape, int shape_rank, int64_t* strides) const {
+  if (rank > shape_rank || rank > MAX_RANK) return false;
+  int64_t stride = 1;
+  for (int axis = shape_rank - 1; axis >= 0; axis--) {
+    const int own = axis - (shape_rank - rank);
+    const int64_t size = own < 0 ? 1 : sizes[own];
+    if (size != 1 && size != shape[axis]) return false;
+    strides[axis] = size == 1 ? 0 : stride;
+    stride *= size;
+  }
+  return true;
+}
+
 Message& Message::operator<<(const char* text) {
   while (*text && length_ + 1 < sizeof(text_)) text_[length_++] = *text++;
   return *this;

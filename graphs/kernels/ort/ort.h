@@ -30,6 +30,9 @@ struct Tensor {
 
   bool is(int expected_type, int expected_rank) const { return type == expected_type && rank == expected_rank; }
   const float* floats() const { return static_cast<const float*>(data); }
+  // Returns whether the tensor broadcasts to a shape, and the elements from one index to the next of each axis of that
+  // shape: 0 where the tensor has one index only.
+  bool broadcasts_to(const int64_t* shape, int shape_rank, int64_t* strides) const;
 };
 
 // The text of an error, formatted without a C library. Text beyond 511 bytes is cut off.

@@ -194,7 +194,8 @@ struct Model {
     for (int first = 0; first < tokens; first += rows)
       one.attention.project(isa, x + first * HIDDEN, parts, first, rows_from(first, rows), scratch);
     for (int first = 0; first < tokens; first += rows)
-      one.attention.attend(isa, parts, mask, 0, inner + first * INTRA, first, rows_from(first, rows), scratch);
+      one.attention.attend(isa, parts, {mask, {0, 0, 0, 1}}, 0, inner + first * INTRA, first, rows_from(first, rows),
+                           scratch);
     for (int first = 0; first < tokens; first += rows)
       one.ffn.run(isa, inner + first * INTRA, x + first * HIDDEN, x + first * HIDDEN, rows_from(first, rows),
                   scratch);

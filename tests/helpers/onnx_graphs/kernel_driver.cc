@@ -95,8 +95,8 @@ int main(int argc, char** argv) {
         aligned_alloc(64, block.project_scratch(tokens) + block.attend_scratch(*isa, length, length)));
     block.project(*isa, x, projected, 0, tokens, scratch);
     for (int i = 0; i < batch; i++)
-      block.attend(*isa, projected, mask + i * length, i, y + static_cast<size_t>(i) * length * block.intra, 0, length,
-                   scratch);
+      block.attend(*isa, projected, {mask, {length, 0, 0, 1}}, i, y + static_cast<size_t>(i) * length * block.intra, 0,
+                   length, scratch);
   }
   fwrite(y, sizeof(float), count, stdout);
   return 0;
