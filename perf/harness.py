@@ -116,6 +116,7 @@ def _report(
         subjects=tuple(profiled.reports),
         cells=cells,
         warnings=(
+            *inspection.notes,
             *_provider_warnings(run.provider, run.roster, profiled.reports),
             *find_warnings(
                 machine,

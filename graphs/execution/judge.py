@@ -13,8 +13,8 @@ from graphs.errors import GraphError, one_line
 from graphs.execution.centred_error import centred_error
 from graphs.execution.error_bounds import float32_bound
 from graphs.execution.float64 import widen
+from graphs.execution.inputs.feeds import feeds_that_run
 from graphs.execution.runner import run, run_file, runner
-from graphs.execution.sample_feeds import all_feeds
 from graphs.execution.types import Feed, Outputs, Runner
 
 
@@ -130,14 +130,11 @@ def float64_runner(model: ir.Model, feed: Feed) -> tuple[Runner, bool]:
 
 
 def _first_that_runs(model: ir.Model) -> tuple[list[dict[str, np.ndarray]], list[Outputs]]:
-    """Returns the first list of feeds that the model runs on, and its outputs."""
-    first: Exception | None = None
-    for feeds in all_feeds(model):
-        try:
-            return feeds, [run(model, feed) for feed in feeds]
-        except Exception as error:  # onnxruntime's errors have no common class
-            first = first or error
-    raise GraphError(f"onnxruntime does not run the graph as it is ({one_line(first)}); export it again") from first
+    """Returns feeds that the model takes, and its outputs."""
+    try:
+        return feeds_that_run(model, runner(model))
+    except Exception as error:  # onnxruntime's errors have no common class
+        raise GraphError(f"onnxruntime does not run the graph as it is ({one_line(error)}); export it again") from error
 
 
 def _wide(feed: Feed) -> dict[str, np.ndarray]:

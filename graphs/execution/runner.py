@@ -10,7 +10,7 @@ import onnx
 import onnx_ir as ir
 import onnxruntime
 
-from graphs.execution.filled_inputs import filled
+from graphs.execution.inputs.filled import filled
 from graphs.execution.types import Feed, Outputs, Runner
 
 # Weights of more bytes than this are handed to onnxruntime in memory; smaller ones are part of the serialized graph.

@@ -1,4 +1,4 @@
-"""Vocabulary size of a graph without a config, read from its word embeddings."""
+"""Sizes of a graph's embedding tables, which say what ids it takes: the vocabulary, the token types."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ FEWEST_ROWS = 100
 # The operators that may stand between the ids and the lookup.
 PASSED = ("Cast", "Identity", "Reshape", "Unsqueeze", "Squeeze", "Flatten")
 
+# The operators that may stand between a table and the lookup.
+STORED = ("Cast", "Identity", "DequantizeLinear", "Mul")
+
 
 def embedding_rows(path: Path) -> int:
     """Returns the vocabulary size of a file: the rows of the table in which `input_ids` are looked up.
@@ -24,11 +27,16 @@ def embedding_rows(path: Path) -> int:
     return rows_of(read_model(path).graph) or FEWEST_ROWS
 
 
-def rows_of(graph: ir.Graph) -> int | None:
-    """Returns the rows of the table in which the ids are looked up, whatever their name; None if there is none."""
-    ids = next((value for value in graph.inputs if value.name == IDS), None)
+def rows_of(graph: ir.Graph, name: str = IDS) -> int | None:
+    """Returns the rows of the table in which ids are looked up; None if there is none.
+
+    Args:
+        graph: A text model's graph.
+        name: transformers' name of the input; the graph may have another name for it.
+    """
+    ids = next((value for value in graph.inputs if value.name == name), None)
     if ids is None:
-        ids = next((value for value, name in recognise(graph.inputs, {}).items() if name == IDS), None)
+        ids = next((value for value, known in recognise(graph.inputs, {}).items() if known == name), None)
     seen, waiting = set[ir.Value](), [] if ids is None else [ids]
     while waiting:
         value = waiting.pop()
@@ -37,9 +45,21 @@ def rows_of(graph: ir.Graph) -> int | None:
         seen.add(value)
         for use in value.uses():
             if use.node.op_type == "Gather" and use.idx == 1:
-                table = use.node.inputs[0]
-                if table is not None and table.shape is not None and isinstance(table.shape[0], int):
-                    return table.shape[0]
+                rows = _rows(use.node.inputs[0])
+                if rows is not None:
+                    return rows
             elif use.node.op_type in PASSED and use.idx == 0:
                 waiting.extend(use.node.outputs)
+    return None
+
+
+def _rows(table: ir.Value | None) -> int | None:
+    """Returns the rows of a table, which may be stored in another type; None where its size is not known."""
+    while table is not None:
+        if table.shape is not None and len(table.shape) > 1 and isinstance(table.shape[0], int):
+            return table.shape[0]
+        node = table.producer()
+        if node is None or node.op_type not in STORED:
+            return None
+        table = node.inputs[0]
     return None

@@ -98,7 +98,7 @@ def _readings(
     if fixed not in (None, seq_len):
         raise UsageError(f"{subject.name} takes {fixed} tokens, not {seq_len}: pass --seq-len {fixed}")
     texts = read_first(path, reader.task, first)
-    encoder = TextEncoder(reader.tokenizer, seq_len, vocab_size=reader.vocab_size)
+    encoder = TextEncoder(reader.tokenizer, seq_len, vocab_size=reader.vocab_size, segments=reader.segments)
     variants: dict[str, int | None] = {"own lengths": None} if fixed is None else {}
     variants[f"padded to {seq_len}"] = seq_len
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,33 +31,48 @@ _BY_NAME = {name: own for own, others in OTHER_NAMES.items() for name in (own, *
 DECORATION = re.compile(r"^(.*/)?(serving_default_)?|([._]\d+)?(:\d+)?$")
 
 INTEGER_TYPES: dict[str, type[np.integer[Any]]] = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
+# A mask of 0 and 1 may be of other types, too.
+MASK_TYPES: dict[str, type[np.generic]] = INTEGER_TYPES | {
+    "tensor(int8)": np.int8,
+    "tensor(uint8)": np.uint8,
+    "tensor(bool)": np.bool_,
+    "tensor(float16)": np.float16,
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+}
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """Sizes of a graph's inputs, None where dynamic; ids are int64, as in transformers, or int32."""
+    """Sizes of a graph's inputs, None where dynamic; ids are int64, as in transformers, or int32.
+
+    The length is a multiple of `multiple`, of which most graphs need none.
+    """
 
     batch: int | None = None
     seq_len: int | None = None
     choices: int | None = None
     int32: bool = False
-
-    def narrowed(self, other: Shapes) -> Shapes:
-        """Returns the sizes that fit both: where one is dynamic, the other's."""
-        return Shapes(
-            self.batch or other.batch, self.seq_len or other.seq_len, self.choices or other.choices, self.int32
-        )
+    multiple: int = 1
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Inputs of a session. An axis is None where it is dynamic; `choices` is None for a task without choices, too."""
+    """Inputs of a session. An axis is None where it is dynamic; `choices` is None for a task without choices, too.
+
+    `dtype` is the type of the ids, `types` that of each input.
+    """
 
     names: tuple[str, ...]
     dtype: type[np.integer[Any]]
     batch: int | None
     choices: int | None
     sequence: int | None
+    types: Mapping[str, type[np.generic]]
+
+    def typed(self, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Returns the inputs that the session takes, in its types."""
+        return {name: feed[name].astype(self.types[name], copy=False) for name in self.names}
 
     @property
     def shapes(self) -> Shapes:
@@ -88,12 +103,15 @@ def inputs_of(session: Any, task: Task, file_name: str) -> Inputs:
             f"{file_name} has the inputs {', '.join(nodes) or 'none'}, expected input_ids and perhaps "
             f"{', '.join(INPUT_NAMES[1:])}. Export the checkpoint again."
         )
-    types = sorted({node.type for node in nodes.values()})
-    if len(types) > 1 or types[0] not in INTEGER_TYPES:
-        raise BundleError(
-            f"{file_name} has inputs of {', '.join(types)}, expected all int64 or all int32. "
-            "Export the checkpoint again."
-        )
+    types: dict[str, type[np.generic]] = {}
+    for name, node in nodes.items():
+        known = MASK_TYPES if name == "attention_mask" else INTEGER_TYPES
+        if node.type not in known:
+            raise BundleError(
+                f"{file_name} has {name} of {node.type}, expected {' or '.join(INTEGER_TYPES)}. "
+                "Export the checkpoint again."
+            )
+        types[name] = known[node.type]
     shape = nodes["input_ids"].shape
     if len(shape) != len(task.input_axes):
         raise BundleError(
@@ -102,7 +120,8 @@ def inputs_of(session: Any, task: Task, file_name: str) -> Inputs:
         )
     fixed = {axis: size if isinstance(size, int) else None for axis, size in zip(task.input_axes, shape, strict=True)}
     names = tuple(name for name in INPUT_NAMES if name in nodes)
-    return Inputs(names, INTEGER_TYPES[types[0]], fixed["batch"], fixed.get("choices"), fixed["sequence"])
+    dtype = INTEGER_TYPES[nodes["input_ids"].type]
+    return Inputs(names, dtype, fixed["batch"], fixed.get("choices"), fixed["sequence"], types)
 
 
 def first_line(error: BaseException) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,16 +10,16 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from graphs.model.embeddings import rows_of
-from graphs.model.loading import read_model
-from mbert_onnx.bundles.inputs import Inputs, Shapes, first_line, inputs_of
+from graphs.execution.inputs.declared import inputs_of_session
+from graphs.execution.inputs.limits import MOST_WORDS, InputLimits
+from graphs.execution.inputs.shapes import CHOICES, constant_feed
+from mbert_onnx.bundles.inputs import Shapes, inputs_of
+from mbert_onnx.bundles.limits import expected_limits, file_limits
 from mbert_onnx.bundles.ports import Ports, declared_sizes, fixed_length, named_session, ports_of, with_outputs
 from mbert_onnx.bundles.reader import TOKENIZER, Bundle, is_bundle, read_bundle
 from mbert_onnx.bundles.session_errors import LoadError
-from mbert_onnx.errors import BundleError, UsageError, VerificationError
+from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.reference import is_reference, located
-from mbert_onnx.text.calibration_text import CHOICES
-from mbert_onnx.text.encoder import DEFAULT_MAX_POSITIONS
 from mbert_onnx.text.tasks import (
     MULTIPLE_CHOICE,
     QUESTION_ANSWERING,
@@ -49,12 +48,14 @@ class TextReader:
         tokenizer: A tokenizer.json.
         vocab_size: Number of token ids; None where it is unknown.
         max_positions: The largest number of tokens.
+        segments: Number of token types; None where it is unknown. A model with one reads both texts of a pair as it.
     """
 
     task: Task
     tokenizer: Path
     vocab_size: int | None
     max_positions: int
+    segments: int | None = None
 
 
 # Called only for a model that is calibrated; returns None for one without a tokenizer.
@@ -71,6 +72,7 @@ class TextModel:
         reader: Reader of texts for it.
         is_random: Whether it is known to have random weights.
         ports: The file's own names of its inputs and outputs.
+        types: The type of each input.
     """
 
     name: str
@@ -78,6 +80,7 @@ class TextModel:
     reader: TextReader
     is_random: bool
     ports: Ports = field(default_factory=Ports)
+    types: Mapping[str, type[np.generic]] = field(default_factory=dict)
 
 
 def find_file(model: str | Path) -> tuple[Path, Bundle | None]:
@@ -131,24 +134,32 @@ def read_text_model(
     """
     found = None if task is None else task_named(task)
     session = open_session(path)
-    vocab_size = rows_of(read_model(path).graph)
     rank = max((len(node.shape or ()) for node in session.get_inputs()), default=0)
     usual = MULTIPLE_CHOICE if rank == len(MULTIPLE_CHOICE.input_axes) else QUESTION_ANSWERING
     inputs = inputs_of(session, found or usual, path.name)
-    run = _trial(session, inputs, path.name)
-    sizes = _output_sizes(run)
-    found, session = answering(session, path.name, found, bundle, sizes=sizes, outputs=outputs, vocab_size=vocab_size)
     config: dict[str, Any] = {} if bundle is None else bundle.config
+    limits = file_limits(path.name, session, expected_limits(path, session, config))
+    found, session = answering(
+        session,
+        path.name,
+        found,
+        bundle,
+        sizes=_output_sizes(session, limits),
+        outputs=outputs,
+        vocab_size=limits.vocab_size if limits.vocab_size < MOST_WORDS else None,
+    )
     metadata = None if bundle is None else bundle.metadata
     return TextModel(
         name=path.name,
-        shapes=inputs.shapes,
+        shapes=Shapes(limits.batch, limits.length, limits.choices, inputs.shapes.int32, limits.lengths.step),
         reader=TextReader(
             task=found,
             tokenizer=_tokenizer(path, bundle, tokenizer, purpose),
-            vocab_size=config.get("vocab_size") or vocab_size,
-            max_positions=inputs.sequence or config.get("max_position_embeddings") or _longest(run),
+            vocab_size=limits.vocab_size,
+            max_positions=limits.longest,
+            segments=limits.segments,
         ),
+        types=inputs.types,
         is_random=str((metadata or {}).get("checkpoint")).partition(":")[0] == RANDOM,
         ports=ports_of(session),
     )
@@ -211,13 +222,15 @@ def _task_of_file(
     )
 
 
-def _output_sizes(run: Callable[[int], Mapping[str, tuple[int, ...]]]) -> dict[str, Sizes]:
+def _output_sizes(session: Any, limits: InputLimits) -> dict[str, Sizes]:
     """Returns the shapes of the outputs by name, with None for sizes that follow the length of the text."""
-    short = run(1)
-    try:
-        longer = run(2)
-    except VerificationError:  # one length only
-        longer = short
+    inputs, names = inputs_of_session(session), [output.name for output in session.get_outputs()]
+
+    def shapes(length: int) -> dict[str, tuple[int, ...]]:
+        feed = constant_feed(inputs, limits.batch or 1, length, limits.choices or CHOICES)
+        return {name: value.shape for name, value in zip(names, session.run(names, feed), strict=True)}
+
+    short, longer = (shapes(length) for length in (limits.lengths[0], limits.lengths[:2][-1]))
     return {
         name: tuple(a if a == b else None for a, b in zip(shape, longer[name], strict=True))
         for name, shape in short.items()
@@ -238,38 +251,6 @@ def open_session(path: Path, library: Path | None = None) -> Any:
     except Exception as error:  # its errors have no common class
         raise LoadError(path, error) from error
     return named_session(session, path)
-
-
-def _trial(session: Any, inputs: Inputs, name: str) -> Callable[[int], dict[str, tuple[int, ...]]]:
-    """Returns a function that runs a text of some length (or the fixed one), and returns the outputs' shapes."""
-    names = [output.name for output in session.get_outputs()]
-
-    def run(length: int) -> dict[str, tuple[int, ...]]:
-        rank = len(session.get_inputs()[0].shape)
-        choices = () if rank == len(QUESTION_ANSWERING.input_axes) else (inputs.choices or CHOICES,)
-        shape = (inputs.batch or 1, *choices, inputs.sequence or length)
-        feed = {key: np.full(shape, key == "attention_mask", inputs.dtype) for key in inputs.names}
-        try:
-            return {key: value.shape for key, value in zip(names, session.run(names, feed), strict=True)}
-        except Exception as error:
-            raise VerificationError(f"{name} does not run in onnxruntime: {first_line(error)}") from error
-
-    return run
-
-
-def _longest(run: Callable[[int], object]) -> int:
-    """Searches for the largest number of tokens that a file runs with, up to MobileBERT's own limit."""
-
-    def runs(length: int) -> bool:
-        try:
-            run(length)
-        except VerificationError:
-            return False
-        return True
-
-    if runs(DEFAULT_MAX_POSITIONS):
-        return DEFAULT_MAX_POSITIONS
-    return bisect_left(range(1, DEFAULT_MAX_POSITIONS), True, key=lambda length: not runs(length))
 
 
 def _tokenizer(path: Path, bundle: Bundle | None, given: str | Path | None, purpose: str) -> Path:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphs.execution.filled_inputs import filled
+from graphs.execution.inputs.filled import filled
 from mbert_onnx.bundles.inputs import INPUT_NAMES, POSITION_IDS, transformers_names
 from mbert_onnx.bundles.types import Feed
 from mbert_onnx.text.tasks import Sizes, Task, named_outputs, task_of_outputs, task_of_shapes

@@ -54,6 +54,11 @@ class Damage:
     kernels_agreement: float | None = None
 
     @property
+    def accepted(self) -> bool:
+        """True if the gate accepts the file: random weights are not refused for decisions, which are unstable."""
+        return self.passed or (not self.binding and bool(np.isfinite(self.error)))
+
+    @property
     def passed(self) -> bool:
         found = [(self.error, self.agreement)]
         if self.kernels_error is not None and self.kernels_agreement is not None:

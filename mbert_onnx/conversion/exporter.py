@@ -200,7 +200,8 @@ class _Request:
         if self.choices is not None and not task.has_choices:
             raise UsageError(f"--choices is for multiple-choice; {checkpoint.name} is {task.name}: leave it out")
         if self.target != "mobile":
-            return Shapes(self.batch, self.seq_len, self.choices)
+            # torch.export treats a dimension of 1 as a constant.
+            return Shapes(self.batch, 1 if longest == 1 else self.seq_len, self.choices)
         choices = (self.choices or MOBILE_CHOICES) if task.has_choices else None
         return Shapes(self.batch or 1, self.seq_len, choices, int32=True)
 
@@ -240,7 +241,13 @@ def _read_texts(request: _Request, source: _Source, folder: Path, clock: StageCl
         )
     checkpoint = source.checkpoint
     config = checkpoint.config
-    reader = TextReader(checkpoint.task, folder / TOKENIZER, config.vocab_size, config.max_position_embeddings)
+    reader = TextReader(
+        checkpoint.task,
+        folder / TOKENIZER,
+        config.vocab_size,
+        config.max_position_embeddings,
+        config.type_vocab_size,
+    )
     model = TextModel(checkpoint.name, source.shapes, reader, is_random=checkpoint.folder is None)
     return read_texts(options.calibrate, model)
 

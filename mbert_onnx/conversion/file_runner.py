@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from mbert_onnx.bundles.inputs import Shapes, first_line, inputs_of
+from mbert_onnx.bundles.inputs import Inputs, first_line, inputs_of
 from mbert_onnx.bundles.model_file import open_session
 from mbert_onnx.bundles.ports import with_outputs
 from mbert_onnx.bundles.types import Feed, Runner
@@ -15,16 +16,31 @@ from mbert_onnx.errors import VerificationError
 from mbert_onnx.text.tasks import Task
 
 
-def file_runner(
-    path: Path, task: Task, library: Path | None = None, outputs: Sequence[str] = ()
-) -> tuple[Runner, Shapes]:
-    """Returns a function that runs a file, optionally with native kernels, and the sizes of its inputs.
+class OpenFile(NamedTuple):
+    """A model file in a session.
+
+    Args:
+        run: Runs it; what a feed has beyond the file's inputs is left out.
+        inputs: The inputs that the file takes.
+        session: The session, with transformers' names.
+    """
+
+    run: Runner
+    inputs: Inputs
+    session: Any
+
+
+def file_runner(path: Path, task: Task, library: Path | None = None, outputs: Sequence[str] = ()) -> OpenFile:
+    """Opens a file of a task.
 
     Args:
         path: The file.
         task: Its task.
         library: Native kernels.
         outputs: The file's names of the task's outputs, in the task's order; default: by their names or shapes.
+
+    Raises BundleError for inputs that are not the task's, VerificationError for outputs that are not, and for a file
+    that onnxruntime does not load.
     """
     session = with_outputs(open_session(path, library), task, chosen=outputs)
     inputs = inputs_of(session, task, path.name)
@@ -36,9 +52,9 @@ def file_runner(
 
     def run(feed: Feed) -> dict[str, np.ndarray]:
         try:
-            values = session.run(names, {name: feed[name].astype(inputs.dtype) for name in inputs.names})
+            values = session.run(names, inputs.typed(feed))
         except Exception as error:
             raise VerificationError(f"{path.name} does not run in onnxruntime: {first_line(error)}") from error
         return dict(zip(names, values, strict=True))
 
-    return run, inputs.shapes
+    return OpenFile(run, inputs, session)

@@ -93,7 +93,9 @@ def read_texts(path: str | Path | None, model: TextModel) -> Calibration:
     """
     reader, shapes = model.reader, model.shapes
     texts = read_calibration(None if path is None else Path(path), reader.task)
-    encoder = TextEncoder(reader.tokenizer, reader.max_positions, vocab_size=reader.vocab_size)
+    encoder = TextEncoder(
+        reader.tokenizer, reader.max_positions, vocab_size=reader.vocab_size, segments=reader.segments
+    )
     found = [
         encode(
             part,
@@ -112,9 +114,15 @@ def read_texts(path: str | Path | None, model: TextModel) -> Calibration:
             f"{texts.source} has {different} different texts as this model reads them, expected at least {FEWEST}: "
             "others begin alike and are cut, or differ in words that it does not know. Give more with --calibrate FILE."
         )
-    dtype = np.int32 if shapes.int32 else np.int64
+    ids_type = np.int32 if shapes.int32 else np.int64
     fit, held_out = (
-        [{name: ids.astype(dtype) for name, ids in feed.items()} for feed in _batched(part.feeds, shapes.batch or 1)]
+        [
+            {
+                name: _padded(ids.astype(model.types.get(name, ids_type)), _rounded_up(ids.shape[-1], shapes.multiple))
+                for name, ids in feed.items()
+            }
+            for feed in _batched(part.feeds, shapes.batch or 1)
+        ]
         for part in found
     )
     notes = dict.fromkeys([*texts.notes, *(note for part in found for note in part.notes)])
@@ -131,6 +139,10 @@ def _batched(feeds: Sequence[Feed], batch: int) -> list[Feed]:
         longest = max(row["input_ids"].shape[-1] for row in rows)
         batches.append({name: np.concatenate([_padded(row[name], longest) for row in rows]) for name in rows[0]})
     return batches
+
+
+def _rounded_up(length: int, multiple: int) -> int:
+    return -(-length // multiple) * multiple
 
 
 def _padded(ids: np.ndarray, length: int) -> np.ndarray:

@@ -94,7 +94,7 @@ class PrecisionGate:
         damage = self._damage_of(lambda feed: self.ports.named(lowered(feed)))
         if library is None:
             return damage
-        native = self._damage_of(file_runner(file, self.task, library)[0])
+        native = self._damage_of(file_runner(file, self.task, library).run)
         return replace(damage, kernels_error=native.error, kernels_agreement=native.agreement)
 
     def _damage_of(self, run: Runner) -> Damage:

@@ -24,6 +24,10 @@ class Verdict:
         errors: `error` for each output.
         lengths, batches, tokens: Lengths and batches that were tried, and the number of tokens without padding.
         kernels_error: `error` when the native kernels compute the blocks; None if that was not tried.
+        padding: Whether some texts had padding.
+        not_compared: Inputs that could not be compared, since one side does not take them, a line each.
+        damage: The accuracy loss on texts, for an fp16 or int8 file; the gate of `export` decides then, and `bar` is
+            infinite.
     """
 
     error: float
@@ -35,22 +39,32 @@ class Verdict:
     batches: list[int]
     tokens: int
     kernels_error: float | None = None
+    padding: bool = True
+    not_compared: list[str] = field(default_factory=list)
+    damage: Damage | None = None
 
     @property
     def passed(self) -> bool:
+        if self.damage is not None:
+            return self.damage.accepted
         # Both are false for NaN.
         return self.error <= self.bar and (self.kernels_error is None or self.kernels_error <= self.bar)
 
     def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "passed": self.passed}
+        found = {**asdict(self), "passed": self.passed}
+        if self.damage is not None:
+            found |= {"bar": None, "damage": self.damage.as_dict()}  # JSON has no infinity
+        return found
 
     def __str__(self) -> str:
+        if self.damage is not None:
+            return str(self.damage)
         judge = "the other file (" if self.torch_error is None else f"float64 (torch float32 {self.torch_error:.1e}, "
         kernels = "" if self.kernels_error is None else f" (with the native kernels {self.kernels_error:.1e})"
         return (
             f"centred error {self.error:.1e}{kernels} against {judge}bound {self.bar:.1e}), "
             f"{self.agreement:.1%} of decisions equal; {self.tokens:,} tokens, lengths {_join(self.lengths)}, "
-            f"batches {_join(self.batches)}, with padding and without"
+            f"batches {_join(self.batches)}, {'with padding and without' if self.padding else 'without padding'}"
         )
 
 

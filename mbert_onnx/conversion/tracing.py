@@ -21,6 +21,7 @@ from onnx.helper import find_min_ir_version_for, make_opsetid
 from onnxscript import optimizer
 from torch import Tensor, nn
 
+from graphs.execution.inputs.feeds import example_sizes
 from graphs.model.constant_folding import fold_small_constants
 from mbert_onnx.bundles.inputs import INPUT_NAMES, Shapes
 from mbert_onnx.model import student
@@ -28,10 +29,6 @@ from mbert_onnx.text.tasks import Task
 
 # The opset that torch's exporter writes; a newer one is a conversion of the finished graph.
 TRACE_OPSET = 18
-
-# Sizes of the traced example's dynamic dimensions. All differ, and none is 0 or 1, which torch.export treats as
-# constants.
-EXAMPLE_BATCH, EXAMPLE_CHOICES, EXAMPLE_SEQ = 3, 2, 5
 
 # Equal constants of up to this many numbers (shapes, axes, scalars) are merged; weights are not.
 SMALL_CONSTANT = 16
@@ -116,7 +113,7 @@ def trace(model: nn.Module, task: Task, shapes: Shapes) -> ir.Model:
     """
     base = backbone(model)
     config = base.config
-    example = _example_ids(task, shapes)
+    example = _example_ids(task, shapes, config.max_position_embeddings)
     ids_dims = {axis: DYNAMIC for axis, size in enumerate(_sizes(task, shapes)) if size is None}
     with torch.no_grad():
         x, mask_bias = Front(base)(*example)
@@ -157,8 +154,8 @@ def _sizes(task: Task, shapes: Shapes) -> list[int | None]:
     return [by_axis[axis] for axis in task.input_axes]
 
 
-def _example_ids(task: Task, shapes: Shapes) -> tuple[Tensor, Tensor, Tensor]:
-    examples = {"batch": EXAMPLE_BATCH, "choices": EXAMPLE_CHOICES, "sequence": EXAMPLE_SEQ}
+def _example_ids(task: Task, shapes: Shapes, positions: int) -> tuple[Tensor, Tensor, Tensor]:
+    examples = example_sizes(positions)
     sizes = zip(task.input_axes, _sizes(task, shapes), strict=True)
     shape = [examples[axis] if size is None else size for axis, size in sizes]
     ids = torch.zeros(shape, dtype=torch.int32 if shapes.int32 else torch.int64)

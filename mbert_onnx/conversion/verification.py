@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +12,25 @@ import torch
 from torch import nn
 
 from graphs.execution.error_bounds import float32_bound
-from mbert_onnx.bundles.inputs import Shapes
+from graphs.execution.inputs.declared import inputs_of_session
+from graphs.execution.inputs.feeds import verified_feeds
+from graphs.execution.inputs.limits import MOST_WORDS, SEGMENTS, InputLimits
+from graphs.ir.text_inputs import MASK, TYPES
+from mbert_onnx.bundles.inputs import INPUT_NAMES
+from mbert_onnx.bundles.limits import expected_limits, file_limits, lengths_text, sizes_text
 from mbert_onnx.bundles.model_file import open_session
 from mbert_onnx.bundles.types import Feed, Outputs, Runner
 from mbert_onnx.conversion.accuracy import Comparison
-from mbert_onnx.conversion.file_runner import file_runner
+from mbert_onnx.conversion.file_runner import OpenFile, file_runner
 from mbert_onnx.conversion.reports import Verdict
 from mbert_onnx.errors import VerificationError
 from mbert_onnx.text.tasks import Task
 
-# Lengths that are tried where the length is dynamic: the shortest one, a prime that no tile divides, a common one; and,
-# once, all positions of the model.
-LENGTHS = (1, 23, 128)
-BATCHES = (1, 3)
+# The positions that a file without a config is expected to have; it may have more.
+UNKNOWN_POSITIONS = 128
 
-# Multiple choice: number of choices where it is dynamic.
-CHOICES = 2
+# A bundle's config.json.
+Config = Mapping[str, Any]
 
 
 def check(
@@ -37,6 +41,7 @@ def check(
     seed: int = 0,
     library: Path | None = None,
     outputs: Sequence[str] = (),
+    trials: bool = False,
 ) -> Verdict:
     """Compares a model file with the torch model it was made from, on the same random inputs.
 
@@ -47,14 +52,24 @@ def check(
         seed: Seed of the inputs.
         library: Native kernels, with which the file is run a second time; None for no second run.
         outputs: The file's names of the task's outputs, in the task's order; default: by their names or shapes.
+        trials: Whether the sizes are narrowed to those that the file runs with. Otherwise it must run with all that it
+            declares, as a file of ours does.
 
     Raises:
-        VerificationError: onnxruntime cannot load or run the file, or its outputs are not the task's.
+        VerificationError: onnxruntime cannot load or run the file, its outputs are not the task's, or it takes fewer
+            ids than the model.
         BundleError: its inputs are not the task's.
     """
-    run, shapes = file_runner(path, task, outputs=outputs)
-    run_with_kernels = None if library is None else file_runner(path, task, library)[0]
-    feeds = list(sample_feeds(model.config, task, shapes, seed))
+    opened, config = file_runner(path, task, outputs=outputs), model.config
+    run = opened.run
+    run_with_kernels = None if library is None else file_runner(path, task, library).run
+    texts = _Texts(task, seed, _limits_of(config, opened, path.name))
+    texts.take_inputs(path.name, opened.inputs.names, INPUT_NAMES)
+    if trials:
+        found = file_limits(path.name, opened.session, texts.limits)
+        _check_ids(path.name, found, texts.limits)
+        texts.narrow(path.name, found)
+    feeds = texts.feeds()
     single = [run_torch(model, feed) for feed in feeds]
     model.double()
     ours, torchs, kernels = Comparison(task), Comparison(task), Comparison(task)
@@ -64,38 +79,156 @@ def check(
         torchs.add(float32, judge, feed["attention_mask"])
         if run_with_kernels is not None:
             _add(kernels, path, feed, run_with_kernels(feed), judge)
-    return _verdict(ours, feeds, torchs.error(), None if library is None else kernels.error())
+    return _verdict(ours, feeds, texts.not_compared, torchs.error(), None if library is None else kernels.error())
 
 
 def check_files(
-    path: Path, reference: Path, task: Task, sizes: Any, *, seed: int = 0, outputs: Sequence[str] = ()
+    path: Path,
+    reference: Path,
+    task: Task,
+    config: Config | None,
+    reference_config: Config | None,
+    *,
+    seed: int = 0,
+    outputs: Sequence[str] = (),
 ) -> Verdict:
-    """Compares two model files on the same random inputs.
+    """Compares two model files on the same random inputs, of the ids and sizes that both take.
 
     Args:
         path, reference: The files; the second one is the judge.
         task: The task of both.
-        sizes: A config, or another object with `vocab_size`, `max_position_embeddings` and `type_vocab_size`.
+        config, reference_config: The config of the bundle that each is in; None for a file on its own.
         seed: Seed of the inputs.
         outputs: Names of the task's outputs in the file, and in the reference if it has them.
 
     Raises: as `check`.
     """
-    run, shapes = file_runner(path, task, outputs=outputs)
-    judge, judge_shapes = file_runner(reference, task, outputs=outputs if _has(reference, outputs) else ())
-    feeds = list(sample_feeds(sizes, task, shapes.narrowed(judge_shapes), seed))
+    files = (path, reference)
+    ours = file_runner(path, task, outputs=outputs)
+    judge = file_runner(reference, task, outputs=outputs_of(reference, outputs))
+    opened = (ours, judge)
+    limits = [
+        file_limits(file.name, one.session, expected_limits(file, one.session, known, positions=UNKNOWN_POSITIONS))
+        for file, one, known in zip(files, opened, (config, reference_config), strict=True)
+    ]
+    both = limits[0].within(limits[1])
+    if both is None:
+        found = " and ".join(f"{file.name}: {sizes_text(one)}" for file, one in zip(files, limits, strict=True))
+        raise VerificationError(f"the files run with different sizes ({found}); expected some that both run with")
+    texts = _Texts(task, seed, both)
+    for number, file in enumerate(files):
+        texts.take_inputs(file.name, opened[number].inputs.names, opened[1 - number].inputs.names)
+        texts.report(file.name, limits[number], limits[1 - number])
+    feeds = texts.feeds()
     comparison = Comparison(task)
     for feed in feeds:
-        _add(comparison, path, feed, run(feed), judge(feed))
-    return _verdict(comparison, feeds, None)
+        _add(comparison, path, feed, ours.run(feed), judge.run(feed))
+    return _verdict(comparison, feeds, texts.not_compared, None)
 
 
-def _has(path: Path, outputs: Sequence[str]) -> bool:
-    return bool(outputs) and {one.name for one in open_session(path).get_outputs()}.issuperset(outputs)
+def _limits_of(config: Any, opened: OpenFile, name: str) -> InputLimits:
+    """Returns the limits of a checkpoint, with the sizes that its file declares.
+
+    Raises VerificationError for a file of more tokens than the checkpoint has positions.
+    """
+    positions = config.max_position_embeddings
+    limits = InputLimits.declared(
+        inputs_of_session(opened.session),
+        vocab_size=config.vocab_size,
+        segments=min(config.type_vocab_size, SEGMENTS),
+        positions=positions,
+    )
+    if limits.longest > positions:
+        raise VerificationError(
+            f"{name} takes {limits.longest} tokens, and the checkpoint has {positions} positions, so they are not the "
+            "same model; give the checkpoint that it was made from"
+        )
+    return limits
+
+
+def _check_ids(name: str, found: InputLimits, expected: InputLimits) -> None:
+    """Raises VerificationError for a file that takes fewer ids than its checkpoint has."""
+    for what, taken, known in (
+        ("token ids", found.vocab_size, expected.vocab_size),
+        ("token types", found.segments, expected.segments),
+    ):
+        if taken < known:
+            raise VerificationError(
+                f"{name} takes {what} below {taken}, and the checkpoint has {known}, so they are not the same model; "
+                "give the checkpoint that it was made from"
+            )
+
+
+@dataclass
+class _Texts:
+    """The texts on which two models are compared: inputs that both take, and what these leave out.
+
+    Args:
+        task: The task of both.
+        seed: Seed of the ids.
+        limits: The inputs that both take.
+        mask, types: Whether both take an attention mask, and token types. Where one does not, the other reads what the
+            first one assumes: no padding, and type 0.
+        not_compared: What is left out, a line each.
+    """
+
+    task: Task
+    seed: int
+    limits: InputLimits
+    mask: bool = True
+    types: bool = True
+    not_compared: list[str] = field(default_factory=list)
+
+    def take_inputs(self, name: str, taken: Sequence[str], others: Sequence[str]) -> None:
+        """Leaves out the inputs that a model does not take, and the other one does."""
+        if MASK not in taken:
+            self.mask = False
+            if MASK in others:
+                self.not_compared.append(f"texts with padding: {name} takes no {MASK}")
+        if TYPES not in taken:
+            self.types = False
+            if TYPES in others and self.limits.segments > 1:
+                self.not_compared.append(f"pairs of texts: {name} takes no {TYPES}")
+
+    def narrow(self, name: str, found: InputLimits) -> None:
+        """Narrows the limits to those that a model runs with."""
+        self.report(name, found, self.limits)
+        self.limits = found
+
+    def report(self, name: str, taken: InputLimits, others: InputLimits) -> None:
+        """Reports the inputs that a model does not take, and the other one does."""
+        if taken.vocab_size < others.vocab_size < MOST_WORDS:
+            self.not_compared.append(f"token ids from {taken.vocab_size} on: {name} does not take them")
+        if taken.segments < others.segments and self.types:
+            self.not_compared.append(f"pairs of texts: {name} has one token type")
+        if taken.batch is not None and others.batch is None:
+            self.not_compared.append(f"batches other than {taken.batch}: {name} does not take them")
+        if taken.choices is not None and others.choices is None:
+            self.not_compared.append(f"numbers of choices other than {taken.choices}: {name} does not take them")
+        if any(length not in taken.lengths for length in others.lengths):
+            self.not_compared.append(f"other lengths: {name} takes {lengths_text(taken.lengths)}")
+
+    def feeds(self) -> list[dict[str, np.ndarray]]:
+        """Returns the texts, the same for both models."""
+        feeds = list(verified_feeds(self.limits, has_choices=self.task.has_choices, seed=self.seed, padding=self.mask))
+        if not self.types:
+            for feed in feeds:
+                feed[TYPES] = np.zeros_like(feed[TYPES])
+        return feeds
+
+
+def outputs_of(reference: Path, outputs: Sequence[str]) -> Sequence[str]:
+    """Returns names of outputs if a reference has them; none if its outputs have other names."""
+    known = {one.name for one in open_session(reference).get_outputs()} if outputs else set()
+    return outputs if known.issuperset(outputs) else ()
 
 
 def _verdict(
-    comparison: Comparison, feeds: Sequence[Feed], torch_error: float | None, kernels_error: float | None = None
+    comparison: Comparison,
+    feeds: Sequence[Feed],
+    not_compared: Sequence[str],
+    torch_error: float | None,
+    kernels_error: float | None = None,
 ) -> Verdict:
     masks = [feed["attention_mask"] for feed in feeds]
     return Verdict(
@@ -108,6 +241,8 @@ def _verdict(
         batches=sorted({mask.shape[0] for mask in masks}),
         tokens=int(sum(mask.sum() for mask in masks)),
         kernels_error=kernels_error,
+        padding=not all(mask.all() for mask in masks),
+        not_compared=list(not_compared),
     )
 
 
@@ -132,6 +267,12 @@ def float64_judge(model: nn.Module) -> Runner:
 
 def _add(comparison: Comparison, path: Path, feed: Feed, found: Outputs, judge: Outputs) -> None:
     """Adds one batch; raises VerificationError if the file lacks an output or one has another shape."""
+    check_outputs(path, found, judge)
+    comparison.add(found, judge, feed["attention_mask"])
+
+
+def check_outputs(path: Path, found: Outputs, judge: Outputs) -> None:
+    """Raises VerificationError if a file lacks an output of its judge, or one has another shape."""
     for name, value in judge.items():
         if name not in found:
             raise VerificationError(f"{path.name} has outputs {', '.join(found)}; expected {', '.join(judge)}")
@@ -139,32 +280,3 @@ def _add(comparison: Comparison, path: Path, feed: Feed, found: Outputs, judge: 
             raise VerificationError(
                 f"{path.name}: {name} has the shape {list(found[name].shape)}, expected {list(value.shape)}"
             )
-    comparison.add(found, judge, feed["attention_mask"])
-
-
-def sample_feeds(config: Any, task: Task, shapes: Shapes, seed: int) -> Iterator[dict[str, np.ndarray]]:
-    """Yields random inputs: each length and batch, with padding and without; one text consists of padding only.
-
-    Where the graph's length is fixed, texts of several lengths are padded to it.
-    """
-    generator = np.random.default_rng(seed)
-    longest = shapes.seq_len or config.max_position_embeddings
-    lengths = sorted({min(length, longest) for length in LENGTHS})
-    batches = BATCHES if shapes.batch is None else (shapes.batch,)
-    cases = [(batch, length, padded) for length in lengths for batch in batches for padded in (False, True)]
-    if longest not in lengths:
-        cases.append((batches[0], longest, False))
-    for batch, length, padded in cases:
-        size = shapes.seq_len or length
-        shape = (batch, shapes.choices or CHOICES, size) if task.has_choices else (batch, size)
-        real = np.full(shape[:-1], length)
-        if padded:
-            real = generator.integers(1, length + 1, shape[:-1])
-            real.flat[-1] = 0 if real.size > 1 else max(1, length // 2)
-        mask = (np.arange(size) < real[..., None]).astype(np.int64)
-        types = min(config.type_vocab_size, 2)
-        yield {
-            "input_ids": generator.integers(0, config.vocab_size, shape),
-            "attention_mask": mask,
-            "token_type_ids": (np.arange(size) >= (real[..., None] + 1) // 2).astype(np.int64) % types,
-        }

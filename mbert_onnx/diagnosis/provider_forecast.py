@@ -5,21 +5,24 @@ It needs no device: a provider that is not usable here is forecast from its publ
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import onnx
 
 from graphs.errors import GraphError
+from graphs.execution.inputs.limits import InputLimits
 from mbert_onnx._requirements import require_extra
-from mbert_onnx.bundles.model_file import find_file, is_file
+from mbert_onnx.bundles.limits import expected_limits, file_limits
+from mbert_onnx.bundles.model_file import find_file, is_file, open_session
 from mbert_onnx.bundles.proto_file import read_proto
 from mbert_onnx.bundles.types import Progress
 from mbert_onnx.conversion.optimizer import optimize
-from mbert_onnx.errors import MbertError
+from mbert_onnx.errors import MbertError, VerificationError
 from mbert_onnx.runtime.native_kernels import AUTO, library_for, why_not_native
 from perf.errors import PerfError
 from perf.providers import KNOWN, Provider, named
@@ -157,9 +160,7 @@ class _GivenFiles(_Files):
     """Files derived from an `.onnx` file or bundle."""
 
     def __init__(self, model: str | Path, folder: Path, report: Progress) -> None:
-        self._path, bundle = find_file(model)
-        positions = None if bundle is None else bundle.config.get("max_position_embeddings")
-        self._seq_len = min(SEQ_LEN, positions) if isinstance(positions, int) else SEQ_LEN
+        self._path, self._bundle = find_file(model)
         self._folder, self._report = folder, report
         self._built: dict[str, Path | None] = {}
 
@@ -173,9 +174,22 @@ class _GivenFiles(_Files):
         command = f"mbert-onnx optimize MODEL --target {target}"
         found: list[tuple[str, Builder]] = [(command, lambda: self._optimized(target))]
         if provider.needs.fixed_shapes and _free_sizes(self._path):
-            sizes = f"{MAKE_FIXED} for batch {BATCH} and {self._seq_len} tokens"
+            sizes = f"{MAKE_FIXED} for batch {self._sizes.batch} and {self._sizes.length} tokens"
             found.append((f"{command}, then {sizes}", lambda: self._fixed(target)))
         return found
+
+    @functools.cached_property
+    def _sizes(self) -> InputLimits:
+        """The fixed sizes: the usual ones, or those that the file runs with."""
+        config = None if self._bundle is None else self._bundle.config
+        try:
+            session = open_session(self._path)
+            expected = expected_limits(self._path, session, config, positions=SEQ_LEN)
+            found = file_limits(self._path.name, session, expected)
+        except VerificationError:  # the forecast needs no run
+            found = InputLimits()
+        length = found.fit(SEQ_LEN)
+        return replace(found, batch=found.batch or BATCH, lengths=range(length, length + 1))
 
     def _optimized(self, target: str) -> Path | None:
         """Returns the optimized file, or None if no pass changes it."""
@@ -192,7 +206,7 @@ class _GivenFiles(_Files):
         model = onnx.load(self._optimized(target) or self._path)
         for value in model.graph.input:
             dims = value.type.tensor_type.shape.dim
-            for dim, size in zip(dims, _sizes(len(dims), self._seq_len), strict=True):
+            for dim, size in zip(dims, _shape(len(dims), self._sizes), strict=True):
                 if dim.dim_param:
                     make_dim_param_fixed(model.graph, dim.dim_param, size)
         file = self._folder / f"{target}-fixed.onnx"
@@ -250,6 +264,7 @@ def _free_sizes(path: Path) -> bool:
     return any(dim.dim_param for value in inputs for dim in value.type.tensor_type.shape.dim)
 
 
-def _sizes(dimensions: int, seq_len: int) -> list[int]:
+def _shape(dimensions: int, sizes: InputLimits) -> list[int]:
     """Returns the fixed shape of an input: batch, choices if it has three axes, length."""
-    return [BATCH, *[CHOICES] * (dimensions - 2), seq_len] if dimensions > 1 else [BATCH] * dimensions
+    batch, choices = sizes.batch or BATCH, sizes.choices or CHOICES
+    return [batch, *[choices] * (dimensions - 2), sizes.longest] if dimensions > 1 else [batch] * dimensions

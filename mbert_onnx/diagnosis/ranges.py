@@ -246,7 +246,9 @@ def _checkpoint(
         read = TextModel(
             name=loaded.name,
             shapes=Shapes(),
-            reader=TextReader(loaded.task, file, config.vocab_size, config.max_position_embeddings),
+            reader=TextReader(
+                loaded.task, file, config.vocab_size, config.max_position_embeddings, config.type_vocab_size
+            ),
             is_random=loaded.folder is None,
         )
         return _Subject.of(trace(loaded.model, loaded.task, Shapes()), read, calibrate, loaded.notes)

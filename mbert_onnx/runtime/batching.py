@@ -99,4 +99,4 @@ class RowRunner:
             arrays["input_ids"][place, : len(row)] = row.ids
             arrays["attention_mask"][place, : len(row)] = 1
             arrays["token_type_ids"][place, : len(row)] = row.type_ids
-        return {name: arrays[name].reshape(*shape, length) for name in inputs.names}
+        return inputs.typed({name: array.reshape(*shape, length) for name, array in arrays.items()})

@@ -329,7 +329,7 @@ class Model:
                 f"the shape of input_ids, {list(ids.shape)}. Give arrays of token ids."
             )
         names = [node.name for node in self.session.get_outputs()]
-        feeds = {name: given[name].astype(self.inputs.dtype) for name in self.inputs.names}
+        feeds = self.inputs.typed(given)
         try:
             values = self.session.run(names, feeds)
         except Exception as error:
@@ -342,12 +342,13 @@ class Model:
         return dict(zip(names, values, strict=True))
 
     def _load_encoder(self, path: Path) -> TextEncoder:
-        vocab_size = self.config.get("vocab_size")
+        vocab_size, segments = self.config.get("vocab_size"), self.config.get("type_vocab_size")
         mask_token = self.bundle.tokenizer_config.get("mask_token") or MASK_TOKEN
         return TextEncoder(
             path,
             self.inputs.sequence or int(self.config.get("max_position_embeddings") or DEFAULT_MAX_POSITIONS),
             vocab_size=None if vocab_size is None else int(vocab_size),
+            segments=None if segments is None else int(segments),
             # transformers writes a token as its text, or as an object with its `content`.
             mask_token=mask_token["content"] if isinstance(mask_token, dict) else mask_token,
         )

@@ -91,14 +91,16 @@ class Window(Row):
 class Template:
     """The special tokens around one text or two, such as BERT's `[CLS] A [SEP]` and `[CLS] A [SEP] B [SEP]`."""
 
-    def __init__(self, tokenizer: Tokenizer, texts: Sequence[str]) -> None:
+    def __init__(self, tokenizer: Tokenizer, texts: Sequence[str], segments: int | None = None) -> None:
         encoding = tokenizer.encode(*texts)
+        last = max(encoding.type_ids) if segments is None else segments - 1
+        type_ids = [min(type_id, last) for type_id in encoding.type_ids]
         places = [encoding.sequence_ids.index(sequence) for sequence in range(len(texts))]
         self._parts: list[tuple[int, int] | int] = []  # (id, type) of a special token, or the number of a sequence
-        self._types = [encoding.type_ids[place] for place in places]
+        self._types = [type_ids[place] for place in places]
         for position, sequence in enumerate(encoding.sequence_ids):
             if sequence is None:
-                self._parts.append((encoding.ids[position], encoding.type_ids[position]))
+                self._parts.append((encoding.ids[position], type_ids[position]))
             elif position in places:
                 self._parts.append(sequence)
         self.specials = len(self._parts) - len(texts)
@@ -126,12 +128,19 @@ class Template:
 class TextEncoder:
     """A bundle's tokenizer, with the maximum length of its model.
 
-    `max_length` is the largest number of tokens in a row, special tokens included. Raises BundleError if
-    `tokenizer.json` cannot be used.
+    `max_length` is the largest number of tokens in a row, special tokens included. `segments` is the number of token
+    types that the model has, None where it is unknown: a model with one reads both texts of a pair as that one. Raises
+    BundleError if `tokenizer.json` cannot be used.
     """
 
     def __init__(
-        self, path: Path, max_length: int, *, vocab_size: int | None = None, mask_token: str = MASK_TOKEN
+        self,
+        path: Path,
+        max_length: int,
+        *,
+        vocab_size: int | None = None,
+        segments: int | None = None,
+        mask_token: str = MASK_TOKEN,
     ) -> None:
         try:
             self.tokenizer = Tokenizer.from_file(str(path))
@@ -146,7 +155,8 @@ class TextEncoder:
         self._path = path
         self._vocab_size = vocab_size
         try:
-            self._single, self._pair = Template(self.tokenizer, PROBE[:1]), Template(self.tokenizer, PROBE)
+            self._single = Template(self.tokenizer, PROBE[:1], segments)
+            self._pair = Template(self.tokenizer, PROBE, segments)
         except Exception as error:
             raise self._no_token(PROBE[0]) from error
 

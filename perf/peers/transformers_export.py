@@ -16,7 +16,8 @@ from perf.errors import PerfError
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
-# Example sizes of the dynamic dimensions: all different, and none 0 or 1, which torch.export treats as constants.
+# Example sizes of the dynamic dimensions: all different, and none 0 or 1, which torch.export treats as constants. A
+# model may have fewer positions.
 EXAMPLES = {"batch": 3, "choices": 2, "sequence": 5}
 
 
@@ -39,7 +40,8 @@ def export_transformers(folder: Path, architecture: str, output_names: tuple[str
             model = getattr(transformers, architecture).from_pretrained(folder).eval()
             inputs = [name for name in INPUTS if name in inspect.signature(model.forward).parameters]
             # A tensor for each input: one tensor passed three times would be exported as a single input.
-            ids = {name: torch.ones([EXAMPLES[axis] for axis in axes], dtype=torch.int64) for name in inputs}
+            sizes = EXAMPLES | {"sequence": min(EXAMPLES["sequence"], model.config.max_position_embeddings)}
+            ids = {name: torch.full([sizes[axis] for axis in axes], int(name == "attention_mask")) for name in inputs}
             torch.onnx.export(
                 model,
                 kwargs=ids,

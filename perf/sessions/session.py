@@ -107,7 +107,7 @@ def first_run(name: str, session: Session, feeds: dict[str, np.ndarray]) -> dict
         fed = ", ".join(f"{key} {list(value.shape)}" for key, value in feeds.items())
         raise PerfUsageError(
             f"{name} does not run on {fed} ({one_line(error)}); expected lengths within its positions and ids within "
-            "its vocabulary: pass a shorter --seq-len, or the size of its vocabulary"
+            "its vocabulary: pass another --seq-len or --batch"
         ) from None
     named = zip((output.name for output in session.get_outputs()), values, strict=True)
     return {key: value.copy() for key, value in named if isinstance(value, np.ndarray)}

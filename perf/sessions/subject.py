@@ -11,6 +11,39 @@ from perf.sessions.runtimes import ONNXRUNTIME
 
 
 @dataclass(frozen=True)
+class Sizes:
+    """Sizes that a model takes although its inputs declare others, too, as its config or trial runs say.
+
+    Args:
+        batch: The only batch; None for any.
+        shortest, longest: Lengths in tokens; the largest one is None where it is unknown.
+        step: The difference of one length to the next, such as 8 for multiples of 8.
+    """
+
+    batch: int | None = None
+    shortest: int = 1
+    longest: int | None = None
+    step: int = 1
+
+    @property
+    def length(self) -> int | None:
+        """The only length; None where there are several."""
+        return self.shortest if self.shortest == self.longest else None
+
+    def takes(self, seq_len: int) -> bool:
+        """Returns whether a length in tokens is one of those that the model takes."""
+        fits = self.shortest <= seq_len and (self.longest is None or seq_len <= self.longest)
+        return fits and (seq_len - self.shortest) % self.step == 0
+
+    def __str__(self) -> str:
+        if self.length is not None:
+            return f"{self.length} tokens"
+        step = "" if self.step == 1 else f" in steps of {self.step}"
+        most = " tokens or more" if self.longest is None else f" to {self.longest} tokens"
+        return f"{self.shortest}{most}{step}"
+
+
+@dataclass(frozen=True)
 class Subject:
     """One model in a benchmark.
 
@@ -25,6 +58,7 @@ class Subject:
         library: The library of custom operators that it runs with.
         python: The Python of the environment with the runtime's packages; None for this process's own.
         precision: The type of its products, `float32` or `int8`; empty where it is unknown.
+        sizes: The batch and the lengths that it takes.
     """
 
     name: str
@@ -37,6 +71,7 @@ class Subject:
     library: Path | None = None
     python: Path | None = None
     precision: str = ""
+    sizes: Sizes = Sizes()
 
     @property
     def files(self) -> list[Path]:

@@ -36,11 +36,13 @@ class Inspection:
         arguments: The options after defaults, as the report has them.
         files: The files of each model, by its name and path.
         feeds: The inputs of each model, by its name and by length.
+        notes: Lengths that are left out, and why, a line each.
     """
 
     arguments: Arguments
     files: Mapping[str, Mapping[Path, InspectedFile]]
     feeds: Feeds
+    notes: tuple[str, ...] = ()
 
     def tokens(self, name: str, seq_len: int) -> int:
         """Returns the number of tokens that a model reads in one run at a length."""
@@ -51,12 +53,13 @@ class Inspection:
 def inspect(run: Run, options: BenchOptions) -> Inspection:
     """Opens every file of every model, and builds the inputs.
 
-    Raises PerfError when no model is left, PerfUsageError where models take different fixed lengths.
+    Raises PerfError when no model is left, PerfUsageError where models take no common length.
     """
     files = run.roster.each(lambda subject: _inspect_files(subject, run, options.threads[0]))
+    seq_lens, notes = _seq_lens(options.seq_lens, run.roster.subjects, files)
     arguments = Arguments(
         provider=run.provider.name,
-        seq_lens=_seq_lens(options.seq_lens, run.roster.subjects, files),
+        seq_lens=seq_lens,
         batch=options.batch,
         threads=tuple(dict.fromkeys(options.threads)),
         precision=options.precision,
@@ -65,7 +68,7 @@ def inspect(run: Run, options: BenchOptions) -> Inspection:
         vocab_size=min(subject.vocab_size or DEFAULT_VOCAB_SIZE for subject in run.roster.subjects),
     )
     feeds = run.roster.each(lambda subject: _feeds(subject, files[subject.name], arguments))
-    return Inspection(arguments, files, feeds)
+    return Inspection(arguments, files, feeds, notes)
 
 
 def _inspect_files(subject: Subject, run: Run, threads: int) -> dict[Path, InspectedFile]:
@@ -79,6 +82,14 @@ def _inspect_files(subject: Subject, run: Run, threads: int) -> dict[Path, Inspe
 def _feeds(
     subject: Subject, files: Mapping[Path, InspectedFile], arguments: Arguments
 ) -> dict[int, dict[str, np.ndarray]]:
+    sizes = subject.sizes
+    for seq_len in arguments.seq_lens:
+        if not subject.by_length and not sizes.takes(seq_len):
+            raise PerfUsageError(f"{subject.name} takes {sizes}, not {seq_len}: pass another --seq-len")
+    if sizes.batch not in (None, arguments.batch):
+        raise PerfUsageError(
+            f"{subject.name} runs with batch {sizes.batch} only, not {arguments.batch}: pass --batch {sizes.batch}"
+        )
     return {
         seq_len: synthesise(
             subject.name,
@@ -94,16 +105,43 @@ def _feeds(
 
 def _seq_lens(
     chosen: Sequence[int] | None, subjects: Sequence[Subject], files: Mapping[str, Mapping[Path, InspectedFile]]
-) -> tuple[int, ...]:
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Returns the lengths to measure at, and notes on default lengths that are left out."""
     if chosen is not None:
-        return tuple(dict.fromkeys(chosen))
+        return tuple(dict.fromkeys(chosen)), ()
     fixed = {
         subject.name: length
         for subject in subjects
-        if not subject.by_length and (length := fixed_seq_len(files[subject.name][subject.path].declared)) is not None
+        if not subject.by_length
+        and (length := fixed_seq_len(files[subject.name][subject.path].declared) or subject.sizes.length) is not None
     }
     if len(set(fixed.values())) > 1:
         found = ", ".join(f"{name} {length}" for name, length in fixed.items())
         raise PerfUsageError(f"the models take different fixed lengths ({found}); expected one: bench them apart")
-    by_length = next((tuple(subject.by_length) for subject in subjects if subject.by_length), SEQ_LENS)
-    return (next(iter(fixed.values())),) if fixed else by_length
+    if fixed:
+        return (next(iter(fixed.values())),), ()
+    by_length = next((tuple(subject.by_length) for subject in subjects if subject.by_length), None)
+    return (by_length, ()) if by_length is not None else _taken(SEQ_LENS, subjects)
+
+
+def _taken(seq_lens: Sequence[int], subjects: Sequence[Subject]) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Returns the default lengths that all models take, or the longest one that they do; and notes on the others."""
+    left_out: dict[str, list[int]] = {}
+    for seq_len in seq_lens:
+        name = next((subject.name for subject in subjects if not subject.sizes.takes(seq_len)), None)
+        if name is not None:
+            left_out.setdefault(name, []).append(seq_len)
+    sizes = {subject.name: subject.sizes for subject in subjects}
+    taken = tuple(length for length in seq_lens if all(one.takes(length) for one in sizes.values()))
+    if not taken:
+        common = [length for length in range(1, max(seq_lens)) if all(one.takes(length) for one in sizes.values())]
+        if not common:
+            found = ", ".join(f"{name}: {one}" for name, one in sizes.items())
+            raise PerfUsageError(f"no length fits all models ({found}): bench them apart, or pass --seq-len")
+        taken = (common[-1],)
+    notes = [
+        f"not measured at {', '.join(map(str, lengths))} tokens, which are among the default lengths: {name} takes "
+        f"{sizes[name]}"
+        for name, lengths in left_out.items()
+    ]
+    return taken, tuple(notes)

@@ -22,6 +22,7 @@ from perf.machine.footprint import Footprint
 from perf.providers import Provider
 from perf.results.report import Report
 from perf.sessions.runtimes.onnxruntime_session import open_session
+from perf.sessions.subject import Sizes
 from perf.sessions.types import Feed, Outputs
 from perf.statistics import ratio, summarise
 from perf.timing import description
@@ -174,6 +175,61 @@ def test_default_lengths(tmp_path: Path) -> None:
     report = bench([subject(token_model(tmp_path / "a.onnx"))], quick())
     assert report.arguments.seq_lens == SEQ_LENS
     assert report.cells[0].measurements[0].speedup is None
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected", "left_out"),
+    [
+        (
+            Sizes(longest=128),
+            (8, 32, 128),
+            "not measured at 384 tokens, which are among the default lengths: a.onnx takes ",
+        ),
+        (Sizes(longest=16), (8,), "not measured at 32, 128, 384 tokens"),
+        (Sizes(longest=4), (4,), "not measured at 8, 32, 128, 384 tokens"),
+        (Sizes(shortest=32, longest=512, step=32), (32, 128, 384), "not measured at 8 tokens"),
+        (Sizes(shortest=12, longest=12), (12,), None),
+        (Sizes(longest=384), SEQ_LENS, None),
+    ],
+)
+def test_default_lengths_are_those_that_all_models_take(
+    sizes: Sizes, expected: tuple[int, ...], left_out: str | None, tmp_path: Path
+) -> None:
+    file = token_model(tmp_path / "a.onnx")
+    report = bench(
+        [Subject("a.onnx", file, VOCAB_SIZE, sizes=sizes), subject(token_model(tmp_path / "b.onnx"))], quick()
+    )
+    assert report.arguments.seq_lens == expected
+    notes = [warning for warning in report.warnings if warning.startswith("not measured")]
+    assert [note for note in notes if note.startswith(left_out or "?")] == notes
+    assert len(notes) == (left_out is not None)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "options", "says"),
+    [
+        (Sizes(longest=16), {"seq_lens": (8, 32)}, r"a\.onnx takes 1 to 16 tokens, not 32: pass another --seq-len"),
+        (Sizes(shortest=8, step=8), {"seq_lens": (12,)}, r"takes 8 tokens or more in steps of 8, not 12"),
+        (Sizes(shortest=16, longest=16), {"seq_lens": (8,)}, r"takes 16 tokens, not 8"),
+        (Sizes(batch=1), {"seq_lens": (8,), "batch": 4}, r"runs with batch 1 only, not 4: pass --batch 1"),
+    ],
+)
+def test_sizes_that_a_model_does_not_take_are_refused(
+    sizes: Sizes, options: dict[str, Any], says: str, tmp_path: Path
+) -> None:
+    file = token_model(tmp_path / "a.onnx")
+    with pytest.raises(PerfUsageError, match=says):
+        bench([Subject("a.onnx", file, VOCAB_SIZE, sizes=sizes)], quick(**options))
+
+
+def test_models_without_a_common_length_are_refused(tmp_path: Path) -> None:
+    file = token_model(tmp_path / "a.onnx")
+    few = Subject("few", file, VOCAB_SIZE, sizes=Sizes(longest=4))
+    many = Subject("many", file, VOCAB_SIZE, sizes=Sizes(shortest=8, longest=64, step=8))
+    with pytest.raises(
+        PerfUsageError, match=r"no length fits all models \(few: 1 to 4 tokens, many: 8 to 64 tokens in"
+    ):
+        bench([few, many], quick())
 
 
 def test_ids_stay_below_the_smallest_vocabulary(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from mbert_onnx.errors import MbertError
 from perf.errors import PerfError
 from perf.harness import SEQ_LENS
 from perf.results.report import Failure
-from perf.sessions.subject import Subject
+from perf.sessions.subject import Sizes, Subject
 from perf.sessions.types import Progress
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class ModelBuilder:
         progress: Progress | None,
     ) -> None:
         self.task, self.seed, self.batch = task, seed, batch
+        self.has_default_lengths = seq_lens is None
         self.seq_lens = sorted(set(seq_lens or SEQ_LENS))
         self.saved_checkpoints: dict[str, SavedCheckpoint] = {}
         """Checkpoints written in transformers' format, by name: several prefixes start from the same one."""
@@ -97,6 +98,15 @@ class ModelBuilder:
             build = build_function(request.row)
             self._built[name] = build(request, self, **request.row.options)
         return self._built[name]
+
+    def lengths_for(self, sizes: Sizes) -> list[int]:
+        """Returns the lengths for which a model's files of fixed shapes are built.
+
+        Of the default lengths those that it takes, or its largest one where it takes none of them.
+        """
+        if not self.has_default_lengths:
+            return self.seq_lens
+        return [length for length in self.seq_lens if sizes.takes(length)] or [sizes.longest or sizes.shortest]
 
     def new_folder(self) -> Path:
         """Creates a temporary folder, which is removed at the end."""

@@ -14,7 +14,7 @@ from mbert_onnx.bundles.reader import TOKENIZER
 from mbert_onnx.model.paper_baselines import architecture_of, save_architecture
 from mbert_onnx.text.tasks import QUESTION_ANSWERING, Task, task_named
 from perf.machine.peaks import FLOAT32, INT8
-from perf.sessions.subject import Subject
+from perf.sessions.subject import Sizes, Subject
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class SavedCheckpoint:
         outputs: The names of its outputs, in order.
         vocab_size: The number of token ids.
         max_positions: The largest number of tokens.
+        segments: The number of token types.
     """
 
     folder: Path
@@ -38,6 +39,12 @@ class SavedCheckpoint:
     outputs: tuple[str, ...]
     vocab_size: int
     max_positions: int
+    segments: int
+
+    @property
+    def sizes(self) -> Sizes:
+        """The lengths that it takes."""
+        return Sizes(longest=self.max_positions)
 
     def find_reader(self) -> TextReader | None:
         """Returns the tokenizer that reads texts for it, None where it has none."""
@@ -45,7 +52,7 @@ class SavedCheckpoint:
 
         if not write_tokenizer(self.source, self.folder, self.vocab_size, self.max_positions):
             return None
-        return TextReader(self.task, self.folder / TOKENIZER, self.vocab_size, self.max_positions)
+        return TextReader(self.task, self.folder / TOKENIZER, self.vocab_size, self.max_positions, self.segments)
 
 
 def build_transformers(request: Request, builder: ModelBuilder) -> BuiltModel:
@@ -56,7 +63,8 @@ def build_transformers(request: Request, builder: ModelBuilder) -> BuiltModel:
     builder.progress(request.name)("exporting by torch.onnx, which takes a while")
     file = builder.new_folder() / "model.onnx"
     export_transformers(saved.folder, saved.architecture, saved.outputs, file)
-    return BuiltModel(Subject(request.name, file, saved.vocab_size, precision=FLOAT32), saved.find_reader)
+    subject = Subject(request.name, file, saved.vocab_size, precision=FLOAT32, sizes=saved.sizes)
+    return BuiltModel(subject, saved.find_reader)
 
 
 def build_torch(request: Request, builder: ModelBuilder) -> BuiltModel:
@@ -69,6 +77,7 @@ def build_torch(request: Request, builder: ModelBuilder) -> BuiltModel:
         request.row.runtime,
         python=Path(sys.executable),
         precision=FLOAT32,
+        sizes=saved.sizes,
     )
     return BuiltModel(subject, saved.find_reader)
 
@@ -91,7 +100,7 @@ def build_converted(request: Request, builder: ModelBuilder) -> BuiltModel:
         saved.architecture,
         saved.outputs,
         builder.new_folder(),
-        seq_lens=builder.seq_lens,
+        seq_lens=builder.lengths_for(saved.sizes),
         batch=builder.batch,
         progress=progress,
     )
@@ -136,6 +145,7 @@ def save(peer: str, checkpoint: str, folder: Path, *, task: str | None, seed: in
             chosen.output_names,
             model.config.vocab_size,
             model.config.max_position_embeddings,
+            model.config.type_vocab_size,
         )
     loaded = load_checkpoint(checkpoint, task=task, seed=seed)
     save_checkpoint(loaded, folder)
@@ -147,6 +157,7 @@ def save(peer: str, checkpoint: str, folder: Path, *, task: str | None, seed: in
         tuple(o.name for o in loaded.task.outputs if not (o.optional and loaded.pooler is None)),
         loaded.config.vocab_size,
         loaded.config.max_position_embeddings,
+        loaded.config.type_vocab_size,
     )
 
 

@@ -34,7 +34,7 @@ def build_converted(request: Request, builder: ModelBuilder) -> BuiltModel:
     source, folder = builder.build(request.inner), builder.new_folder()
     given, progress = source.subject, builder.progress(request.name)
     progress("converting")
-    sources = given.by_length or dict.fromkeys(builder.seq_lens, given.path)
+    sources = given.by_length or dict.fromkeys(builder.lengths_for(given.sizes), given.path)
     by_length: dict[int, Path] = {}
     for file in dict.fromkeys(sources.values()):
         lengths = [seq_len for seq_len, path in sources.items() if path == file]

@@ -69,7 +69,7 @@ def build_fixed(request: Request, builder: ModelBuilder, *, dynamic: str) -> Bui
     if given.by_length:
         return replace(source, subject=replace(given, name=request.name))
     folder, progress = builder.new_folder(), builder.progress(request.name)
-    by_length = {seq_len: folder / f"{seq_len}.xml" for seq_len in builder.seq_lens}
+    by_length = {seq_len: folder / f"{seq_len}.xml" for seq_len in builder.lengths_for(given.sizes)}
     for seq_len, file in by_length.items():
         fix_shapes(given.path, file, batch=builder.batch, seq_len=seq_len, progress=progress)
     subject = replace(given, name=request.name, path=by_length[max(by_length)], by_length=by_length)

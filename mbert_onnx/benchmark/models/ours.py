@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ from graphs.model.loading import read_model
 from mbert_onnx.benchmark.measures import precision_of
 from mbert_onnx.benchmark.models.builder import BuiltModel, ModelBuilder
 from mbert_onnx.benchmark.models.prefixes import Request
-from mbert_onnx.bundles.model_file import TextReader, is_file
+from mbert_onnx.bundles.limits import expected_limits, file_limits
+from mbert_onnx.bundles.model_file import TextReader, is_file, open_session
 from mbert_onnx.bundles.ports import rename_ports
 from mbert_onnx.bundles.reader import is_bundle, read_bundle
-from mbert_onnx.errors import BundleError
-from perf.sessions.subject import Subject
+from mbert_onnx.errors import BundleError, VerificationError
+from perf.sessions.subject import Sizes, Subject
 
 
 def build_plain(request: Request, builder: ModelBuilder) -> BuiltModel:
@@ -26,7 +28,7 @@ def build_plain(request: Request, builder: ModelBuilder) -> BuiltModel:
     Raises BundleError for a missing file, and whatever `mbert_onnx.export` raises.
     """
     if is_file(request.name):
-        return _with_transformers_names(_from_path(request.name), builder)
+        return _with_transformers_names(_from_path(request.name, max(builder.seq_lens)), builder)
     from mbert_onnx import export  # which checks that its extra is installed
 
     folder = builder.new_folder() / "bundle"
@@ -43,7 +45,7 @@ def build_export(request: Request, builder: ModelBuilder, *, target: str, precis
     from mbert_onnx import export  # which checks that its extra is installed
 
     folder = builder.new_folder()
-    lengths: list[int | None] = [*builder.seq_lens] if target == "mobile" else [None]
+    lengths: list[int | None] = [*_lengths(request.inner, builder)] if target == "mobile" else [None]
     reports = {}
     for seq_len in lengths:
         reports[seq_len] = export(
@@ -88,27 +90,65 @@ def _with_transformers_names(built: BuiltModel, builder: ModelBuilder) -> BuiltM
     return replace(built, subject=replace(built.subject, path=copy, notes=(*built.subject.notes, note)))
 
 
-def _from_path(name: str) -> BuiltModel:
+def _lengths(checkpoint: str, builder: ModelBuilder) -> list[int]:
+    """Returns the lengths for which a checkpoint is exported with fixed shapes."""
+    if not builder.has_default_lengths:
+        return builder.seq_lens
+    from mbert_onnx.model.checkpoint import load_checkpoint
+
+    config = load_checkpoint(checkpoint, task=builder.task, seed=builder.seed).config
+    return builder.lengths_for(Sizes(longest=config.max_position_embeddings))
+
+
+def _from_path(name: str, longest: int) -> BuiltModel:
     path = Path(name)
     if path.is_file():
-        return BuiltModel(Subject(name, path, embedding_rows(path), precision=precision_of(path)), lambda: None)
+        subject = Subject(name, path, embedding_rows(path), precision=precision_of(path))
+        return BuiltModel(_tried(subject, None, longest), lambda: None)
     if is_bundle(path):
-        return _from_bundle(name, path)
+        built = _from_bundle(name, path)
+        return replace(built, subject=_tried(built.subject, read_bundle(path).config, longest))
     found = "is no bundle: it has no onnx/model.onnx" if path.is_dir() else "does not exist"
     raise BundleError(f"{name} {found}; give a bundle, an .onnx file, or a checkpoint such as random")
+
+
+def _tried(subject: Subject, config: Mapping[str, Any] | None, longest: int) -> Subject:
+    """Returns a subject with the ids and sizes with which its file runs here; as it is where it does not run here.
+
+    Args:
+        subject: The subject.
+        config: The config of its bundle; None for a file on its own.
+        longest: The largest length that matters, in tokens.
+    """
+    try:
+        session = open_session(subject.path)
+        expected = expected_limits(subject.path, session, config, positions=longest)
+        found = file_limits(subject.path.name, session, expected)
+    except VerificationError:  # it may run in another runtime, or with another provider
+        return subject
+    # Lengths above `longest` were not tried.
+    is_cut = found.longest == longest and config is None and found.length is None
+    sizes = Sizes(found.batch, found.lengths[0], None if is_cut else found.longest, found.lengths.step)
+    return replace(subject, vocab_size=min(found.vocab_size, subject.vocab_size or found.vocab_size), sizes=sizes)
 
 
 def _from_bundle(name: str, folder: Path) -> BuiltModel:
     bundle = read_bundle(folder)
     vocab_size, tokenizer = bundle.config.get("vocab_size"), bundle.tokenizer_path
+    positions = bundle.config.get("max_position_embeddings")
 
     def find_reader() -> TextReader | None:
-        positions = bundle.config.get("max_position_embeddings")
         if tokenizer is None or not isinstance(positions, int):
             return None
-        return TextReader(bundle.task, tokenizer, vocab_size, positions)
+        return TextReader(bundle.task, tokenizer, vocab_size, positions, bundle.config.get("type_vocab_size"))
 
-    subject = Subject(name, bundle.model_path, vocab_size, precision=precision_of(bundle.model_path))
+    subject = Subject(
+        name,
+        bundle.model_path,
+        vocab_size,
+        precision=precision_of(bundle.model_path),
+        sizes=Sizes(longest=positions if isinstance(positions, int) else None),
+    )
     return BuiltModel(subject, find_reader)
 
 

@@ -10,6 +10,7 @@ import typer
 
 import mbert_onnx
 from mbert_onnx.cli.options import (
+    PRECISION_GROUP,
     SHAPE_GROUP,
     TARGETS,
     Calibrate,
@@ -197,16 +198,48 @@ def verify(
     ],
     task: FileTask = None,
     outputs: FileOutputs = None,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=PRECISION_GROUP,
+            help="Texts for an fp16 or int8 file: those that it was exported with. Default: built-in sentences.",
+        ),
+    ] = None,
+    min_agreement: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            rich_help_panel=PRECISION_GROUP,
+            help="Smallest share of decisions, 0 to 1, in which an fp16 or int8 file must agree. Default: 0.99, as for "
+            "export.",
+        ),
+    ] = None,
+    tokenizer: TokenizerFile = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Compare a file's outputs with those of a checkpoint or another file. Exits with 1 if they differ."""
+    """Compare a file's outputs with those of a checkpoint or another file. Exits with 1 if they differ.
+
+    Files of fp16 and int8 are measured on texts, as by export: by the share of equal decisions.
+    """
     with progress() as report_progress:
         report_progress(f"comparing with {against}")
-        verdict = mbert_onnx.verify(file, against, task=task, outputs=names(outputs) or (), seed=seed)
+        verdict = mbert_onnx.verify(
+            file,
+            against,
+            task=task,
+            outputs=names(outputs) or (),
+            calibrate=calibrate,
+            min_agreement=min_agreement,
+            tokenizer=tokenizer,
+            seed=seed,
+        )
+    from mbert_onnx.cli.printing.conversion import print_verdict
+
     if as_json:
         print(json.dumps(verdict.as_dict(), indent=2))
     else:
-        print(f"{'the same model' if verdict.passed else 'NOT the same model'}: {verdict}")
+        print_verdict(verdict)
     if not verdict.passed:
         raise typer.Exit(1)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from graphs.ledger import Entry
     from graphs.lowering.bit_search import Plan
     from graphs.pipeline import Stage
-    from mbert_onnx.conversion.reports import ExportReport, OptimizeReport
+    from mbert_onnx.conversion.reports import ExportReport, OptimizeReport, Verdict
 
 # Number of targets; a pass that runs for all of them is printed without their names.
 ALL_TARGETS = 3
@@ -50,6 +50,17 @@ def print_optimize(report: OptimizeReport, explain: bool = False) -> None:
         console.print(f"  checked    centred error {report.error:.1e} against {judge}{given}, bound {report.bar:.1e}")
     console.print(f"  took       {report.seconds:.1f} s")
     _print_notes(console, report.notes)
+
+
+def print_verdict(verdict: Verdict) -> None:
+    """Prints whether two models are the same, the measurement, and what could not be compared."""
+    console = new_console()
+    damage, head = verdict.damage, "the same model" if verdict.passed else "NOT the same model"
+    console.print(f"{head}{': ' if damage is None else ', '}{verdict}")
+    for line in verdict.not_compared:
+        console.print(f"  not compared  {line}")
+    if damage is not None and damage.accepted and not damage.passed:
+        console.print(f"  note          random weights: the argmax is unstable, so {damage.precision} is not refused")
 
 
 def print_passes(stages: list[Stage]) -> None:

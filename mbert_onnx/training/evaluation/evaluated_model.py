@@ -132,7 +132,10 @@ class ModelOpener:
         inputs = inputs_of(session, task, name)
         positions = inputs.sequence or int(config["max_position_embeddings"])
         encoder = TextEncoder(
-            tokenizer, min(positions, self._max_length or positions), vocab_size=config.get("vocab_size")
+            tokenizer,
+            min(positions, self._max_length or positions),
+            vocab_size=config.get("vocab_size"),
+            segments=config.get("type_vocab_size"),
         )
         names = config.get("id2label")
         labels = tuple(names[key] for key in sorted(names, key=int)) if isinstance(names, dict) and names else None

@@ -40,7 +40,8 @@ class TorchSession:
         axes = (None,) * (3 if "MultipleChoice" in type(model).__name__ else 2)
         inputs = [name for name in INPUTS if name in inspect.signature(model.forward).parameters]
         self._declared = [DeclaredInput(name, "tensor(int64)", axes) for name in inputs]
-        example = {name: np.ones([2] * len(axes), np.int64) for name in inputs}
+        # One token, which every vocabulary and number of positions has.
+        example = {name: np.full([1] * len(axes), name == "attention_mask", np.int64) for name in inputs}
         self._outputs = [name for name in self._run(model, example) if name in OUTPUTS]
 
     def get_inputs(self) -> list[DeclaredInput]:

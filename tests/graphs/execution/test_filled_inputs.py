@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from graphs.execution.filled_inputs import filled
+from graphs.execution.inputs.filled import filled
 
 IDS = SimpleNamespace(name="input_ids", type="tensor(int32)", shape=["batch", "length"])
 FEED = {"input_ids": np.ones((2, 5), np.int32), "attention_mask": np.ones((2, 5), np.int32)}

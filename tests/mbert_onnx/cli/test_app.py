@@ -794,7 +794,7 @@ def test_a_file_that_cannot_be_timed_is_one_line(make: Callable[[Path], Path], t
         (["--seq-len", "8,x"], 2, "--seq-len is '8,x'"),
         (["--seq-len", ""], 2, "--seq-len is ''"),
         (["--seq-len", "0"], 2, "--seq-len is 0"),
-        (["--seq-len", "9999"], 2, "pass a shorter --seq-len"),
+        (["--seq-len", "9999"], 2, "takes 1 to 40 tokens, not 9999: pass another --seq-len"),
         (["--threads", "0"], 2, "--threads is 0"),
         (["--batch", "0"], 2, "--batch is 0"),
         (["--budget", "0"], 2, "--budget is 0.0"),

@@ -115,10 +115,10 @@ def test_export_verifies_with_them_too(exported: Exports, tmp_path: Path, monkey
     runner = file_runner.file_runner
 
     def wrong(path: Path, task: Task, library: Path | None = None) -> Any:
-        run, shapes = runner(path, task, library)
+        opened = runner(path, task, library)
         if library is None:
-            return run, shapes
-        return lambda feed: {name: -value for name, value in run(feed).items()}, shapes
+            return opened
+        return opened._replace(run=lambda feed: {name: -value for name, value in opened.run(feed).items()})
 
     monkeypatch.setattr(verification, "file_runner", wrong)
     with pytest.raises(VerificationError, match=r"is not the same as the model, nothing is written: .*native kernels"):

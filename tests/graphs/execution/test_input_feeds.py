@@ -1,4 +1,4 @@
-"""Sample inputs for any graph."""
+"""Feeds for any graph: random texts, constant ones, the example of a trace."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
-from graph_helpers import graph
+from graph_helpers import Arrays, graph
 
-from graphs.execution.runner import run
-from graphs.execution.sample_feeds import BETWEEN, LENGTH, ROWS, TEXTS, all_feeds, text_feeds
+from graphs.execution.inputs.declared import inputs_of_graph
+from graphs.execution.inputs.feeds import COMPARED, compared_feeds, example_sizes, feeds_that_run, verified_feeds
+from graphs.execution.inputs.limits import InputLimits
+from graphs.execution.inputs.shapes import BATCH, CHOICES, LENGTH
+from graphs.execution.runner import runner
 from graphs.model.embeddings import FEWEST_ROWS
 
 
@@ -17,6 +20,11 @@ def taking(inputs: str) -> ir.Model:
     """A model of these inputs, which computes nothing of interest."""
     proto = onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["" : 18]> g ({inputs}) => () {{ }}')
     return ir.from_proto(proto)
+
+
+def text_feeds(model: ir.Model, seed: int = 0) -> list[Arrays]:
+    inputs = inputs_of_graph(model)
+    return compared_feeds(inputs, InputLimits.of_graph(model, inputs), seed)
 
 
 def shapes(inputs: str) -> dict[str, tuple[int, ...]]:
@@ -29,7 +37,7 @@ BERT = "int64[b, s] input_ids, int64[b, s] attention_mask, int64[b, s] token_typ
 
 def test_texts_have_every_length_up_to_the_first_which_is_full() -> None:
     feeds = text_feeds(taking(BERT))
-    assert [feed["input_ids"].shape for feed in feeds] == list(TEXTS)
+    assert [feed["input_ids"].shape for feed in feeds] == list(COMPARED)
     for feed in feeds:
         mask = feed["attention_mask"]
         assert set(np.unique(mask)) <= {0, 1}
@@ -41,7 +49,7 @@ def test_texts_have_every_length_up_to_the_first_which_is_full() -> None:
 
 def test_segments_are_those_of_two_texts() -> None:
     (feed, *_) = text_feeds(taking(BERT))
-    half = TEXTS[0][1] // 2
+    half = COMPARED[0][1] // 2
     assert not feed["token_type_ids"][:, :half].any()
     assert feed["token_type_ids"][:, half:].all()
 
@@ -96,21 +104,21 @@ def test_half_fixed_shapes_and_choices(shape: str, expected: tuple[int, ...]) ->
 
 def test_positions_and_other_inputs_beside_texts() -> None:
     feeds = text_feeds(taking(f"int64[b, s] position_ids, {BERT}, float[b, s, 8] extra, float[4] fixed"))
-    assert [feed["position_ids"].shape for feed in feeds] == list(TEXTS)
-    assert [feed["extra"].shape for feed in feeds] == [(*text, 8) for text in TEXTS]
+    assert [feed["position_ids"].shape for feed in feeds] == list(COMPARED)
+    assert [feed["extra"].shape for feed in feeds] == [(*text, 8) for text in COMPARED]
     assert {feed["fixed"].shape for feed in feeds} == {(4,)}
 
 
 def test_inputs_that_are_not_texts() -> None:
-    assert shapes("float[n, 4] x") == {"x": (ROWS, 4)}
-    assert shapes("float[b, s, 4] x") == {"x": (ROWS, LENGTH, 4)}
+    assert shapes("float[n, 4] x") == {"x": (BATCH, 4)}
+    assert shapes("float[b, s, 4] x") == {"x": (BATCH, LENGTH, 4)}
     assert shapes("float[n] x, float z") == {"x": (LENGTH,), "z": ()}
-    assert shapes("float[b, c, h, w] x") == {"x": (ROWS, BETWEEN, BETWEEN, LENGTH)}
+    assert shapes("float[b, c, h, w] x") == {"x": (BATCH, CHOICES, CHOICES, LENGTH)}
     assert shapes("float[1, 3, 8, 8] x") == {"x": (1, 3, 8, 8)}
 
 
 def test_dimensions_of_one_name_have_one_size() -> None:
-    assert shapes("float[n, 8] x, float[1, n] mask, float[n] z") == {"x": (ROWS, 8), "mask": (1, ROWS), "z": (ROWS,)}
+    assert shapes("float[n, 8] x, float[1, n] mask, float[n] z") == {"x": (BATCH, 8), "mask": (1, BATCH), "z": (BATCH,)}
 
 
 def test_types_of_inputs_that_are_not_texts() -> None:
@@ -134,8 +142,8 @@ def test_feeds_are_the_same_every_time_and_others_for_another_seed() -> None:
     assert any((one[0][name] != other[0][name]).any() for name in ("input_ids", "extra"))
 
 
-@pytest.mark.parametrize(("positions", "length"), [(512, 64), (40, 7), (7, 7), (5, 1), (1, 1)])
-def test_a_model_of_few_positions_runs_with_one_of_them(positions: int, length: int) -> None:
+@pytest.mark.parametrize("positions", [512, 64, 40, 16, 4, 1])
+def test_a_model_of_few_positions_is_compared_at_the_lengths_that_it_has(positions: int) -> None:
     text = f"""(int64[b, s] input_ids) => (float[b, s, 2] y)
         <float[100, 2] table, float[{positions}, 2] places,
          int64 one = {{1}}, int64[1] start = {{0}}, int64 zero = {{0}}>
@@ -147,11 +155,45 @@ def test_a_model_of_few_positions_runs_with_one_of_them(positions: int, length: 
             place = Gather(places, range)
             y = Add(embedded, place)
         }}"""
-    model, lengths = graph(text), list[int]()
-    for feeds in all_feeds(model):
-        try:
-            lengths = [run(model, feed)["y"].shape[1] for feed in feeds]
-            break
-        except Exception:  # onnxruntime's errors have no common class
-            continue
-    assert max(lengths) == length
+    model = graph(text)
+    feeds, outputs = feeds_that_run(model, runner(model))
+    lengths = [feed["input_ids"].shape[1] for feed in feeds]
+    assert lengths == [min(23, positions), min(64, positions)]
+    assert [found["y"].shape[1] for found in outputs] == lengths
+
+
+def test_segments_of_a_model_that_has_one() -> None:
+    model = graph("""(int64[b, s] input_ids, int64[b, s] token_type_ids) => (float[b, s, 2] y)
+        <float[100, 2] table, float[1, 2] types>
+        { e = Gather(table, input_ids) t = Gather(types, token_type_ids) y = Add(e, t) }""")
+    assert not any(feed["token_type_ids"].any() for feed in text_feeds(model))
+
+
+def test_positions_count_from_0() -> None:
+    (feed, *_) = text_feeds(taking(f"{BERT}, int64[b, s] position_ids"))
+    np.testing.assert_array_equal(feed["position_ids"][1], np.arange(23))
+
+
+# Verification
+
+
+def test_verified_lengths_are_those_that_fit() -> None:
+    """Texts of other lengths are padded to the next multiple."""
+    feeds = list(verified_feeds(InputLimits(lengths=range(8, 65, 8)), has_choices=False, seed=0))
+    assert {feed["input_ids"].shape[1] for feed in feeds} == {8, 24, 64}
+    assert {1, 23, 64} <= {int(feed["attention_mask"].sum(-1).max()) for feed in feeds}
+
+
+def test_without_a_mask_no_text_is_padded() -> None:
+    for lengths in (range(1, 41), range(8, 65, 8), range(16, 17)):
+        feeds = list(verified_feeds(InputLimits(lengths=lengths), has_choices=False, seed=0, padding=False))
+        assert feeds
+        assert all(feed["attention_mask"].all() for feed in feeds)
+
+
+@pytest.mark.parametrize("positions", [512, 5, 4, 3, 2])
+def test_sizes_of_a_traced_example_differ_and_fit(positions: int) -> None:
+    sizes = example_sizes(positions)
+    assert len(set(sizes.values())) == len(sizes)
+    assert min(sizes.values()) > 1
+    assert sizes["sequence"] <= positions
