@@ -7,6 +7,7 @@ import onnx_ir.passes.common as common_passes
 from onnxscript.rewriter import pattern
 from onnxscript.rewriter.rules import common as rules
 
+from graphs.ir.constants import sliced
 from graphs.ir.rewrite import Rewrite, replace
 from graphs.model.sizes import shape_of
 
@@ -22,17 +23,27 @@ class MergeViews(Rewrite):
 
         key ── Transpose(0, 1, 3, 2)
 
-    Chains of two are merged by onnxscript's rules (Transpose, Unsqueeze, and views without effect).
+    Chains of two are merged by onnxscript's rules (Transpose, Unsqueeze, and views without effect). Slices that cut
+    nothing are removed.
     """
 
     def rewrite(self, model: ir.Model) -> None:
         for node in list(model.graph):
             self._transpose_in_three(model.graph, node)
+            self._whole_slice(node)
         if self.matches:  # otherwise the rules count unused readers
             common_passes.RemoveUnusedNodesPass()(model)
         self.matches += LIBRARY.apply_to_model(model)
         if self.matches:
             common_passes.RemoveUnusedNodesPass()(model)
+
+    def _whole_slice(self, node: ir.Node) -> None:
+        if node.op_type != "Slice" or node.domain != "" or node.outputs[0].is_graph_output():
+            return
+        x = node.inputs[0]
+        if x is not None and x.shape is not None and sliced(node, len(x.shape)) == {}:
+            replace(node.outputs[0], x)
+            self.matches += 1
 
     def _transpose_in_three(self, graph: ir.Graph, last: ir.Node) -> None:
         chain = [last]

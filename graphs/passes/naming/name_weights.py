@@ -35,10 +35,12 @@ class NameWeights(Rewrite):
         self._graph = graph
         values = [*graph.initializers.values(), *graph.inputs, *(output for node in graph for output in node.outputs)]
         self._taken = {value.name for value in values}
-        weights = [value for value in graph.initializers.values() if _is_weight(value) and not _has_layer(value)]
-        for value in weights:
-            node = _reader(value)
-            if node is not None:
+        every = [value for value in graph.initializers.values() if _is_weight(value)]
+        weights = [value for value in every if not _has_layer(value)]
+        for value in every:
+            if _has_layer(value):
+                self._rename_forms(value)
+            elif (node := _reader(value)) is not None:
                 self._rename(value, _name(value, node))
         if any(_has_layer(value) for value in graph.initializers.values()):
             return
@@ -49,7 +51,7 @@ class NameWeights(Rewrite):
                 self._rename(value, f"layer.{layers.pop()}.{value.name}")
 
     def _rename(self, value: ir.Value, name: str | None) -> None:
-        """Renames a weight, and the values between it and its reader, since constant folding keeps the last name."""
+        """Renames a weight, and the values between it and its reader."""
         if name is None or value.is_graph_output() or value.is_graph_input():
             return
         number, unique = 1, name
@@ -59,9 +61,16 @@ class NameWeights(Rewrite):
         self._taken.add(unique)
         value.name = unique
         self.matches += 1
-        for use in value.uses():
-            if use.node.op_type in STORED and len(value.uses()) == 1:
-                self._rename(use.node.outputs[0], f"{unique}.{use.node.op_type}")
+        self._rename_forms(value)
+
+    def _rename_forms(self, value: ir.Value) -> None:
+        """Names other forms of a weight after it, such as its transpose: constant folding keeps the last name."""
+        uses = list(value.uses())
+        if len(uses) != 1 or uses[0].node.op_type not in STORED or uses[0].idx != 0:
+            return
+        form = uses[0].node.outputs[0]
+        if not _has_layer(form):
+            self._rename(form, f"{value.name}.{uses[0].node.op_type}")
 
 
 def _is_weight(value: ir.Value) -> bool:
