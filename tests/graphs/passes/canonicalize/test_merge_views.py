@@ -130,3 +130,25 @@ def test_transposes_in_a_branch_compute_the_same() -> None:
     x = np.arange(6, dtype=np.float32).reshape(2, 3) - 3
     for yes in (True, False):
         same_numbers(before, after, {"x": x, "yes": np.array(yes)})
+
+
+@pytest.mark.parametrize(
+    ("bounds", "removed"),
+    [
+        ("zero, far, axis", True),
+        ("both, far2, axes2", True),
+        ("zero, far, axis, one", True),
+        ("zero, two, axis", False),
+        ("one, far, axis", False),
+        ("zero, far, axis, two", False),
+    ],
+)
+def test_a_slice_that_cuts_nothing_is_removed(bounds: str, removed: bool) -> None:
+    before = graph(f"""(float[5, 4] x) => (float[n, 4] y) <int64[1] zero = {{0}}, int64[1] one = {{1}},
+        int64[1] two = {{2}}, int64[1] axis = {{0}}, int64[1] far = {{9223372036854775807}}, int64[2] both = {{0, 0}},
+        int64[2] far2 = {{2147483647, 2147483647}}, int64[2] axes2 = {{0, 1}}>
+        {{ a = Slice(x, {bounds}) y = Relu(a) }}""")
+    if removed:
+        becomes(MergeViews(), before, "y = Relu(x)")
+    else:
+        leaves_alone(MergeViews(), before)

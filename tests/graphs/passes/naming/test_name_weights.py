@@ -106,3 +106,14 @@ def test_a_graph_without_attention_has_no_layers() -> None:
     assert structural_layers(products().graph) == {}
     text = "(int64[n] x) => (float[n, 4] y) <float[9, 4] t> { e = Gather(t, x) y = Softmax(e) }"
     assert structural_layers(graph(text).graph) == {}
+
+
+def test_another_form_of_a_named_weight_is_named_after_it() -> None:
+    """torch.export without its optimizer transposes each weight in the graph."""
+    model = products()
+    model.graph.initializers["v"].name = "encoder.layer.4.dense.weight"
+    after = model.clone()
+    NameWeights()(after)
+    (transpose,) = [node for node in after.graph if node.op_type == "Transpose"]
+    assert transpose.outputs[0].name == "encoder.layer.4.dense.weight.Transpose"
+    leaves_alone(NameWeights(), after)
