@@ -7,13 +7,13 @@ read here; the runtime reads the graph.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.reference import located
+from mbert_onnx.text.json_files import brief, read_json
 from mbert_onnx.text.tasks import TASKS, Task, task_named, task_of_architectures
 
 CONFIG = "config.json"
@@ -22,6 +22,10 @@ TOKENIZER = "tokenizer.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 # Names of the files of each precision: those that transformers.js gives its dtypes.
 VARIANTS = {"fp32": "onnx/model.onnx", "fp16": "onnx/model_fp16.onnx", "int8": "onnx/model_int8.onnx"}
+# Sizes in config.json that are used with a model file, with their smallest values.
+SIZES = {"vocab_size": 1, "max_position_embeddings": 1, "type_vocab_size": 1, "pad_token_id": 0}
+# More rows than an embedding table has: ONNX models of 2 GB have at most 2^29 numbers.
+MANY_ROWS = 2**31
 # In the order in which they are looked for.
 MODELS = (VARIANTS["fp32"], "model.onnx", VARIANTS["fp16"], VARIANTS["int8"])
 
@@ -63,6 +67,7 @@ def read_bundle(path: str | Path) -> Bundle:
     else:
         raise BundleError(f"{path} does not exist. Give the folder of a bundle, which `mbert-onnx export` writes.")
     config = _read_json(folder / CONFIG)
+    _check_sizes(config, folder / CONFIG)
     metadata = _read_json(folder / METADATA) if (folder / METADATA).exists() else None
     tokenizer_path = folder / TOKENIZER
     tokenizer_config = folder / TOKENIZER_CONFIG
@@ -108,7 +113,7 @@ def _folder_around(model_path: Path) -> Path:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except FileNotFoundError:
         raise BundleError(f"{path} is missing. Copy the checkpoint's {path.name} there, or export it again.") from None
     except (OSError, ValueError, RecursionError) as error:
@@ -116,6 +121,14 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise BundleError(f"{path} holds a {type(content).__name__}, expected a JSON object. Export the bundle again.")
     return content
+
+
+def _check_sizes(config: dict[str, Any], path: Path) -> None:
+    """Raises BundleError for a size that is no number of rows: it would only be noticed where it is used."""
+    for key, least in SIZES.items():
+        value = config.get(key)
+        if value is not None and not (type(value) is int and least <= value < MANY_ROWS):
+            raise BundleError(f"{path} has {key} = {brief(value)}, expected an integer from {least}. Correct it.")
 
 
 def _task_of(folder: Path, config: dict[str, Any], metadata: dict[str, Any] | None) -> Task:

@@ -32,6 +32,7 @@ from mbert_onnx.errors import CheckpointError, UsageError, VerificationError
 from mbert_onnx.model.checkpoint import Checkpoint, load_checkpoint
 from mbert_onnx.model.tokenizer_files import write_tokenizer
 from mbert_onnx.runtime.native_kernels import AUTO, library_for
+from mbert_onnx.text.sentence_embedding import EmbeddingSettings
 
 # Phones' providers want every size fixed. The default number of choices is that of SWAG, which defines the task.
 MOBILE_CHOICES = 4
@@ -151,7 +152,7 @@ def export(
             seconds=clock.seconds,
             notes=notes,
         )
-        write_metadata(folder, report, source.checkpoint, source.shapes, seed)
+        write_metadata(folder, report, source.checkpoint, source.shapes, seed, source.embedding)
     return report
 
 
@@ -208,16 +209,22 @@ class _Request:
 
 @dataclass(frozen=True)
 class _Source:
-    """The checkpoint as it was read, and the sizes of the graph's inputs."""
+    """The checkpoint as it was read, the sizes of the graph's inputs, and how sentence-transformers embeds with it."""
 
     checkpoint: Checkpoint
     shapes: Shapes
+    embedding: EmbeddingSettings | None
 
 
 def _read(request: _Request, clock: StageClock) -> _Source:
     clock.start("read", f"reading {request.checkpoint}")
     checkpoint = load_checkpoint(request.checkpoint, task=request.task, seed=request.seed)
-    return _Source(checkpoint, request.shapes(checkpoint))
+    shapes = request.shapes(checkpoint)
+    embedding, notes = checkpoint.sentence_embedding()
+    if embedding is not None and shapes.seq_len is not None and shapes.seq_len < embedding.max_seq_length:
+        notes.append(f"texts are cut at {shapes.seq_len} tokens (--seq-len), and not at {embedding.max_seq_length}")
+    checkpoint.notes.extend(notes)
+    return _Source(checkpoint, shapes, embedding)
 
 
 def _add_tokenizer(source: _Source, folder: Path) -> list[str]:

@@ -18,6 +18,7 @@ from mbert_onnx.bundles.reader import METADATA
 from mbert_onnx.bundles.types import Progress
 from mbert_onnx.conversion.reports import ExportReport
 from mbert_onnx.model.checkpoint import Checkpoint
+from mbert_onnx.text.sentence_embedding import EmbeddingSettings
 
 # Version of the format of `mbert_onnx.json`.
 METADATA_SCHEMA = 1
@@ -58,9 +59,19 @@ def sign(model: ir.Model, task: str) -> None:
     model.metadata_props.update({"task": task})
 
 
-def write_metadata(folder: Path, report: ExportReport, checkpoint: Checkpoint, shapes: Shapes, seed: int) -> None:
-    """Writes `mbert_onnx.json`."""
-    text = json.dumps(_metadata(report, checkpoint, shapes, seed), indent=2, ensure_ascii=False)
+def write_metadata(
+    folder: Path,
+    report: ExportReport,
+    checkpoint: Checkpoint,
+    shapes: Shapes,
+    seed: int,
+    embedding: EmbeddingSettings | None = None,
+) -> None:
+    """Writes `mbert_onnx.json`; `embedding` is that of a model of sentence-transformers."""
+    record = _metadata(report, checkpoint, shapes, seed)
+    if embedding is not None:
+        record["sentence_embedding"] = embedding.as_dict()
+    text = json.dumps(record, indent=2, ensure_ascii=False)
     (folder / METADATA).write_text(text + "\n", encoding="utf-8")
 
 

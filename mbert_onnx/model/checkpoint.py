@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save_file
 from torch import nn
 from transformers import MobileBertConfig
-from transformers.activations import ACT2FN
 
 from mbert_onnx.errors import CheckpointError, UsageError
 from mbert_onnx.model import student
+from mbert_onnx.model.config_file import make_config, read_config
+from mbert_onnx.model.other_formats import what_it_is
 from mbert_onnx.model.presets import PRESETS, initialize, mobilebert_config
-from mbert_onnx.model.teacher import IBBertConfig
-from mbert_onnx.model.weights import LM_BIAS, LM_DECODER_BIAS, fit, read_weights
+from mbert_onnx.model.weights import LM_BIAS, LM_DECODER_BIAS, SINGLE, find_weights, fit, read_weights
 from mbert_onnx.reference import REFERENCE, located
+from mbert_onnx.text.json_files import brief
+from mbert_onnx.text.sentence_embedding import EmbeddingSettings, SentenceModules, read_modules
 from mbert_onnx.text.tasks import FEATURE_EXTRACTION, QUESTION_ANSWERING, Task, task_named, task_of_architectures
 
 # Files that are downloaded from a hub repository: configuration, tokenizer, weights.
 HUB_FILES = ["*.json", "*.txt", "*.safetensors", "pytorch_model*.bin"]
 
+CONFIG, ADAPTER = "config.json", "adapter_config.json"
 POOLER = "pooler.dense.weight"
-
-# Config classes by `model_type`: the student, and the teacher, which only this project has.
-CONFIGS: dict[str, type[MobileBertConfig]] = {"mobilebert": MobileBertConfig, "ib_bert": IBBertConfig}
 
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
@@ -44,6 +42,7 @@ class Checkpoint:
         task: Its task.
         model: Its module.
         notes: Notes for the user about how it was read, a line each.
+        modules: The modules of a sentence-transformers folder, unless another task was asked for.
     """
 
     name: str
@@ -52,6 +51,7 @@ class Checkpoint:
     task: Task
     model: nn.Module
     notes: list[str] = field(default_factory=list)
+    modules: SentenceModules | None = None
 
     @property
     def pooler(self) -> student.Pooler | None:
@@ -60,6 +60,19 @@ class Checkpoint:
         backbone = model if isinstance(model, student.MobileBertModel) else model.mobilebert
         assert isinstance(backbone, student.MobileBertModel)
         return backbone.pooler
+
+    def sentence_embedding(self) -> tuple[EmbeddingSettings | None, list[str]]:
+        """Returns how sentence-transformers embeds texts with it, or None if it is not its model; and notes.
+
+        Raises CheckpointError for a model of sentence-transformers whose embeddings are computed in another way.
+        """
+        if self.modules is None:
+            return None, []
+        if self.task is FEATURE_EXTRACTION:
+            return self.modules.embedding_settings(self.config.max_position_embeddings)
+        if len(self.modules.modules) > 1:
+            raise self.modules.refusal()
+        return None, []
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
@@ -90,31 +103,59 @@ def load_checkpoint(name: str | Path, *, task: str | None = None, seed: int = 0)
     wanted = None if task is None else task_named(task)
     if str(name).partition(":")[0] == "random":
         return _random(str(name), wanted or QUESTION_ANSWERING, seed)
-    folder = checkpoint_folder(name)
-    raw = _read_config(folder)
+    folder, modules = _located(name)
+    if not (folder / CONFIG).is_file():
+        if modules is not None and not modules.embeds:
+            raise modules.refusal()
+        raise CheckpointError(_what_it_is(name, folder, CONFIG, "a folder that transformers' save_pretrained wrote"))
+    raw = read_config(folder)
+    file = find_weights(folder)
+    if file is None:
+        raise CheckpointError(_what_it_is(name, folder, "weights", f"{' or '.join(SINGLE)}, whole or in shards"))
     architectures = raw.get("architectures")
     named = architectures if isinstance(architectures, list) else []
-    found = task_of_architectures([name for name in named if isinstance(name, str)])
+    # TensorFlow's and Flax's classes have the same names, after a prefix.
+    found = task_of_architectures(
+        [name.removeprefix("TF").removeprefix("Flax") for name in named if isinstance(name, str)]
+    )
+    if modules is not None and modules.embeds:
+        found = FEATURE_EXTRACTION  # sentence-transformers loads the bare model, whatever the config says
     chosen = wanted or found
     if chosen is None:
         raise CheckpointError(
-            f"{name}: config.json has architectures {architectures}, none of them a MobileBERT's; "
+            f"{name}: config.json has architectures {brief(architectures)}, none of them a MobileBERT's; "
             f"pass --task, one of transformers' names such as {QUESTION_ANSWERING.name} or {FEATURE_EXTRACTION.name}"
         )
-    config = _config(str(name), raw, chosen)
-    tensors = read_weights(folder)
+    tensors, notes, removed = read_weights(file)
+    notes += removed
+    if (folder / ADAPTER).is_file():
+        notes.append(f"{ADAPTER} is not applied: the weights are those of {file.name}")
+    config, more = make_config(str(name), raw, chosen, tensors)
+    notes += more
     # Embeddings need no pooler, and most task checkpoints have none.
     pooler = not config.classifier_activation or any(key.endswith(POOLER) for key in tensors)
     try:
         model = build(config, chosen, empty=True, pooler=pooler)
     except Exception as error:  # a fault that no check above covers; torch's layers raise several classes
         raise CheckpointError(f"{name}: config.json cannot be built: {' '.join(str(error).split())}") from error
-    weights, notes = fit(tensors, model, chosen, config, str(name))
+    try:
+        weights, more = fit(tensors, model, chosen, config, str(name))
+    except CheckpointError as error:  # with what was done to the names, which the message lists
+        raise CheckpointError(f"{error}{f' ({removed[0]})' if removed else ''}") from None
+    notes += more
     if chosen is FEATURE_EXTRACTION and not pooler:
         notes.append("the checkpoint has no pooler, so there is no pooler_output")
     model.load_state_dict(weights, strict=True, assign=True)
     retie(model)
-    return Checkpoint(str(name), folder, config, chosen, model.eval(), notes)
+    return Checkpoint(
+        str(name),
+        folder,
+        config,
+        chosen,
+        model.eval(),
+        notes,
+        modules if wanted in (None, FEATURE_EXTRACTION) else None,
+    )
 
 
 def build(config: MobileBertConfig, task: Task, *, empty: bool, pooler: bool = True) -> nn.Module:
@@ -147,9 +188,25 @@ def _random(name: str, task: Task, seed: int) -> Checkpoint:
 
 def checkpoint_folder(name: str | Path) -> Path:
     """Returns the folder of a checkpoint's files, after a download from the hub if needed. Raises CheckpointError."""
+    return _located(name)[0]
+
+
+def _located(name: str | Path) -> tuple[Path, SentenceModules | None]:
+    """Returns the folder with config.json and weights, and the sentence-transformers modules around it, if any."""
+    root = _root(name)
+    modules = read_modules(str(name), root)
+    return (root, None) if modules is None else (modules.transformer, modules)
+
+
+def _root(name: str | Path) -> Path:
     path = located(name)
     if path.is_dir() and str(name):  # an empty name would be the current folder
         return path
+    if path.suffix == ".onnx" and path.is_file():
+        raise CheckpointError(
+            f"{name} is an ONNX model, expected a checkpoint of PyTorch; make it faster with: mbert-onnx optimize "
+            f"{name} -o FILE, or export the checkpoint that it was made from"
+        )
     if path.is_file():
         raise CheckpointError(f"{name} is a file; expected a folder with config.json and weights, or a hub id")
     if isinstance(name, Path) or not HUB_ID.fullmatch(name):
@@ -179,91 +236,15 @@ def _download(name: str) -> Path:
         raise CheckpointError(f"{name}: no such folder, and it cannot be downloaded from the hub ({reason})") from error
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
-    path = folder / "config.json"
-    if not path.is_file():
-        raise CheckpointError(
-            f"{folder} has no config.json; expected a folder that transformers' save_pretrained wrote"
-        )
+def _what_it_is(name: str | Path, folder: Path, lacks: str, expected: str) -> str:
+    return what_it_is(str(name), folder, lacks, expected, () if located(name).is_dir() else _files_on_hub(str(name)))
+
+
+def _files_on_hub(name: str) -> list[str]:
+    """Returns the names of all files of a hub repository, also of those that are not downloaded; none if offline."""
+    from huggingface_hub import list_repo_files
+
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, a number of 5,000 digits, nested too deeply
-        raise CheckpointError(f"{path} is not valid JSON ({error}); save the checkpoint again") from error
-    if not isinstance(raw, dict):
-        raise CheckpointError(f"{path} holds a {type(raw).__name__}, expected a JSON object; save the checkpoint again")
-    found = raw.get("model_type")
-    if found not in CONFIGS:
-        raise CheckpointError(
-            f"{path}: model_type is {found!r}, expected 'mobilebert'; only MobileBERT is exported here"
-        )
-    return raw
-
-
-def _config(name: str, raw: dict[str, Any], task: Task) -> MobileBertConfig:
-    try:
-        config = CONFIGS[raw["model_type"]].from_dict({**raw, "architectures": [task.architecture]})
-    except Exception as error:  # transformers' checks raise several classes
-        raise CheckpointError(f"{name}: config.json is not a MobileBERT's: {' '.join(str(error).split())}") from error
-    check_config(config, name)
-    if task is QUESTION_ANSWERING and config.num_labels != 2:
-        raise CheckpointError(
-            f"{name}: question answering has 2 labels (start, end), config.json has {config.num_labels}"
-        )
-    return config
-
-
-POSITIVE = (
-    "vocab_size",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "intra_bottleneck_size",
-    "embedding_size",
-    "max_position_embeddings",
-    "type_vocab_size",
-    "num_feedforward_networks",
-)
-
-
-def check_config(config: MobileBertConfig, name: str) -> None:
-    """Raises CheckpointError for a config that transformers' own module cannot be built from either."""
-    for key in POSITIVE:
-        value = getattr(config, key)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise CheckpointError(f"{name}: config.json has {key} = {value!r}, expected an integer of at least 1")
-    problems = [
-        (
-            config.normalization_type not in ("no_norm", "layer_norm"),
-            f"normalization_type is {config.normalization_type!r}, expected no_norm or layer_norm",
-        ),
-        (
-            not isinstance(config.hidden_act, str) or config.hidden_act not in ACT2FN,
-            f"hidden_act is {config.hidden_act!r}, which transformers does not know",
-        ),
-        (
-            not isinstance(config.layer_norm_eps, int | float),
-            f"layer_norm_eps is {config.layer_norm_eps!r}, expected a number",
-        ),
-        (
-            student.intra_size(config) % config.num_attention_heads != 0,
-            f"{config.num_attention_heads} heads do not divide {student.intra_size(config)} channels",
-        ),
-        (
-            config.use_bottleneck
-            and not config.use_bottleneck_attention
-            and not config.key_query_shared_bottleneck
-            and config.intra_bottleneck_size != config.hidden_size
-            and not isinstance(config, IBBertConfig),
-            "key_query_shared_bottleneck is false: queries read hidden_size channels, and have weights for "
-            "intra_bottleneck_size; set use_bottleneck_attention, or make both sizes equal",
-        ),
-        (
-            config.embedding_size > config.hidden_size,
-            f"embedding_size {config.embedding_size} is larger than hidden_size {config.hidden_size}",
-        ),
-        (getattr(config, "is_decoder", False), "is_decoder is true; MobileBERT's attention is bidirectional"),
-    ]
-    for wrong, line in problems:
-        if wrong:
-            raise CheckpointError(f"{name}: config.json cannot be built: {line}")
+        return list_repo_files(name)
+    except Exception:  # the names only make a message more exact
+        return []

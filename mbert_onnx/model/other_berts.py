@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,8 +9,9 @@ from pathlib import Path
 from torch import nn
 
 from mbert_onnx.errors import CheckpointError
-from mbert_onnx.model.checkpoint import CONFIGS
+from mbert_onnx.model.config_file import CONFIGS
 from mbert_onnx.reference import located
+from mbert_onnx.text.json_files import read_json
 from mbert_onnx.text.tasks import QUESTION_ANSWERING, Task
 
 
@@ -19,7 +19,7 @@ def is_other_bert(checkpoint: str | Path) -> bool:
     """Returns whether the config in a folder names another architecture than MobileBERT. False for a hub id."""
     config = located(checkpoint) / "config.json"
     try:
-        kind = json.loads(config.read_text(encoding="utf-8")).get("model_type")
+        kind = read_json(config).get("model_type")
     except (OSError, ValueError, AttributeError):
         return False  # the error is raised where the checkpoint is read
     return kind is not None and kind not in CONFIGS

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from mbert_onnx.text.encoder import Window
+from mbert_onnx.text.labels import names_of
 
 
 class Result:
@@ -115,11 +116,6 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
     return 0.5 * (1.0 + np.tanh(0.5 * np.asarray(logits, dtype=np.float64)))
 
 
-def label_of(config: Mapping[str, Any], index: int) -> str:
-    """Returns a label's name from the config's `id2label` (JSON keys are text), or `LABEL_<index>`."""
-    return str((config.get("id2label") or {}).get(str(index), f"LABEL_{index}"))
-
-
 def classify_logits(
     logits: np.ndarray, config: Mapping[str, Any], *, top_k: int | None, truncated: bool
 ) -> Classification:
@@ -136,7 +132,8 @@ def classify_logits(
         scores = logits
     else:
         scores = softmax(logits)
-    labels = (LabelScore(label_of(config, index), float(scores[index])) for index in best(scores, top_k))
+    names = names_of(config.get("id2label"), len(scores))
+    labels = (LabelScore(names[index], float(scores[index])) for index in best(scores, top_k))
     return Classification(tuple(labels), truncated)
 
 

@@ -14,8 +14,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mbert_onnx.runtime.answers import Result, label_of, softmax
+from mbert_onnx.runtime.answers import Result, softmax
 from mbert_onnx.text.encoder import Tokens
+from mbert_onnx.text.labels import names_of
 
 OUTSIDE = "O"  # label of tokens outside all entities
 
@@ -55,14 +56,13 @@ def label_tokens(
     unknown token is its text.
     """
     entities = []
+    names = names_of(config.get("id2label"), logits.shape[-1])
     for place, scores in enumerate(softmax(logits)):
         label = int(scores.argmax())
         start, end = tokens.offsets[place]
         token = tokens.tokens[place]
         word = tokens.text[start:end] if token == unknown_token else token
-        entities.append(
-            TokenEntity(label_of(config, label), float(scores[label]), first_index + place, word, start, end)
-        )
+        entities.append(TokenEntity(names[label], float(scores[label]), first_index + place, word, start, end))
     return entities
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from mbert_onnx.bundles.inputs import Inputs, first_line, inputs_of
 from mbert_onnx.bundles.ports import with_outputs
-from mbert_onnx.bundles.reader import Bundle
+from mbert_onnx.bundles.reader import METADATA, Bundle
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.runtime.answers import (
     Choices,
@@ -48,7 +48,8 @@ from mbert_onnx.runtime.entities import (
     without_outside,
 )
 from mbert_onnx.runtime.spans import Answer, merge_windows, window_answers
-from mbert_onnx.text.encoder import DEFAULT_MAX_POSITIONS, MASK_TOKEN, TextEncoder, check_text
+from mbert_onnx.text.encoder import DEFAULT_MAX_POSITIONS, MASK_TOKEN, TextEncoder, Window, check_text
+from mbert_onnx.text.sentence_embedding import settings_in
 from mbert_onnx.text.tasks import (
     FEATURE_EXTRACTION,
     FILL_MASK,
@@ -113,6 +114,8 @@ class Model:
         self.inputs: Inputs = inputs_of(session, task, str(bundle.model_path))
         pad_token_id = int(self.config.get("pad_token_id") or 0)
         self._runner = RowRunner(session, task, self.inputs, pad_token_id, str(bundle.model_path))
+        record = (bundle.metadata or {}).get("sentence_embedding")
+        self._embedding = None if record is None else settings_in(record, bundle.folder / METADATA)
         self._encoder = None if bundle.tokenizer_path is None else self._load_encoder(bundle.tokenizer_path)
 
     @property
@@ -268,12 +271,15 @@ class Model:
         A long text is split into windows, as in `tag`: each token counts once, with the state from the window in which
         it has the most context; the special tokens of all n windows have weight 1/n each. With `normalize` vectors have
         length 1.
+
+        For a model of sentence-transformers it returns the vectors that its `encode` returns: texts are cut at the
+        model's length, unless `stride` is given, and vectors have length 1 if it normalizes them.
         """
         self._expect("embed", FEATURE_EXTRACTION)
         texts = [text] if isinstance(text, str) else list(text)
         if not texts:
             raise UsageError("There is no text to embed. Give a text, or a list of texts.")
-        parts = [self.tokenizer.windows(one, stride=stride)[1] for one in texts]
+        parts = [self._windows_to_embed(one, stride) for one in texts]
         owners = [number for number, windows in enumerate(parts) for _ in windows]
         windows = [window for windows in parts for window in windows]
         sums: list[Any] = [0.0] * len(texts)
@@ -284,7 +290,8 @@ class Model:
             sums[owner] = sums[owner] + weights @ states
             masses[owner] += weights.sum()
         vectors = (np.stack(sums) / masses).astype(np.float32)
-        vectors = normalized(vectors) if normalize else vectors
+        if normalize or (self._embedding is not None and self._embedding.normalize):
+            vectors = normalized(vectors)
         return vectors[0] if isinstance(text, str) else vectors
 
     def next_sentence(self, text: str, pair: str) -> NextSentence:
@@ -340,6 +347,16 @@ class Model:
                 "Give that shape."
             ) from error
         return dict(zip(names, values, strict=True))
+
+    def _windows_to_embed(self, text: str, stride: int | None) -> list[Window]:
+        settings = self._embedding
+        if settings is None:
+            return self.tokenizer.windows(text, stride=stride)[1]
+        prepared = settings.prepared(check_text(text, "text"))
+        if stride is not None:
+            return self.tokenizer.windows(prepared, stride=stride)[1]
+        length = min(settings.max_seq_length, self.tokenizer.max_length)
+        return self.tokenizer.windows(prepared, max_seq_len=length, stride=0)[1][:1]
 
     def _load_encoder(self, path: Path) -> TextEncoder:
         vocab_size, segments = self.config.get("vocab_size"), self.config.get("type_vocab_size")

@@ -10,6 +10,7 @@ import csv
 import gzip
 import io
 import json
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -45,6 +46,12 @@ SINGLES = ("text", "sentence", "phrase", "review", "content", *dict.fromkeys(nam
 EXPECTED = "text, sentence, phrase, question and context, sentence1 and sentence2, or premise and hypothesis"
 
 GZIP_START = b"\x1f\x8b"
+# Separators of a .csv: the comma, or what programs write where the comma is the decimal mark, as in most of Europe.
+SEPARATORS = (",", ";", "\t", "|")
+# Excel's first line that names the separator.
+SEPARATOR_LINE = re.compile(r"(sep=(.))(?=\n)", re.IGNORECASE)
+# Rows from which the separator of a table without known names is guessed.
+GUESSED_ROWS = 100
 # How many keys of a file, and how many characters of each, an error message shows.
 SHOWN_KEYS, SHOWN_CHARACTERS = 8, 30
 
@@ -240,13 +247,44 @@ def _from_tsv(file: TextFile) -> Iterator[CalibrationText]:
 
 
 def _from_csv(file: TextFile) -> Iterator[CalibrationText]:
-    reader = csv.reader(io.StringIO(file.content, newline=""))
+    named = SEPARATOR_LINE.match(file.content)
+    # The line stays, empty, so that the numbers of the others are right.
+    content = file.content[named.end() :] if named else file.content
+    separator = named[2] if named else _separator(content)
+    reader = csv.reader(io.StringIO(content, newline=""), delimiter=separator)
     try:
         rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except csv.Error as error:
         raise CalibrationError(f"{file.path}, line {reader.line_num} is not CSV ({error}). Correct it.") from error
     # A cut file may end inside a cell.
     return _from_table(file.path, rows if file.is_whole else rows[:-1])
+
+
+def _separator(content: str) -> str:
+    """Returns the first separator with which the header has a known name, or else with which all rows are as long."""
+    tables = {separator: _first_rows(content, separator) for separator in SEPARATORS}
+    for separator, rows in tables.items():
+        if rows and _known(cell.strip().lower() for cell in rows[0]):
+            return separator
+    for separator, rows in tables.items():
+        lengths = {len(row) for row in rows}
+        if len(lengths) == 1 and lengths != {1}:
+            return separator
+    return SEPARATORS[0]
+
+
+def _first_rows(content: str, separator: str) -> list[list[str]]:
+    """Returns the first rows that are not blank; fewer where one cannot be parsed."""
+    rows = []
+    try:
+        for row in csv.reader(io.StringIO(content, newline=""), delimiter=separator):
+            if any(cell.strip() for cell in row):
+                rows.append(row)
+            if len(rows) == GUESSED_ROWS:
+                break
+    except csv.Error:
+        pass  # reported where the whole file is read
+    return rows
 
 
 def _from_table(path: Path, rows: list[tuple[int, list[str]]]) -> Iterator[CalibrationText]:

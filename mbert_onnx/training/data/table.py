@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from mbert_onnx.errors import ColumnError, DataError
+from mbert_onnx.text.text_files import SEPARATOR_LINE, SEPARATORS
 from mbert_onnx.training.data.corpus.lines import kind_of, read_lines
 
 Rows = Iterator[tuple[int, dict[str, Any]]]
@@ -43,7 +45,7 @@ def read_table(
         raise DataError(
             f"{path} is a {kind or 'file without extension'}; expected .tsv, .csv or .jsonl, optionally with .gz."
         )
-    rows = _comma_separated(path) if kind == ".csv" else _tab_separated(path)
+    rows = _comma_separated(path, columns if header is None else ()) if kind == ".csv" else _tab_separated(path)
     names = None if header is None else list(header)
     for number, cells in rows:
         if names is None:
@@ -66,14 +68,30 @@ def _tab_separated(path: Path) -> Iterator[tuple[int, list[str]]]:
     return ((number, line.split("\t")) for number, line in read_lines(path) if line.strip())
 
 
-def _comma_separated(path: Path) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(f"{line}\n" for _, line in read_lines(path))
+def _comma_separated(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+    lines = (f"{line}\n" for _, line in read_lines(path))
+    first = next(lines, "")
+    named = SEPARATOR_LINE.match(first)
+    separator = named[2] if named else _separator(first, columns)
+    reader = csv.reader(chain(["\n" if named else first], lines), delimiter=separator)
     try:
         for cells in reader:
             if any(cell.strip() for cell in cells):
                 yield reader.line_num, cells
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num} is not CSV ({error}). Correct it.") from error
+
+
+def _separator(header: str, columns: Sequence[str]) -> str:
+    """Returns the first separator with which a header has the columns; a comma if there is none."""
+    for separator in SEPARATORS:
+        try:
+            cells = next(csv.reader([header], delimiter=separator), [])
+        except csv.Error:
+            continue  # reported where the rows are read
+        if {cell.strip() for cell in cells}.issuperset(columns):
+            return separator
+    return SEPARATORS[0]
 
 
 def _objects(path: Path, columns: Sequence[str]) -> Rows:

@@ -18,6 +18,7 @@ from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.reference import is_reference
 from mbert_onnx.runtime.batching import RowRunner
 from mbert_onnx.text.encoder import Row, TextEncoder
+from mbert_onnx.text.labels import names_of
 from mbert_onnx.text.tasks import Task
 from perf.providers import resolve
 from perf.sessions.opener import Opener
@@ -138,6 +139,6 @@ class ModelOpener:
             segments=config.get("type_vocab_size"),
         )
         names = config.get("id2label")
-        labels = tuple(names[key] for key in sorted(names, key=int)) if isinstance(names, dict) and names else None
+        labels = tuple(names_of(names, len(names)).values()) if isinstance(names, dict) and names else None
         runner = RowRunner(session, task, inputs, int(config.get("pad_token_id") or 0), name)
         return EvaluatedModel(name, task, session, encoder, labels, runner, self._progress)

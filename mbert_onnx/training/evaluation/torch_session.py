@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from mbert_onnx.bundles.reader import CONFIG
 from mbert_onnx.errors import CheckpointError
 from mbert_onnx.model.checkpoint import load_checkpoint
 from mbert_onnx.model.other_berts import is_other_bert
+from mbert_onnx.text.json_files import read_json
 from mbert_onnx.text.tasks import Task
 from perf.providers import CPU
 from perf.sessions.runtimes.torch_session import TorchSession, open_session
@@ -49,7 +49,7 @@ def open_in_torch(checkpoint: str, task: Task, threads: int, seed: int) -> Opene
     """
     if is_other_bert(checkpoint):
         folder = Path(checkpoint)
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config = read_json(folder / CONFIG)
         return Opened(open_session(folder / WEIGHTS, CPU, threads), task, folder, config)
     loaded = load_checkpoint(checkpoint, task=task.name, seed=seed)
     if loaded.folder is None:

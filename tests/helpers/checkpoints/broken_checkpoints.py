@@ -106,7 +106,25 @@ FAULTS: dict[str, Fault] = {
     "no model type": config("model_type is None, expected 'mobilebert'", model_type=None),
     "broken JSON": config_text('{"model_type": ', "is not valid JSON"),
     "not UTF-8": Fault(lambda f: (f / "config.json").write_bytes(b'{"a": "\xff"}'), "is not valid JSON"),
-    "endless JSON": config_text("[" * 100_000, "is not valid JSON"),
+    "endless JSON": config_text("[" * 100_000, "config.json cannot be read .its values are nested too deeply."),
+    "an endless number": config_text(
+        f'{{"model_type": "mobilebert", "num_hidden_layers": {"1" * 5000}}}',
+        r"config.json cannot be read \(a number has 5,000 digits: 1111111111…\); save the checkpoint again",
+    ),
+    "a billion layers": config(
+        "num_hidden_layers = 1000000000, but the weights are those of 2 layers; correct it", num_hidden_layers=10**9
+    ),
+    "a billion networks": config(
+        "num_feedforward_networks = 1000000000, but the weights of layer 0 are those of 3 feed-forward networks",
+        num_feedforward_networks=10**9,
+    ),
+    "layers too few": config("num_hidden_layers = 1, but the weights are those of 2 layers", num_hidden_layers=1),
+    "another vocabulary": config(
+        r"vocab_size = 100, but mobilebert.embeddings.word_embeddings.weight is \[101, 24\]; correct it", vocab_size=100
+    ),
+    "a billion labels": config(
+        "num_labels = 1000000000, but no tensor is larger than 101", num_labels=10**9, id2label=None, label2id=None
+    ),
     "config is a list": config_text("[1, 2]", "holds a list, expected a JSON object"),
     "no architectures": config("none of them a MobileBERT's; pass --task", architectures=None),
     "architectures of others": config("pass --task", architectures=["BertModel"]),
@@ -130,6 +148,7 @@ FAULTS: dict[str, Fault] = {
     "padding beyond the vocabulary": config("cannot be built: Padding_idx must be", pad_token_id=101),
     "padding is a string": config("cannot be built|field 'pad_token_id'", pad_token_id="0"),
     "impossible dropout": config("cannot be built: dropout", hidden_dropout_prob=7),
+    "epsilon is NaN": config("layer_norm_eps is nan, expected a number from 0 to 1", layer_norm_eps=float("nan")),
     "epsilon is a string": config("layer_norm_eps is '1e-12', expected|field 'layer_norm_eps'", layer_norm_eps="1e-12"),
     "three labels": config("question answering has 2 labels .* has 3", id2label={"0": "a", "1": "b", "2": "c"}),
     "labels are a number": config("config.json is not a MobileBERT's", id2label=3),
@@ -148,18 +167,35 @@ FAULTS: dict[str, Fault] = {
     "bin of a module": bin_of(lambda _: torch.nn.Linear(2, 2), "would run code from the file"),
     "bin of a list": bin_of(lambda _: [torch.ones(1)], "holds no state dict .*, but a list"),
     "bin of a training run": bin_of(lambda _: {"model": {}, "step": 3}, "but a dict with model, step"),
+    "bin of two models": bin_of(
+        lambda _: {"model": {"a": torch.ones(1)}, "ema": {"a": torch.ones(1)}},
+        "several state dicts, model, ema; save one",
+    ),
     "bin without names": bin_of(lambda _: {0: torch.ones(1)}, "but a dict with 0"),
     "shards missing": index(SHARDS, r"are not there: model-1.safetensors, model-2.safetensors; copy them"),
     "index is no JSON": index("{", "is not an index of shards"),
     "index is a list": index("[]", "is not an index of shards"),
     "index of numbers": index('{"weight_map": {"a": 1}}', "is not an index of shards"),
+    "shards of another folder": index(
+        '{"weight_map": {"a": "../other/model.safetensors"}}',
+        "names shards outside its folder: ../other/model.safetens",
+    ),
     "index without map": index("{}", "pytorch_model.bin.index.json is not an index", "pytorch_model.bin"),
     # Tensors
-    "no tensors": tensors(r"missing for .*QuestionAnswering \(\d\d+\): mobilebert", lambda t: t.clear()),
-    "tensor missing": tensors(rf"missing for .* \(1\): {LN}; pass the --task", lambda t: t.pop(LN)),
+    "no tensors": tensors("model.safetensors holds no tensors; save the model again", lambda t: t.clear()),
+    "tensor missing": tensors(rf"missing for .* \(1\): {LN}; save the whole model again", lambda t: t.pop(LN)),
+    "head missing": tensors(r"missing .* \(1\): qa_outputs.bias; pass the --task", lambda t: t.pop("qa_outputs.bias")),
     "tensor unexpected": tensors(r"unexpected in .* \(1\): adapter", lambda t: t.update(adapter=torch.ones(1))),
     "wrong shape": tensors(rf"{LN} is \[5\], expected \[64\]", lambda t: t.update({LN: torch.ones(5)})),
     "NaN": tensors(f"{LN} has 1 of 64 values NaN or infinite", lambda t: t[LN].data[3].fill_(float("nan"))),
     "infinity": tensors(f"{LN} has 1 of 64 values NaN or infinite", lambda t: t[LN].data[3].fill_(float("inf"))),
+    "expanded": bin_of(
+        lambda folder: tensors_of(folder) | {LN: torch.ones(1).expand(64)},
+        rf"{LN} of shape \[64\] is not stored in full",
+    ),
+    "sparse": bin_of(
+        lambda folder: tensors_of(folder) | {LN: torch.ones(64).to_sparse()},
+        rf"{LN} of shape \[64\] is not stored in f",
+    ),
     "int8": tensors(f"{LN} is torch.int8, expected floating", lambda t: t.update({LN: t[LN].to(torch.int8)})),
 }

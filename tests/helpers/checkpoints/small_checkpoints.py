@@ -46,6 +46,22 @@ def put_tensors(folder: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / WEIGHTS, {"format": "pt"})
 
 
+def put_shards(folder: Path, tensors: Mapping[str, torch.Tensor], kind: str) -> None:
+    """Replaces the weights of a checkpoint by three shards, `safetensors` or `bin`, with an index."""
+    stem = {"safetensors": "model", "bin": "pytorch_model"}[kind]
+    where: dict[str, str] = {}
+    for number in range(3):
+        name = f"{stem}-{number + 1:05d}-of-00003.{kind}"
+        part = {key: tensors[key].contiguous() for key in sorted(tensors)[number::3]}
+        where |= dict.fromkeys(part, name)
+        if kind == "bin":
+            torch.save(part, folder / name)
+        else:
+            save_file(part, folder / name, {"format": "pt"})
+    (folder / WEIGHTS).unlink()
+    (folder / f"{stem}.{kind}.index.json").write_text(json.dumps({"metadata": {}, "weight_map": where}))
+
+
 def put_bin(folder: Path, content: object) -> None:
     """Replaces the weights of a checkpoint by a `pytorch_model.bin`."""
     (folder / WEIGHTS).unlink()

@@ -125,6 +125,24 @@ def test_a_bad_json_is_named(folder: Path, name: str, content: bytes, found: str
     assert found in message
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_files_with_a_byte_order_mark_are_read(encoding: str, folder: Path) -> None:
+    (folder / "config.json").write_bytes(json.dumps(CONFIG).encode(encoding))
+    assert read_bundle(folder).config == CONFIG
+
+
+@pytest.mark.parametrize("key", ["vocab_size", "max_position_embeddings", "type_vocab_size", "pad_token_id"])
+@pytest.mark.parametrize("value", [-1, 10**900, 2.0, float("nan"), "512", True, [1]])
+def test_sizes_that_no_model_has(key: str, value: object, folder: Path) -> None:
+    (folder / "config.json").write_text(json.dumps(CONFIG | {key: value}))
+    with pytest.raises(
+        BundleError, match=rf"config\.json has {key} = .*, expected an integer from [01]\. Correct it\.$"
+    ):
+        read_bundle(folder)
+    (folder / "config.json").write_text(json.dumps(CONFIG | {key: None}))
+    read_bundle(folder)
+
+
 @pytest.mark.parametrize("config", [{}, {"architectures": ["BertModel"]}, {"architectures": "MobileBertModel"}])
 def test_an_unknown_task_is_named(folder: Path, config: dict[str, object]) -> None:
     (folder / "config.json").write_text(json.dumps(config))

@@ -52,6 +52,12 @@ def test_a_file_is_no_checkpoint(good_checkpoint: Path) -> None:
         load_checkpoint(good_checkpoint / "model.safetensors")
 
 
+def test_an_onnx_file_is_no_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "a.onnx").touch()
+    with pytest.raises(CheckpointError, match=r"a\.onnx is an ONNX model, .*: mbert-onnx optimize .*a\.onnx -o FILE"):
+        load_checkpoint(str(tmp_path / "a.onnx"))
+
+
 @pytest.mark.parametrize("name", ["no/such/folder", "/nowhere", "~/x", "a b"])
 def test_what_is_not_a_hub_id_is_not_requested(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub, "snapshot_download", pytest.fail)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from small_checkpoints import (
     assert_same_model,
     put_bin,
     put_config,
+    put_shards,
     put_tensors,
     save_small,
     tensors_of,
@@ -28,26 +28,6 @@ from mbert_onnx.text.tasks import TASKS
 WORDS = "mobilebert.embeddings.word_embeddings.weight"
 DECODER = "cls.predictions.decoder.weight"
 BIAS, DECODER_BIAS = "cls.predictions.bias", "cls.predictions.decoder.bias"
-
-
-def shard(folder: Path, kind: str) -> int:
-    """Splits a checkpoint's weights into three shards with an index; returns how many tensors there are."""
-    tensors = tensors_of(folder)
-    (folder / WEIGHTS).unlink()
-    stem = {"safetensors": "model", "bin": "pytorch_model"}[kind]
-    where: dict[str, str] = {}
-    for number in range(3):
-        name = f"{stem}-{number + 1:05d}-of-00003.{kind}"
-        part = {key: tensors[key] for key in sorted(tensors)[number::3]}
-        where |= dict.fromkeys(part, name)
-        if kind == "bin":
-            torch.save(part, folder / name)
-        else:
-            put_tensors(folder, part)
-            (folder / WEIGHTS).rename(folder / name)
-    index = {"metadata": {}, "weight_map": where}
-    (folder / f"{stem}.{kind}.index.json").write_text(json.dumps(index))
-    return len(tensors)
 
 
 # Files
@@ -73,7 +53,8 @@ def test_shards_that_transformers_writes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["safetensors", "bin"])
 def test_shards_of_either_kind(kind: str, tmp_path: Path) -> None:
     theirs = save_small(tmp_path)
-    assert shard(tmp_path, kind) > 3
+    put_shards(tmp_path, tensors_of(tmp_path), kind)
+    assert len(list(tmp_path.glob(f"*-of-00003.{kind}"))) == 3
     assert_same_model(theirs, load_checkpoint(tmp_path).model)
 
 
@@ -225,8 +206,8 @@ def test_a_shared_bottleneck_that_nothing_reads_may_be_there(switch: str, tmp_pa
 
 
 def test_a_shared_bottleneck_that_is_read_is_not_left_out(tmp_path: Path) -> None:
-    save_small(tmp_path)
-    put_config(tmp_path, key_query_shared_bottleneck=False, intra_bottleneck_size=32, hidden_size=32)
+    save_small(tmp_path, hidden_size=32)
+    put_config(tmp_path, key_query_shared_bottleneck=False)
     with pytest.raises(CheckpointError, match=r"unexpected.*bottleneck\.attention\.dense\.bias"):
         load_checkpoint(tmp_path)
 

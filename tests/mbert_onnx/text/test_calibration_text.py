@@ -116,6 +116,13 @@ def objects(first: str, second: str | None = None) -> list[dict[str, Any]]:
         ("one column.tsv", lines(*FIRST), SINGLES),
         ("blank.tsv", "\n" + table(("text", "n"), *((text, 1) for text in FIRST), ("", 1)) + "\t\n", SINGLES),
         ("a.csv", table(("n", "review"), *((1, f'"{text}"') for text in FIRST), by=","), SINGLES),
+        ("semicolons.csv", table(("text", "label"), *((text, "0,5") for text in FIRST), by=";"), SINGLES),
+        ("pairs.csv", table(("question", "context"), *zip(FIRST, SECOND, strict=True), by=";"), BOTH),
+        ("bom.csv", "\ufeff" + table(("text", "n"), *((text, 1) for text in FIRST), by=";"), SINGLES),
+        ("tabs.csv", table(("text", "n"), *((text, 1) for text in FIRST), by="\t"), SINGLES),
+        ("bars.csv", table(("n", "text"), *((1, text) for text in FIRST), by="|"), SINGLES),
+        ("excel.csv", "sep=;\r\n" + table(("text", "n"), *((text, 1) for text in FIRST), by=";"), SINGLES),
+        ("headless.csv", table(*((number, text, "0,5") for number, text in enumerate(FIRST)), by=";"), SINGLES),
     ],
 )
 def test_formats(tmp_path: Path, name: str, content: str | bytes, expected: list[CalibrationText] | None) -> None:
@@ -138,6 +145,22 @@ def test_a_cell_of_a_csv_may_have_commas_quotes_and_lines(tmp_path: Path) -> Non
     rows = [("text", "n"), ('"a, ""b""\nand c"', 1), *((text, 2) for text in FIRST)]
     texts = read_calibration(written(tmp_path, "a.csv", table(*rows, by=",")), TEXT_CLASSIFICATION)
     assert in_order(texts)[0] == CalibrationText('a, "b"\nand c')
+
+
+def test_a_semicolon_in_a_text_separates_nothing(tmp_path: Path) -> None:
+    cells = ["he said; she said", "a, b; c", *FIRST]
+    quoted = [("text", "n"), *((f'"{cell}"', 1) for cell in cells)]
+    for by in (",", ";"):
+        texts = read_calibration(written(tmp_path, "a.csv", table(*quoted, by=by)), TEXT_CLASSIFICATION)
+        assert in_order(texts) == [CalibrationText(cell) for cell in cells]
+    one_column = written(tmp_path, "a.csv", lines("text", "he said; she said", *FIRST))
+    assert in_order(read_calibration(one_column, TEXT_CLASSIFICATION))[0] == CalibrationText("he said; she said")
+
+
+def test_the_lines_of_excel_s_csv_keep_their_numbers(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", "sep=;\ntext;n\na b;1\nc d;2;3\n")
+    with pytest.raises(CalibrationError, match="line 4 has 3 columns, expected 2 as in line 2"):
+        read_calibration(path, TEXT_CLASSIFICATION)
 
 
 KEYS = "expected text, sentence, phrase, question and context, sentence1 and sentence2, or premise and hypothesis"

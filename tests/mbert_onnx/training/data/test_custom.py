@@ -43,6 +43,8 @@ def test_held_out_rows_are_not_in_the_rest(tmp_path: Path) -> None:
     [
         ("a.tsv", 'text\tlabel\nsay "a"\tyes\nno\tno\n'),
         ("a.csv", 'text,label\n"say ""a""",yes\nno,no\n'),
+        ("a.csv", '\ufefftext;label\n"say ""a""";yes\nno;no\n'),
+        ("a.csv", 'sep=;\r\nlabel;text\r\nyes;"say ""a"""\r\nno;no\r\n'),
         ("a.jsonl", '{"text": "say \\"a\\"", "label": "yes"}\n\n{"text": "no", "label": "no"}\n'),
         (
             "a.jsonl.gz",
