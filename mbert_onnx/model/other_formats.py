@@ -103,7 +103,7 @@ def _checkpoints_below(folder: Path, depth: int) -> Iterator[Path]:
 def _json(path: Path) -> dict[str, Any]:
     """Returns the object in a file; an empty one if it cannot be read, since it only makes a message more exact."""
     try:
-        content = read_json(path)
+        content = read_json(path) if path.is_file() else {}  # a pipe would be waited for
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -209,7 +209,9 @@ def _pooling_modes(config: Mapping[str, Any]) -> list[str]:
 
 def _read(path: Path, *, required: bool = False) -> dict[str, Any]:
     """Returns the object in a file; an empty one for a file that is not there, unless it is required."""
-    if not required and not path.is_file():
+    if not path.is_file():
+        if required:
+            raise CheckpointError(f"{path} is missing; copy it, too")
         return {}
     try:
         content = read_json(path)
