@@ -62,7 +62,7 @@ def default_name(number: int) -> str:
 
 def _number(key: object, value: object) -> int:
     try:
-        return int(key)  # type: ignore[call-overload, no-any-return]
+        return int(key)  # type: ignore[call-overload]
     except (TypeError, ValueError):
         swapped = isinstance(value, int) and not isinstance(value, bool)
         advice = "; it looks like label2id, swap the two" if swapped else ""

@@ -261,16 +261,17 @@ def _from_csv(file: TextFile) -> Iterator[CalibrationText]:
 
 
 def _separator(content: str) -> str:
-    """Returns the first separator with which the header has a known name, or else with which all rows are as long."""
+    """Returns the first separator with which the header has a known name.
+
+    Or else that with the most columns of those with which all rows are as long: a decimal comma is in each row, too.
+    """
     tables = {separator: _first_rows(content, separator) for separator in SEPARATORS}
     for separator, rows in tables.items():
         if rows and _known(cell.strip().lower() for cell in rows[0]):
             return separator
-    for separator, rows in tables.items():
-        lengths = {len(row) for row in rows}
-        if len(lengths) == 1 and lengths != {1}:
-            return separator
-    return SEPARATORS[0]
+    widths = {separator: {len(row) for row in rows} for separator, rows in tables.items()}
+    columns = {separator: max(lengths) for separator, lengths in widths.items() if len(lengths) == 1 and lengths != {1}}
+    return max(columns, key=lambda separator: columns[separator], default=SEPARATORS[0])
 
 
 def _first_rows(content: str, separator: str) -> list[list[str]]:

@@ -100,7 +100,7 @@ def test_wrappers_inside_a_model_are_removed(change: Callable[[str], str], note:
             r"all tensors but loss\.weight begin with model\.; save the model's own state dict$",
         ),
         (
-            lambda t: {f"{who}.{name}": tensor for name, tensor in t.items() for who in ("student", "teacher")},
+            lambda t: {f"{who}.{name}": tensor.clone() for name, tensor in t.items() for who in ("student", "teacher")},
             r"there are tensors of several models, student\. \(\d+\), teacher\. \(\d+\); save the state dict of one",
         ),
         (
@@ -140,7 +140,7 @@ def test_names_that_do_not_fit_are_reported_briefly(
 def test_a_prefix_is_not_removed_where_it_makes_names_equal(tmp_path: Path) -> None:
     save_small(tmp_path)
     tensors = tensors_of(tmp_path)
-    put_tensors(tmp_path, tensors | {f"_orig_mod.{name}": tensor for name, tensor in tensors.items()})
+    put_tensors(tmp_path, tensors | {f"_orig_mod.{name}": tensor.clone() for name, tensor in tensors.items()})
     with pytest.raises(CheckpointError, match=r"unexpected in .*: _orig_mod\.mobilebert"):
         load_checkpoint(tmp_path)
 

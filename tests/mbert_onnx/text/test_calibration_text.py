@@ -157,6 +157,12 @@ def test_a_semicolon_in_a_text_separates_nothing(tmp_path: Path) -> None:
     assert in_order(read_calibration(one_column, TEXT_CLASSIFICATION))[0] == CalibrationText("he said; she said")
 
 
+def test_a_ragged_csv_is_not_read_with_another_separator(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", "id,remark\n1,fine\n2,fine, but late\n")
+    with pytest.raises(CalibrationError, match="line 3 has 3 columns, expected 2 as in line 1"):
+        read_calibration(path, TEXT_CLASSIFICATION)
+
+
 def test_the_lines_of_excel_s_csv_keep_their_numbers(tmp_path: Path) -> None:
     path = written(tmp_path, "a.csv", "sep=;\ntext;n\na b;1\nc d;2;3\n")
     with pytest.raises(CalibrationError, match="line 4 has 3 columns, expected 2 as in line 2"):
