@@ -94,7 +94,7 @@ def _read_shards(index: Path) -> tuple[dict[str, Tensor], list[str]]:
         shards = sorted({str(Path(shard)) for shard in where.values()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{index} is not an index of shards: it needs a JSON object with weight_map") from error
-    # transformers writes shards beside the index; another place could be anybody's file.
+    # transformers writes shards beside the index; another place could hold any file.
     outside = [shard for shard in shards if Path(shard).name != shard]
     if outside:
         raise CheckpointError(f"{index} names shards outside its folder: {shown_names(outside)}; put them beside it")

@@ -37,7 +37,7 @@ POOLING_SWITCHES = {
 
 @dataclass(frozen=True)
 class EmbeddingSettings:
-    """How a sentence's vector is computed, beyond the mean of its hidden states.
+    """Settings of a sentence's vector, beyond the mean of its hidden states.
 
     Args:
         max_seq_length: Longer texts are cut to that many tokens, special tokens included.

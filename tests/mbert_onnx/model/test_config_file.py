@@ -16,7 +16,8 @@ from mbert_onnx.model.checkpoint import load_checkpoint
 from mbert_onnx.model.config_file import POSITIVE, make_config, read_config
 from mbert_onnx.text.tasks import QUESTION_ANSWERING
 
-ABSURD: tuple[Any, ...] = (10**9, 10**19, 10**900, 0, -1, -(10**9), 2.0, 1e308, math.inf, math.nan, "24", True, [24], {}, None)
+NUMBERS = (10**9, 10**19, 10**900, 0, -1, -(10**9), 2.0, 1e308, math.inf, math.nan)
+ABSURD: tuple[Any, ...] = (*NUMBERS, "24", True, [24], {}, None)
 
 
 @pytest.fixture(scope="module")
