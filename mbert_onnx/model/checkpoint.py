@@ -13,10 +13,10 @@ from transformers import MobileBertConfig
 
 from mbert_onnx.errors import CheckpointError, UsageError
 from mbert_onnx.model import student
-from mbert_onnx.model.config_file import make_config, read_config
-from mbert_onnx.model.other_formats import what_it_is
+from mbert_onnx.model.checkpoint_files.config_file import make_config, read_config
+from mbert_onnx.model.checkpoint_files.other_formats import what_it_is
+from mbert_onnx.model.checkpoint_files.weights import LM_BIAS, LM_DECODER_BIAS, SINGLE, find_weights, fit, read_weights
 from mbert_onnx.model.presets import PRESETS, initialize, mobilebert_config
-from mbert_onnx.model.weights import LM_BIAS, LM_DECODER_BIAS, SINGLE, find_weights, fit, read_weights
 from mbert_onnx.reference import REFERENCE, located
 from mbert_onnx.text.json_files import brief
 from mbert_onnx.text.sentence_embedding import EmbeddingSettings, SentenceModules, read_modules

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import nn
 
 from mbert_onnx.errors import CheckpointError
-from mbert_onnx.model.config_file import CONFIGS
+from mbert_onnx.model.checkpoint_files.config_file import CONFIGS
 from mbert_onnx.reference import located
 from mbert_onnx.text.json_files import read_json
 from mbert_onnx.text.tasks import QUESTION_ANSWERING, Task

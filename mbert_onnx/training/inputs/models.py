@@ -11,7 +11,7 @@ from transformers import MobileBertConfig, PretrainedConfig, PreTrainedModel
 
 from mbert_onnx.errors import CheckpointError, UsageError
 from mbert_onnx.model.checkpoint import Checkpoint, build, load_checkpoint, save_checkpoint
-from mbert_onnx.model.config_file import check_config
+from mbert_onnx.model.checkpoint_files.config_file import check_config
 from mbert_onnx.model.padding import pad_with, padding_token_in, zero_padding
 from mbert_onnx.model.presets import PRESETS, mobilebert_config
 from mbert_onnx.model.student import MobileBertForPreTraining

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import MobileBertConfig
 
 from mbert_onnx.errors import CheckpointError
-from mbert_onnx.model.tensor_names import (
+from mbert_onnx.model.checkpoint_files.tensor_names import (
     PREFIX,
     has_adapter,
     modern_names,

@@ -13,7 +13,7 @@ from small_models import SWITCHES
 
 from mbert_onnx.errors import CheckpointError
 from mbert_onnx.model.checkpoint import load_checkpoint
-from mbert_onnx.model.config_file import POSITIVE, make_config, read_config
+from mbert_onnx.model.checkpoint_files.config_file import POSITIVE, make_config, read_config
 from mbert_onnx.text.tasks import QUESTION_ANSWERING
 
 NUMBERS = (10**9, 10**19, 10**900, 0, -1, -(10**9), 2.0, 1e308, math.inf, math.nan)

@@ -14,8 +14,8 @@ from transformers.activations import ACT2FN
 
 from mbert_onnx.errors import CheckpointError
 from mbert_onnx.model import student
+from mbert_onnx.model.checkpoint_files.tensor_names import modern_names
 from mbert_onnx.model.teacher import IBBertConfig
-from mbert_onnx.model.tensor_names import modern_names
 from mbert_onnx.text.json_files import brief, read_json
 from mbert_onnx.text.labels import label_names
 from mbert_onnx.text.tasks import QUESTION_ANSWERING, TEXT_CLASSIFICATION, TOKEN_CLASSIFICATION, Task

@@ -1,0 +1,1 @@
+"""Files of a checkpoint: config.json, weights, the names of tensors, and folders of other formats."""
