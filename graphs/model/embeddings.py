@@ -24,7 +24,7 @@ def embedding_rows(path: Path) -> int:
 
     Raises GraphError for a file that cannot be read.
     """
-    return rows_of(read_model(path).graph) or FEWEST_ROWS
+    return rows_of(read_model(path, values=False).graph) or FEWEST_ROWS
 
 
 def rows_of(graph: ir.Graph, name: str = IDS) -> int | None:

@@ -8,37 +8,49 @@ from pathlib import Path
 import onnx_ir as ir
 
 from graphs.errors import GraphError, one_line
+from graphs.model.external_data import FileState, load_external_data
 from graphs.model.quiet import quiet
 
 
-def read_model(path: Path) -> ir.Model:
+def read_model(path: Path, *, values: bool = True) -> ir.Model:
     """Reads the model in a file, with its external weights.
 
-    Raises GraphError, in one line, for a file that does not exist, is not an ONNX model, or whose weights are missing
-    or incomplete.
+    Args:
+        path: The file.
+        values: Whether all external weights are read. If not, those of more than 1 KiB are checked, and keep only
+            their type and shape, for commands that need no more.
+
+    Raises GraphError, in one line, for a file that does not exist, is not an ONNX model, or changes while it is read;
+    or whose weights are missing, incomplete, or outside of its folder.
     """
     if not path.is_file():
         raise GraphError(f"{path}: no such file; expected an .onnx model")
     try:
+        state = FileState.of(path.stat())
         with quiet("onnx_ir"):
             model = ir.load(path)
     except Exception as error:  # protobuf's and onnx_ir's errors have no common class
-        raise GraphError(f"{path} is not an ONNX model, or is corrupt ({one_line(error)}); export it again") from error
+        reason = one_line(_first_cause(error))
+        raise GraphError(f"{path} is not an ONNX model, or is corrupt ({reason}); export it again") from error
     if not model.graph.num_nodes() and not model.graph.outputs:
         raise GraphError(f"{path} holds no graph; it is empty, truncated, or not an ONNX model: export it again")
     _check_order(model.graph, path)
     _check_functions(model, path)
     _free_negative_sizes(model.graph)
-    for value in model.graph.initializers.values():
-        tensor = value.const_value
-        if not isinstance(tensor, ir.ExternalTensor):
-            continue
-        found = f"{path} keeps its weights in {tensor.location}, which is"
-        if not Path(tensor.path).is_file():
-            raise GraphError(f"{found} not there; put it beside the model")
-        if Path(tensor.path).stat().st_size < (tensor.offset or 0) + tensor.nbytes:
-            raise GraphError(f"{found} too short; copy it again")
+    load_external_data(model, path, values=values)
+    # The graph of one export with the weights of another would be a third model.
+    if not path.is_file() or FileState.of(path.stat()) != state:
+        raise GraphError(
+            f"{path} is being written: it changed while it was read; run the command again when it is complete"
+        )
     return model
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """Returns the first error of a chain: those that onnx_ir raises because of it name only its own functions."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return error
 
 
 def _check_order(graph: ir.Graph, path: Path) -> None:

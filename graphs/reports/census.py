@@ -10,6 +10,7 @@ from typing import Any
 import onnx_ir as ir
 
 from graphs.model.costs import macs, peak_bytes, sized
+from graphs.model.external_data import external_bytes
 from graphs.model.loading import read_model
 
 
@@ -66,11 +67,10 @@ def take_census(path: Path, seq_len: int = 128) -> Census:
 
     Raises GraphError for a file that cannot be read.
     """
-    model = read_model(path)
+    model = read_model(path, values=False)
     graph = model.graph
     inputs, outputs = [_port(v) for v in graph.inputs if not v.is_initializer()], [_port(v) for v in graph.outputs]
     tensors = [v.const_value for v in graph.initializers.values() if v.const_value is not None]
-    external = {Path(t.path) for t in tensors if isinstance(t, ir.ExternalTensor)}
     nodes = Counter(f"{node.domain}.{node.op_type}" if node.domain else node.op_type for node in graph)
     ids = [port for port in inputs[:1] if port.dtype.startswith("int")]
     fixed = [size for port in ids for size in (port.shape or ())[-1:] if isinstance(size, int)]
@@ -82,7 +82,7 @@ def take_census(path: Path, seq_len: int = 128) -> Census:
     except Exception:  # onnx's inference and inlining refuse graphs in many ways: a negative size, a recursive function
         found_macs = found_bytes = None
     return Census(
-        file_bytes=path.stat().st_size + sum(p.stat().st_size for p in external),
+        file_bytes=path.stat().st_size + external_bytes(model),
         opset=model.opset_imports.get("", 0),
         ir_version=model.ir_version,
         producer=" ".join(filter(None, (model.producer_name, model.producer_version))),

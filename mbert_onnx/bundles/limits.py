@@ -31,7 +31,7 @@ def expected_limits(
     Raises graphs.errors.GraphError for a file that cannot be read.
     """
     known = config or {}
-    graph = read_model(path).graph
+    graph = read_model(path, values=False).graph
     segments = known.get("type_vocab_size") or rows_of(graph, TYPES) or SEGMENTS
     return InputLimits.declared(
         inputs_of_session(session),

@@ -165,7 +165,7 @@ def named_session(session: Any, path: Path) -> Any:
     """
     from graphs.model.loading import read_model
 
-    ports = read_ports([one.name for one in session.get_inputs()], lambda: read_model(path).graph)
+    ports = read_ports([one.name for one in session.get_inputs()], lambda: read_model(path, values=False).graph)
     unchanged = all(name == known for name, known in ports.inputs.items()) and POSITION_IDS not in ports.inputs
     same = unchanged and len(ports.inputs) == len(session.get_inputs())
     visible = any(one.name not in ports.hidden for one in session.get_outputs())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mbert_onnx._requirements import require_beside
 from mbert_onnx.bundles.inputs import first_line
-from mbert_onnx.errors import VerificationError
+from mbert_onnx.errors import MbertError, VerificationError
 
 # Parts of messages of onnxruntime, and what to do about each; the first that is found counts.
 _ADVICE = (
     (("bad_alloc", "bad allocation", "Failed to allocate", "not enough memory"), "Free some memory."),
-    (("xternal data",), "Copy the file with its weights beside the model."),
     (("not a registered function/op", "NOT_IMPLEMENTED"), "Install the onnxruntime that has this operator."),
     (("opset",), "Export it with a lower --opset, or install a newer onnxruntime."),
     (("INVALID_PROTOBUF", "Invalid model", "INVALID_GRAPH", "No graph was found"), "Export it again."),
@@ -22,7 +22,7 @@ class LoadError(VerificationError):
     """A file that onnxruntime does not load; `path` is the file. The message is for a file that was just written."""
 
     def __init__(self, path: Path, error: Exception) -> None:
-        super().__init__(f"{path.name} is not loaded by onnxruntime: {first_line(error)}")
+        super().__init__(data_fault(path) or f"{path.name} is not loaded by onnxruntime: {first_line(error)}")
         self.path = path
 
 
@@ -38,8 +38,32 @@ def session_error(verb: str, path: str, error: BaseException) -> str:
         path.encode()
     except UnicodeEncodeError:  # onnxruntime's message would be about types
         return f"The name {path} is not valid UTF-8, which onnxruntime needs. Rename the file or folder."
+    if verb == "load" and (fault := data_fault(Path(path))):
+        return fault
     message = str(error)
     if isinstance(error, MemoryError):
         message = "bad_alloc"
     advice = next((advice for parts, advice in _ADVICE if any(part in message for part in parts)), _OTHER)
     return f"onnxruntime cannot {verb} {path}: {first_line(error)} {advice}"
+
+
+def data_fault(path: Path) -> str | None:
+    """Returns what is wrong with the external data of a file; None if it has none, or nothing is wrong with it.
+
+    onnxruntime's own message has its source line instead of an advice, and exporting again would not always help.
+    """
+    try:
+        require_beside("graphs")
+    except MbertError:  # a model also runs without `graphs`
+        return None
+    from graphs.errors import GraphError
+    from graphs.model.external_data import ExternalDataError
+    from graphs.model.loading import read_model
+
+    try:
+        read_model(path, values=False)
+    except ExternalDataError as error:
+        return str(error)
+    except GraphError:
+        return None
+    return None

@@ -13,6 +13,7 @@ import onnx_ir as ir
 from graphs.errors import GraphError
 from graphs.execution.judge import float64_runner
 from graphs.ledger import Outcome
+from graphs.model.external_data import external_bytes
 from graphs.model.loading import read_model
 from graphs.model.opsets import check_opset, newest_opset
 from graphs.pipeline import STAGES, TARGETS, Stage
@@ -213,8 +214,7 @@ def _read(model: str | Path, output: Path, overwrite: bool) -> _Source:
     if output.exists() and path.exists() and output.samefile(path):
         raise BundleError(f"{output} is the file that is read; choose another --output")
     graph = read_model(path)
-    tensors = [value.const_value for value in graph.graph.initializers.values()]
-    others = {Path(tensor.path) for tensor in tensors if isinstance(tensor, ir.ExternalTensor)}
+    external = external_bytes(graph)
     source = _Source(
         path=path,
         bundle=bundle,
@@ -222,8 +222,8 @@ def _read(model: str | Path, output: Path, overwrite: bool) -> _Source:
         ports=rename_inputs(graph.graph),
         nodes=graph.graph.num_nodes(),
         opset=graph.opset_imports.get("", 0),
-        bytes=path.stat().st_size + sum(other.stat().st_size for other in others),
-        has_external=bool(others),
+        bytes=path.stat().st_size + external,
+        has_external=bool(external),
     )
     _check_readable(source)
     return source
@@ -304,10 +304,10 @@ def _write(source: _Source, outcome: Outcome, file: Path) -> None:
     """Writes the optimized graph in one file, with the file's own names; a copy where nothing was optimized."""
     if outcome.changed:
         restore_inputs(outcome.model.graph, source.ports)
-        ir.save(ir.external_data.load_to_model(outcome.model), file)
+        ir.save(outcome.model, file)
         rename_inputs(outcome.model.graph)
     elif source.has_external:
-        ir.save(ir.external_data.load_to_model(read_model(source.path)), file)
+        ir.save(read_model(source.path), file)
     else:
         shutil.copyfile(source.path, file)
 

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import onnx_ir as ir
 
 from graphs.errors import GraphError
 from graphs.execution.inputs.limits import InputLimits
+from graphs.model.loading import read_model
 from mbert_onnx._requirements import require_extra
 from mbert_onnx.bundles.limits import expected_limits, file_limits
 from mbert_onnx.bundles.model_file import find_file, is_file, open_session
@@ -203,7 +205,7 @@ class _GivenFiles(_Files):
     def _fixed(self, target: str) -> Path:
         from onnxruntime.tools.onnx_model_utils import make_dim_param_fixed  # imports torch, if it is installed
 
-        model = onnx.load(self._optimized(target) or self._path)
+        model = ir.to_proto(read_model(self._optimized(target) or self._path))
         for value in model.graph.input:
             dims = value.type.tensor_type.shape.dim
             for dim, size in zip(dims, _shape(len(dims), self._sizes), strict=True):
@@ -240,8 +242,6 @@ class _CheckpointFiles(_Files):
         return f"mbert-onnx export CHECKPOINT{options}"
 
     def _exported(self, target: str) -> Path:
-        import onnx_ir as ir
-
         from graphs.model.opsets import OLDEST_OPSET
         from graphs.pipeline import optimize as optimize_graph
         from mbert_onnx.bundles.inputs import Shapes

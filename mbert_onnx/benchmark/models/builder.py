@@ -9,7 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import onnx_ir as ir
+
 from graphs.errors import GraphError
+from graphs.model.external_data import external_bytes
+from graphs.model.loading import read_model
 from mbert_onnx.benchmark.models.kernels import with_kernels
 from mbert_onnx.benchmark.models.prefixes import build_function, parse
 from mbert_onnx.bundles.model_file import FindReader
@@ -111,6 +115,17 @@ class ModelBuilder:
     def new_folder(self) -> Path:
         """Creates a temporary folder, which is removed at the end."""
         return Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="mbert-onnx-")))
+
+    def one_file(self, file: Path) -> Path:
+        """Returns a model file; a copy of it in one file if its weights are in others, for tools that refuse links.
+
+        Raises GraphError where the weights cannot be read.
+        """
+        if not external_bytes(read_model(file, values=False)):
+            return file
+        copy = self.new_folder() / file.name
+        ir.save(read_model(file), copy)
+        return copy
 
     def progress(self, name: str) -> Progress:
         """Returns the progress callback for the stages of one model: each line begins with `name`."""

@@ -38,7 +38,9 @@ def build_converted(request: Request, builder: ModelBuilder) -> BuiltModel:
     by_length: dict[int, Path] = {}
     for file in dict.fromkeys(sources.values()):
         lengths = [seq_len for seq_len, path in sources.items() if path == file]
-        by_length |= converter.convert(file, folder, seq_lens=lengths, batch=builder.batch, progress=progress)
+        by_length |= converter.convert(
+            builder.one_file(file), folder, seq_lens=lengths, batch=builder.batch, progress=progress
+        )
     subject = replace(
         given,
         name=request.name,

@@ -31,7 +31,7 @@ def build_onnxslim(request: Request, builder: ModelBuilder) -> BuiltModel:
     outputs = _output_files(source, builder.new_folder())
     builder.progress(request.name)("optimizing")
     for file, output in outputs.items():
-        slim(file, output)
+        slim(builder.one_file(file), output)
     return _optimized(request, source, outputs)
 
 
@@ -43,7 +43,7 @@ def build_ort_transformers(request: Request, builder: ModelBuilder) -> BuiltMode
     outputs = _output_files(source, builder.new_folder())
     builder.progress(request.name)("optimizing")
     for file, output in outputs.items():
-        optimize_as_bert(file, output)
+        optimize_as_bert(builder.one_file(file), output)
     return _optimized(request, source, outputs)
 
 
@@ -56,7 +56,7 @@ def build_ort_dynamic(request: Request, builder: ModelBuilder) -> BuiltModel:
     builder.progress(request.name)("quantizing")
     note = ""
     for file, output in outputs.items():
-        note = quantize_dynamically(file, output)
+        note = quantize_dynamically(builder.one_file(file), output)
     return _quantized(request, source, outputs, note)
 
 
@@ -70,7 +70,7 @@ def build_optimum(request: Request, builder: ModelBuilder) -> BuiltModel:
     progress("quantizing")
     note = ""
     for file, output in outputs.items():
-        note = quantize_by_optimum(file, output, preset, progress)
+        note = quantize_by_optimum(builder.one_file(file), output, preset, progress)
     return _quantized(request, source, outputs, note)
 
 

@@ -38,7 +38,7 @@ def build_int8(request: Request, builder: ModelBuilder) -> BuiltModel:
     note = ""
     for number, file in enumerate(feeds):
         written[file] = folder / f"{number}.xml"
-        note = quantize_for_openvino(file, written[file], feeds[file], progress)
+        note = quantize_for_openvino(builder.one_file(file), written[file], feeds[file], progress)
     subject = replace(
         given,
         name=request.name,

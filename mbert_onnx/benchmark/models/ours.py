@@ -15,9 +15,9 @@ from mbert_onnx.benchmark.measures import precision_of
 from mbert_onnx.benchmark.models.builder import BuiltModel, ModelBuilder
 from mbert_onnx.benchmark.models.prefixes import Request
 from mbert_onnx.bundles.limits import expected_limits, file_limits
-from mbert_onnx.bundles.model_file import TextReader, is_file, open_session
+from mbert_onnx.bundles.model_file import TextReader, find_file, is_file, open_session
 from mbert_onnx.bundles.ports import rename_ports
-from mbert_onnx.bundles.reader import is_bundle, read_bundle
+from mbert_onnx.bundles.reader import Bundle, is_bundle, read_bundle
 from mbert_onnx.errors import BundleError, VerificationError
 from perf.sessions.subject import Sizes, Subject
 
@@ -33,7 +33,7 @@ def build_plain(request: Request, builder: ModelBuilder) -> BuiltModel:
 
     folder = builder.new_folder() / "bundle"
     export(request.name, folder, task=builder.task, seed=builder.seed, progress=builder.progress(request.name))
-    return _from_bundle(request.name, folder)
+    return _from_bundle(request.name, read_bundle(folder))
 
 
 def build_export(request: Request, builder: ModelBuilder, *, target: str, precision: str) -> BuiltModel:
@@ -60,7 +60,7 @@ def build_export(request: Request, builder: ModelBuilder, *, target: str, precis
             seed=builder.seed,
             progress=builder.progress(request.name if seq_len is None else f"{request.name}: {seq_len} tokens"),
         )
-    built = _from_bundle(request.name, folder / str(lengths[-1]))
+    built = _from_bundle(request.name, read_bundle(folder / str(lengths[-1])))
     subject = replace(built.subject, by_length={n: report.model for n, report in reports.items() if n is not None})
     if precision != "fp32":
         notes = [_damage("" if n is None else f"{n} tokens: ", report.verdict) for n, report in reports.items()]
@@ -86,7 +86,7 @@ def _with_transformers_names(built: BuiltModel, builder: ModelBuilder) -> BuiltM
     if not note:
         return built
     copy = builder.new_folder() / file.name
-    ir.save(ir.external_data.load_to_model(model), copy)
+    ir.save(model, copy)
     return replace(built, subject=replace(built.subject, path=copy, notes=(*built.subject.notes, note)))
 
 
@@ -102,14 +102,16 @@ def _lengths(checkpoint: str, builder: ModelBuilder) -> list[int]:
 
 def _from_path(name: str, longest: int) -> BuiltModel:
     path = Path(name)
-    if path.is_file():
-        subject = Subject(name, path, embedding_rows(path), precision=precision_of(path))
-        return BuiltModel(_tried(subject, None, longest), lambda: None)
-    if is_bundle(path):
-        built = _from_bundle(name, path)
-        return replace(built, subject=_tried(built.subject, read_bundle(path).config, longest))
-    found = "is no bundle: it has no onnx/model.onnx" if path.is_dir() else "does not exist"
-    raise BundleError(f"{name} {found}; give a bundle, an .onnx file, or a checkpoint such as random")
+    if not path.is_file() and not is_bundle(path):
+        found = "is no bundle: it has no onnx/model.onnx" if path.is_dir() else "does not exist"
+        raise BundleError(f"{name} {found}; give a bundle, an .onnx file, or a checkpoint such as random")
+    file, bundle = find_file(path)
+    rows = embedding_rows(file)  # which refuses a file that onnxruntime would not load, before anything is timed
+    if bundle is None:
+        built = BuiltModel(Subject(name, file, rows, precision=precision_of(file)), lambda: None)
+    else:
+        built = _from_bundle(name, bundle)
+    return replace(built, subject=_tried(built.subject, None if bundle is None else bundle.config, longest))
 
 
 def _tried(subject: Subject, config: Mapping[str, Any] | None, longest: int) -> Subject:
@@ -132,8 +134,7 @@ def _tried(subject: Subject, config: Mapping[str, Any] | None, longest: int) -> 
     return replace(subject, vocab_size=min(found.vocab_size, subject.vocab_size or found.vocab_size), sizes=sizes)
 
 
-def _from_bundle(name: str, folder: Path) -> BuiltModel:
-    bundle = read_bundle(folder)
+def _from_bundle(name: str, bundle: Bundle) -> BuiltModel:
     vocab_size, tokenizer = bundle.config.get("vocab_size"), bundle.tokenizer_path
     positions = bundle.config.get("max_position_embeddings")
 

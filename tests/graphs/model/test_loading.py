@@ -37,7 +37,7 @@ def test_a_model_is_read(tmp_path: Path) -> None:
 
 def test_a_model_with_weights_beside_it_is_read(tmp_path: Path) -> None:
     model = read_model(with_weights_beside(tmp_path))
-    same_numbers(graph(TEXT), ir.external_data.load_to_model(model))
+    same_numbers(graph(TEXT), model)
 
 
 def test_a_missing_file(tmp_path: Path) -> None:

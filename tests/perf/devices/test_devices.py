@@ -134,6 +134,9 @@ def test_what_cannot_travel(tmp_path: Path) -> None:
     (tmp_path / "a.onnx.data").unlink()
     with pytest.raises(PerfError, match=r"a\.onnx has its weights in a\.onnx\.data; expected a file beside it"):
         pack(Job((Subject("a", path),)))
+    (tmp_path / "a.onnx.data").symlink_to(__file__)  # out of its folder
+    with pytest.raises(PerfError, match=r"a\.onnx has its weights in a\.onnx\.data; expected a file beside it"):
+        pack(Job((Subject("a", path),)))
     path.write_bytes(b"no model")
     with pytest.raises(PerfError, match=r"cannot read \S+a\.onnx: .*; expected an \.onnx file"):
         pack(Job((Subject("a", path),)))
