@@ -9,12 +9,15 @@ from typing import Any
 import onnxruntime as ort
 
 from mbert_onnx._threads import check_threads
+from mbert_onnx.bundles.inputs import first_line
 from mbert_onnx.bundles.ports import named_session
 from mbert_onnx.bundles.reader import VARIANTS, Bundle, read_bundle
 from mbert_onnx.bundles.session_errors import session_error
 from mbert_onnx.errors import BundleError, UsageError
+from mbert_onnx.reference import is_reference
 from mbert_onnx.runtime.model import Model
 from mbert_onnx.runtime.native_kernels import AUTO, HALF, library_for, log_portable_run
+from mbert_onnx.runtime.reference_graph import with_optimized_graph
 
 CPU = "CPUExecutionProvider"
 # onnxruntime's severity of errors: its warnings are for the author of a graph, not for its user.
@@ -33,7 +36,9 @@ def load(
     """Loads a bundle as a model that answers texts.
 
     Args:
-        bundle: The bundle, or its path (see `read_bundle`).
+        bundle: The bundle, or its path: its folder, which stands for its float32 file if it has one; or the path of one
+            of its `.onnx` files; or `reference`, the built-in model, whose graph is optimized once into the user's
+            cache.
         threads: How many threads one answer may use; default: onnxruntime's choice.
         provider: The execution provider. The CPU runs the nodes that it does not take.
         provider_options: Of the provider.
@@ -47,6 +52,7 @@ def load(
             kernels.
     """
     library = library_for(kernels)
+    is_built_in = not isinstance(bundle, Bundle) and is_reference(bundle)
     if not isinstance(bundle, Bundle):
         bundle = read_bundle(bundle)
     if threads is not None:
@@ -56,6 +62,8 @@ def load(
         raise UsageError(
             f"This onnxruntime has no {provider}, only {', '.join(available)}. Name one of those, or install its build."
         )
+    if is_built_in:
+        bundle = with_optimized_graph(bundle)
     options = session_options or _quiet_options()
     providers: list[Any] = [(provider, dict(provider_options or {}))]
     if provider != CPU:
@@ -66,6 +74,8 @@ def load(
     try:
         session = _session(bundle.model_path, options, providers, threads, library)
     except Exception as error:  # onnxruntime's exceptions have no common base class
+        if is_built_in:
+            raise BundleError(f"{bundle.model_path} cannot be loaded ({first_line(error)}) Delete it.") from error
         raise BundleError(session_error("load", str(bundle.model_path), error)) from error
     return Model(bundle, named_session(session, bundle.model_path))
 

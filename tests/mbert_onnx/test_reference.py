@@ -12,6 +12,7 @@ import onnxruntime
 import pytest
 import torch
 from safetensors import safe_open
+from small_checkpoints import names_in
 from transformers import MobileBertForSequenceClassification
 
 import mbert_onnx
@@ -19,9 +20,11 @@ from mbert_onnx.bundles.model_file import find_file, is_file
 from mbert_onnx.model.checkpoint import load_checkpoint
 from mbert_onnx.model.other_berts import is_other_bert
 from mbert_onnx.reference import FOLDER
+from mbert_onnx.runtime import reference_graph
 from mbert_onnx.runtime.answers import Classification
 from mbert_onnx.runtime.loading import load
 from mbert_onnx.runtime.model import Model
+from mbert_onnx.runtime.native_kernels import why_not_native
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -110,6 +113,70 @@ def test_it_is_exported_like_any_checkpoint(tmp_path: Path) -> None:
     assert answer.label == SENTIMENTS[text]
     metadata = (tmp_path / "bundle" / "mbert_onnx.json").read_text()
     assert '"checkpoint": "reference"' in metadata
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MBERT_ONNX_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "reference"
+
+
+def test_it_runs_its_optimized_graph(model: Model) -> None:
+    """With it, the native kernels compute its blocks."""
+    file = model.bundle.model_path
+    assert not file.is_relative_to(FOLDER)
+    kinds = [node.op_type for node in onnx.load(file).graph.node]
+    assert {"StackedFFN", "BottleneckAttention"} <= set(kinds)
+    assert len(kinds) < 100
+    assert why_not_native(file) is None
+
+
+def test_its_graph_is_optimized_once(
+    cache: Path, model: Model, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls = []
+
+    def optimize(given: Path, output: Path) -> None:
+        calls.append(given)
+        shutil.copy(model.bundle.model_path, output)
+
+    monkeypatch.setattr(reference_graph, "_optimize", optimize)
+    first, second = load("reference"), load("reference")
+    assert calls == [FOLDER / "model.onnx"]
+    assert first.bundle.model_path == second.bundle.model_path
+    assert names_in(cache) == [first.bundle.model_path.name]
+    assert f"reference: optimizing its graph once, into {cache}" in caplog.text
+    for _ in range(3):  # other versions of the passes: few graphs are kept
+        monkeypatch.setattr(reference_graph, "__version__", str(len(calls)))
+        last = load("reference").bundle.model_path
+    assert len(calls) == 4
+    assert last.name in names_in(cache)
+    assert len(names_in(cache)) == reference_graph.KEPT
+
+
+def no_home() -> None:
+    raise RuntimeError("Could not determine home directory.")
+
+
+@pytest.mark.parametrize("fault", ["file", "home", "pass"])
+def test_without_a_cache_it_runs_as_it_is_and_says_so(
+    fault: str, cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    line = f"{cache} cannot be written (Not a directory); set MBERT_ONNX_CACHE to another folder"
+    if fault == "file":
+        cache.parent.write_text("a file")
+    elif fault == "home":
+        monkeypatch.setattr("perf.sessions.environments.cache_folder", no_home)
+        line = "there is no folder for a cache (Could not determine home directory.); set MBERT_ONNX_CACHE to one"
+    else:
+        monkeypatch.setattr(reference_graph, "_optimize", lambda *_: no_home())
+        line = "Could not determine home directory."
+    model = load("reference")
+    assert model.bundle.model_path == FOLDER / "model.onnx"
+    text = next(iter(SENTIMENTS))
+    assert model.run(text).label == SENTIMENTS[text]
+    assert f"reference runs its graph as it is, slower and without the native kernels: {line}" in caplog.text
+    assert fault == "file" or not cache.exists() or names_in(cache) == []
 
 
 def test_a_folder_of_that_name_is_another_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
