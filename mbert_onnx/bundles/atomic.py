@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,7 +62,9 @@ def atomic_folder(path: Path, partial: Path, *, check: Callable[[], None] = no_c
         partial.mkdir()
         yield partial
         check()
-        _replace_folder(partial, path)
+        replaced = swap_folders(partial, path)
+        if replaced is not None:
+            shutil.rmtree(replaced, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -70,18 +74,40 @@ def replaced_name(path: Path) -> Path:
     return path.with_name(f".{path.name}.replaced-{os.getpid()}")
 
 
-def _replace_folder(partial: Path, path: Path) -> None:
+def swap_folders(new: Path, path: Path) -> Path | None:
+    """Renames the folder `new` to `path`; returns where the folder that was there is now, None if there was none.
+
+    Where the system can exchange two names, there is a folder at `path` at every moment.
+    """
     if not path.exists():
-        partial.rename(path)
-        return
+        new.rename(path)
+        return None
     replaced = replaced_name(path)
+    if _exchange(new, path):
+        new.rename(replaced)
+        return replaced
     path.rename(replaced)
     try:
-        partial.rename(path)
+        new.rename(path)
     except BaseException:
         replaced.rename(path)
         raise
-    shutil.rmtree(replaced, ignore_errors=True)
+    return replaced
+
+
+# Arguments of Linux' renameat2: a path is relative to the current folder, and two names are exchanged.
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Exchanges the names of two folders in one step; returns whether the system and the disk can."""
+    if sys.platform != "linux":
+        return False
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):  # another C library
+        return False
+    return bool(rename(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE) == 0)
 
 
 @contextmanager

@@ -1,8 +1,9 @@
 """Reads a bundle: a folder written by `export`, or one of optimum or transformers.js.
 
 A bundle has `onnx/model.onnx` (or `model.onnx`, as optimum writes it; or a variant, such as `onnx/model_int8.onnx`),
-`config.json`, and usually `tokenizer.json`, `tokenizer_config.json` and `mbert_onnx.json`. Only small JSON files are
-read here; the runtime reads the graph.
+`config.json`, and usually `tokenizer.json`, `tokenizer_config.json` and `mbert_onnx.json`. With several precisions side
+by side, the folder stands for the first of `MODELS` that is there, and the path of a file chooses another one. Only
+small JSON files are read here; the runtime reads the graph.
 """
 
 from __future__ import annotations
@@ -11,17 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mbert_onnx.bundles.records import CONFIG, METADATA, TOKENIZER, TOKENIZER_CONFIG, VARIANTS, record_of
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.reference import located
 from mbert_onnx.text.json_files import brief, read_json
 from mbert_onnx.text.tasks import TASKS, Task, task_named, task_of_architectures
 
-CONFIG = "config.json"
-METADATA = "mbert_onnx.json"
-TOKENIZER = "tokenizer.json"
-TOKENIZER_CONFIG = "tokenizer_config.json"
-# Names of the files of each precision: those that transformers.js gives its dtypes.
-VARIANTS = {"fp32": "onnx/model.onnx", "fp16": "onnx/model_fp16.onnx", "int8": "onnx/model_int8.onnx"}
 # Sizes in config.json that are used with a model file, with their smallest values.
 SIZES = {"vocab_size": 1, "max_position_embeddings": 1, "type_vocab_size": 1, "pad_token_id": 0}
 # More rows than an embedding table has: ONNX models of 2 GB have at most 2^29 numbers.
@@ -34,8 +30,8 @@ MODELS = (VARIANTS["fp32"], "model.onnx", VARIANTS["fp16"], VARIANTS["int8"])
 class Bundle:
     """The paths of a bundle's parts, and the content of its JSON files.
 
-    `metadata` is None where the folder has no `mbert_onnx.json`; `tokenizer_path` is None where it has no
-    `tokenizer.json`; `tokenizer_config` is empty where it has no `tokenizer_config.json`.
+    `metadata` is the record of the model file, None where the folder has no `mbert_onnx.json`; `tokenizer_path` is None
+    where it has no `tokenizer.json`; `tokenizer_config` is empty where it has no `tokenizer_config.json`.
     """
 
     folder: Path
@@ -69,6 +65,8 @@ def read_bundle(path: str | Path) -> Bundle:
     config = _read_json(folder / CONFIG)
     _check_sizes(config, folder / CONFIG)
     metadata = _read_json(folder / METADATA) if (folder / METADATA).exists() else None
+    if metadata is not None:
+        metadata = record_of(metadata, model_path.absolute().relative_to(folder.absolute()).as_posix())
     tokenizer_path = folder / TOKENIZER
     tokenizer_config = folder / TOKENIZER_CONFIG
     return Bundle(

@@ -1,4 +1,4 @@
-"""Writes a bundle atomically, after a check that it may be written there."""
+"""Writes a bundle, or a precision of one, so that a kill at any moment leaves a complete bundle, the old or the new."""
 
 from __future__ import annotations
 
@@ -7,62 +7,166 @@ import glob
 import os
 import shutil
 from collections.abc import Iterator
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
-from mbert_onnx.bundles.atomic import atomic_folder, write_errors
-from mbert_onnx.bundles.reader import METADATA
-from mbert_onnx.errors import BundleError
+from mbert_onnx.bundles.atomic import swap_folders
+from mbert_onnx.bundles.destination import Change, check_destination, output_errors
+from mbert_onnx.bundles.records import METADATA, VARIANTS, Records
 
 
-def check_destination(output: Path, overwrite: bool) -> None:
-    """Raises BundleError if a bundle may not be written to `output`; called before the work, so that none is lost.
+@dataclass
+class StagedBundle:
+    """A bundle that is being written.
 
-    An existing bundle is replaced only with `overwrite`; any other folder that is not empty is never replaced.
+    Args:
+        folder: The folder to fill, beside the destination: a whole bundle of one precision.
+        change: What was done to the destination; set at the end, as the others.
+        beside: The model files of other precisions in the bundle, relative to it.
+        removed: The model files of another checkpoint's bundle that are gone.
+        left_alone: The files that export did not write, and that are still there.
     """
-    with _write_errors(output):
-        _check_destination(output, overwrite)
 
-
-def _check_destination(output: Path, overwrite: bool) -> None:
-    if output.is_symlink() or (output.exists() and not output.is_dir()):
-        raise BundleError(f"{output} exists and is not a folder; choose another --output")
-    if Path.cwd().is_relative_to(output.resolve()):
-        # It can be renamed, but a shell whose working directory it is would stay in the old one.
-        raise BundleError(f"{output} is the current folder, or around it; choose another --output")
-    if output.is_dir() and any(output.iterdir()):
-        if not (output / METADATA).is_file():
-            raise BundleError(f"{output} exists and is not a bundle that export wrote; choose another --output")
-        if not overwrite:
-            raise BundleError(f"{output} exists; pass --overwrite to replace it, or choose another --output")
-    existing = next(parent for parent in output.absolute().parents if parent.exists())
-    if not existing.is_dir():
-        raise BundleError(f"{existing} is not a folder; choose another --output")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise BundleError(f"{existing} is not writable; choose another --output")
-
-
-def _write_errors(output: Path) -> contextlib.AbstractContextManager[None]:
-    return write_errors(output, BundleError, advice="choose another --output")
+    folder: Path
+    change: Change = Change.NEW
+    beside: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    left_alone: list[str] = field(default_factory=list)
 
 
 @contextlib.contextmanager
-def writing(output: Path, overwrite: bool) -> Iterator[Path]:
-    """Yields a folder to fill, which becomes `output` when the block ends, or is deleted on failure.
+def writing(output: Path, overwrite: bool, precision: str = "fp32") -> Iterator[StagedBundle]:
+    """Yields a folder to fill, which becomes `output`, or a part of it, when the block ends; deletes it on failure.
 
     Raises BundleError as `check_destination`, and where the disk does not take it.
     """
-    check_destination(output, overwrite)
-    # Checked again before the rename: another program had time to put something there.
-    check = partial(check_destination, output, overwrite)
-    beside = output.with_name(f".{output.name}.partial-{os.getpid()}")
-    with _write_errors(output):
+    check_destination(output, overwrite, precision)
+    staged = StagedBundle(output.with_name(f".{output.name}.partial-{os.getpid()}"))
+    with output_errors(output):
         output.parent.mkdir(parents=True, exist_ok=True)
         _recover(output)
-        with atomic_folder(output, beside, check=check) as folder:
-            yield folder
+        try:
+            shutil.rmtree(staged.folder, ignore_errors=True)
+            staged.folder.mkdir()
+            yield staged
+            with _locked(output.parent):
+                _install(staged, output, overwrite, precision)
+                staged.beside = [VARIANTS[other] for other in Records.read(output).precisions if other != precision]
+        finally:
+            shutil.rmtree(staged.folder, ignore_errors=True)
+
+
+def _install(staged: StagedBundle, output: Path, overwrite: bool, precision: str) -> None:
+    new = Records.read(staged.folder)
+    # Checked again, because another program had time to put something there, such as another precision.
+    staged.change = check_destination(output, overwrite, precision, new.checkpoint or {})
+    if staged.change is Change.NEW:
+        _replace(staged, output, set(), keep_old=False)
+    elif staged.change is Change.ADD:
+        _add(staged.folder, output, Records.read(output).merged(new))
+    elif staged.change is Change.REPLACE_MODEL:
+        Records.read(output).merged(new).write(staged.folder)
+        _replace(staged, output, {METADATA, VARIANTS[precision]}, keep_old=True)
+        staged.left_alone = []  # nothing that one would expect to be gone
+    else:
+        own = Records.read(output).own_files()
+        _replace(staged, output, own, keep_old=False)
+        staged.removed = sorted(name for name in own if name in VARIANTS.values() and not (output / name).exists())
+
+
+def _add(folder: Path, output: Path, records: Records) -> None:
+    """Moves the files that are not there yet into the bundle; the records come last, so none is without its file."""
+    names = [_relative(path, folder) for path in _entries(folder)]
+    for name in sorted(names, key=lambda name: (name in VARIANTS.values(), name)):
+        if name != METADATA and not os.path.lexists(output / name):
+            (output / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).rename(output / name)
+    records.write(folder)
+    (folder / METADATA).replace(output / METADATA)
+
+
+def _replace(staged: StagedBundle, output: Path, own: set[str], *, keep_old: bool) -> None:
+    """Puts the staged bundle in the place of the old one, with those of the old one's files that are not its own.
+
+    They become files of both folders, as links if the disk has them, before the folders are swapped: so they are in
+    whichever folder is there.
+
+    Args:
+        staged: The bundle; gets the list of the files that were left alone.
+        output: The old bundle.
+        own: Its own files, which are replaced or removed.
+        keep_old: Whether the old one's other files also replace staged files of the same name.
+    """
+    for path in _entries(output) if output.is_dir() else ():
+        name = _relative(path, output)
+        target = staged.folder / name
+        if path.is_dir() and not path.is_symlink():
+            target.mkdir(parents=True, exist_ok=True)
+        elif name not in own and (keep_old or not os.path.lexists(target)):
+            target.unlink(missing_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _link(path, target)
+            staged.left_alone.append(name)
+    if output.is_dir():
+        shutil.copymode(output, staged.folder)
+    replaced = swap_folders(staged.folder, output)
+    if replaced is not None:
+        _discard(replaced, output)
+
+
+def _link(path: Path, target: Path) -> None:
+    try:
+        os.link(path, target, follow_symlinks=False)
+    except OSError:  # this disk has no links
+        shutil.copy2(path, target, follow_symlinks=False)
+
+
+def _discard(replaced: Path, output: Path) -> None:
+    """Deletes a bundle that was replaced; first moves what was saved in it after its files were linked."""
+    own = Records.read(replaced).own_files()
+    for path in _entries(replaced):
+        name = _relative(path, replaced)
+        target = output / name
+        if name in own or path.is_dir():
+            continue
+        if not os.path.lexists(target) or path.lstat().st_mtime_ns > target.lstat().st_mtime_ns:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _entries(folder: Path) -> list[Path]:
+    """Returns the files, links and empty folders below a folder, in order."""
+    found = []
+    for parent, folders, files in os.walk(folder):
+        links = [name for name in folders if Path(parent, name).is_symlink()]
+        found += [Path(parent, name) for name in (*files, *links)]
+        if not folders and not files and Path(parent) != folder:
+            found.append(Path(parent))
+    return sorted(found)
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix()
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Holds a lock, so that exports of two precisions that end at the same moment do not lose a record."""
+    try:
+        import fcntl
+    except ImportError:  # Windows, where renaming open files fails anyway
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network disks have no locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _recover(output: Path) -> None:
@@ -73,7 +177,9 @@ def _recover(output: Path) -> None:
             # Our own process id may be a dead process's, too: in containers the first process always has the same id.
             if not pid.isdigit() or (int(pid) != os.getpid() and psutil.pid_exists(int(pid))):
                 continue
-            if state == "replaced" and not output.exists():
+            if state == "partial":
+                shutil.rmtree(left, ignore_errors=True)
+            elif not output.exists():
                 left.rename(output)
             else:
-                shutil.rmtree(left, ignore_errors=True)
+                _discard(left, output)

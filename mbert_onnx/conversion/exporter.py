@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +15,12 @@ from graphs.ledger import Outcome
 from graphs.model.opsets import OLDEST_OPSET, check_opset
 from graphs.pipeline import TARGETS, optimize
 from graphs.reports.census import take_census
+from mbert_onnx.bundles.destination import check_destination
 from mbert_onnx.bundles.inputs import Shapes
 from mbert_onnx.bundles.model_file import TextModel, TextReader
-from mbert_onnx.bundles.reader import TOKENIZER, VARIANTS
+from mbert_onnx.bundles.records import TOKENIZER, VARIANTS
 from mbert_onnx.bundles.types import Progress
-from mbert_onnx.bundles.writer import check_destination, writing
+from mbert_onnx.bundles.writer import writing
 from mbert_onnx.conversion.damage import Damage
 from mbert_onnx.conversion.optimizer import check_passes
 from mbert_onnx.conversion.precision import Calibration, PrecisionOptions, precision_errors, read_texts
@@ -30,6 +31,7 @@ from mbert_onnx.conversion.tracing import trace
 from mbert_onnx.conversion.verification import check, float64_judge
 from mbert_onnx.errors import CheckpointError, UsageError, VerificationError
 from mbert_onnx.model.checkpoint import Checkpoint, load_checkpoint
+from mbert_onnx.model.checkpoint_hashes import checkpoint_hashes
 from mbert_onnx.model.tokenizer_files import write_tokenizer
 from mbert_onnx.runtime.native_kernels import AUTO, library_for
 from mbert_onnx.text.sentence_embedding import EmbeddingSettings
@@ -64,7 +66,7 @@ def export(
 
     Args:
         checkpoint: A folder in transformers' format, a hub id, or a built-in name such as `random`.
-        output: The folder to write.
+        output: The folder to write. Where it has other precisions of the same checkpoint, this one is added to them.
         task: A task's name or alias; default: what the checkpoint's `architectures` says.
         target: `cpu`; `mobile`: fixed shapes and int32 inputs, as phones' providers need them; `web`.
         seq_len: Fixes the length, 1 to the model's positions. `mobile` needs it.
@@ -81,7 +83,8 @@ def export(
         functions: Whether blocks become operators of the domain `mbert`, with standard bodies; never for `mobile`.
         only: Names of the graph passes that run; default: all.
         skip: Names of the graph passes that do not run.
-        overwrite: Replace a bundle that is there.
+        overwrite: Replace this precision if it is there, or a bundle of another checkpoint. Files that export did not
+            write stay.
         seed: Seed of random weights and of the inputs for verification.
         kernels: Whether the file is verified with the native kernels, too: `auto`, if they are there; `native`, or
             an error; `portable`, without.
@@ -111,12 +114,16 @@ def export(
     )
     request.check()
     library, output = library_for(kernels), Path(output)
-    check_destination(output, overwrite)
+    check_destination(output, overwrite, precision)
 
     clock = StageClock(progress)
     source = _read(request, clock)
-    with writing(output, overwrite) as folder:
+    with writing(output, overwrite, precision) as staged:
+        folder = staged.folder
         notes = [*source.checkpoint.notes, *_add_tokenizer(source, folder)]
+        hashes = checkpoint_hashes(source.checkpoint, list(folder.iterdir()))
+        check_destination(output, overwrite, precision, hashes)
+        source.checkpoint.config.save_pretrained(folder)
         texts = _read_texts(request, source, folder, clock)
         graph = _trace(source, clock)
         gate = None if texts is None else _gate(request, source, texts, graph)
@@ -135,7 +142,6 @@ def export(
 
         clock.start("finish", "finishing")
         census = take_census(file)
-        source.checkpoint.config.save_pretrained(folder)
         clock.stop()
         report = ExportReport(
             path=output,
@@ -152,8 +158,8 @@ def export(
             seconds=clock.seconds,
             notes=notes,
         )
-        write_metadata(folder, report, source.checkpoint, source.shapes, seed, source.embedding)
-    return report
+        write_metadata(folder, report, source.checkpoint, hashes, source.shapes, seed, source.embedding)
+    return replace(report, removed=staged.removed, left_alone=staged.left_alone, beside=staged.beside)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import time
 from dataclasses import asdict
@@ -14,7 +13,7 @@ import onnx_ir as ir
 
 from mbert_onnx import __version__
 from mbert_onnx.bundles.inputs import Shapes
-from mbert_onnx.bundles.reader import METADATA
+from mbert_onnx.bundles.records import FILE, METADATA, VARIANTS, Records
 from mbert_onnx.bundles.types import Progress
 from mbert_onnx.conversion.reports import ExportReport
 from mbert_onnx.model.checkpoint import Checkpoint
@@ -63,21 +62,33 @@ def write_metadata(
     folder: Path,
     report: ExportReport,
     checkpoint: Checkpoint,
+    hashes: dict[str, str],
     shapes: Shapes,
     seed: int,
     embedding: EmbeddingSettings | None = None,
 ) -> None:
-    """Writes `mbert_onnx.json`; `embedding` is that of a model of sentence-transformers."""
-    record = _metadata(report, checkpoint, shapes, seed)
+    """Writes the `mbert_onnx.json` of a bundle of one precision.
+
+    Args:
+        folder: The bundle, with all its other files.
+        report: The report of its export.
+        checkpoint: Its checkpoint.
+        hashes: The SHA-256 of the checkpoint's parts.
+        shapes: The sizes of the graph's inputs.
+        seed: The seed of random weights.
+        embedding: The settings of a model of sentence-transformers; None for others.
+    """
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    record = _record(report, checkpoint, shapes, seed)
     if embedding is not None:
         record["sentence_embedding"] = embedding.as_dict()
-    text = json.dumps(record, indent=2, ensure_ascii=False)
-    (folder / METADATA).write_text(text + "\n", encoding="utf-8")
+    Records(hashes, {report.precision: record}, tuple(sorted({*files, METADATA}))).write(folder)
 
 
-def _metadata(report: ExportReport, checkpoint: Checkpoint, shapes: Shapes, seed: int) -> dict[str, Any]:
+def _record(report: ExportReport, checkpoint: Checkpoint, shapes: Shapes, seed: int) -> dict[str, Any]:
     return {
         "schema": METADATA_SCHEMA,
+        FILE: VARIANTS[report.precision],
         "task": report.task,
         # Of a folder only the name: the path before it means nothing on another machine.
         "checkpoint": checkpoint.name if checkpoint.folder is None else Path(checkpoint.name).name,

@@ -87,6 +87,10 @@ class ExportReport:
         plan: For int8 on phones, the bits of each activation and how they were chosen; else None.
         seconds: Duration of each stage.
         notes: Notes for the user, a line each.
+        removed: Model files of another checkpoint's bundle that are gone, relative to the bundle.
+        left_alone: Files that were in the bundle of another checkpoint, that export had not written, and that are still
+            there.
+        beside: Model files of the same checkpoint at other precisions in the bundle.
     """
 
     path: Path
@@ -102,6 +106,9 @@ class ExportReport:
     plan: Plan | None
     seconds: dict[str, float]
     notes: list[str]
+    removed: list[str] = field(default_factory=list)
+    left_alone: list[str] = field(default_factory=list)
+    beside: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

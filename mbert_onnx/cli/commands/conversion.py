@@ -83,7 +83,10 @@ def export(
     only: Only = None,
     skip: Skip = None,
     explain: Explain = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the bundle if it exists.")] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace this precision, or a bundle of another checkpoint, if it exists."),
+    ] = False,
     seed: Seed = 0,
     kernels: Kernels = "auto",
     as_json: Json = False,
@@ -111,10 +114,12 @@ def export(
             kernels=kernels,
             progress=report_progress,
         )
+    from mbert_onnx.bundles.reader import read_bundle
     from mbert_onnx.cli.printing.conversion import print_export
 
     if as_json:
-        print((report.path / "mbert_onnx.json").read_text(encoding="utf-8"), end="")
+        # Of this precision; the bundle may have others.
+        print(json.dumps(read_bundle(report.model).metadata, indent=2, ensure_ascii=False))
     else:
         print_export(report, explain)
 

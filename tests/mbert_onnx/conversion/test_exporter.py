@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,15 +20,17 @@ import transformers
 from exported_checkpoints import Exported, Exports
 from small_checkpoints import assert_file_answers_as, names_in, put_tensors, save_small, tensors_of
 from small_models import SWITCHES
+from typer.testing import CliRunner
 
 from graphs import pipeline
 from graphs.model.opsets import newest_opset
 from mbert_onnx import export, load
 from mbert_onnx.bundles.inputs import Shapes
+from mbert_onnx.cli.app import app
 from mbert_onnx.conversion import exporter
 from mbert_onnx.conversion.reports import ExportReport
 from mbert_onnx.conversion.tracing import trace
-from mbert_onnx.errors import CheckpointError, UsageError, VerificationError
+from mbert_onnx.errors import BundleError, CheckpointError, UsageError, VerificationError
 from mbert_onnx.model.checkpoint import load_checkpoint
 from mbert_onnx.model.presets import PRESETS
 from mbert_onnx.text.tasks import TASKS, Task
@@ -125,6 +128,59 @@ def test_what_the_metadata_record(exported: Exports) -> None:
 def test_a_bundle_is_loaded_by_the_runtime(exported: Exports) -> None:
     model = load(exported().bundle)
     assert model.answer("Who wrote it?", "Ada wrote the first program in London.")[0].answer
+
+
+# Several precisions
+
+
+@pytest.mark.usefixtures("traced_once")
+def test_precisions_of_one_checkpoint_side_by_side(
+    exported: Exports, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, bundle = exported(), tmp_path / "bundle"
+    shutil.copytree(found.bundle, bundle)
+    (bundle / "notes.md").write_text("mine")
+    report = export(found.checkpoint, bundle, precision="fp16", calibrate=texts)
+    assert report.beside == ["onnx/model.onnx"]
+    for file, precision in ((bundle, "fp32"), (report.model, "fp16")):
+        model = load(file)
+        assert model.answer("Who wrote it?", "Ada wrote the first program in London.")[0].answer
+        assert model.bundle.metadata is not None
+        assert model.bundle.metadata["precision"] == precision
+        assert model.bundle.metadata["verification"]
+    assert (bundle / "onnx" / "model.onnx").read_bytes() == found.model.read_bytes()
+    assert (bundle / "notes.md").read_text() == "mine"
+    # Refused before the work: a precision that is there, and another checkpoint.
+    monkeypatch.setattr(exporter, "trace", None)
+    with pytest.raises(BundleError, match=r"model_fp16\.onnx exists; pass --overwrite to replace it"):
+        export(found.checkpoint, bundle, precision="fp16", calibrate=texts)
+    with pytest.raises(BundleError, match=r"a bundle of another checkpoint \(another weights and config\); pass"):
+        export(found.checkpoint, bundle, task="feature-extraction", precision="int8", calibrate=texts)
+    other = tmp_path / "other"
+    shutil.copytree(found.checkpoint, other)
+    (other / "tokenizer_config.json").write_text('{"do_lower_case": true}')
+    with pytest.raises(BundleError, match=r"\(another tokenizer\)"):
+        export(other, bundle, precision="int8", calibrate=texts)
+    put_tensors(other, {name: tensor * 1.01 for name, tensor in tensors_of(other).items()})
+    with pytest.raises(BundleError, match=r"\(another weights and tokenizer\)"):
+        export(other, bundle, precision="int8", calibrate=texts)
+
+
+@pytest.mark.usefixtures("traced_once")
+def test_overwrite_lists_what_it_left_alone(exported: Exports, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.copytree(exported("text-classification").bundle, bundle)
+    for name in ("notes.md", "onnx/model_q4.onnx"):
+        (bundle / name).write_text("mine")
+    arguments = ["export", str(exported().checkpoint), "--output", str(bundle), "--overwrite"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0
+    assert "left alone notes.md, onnx/model_q4.onnx, which export did not write" in done.stdout
+    assert load(bundle).task.name == "question-answering"
+    assert (bundle / "notes.md").read_text() == "mine"
+    again = CliRunner().invoke(app, [*arguments, "--json"])  # the same checkpoint: nothing else could be gone
+    assert json.loads(again.stdout)["precision"] == "fp32"
+    assert names_in(bundle / "onnx") == ["model.onnx", "model_q4.onnx"]
 
 
 def test_a_checkpoint_without_tokenizer_makes_a_bundle_without(tmp_path: Path) -> None:
