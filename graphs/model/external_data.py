@@ -183,7 +183,7 @@ def _in_memory(tensor: ir.ExternalTensor, data: bytes) -> ir.TensorProtocol:
     proto = onnx.TensorProto(
         name=tensor.name or "", dims=tensor.shape.numpy(), data_type=int(tensor.dtype), raw_data=data
     )
-    return ir.from_proto(proto)
+    return ir.serde.deserialize_tensor(proto)
 
 
 Replace = Callable[[ir.TensorProtocol], None]
@@ -196,7 +196,8 @@ def _places(model: ir.Model) -> Iterator[tuple[ir.ExternalTensor, Replace]]:
     for value in [value for graph in graphs for value in graph.initializers.values()]:
         if isinstance(value.const_value, ir.ExternalTensor):
             yield value.const_value, _in_value(value)
-    for owner in (model.graph, *functions):
+    owners: list[ir.Graph | ir.Function] = [model.graph, *functions]
+    for owner in owners:
         for node in ir.traversal.RecursiveGraphIterator(owner):
             for attribute in list(node.attributes.values()):
                 yield from _in_attribute(node, attribute)

@@ -15,7 +15,7 @@ ADVICE = "choose another --output"
 
 
 class Change(Enum):
-    """What writing a bundle does to its folder."""
+    """Effect of writing a bundle on its folder."""
 
     NEW = "the folder is new, or was empty"
     ADD = "a precision is added to those of the same checkpoint"

@@ -16,7 +16,8 @@ from graphs.execution.inputs.shapes import CHOICES, constant_feed
 from mbert_onnx.bundles.inputs import Shapes, inputs_of
 from mbert_onnx.bundles.limits import expected_limits, file_limits
 from mbert_onnx.bundles.ports import Ports, declared_sizes, fixed_length, named_session, ports_of, with_outputs
-from mbert_onnx.bundles.reader import TOKENIZER, Bundle, is_bundle, read_bundle
+from mbert_onnx.bundles.reader import Bundle, is_bundle, read_bundle
+from mbert_onnx.bundles.records import TOKENIZER
 from mbert_onnx.bundles.session_errors import LoadError
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.reference import is_reference, located

@@ -22,7 +22,7 @@ from mbert_onnx._requirements import require_extra
 from mbert_onnx.bundles.inputs import Shapes
 from mbert_onnx.bundles.model_file import TextModel, TextReader, find_file, is_file, read_text_model, tokenizer_file
 from mbert_onnx.bundles.ports import rename_inputs
-from mbert_onnx.bundles.reader import TOKENIZER
+from mbert_onnx.bundles.records import TOKENIZER
 from mbert_onnx.conversion.precision import Calibration, read_texts
 from mbert_onnx.conversion.precision_gate import check_is_float32
 from mbert_onnx.errors import CheckpointError

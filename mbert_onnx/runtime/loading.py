@@ -11,7 +11,8 @@ import onnxruntime as ort
 from mbert_onnx._threads import check_threads
 from mbert_onnx.bundles.inputs import first_line
 from mbert_onnx.bundles.ports import named_session
-from mbert_onnx.bundles.reader import VARIANTS, Bundle, read_bundle
+from mbert_onnx.bundles.reader import Bundle, read_bundle
+from mbert_onnx.bundles.records import VARIANTS
 from mbert_onnx.bundles.session_errors import session_error
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.reference import is_reference
@@ -74,8 +75,11 @@ def load(
     try:
         session = _session(bundle.model_path, options, providers, threads, library)
     except Exception as error:  # onnxruntime's exceptions have no common base class
-        if is_built_in:
-            raise BundleError(f"{bundle.model_path} cannot be loaded ({first_line(error)}) Delete it.") from error
+        if is_built_in and not bundle.model_path.is_relative_to(bundle.folder):
+            reason = first_line(error).rstrip(".")
+            raise BundleError(
+                f"onnxruntime cannot load {bundle.model_path} ({reason}); delete it: it is created again"
+            ) from error
         raise BundleError(session_error("load", str(bundle.model_path), error)) from error
     return Model(bundle, named_session(session, bundle.model_path))
 

@@ -88,8 +88,8 @@ def _key(given: Path) -> str:
             while chunk := file.read(CHUNK):
                 digest.update(chunk)
     # Passes change without a new version where this package is developed; reading all their code would take longer.
-    for path, found in sorted(_sources(FOLDER.parent.parent / "graphs")):
-        digest.update(f"{path} {found.st_size} {found.st_mtime_ns}\n".encode())
+    for name, found in sorted(_sources(FOLDER.parent.parent / "graphs")):
+        digest.update(f"{name} {found.st_size} {found.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]
 
 

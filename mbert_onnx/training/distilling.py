@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from mbert_onnx.bundles.reader import TOKENIZER
+from mbert_onnx.bundles.records import TOKENIZER
 from mbert_onnx.errors import UsageError
 from mbert_onnx.model.checkpoint import checkpoint_folder, load_checkpoint
 from mbert_onnx.model.student import MobileBertForPreTraining

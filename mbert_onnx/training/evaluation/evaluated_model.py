@@ -13,7 +13,8 @@ import numpy as np
 
 from mbert_onnx.benchmark.models.builder import ModelBuilder
 from mbert_onnx.bundles.inputs import inputs_of
-from mbert_onnx.bundles.reader import CONFIG, TOKENIZER, is_bundle, read_bundle
+from mbert_onnx.bundles.reader import is_bundle, read_bundle
+from mbert_onnx.bundles.records import CONFIG, TOKENIZER
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.reference import is_reference
 from mbert_onnx.runtime.batching import RowRunner

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mbert_onnx.bundles.reader import CONFIG
+from mbert_onnx.bundles.records import CONFIG
 from mbert_onnx.errors import CheckpointError
 from mbert_onnx.model.checkpoint import load_checkpoint
 from mbert_onnx.model.other_berts import is_other_bert

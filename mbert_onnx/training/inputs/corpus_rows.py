@@ -10,7 +10,7 @@ from typing import Any
 
 from accelerate import Accelerator
 
-from mbert_onnx.bundles.reader import TOKENIZER
+from mbert_onnx.bundles.records import TOKENIZER
 from mbert_onnx.errors import CheckpointError, TrainingError
 from mbert_onnx.model.padding import padding_token_in
 from mbert_onnx.model.tokenizer_files import reduce_tokenizer, train_tokenizer, write_tokenizer

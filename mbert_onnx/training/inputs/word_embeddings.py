@@ -8,7 +8,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from mbert_onnx.bundles.reader import TOKENIZER
+from mbert_onnx.bundles.records import TOKENIZER
 from mbert_onnx.errors import CheckpointError
 from mbert_onnx.model.other_berts import without_warnings
 from mbert_onnx.model.padding import PADDING_TOKENS
