@@ -15,12 +15,11 @@ from graphs.ledger import Outcome
 from graphs.model.opsets import OLDEST_OPSET, check_opset
 from graphs.pipeline import TARGETS, optimize
 from graphs.reports.census import take_census
-from mbert_onnx.bundles.destination import check_destination
 from mbert_onnx.bundles.inputs import Shapes
 from mbert_onnx.bundles.model_file import TextModel, TextReader
 from mbert_onnx.bundles.records import TOKENIZER, VARIANTS
 from mbert_onnx.bundles.types import Progress
-from mbert_onnx.bundles.writer import writing
+from mbert_onnx.bundles.writer import check_destination, writing
 from mbert_onnx.conversion.damage import Damage
 from mbert_onnx.conversion.optimizer import check_passes
 from mbert_onnx.conversion.precision import Calibration, PrecisionOptions, precision_errors, read_texts

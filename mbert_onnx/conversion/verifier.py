@@ -19,7 +19,8 @@ from graphs.model.loading import read_model
 from graphs.model.precision_of import precision_of
 from mbert_onnx.bundles.model_file import TextModel, answering, find_file, is_file, open_session, read_text_model
 from mbert_onnx.bundles.ports import ports_of, rename_inputs
-from mbert_onnx.bundles.reader import TOKENIZER, Bundle
+from mbert_onnx.bundles.reader import Bundle
+from mbert_onnx.bundles.records import TOKENIZER
 from mbert_onnx.bundles.session_errors import LoadError, session_error
 from mbert_onnx.bundles.types import Feed, Runner
 from mbert_onnx.conversion.damage import MIN_AGREEMENT, Damage, measure_damage

@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 
 from mbert_onnx.bundles import atomic
-from mbert_onnx.bundles.destination import Change, check_destination
 from mbert_onnx.bundles.reader import read_bundle
 from mbert_onnx.bundles.records import FILE, METADATA, VARIANTS, Records
-from mbert_onnx.bundles.writer import StagedBundle, writing
+from mbert_onnx.bundles.writer import Change, StagedBundle, check_destination, writing
 from mbert_onnx.errors import BundleError
 
 NO_PID = 2**22 + 1  # beyond Linux' largest

@@ -12,9 +12,8 @@ import pytest
 from small_checkpoints import names_in
 
 from mbert_onnx.bundles import atomic
-from mbert_onnx.bundles.destination import check_destination
 from mbert_onnx.bundles.records import METADATA
-from mbert_onnx.bundles.writer import writing
+from mbert_onnx.bundles.writer import check_destination, writing
 from mbert_onnx.errors import BundleError
 
 NO_PID = 2**22 + 1  # beyond Linux' largest
