@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mbert_onnx.text.json_files import read_json
+
 CONFIG = "config.json"
 METADATA = "mbert_onnx.json"
 TOKENIZER = "tokenizer.json"
@@ -64,8 +66,8 @@ class Records:
     def read(cls, folder: Path) -> Records:
         """Reads the records of a bundle; what cannot be read, or has no model file, is as if it were not there."""
         try:
-            content = json.loads((folder / METADATA).read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
+            content = read_json(folder / METADATA)
+        except (OSError, ValueError):
             return cls()
         if not isinstance(content, dict):
             return cls()
