@@ -43,7 +43,7 @@ PRECISIONS = "precisions"
 FILE = "file"
 
 # Keys that are true of every model file of a bundle.
-COMMON = ("schema", "task", "checkpoint", CHECKPOINT)
+COMMON = ("schema", "task", "checkpoint", "sentence_embedding", CHECKPOINT)
 
 Record = dict[str, Any]
 

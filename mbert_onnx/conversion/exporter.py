@@ -120,7 +120,7 @@ def export(
     with writing(output, overwrite, precision) as staged:
         folder = staged.folder
         notes = [*source.checkpoint.notes, *_add_tokenizer(source, folder)]
-        hashes = checkpoint_hashes(source.checkpoint, list(folder.iterdir()))
+        hashes = checkpoint_hashes(source.checkpoint, list(folder.iterdir()), source.embedding)
         check_destination(output, overwrite, precision, hashes)
         source.checkpoint.config.save_pretrained(folder)
         texts = _read_texts(request, source, folder, clock)

@@ -12,12 +12,15 @@ from torch import nn
 from transformers import MobileBertConfig
 
 from mbert_onnx.model.checkpoint import Checkpoint
+from mbert_onnx.text.sentence_embedding import EmbeddingSettings
 
 # Keys of a config that depend on who wrote it and not on the model.
 VOLATILE = ("_name_or_path", "dtype", "torch_dtype", "transformers_version", "_attn_implementation_autoset")
 
 
-def checkpoint_hashes(checkpoint: Checkpoint, tokenizer: list[Path]) -> dict[str, str]:
+def checkpoint_hashes(
+    checkpoint: Checkpoint, tokenizer: list[Path], embedding: EmbeddingSettings | None = None
+) -> dict[str, str]:
     """Returns the SHA-256, in hex, of a checkpoint's `weights`, `config` and `tokenizer`.
 
     The config includes the task: the same weights with another head make another model.
@@ -25,10 +28,11 @@ def checkpoint_hashes(checkpoint: Checkpoint, tokenizer: list[Path]) -> dict[str
     Args:
         checkpoint: The checkpoint.
         tokenizer: The files of its tokenizer, as they are in a bundle.
+        embedding: The settings of a model of sentence-transformers, which count as its config; None for others.
     """
     return {
         "weights": _weights(checkpoint.model),
-        "config": _config(checkpoint.config),
+        "config": _config(checkpoint.config, embedding),
         "tokenizer": _files(tokenizer),
     }
 
@@ -41,9 +45,11 @@ def _weights(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _config(config: MobileBertConfig) -> str:
+def _config(config: MobileBertConfig, embedding: EmbeddingSettings | None) -> str:
     # What equals a default is left out: the list of defaults grows with each version of transformers.
     found: dict[str, Any] = {key: value for key, value in config.to_diff_dict().items() if key not in VOLATILE}
+    if embedding is not None:
+        found["sentence_embedding"] = embedding.as_dict()
     return hashlib.sha256(json.dumps(found, sort_keys=True, default=str).encode()).hexdigest()
 
 

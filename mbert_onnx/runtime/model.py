@@ -19,7 +19,8 @@ import numpy as np
 
 from mbert_onnx.bundles.inputs import Inputs, first_line, inputs_of
 from mbert_onnx.bundles.ports import with_outputs
-from mbert_onnx.bundles.reader import METADATA, Bundle
+from mbert_onnx.bundles.reader import Bundle
+from mbert_onnx.bundles.records import METADATA
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.runtime.answers import (
     Choices,
