@@ -18,3 +18,7 @@ class GraphUsageError(GraphError):
     """Raised for a name that the caller gives and the graph does not have, such as a layer's."""
 
     exit_code = 2
+
+
+class NotRunnableError(GraphError):
+    """Raised for a given graph that onnxruntime does not load, or does not run on any sample inputs."""

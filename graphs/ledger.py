@@ -54,6 +54,7 @@ class Outcome:
         error: The centred error of the result; None where nothing was compared.
         judge: The reference that it was compared with; None where nothing was compared.
         plan: The number of bits of each activation, of int8 for phones; None for all others.
+        notes: Lines for the user about what the passes mean for the file.
     """
 
     model: ir.Model
@@ -63,6 +64,7 @@ class Outcome:
     error: float | None = None
     judge: Judge | None = None
     plan: Plan | None = None
+    notes: list[str] = field(default_factory=list)
 
     @property
     def given_error(self) -> float | None:

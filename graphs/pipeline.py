@@ -10,9 +10,11 @@ from dataclasses import dataclass
 import onnx_ir as ir
 import onnx_ir.passes.common as common_passes
 
-from graphs.errors import GraphError, GraphUsageError
+from graphs.errors import GraphError, GraphUsageError, NotRunnableError
+from graphs.execution.given_graph import run_given
 from graphs.execution.judge import Judge
 from graphs.execution.magnitudes import measure
+from graphs.execution.retyping import FLOAT, retyped
 from graphs.execution.types import Feed
 from graphs.functions import DOMAIN
 from graphs.ir.layer_names import layers
@@ -20,8 +22,10 @@ from graphs.ir.rewrite import Rewrite
 from graphs.ledger import Costs, Entry, Outcome
 from graphs.lowering.pass_factory import Lowering
 from graphs.model.constant_folding import fold_small_constants
+from graphs.model.costs import weight_bytes
 from graphs.model.fingerprint import signature
 from graphs.model.opsets import convert, raise_opset
+from graphs.model.precision_of import HALVES, has_halves, quantized_operators
 from graphs.model.shape_inference import infer_sizes
 from graphs.model.sizes import NUMBERS
 from graphs.passes.canonicalize.clean_up import CleanUp
@@ -51,6 +55,8 @@ from graphs.passes.lower.rescale import Rescale
 from graphs.passes.lower.round_weights import RoundWeights
 from graphs.passes.naming.name_nodes import NameNodes
 from graphs.passes.naming.name_weights import NameWeights
+from graphs.passes.prepare.remove_dropout import RemoveDropout
+from graphs.passes.prepare.widen_half import WidenHalf
 from graphs.precision.float16 import rounded
 
 TARGETS = ("cpu", "mobile", "web")
@@ -94,6 +100,8 @@ def name_of(kind: type[Rewrite]) -> str:
 
 
 STAGES = (
+    Stage(RemoveDropout, "first, since with random numbers there is nothing to compare with"),
+    Stage(WidenHalf, "before the comparison and all passes, which are about float32"),
     Stage(NameWeights, "while nodes have the names that their exporter gave them"),
     Stage(CleanUp, "first, since leftovers of the exporter hide matches"),
     Stage(ExpandEinsum, "before all passes that know products by MatMul"),
@@ -141,6 +149,12 @@ STAGES = (
     Stage(NameNodes, "names the new nodes", precisions=("int8",)),
 )
 
+# Passes after which the graph is the one that the results are compared with, in float64.
+PREPARING = (RemoveDropout, WidenHalf)
+
+# Passes for a graph with products in 8 bits. All others read weights in float32.
+FOR_QUANTIZED = (RemoveDropout,)
+
 # Passes whose matches alone do not count as a change of the graph.
 HOUSEKEEPING = (CleanUp, NameNodes, NameWeights)
 
@@ -183,27 +197,38 @@ def optimize(
         GraphError: the target, precision, a layer or a pass is unknown, the graph cannot be converted to that opset or
             precision, or the result is not the same model.
     """
+    quantized = bool(quantized_operators(model))
     stages = [s for s in _chosen(target, precision, only, skip) if functions or not s.function]
-    if precision != "fp32" and not calibration:
+    stages = [s for s in stages if not quantized or s.kind in FOR_QUANTIZED]
+    if precision != "fp32" and not calibration and not quantized:
         raise GraphError(f"{precision} is chosen on texts and there are none; pass calibration")
     ports = [(v, v.name, v.type, v.shape) for v in (*model.graph.inputs, *model.graph.outputs)]
-    raise_opset(model)
+    if not quantized or opset is not None:
+        raise_opset(model)
     before = signature(model)
-    # Functions of an earlier run are inlined; the passes fuse the same nodes again if functions are wanted.
-    matched = any(function.domain == DOMAIN for function in model.functions.values())
-    common_passes.InlinePass(criteria=lambda function: function.domain == DOMAIN)(model)
-    model.opset_imports.pop(DOMAIN, None)
-    judge = Judge.of(model) if compare and model.graph.num_nodes() else None
+    matched = False
+    if not quantized or not functions or opset is not None:
+        # Functions of an earlier run are inlined; the passes fuse the same nodes again if functions are wanted.
+        matched = any(function.domain == DOMAIN for function in model.functions.values())
+        common_passes.InlinePass(criteria=lambda function: function.domain == DOMAIN)(model)
+        model.opset_imports.pop(DOMAIN, None)
+    compare = compare and model.graph.num_nodes() > 0
+    ledger, notes = _prepare(model, stages, compare=compare, finite=refuse, progress=progress)
+    if any(entry.name == name_of(WidenHalf) and entry.matches for entry in ledger):
+        ports = [(v, name, kind and retyped(kind, HALVES, FLOAT), shape) for v, name, kind, shape in ports]
+    matched |= any(entry.matches for entry in ledger)
+    judge = Judge.of(model, finite=refuse) if compare else None
     if opset is not None:
         model = convert(model, opset)
-    if not any(stage.kind is CleanUp for stage in stages):
+    if not quantized and not any(stage.kind is CleanUp for stage in stages):
         fold_small_constants(model)  # otherwise paddings that are computed have unknown sizes
         infer_sizes(model)
-    ledger: list[Entry] = []
     restarts, halved = 0, False
     costs = Costs(model)
     lowering = Lowering(precision, target, calibration, keep_float)
     for stage in stages:
+        if stage.kind in PREPARING:
+            continue
         if progress is not None:
             progress(stage.name)
         if stage.kind is Rescale:
@@ -214,6 +239,7 @@ def optimize(
         seconds = time.perf_counter() - started
         matched |= step.matches > 0 and stage.kind not in HOUSEKEEPING
         restarts += getattr(step, "restarts", 0)
+        notes += step.notes
         saved_macs, saved_bytes = costs.saved(model) if step.matches else (0, 0)
         halved |= stage.kind is Halve
         error = judge.error(rounded(model) if halved else model, feeds=1) if judge and step.matches else None
@@ -226,10 +252,60 @@ def optimize(
     error = judge.error(rounded(model) if halved else model) if judge is not None else None
     exact = precision == "fp32"
     if refuse and exact and judge is not None and error is not None and not error <= judge.bound:
-        raise GraphError(
-            f"the optimised graph is not the same model: centred error {error:.1e}, bound {judge.bound:.1e}"
-        )
-    return Outcome(model, ledger, changed, restarts, error, judge, lowering.plan)
+        raise GraphError(judge.refusal("the optimised graph", error))
+    return Outcome(model, ledger, changed, restarts, error, judge, lowering.plan, notes)
+
+
+def compared_form(
+    model: ir.Model, only: Collection[str] | None = None, skip: Collection[str] = ()
+) -> tuple[ir.Model, list[str]]:
+    """Returns a copy of a graph as it is compared with, at inference in float32; and notes, a line each.
+
+    Args:
+        model: The given graph; it is not modified.
+        only, skip: As in `optimize`.
+    """
+    copy, notes = model.clone(), list[str]()
+    for stage in _chosen(TARGETS[0], PRECISIONS[0], only, skip):
+        if stage.kind in PREPARING:
+            step = stage.kind()
+            step(copy)
+            notes += step.notes
+    return copy, notes
+
+
+def _prepare(
+    model: ir.Model, stages: Sequence[Stage], *, compare: bool, finite: bool, progress: Callable[[str], None] | None
+) -> tuple[list[Entry], list[str]]:
+    """Runs the passes after which the graph is the one that results are compared with; returns their entries and notes.
+
+    A graph in half precision is run as it is, too: widened, it may be finite where the file is not.
+
+    Raises GraphError for such a graph whose outputs are not finite, or not the same twice.
+    """
+    ledger, notes = list[Entry](), list[str]()
+    for stage in stages:
+        if stage.kind not in PREPARING:
+            continue
+        if progress is not None:
+            progress(stage.name)
+        runs = True
+        if stage.kind is WidenHalf and compare and has_halves(model):
+            try:
+                run_given(model, finite=finite)
+            except NotRunnableError:  # bfloat16, which its CPU provider does not have
+                runs = False
+        step, nodes, size = stage.kind(), model.graph.num_nodes(), weight_bytes(model)
+        started = time.perf_counter()
+        step(model)
+        seconds = time.perf_counter() - started
+        after = model.graph.num_nodes()
+        saved = size - weight_bytes(model)
+        ledger.append(Entry(stage.name, step.matches, nodes, after, 0, saved, None, seconds, step.misses))
+        notes += step.notes
+        if not runs:
+            notes.append("onnxruntime does not run the file in half precision here; its float32 form was compared with")
+    return ledger, notes
 
 
 def _chosen(target: str, precision: str, only: Collection[str] | None, skip: Collection[str]) -> list[Stage]:

@@ -28,16 +28,14 @@ class CentredError:
     """Accumulator of the centred error of one output over batches of rows.
 
     Rows are not kept, since those of a vocabulary's logits are large. The spread around the mean is merged batch by
-    batch (Chan, Golub, LeVeque 1979), which loses nothing to a mean that is far larger than the spread.
+    batch (Chan, Golub, LeVeque 1979), which loses nothing to a mean that is far larger than the spread. A value that is
+    not finite makes the error NaN, on whichever side it is: two models that answer NaN do not agree.
 
     Args:
-        equal_nonfinite: Whether an infinity or NaN that stands at the same place in both is equal, and left out, as
-            for masked scores of any graph. Otherwise a value that is not finite makes the error NaN.
         constant_by_size: Whether the difference is divided by the size of an output that hardly varies, or has one row
             only. Otherwise any difference from a constant output is an infinite error.
     """
 
-    equal_nonfinite: bool = False
     constant_by_size: bool = False
     _rows: int = 0
     _mean: np.ndarray | float = 0.0
@@ -56,14 +54,11 @@ class CentredError:
         if not len(judge):
             return
         found, judge = found.astype(np.float64), judge.astype(np.float64)
-        if not (self.equal_nonfinite or (np.isfinite(found).all() and np.isfinite(judge).all())):
+        if not (np.isfinite(found).all() and np.isfinite(judge).all()):
             self._difference, self._equal = math.nan, False
             return
-        same = (found == judge) | (np.isnan(found) & np.isnan(judge))
-        self._equal = self._equal and bool(same.all())
-        # Infinities that are equal have no difference, which numpy would compute as NaN.
-        self._difference += _squared(np.subtract(found, judge, where=~same, out=np.zeros_like(judge)))
-        judge = np.where(np.isfinite(judge), judge, 0.0)
+        self._equal = self._equal and np.array_equal(found, judge)
+        self._difference += _squared(found - judge)
         mean, rows = judge.mean(axis=0), self._rows + len(judge)
         if self._rows:
             self._spread += float(np.sum(np.square(mean - self._mean))) * self._rows * len(judge) / rows
@@ -110,20 +105,17 @@ def real_rows(values: np.ndarray, mask: np.ndarray | None = None, row_axes: int 
     return values.reshape(math.prod(values.shape[:-1]), values.shape[-1])
 
 
-def centred_error(
-    found: np.ndarray, judge: np.ndarray, mask: np.ndarray | None = None, *, equal_nonfinite: bool = True
-) -> float:
-    """Computes the centred error of one output of any graph.
+def centred_error(found: np.ndarray, judge: np.ndarray, mask: np.ndarray | None = None) -> float:
+    """Computes the centred error of one output of any graph; NaN if a value of a real token is not finite.
 
     Args:
         found, judge: Of one shape. An output that is not floating point has an error of 0 where all its values are
             equal, and an infinite one otherwise.
         mask: The attention mask; see `real_rows`.
-        equal_nonfinite: See `CentredError`.
     """
     if judge.dtype.kind != "f":
         return 0.0 if np.array_equal(found, judge) else math.inf
-    error = CentredError(equal_nonfinite=equal_nonfinite, constant_by_size=True)
+    error = CentredError(constant_by_size=True)
     error.add(real_rows(found, mask), real_rows(judge, mask))
     return error.value()
 
@@ -157,9 +149,7 @@ def largest_centred_error(found: Outputs, judge: Outputs, feed: Feed) -> float:
     if mask is None and "input_ids" in feed:
         mask = np.ones(feed["input_ids"].shape, bool)
     errors = [
-        centred_error(found[name], value, mask, equal_nonfinite=False)
-        if name in found and found[name].shape == value.shape
-        else math.inf
+        centred_error(found[name], value, mask) if name in found and found[name].shape == value.shape else math.inf
         for name, value in judge.items()
     ]
     return max(errors, default=0.0, key=lambda error: math.inf if math.isnan(error) else error)

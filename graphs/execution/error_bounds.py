@@ -10,9 +10,20 @@ FLOAT32 = 1e-5
 # to rounding than usual do so in any order of the sums.
 FLOAT32_FACTOR = 4.0
 
+# But never with more than this, however large the model's own error is: at a hundredth of the outputs' spread, a wrong
+# weight could not be told from rounding.
+LARGEST_FLOAT32 = 1e-2
+
 # Between two float32 files, neither of which is exact: transformers' own export was seen at 9e-6 from float64 at 128
 # tokens, and the error grows with the length.
 BETWEEN_FLOAT32 = 5e-5
+
+# Between two files with the same products in 8 bits: a difference in the last digit of float32 before a product moves
+# some of its inputs to the next of 255 steps.
+BETWEEN_INT8 = 1e-2
+
+# Two runs of a graph on the same inputs may differ by this: threads may add in another order.
+BETWEEN_RUNS = 1e-5
 
 # The search for the number of bits of activations ends at this error: about twice that of onnxruntime's dynamic
 # quantization, whose steps fit each text, on a model of random weights.
@@ -25,4 +36,4 @@ def float32_bound(own_error: float | None) -> float:
     Args:
         own_error: The error of the original model in float32 from itself in float64; None if the reference is float32.
     """
-    return BETWEEN_FLOAT32 if own_error is None else max(FLOAT32, FLOAT32_FACTOR * own_error)
+    return BETWEEN_FLOAT32 if own_error is None else min(max(FLOAT32, FLOAT32_FACTOR * own_error), LARGEST_FLOAT32)

@@ -22,15 +22,19 @@ class Miss:
 
 
 class Rewrite(ir.passes.InPlacePass):
-    """Pass over the main graph. After a call, `matches` is the number of rewrites and `misses` are the near misses."""
+    """Pass over the main graph. After a call, `matches` is the number of rewrites and `misses` are the near misses.
+
+    `notes` are lines for the user about what a rewrite means for the file, such as another type of its weights.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.matches = 0
         self.misses: list[Miss] = []
+        self.notes: list[str] = []
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        self.matches, self.misses = 0, []
+        self.matches, self.misses, self.notes = 0, [], []
         self.rewrite(model)
         return ir.passes.PassResult(model, modified=self.matches > 0)
 
@@ -50,3 +54,18 @@ def replace(old: ir.Value, new: ir.Value) -> None:
         new.name = name
         new.shape, new.type = old.shape, old.type
     ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
+
+
+def bypass(graph: ir.Graph | ir.Function, node: ir.Node) -> None:
+    """Removes a node whose only output is its first input; an Identity stays where both names are to be kept.
+
+    An output of the graph takes its name along, which neither an input, a constant nor another output can adopt.
+    """
+    x, y = node.inputs[0], node.outputs[0]
+    assert x is not None
+    if y.is_graph_output() and (x.producer() is None or x.is_graph_output() or x.graph is not y.graph):
+        same = ir.Value(shape=y.shape, type=y.type)
+        graph.insert_before(node, ir.node("Identity", [x], outputs=[same]))
+        x = same
+    replace(y, x)
+    graph.remove(node, safe=True)

@@ -54,16 +54,23 @@ def _first_cause(error: BaseException) -> BaseException:
 
 
 def _check_order(graph: ir.Graph, path: Path) -> None:
-    """Raises GraphError for a graph with a cycle, or a node before those that it reads; no runtime could run it."""
+    """Sorts the nodes where one stands before those that it reads, as onnxruntime does; raises GraphError for a cycle.
+
+    onnxruntime's converter to float16 leaves such an order around nodes that stay float32.
+    """
     seen: set[ir.Node] = set()
     for node in graph:
         for value in node.inputs:
             producer = None if value is None else value.producer()
             if producer is not None and producer.graph is graph and producer not in seen:
-                raise GraphError(
-                    f"{path}: {node.op_type} reads {value.name if value else '?'} before it is computed; the graph is "
-                    "cyclic or out of order: export it again"
-                )
+                try:
+                    graph.sort()
+                except ValueError as error:
+                    raise GraphError(
+                        f"{path}: {node.op_type} reads {value.name if value else '?'}, which is computed from its own "
+                        "result; the graph is cyclic: export it again"
+                    ) from error
+                return
         seen.add(node)
 
 

@@ -95,6 +95,23 @@ class Comparison:
         return decisions
 
 
+def nonfinite_output(task: Task, outputs: Outputs, mask: np.ndarray) -> str | None:
+    """Returns which of a task's outputs is NaN or infinite at a real token, and in how many values; else None.
+
+    Args:
+        task: The task of the model.
+        outputs, mask: As in `Comparison.add`.
+    """
+    for output in task.outputs:
+        if output.name in outputs:
+            row_axes = sum(axis in ROW_AXES for axis in output.axes)
+            rows = real_rows(np.asarray(outputs[output.name]), mask.astype(bool), row_axes)
+            bad = int(rows.size - np.isfinite(rows).sum())
+            if bad:
+                return f"{output.name} is NaN or infinite in {bad:,} of {rows.size:,} values"
+    return None
+
+
 def _mean_pooled(outputs: Outputs, real: np.ndarray) -> np.ndarray:
     kept = real.any(axis=-1)
     states, real = np.asarray(outputs["last_hidden_state"], dtype=np.float64)[kept], real[kept][..., None]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mbert_onnx.bundles.types import Feed, Runner
-from mbert_onnx.conversion.accuracy import Comparison
+from mbert_onnx.conversion.accuracy import Comparison, nonfinite_output
 from mbert_onnx.errors import PrecisionError
 from mbert_onnx.text.tasks import Task
 
@@ -66,6 +66,11 @@ class Damage:
         return all(bool(np.isfinite(error)) and agreement >= self.min_agreement for error, agreement in found)
 
     @property
+    def nonfinite(self) -> list[str]:
+        """The outputs that are NaN or infinite at a real token."""
+        return [name for name, error in self.errors.items() if np.isnan(error)]
+
+    @property
     def worst_layers(self) -> list[str]:
         """The layers with the largest errors, the worst first."""
         return sorted(self.layers, key=lambda name: -self.layers[name])[:WORST_LAYERS]
@@ -106,11 +111,17 @@ def measure_damage(
         texts: Number of texts; default: one in each feed.
         precision, calibration, min_agreement, keep_float, binding: As in `Damage`.
 
-    Raises PrecisionError if the outputs differ in name or shape.
+    Raises PrecisionError if the outputs differ in name or shape, or the judge's are not finite.
     """
     comparison = Comparison(task)
     for feed in feeds:
         wanted, outputs = judge(feed), found(feed)
+        bad = nonfinite_output(task, wanted, feed["attention_mask"])
+        if bad is not None:
+            raise PrecisionError(
+                f"the model's own {bad} on the texts of {calibration}, so there is nothing to compare {precision} "
+                "with; repair the model, or train it again"
+            )
         for name, value in wanted.items():
             if name not in outputs or outputs[name].shape != value.shape:
                 raise PrecisionError(

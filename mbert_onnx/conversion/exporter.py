@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphs.errors import GraphError
+from graphs.execution.error_bounds import FLOAT32_FACTOR
 from graphs.ledger import Outcome
 from graphs.model.opsets import OLDEST_OPSET, check_opset
 from graphs.pipeline import TARGETS, optimize
@@ -23,7 +23,7 @@ from mbert_onnx.bundles.writer import check_destination, writing
 from mbert_onnx.conversion.damage import Damage
 from mbert_onnx.conversion.optimizer import check_passes
 from mbert_onnx.conversion.precision import Calibration, PrecisionOptions, precision_errors, read_texts
-from mbert_onnx.conversion.precision_gate import PrecisionGate
+from mbert_onnx.conversion.precision_gate import PrecisionGate, check_is_lowered
 from mbert_onnx.conversion.provenance import StageClock, sign, write_metadata
 from mbert_onnx.conversion.reports import ExportReport, Verdict
 from mbert_onnx.conversion.tracing import trace
@@ -287,19 +287,23 @@ def _gate(request: _Request, source: _Source, texts: Calibration, graph: ir.Mode
 def _optimize(request: _Request, graph: ir.Model, texts: Calibration | None, clock: StageClock) -> Outcome:
     clock.start("optimize", f"removing NoNorm, merging GEMMs ({graph.graph.num_nodes():,} nodes)")
     # Weights that overflow do not pass verification.
-    with np.errstate(over="ignore"), precision_errors(request.precision.precision):
-        return optimize(
+    precision = request.precision
+    with np.errstate(over="ignore"), precision_errors(precision.precision):
+        outcome = optimize(
             graph,
             target=request.target,
-            precision=request.precision.precision,
+            precision=precision.precision,
             calibration=() if texts is None else texts.fit,
-            keep_float=request.precision.keep_float,
+            keep_float=precision.keep_float,
             opset=request.opset,
             functions=request.functions,
             only=request.only,
             skip=request.skip,
             refuse=False,  # the file is verified against torch
         )
+    if precision.is_lower:
+        check_is_lowered(outcome.model, precision.precision, str(request.checkpoint))
+    return outcome
 
 
 def _write(model: ir.Model, request: _Request, source: _Source, folder: Path, clock: StageClock) -> Path:
@@ -316,10 +320,10 @@ def _verify(file: Path, source: _Source, seed: int, library: Path | None) -> Ver
     """Raises if the file does not compute what the model computes, with the native kernels or without."""
     checkpoint = source.checkpoint
     verdict = check(file, checkpoint.model, checkpoint.task, seed=seed, library=library)
-    if verdict.torch_error is not None and math.isnan(verdict.torch_error):
+    if verdict.torch_error is not None and verdict.bar < verdict.error <= FLOAT32_FACTOR * verdict.torch_error:
         raise CheckpointError(
-            f"{checkpoint.name}: its outputs are NaN or infinite in torch's float32, too, so nothing is written; "
-            "train or convert it again"
+            f"{checkpoint.name}: float32 does not hold this model, whose outputs in torch's float32 are "
+            f"{verdict.torch_error:.1e} from float64, so nothing can be verified, nothing is written: {verdict}"
         )
     if not verdict.passed:
         raise VerificationError(

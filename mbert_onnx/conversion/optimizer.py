@@ -16,9 +16,9 @@ from graphs.ledger import Outcome
 from graphs.model.external_data import external_bytes
 from graphs.model.loading import read_model
 from graphs.model.opsets import check_opset, newest_opset
-from graphs.pipeline import STAGES, TARGETS, Stage
+from graphs.model.precision_of import quantized_operators
+from graphs.pipeline import STAGES, TARGETS, Stage, compared_form
 from graphs.pipeline import optimize as optimize_graph
-from graphs.reports.layer_errors import LOWERING
 from mbert_onnx.bundles.model_file import find_file, read_text_model
 from mbert_onnx.bundles.onnx_writer import check_file_destination, writing_file
 from mbert_onnx.bundles.ports import Ports, rename_inputs, restore_inputs
@@ -26,7 +26,7 @@ from mbert_onnx.bundles.reader import Bundle
 from mbert_onnx.bundles.types import Progress
 from mbert_onnx.conversion.damage import Damage
 from mbert_onnx.conversion.precision import PrecisionOptions, precision_errors, read_texts
-from mbert_onnx.conversion.precision_gate import PrecisionGate, check_is_float32
+from mbert_onnx.conversion.precision_gate import PrecisionGate, check_is_float32, check_is_lowered
 from mbert_onnx.conversion.reports import OptimizeReport
 from mbert_onnx.errors import BundleError, PrecisionError, UsageError, VerificationError
 
@@ -59,7 +59,8 @@ def optimize(
     run in float64.
 
     Args:
-        model: Any MobileBERT `.onnx` file of opset 11 or newer, or a bundle.
+        model: Any MobileBERT `.onnx` file of opset 11 or newer, or a bundle. Half precision is widened to float32, and
+            a file that is quantized already is copied.
         output: The `.onnx` file to write.
         target: `cpu`, `mobile` or `web`.
         precision: `fp32`; `fp16`; or `int8`: weights and embeddings of 8 bits, activations quantized dynamically or,
@@ -83,9 +84,10 @@ def optimize(
         UsageError: no such target, precision, pass, opset or task.
         BundleError: the output cannot be written; for a lower precision, the file has no tokenizer, or its inputs or
             outputs are not its task's.
-        PrecisionError: the file is in a lower precision already, cannot be, or would lose too much accuracy.
+        PrecisionError: the file cannot be in this precision, or would lose too much accuracy.
         CalibrationError: the texts cannot be used.
-        graphs.errors.GraphError: the file cannot be read or run, or its opset not be raised.
+        graphs.errors.GraphError: the file cannot be read or run, or its opset not be raised; or its outputs are not
+            finite, or not the same in two runs.
         VerificationError: the result is not the same model; nothing is written.
     """
     started, output = time.perf_counter(), Path(output)
@@ -103,14 +105,16 @@ def optimize(
     )
     request.check()
     source = _read(model, output, overwrite)
-    gate = _gate(request, source) if request.precision.is_lower else None
+    given = _notes_if_quantized(request, source)
+    gate = _gate(request, source) if request.precision.is_lower and not given else None
     outcome = _optimize(request, source, gate, progress)
     with writing_file(output, overwrite) as file:
         _write(source, outcome, file)
         damage: Damage | None = None
-        notes: list[str] = []
+        notes = [*given, *outcome.notes]
         if gate is not None:
-            damage, notes = gate.check(outcome, file)
+            damage, measured = gate.check(outcome, file)
+            notes += measured
         elif outcome.changed:
             _verify(source, outcome, file)
     return OptimizeReport(
@@ -128,7 +132,7 @@ def optimize(
         error=outcome.error,
         bar=outcome.bound if gate is None else None,
         seconds=round(time.perf_counter() - started, 2),
-        precision=precision,
+        precision="int8" if given else precision,
         damage=damage,
         plan=outcome.plan,
         notes=notes,
@@ -245,14 +249,32 @@ def _check_readable(source: _Source) -> None:
         raise GraphError(f"{path} has {size:,} bytes of weights; one .onnx file holds {MOST_BYTES:,}: it is too large")
 
 
+def _notes_if_quantized(request: _Request, source: _Source) -> list[str]:
+    """Returns a note for a file whose products are in 8 or fewer bits, which the passes leave as it is; else none.
+
+    Raises PrecisionError for such a file where fp16 is wanted.
+    """
+    operators = quantized_operators(source.graph)
+    if not operators:
+        return []
+    found = f"{source.path} is quantized already ({', '.join(operators)})"
+    if request.precision.precision == "fp16":
+        raise PrecisionError(f"{found}, and fp16 is made of float32: give the float32 file that it was made from")
+    return [
+        f"{found}, and the passes read float weights, so that it stays as it is; for a faster file, optimize the "
+        "float32 one that it was made from with --precision int8"
+    ]
+
+
 def _gate(request: _Request, source: _Source) -> PrecisionGate:
     """Returns the gate whose judge is the file that was read, in float64.
 
-    Raises PrecisionError for a file that is in a lower precision already, and what `read_text_model`, `read_texts` and
-    `float64_runner` raise.
+    Raises PrecisionError for a file whose half precision is not to be widened, and what `read_text_model`, `read_texts`
+    and `float64_runner` raise.
     """
     precision = request.precision.precision
-    check_is_float32(source.graph, source.path, f"--precision {precision} is made of float32")
+    graph, _ = compared_form(source.graph, request.only, request.skip)
+    check_is_float32(graph, source.path, f"--precision {precision} is made of float32")
     model = read_text_model(
         source.path,
         source.bundle,
@@ -262,14 +284,14 @@ def _gate(request: _Request, source: _Source) -> PrecisionGate:
         tokenizer=request.tokenizer,
     )
     texts = read_texts(request.precision.calibrate, model)
-    judge, is_float64 = float64_runner(source.graph, texts.held_out[0])
+    judge, is_float64 = float64_runner(graph, texts.held_out[0])
     return PrecisionGate(
         name=model.name,
         task=model.reader.task,
         target=request.target,
         options=request.precision,
         texts=texts,
-        float32=source.graph.clone(),
+        float32=graph,
         judge=judge,
         is_float64=is_float64,
         binding=not model.is_random,
@@ -292,11 +314,8 @@ def _optimize(request: _Request, source: _Source, gate: PrecisionGate | None, pr
             skip=request.skip,
             progress=progress,
         )
-    if gate is not None and not any(entry.matches for entry in outcome.ledger if entry.name in LOWERING):
-        raise PrecisionError(
-            f"{gate.name}: nothing became {precision}, nothing is written; expected float32 products of 32 inputs "
-            "and outputs or more, and that --only, --skip and --keep-float leave some"
-        )
+    if gate is not None:
+        check_is_lowered(outcome.model, precision, gate.name)
     return outcome
 
 
@@ -321,7 +340,4 @@ def _verify(source: _Source, outcome: Outcome, file: Path) -> None:
     except GraphError as error_:
         raise VerificationError(str(error_)) from error_
     if not error <= outcome.judge.bound:
-        raise VerificationError(
-            f"the optimised file is not the same model: centred error {error:.1e}, bound {outcome.judge.bound:.1e}; "
-            "nothing is written"
-        )
+        raise VerificationError(f"{outcome.judge.refusal('the optimised file', error)}; nothing is written")

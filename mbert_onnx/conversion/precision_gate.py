@@ -11,7 +11,7 @@ import onnx_ir as ir
 from graphs.errors import one_line
 from graphs.execution.runner import run_file, runner
 from graphs.ledger import Outcome
-from graphs.model.precision_of import precision_of
+from graphs.model.precision_of import has_halves, precision_of, quantized_operators
 from graphs.precision.float16 import rounded
 from graphs.reports.layer_errors import damage_by_layer
 from mbert_onnx.bundles.ports import Ports
@@ -28,9 +28,24 @@ LAYER_TEXTS = 4
 
 def check_is_float32(graph: ir.Model, path: Path, why: str) -> None:
     """Raises PrecisionError for a graph that is in a lower precision already."""
-    found = precision_of(graph)
-    if found != "fp32":
+    found = "int8" if quantized_operators(graph) else "fp16" if has_halves(graph) else None
+    if found is not None:
         raise PrecisionError(f"{path} is {found} already, and {why}: give the float32 file that it was made from")
+
+
+def check_is_lowered(graph: ir.Model, precision: str, name: str) -> None:
+    """Raises PrecisionError for a graph in which the passes lowered nothing.
+
+    Args:
+        graph: The graph after the passes.
+        precision: `fp16` or `int8`.
+        name: The checkpoint or file, for the message.
+    """
+    if precision_of(graph) != precision:
+        raise PrecisionError(
+            f"{name}: nothing became {precision}, nothing is written; expected float32 products of 32 inputs and "
+            "outputs or more, and that --only, --skip and --keep-float leave some"
+        )
 
 
 @dataclass(frozen=True)
@@ -95,6 +110,11 @@ class PrecisionGate:
         if library is None:
             return damage
         native = self._damage_of(file_runner(file, self.task, library).run)
+        if native.nonfinite and not damage.nonfinite:
+            raise PrecisionError(
+                f"{self.name}: {native.nonfinite[0]} is NaN or infinite with the native kernels, nothing is written; "
+                "this is our mistake: pass --kernels portable to export without them"
+            )
         return replace(damage, kernels_error=native.error, kernels_agreement=native.agreement)
 
     def _damage_of(self, run: Runner) -> Damage:
@@ -113,8 +133,11 @@ class PrecisionGate:
         )
 
     def _refuse(self, damage: Damage, outcome: Outcome) -> None:
-        """Raises PrecisionError where the damage is too large; its message names the layers that cost most."""
-        if damage.passed or not damage.binding:
+        """Raises PrecisionError where the damage is too large; its message names the layers that cost most.
+
+        Numbers that are not finite are refused for random weights, too.
+        """
+        if damage.passed or not (damage.binding or damage.nonfinite):
             return
         costs = damage_by_layer(
             self.float32,
@@ -124,8 +147,16 @@ class PrecisionGate:
             target=self.target,
             plan=outcome.plan,
         )
-        worst = sorted(costs, key=lambda layer: -costs[layer])[:WORST_LAYERS]
+        # NaN, of a layer that alone overflows, is the largest error.
+        worst = sorted(costs, key=lambda layer: -np.nan_to_num(costs[layer], nan=np.inf))[:WORST_LAYERS]
         layers = ", ".join(f"{layer} ({costs[layer]:.1e})" for layer in worst)
+        if damage.nonfinite:
+            bad = f"{' and '.join(damage.nonfinite)} {'is' if len(damage.nonfinite) == 1 else 'are'}"
+            raise PrecisionError(
+                f"{self.name}: in {damage.precision}, {bad} NaN or infinite on the "
+                f"held-out texts; nothing is written. The layers that cost most: {layers}. Pass --keep-float "
+                f"{','.join(worst)}, or calibrate on texts like your own"
+            )
         raise PrecisionError(
             f"{self.name}: {damage.precision} makes {damage.agreement:.1%} of decisions as float64 does (centred error "
             f"{damage.error:.1e}), expected at least {damage.min_agreement:.1%}; nothing is written. The layers that "

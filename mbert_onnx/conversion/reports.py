@@ -128,8 +128,8 @@ class OptimizeReport:
             where nothing could be compared.
         bar: The bound: the largest error that passes; None for a lower precision, which `damage` decides about.
         seconds: Duration of the whole.
-        precision: `fp32` (unchanged), `fp16` or `int8`.
-        damage: Accuracy loss of a lower precision; None for fp32.
+        precision: `fp32`, `fp16` or `int8`.
+        damage: Accuracy loss of a lower precision; None for fp32, and for a file that was quantized already.
         plan: For int8 on phones, the bits of each activation and how they were chosen; else None.
         notes: Notes for the user, a line each.
     """

@@ -15,15 +15,17 @@ from graphs.execution.error_bounds import float32_bound
 from graphs.execution.inputs.declared import inputs_of_session
 from graphs.execution.inputs.feeds import verified_feeds
 from graphs.execution.inputs.limits import MOST_WORDS, SEGMENTS, InputLimits
+from graphs.execution.repeatability import described, differing_output, random_operators
 from graphs.ir.text_inputs import MASK, TYPES
+from graphs.model.loading import read_model
 from mbert_onnx.bundles.inputs import INPUT_NAMES
 from mbert_onnx.bundles.limits import expected_limits, file_limits, lengths_text, sizes_text
 from mbert_onnx.bundles.model_file import open_session
 from mbert_onnx.bundles.types import Feed, Outputs, Runner
-from mbert_onnx.conversion.accuracy import Comparison
+from mbert_onnx.conversion.accuracy import Comparison, nonfinite_output
 from mbert_onnx.conversion.file_runner import OpenFile, file_runner
 from mbert_onnx.conversion.reports import Verdict
-from mbert_onnx.errors import VerificationError
+from mbert_onnx.errors import CheckpointError, VerificationError
 from mbert_onnx.text.tasks import Task
 
 # The positions that a file without a config is expected to have; it may have more.
@@ -56,8 +58,9 @@ def check(
             declares, as a file of ours does.
 
     Raises:
-        VerificationError: onnxruntime cannot load or run the file, its outputs are not the task's, or it takes fewer
-            ids than the model.
+        VerificationError: onnxruntime cannot load or run the file, its outputs are not the task's, not finite, or not
+            the same in two runs, or it takes fewer ids than the model.
+        CheckpointError: an output of the torch model is not finite.
         BundleError: its inputs are not the task's.
     """
     opened, config = file_runner(path, task, outputs=outputs), model.config
@@ -71,6 +74,12 @@ def check(
         texts.narrow(path.name, found)
     feeds = texts.feeds()
     single = [run_torch(model, feed) for feed in feeds]
+    for feed, float32 in zip(feeds, single, strict=True):
+        bad = nonfinite_output(task, float32, feed["attention_mask"])
+        if bad is not None:
+            raise CheckpointError(
+                f"the checkpoint's {bad} in torch's float32, too, so nothing can be verified; train or convert it again"
+            )
     model.double()
     ours, torchs, kernels = Comparison(task), Comparison(task), Comparison(task)
     for feed, float32 in zip(feeds, single, strict=True):
@@ -79,7 +88,11 @@ def check(
         torchs.add(float32, judge, feed["attention_mask"])
         if run_with_kernels is not None:
             _add(kernels, path, feed, run_with_kernels(feed), judge)
-    return _verdict(ours, feeds, texts.not_compared, torchs.error(), None if library is None else kernels.error())
+    kernels_error = None if library is None else kernels.error()
+    verdict = _verdict(ours, feeds, texts.not_compared, torchs.error(), kernels_error)
+    if not verdict.passed:
+        _check_repeatable(path, run, feeds)
+    return verdict
 
 
 def check_files(
@@ -122,8 +135,14 @@ def check_files(
     feeds = texts.feeds()
     comparison = Comparison(task)
     for feed in feeds:
-        _add(comparison, path, feed, ours.run(feed), judge.run(feed))
-    return _verdict(comparison, feeds, texts.not_compared, None)
+        wanted = judge.run(feed)
+        _check_finite(reference, task, feed, wanted, "nothing can be verified with it: export it again")
+        _add(comparison, path, feed, ours.run(feed), wanted)
+    verdict = _verdict(comparison, feeds, texts.not_compared, None)
+    if not verdict.passed:
+        for file, one in zip(files, opened, strict=True):
+            _check_repeatable(file, one.run, feeds)
+    return verdict
 
 
 def _limits_of(config: Any, opened: OpenFile, name: str) -> InputLimits:
@@ -266,9 +285,62 @@ def float64_judge(model: nn.Module) -> Runner:
 
 
 def _add(comparison: Comparison, path: Path, feed: Feed, found: Outputs, judge: Outputs) -> None:
-    """Adds one batch; raises VerificationError if the file lacks an output or one has another shape."""
+    """Adds one batch.
+
+    Raises VerificationError if the file lacks an output, or one has another shape or is not finite.
+    """
     check_outputs(path, found, judge)
+    _check_finite(path, comparison.task, feed, found, "the judge's are finite, so that it is not the same model")
     comparison.add(found, judge, feed["attention_mask"])
+
+
+def _check_finite(path: Path, task: Task, feed: Feed, outputs: Outputs, meaning: str) -> None:
+    """Raises VerificationError for an output that is not finite: NaN on both sides would not make them equal."""
+    bad = nonfinite_output(task, outputs, feed["attention_mask"])
+    if bad is not None:
+        raise VerificationError(f"{path.name}: {bad} on sample inputs; {meaning}")
+
+
+def _check_repeatable(path: Path, run: Runner, feeds: Sequence[Feed]) -> None:
+    """Raises VerificationError for a file whose outputs differ in two runs on the same inputs."""
+    feed = max(feeds, key=lambda feed: feed["input_ids"].size)
+    found = differing_output(run, [feed], [run(feed)])
+    if found is None:
+        return
+    name, error = found
+    drawn = described(random_operators(read_model(path)))
+    raise VerificationError(
+        f"{path.name} does not compute the same twice: two runs on the same inputs differ in {name} (centred error "
+        f"{error:.1e}){drawn}; export it again after model.eval(), or optimize it, which removes Dropout"
+    )
+
+
+def sample_feeds(config: Any, task: Task, shapes: Shapes, seed: int) -> Iterator[dict[str, np.ndarray]]:
+    """Yields random inputs: each length and batch, with padding and without; one text consists of padding only.
+
+    Where the graph's length is fixed, texts of several lengths are padded to it.
+    """
+    generator = np.random.default_rng(seed)
+    longest = shapes.seq_len or config.max_position_embeddings
+    lengths = sorted({min(length, longest) for length in LENGTHS})
+    batches = BATCHES if shapes.batch is None else (shapes.batch,)
+    cases = [(batch, length, padded) for length in lengths for batch in batches for padded in (False, True)]
+    if longest not in lengths:
+        cases.append((batches[0], longest, False))
+    for batch, length, padded in cases:
+        size = shapes.seq_len or length
+        shape = (batch, shapes.choices or CHOICES, size) if task.has_choices else (batch, size)
+        real = np.full(shape[:-1], length)
+        if padded:
+            real = generator.integers(1, length + 1, shape[:-1])
+            real.flat[-1] = 0 if real.size > 1 else max(1, length // 2)
+        mask = (np.arange(size) < real[..., None]).astype(np.int64)
+        types = min(config.type_vocab_size, 2)
+        yield {
+            "input_ids": generator.integers(0, config.vocab_size, shape),
+            "attention_mask": mask,
+            "token_type_ids": (np.arange(size) >= (real[..., None] + 1) // 2).astype(np.int64) % types,
+        }
 
 
 def check_outputs(path: Path, found: Outputs, judge: Outputs) -> None:

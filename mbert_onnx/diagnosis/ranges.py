@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from graphs.errors import GraphError, one_line
 from graphs.model.loading import read_model
-from graphs.pipeline import LOWER
+from graphs.pipeline import LOWER, compared_form
 from graphs.reports.layer_errors import prepare
 from graphs.reports.tensor_ranges import Numbers, as_is, measure_numbers
 from mbert_onnx._requirements import require_extra
@@ -140,7 +140,7 @@ def doctor(
         UsageError: an unknown task, or none given for a file whose outputs fit none.
         BundleError, CheckpointError, graphs.errors.GraphError: the model cannot be read, or has no tokenizer.
         VerificationError: onnxruntime does not load or run the file.
-        PrecisionError: the file is in a lower precision already.
+        PrecisionError: the file is in 8 or fewer bits already.
         CalibrationError: the texts cannot be used.
         MissingExtraError: the model is a checkpoint, and torch is not installed.
     """
@@ -212,13 +212,13 @@ def _file(
     outputs: Sequence[str],
 ) -> _Subject:
     path, bundle = find_file(model)
-    graph = read_model(path)
+    graph, notes = compared_form(read_model(path))
     check_is_float32(graph, path, "doctor is about what float32 would lose")
     rename_inputs(graph.graph)
     read = read_text_model(
         path, bundle, purpose="doctor measures it on texts", task=task, outputs=outputs, tokenizer=tokenizer
     )
-    return _Subject.of(graph, read, calibrate, [])
+    return _Subject.of(graph, read, calibrate, notes)
 
 
 def _checkpoint(

@@ -23,6 +23,7 @@ from graph_helpers import (
 from text_models import bert, text_feed
 
 from graphs.errors import GraphError
+from graphs.execution.error_bounds import BETWEEN_INT8
 from graphs.model.fingerprint import signature as digest
 from graphs.passes.fold.fold_affine import FoldAffine
 from graphs.pipeline import STAGES, TARGETS, optimize
@@ -401,3 +402,56 @@ def test_a_function_of_somebody_else_alone_is_no_change() -> None:
     outcome = optimize(ir.from_proto(onnx.parser.parse_model(text)))
     assert not outcome.changed
     assert len(outcome.model.functions) == 1
+
+
+# Graphs that are not at inference in float32
+
+
+DROPPED = """(float[n, 4] x) => (float[n, 3] y) <float[4, 3] W, float p = {0.5}, bool on = {1}>
+    { d = Dropout(x, p, on) y = MatMul(d, W) }"""
+
+
+def test_live_dropout_is_removed_before_anything_is_compared() -> None:
+    outcome = optimize(graph(DROPPED))
+    assert (outcome.ledger[0].name, outcome.ledger[0].matches, outcome.changed) == ("remove-dropout", 1, True)
+    assert outcome.error is not None
+    assert outcome.error < 1e-6
+    assert [node.op_type for node in outcome.model.graph] == ["MatMul"]
+    assert len(outcome.notes) == 1
+    with pytest.raises(GraphError, match="does not compute the same twice"):
+        optimize(graph(DROPPED), skip=["remove-dropout"])
+
+
+def test_half_precision_is_optimized_in_float32() -> None:
+    text = LAYER.replace("float[", "float16[")
+    outcome = optimize(graph(text))
+    assert census(outcome.model) == census(optimize(graph(LAYER)).model)
+    assert outcome.error is not None
+    assert outcome.error < 1e-5
+    assert {value.dtype for value in (*outcome.model.graph.inputs, *outcome.model.graph.outputs)} == {ir.DataType.FLOAT}
+    assert outcome.ledger[1].name == "widen-half"
+    assert outcome.ledger[1].bytes_saved < 0
+
+
+def test_half_precision_that_overflows_is_refused_although_float32_would_not() -> None:
+    text = "(float16[n, 4] x) => (float16[n, 4] y) <float16[1] big> { a = Mul(x, big) y = Mul(a, big) }"
+    model = graph(text, big=np.array([6e4]))
+    with pytest.raises(GraphError, match=r"y is NaN or infinite in .* \(the first such tensor is a, the result of Mul"):
+        optimize(model.clone())
+    assert optimize(model.clone(), compare=False).changed
+
+
+def test_products_in_8_bits_are_left_alone() -> None:
+    text = """(float[n, 4] x) => (float[n, 3] y) <int8[4, 3] w = {1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3}, float s = {0.5}>
+        { q, t, z = DynamicQuantizeLinear(x) p = MatMulInteger(q, w, z) f = Cast <to = 1> (p) g = Mul(f, t)
+          y = Mul(g, s) }"""
+    before = graph(text)
+    for precision in ("fp32", "int8"):
+        outcome = optimize(before.clone(), precision=precision)
+        assert ([entry.name for entry in outcome.ledger], outcome.changed) == (["remove-dropout"], False)
+        assert structure(outcome.model) == structure(before)
+    outcome = optimize(before.clone(), opset=21)
+    assert outcome.changed
+    assert outcome.bound == BETWEEN_INT8
+    assert outcome.error is not None
+    assert outcome.error <= BETWEEN_INT8

@@ -11,7 +11,7 @@ from graph_helpers import LAYER, constant, graph
 
 from graphs.errors import GraphError
 from graphs.execution.centred_error import centred_error
-from graphs.execution.error_bounds import BETWEEN_FLOAT32, FLOAT32, FLOAT32_FACTOR
+from graphs.execution.error_bounds import BETWEEN_FLOAT32, BETWEEN_INT8, FLOAT32, FLOAT32_FACTOR, LARGEST_FLOAT32
 from graphs.execution.judge import Judge, float64_runner
 
 CHAIN = "(float[n, 4] x) => (float[n, 3] y) <float[4, 3] W, float[3] b> { y = Gemm(x, W, b) }"
@@ -54,7 +54,11 @@ def test_the_largest_error_of_all_outputs_counts() -> None:
     assert np.isnan(judge.error(graph(text.replace("OP", "Sqrt(x)"))))
     reversed_text = text.replace("y, float[n, 4] z", "z, float[n, 4] y")
     judge = Judge.of(graph(reversed_text.replace("OP", "Relu(x)")))
-    assert np.isnan(judge.error(graph(reversed_text.replace("OP", "Sqrt(x)"))))
+    error = judge.error(graph(reversed_text.replace("OP", "Sqrt(x)")))
+    assert (
+        judge.refusal("the file", error)
+        == "the file is not the same model: z is NaN or infinite, but not in the given graph"
+    )
 
 
 def test_a_graph_without_a_counterpart_in_float64_is_compared_as_it_is() -> None:
@@ -66,12 +70,77 @@ def test_a_graph_without_a_counterpart_in_float64_is_compared_as_it_is() -> None
     assert judge.error(model) == 0
 
 
-def test_a_graph_that_is_infinite_in_float32_is_compared_as_it_is() -> None:
-    text = "(float[n, 4] x) => (float[n, 4] y) <float[1] c> { a = Mul(x, c) y = Mul(a, c) }"
-    model = graph(text, c=np.array([1e30]))
+OVERFLOWING = "(float[n, 4] x) => (float[n, 4] y) <float[1] c> { a = Mul(x, c) y = Mul(a, c) }"
+
+
+def test_a_graph_that_is_infinite_in_float32_is_refused() -> None:
+    model = graph(OVERFLOWING, c=np.array([1e30]))
+    with pytest.raises(GraphError, match=r"^the given graph's y is NaN or infinite in 8 of 8 values on sample"):
+        Judge.of(model)
+    # For callers that check it themselves, nothing is equal to it.
+    assert np.isnan(Judge.of(model, finite=False).error(model))
+
+
+def test_a_weight_that_is_nan_is_named() -> None:
+    with pytest.raises(GraphError, match=r"^the given graph's weight W has 1 of 3 values NaN or infinite; repair"):
+        Judge.of(graph("(float[n, 3] x) => (float[n, 3] y) <float[3] W> { y = Mul(x, W) }", W=np.array([1, np.nan, 2])))
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (
+            "{ r = RandomUniformLike(x) y = Add(x, r) }",
+            ", since it draws random numbers in 1 RandomUniformLike;",
+        ),
+        ("{ r = RandomUniformLike <seed = 1.0> (x) y = Add(x, r) }", "1 RandomUniformLike; export"),
+        ("<float p = {0.5}, bool on = {1}> { y = Dropout(x, p, on) }", "1 Dropout; export it again after model.eval()"),
+    ],
+)
+def test_a_graph_that_does_not_compute_the_same_twice_is_refused(text: str, what: str) -> None:
+    with pytest.raises(GraphError, match=r"^the given graph does not compute the same twice: .* differ in y") as caught:
+        Judge.of(graph(f"(float[n, 4] x) => (float[n, 4] y) {text}"))
+    assert what in str(caught.value)
+
+
+def test_random_numbers_that_no_output_depends_on_do_not_matter() -> None:
+    text = """(float[n, 4] x) => (float[n, 4] y)
+        { r = RandomUniformLike(x) s = Shape(r) z = ConstantOfShape(s) y = Add(x, z) }"""
+    assert Judge.of(graph(text)).given == 0
+
+
+def test_statistics_of_a_batch_are_refused() -> None:
+    text = """(float[n, 4] x) => (float[n, 4] y) <float[4] s, float[4] b, float[4] m, float[4] v>
+        { y, mean, variance = BatchNormalization <training_mode = 1> (x, s, b, m, v) }"""
+    with pytest.raises(GraphError, match=r"^1 BatchNormalization nodes are in training mode, so an answer"):
+        Judge.of(graph(text))
+
+
+def test_the_bound_has_an_end() -> None:
+    text = "(float[n, 4] x) => (float[n, 4] y) <float[1] c> { a = Add(x, c) y = Sub(a, c) }"
+    model = graph(text, c=np.array([2e6]))
     judge = Judge.of(model)
-    assert judge.given is None
+    assert judge.given is not None
+    assert judge.given > LARGEST_FLOAT32
+    assert judge.bound == LARGEST_FLOAT32
+    error = judge.error(model)
+    line = judge.refusal("the optimised graph", error)
+    assert line.startswith(f"float32 does not hold the given graph, which is {judge.given:.1e} from itself in float64")
+    other = judge.error(graph("(float[n, 4] x) => (float[n, 4] y) { y = Neg(x) }"))
+    assert judge.refusal("the file", other).startswith("the file is not the same model: centred error 3.9e+00 in y")
+
+
+def test_a_quantized_graph_is_compared_as_onnxruntime_optimizes_it() -> None:
+    """Its two scales in a row are one step of rounding there, and two in the graph as it is."""
+    text = """(float[n, 4] x) => (float[n, 3] y) <float[4, 3] w>
+        { q, s, z = DynamicQuantizeLinear(x) d = DequantizeLinear(q, s, z) y = MatMul(d, w) }"""
+    model = graph(text)
+    judge = Judge.of(model)
+    assert judge.quantized
+    assert (judge.given, judge.bound) == (None, BETWEEN_INT8)
     assert judge.error(model) == 0
+    other = graph(text.replace("y = MatMul", "b = MatMul").replace(" }", " y = Neg(b) }"))
+    assert judge.error(other) > 1
 
 
 @pytest.mark.parametrize(

@@ -102,3 +102,20 @@ def test_a_negative_size_is_an_unknown_one(tmp_path: Path) -> None:
     model = read_model(tmp_path / "x.onnx")
     assert [str(size) for size in model.graph.inputs[0].shape or ()] == ["None", "4"]
     same_numbers(graph("(float[n, 4] x) => (float[n, 4] y) { y = Relu(x) }"), model)
+
+
+def test_nodes_that_are_out_of_order_are_sorted(tmp_path: Path) -> None:
+    """onnxruntime runs such files, and its converter to float16 writes them."""
+    model = ir.to_proto(graph(TEXT))
+    model.graph.node.reverse()
+    onnx.save(model, tmp_path / "model.onnx")
+    found = read_model(tmp_path / "model.onnx")
+    assert [node.outputs[0].name for node in found.graph] == ["a", "y"]
+    same_numbers(graph(TEXT), found)
+
+
+def test_a_cycle_is_refused(tmp_path: Path) -> None:
+    model = ir.to_proto(graph(TEXT))
+    model.graph.node[0].input[0] = "y"
+    onnx.save(model, tmp_path / "model.onnx")
+    assert "reads y, which is computed from its own result; the graph is cyclic" in refusal(tmp_path / "model.onnx")

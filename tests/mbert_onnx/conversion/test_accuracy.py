@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mbert_onnx.conversion.accuracy import Comparison
+from mbert_onnx.conversion.accuracy import Comparison, nonfinite_output
+from mbert_onnx.conversion.damage import measure_damage
+from mbert_onnx.errors import PrecisionError
 from mbert_onnx.text.tasks import task_named
 
 ALL = np.ones((2, 2), int)
@@ -92,6 +94,24 @@ def test_what_is_not_finite_has_no_error(bad: float, side: str) -> None:
     good, broken = {"logits": [[0, 1], [2, 3]]}, {"logits": [[0, 1], [2, bad]]}
     found, judge = (broken, good) if side == "found" else (good, broken)
     assert math.isnan(compare("text-classification", found, judge).error())
+
+
+def test_an_output_that_is_not_finite_is_named_unless_it_is_padding() -> None:
+    task, mask = task_named("qa"), np.array([[1, 1], [1, 0]])
+    outputs = {"start_logits": np.array([[0.0, 1.0], [2.0, -math.inf]]), "end_logits": np.zeros((2, 2))}
+    assert nonfinite_output(task, outputs, mask) is None
+    outputs["end_logits"][0, 1] = math.nan
+    assert nonfinite_output(task, outputs, mask) == "end_logits is NaN or infinite in 1 of 3 values"
+
+
+def test_a_judge_that_is_not_finite_is_not_blamed_on_the_precision() -> None:
+    task, feed = task_named("text-classification"), {"attention_mask": np.ones((2, 3), np.int64)}
+    broken, fine = {"logits": np.array([[1.0], [math.nan]])}, {"logits": np.ones((2, 1))}
+    with pytest.raises(PrecisionError, match="the model's own logits is NaN or infinite in 1 of 2 values on the"):
+        measure_damage(lambda _: broken, lambda _: broken, [feed], task, precision="fp16", calibration="x")
+    damage = measure_damage(lambda _: fine, lambda _: broken, [feed], task, precision="fp16", calibration="x")
+    assert not damage.passed
+    assert damage.nonfinite == ["logits"]
 
 
 @pytest.mark.filterwarnings("error")  # numpy's would reach the user's terminal

@@ -215,6 +215,29 @@ def test_a_bundle_of_random_weights_is_reported_and_not_refused(
     assert "random weights: the argmax is unstable, so fp16 is not refused for them" in report.notes
 
 
+def test_numbers_that_are_not_finite_are_refused_for_random_weights_too(
+    exported: Exports, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.copytree(exported().bundle, bundle)
+    metadata = json.loads((bundle / "mbert_onnx.json").read_text())
+    (bundle / "mbert_onnx.json").write_text(json.dumps({**metadata, "checkpoint": "random:tiny"}))
+
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        outcome = pipeline.optimize(*args, **kwargs)
+        values = outcome.model.graph.initializers.values()
+        value = next(v for v in values if v.dtype == ir.DataType.FLOAT16 and "qa_outputs" in (v.name or ""))
+        value.const_value = ir.tensor(np.full_like(value.const_value.numpy(), np.nan), name=value.name)
+        return outcome
+
+    monkeypatch.setattr(optimizer, "optimize_graph", broken)
+    with pytest.raises(
+        PrecisionError, match=r"in fp16, start_logits and end_logits are NaN or infinite .* --keep-float"
+    ):
+        optimize(bundle, tmp_path / "lower.onnx", precision="fp16", calibrate=texts)
+    assert names_in(tmp_path) == ["bundle"]
+
+
 def test_what_does_not_run_is_not_written(
     exported: Exports, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,13 +249,19 @@ def test_what_does_not_run_is_not_written(
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
-@pytest.mark.parametrize("found", ["fp16", "int8"])
-def test_a_file_of_lower_precision_is_refused(
-    found: str, precision: str, lowered: Callable[..., Exported], texts: Path, tmp_path: Path
+def test_our_fp16_is_widened_and_lowered_again(
+    precision: str, lowered: Callable[..., Exported], texts: Path, tmp_path: Path
 ) -> None:
-    line = rf"{found} already, and --precision {precision} is made of float32: give the float32 file that it was made"
-    with pytest.raises(PrecisionError, match=line):
-        optimize(lowered(found).bundle, tmp_path / "lower.onnx", precision=precision, calibrate=texts)
+    options: dict[str, Any] = {"precision": precision, "calibrate": texts, "min_agreement": 0}
+    report = optimize(lowered("fp16").bundle, tmp_path / "lower.onnx", **options)
+    assert report.damage is not None
+    assert report.damage.error == pytest.approx(lowered(precision).metadata["verification"]["error"], rel=0.5)
+
+
+def test_fp16_that_is_not_widened_is_refused(lowered: Callable[..., Exported], texts: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"precision": "int8", "calibrate": texts, "skip": ["widen-half"]}
+    with pytest.raises(PrecisionError, match="fp16 already, and --precision int8 is made of float32: give the float32"):
+        optimize(lowered("fp16").bundle, tmp_path / "lower.onnx", **options)
     assert names_in(tmp_path) == []
 
 

@@ -119,6 +119,17 @@ def spoiled(*args: Any, **kwargs: Any) -> Any:
     return outcome
 
 
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+@pytest.mark.parametrize("only", [["clean-up"], ["rescale", "round-weights"]])
+def test_a_file_in_which_nothing_is_lowered_is_not_written(
+    only: list[str], precision: str, checkpoint: Callable[[Task], Path], texts: Path, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"precision": precision, "calibrate": texts, "min_agreement": 0}
+    with pytest.raises(PrecisionError, match=f"nothing became {precision}, nothing is written; expected float32"):
+        export(checkpoint(QA), tmp_path / "b", only=only, **options)
+    assert names_in(tmp_path) == []
+
+
 @pytest.mark.parametrize("precision", [pytest.param("fp16", marks=pytest.mark.full), "int8"])
 def test_too_much_damage_is_refused_with_the_worst_layers(
     precision: str,

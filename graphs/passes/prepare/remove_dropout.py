@@ -1,0 +1,64 @@
+"""Removal of Dropout, which belongs to training."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+import onnx_ir.passes.common as common_passes
+
+from graphs.ir.constants import constant
+from graphs.ir.rewrite import Rewrite, bypass
+
+
+class RemoveDropout(Rewrite):
+    """Removes Dropout, which does nothing at inference; in a file exported in training mode it draws random numbers.
+
+    Before::
+
+        x ── Dropout(ratio, training_mode = true) ── y
+
+    After::
+
+        x ── y
+
+    Dropout scales what it keeps by 1/(1 − ratio), so its mean is its input: the model in evaluation mode computes that.
+    A Dropout whose mask is read is not modified, nor one whose mode is an input of the graph.
+    """
+
+    def rewrite(self, model: ir.Model) -> None:
+        if any(node.op_type == "Dropout" for function in model.functions.values() for node in function):
+            common_passes.InlinePass()(model)
+        live = 0
+        for graph in model.graphs():
+            for node in list(graph):
+                if node.op_type != "Dropout" or node.domain != "" or node.inputs[0] is None:
+                    continue
+                reason = _obstacle(node)
+                if reason is not None:
+                    self.miss(node, reason)
+                    continue
+                live += bool(_training_mode(node))
+                bypass(graph, node)
+                self.matches += 1
+        if live:
+            self.notes.append(
+                f"the file was exported in training mode: {live} live Dropout nodes, which made its answers random, "
+                "were removed. Export after model.eval() to avoid this"
+            )
+
+
+def _training_mode(node: ir.Node) -> bool | None:
+    """Returns whether a Dropout drops anything; None if that is unknown. Before opset 12 it never does at inference."""
+    mode = node.inputs[2] if len(node.inputs) > 2 else None
+    if mode is None:
+        return False
+    array = constant(mode)
+    return None if array is None else bool(array.any())
+
+
+def _obstacle(node: ir.Node) -> str | None:
+    """Returns the reason why a Dropout cannot be removed; None if it can."""
+    if _training_mode(node) is None:
+        return "its training_mode is computed or an input; expected a constant"
+    if any(mask.uses() or mask.is_graph_output() for mask in node.outputs[1:]):
+        return "its mask is read; expected only its first output to be"
+    return None
