@@ -71,7 +71,7 @@ def nonfinite_weight(model: ir.Model) -> str | None:
 
 
 def _first_node(model: ir.Model, feed: Feed) -> str:
-    """Returns the first node with a result that is NaN, or else +∞."""
+    """Returns the first node with a result that is NaN, else +∞, else −∞, which may be a mask."""
     typed = model.clone()
     infer_sizes(typed)
     names = {
@@ -81,7 +81,7 @@ def _first_node(model: ir.Model, feed: Feed) -> str:
         if output.name and output.dtype in FLOATS
     }
     values = run(typed, feed, names)
-    for is_bad in (np.isnan, lambda array: array == np.inf):
+    for is_bad in (np.isnan, np.isposinf, np.isneginf):
         for node in typed.graph:
             for output in node.outputs:
                 name = str(output.name)

@@ -56,6 +56,8 @@ def test_the_first_node_is_the_cause() -> None:
     assert nonfinite_cause(graph(text), X) == "the first such tensor is c, the result of Sqrt"
     text = text.replace("c = Sqrt(b)", "c = Mul(b, b)")
     assert nonfinite_cause(graph(text), X) == "the first such tensor is c, the result of Mul"
+    text = text.replace("c = Mul(b, b) y = Neg(c)", "y = Mul(b, big)")
+    assert nonfinite_cause(graph(text), X) == "the first such tensor is y, the result of Mul"
 
 
 def test_minus_infinity_in_a_mask_is_not_the_cause() -> None:
