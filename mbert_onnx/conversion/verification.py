@@ -315,34 +315,6 @@ def _check_repeatable(path: Path, run: Runner, feeds: Sequence[Feed]) -> None:
     )
 
 
-def sample_feeds(config: Any, task: Task, shapes: Shapes, seed: int) -> Iterator[dict[str, np.ndarray]]:
-    """Yields random inputs: each length and batch, with padding and without; one text consists of padding only.
-
-    Where the graph's length is fixed, texts of several lengths are padded to it.
-    """
-    generator = np.random.default_rng(seed)
-    longest = shapes.seq_len or config.max_position_embeddings
-    lengths = sorted({min(length, longest) for length in LENGTHS})
-    batches = BATCHES if shapes.batch is None else (shapes.batch,)
-    cases = [(batch, length, padded) for length in lengths for batch in batches for padded in (False, True)]
-    if longest not in lengths:
-        cases.append((batches[0], longest, False))
-    for batch, length, padded in cases:
-        size = shapes.seq_len or length
-        shape = (batch, shapes.choices or CHOICES, size) if task.has_choices else (batch, size)
-        real = np.full(shape[:-1], length)
-        if padded:
-            real = generator.integers(1, length + 1, shape[:-1])
-            real.flat[-1] = 0 if real.size > 1 else max(1, length // 2)
-        mask = (np.arange(size) < real[..., None]).astype(np.int64)
-        types = min(config.type_vocab_size, 2)
-        yield {
-            "input_ids": generator.integers(0, config.vocab_size, shape),
-            "attention_mask": mask,
-            "token_type_ids": (np.arange(size) >= (real[..., None] + 1) // 2).astype(np.int64) % types,
-        }
-
-
 def check_outputs(path: Path, found: Outputs, judge: Outputs) -> None:
     """Raises VerificationError if a file lacks an output of its judge, or one has another shape."""
     for name, value in judge.items():

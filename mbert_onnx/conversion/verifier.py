@@ -17,6 +17,7 @@ from graphs.ir.text_inputs import IDS, MASK, TYPES
 from graphs.model.embeddings import embedding_rows
 from graphs.model.loading import read_model
 from graphs.model.precision_of import precision_of
+from graphs.pipeline import compared_form
 from mbert_onnx.bundles.model_file import TextModel, answering, find_file, is_file, open_session, read_text_model
 from mbert_onnx.bundles.ports import ports_of, rename_inputs
 from mbert_onnx.bundles.reader import Bundle
@@ -205,6 +206,12 @@ class _Subject:
         run = _graph_runner(self.path, task, self.outputs)
         check_outputs(self.path, run(held_out[0]), judge(held_out[0]))
         damage = damage_of(run)
+        if damage.nonfinite:
+            bad = f"{' and '.join(damage.nonfinite)} {'is' if len(damage.nonfinite) == 1 else 'are'}"
+            raise VerificationError(
+                f"{self.path.name}: {bad} NaN or infinite on the texts of {texts.source}; the judge's are finite, so "
+                "that it is not the same model"
+            )
         library = library_for(AUTO) if precision == "int8" and read_model(self.path).functions else None
         if library is not None:
             native = damage_of(file_runner(self.path, task, library, self.outputs).run)
@@ -236,6 +243,8 @@ def _graph_runner(path: Path, task: Task, outputs: Sequence[str], *, in_float64:
     """
     opened = file_runner(path, task, outputs=outputs)
     ports, graph = ports_of(opened.session), read_model(path)
+    if in_float64:
+        graph, _ = compared_form(graph)  # float64 of the same weights in half precision
     rename_inputs(graph.graph)
     own = precision_of(graph)
     run: Runner | None = None

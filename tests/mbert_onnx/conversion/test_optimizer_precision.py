@@ -227,6 +227,7 @@ def test_numbers_that_are_not_finite_are_refused_for_random_weights_too(
         outcome = pipeline.optimize(*args, **kwargs)
         values = outcome.model.graph.initializers.values()
         value = next(v for v in values if v.dtype == ir.DataType.FLOAT16 and "qa_outputs" in (v.name or ""))
+        assert value.const_value is not None
         value.const_value = ir.tensor(np.full_like(value.const_value.numpy(), np.nan), name=value.name)
         return outcome
 
