@@ -31,6 +31,7 @@ from mbert_onnx.conversion.verification import check, float64_judge
 from mbert_onnx.errors import CheckpointError, UsageError, VerificationError
 from mbert_onnx.model.checkpoint import Checkpoint, load_checkpoint
 from mbert_onnx.model.checkpoint_hashes import checkpoint_hashes
+from mbert_onnx.model.checkpoint_tokenizer.check import embedding_notes
 from mbert_onnx.model.tokenizer_files import write_tokenizer
 from mbert_onnx.runtime.native_kernels import AUTO, library_for
 from mbert_onnx.text.sentence_embedding import EmbeddingSettings
@@ -233,10 +234,10 @@ def _read(request: _Request, clock: StageClock) -> _Source:
 
 
 def _add_tokenizer(source: _Source, folder: Path) -> list[str]:
-    """Writes the tokenizer's files; returns a note if the checkpoint has none."""
+    """Writes the tokenizer's files; returns notes about tokens without embedding, or that the checkpoint has none."""
     config = source.checkpoint.config
     if write_tokenizer(source.checkpoint.folder, folder, config.vocab_size, config.max_position_embeddings):
-        return []
+        return embedding_notes(folder / TOKENIZER, config.vocab_size, source.checkpoint.name)
     return ["the checkpoint has no tokenizer, so `run` cannot read text: put a tokenizer.json beside config.json"]
 
 

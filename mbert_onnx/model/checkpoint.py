@@ -23,7 +23,7 @@ from mbert_onnx.text.sentence_embedding import EmbeddingSettings, SentenceModule
 from mbert_onnx.text.tasks import FEATURE_EXTRACTION, QUESTION_ANSWERING, Task, task_named, task_of_architectures
 
 # Files that are downloaded from a hub repository: configuration, tokenizer, weights.
-HUB_FILES = ["*.json", "*.txt", "*.safetensors", "pytorch_model*.bin"]
+HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "pytorch_model*.bin"]
 
 CONFIG, ADAPTER = "config.json", "adapter_config.json"
 POOLER = "pooler.dense.weight"

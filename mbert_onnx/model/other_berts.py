@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from torch import nn
 
 from mbert_onnx.errors import CheckpointError
 from mbert_onnx.model.checkpoint_files.config_file import CONFIGS
+from mbert_onnx.model.checkpoint_tokenizer.loading import without_warnings
 from mbert_onnx.reference import located
 from mbert_onnx.text.json_files import read_json
 from mbert_onnx.text.tasks import QUESTION_ANSWERING, Task
@@ -23,19 +22,6 @@ def is_other_bert(checkpoint: str | Path) -> bool:
     except (OSError, ValueError, AttributeError):
         return False  # the error is raised where the checkpoint is read
     return kind is not None and kind not in CONFIGS
-
-
-@contextmanager
-def without_warnings() -> Iterator[None]:
-    """Silences transformers, except for errors."""
-    import transformers
-
-    verbosity = transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        transformers.logging.set_verbosity(verbosity)
 
 
 def other_bert_model(checkpoint: str, task: Task, labels: tuple[str, ...] | None) -> nn.Module:

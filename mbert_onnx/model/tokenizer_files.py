@@ -15,9 +15,22 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import PreTrainedTokenizerFast
 
 from mbert_onnx.errors import CheckpointError
+from mbert_onnx.model.checkpoint_tokenizer.check import check_tokenizer
+from mbert_onnx.model.checkpoint_tokenizer.loading import (
+    GENERIC,
+    TOKENIZER,
+    has_tokenizer,
+    loaded_tokenizer,
+    reloaded_tokenizer,
+    without_warnings,
+)
+from mbert_onnx.text.tokenizer import SETTINGS, SPECIAL_TOKENS
 
 # Files that transformers, optimum and transformers.js look for.
-COMPANIONS = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt")
+COMPANIONS = (TOKENIZER, SETTINGS, SPECIAL_TOKENS, "added_tokens.json", "vocab.txt")
+
+# What transformers feeds a BERT.
+INPUT_NAMES = ("input_ids", "token_type_ids", "attention_mask")
 
 SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
 
@@ -25,42 +38,39 @@ SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask
 def write_tokenizer(source: Path | None, destination: Path, vocab_size: int, max_length: int) -> bool:
     """Writes a tokenizer into a bundle; returns False if the checkpoint has none.
 
+    A checkpoint's tokenizer is loaded as transformers loads it, saved, and compared: the saved one must give the same
+    ids for the same texts.
+
     Args:
         source: The checkpoint's folder; None for a random model, which gets a vocabulary of single characters.
         destination: The bundle.
-        vocab_size: The model's vocabulary size.
-        max_length: The model's positions.
+        vocab_size: The model's vocabulary size, for a random model.
+        max_length: The model's positions; 0 if that is unknown.
 
-    Raises CheckpointError for a tokenizer that cannot be read.
+    Raises CheckpointError for a tokenizer that cannot be read, and VerificationError for one that gives other ids once
+    it is saved.
     """
     if source is None:
-        _save(_wordpiece(character_vocabulary(vocab_size), {}), destination, max_length)
+        _save(_wordpiece(character_vocabulary(vocab_size)), destination, max_length)
         return True
-    for name in COMPANIONS:
-        if (source / name).is_file():
-            shutil.copyfile(source / name, destination / name)
-    if (destination / "tokenizer.json").is_file():
-        try:
-            Tokenizer.from_file(str(destination / "tokenizer.json"))
-        except Exception as error:  # the library raises plain Exceptions
-            reason = " ".join(str(error).split())
-            raise CheckpointError(f"{source / 'tokenizer.json'} cannot be read ({reason}); copy it again") from error
-        return True
-    vocabulary = source / "vocab.txt"
-    if not vocabulary.is_file():
+    if not has_tokenizer(source):
         return False
-    try:
-        # One word a line. Lines end in a line feed only: some words are Unicode's other line separators.
-        words = vocabulary.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-        options = _options(source)
-    except (ValueError, TypeError) as error:
-        raise CheckpointError(f"{source}: the tokenizer's files cannot be read ({error}); copy them again") from error
-    missing = sorted(set(SPECIAL.values()) - set(words))
-    if missing:
-        raise CheckpointError(
-            f"{vocabulary} lacks {', '.join(missing)}; expected a WordPiece vocabulary as BERT has it"
+    with (
+        loaded_tokenizer(source) as tokenizer,
+        tempfile.TemporaryDirectory(prefix="mbert-onnx-") as temporary,
+    ):
+        saved = Path(temporary)
+        _save_loaded(tokenizer, saved, max_length, source)
+        for name in COMPANIONS:
+            if (saved / name).is_file():
+                shutil.copyfile(saved / name, destination / name)
+        check_tokenizer(
+            tokenizer,
+            reloaded_tokenizer(saved, source),
+            destination / TOKENIZER,
+            max_length=max_length,
+            name=str(source),
         )
-    _save(_wordpiece({word: index for index, word in enumerate(words)}, options), destination, max_length)
     return True
 
 
@@ -88,7 +98,7 @@ def train_tokenizer(
         vocab_size=vocab_size, min_frequency=min_frequency, special_tokens=first, show_progress=False
     )
     learning.train_from_iterator(lines(), trainer)
-    _save(_wordpiece(learning.get_vocab(), {}), destination, max_length)
+    _save(_wordpiece(learning.get_vocab()), destination, max_length)
 
 
 def reduce_tokenizer(source: Path, lines: Iterable[str], destination: Path, vocab_size: int, max_length: int) -> None:
@@ -109,11 +119,8 @@ def reduce_tokenizer(source: Path, lines: Iterable[str], destination: Path, voca
         whole = Path(folder)
         if not write_tokenizer(source, whole, 0, max_length):
             raise CheckpointError(f"{source} has no tokenizer.json and no vocab.txt; expected one of them")
-        tokenizer = Tokenizer.from_file(str(whole / "tokenizer.json"))
-        try:
-            options = _options(whole)
-        except (ValueError, TypeError) as error:
-            raise CheckpointError(f"{source}: tokenizer_config.json cannot be read ({error}); copy it again") from error
+        tokenizer = Tokenizer.from_file(str(whole / TOKENIZER))
+        named = _special_tokens(json.loads((whole / SETTINGS).read_text(encoding="utf-8")))
     if not isinstance(tokenizer.model, models.WordPiece):
         raise CheckpointError(f"{source} has a {type(tokenizer.model).__name__} tokenizer; expected WordPiece")
     tokenizer.no_truncation()
@@ -122,13 +129,19 @@ def reduce_tokenizer(source: Path, lines: Iterable[str], destination: Path, voca
     for line in lines:
         counts.update(tokenizer.encode(line, add_special_tokens=False).ids)
     vocabulary = tokenizer.get_vocab()
-    special = set(SPECIAL.values())
+    special = set(named.values())
+    if not special <= vocabulary.keys():
+        missing = ", ".join(sorted(special - vocabulary.keys()))
+        raise CheckpointError(f"{source} lacks {missing}; expected a tokenizer with BERT's special tokens")
     kept = [word for word in vocabulary if word in special or len(word.removeprefix("##")) == 1]
     common = sorted(set(vocabulary) - set(kept), key=lambda word: (-counts[vocabulary[word]], vocabulary[word]))
     kept += common[: max(vocab_size - len(kept), 0)]
     # In the old order, special tokens first: [PAD] is 0.
     ordered = sorted(kept, key=lambda word: (word not in special, vocabulary[word]))
-    _save(_wordpiece({word: index for index, word in enumerate(ordered)}, options), destination, max_length)
+    reduced = _wordpiece({word: index for index, word in enumerate(ordered)}, named)
+    for part in ("normalizer", "pre_tokenizer", "decoder"):
+        setattr(reduced, part, getattr(tokenizer, part))
+    _save(reduced, destination, max_length, named)
 
 
 def character_vocabulary(size: int) -> dict[str, int]:
@@ -142,23 +155,20 @@ def character_vocabulary(size: int) -> dict[str, int]:
     return {word: index for index, word in enumerate(words[:size])}
 
 
-def _options(folder: Path) -> dict[str, Any]:
-    """Returns the content of `tokenizer_config.json`, if it exists. Raises ValueError or TypeError if it is invalid."""
-    settings = folder / "tokenizer_config.json"
-    return dict(json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else {})
+def _special_tokens(settings: dict[str, Any]) -> dict[str, str]:
+    """Returns the text of each special token: the one in `tokenizer_config.json`, or BERT's."""
+    given = {name: settings.get(f"{name}_token") for name in SPECIAL}
+    texts = {name: token["content"] if isinstance(token, dict) else token for name, token in given.items()}
+    return {name: texts[name] or token for name, token in SPECIAL.items()}
 
 
-def _wordpiece(vocabulary: dict[str, int], options: dict[str, Any]) -> Tokenizer:
-    """Returns a tokenizer like BERT's, with the options of `tokenizer_config.json`."""
-    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=SPECIAL["unk"]))
-    tokenizer.normalizer = normalizers.BertNormalizer(
-        lowercase=options.get("do_lower_case", True),
-        strip_accents=options.get("strip_accents"),
-        handle_chinese_chars=options.get("tokenize_chinese_chars", True),
-    )
+def _wordpiece(vocabulary: dict[str, int], special: dict[str, str] = SPECIAL) -> Tokenizer:
+    """Returns a tokenizer like BERT's, lower-casing."""
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=special["unk"]))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
-    cls, sep = SPECIAL["cls"], SPECIAL["sep"]
+    cls, sep = special["cls"], special["sep"]
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{cls} $A {sep}",
         pair=f"{cls} $A {sep} $B:1 {sep}:1",
@@ -167,10 +177,53 @@ def _wordpiece(vocabulary: dict[str, int], options: dict[str, Any]) -> Tokenizer
     return tokenizer
 
 
-def _save(tokenizer: Tokenizer, destination: Path, max_length: int) -> None:
-    special = {f"{name}_token": token for name, token in SPECIAL.items()}
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=max_length, **special)
+def _save(tokenizer: Tokenizer, destination: Path, max_length: int, special: dict[str, str] = SPECIAL) -> None:
+    """Writes a tokenizer of ours."""
+    tokens = {f"{name}_token": token for name, token in special.items()}
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, model_max_length=max_length, model_input_names=list(INPUT_NAMES), **tokens
+    )
     try:
         fast.save_pretrained(destination)
     except Exception as error:  # the library, in Rust, raises a full disk as Exception
         raise error if isinstance(error, OSError) else OSError(str(error)) from error
+
+
+def _save_loaded(tokenizer: Any, folder: Path, max_length: int, source: Path) -> None:
+    """Writes a tokenizer of transformers, with settings that hold for the model and in every version of transformers.
+
+    Raises CheckpointError for a tokenizer with parts in Python, which no tokenizer.json can hold.
+    """
+    names = [str(name) for name in tokenizer.model_input_names]
+    if type(tokenizer).__name__ in GENERIC and "model_input_names" not in tokenizer.init_kwargs:
+        # transformers 4 gives token types by default, 5 does not; MobileBERT is trained with them.
+        names = list(INPUT_NAMES)
+    tokenizer.model_input_names = names
+    tokenizer.model_max_length = _limit(tokenizer.model_max_length, max_length)
+    try:
+        with without_warnings():
+            tokenizer.save_pretrained(folder)
+    except OSError:
+        raise
+    except Exception as error:
+        if "os error" in str(error):  # the library, in Rust, raises a full disk as Exception
+            raise OSError(str(error)) from error
+        reason = " ".join(str(error).split())
+        raise CheckpointError(
+            f"{source}: its tokenizer cannot be saved as a tokenizer.json ({reason}); expected one without parts in "
+            "Python"
+        ) from error
+    path = folder / SETTINGS
+    settings = {**json.loads(path.read_text(encoding="utf-8")), "model_input_names": names}
+    path.write_text(json.dumps(settings, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _limit(given: Any, positions: int) -> Any:
+    """Returns the tokenizer's longest row, at most the model's positions; 0 positions: unknown.
+
+    transformers writes 1e30 where it knows no limit, and reads any value.
+    """
+    if not positions:
+        return given
+    is_limit = isinstance(given, (int, float)) and 0 < given < positions
+    return int(given) if is_limit else positions

@@ -49,7 +49,7 @@ from mbert_onnx.runtime.entities import (
     without_outside,
 )
 from mbert_onnx.runtime.spans import Answer, merge_windows, window_answers
-from mbert_onnx.text.encoder import DEFAULT_MAX_POSITIONS, MASK_TOKEN, TextEncoder, Window, check_text
+from mbert_onnx.text.encoder import DEFAULT_MAX_POSITIONS, TextEncoder, Window, check_text
 from mbert_onnx.text.sentence_embedding import settings_in
 from mbert_onnx.text.tasks import (
     FEATURE_EXTRACTION,
@@ -361,14 +361,11 @@ class Model:
 
     def _load_encoder(self, path: Path) -> TextEncoder:
         vocab_size, segments = self.config.get("vocab_size"), self.config.get("type_vocab_size")
-        mask_token = self.bundle.tokenizer_config.get("mask_token") or MASK_TOKEN
         return TextEncoder(
             path,
             self.inputs.sequence or int(self.config.get("max_position_embeddings") or DEFAULT_MAX_POSITIONS),
             vocab_size=None if vocab_size is None else int(vocab_size),
             segments=None if segments is None else int(segments),
-            # transformers writes a token as its text, or as an object with its `content`.
-            mask_token=mask_token["content"] if isinstance(mask_token, dict) else mask_token,
         )
 
     def _expect(self, method: str, *tasks: Task) -> None:

