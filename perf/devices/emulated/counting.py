@@ -107,7 +107,8 @@ def _lengths_by_file(subject: Subject, seq_lens: Sequence[int] | None) -> dict[P
     """Returns the lengths to run each file at. Raises PerfError where a file does not load."""
     if seq_lens is None and not subject.by_length:
         fixed = fixed_seq_len(declared_inputs(open_session(subject.path, CPU, 1, subject.library)))
-        seq_lens = SEQ_LENS if fixed is None else (fixed,)
+        taken = tuple(length for length in SEQ_LENS if subject.sizes.takes(length)) or (subject.sizes.longest or 1,)
+        seq_lens = taken if fixed is None else (fixed,)
     files: dict[Path, list[int]] = {}
     for seq_len in dict.fromkeys(seq_lens or subject.by_length):
         files.setdefault(subject.file(seq_len), []).append(seq_len)

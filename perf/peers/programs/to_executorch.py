@@ -49,7 +49,8 @@ def main(arguments: list[str]) -> None:
     model = Plain(loaded).eval()
     choices = (2,) if "MultipleChoice" in architecture else ()
     for seq_len in map(int, lengths.split(",")):
-        ids = {name: torch.ones((int(batch), *choices, seq_len), dtype=torch.int64) for name in INPUTS}
+        # Token types are 0, since a model may have one only.
+        ids = {name: torch.full((int(batch), *choices, seq_len), int(name == "attention_mask")) for name in INPUTS}
         with torch.no_grad():
             exported = torch.export.export(model, (), kwargs=ids)
         lowered = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()])

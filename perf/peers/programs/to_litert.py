@@ -40,7 +40,8 @@ def main(arguments: list[str]) -> None:
     model = getattr(transformers, architecture).from_pretrained(folder).eval()
     for seq_len in map(int, lengths.split(",")):
         file = Path(to) / f"{seq_len}.tflite"
-        ids = {name: torch.ones((int(batch), seq_len), dtype=torch.int64) for name in INPUTS}
+        # Token types are 0, since a model may have one only.
+        ids = {name: torch.full((int(batch), seq_len), int(name == "attention_mask")) for name in INPUTS}
         litert_torch.convert(Named(model, outputs.split(",")).eval(), sample_kwargs=ids).export(str(file))
         if chosen != "FLOAT":
             quantizing = quantizer.Quantizer(str(file))

@@ -66,7 +66,8 @@ def main(arguments: list[str]) -> None:
     choices = (2,) if "MultipleChoice" in architecture else ()
     for seq_len in map(int, lengths.split(",")):
         shape = (int(batch), *choices, seq_len)
-        ids = tuple(torch.ones(shape, dtype=dtype) for dtype in TYPES.values())
+        # Token types are 0, since a model may have one only.
+        ids = tuple(torch.full(shape, int(name == "attention_mask"), dtype=dtype) for name, dtype in TYPES.items())
         output = Path(to) / f"{seq_len}.param"
         with tempfile.TemporaryDirectory() as scratch:  # pnnx writes nine files
             pnnx.export(

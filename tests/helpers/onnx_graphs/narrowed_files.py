@@ -48,6 +48,18 @@ def without_input(model: Path, to: Path, name: str) -> Path:
     return to
 
 
+def with_type(model: Path, to: Path, name: str, kind: int) -> Path:
+    """Writes a copy with an input of another type, which is cast to the one that the model reads."""
+    proto = onnx.load(model)
+    value = next(value for value in proto.graph.input if value.name == name)
+    cast = helper.make_node("Cast", [name], [f"{name}.cast"], to=value.type.tensor_type.elem_type)
+    value.type.tensor_type.elem_type = kind
+    _rename(proto, name, f"{name}.cast")
+    _prepend(proto, [cast])
+    onnx.save(proto, to)
+    return to
+
+
 def with_quantized_table(model: Path, to: Path, table: str, scale: float = 0.01) -> Path:
     """Writes a copy whose table is stored in 8 bits, behind a DequantizeLinear."""
     proto = onnx.load(model)

@@ -12,7 +12,8 @@ import onnx
 import onnxruntime
 import pytest
 from exported_checkpoints import Exports
-from narrowed_files import NARROWER, narrowed, with_quantized_table, without_input
+from narrowed_files import NARROWER, narrowed, with_quantized_table, with_type, without_input
+from onnx import TensorProto
 
 import mbert_onnx
 from mbert_onnx import doctor, load, optimize, verify
@@ -156,6 +157,24 @@ def test_without_mask_and_types(exported: Exports, tmp_path: Path) -> None:
 def test_what_is_not_the_same_is_found_with_fewer_inputs_too(exported: Exports, tmp_path: Path) -> None:
     file = without_input(exported(TASK).model, tmp_path / "x.onnx", "token_type_ids")
     assert not verify(file, exported(TASK, "one_ffn").checkpoint).passed
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("attention_mask", TensorProto.FLOAT),
+        ("attention_mask", TensorProto.BOOL),
+        ("token_type_ids", TensorProto.INT32),
+    ],
+)
+def test_inputs_of_other_types(name: str, kind: int, exported: Exports, texts: Path, tmp_path: Path) -> None:
+    found = exported(TASK)
+    file = with_type(found.model, tmp_path / "x.onnx", name, kind)
+    assert verify(file, found.checkpoint).passed
+    assert verify(file, found.bundle).not_compared == []
+    assert optimize(file, tmp_path / "optimized.onnx").error is not None
+    model = read_text_model(*find_file(file), purpose="test", task=TASK, tokenizer=found.checkpoint)
+    onnxruntime.InferenceSession(file).run(None, dict(read_texts(texts, model).fit[0]))
 
 
 # Lower precision
