@@ -1,11 +1,13 @@
-"""Sizes of a graph's embedding tables, which say what ids it takes: the vocabulary, the token types."""
+"""Embedding tables of a graph: their sizes, which say what ids it takes, and the rows of single tokens."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import onnx_ir as ir
 
+from graphs.ir.constants import add_initializer, constant
 from graphs.ir.text_inputs import IDS, recognise
 from graphs.model.loading import read_model
 
@@ -34,6 +36,43 @@ def rows_of(graph: ir.Graph, name: str = IDS) -> int | None:
         graph: A text model's graph.
         name: transformers' name of the input; the graph may have another name for it.
     """
+    lookup = _lookup_of(graph, name)
+    return None if lookup is None else _rows(lookup.inputs[0])
+
+
+def has_zero_embedding(model: ir.Model, token: int) -> bool | None:
+    """Returns whether the embedding of a token is zero; None where the table is not known."""
+    table = _table_of(_lookup_of(model.graph, IDS), token)
+    return None if table is None else not table[token].any()
+
+
+def with_zero_embedding(model: ir.Model, token: int) -> ir.Model | None:
+    """Returns a copy of a model that looks up zeros for a token; None where the table is not known.
+
+    Other readers of the table, such as the LM head, keep its values.
+    """
+    copy = model.clone()
+    lookup = _lookup_of(copy.graph, IDS)
+    table = _table_of(lookup, token)
+    if lookup is None or table is None:
+        return None
+    rows = table.astype((lookup.outputs[0].dtype or ir.DataType.FLOAT).numpy())
+    rows[token] = 0.0
+    lookup.replace_input_with(0, add_initializer(copy.graph, "zero_embedding", rows))
+    return copy
+
+
+def _table_of(lookup: ir.Node | None, token: int) -> np.ndarray | None:
+    """Returns the floating-point table of a lookup, cast or not, if it has a row for the token."""
+    table = None if lookup is None else lookup.inputs[0]
+    while table is not None and (node := table.producer()) is not None and node.op_type in ("Cast", "Identity"):
+        table = node.inputs[0]
+    array = constant(table)
+    return array if array is not None and array.dtype.kind == "f" and 0 <= token < len(array) else None
+
+
+def _lookup_of(graph: ir.Graph, name: str) -> ir.Node | None:
+    """Returns the node that looks up an input's ids in a table of a known number of rows; None if there is none."""
     ids = next((value for value in graph.inputs if value.name == name), None)
     if ids is None:
         ids = next((value for value, known in recognise(graph.inputs, {}).items() if known == name), None)
@@ -45,9 +84,8 @@ def rows_of(graph: ir.Graph, name: str = IDS) -> int | None:
         seen.add(value)
         for use in value.uses():
             if use.node.op_type == "Gather" and use.idx == 1:
-                rows = _rows(use.node.inputs[0])
-                if rows is not None:
-                    return rows
+                if _rows(use.node.inputs[0]) is not None:
+                    return use.node
             elif use.node.op_type in PASSED and use.idx == 0:
                 waiting.extend(use.node.outputs)
     return None

@@ -5,6 +5,8 @@ can read any units and write any others, since they can be folded into its weigh
 tie units together:
 
 - a sum and both its summands have the same units, and so have a Relu and its input, since no positive unit changes it;
+- a product with one number per token keeps the units of its other factor, and a choice between two values for each
+  token ties theirs together;
 - views move channels, and weighted means over tokens (softmax times values) keep them;
 - a product of queries and keys is unchanged only where the unit of each query channel is the inverse of its key's;
 - any other operator (softmax, layer norm, tanh), and an output of the graph, needs a unit of 1.
@@ -84,8 +86,12 @@ class ChannelGroups:
             self._follow_sum(node)
         elif node.op_type == "Mul" and any(float_constant(x) is not None for x in node.inputs):
             self._follow_factor(node)
+        elif node.op_type == "Mul":
+            self._follow_token_factor(node)
         elif node.op_type == "Relu":
             self._same(node)
+        elif node.op_type == "Where":
+            self._follow_choice(node)
         elif node.op_type in RULES:
             self._follow_view(node)
         elif node.op_type == "MatMul":
@@ -143,6 +149,30 @@ class ChannelGroups:
             self._ids[node.outputs[0]] = ids
         else:
             self._plain(x)
+
+    def _follow_token_factor(self, node: ir.Node) -> None:
+        """Follows a product with one number per token, such as the mask of padding, which keeps units."""
+        for x, factor in (node.inputs, reversed(node.inputs)):
+            ids, shape = (None if x is None else self._ids.get(x)), None if factor is None else factor.shape
+            if ids is None or shape is None or factor in self._ids or len(shape) > ids.ndim:
+                continue
+            if all(size == 1 or channels == 1 for size, channels in zip(shape[::-1], ids.shape[::-1], strict=False)):
+                self._ids[node.outputs[0]] = ids
+                return
+        self._plain(*node.inputs)
+
+    def _follow_choice(self, node: ir.Node) -> None:
+        """Follows a choice between two values for each token, whose channels then have the same units."""
+        chosen, left, right = node.inputs
+        a, b = (None if value is None else self._ids.get(value) for value in (left, right))
+        shape = None if chosen is None else chosen.shape
+        if a is None or b is None or shape is None or a.shape != b.shape or len(shape) > a.ndim:
+            self._plain(left, right)
+        elif all(size == 1 or channels == 1 for size, channels in zip(shape[::-1], a.shape[::-1], strict=False)):
+            self._ids[node.outputs[0]] = a
+            self._union(a.reshape(-1), b.reshape(-1))
+        else:
+            self._plain(left, right)
 
     def _same(self, node: ir.Node) -> None:
         x = node.inputs[0]

@@ -62,10 +62,15 @@ class Comparison:
         return {name: error.value() for name, error in self._errors.items()}
 
     def agreement(self) -> float:
-        """Returns the agreement: the share of equal decisions, 0 to 1.
+        """Returns the agreement: the share of equal decisions, 0 to 1. Without any decision it is 1."""
+        agreed, decided = self.decisions()
+        return agreed / decided if decided else 1.0
+
+    def decisions(self) -> tuple[int, int]:
+        """Returns the number of equal decisions, and of all.
 
         A decision is the label of a text, the tag or word at a token, the start and the end of an answer, the choice;
-        for embeddings the nearest other text by cosine similarity. Without any decision the agreement is 1.
+        for embeddings the nearest other text by cosine similarity.
         """
         agreed, decided = self._agreed, self._decided
         if self._pooled:
@@ -74,7 +79,7 @@ class Comparison:
                 with np.errstate(invalid="ignore"):  # of values that are not finite, which the error reports
                     agreed += int((_nearest(a) == _nearest(b)).sum())
                 decided += len(a)
-        return agreed / decided if decided else 1.0
+        return agreed, decided
 
     def _decisions(self, found: Outputs, judge: Outputs, real: np.ndarray) -> Sequence[tuple[np.ndarray, np.ndarray]]:
         rows = real.any(axis=-1)

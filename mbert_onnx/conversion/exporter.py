@@ -22,16 +22,19 @@ from mbert_onnx.bundles.types import Progress
 from mbert_onnx.bundles.writer import check_destination, writing
 from mbert_onnx.conversion.damage import Damage
 from mbert_onnx.conversion.optimizer import check_passes
+from mbert_onnx.conversion.padding import Padding, measure_padding, with_padding
 from mbert_onnx.conversion.precision import Calibration, PrecisionOptions, precision_errors, read_texts
 from mbert_onnx.conversion.precision_gate import PrecisionGate, check_is_lowered
 from mbert_onnx.conversion.provenance import StageClock, sign, write_metadata
 from mbert_onnx.conversion.reports import ExportReport, Verdict
+from mbert_onnx.conversion.single_texts import single_texts
 from mbert_onnx.conversion.tracing import trace
-from mbert_onnx.conversion.verification import check, float64_judge
-from mbert_onnx.errors import CheckpointError, UsageError, VerificationError
+from mbert_onnx.conversion.verification import check, float64_judge, torch_runner
+from mbert_onnx.errors import CheckpointError, MbertError, UsageError, VerificationError
 from mbert_onnx.model.checkpoint import Checkpoint, load_checkpoint
 from mbert_onnx.model.checkpoint_hashes import checkpoint_hashes
 from mbert_onnx.model.checkpoint_tokenizer.check import embedding_notes
+from mbert_onnx.model.padding import ignores_padding
 from mbert_onnx.model.tokenizer_files import write_tokenizer
 from mbert_onnx.runtime.native_kernels import AUTO, library_for
 from mbert_onnx.text.sentence_embedding import EmbeddingSettings
@@ -60,6 +63,7 @@ def export(
     overwrite: bool = False,
     seed: int = 0,
     kernels: str = AUTO,
+    ignore_padding: bool = False,
     progress: Progress | None = None,
 ) -> ExportReport:
     """Converts a PyTorch MobileBERT to a bundle: model file, config, tokenizer, and the record of its accuracy.
@@ -88,6 +92,8 @@ def export(
         seed: Seed of random weights and of the inputs for verification.
         kernels: Whether the file is verified with the native kernels, too: `auto`, if they are there; `native`, or
             an error; `portable`, without.
+        ignore_padding: Whether the graph reads zeros in place of the embeddings of padding, so that an answer is the
+            checkpoint's for the text alone, whatever the text is padded with.
         progress: Called with a line at the start of each stage.
 
     Raises:
@@ -111,6 +117,7 @@ def export(
         only=only,
         skip=skip,
         seed=seed,
+        ignore_padding=ignore_padding,
     )
     request.check()
     library, output = library_for(kernels), Path(output)
@@ -125,7 +132,9 @@ def export(
         check_destination(output, overwrite, precision, hashes)
         source.checkpoint.config.save_pretrained(folder)
         texts = _read_texts(request, source, folder, clock)
-        graph = _trace(source, clock)
+        padding = _padding(request, source, texts, folder, clock)
+        notes += padding.notes()
+        graph = _trace(request, source, clock)
         gate = None if texts is None else _gate(request, source, texts, graph)
         outcome = _optimize(request, graph, texts, clock)
         file = _write(outcome.model, request, source, folder, clock)
@@ -135,7 +144,7 @@ def export(
             library = None  # there is no block that the kernels compute
         verdict: Verdict | Damage
         if gate is None:
-            verdict = _verify(file, source, seed, library)
+            verdict = _verify(file, source, request, library)
         else:
             verdict, gate_notes = gate.check(outcome, file, library)
             notes += gate_notes
@@ -157,6 +166,7 @@ def export(
             plan=outcome.plan,
             seconds=clock.seconds,
             notes=notes,
+            padding=padding,
         )
         write_metadata(folder, report, source.checkpoint, hashes, source.shapes, seed, source.embedding)
     return replace(report, removed=staged.removed, left_alone=staged.left_alone, beside=staged.beside)
@@ -178,6 +188,7 @@ class _Request:
     only: Collection[str] | None
     skip: Collection[str]
     seed: int
+    ignore_padding: bool
 
     def check(self) -> None:
         """Raises UsageError for what is wrong whatever the checkpoint is."""
@@ -252,6 +263,11 @@ def _read_texts(request: _Request, source: _Source, folder: Path, clock: StageCl
             f"{request.checkpoint} has no tokenizer, and --precision {options.precision} is chosen on texts; put the "
             "checkpoint's tokenizer.json beside its config.json"
         )
+    return read_texts(options.calibrate, _text_model(source, folder))
+
+
+def _text_model(source: _Source, folder: Path) -> TextModel:
+    """Returns what texts are read with: the checkpoint, and the tokenizer in the bundle."""
     checkpoint = source.checkpoint
     config = checkpoint.config
     reader = TextReader(
@@ -261,18 +277,42 @@ def _read_texts(request: _Request, source: _Source, folder: Path, clock: StageCl
         config.max_position_embeddings,
         config.type_vocab_size,
     )
-    model = TextModel(checkpoint.name, source.shapes, reader, is_random=checkpoint.folder is None)
-    return read_texts(options.calibrate, model)
+    return TextModel(checkpoint.name, source.shapes, reader, is_random=checkpoint.folder is None)
 
 
-def _trace(source: _Source, clock: StageClock) -> ir.Model:
+def _padding(request: _Request, source: _Source, texts: Calibration | None, folder: Path, clock: StageClock) -> Padding:
+    """Measures the effect of padding in the checkpoint, where its embedding is not zero."""
+    checkpoint, shapes = source.checkpoint, source.shapes
+    config, task = checkpoint.config, checkpoint.task
+    if ignores_padding(checkpoint.model):
+        return Padding(request.ignore_padding, True)
+    clock.start("padding", "measuring the effect of padding")
+    if texts is None:
+        try:
+            texts = read_texts(None, _text_model(source, folder))
+        except MbertError:  # no tokenizer, or one of another language
+            return Padding(request.ignore_padding, False)
+    token = config.pad_token_id or 0
+    feeds = list(with_padding(texts.fit, token, config.max_position_embeddings, fixed=shapes.seq_len is not None))
+    run = torch_runner(checkpoint.model)
+    effect = measure_padding(run, single_texts(run, task), feeds, task, texts.source)
+    return Padding(request.ignore_padding, False, effect)
+
+
+def _trace(request: _Request, source: _Source, clock: StageClock) -> ir.Model:
     clock.start("trace", "tracing with torch.export")
-    return trace(source.checkpoint.model, source.checkpoint.task, source.shapes)
+    checkpoint, ignore = source.checkpoint, request.ignore_padding
+    # Steps that are chosen at run time depend on all tokens, padding included.
+    dynamic = request.precision.precision == "int8" and request.target != "mobile"
+    return trace(
+        checkpoint.model, checkpoint.task, source.shapes, ignore_padding=ignore, repeat_first=ignore and dynamic
+    )
 
 
 def _gate(request: _Request, source: _Source, texts: Calibration, graph: ir.Model) -> PrecisionGate:
     """Returns the gate whose judge is the checkpoint in torch's float64."""
     checkpoint = source.checkpoint
+    judge = float64_judge(checkpoint.model)
     return PrecisionGate(
         name=str(request.checkpoint),
         task=checkpoint.task,
@@ -280,7 +320,7 @@ def _gate(request: _Request, source: _Source, texts: Calibration, graph: ir.Mode
         options=request.precision,
         texts=texts,
         float32=graph.clone(),
-        judge=float64_judge(checkpoint.model),
+        judge=single_texts(judge, checkpoint.task) if request.ignore_padding else judge,
         binding=checkpoint.folder is not None,
     )
 
@@ -312,15 +352,22 @@ def _write(model: ir.Model, request: _Request, source: _Source, folder: Path, cl
     clock.start("write", "writing")
     file = folder / VARIANTS[request.precision.precision]
     file.parent.mkdir()
-    sign(model, source.checkpoint.task.name)
+    sign(model, source.checkpoint.task.name, ignores_padding=request.ignore_padding)
     ir.save(model, file)
     return file
 
 
-def _verify(file: Path, source: _Source, seed: int, library: Path | None) -> Verdict:
+def _verify(file: Path, source: _Source, request: _Request, library: Path | None) -> Verdict:
     """Raises if the file does not compute what the model computes, with the native kernels or without."""
     checkpoint = source.checkpoint
-    verdict = check(file, checkpoint.model, checkpoint.task, seed=seed, library=library)
+    verdict = check(
+        file,
+        checkpoint.model,
+        checkpoint.task,
+        seed=request.seed,
+        library=library,
+        ignore_padding=request.ignore_padding,
+    )
     if verdict.torch_error is not None and verdict.bar < verdict.error <= FLOAT32_FACTOR * verdict.torch_error:
         raise CheckpointError(
             f"{checkpoint.name}: float32 does not hold this model, whose outputs in torch's float32 are "

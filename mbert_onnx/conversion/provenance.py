@@ -11,6 +11,7 @@ from typing import Any
 
 import onnx_ir as ir
 
+from graphs.model.loading import read_model
 from mbert_onnx import __version__
 from mbert_onnx.bundles.inputs import Shapes
 from mbert_onnx.bundles.records import FILE, METADATA, VARIANTS, Records
@@ -52,10 +53,21 @@ class StageClock:
         self._stage = None
 
 
-def sign(model: ir.Model, task: str) -> None:
-    """Writes the producer and the task into a model."""
+# The key of a model file's metadata that says that padding does not change its answers.
+IGNORES_PADDING = "ignores_padding"
+
+
+def sign(model: ir.Model, task: str, *, ignores_padding: bool = False) -> None:
+    """Writes the producer, the task, and whether padding is ignored, into a model."""
     model.producer_name, model.producer_version = "mbert-onnx", __version__
     model.metadata_props.update({"task": task})
+    if ignores_padding:
+        model.metadata_props[IGNORES_PADDING] = "true"
+
+
+def ignores_padding(path: Path) -> bool:
+    """Returns whether a model file says that padding does not change its answers."""
+    return read_model(path).metadata_props.get(IGNORES_PADDING) == "true"
 
 
 def write_metadata(
@@ -101,6 +113,7 @@ def _record(report: ExportReport, checkpoint: Checkpoint, shapes: Shapes, seed: 
         "restarts": report.restarts,
         "activations": None if report.plan is None else report.plan.as_dict(),
         "verification": report.verdict.as_dict(),
+        "padding": None if report.padding is None else report.padding.as_dict(),
         "graph": report.census.as_dict(),
         "notes": report.notes,
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},

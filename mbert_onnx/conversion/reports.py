@@ -10,6 +10,7 @@ from graphs.ledger import Entry
 from graphs.lowering.bit_search import Plan
 from graphs.reports.census import Census
 from mbert_onnx.conversion.damage import Damage
+from mbert_onnx.conversion.padding import Padding
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ class ExportReport:
         left_alone: Files that were in the bundle of another checkpoint, that export had not written, and that are still
             there.
         beside: Model files of the same checkpoint at other precisions in the bundle.
+        padding: Whether the file ignores padding, and the effect of padding in the checkpoint.
     """
 
     path: Path
@@ -109,6 +111,7 @@ class ExportReport:
     removed: list[str] = field(default_factory=list)
     left_alone: list[str] = field(default_factory=list)
     beside: list[str] = field(default_factory=list)
+    padding: Padding | None = None
 
 
 @dataclass(frozen=True)

@@ -40,13 +40,17 @@ LARGEST_FOLDED = 2**22
 class Front(nn.Module):
     """The embeddings: ids to the stream and the mask bias, which the layers read."""
 
-    def __init__(self, backbone: student.MobileBertModel) -> None:
+    def __init__(
+        self, backbone: student.MobileBertModel, ignore_padding: bool = False, repeat_first: bool = False
+    ) -> None:
         super().__init__()
         self.embeddings = backbone.embeddings
+        self.ignore_padding, self.repeat_first = ignore_padding, repeat_first
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> tuple[Tensor, Tensor]:
         rows = [ids.flatten(0, -2) for ids in (input_ids, attention_mask, token_type_ids)]
-        x = self.embeddings(rows[0], rows[2])
+        mask = rows[1] if self.ignore_padding else None
+        x = self.embeddings(rows[0], rows[2], mask, repeat_first=self.repeat_first)
         return x, student.padding_bias(rows[1], x.dtype)
 
 
@@ -106,8 +110,13 @@ def backbone(model: nn.Module) -> student.MobileBertModel:
     return found
 
 
-def trace(model: nn.Module, task: Task, shapes: Shapes) -> ir.Model:
+def trace(
+    model: nn.Module, task: Task, shapes: Shapes, *, ignore_padding: bool = False, repeat_first: bool = False
+) -> ir.Model:
     """Returns the unoptimised ONNX graph of a student, opset 18, with the input and output names of `task`.
+
+    With `ignore_padding` outputs do not depend on padding, and with `repeat_first` nor does the range of any value
+    (`student.Embeddings`).
 
     If the config asks for them, `hidden_states.0` … and `attentions.0` … follow the task's outputs.
     """
@@ -124,7 +133,7 @@ def trace(model: nn.Module, task: Task, shapes: Shapes) -> ir.Model:
 
     assembly = _Assembly(model, task, shapes)
     values = [assembly.graph.inputs[index] for index in range(len(INPUT_NAMES))]
-    front = _trace_part(Front(base), example, (ids_dims,) * 3)
+    front = _trace_part(Front(base, ignore_padding, repeat_first), example, (ids_dims,) * 3)
     stream, mask = assembly.append(front, values)
     streams, attentions = [stream], []
     traced: dict[int, _Part] = {}  # by number of heads: pruning makes layers differ

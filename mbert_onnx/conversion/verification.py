@@ -24,7 +24,9 @@ from mbert_onnx.bundles.model_file import open_session
 from mbert_onnx.bundles.types import Feed, Outputs, Runner
 from mbert_onnx.conversion.accuracy import Comparison, nonfinite_output
 from mbert_onnx.conversion.file_runner import OpenFile, file_runner
+from mbert_onnx.conversion.provenance import ignores_padding
 from mbert_onnx.conversion.reports import Verdict
+from mbert_onnx.conversion.single_texts import single_texts
 from mbert_onnx.errors import CheckpointError, VerificationError
 from mbert_onnx.text.tasks import Task
 
@@ -44,6 +46,7 @@ def check(
     library: Path | None = None,
     outputs: Sequence[str] = (),
     trials: bool = False,
+    ignore_padding: bool = False,
 ) -> Verdict:
     """Compares a model file with the torch model it was made from, on the same random inputs.
 
@@ -56,6 +59,8 @@ def check(
         outputs: The file's names of the task's outputs, in the task's order; default: by their names or shapes.
         trials: Whether the sizes are narrowed to those that the file runs with. Otherwise it must run with all that it
             declares, as a file of ours does.
+        ignore_padding: Whether the file is to give the same answers with padding as for each text alone: torch then
+            runs each text alone.
 
     Raises:
         VerificationError: onnxruntime cannot load or run the file, its outputs are not the task's, not finite, or not
@@ -73,7 +78,10 @@ def check(
         _check_ids(path.name, found, texts.limits)
         texts.narrow(path.name, found)
     feeds = texts.feeds()
-    single = [run_torch(model, feed) for feed in feeds]
+    run_model = torch_runner(model)
+    if ignore_padding:
+        run_model = single_texts(run_model, task)
+    single = [run_model(feed) for feed in feeds]
     for feed, float32 in zip(feeds, single, strict=True):
         bad = nonfinite_output(task, float32, feed["attention_mask"])
         if bad is not None:
@@ -83,7 +91,7 @@ def check(
     model.double()
     ours, torchs, kernels = Comparison(task), Comparison(task), Comparison(task)
     for feed, float32 in zip(feeds, single, strict=True):
-        judge = run_torch(model, feed)
+        judge = run_model(feed)
         _add(ours, path, feed, run(feed), judge)
         torchs.add(float32, judge, feed["attention_mask"])
         if run_with_kernels is not None:
@@ -133,11 +141,17 @@ def check_files(
         texts.take_inputs(file.name, opened[number].inputs.names, opened[1 - number].inputs.names)
         texts.report(file.name, limits[number], limits[1 - number])
     feeds = texts.feeds()
+    run, run_judge = ours.run, judge.run
+    if ignores_padding(path) != ignores_padding(reference):  # the same model if they agree on single texts
+        if ignores_padding(path) and judge.inputs.sequence is None:
+            run_judge = single_texts(run_judge, task)
+        elif ignores_padding(reference) and ours.inputs.sequence is None:
+            run = single_texts(run, task)
     comparison = Comparison(task)
     for feed in feeds:
-        wanted = judge.run(feed)
+        wanted = run_judge(feed)
         _check_finite(reference, task, feed, wanted, "nothing can be verified with it: export it again")
-        _add(comparison, path, feed, ours.run(feed), wanted)
+        _add(comparison, path, feed, run(feed), wanted)
     verdict = _verdict(comparison, feeds, texts.not_compared, None)
     if not verdict.passed:
         for file, one in zip(files, opened, strict=True):
@@ -272,6 +286,11 @@ def run_torch(model: nn.Module, feed: Feed) -> dict[str, np.ndarray]:
     return {name: value.numpy() for name, value in output.items() if isinstance(value, torch.Tensor)}
 
 
+def torch_runner(model: nn.Module) -> Runner:
+    """Returns a function that runs a torch model in its own precision, on ids of any integer type."""
+    return lambda feed: run_torch(model, {name: ids.astype(np.int64) for name, ids in feed.items()})
+
+
 def float64_judge(model: nn.Module) -> Runner:
     """Returns a function that runs a torch model in float64, on ids of any integer type.
 
@@ -279,7 +298,7 @@ def float64_judge(model: nn.Module) -> Runner:
     """
 
     def run(feed: Feed) -> Outputs:
-        return run_torch(model.double(), {name: ids.astype(np.int64) for name, ids in feed.items()})
+        return torch_runner(model.double())(feed)
 
     return run
 

@@ -28,7 +28,9 @@ from mbert_onnx.conversion.damage import MIN_AGREEMENT, Damage, measure_damage
 from mbert_onnx.conversion.file_runner import file_runner
 from mbert_onnx.conversion.precision import PrecisionOptions, read_texts
 from mbert_onnx.conversion.precision_gate import precision_runner
+from mbert_onnx.conversion.provenance import ignores_padding
 from mbert_onnx.conversion.reports import Verdict
+from mbert_onnx.conversion.single_texts import single_texts
 from mbert_onnx.conversion.verification import check, check_files, check_outputs, float64_judge, outputs_of
 from mbert_onnx.errors import UsageError, VerificationError
 from mbert_onnx.model.checkpoint import Checkpoint, load_checkpoint
@@ -100,12 +102,23 @@ def _against_checkpoint(subject: _Subject, against: str | Path, texts: _TextOpti
     checkpoint = load_checkpoint(against, task=None if declared is None else declared.name, seed=seed)
     model, task = checkpoint.model, checkpoint.task
     if precision is None:
-        return check(path, model, task, seed=seed, outputs=subject.outputs, trials=True)
+        return check(
+            path,
+            model,
+            task,
+            seed=seed,
+            outputs=subject.outputs,
+            trials=True,
+            ignore_padding=ignores_padding(path),
+        )
+    judge = float64_judge(model)
+    if ignores_padding(path):
+        judge = single_texts(judge, task)
     with tempfile.TemporaryDirectory() as folder:
         if bundle is None or bundle.tokenizer_path is None:
             texts = texts.of(checkpoint, Path(folder))
         is_random = checkpoint.folder is None
-        return subject.measure(task, precision, texts, float64_judge(model), is_random=is_random)
+        return subject.measure(task, precision, texts, judge, is_random=is_random)
 
 
 def _against_file(

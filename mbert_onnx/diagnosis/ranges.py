@@ -23,8 +23,10 @@ from mbert_onnx.bundles.inputs import Shapes
 from mbert_onnx.bundles.model_file import TextModel, TextReader, find_file, is_file, read_text_model, tokenizer_file
 from mbert_onnx.bundles.ports import rename_inputs
 from mbert_onnx.bundles.records import TOKENIZER
+from mbert_onnx.conversion.padding import PaddingEffect
 from mbert_onnx.conversion.precision import Calibration, read_texts
 from mbert_onnx.conversion.precision_gate import check_is_float32
+from mbert_onnx.diagnosis.padding import padding_effect, padding_note
 from mbert_onnx.errors import CheckpointError
 from mbert_onnx.text.tasks import Task
 
@@ -80,6 +82,7 @@ class Diagnosis:
         pieces: Texts of the outlier tokens by id, such as `[CLS]`.
         notes: Notes for the user, a line each.
         seconds: Duration.
+        padding: How padding changes the outputs; None where it does not.
     """
 
     model: str
@@ -92,6 +95,7 @@ class Diagnosis:
     pieces: dict[int, str]
     notes: list[str]
     seconds: float
+    padding: PaddingEffect | None = None
 
     @property
     def layers(self) -> list[str]:
@@ -159,6 +163,10 @@ def doctor(
         for precision in LOWER:
             report(f"measuring after rescaling for {precision}")
             maps[precision] = measure_numbers(prepare(graph.clone(), precision, texts.fit), texts.fit)
+        report("measuring the effect of padding")
+        padding = padding_effect(
+            graph, texts, subject.task, subject.padding_token, subject.longest, fixed=subject.fixed
+        )
     except GraphError:
         raise
     except Exception as error:
@@ -166,6 +174,9 @@ def doctor(
             raise
         raise GraphError(f"onnxruntime does not run the graph on the texts ({one_line(error)})") from error
     masks = [feed["attention_mask"] for feed in texts.fit]
+    notes = [*subject.notes, *texts.notes]
+    if padding is not None:
+        notes.append(padding_note(graph, subject.padding_token, padding))
     return Diagnosis(
         model=str(model),
         task=subject.task.name,
@@ -175,8 +186,9 @@ def doctor(
         maps=maps,
         prospects={precision: _prospect(precision, maps) for precision in LOWER},
         pieces=subject.pieces(maps),
-        notes=[*subject.notes, *texts.notes],
+        notes=notes,
         seconds=round(time.perf_counter() - started, 2),
+        padding=padding,
     )
 
 
@@ -192,11 +204,18 @@ class _Subject:
     texts: Calibration
     tokenizer: Tokenizer
     notes: list[str]
+    padding_token: int
+    longest: int
+    fixed: bool
 
     @classmethod
-    def of(cls, graph: ir.Model, model: TextModel, calibrate: str | Path | None, notes: list[str]) -> _Subject:
-        texts = read_texts(calibrate, model)
-        return cls(graph, model.reader.task, texts, Tokenizer.from_file(str(model.reader.tokenizer)), notes)
+    def of(
+        cls, graph: ir.Model, model: TextModel, calibrate: str | Path | None, notes: list[str], padding_token: int
+    ) -> _Subject:
+        reader, shapes, texts = model.reader, model.shapes, read_texts(calibrate, model)
+        tokenizer = Tokenizer.from_file(str(reader.tokenizer))
+        fixed = shapes.seq_len is not None or shapes.multiple > 1
+        return cls(graph, reader.task, texts, tokenizer, notes, padding_token, reader.max_positions, fixed)
 
     def pieces(self, maps: dict[str, list[Numbers]]) -> dict[int, str]:
         """Returns the texts of all outlier tokens by id."""
@@ -218,7 +237,8 @@ def _file(
     read = read_text_model(
         path, bundle, purpose="doctor measures it on texts", task=task, outputs=outputs, tokenizer=tokenizer
     )
-    return _Subject.of(graph, read, calibrate, notes)
+    padding_token = 0 if bundle is None else int(bundle.config.get("pad_token_id") or 0)
+    return _Subject.of(graph, read, calibrate, notes, padding_token)
 
 
 def _checkpoint(
@@ -251,7 +271,8 @@ def _checkpoint(
             ),
             is_random=loaded.folder is None,
         )
-        return _Subject.of(trace(loaded.model, loaded.task, Shapes()), read, calibrate, loaded.notes)
+        graph = trace(loaded.model, loaded.task, Shapes())
+        return _Subject.of(graph, read, calibrate, loaded.notes, config.pad_token_id or 0)
 
 
 # Advice

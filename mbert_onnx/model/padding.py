@@ -48,5 +48,18 @@ def zero_padding(model: nn.Module) -> None:
                 words.weight[words.padding_idx] = 0.0
 
 
+def ignores_padding(model: nn.Module) -> bool:
+    """Returns whether an answer does not depend on padding: its embedding is zero, or no trigram reads it."""
+    return not any(
+        embeddings.trigram_input and bool(embeddings.word_embeddings.weight[_padding_row(embeddings)].any())
+        for embeddings in _embeddings_in(model)
+    )
+
+
+def _padding_row(embeddings: Embeddings) -> int:
+    """Returns the id with which texts are padded: 0 where the config names none."""
+    return embeddings.word_embeddings.padding_idx or 0
+
+
 def _embeddings_in(model: nn.Module) -> Iterator[Embeddings]:
     return (module for module in model.modules() if isinstance(module, Embeddings))

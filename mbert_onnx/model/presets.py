@@ -9,6 +9,7 @@ from torch import nn
 from transformers import MobileBertConfig
 
 from mbert_onnx.errors import UsageError
+from mbert_onnx.model.padding import zero_padding
 
 
 def _balance(intra: int, heads: int, networks: int) -> dict[str, Any]:
@@ -62,10 +63,11 @@ def mobilebert_config(preset: str = "mobilebert", **changes: Any) -> MobileBertC
 
 
 def initialize(model: nn.Module, config: MobileBertConfig, seed: int) -> None:
-    """Draws random weights in place: matrices as in transformers, γ around 1, biases and β around 0."""
+    """Draws random weights in place: matrices and padding as in transformers, γ around 1, biases and β around 0."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.normal_(0.0, config.initializer_range, generator=generator)
             if name.endswith("LayerNorm.weight"):
                 parameter.mul_(GAMMA_SPREAD / config.initializer_range).add_(1.0)
+    zero_padding(model)

@@ -77,10 +77,24 @@ class Embeddings(nn.Module):
         self.LayerNorm = make_norm(config, config.hidden_size, TORCH_LAYER_NORM_EPS)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
-    def forward(self, input_ids: Tensor, token_type_ids: Tensor) -> Tensor:
-        """Ids, both ``[batch, seq]``, to ``[tokens, hidden]``."""
+    def forward(
+        self,
+        input_ids: Tensor,
+        token_type_ids: Tensor,
+        token_mask: Tensor | None = None,
+        *,
+        repeat_first: bool = False,
+    ) -> Tensor:
+        """Ids, both ``[batch, seq]``, to ``[tokens, hidden]``.
+
+        With a mask, 1 for a token and 0 for padding, a text's last token reads zeros after it, as if it were alone.
+        Without, it reads the embedding of the padding token, as in transformers. With `repeat_first` padding is then a
+        copy of the text's first token: ranges over all tokens, as int8 measures them, are those of the text alone.
+        """
         words = self.word_embeddings(input_ids)
         if self.trigram_input:
+            if token_mask is not None:
+                words = words * token_mask.to(words.dtype)[:, :, None]
             # The convolution of width 3 as a product with [next | this | previous]; zeros beyond both ends.
             padded = nn.functional.pad(words, (0, 0, 1, 1))
             words = torch.cat([padded[:, 2:], words, padded[:, :-2]], dim=2)
@@ -89,6 +103,9 @@ class Embeddings(nn.Module):
             x = self.embedding_transformation(x)
         positions = self.position_embeddings.weight[: input_ids.shape[1]]
         x = x + (self.token_type_embeddings(token_type_ids) + positions).flatten(0, 1)
+        if token_mask is not None and repeat_first:
+            rows = x.view(*input_ids.shape, x.shape[1])
+            x = torch.where(token_mask.bool()[:, :, None], rows, rows[:, :1]).flatten(0, 1)
         return self.dropout(self.LayerNorm(x))
 
 

@@ -80,6 +80,13 @@ def export(
         int, typer.Option(metavar="N", help="ONNX opset, from 18 to the newest that the installed onnxruntime runs.")
     ] = 18,
     functions: Functions = True,
+    ignore_padding: Annotated[
+        bool,
+        typer.Option(
+            "--ignore-padding",
+            help="Write a graph whose answers do not depend on padding, where the checkpoint's do.",
+        ),
+    ] = False,
     only: Only = None,
     skip: Skip = None,
     explain: Explain = False,
@@ -112,6 +119,7 @@ def export(
             overwrite=overwrite,
             seed=seed,
             kernels=kernels,
+            ignore_padding=ignore_padding,
             progress=report_progress,
         )
     from mbert_onnx.bundles.reader import read_bundle

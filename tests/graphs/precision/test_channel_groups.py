@@ -443,3 +443,30 @@ def test_a_residual_in_gemm_is_no_bias() -> None:
     linear = scaled_linear(next(iter(model.graph)))
     assert linear is not None
     assert (linear.transposed, linear.bias, linear.width) == (True, None, 3)
+
+
+PER_TOKEN = """(float[b, s, 4] x, float[b, s, {size}] m, bool[b, s, {size}] k) => (float[b, s, 2] y)
+<float[4, 3] V, float[3, 2] W> {{ h = MatMul(x, V) g = MatMul(x, V) z = {operator} y = MatMul(z, W) }}"""
+
+
+@pytest.mark.parametrize(
+    ("operator", "size", "is_free"),
+    [
+        ("Mul(h, m)", 1, True),
+        ("Mul(m, h)", 1, True),
+        ("Mul(h, m)", 3, False),
+        ("Mul(h, g)", 1, False),
+        ("Where(k, h, g)", 1, True),
+        ("Where(k, h, g)", 3, False),
+        ("Where(k, h, m)", 1, False),
+    ],
+)
+def test_a_number_or_a_choice_for_each_token_keeps_units(operator: str, size: int, is_free: bool) -> None:
+    units = found(PER_TOKEN.format(operator=operator, size=size))
+    if not is_free:
+        assert units.plain("h")
+        return
+    assert free(units["h"], of=3)
+    assert units["z"] == units["h"]
+    if "g" in operator:
+        assert units["g"] == units["h"]

@@ -58,17 +58,17 @@ class Traces:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def __call__(self, model: nn.Module, task: Task, shapes: Shapes) -> ir.Model:
+    def __call__(self, model: nn.Module, task: Task, shapes: Shapes, **options: bool) -> ir.Model:
         from mbert_onnx.conversion.tracing import trace
 
         config: Any = model.config
-        key = hashlib.sha256(repr((config.to_json_string(), task.name, shapes)).encode())
+        key = hashlib.sha256(repr((config.to_json_string(), task.name, shapes, sorted(options.items()))).encode())
         for name, tensor in model.state_dict().items():
             key.update(name.encode() + tensor.numpy().tobytes())
         file = self._folder / f"{key.hexdigest()}.onnx"
         with FileLock(file.with_suffix(".lock")):
             if not file.exists():
                 partial = file.with_suffix(".partial")
-                onnx.save(ir.to_proto(trace(model, task, shapes)), partial)
+                onnx.save(ir.to_proto(trace(model, task, shapes, **options)), partial)
                 partial.rename(file)
         return ir.from_proto(onnx.load(file))
