@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mbert_onnx.bundles.types import Feed, Runner
-from mbert_onnx.conversion.accuracy import Comparison, nonfinite_output
+from mbert_onnx.conversion.comparison.accuracy import Comparison, nonfinite_output
 from mbert_onnx.errors import PrecisionError
 from mbert_onnx.text.tasks import Task
 
@@ -22,7 +22,9 @@ WORST_LAYERS = 3
 
 @dataclass(frozen=True)
 class Damage:
-    """Accuracy loss of a precision; centred errors from float64, as `mbert_onnx.conversion.accuracy` defines them.
+    """Accuracy loss of a precision.
+
+    Centred errors are from float64, as `mbert_onnx.conversion.comparison.accuracy` defines them.
 
     Args:
         precision: `fp16` or `int8`.

@@ -20,14 +20,14 @@ from mbert_onnx.bundles.model_file import TextModel, TextReader
 from mbert_onnx.bundles.records import TOKENIZER, VARIANTS
 from mbert_onnx.bundles.types import Progress
 from mbert_onnx.bundles.writer import check_destination, writing
+from mbert_onnx.conversion.comparison.padding import Padding, measure_padding, with_padding
+from mbert_onnx.conversion.comparison.single_texts import single_texts
 from mbert_onnx.conversion.damage import Damage
 from mbert_onnx.conversion.optimizer import check_passes
-from mbert_onnx.conversion.padding import Padding, measure_padding, with_padding
 from mbert_onnx.conversion.precision import Calibration, PrecisionOptions, precision_errors, read_texts
 from mbert_onnx.conversion.precision_gate import PrecisionGate, check_is_lowered
 from mbert_onnx.conversion.provenance import StageClock, sign, write_metadata
 from mbert_onnx.conversion.reports import ExportReport, Verdict
-from mbert_onnx.conversion.single_texts import single_texts
 from mbert_onnx.conversion.tracing import trace
 from mbert_onnx.conversion.verification import check, float64_judge, torch_runner
 from mbert_onnx.errors import CheckpointError, MbertError, UsageError, VerificationError

@@ -9,13 +9,13 @@ from typing import Any
 from graphs.ledger import Entry
 from graphs.lowering.bit_search import Plan
 from graphs.reports.census import Census
+from mbert_onnx.conversion.comparison.padding import Padding
 from mbert_onnx.conversion.damage import Damage
-from mbert_onnx.conversion.padding import Padding
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Result of verification; centred errors as `mbert_onnx.conversion.accuracy` defines them.
+    """Result of verification; centred errors as `mbert_onnx.conversion.comparison.accuracy` defines them.
 
     Args:
         error: The file's error from float64, the largest over its outputs.

@@ -22,11 +22,11 @@ from mbert_onnx.bundles.inputs import INPUT_NAMES
 from mbert_onnx.bundles.limits import expected_limits, file_limits, lengths_text, sizes_text
 from mbert_onnx.bundles.model_file import open_session
 from mbert_onnx.bundles.types import Feed, Outputs, Runner
-from mbert_onnx.conversion.accuracy import Comparison, nonfinite_output
+from mbert_onnx.conversion.comparison.accuracy import Comparison, nonfinite_output
+from mbert_onnx.conversion.comparison.single_texts import single_texts
 from mbert_onnx.conversion.file_runner import OpenFile, file_runner
 from mbert_onnx.conversion.provenance import ignores_padding
 from mbert_onnx.conversion.reports import Verdict
-from mbert_onnx.conversion.single_texts import single_texts
 from mbert_onnx.errors import CheckpointError, VerificationError
 from mbert_onnx.text.tasks import Task
 

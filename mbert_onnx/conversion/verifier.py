@@ -24,13 +24,13 @@ from mbert_onnx.bundles.reader import Bundle
 from mbert_onnx.bundles.records import TOKENIZER
 from mbert_onnx.bundles.session_errors import LoadError, session_error
 from mbert_onnx.bundles.types import Feed, Runner
+from mbert_onnx.conversion.comparison.single_texts import single_texts
 from mbert_onnx.conversion.damage import MIN_AGREEMENT, Damage, measure_damage
 from mbert_onnx.conversion.file_runner import file_runner
 from mbert_onnx.conversion.precision import PrecisionOptions, read_texts
 from mbert_onnx.conversion.precision_gate import precision_runner
 from mbert_onnx.conversion.provenance import ignores_padding
 from mbert_onnx.conversion.reports import Verdict
-from mbert_onnx.conversion.single_texts import single_texts
 from mbert_onnx.conversion.verification import check, check_files, check_outputs, float64_judge, outputs_of
 from mbert_onnx.errors import UsageError, VerificationError
 from mbert_onnx.model.checkpoint import Checkpoint, load_checkpoint

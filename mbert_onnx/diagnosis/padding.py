@@ -7,9 +7,9 @@ import onnx_ir as ir
 from graphs.execution.runner import runner
 from graphs.model.embeddings import has_zero_embedding, with_zero_embedding
 from mbert_onnx.bundles.types import Feed, Outputs, Runner
-from mbert_onnx.conversion.padding import PaddingEffect, measure_padding, with_padding
+from mbert_onnx.conversion.comparison.padding import PaddingEffect, measure_padding, with_padding
+from mbert_onnx.conversion.comparison.single_texts import single_texts
 from mbert_onnx.conversion.precision import Calibration
-from mbert_onnx.conversion.single_texts import single_texts
 from mbert_onnx.text.tasks import Task
 
 

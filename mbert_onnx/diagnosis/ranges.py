@@ -23,7 +23,7 @@ from mbert_onnx.bundles.inputs import Shapes
 from mbert_onnx.bundles.model_file import TextModel, TextReader, find_file, is_file, read_text_model, tokenizer_file
 from mbert_onnx.bundles.ports import rename_inputs
 from mbert_onnx.bundles.records import TOKENIZER
-from mbert_onnx.conversion.padding import PaddingEffect
+from mbert_onnx.conversion.comparison.padding import PaddingEffect
 from mbert_onnx.conversion.precision import Calibration, read_texts
 from mbert_onnx.conversion.precision_gate import check_is_float32
 from mbert_onnx.diagnosis.padding import padding_effect, padding_note

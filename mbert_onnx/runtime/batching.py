@@ -34,7 +34,7 @@ ROUNDING = 1e-4
 
 
 class Sharing(Enum):
-    """Which rows may share a run."""
+    """Rule for the rows that may share a run."""
 
     NONE = "none"
     EQUAL_LENGTH = "equal length"

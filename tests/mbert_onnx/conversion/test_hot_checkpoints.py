@@ -28,7 +28,7 @@ from small_models import randomize, small_config
 from torch import Tensor, nn
 
 from mbert_onnx import export
-from mbert_onnx.conversion.accuracy import Comparison
+from mbert_onnx.conversion.comparison.accuracy import Comparison
 from mbert_onnx.conversion.verification import check
 from mbert_onnx.model.checkpoint import build, load_checkpoint
 from mbert_onnx.text.tasks import Task, task_named

@@ -16,7 +16,7 @@ from mbert_onnx import export
 from mbert_onnx.bundles.inputs import Shapes
 from mbert_onnx.bundles.model_file import TextModel, TextReader
 from mbert_onnx.bundles.types import Feed
-from mbert_onnx.conversion.accuracy import Comparison
+from mbert_onnx.conversion.comparison.accuracy import Comparison
 from mbert_onnx.conversion.precision import read_texts
 from mbert_onnx.conversion.verification import run_torch
 from mbert_onnx.model.checkpoint import load_checkpoint

@@ -14,7 +14,7 @@ import numpy as np
 
 from graphs.execution.centred_error import real_rows
 from mbert_onnx.bundles.types import Feed, Runner
-from mbert_onnx.conversion.accuracy import ROW_AXES, Comparison
+from mbert_onnx.conversion.comparison.accuracy import ROW_AXES, Comparison
 from mbert_onnx.text.tasks import Task
 
 # Texts that are run with padding and alone: enough to see whether decisions change, in a few seconds.
@@ -51,7 +51,7 @@ class PaddingEffect:
 
     @property
     def is_rounding(self) -> bool:
-        """Whether the outputs change by rounding only."""
+        """True if the outputs change by rounding only."""
         return self.relative_change <= ROUNDING
 
     def as_dict(self) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class PaddingEffect:
 
 @dataclass(frozen=True)
 class Padding:
-    """What is known about padding in an exported model.
+    """Padding in an exported model.
 
     Args:
         ignored: Whether the file ignores padding (`--ignore-padding`).
@@ -103,7 +103,8 @@ def measure_padding(
         source: The source of the texts.
     """
     comparison, texts = Comparison(task), 0
-    changes = {name: (0.0, np.finfo(np.float64).tiny) for name in task.output_names}
+    changes = dict.fromkeys(task.output_names, 0.0)
+    sizes = dict.fromkeys(task.output_names, float(np.finfo(np.float64).tiny))
     for feed in feeds:
         real = np.asarray(feed["attention_mask"]).astype(bool)
         if real.all():
@@ -115,14 +116,14 @@ def measure_padding(
             if output.name in judge:
                 axes = sum(axis in ROW_AXES for axis in output.axes)
                 a, b = (real_rows(np.asarray(x[output.name], dtype=np.float64), real, axes) for x in (found, judge))
-                now = (float(np.abs(rows).max(initial=0.0)) for rows in (a - b, b))
-                changes[output.name] = tuple(map(max, changes[output.name], now))
+                changes[output.name] = max(changes[output.name], float(np.abs(a - b).max(initial=0.0)))
+                sizes[output.name] = max(sizes[output.name], float(np.abs(b).max(initial=0.0)))
     if not texts:
         return None
     agreed, decided = comparison.decisions()
-    relative = {name: change / largest for name, (change, largest) in changes.items()}
+    relative = {name: change / sizes[name] for name, change in changes.items()}
     most = max(relative, key=relative.__getitem__)
-    return PaddingEffect(texts, source, most, changes[most][0], relative[most], decided - agreed, decided)
+    return PaddingEffect(texts, source, most, changes[most], relative[most], decided - agreed, decided)
 
 
 def with_padding(feeds: Sequence[Feed], token: int, longest: int, *, fixed: bool) -> Iterator[Feed]:

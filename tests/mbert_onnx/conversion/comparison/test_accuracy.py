@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mbert_onnx.conversion.accuracy import Comparison, nonfinite_output
+from mbert_onnx.conversion.comparison.accuracy import Comparison, nonfinite_output
 from mbert_onnx.conversion.damage import measure_damage
 from mbert_onnx.errors import PrecisionError
 from mbert_onnx.text.tasks import task_named
