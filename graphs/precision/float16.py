@@ -170,7 +170,7 @@ def rounded(model: ir.Model) -> ir.Model:
     real float16 hardware. Sums within a node are exact to float32 here, as in hardware that accumulates in float32.
 
     Args:
-        model: A model with float16 nodes; it is not modified.
+        model: A model with float16 nodes; it is not modified. Outputs in float16 are float32 in the result.
     """
     inlined = model.clone()
     common_passes.InlinePass()(inlined)  # nodes within functions are rounded, too
@@ -182,8 +182,16 @@ def rounded(model: ir.Model) -> ir.Model:
             array = onnx.numpy_helper.to_array(tensor).astype(np.float32)
             tensor.CopyFrom(onnx.numpy_helper.from_array(array, tensor.name))
     nodes: list[onnx.NodeProto] = []
+    wide = {value.name: f"{value.name}.single" for value in graph.input if value.type.tensor_type.elem_type == half}
+    for name, widened in wide.items():
+        nodes.append(onnx.helper.make_node("Cast", [name], [widened], to=single))
+    for output in graph.output:
+        if output.type.tensor_type.elem_type == half:
+            output.type.tensor_type.elem_type = single
     for node in graph.node:
         nodes.append(node)
+        for index, name in enumerate(node.input):
+            node.input[index] = wide.get(name, name)
         for attribute in node.attribute:
             if node.op_type == "Cast" and attribute.name == "to" and attribute.i == half:
                 attribute.i = single

@@ -299,6 +299,14 @@ def test_each_node_is_rounded_to_half_precision() -> None:
     assert (found != to16(np.maximum(x @ v + a, 0) @ w + a @ w)).any()  # on the way, too
 
 
+def test_inputs_and_outputs_in_half_precision() -> None:
+    model = graph("(float16[n, 2] x) => (float16[n, 2] y) { a = Add(x, x) y = Mul(a, a) }")
+    found = run(rounded(model), {"x": np.array([[0.1, 3.3]], np.float16)})["y"]
+    assert found.dtype == np.float32
+    twice = to16(2 * to16(np.array([[0.1, 3.3]])))
+    np.testing.assert_array_equal(found, to16(twice * twice))
+
+
 def test_what_stays_float32_is_not_rounded() -> None:
     before = graph("""(float[n, 4] x) => (float[n, 4] y, float[n, 4] z) <float[4] k>
         { p = Mul(x, k) y = Add(p, k) z = Neg(p) }""")

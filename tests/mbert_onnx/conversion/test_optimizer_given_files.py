@@ -346,6 +346,13 @@ def test_bfloat16_that_onnxruntime_does_not_run(float32: Path, tmp_path: Path) -
     assert {value.dtype for value in run(tmp_path / "out.onnx").values()} == {np.dtype(np.float32)}
 
 
+def test_verify_takes_outputs_in_half_precision(half: Callable[[str], Path], exported: Exports, texts: Path) -> None:
+    options: dict[str, Any] = {"tokenizer": exported(QA).checkpoint, "calibrate": texts, "min_agreement": 0}
+    verdict = verify(half("half outputs"), exported(QA).checkpoint, **options)
+    assert verdict.passed
+    assert 0 < verdict.error < 0.05
+
+
 # 8 and 4 bits
 
 
