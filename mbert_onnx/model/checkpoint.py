@@ -13,7 +13,7 @@ from transformers import MobileBertConfig
 
 from mbert_onnx.errors import CheckpointError, UsageError
 from mbert_onnx.model import student
-from mbert_onnx.model.checkpoint_files.config_file import make_config, read_config
+from mbert_onnx.model.checkpoint_files.config_file import make_config, read_config, reason_of
 from mbert_onnx.model.checkpoint_files.other_formats import what_it_is
 from mbert_onnx.model.checkpoint_files.weights import LM_BIAS, LM_DECODER_BIAS, SINGLE, find_weights, fit, read_weights
 from mbert_onnx.model.presets import PRESETS, initialize, mobilebert_config
@@ -137,7 +137,7 @@ def load_checkpoint(name: str | Path, *, task: str | None = None, seed: int = 0)
     try:
         model = build(config, chosen, empty=True, pooler=pooler)
     except Exception as error:  # a fault that no check above covers; torch's layers raise several classes
-        raise CheckpointError(f"{name}: config.json cannot be built: {' '.join(str(error).split())}") from error
+        raise CheckpointError(f"{name}: config.json cannot be built: {reason_of(error)}") from error
     try:
         weights, more = fit(tensors, model, chosen, config, str(name))
     except CheckpointError as error:  # with what was done to the names, which the message lists

@@ -49,6 +49,9 @@ SIZES = {
 }
 LABELS = "classifier.weight"
 
+# Characters of another library's message that are shown.
+LONGEST_REASON = 300
+
 # One tensor of each layer, and of each feed-forward network of the first layer but its last.
 _A_LAYER = re.compile(r"mobilebert\.encoder\.layer\.(\d+)\.attention\.self\.query\.weight")
 _A_NETWORK = re.compile(r"mobilebert\.encoder\.layer\.0\.ffn\.(\d+)\.intermediate\.dense\.weight")
@@ -94,7 +97,7 @@ def make_config(
         config = CONFIGS[raw["model_type"]].from_dict(values)
         config.to_json_string()  # as it is written into the bundle, at the end of an export
     except Exception as error:  # transformers' checks raise several classes
-        raise CheckpointError(f"{name}: config.json is not a MobileBERT's: {' '.join(str(error).split())}") from error
+        raise CheckpointError(f"{name}: config.json is not a MobileBERT's: {reason_of(error)}") from error
     check_config(config, name)
     _compare_sizes(name, config, found)
     if task is QUESTION_ANSWERING and config.num_labels != 2:
@@ -102,6 +105,12 @@ def make_config(
             f"{name}: question answering has 2 labels (start, end), config.json has {config.num_labels}"
         )
     return config, notes
+
+
+def reason_of(error: Exception) -> str:
+    """Returns the message of another library's error in one short line; it may quote a value of any length."""
+    line = " ".join(str(error).split()) or type(error).__name__
+    return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}…"
 
 
 def _check_size(name: str, key: str, value: object) -> None:

@@ -75,6 +75,24 @@ def test_labels_are_ranked_and_named() -> None:
 
 
 @pytest.mark.parametrize(
+    ("id2label", "names"),
+    [
+        ({"1": "bad", "2": "good"}, ["bad", "good"]),
+        ({"1": "good"}, ["LABEL_0", "good"]),
+        ({"0": "bad", "5": "good"}, ["bad", "good"]),
+        (None, ["LABEL_0", "LABEL_1"]),
+        ({"bad": 0, "good": 1}, ["LABEL_0", "LABEL_1"]),
+    ],
+)
+def test_labels_of_maps_that_other_programs_wrote(id2label: Any, names: list[str]) -> None:
+    config = {"id2label": id2label}
+    logits = np.log(floats([1, 3]))
+    assert [one.label for one in classify_logits(logits, config, top_k=None, truncated=False).labels] == names[::-1]
+    labelled = label_tokens(logits[None], words("ada"), config, unknown_token=None, first_index=1)
+    assert labelled[0].entity == names[1]
+
+
+@pytest.mark.parametrize(
     ("config", "logits", "scores"),
     [
         ({"problem_type": "multi_label_classification"}, [0.0, np.log(3.0)], [0.75, 0.5]),

@@ -104,6 +104,10 @@ def test_wrappers_inside_a_model_are_removed(change: Callable[[str], str], note:
             r"there are tensors of several models, student\. \(\d+\), teacher\. \(\d+\); save the state dict of one",
         ),
         (
+            lambda t: {f"model.{who}{name}": tensor.clone() for name, tensor in t.items() for who in ("", "ema.")},
+            r"there are tensors of several models, model\. \(\d+\), model\.ema\. \(\d+\); save the state dict of one",
+        ),
+        (
             lambda t: {name.replace("mobilebert.", "model.layers."): tensor for name, tensor in t.items()},
             r"all tensors but qa_outputs\.bias, qa_outputs\.weight begin with model\.layers\.; save the",
         ),
@@ -124,7 +128,7 @@ def test_wrappers_inside_a_model_are_removed(change: Callable[[str], str], note:
             r"of a shape that does not fit config\.json \(\d\d+\): [^,]+ is \[1\], .* and \d\d+ others$",
         ),
     ],
-    ids=["loss", "two models", "other backbone", "nothing", "adapter", "seven", "shapes"],
+    ids=["loss", "two models", "one inside", "other backbone", "nothing", "adapter", "seven", "shapes"],
 )
 def test_names_that_do_not_fit_are_reported_briefly(
     change: Callable[[Tensors], Tensors], says: str, tmp_path: Path
