@@ -62,15 +62,18 @@ class SizeTensors:
                 self._built.setdefault(tuple(names[axis] for axis in range(start, end)), node.outputs[0])
         elif node.op_type == "Concat" and node.domain == "":
             numbers: list[Size] = []
+            before: tuple[Size, ...] = ()
             for part in node.inputs:
                 array = constant(part)
                 if array is not None and array.dtype == np.int64 and array.ndim == 1:
-                    numbers += [int(n) for n in array]
+                    numbers, before = [*numbers, *(int(n) for n in array)], ()
                     continue
                 known = next((key for key, value in self._built.items() if value is part), None)
                 if known is None:
                     return
-                numbers += known
+                if isinstance(known[0], str) and before and self._are_neighbours((before[-1], known[0]), (0, 1)):
+                    return  # one Shape reads both
+                numbers, before = [*numbers, *known], known
             self._built.setdefault(tuple(numbers), node.outputs[0])
 
     def _sources(self) -> Iterable[tuple[str, tuple[ir.Value, int]]]:
