@@ -129,6 +129,8 @@ class SizeTensors:
         if not self.possible(numbers):
             return None
         if key not in self._built:
+            several = len(key) > 1 and all(isinstance(n, str) for n in key)
+            together = together or (several and self._are_neighbours(key, range(len(key))))
             self._built[key] = self._build(key, together)
         return self._built[key]
 

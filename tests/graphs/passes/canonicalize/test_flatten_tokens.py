@@ -45,7 +45,7 @@ def rank_of(model: ir.Model, op_type: str) -> list[int | None]:
     return [None if shape is None else len(shape) for shape in shapes]
 
 
-WHOLE = "rows = Shape <start = 0, end = 1> (x) target = Concat <axis = 0> (rows, sizes)"
+WHOLE = "rows = Shape <start = 0, end = 2> (x) target = Concat <axis = 0> (rows, sizes_2)"
 
 
 def test_a_residual_block() -> None:

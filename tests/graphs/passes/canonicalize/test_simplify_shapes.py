@@ -104,7 +104,7 @@ def test_other_readers_of_sizes_get_them_as_well() -> None:
         before,
         """length = Shape <start = 1, end = 2> (x) y = ConstantOfShape(length)
         one = Squeeze(length) z = Range(first, one, step)
-        rows = Shape <start = 0, end = 1> (x) both = Concat <axis = 0> (rows, length) w = ConstantOfShape(both)""",
+        both = Shape <start = 0, end = 2> (x) w = ConstantOfShape(both)""",
     )
 
 
