@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mbert_onnx._threads import check_threads
 from mbert_onnx.benchmark.models.builder import BuiltModel, ModelBuilder
 from mbert_onnx.benchmark.options import checked_names, kernels_on
 from mbert_onnx.errors import UsageError
 from mbert_onnx.runtime.native_kernels import AUTO, library_for
+from mbert_onnx.runtime.threads import check_threads
 from mbert_onnx.text.calibration_text import BENCHMARK, encode, read_first
 from mbert_onnx.text.encoder import TextEncoder
 from mbert_onnx.text.text_files import CalibrationText, read_text_file

@@ -24,7 +24,6 @@ HELP = "--help"
 # Stands for a hyphen while lines are broken.
 UNBROKEN_HYPHEN = "\u2011"
 
-
 # Metavars of the arguments and options that name a file, a folder or a model.
 PATHS = {"CHECKPOINT", "DIR", "FILE", "FILE_OR_FOLDER", "FOLDER", "MODEL", "PATH", "RECIPE", "RESULT"}
 
@@ -41,7 +40,7 @@ class Command(TyperCommand):
         given, _, _ = self.make_parser(ctx).parse_args(args=[*args])
         for parameter in self.params:
             value = given.get(parameter.name or "")
-            if parameter.metavar in PATHS:
+            if parameter.metavar in PATHS and HELP not in args:
                 for path in value if isinstance(value, list | tuple) else [value]:
                     _check_path(parameter, path)
         return super().parse_args(ctx, args)

@@ -8,7 +8,6 @@ from typing import Any
 
 import onnxruntime as ort
 
-from mbert_onnx._threads import check_threads
 from mbert_onnx.bundles.inputs import first_line
 from mbert_onnx.bundles.ports import named_session
 from mbert_onnx.bundles.reader import Bundle, read_bundle
@@ -19,6 +18,7 @@ from mbert_onnx.reference import is_reference
 from mbert_onnx.runtime.model import Model
 from mbert_onnx.runtime.native_kernels import AUTO, HALF, library_for, log_portable_run
 from mbert_onnx.runtime.reference_graph import with_optimized_graph
+from mbert_onnx.runtime.threads import check_threads
 
 CPU = "CPUExecutionProvider"
 # onnxruntime's severity of errors: its warnings are for the author of a graph, not for its user.

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from mbert_onnx._threads import MAX_THREADS
 from mbert_onnx.errors import UsageError
+from mbert_onnx.runtime.threads import MAX_THREADS
 from mbert_onnx.training.distillation.strategies import STRATEGIES
 
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -34,7 +34,7 @@ def progress() -> Iterator[Progress]:
         def report(line: str) -> None:
             if current:
                 console.print(f"[dim]{time.perf_counter() - since:5.1f} s[/dim]  {current.pop()}", markup=True)
-            shown = escape(line)  # a file name, or a line from another machine, may contain markup
+            shown = escape(printable(line))  # a file name, or a line from another machine, may contain markup
             current.append(shown)
             status.update(shown)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mbert_onnx.errors import UsageError
 
-# onnxruntime and torch start as many threads as they are told, all at once: 25,000 hang a machine.
+# onnxruntime and torch start the given number of threads at once: 25,000 hang a machine.
 MAX_THREADS = 1024
 
 
