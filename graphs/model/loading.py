@@ -29,6 +29,10 @@ def read_model(path: Path, *, values: bool = True) -> ir.Model:
         state = FileState.of(path.stat())
         with quiet("onnx_ir"):
             model = ir.load(path)
+    except OSError as error:
+        raise GraphError(f"{path} cannot be read ({error.strerror or error}); correct its permissions") from error
+    except MemoryError:
+        raise  # the file may be fine
     except Exception as error:  # protobuf's and onnx_ir's errors have no common class
         reason = one_line(_first_cause(error))
         raise GraphError(f"{path} is not an ONNX model, or is corrupt ({reason}); export it again") from error

@@ -114,7 +114,9 @@ def _read_json(path: Path) -> dict[str, Any]:
         content = read_json(path)
     except FileNotFoundError:
         raise BundleError(f"{path} is missing. Copy the checkpoint's {path.name} there, or export it again.") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read ({error.strerror or error}). Correct its permissions.") from error
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{path} is not readable JSON ({error}). Export the bundle again.") from error
     if not isinstance(content, dict):
         raise BundleError(f"{path} holds a {type(content).__name__}, expected a JSON object. Export the bundle again.")

@@ -102,7 +102,7 @@ class CommandGroup(TyperGroup):
         given = list(sys.argv[1:] if args is None else args)
         for argument in given:
             if not argument.isprintable() and not _is_utf8(argument):
-                fail(f"the argument {argument!r} is not valid UTF-8; rename the file or folder, or correct the text", 2)
+                fail(f"the argument {argument!r} is not valid UTF-8; {_utf8_advice(argument)}", 2)
         if given[-1:] == [HELP] and len(given) < 3 and (given[0] == HELP or given[0] in self.commands):
             print("\n".join(line.rstrip() for line in self._help(given[0]).splitlines()))
             return
@@ -150,6 +150,15 @@ def _is_utf8(argument: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _utf8_advice(argument: str) -> str:
+    """Returns what to do about an argument that Python could not decode."""
+    try:
+        os.fsencode(argument).decode("utf-8")
+    except UnicodeDecodeError:
+        return "rename the file or folder, or correct the text"
+    return "the locale has another encoding: set PYTHONUTF8=1"
 
 
 def _without_typers_errors(action: Any, *args: Any, **options: Any) -> None:

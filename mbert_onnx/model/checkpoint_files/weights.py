@@ -116,6 +116,8 @@ def _read(path: Path) -> tuple[dict[str, Tensor], list[str]]:
             if path.suffix == ".safetensors":
                 return load_file(path), []
             loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except MemoryError:
+        raise  # the file may be fine
     except UnicodeEncodeError as error:
         raise CheckpointError(
             f"the name {path} is not valid UTF-8, which torch needs; rename the file or folder"

@@ -213,3 +213,10 @@ def test_an_argument_that_is_not_utf8_is_one_line() -> None:
     assert done.returncode == 2
     assert done.stderr.startswith(b"mbert-onnx: the argument 'caf\\udce9.onnx' is not valid UTF-8; rename the file")
     assert done.stderr.count(b"\n") == 1
+
+
+def test_an_argument_in_a_locale_of_another_encoding_is_one_line() -> None:
+    locale = {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    done = python("-m", "mbert_onnx", "run", "reference", "café", environment=locale)
+    assert done.returncode == 2
+    assert done.stderr.endswith("is not valid UTF-8; the locale has another encoding: set PYTHONUTF8=1\n")
