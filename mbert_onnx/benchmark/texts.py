@@ -10,6 +10,7 @@ import numpy as np
 
 from mbert_onnx.benchmark.models.builder import BuiltModel, ModelBuilder
 from mbert_onnx.benchmark.options import checked_names, kernels_on
+from mbert_onnx.bundles.model_file import TextReader
 from mbert_onnx.errors import UsageError
 from mbert_onnx.runtime.native_kernels import AUTO, library_for
 from mbert_onnx.runtime.threads import check_threads
@@ -19,8 +20,12 @@ from mbert_onnx.text.text_files import CalibrationText, read_text_file
 from perf.providers import resolve
 from perf.sessions.inputs import as_declared, declared_inputs, fixed_seq_len
 from perf.sessions.opener import Opener
+from perf.sessions.subject import Subject
 from perf.sessions.types import Progress, no_progress
 from perf.timing.texts import Reading, TextsReport, time_texts
+
+# The default length, if all models take it: SQuAD's usual window.
+SEQ_LEN = 384
 
 
 def bench_texts(
@@ -28,7 +33,7 @@ def bench_texts(
     texts: str | Path,
     *,
     first: int = 200,
-    seq_len: int = 384,
+    seq_len: int | None = None,
     provider: str = "cpu",
     threads: int = 1,
     task: str | None = None,
@@ -43,7 +48,8 @@ def bench_texts(
         models: The models, as `bench` takes them. The others are compared with the first.
         texts: A file in a format of `--calibrate`; for question answering, questions with contexts.
         first: The number of its texts to use, from its start.
-        seq_len: Length in tokens: longer texts are cut to it, and padded ones are padded to it.
+        seq_len: Length in tokens: longer texts are cut to it, and padded ones are padded to it. Default: 384, or the
+            largest length that all models take.
         provider: The execution provider, as in `bench`.
         threads: The number of threads.
         task: The task that a checkpoint is exported for, as in `bench`.
@@ -58,7 +64,7 @@ def bench_texts(
         MbertError: as `bench` does.
     """
     for what, value in {"first": first, "seq-len": seq_len}.items():
-        if value < 1:
+        if value is not None and value < 1:
             raise UsageError(f"--{what} is {value}; expected a whole number from 1 on")
     check_threads(threads)
     names = checked_names(models, json=json)
@@ -67,13 +73,15 @@ def bench_texts(
     library_for(kernels)
     with ExitStack() as stack:
         builder = ModelBuilder(
-            stack, task=task, seed=seed, seq_lens=[seq_len], batch=1, kernels=kernels, progress=progress
+            stack, task=task, seed=seed, seq_lens=[seq_len or SEQ_LEN], batch=1, kernels=kernels, progress=progress
         )
         opener = stack.enter_context(Opener(progress or no_progress))
+        built = [(model.subject, _reader(model)) for model in map(builder.model, names)]
+        length = seq_len or min(SEQ_LEN, *(reader.max_positions for _, reader in built))
         readings = [
             reading
-            for model in map(builder.model, names)
-            for reading in _readings(model, opener, Path(texts), first, seq_len, provider, threads)
+            for subject, reader in built
+            for reading in _readings(subject, reader, opener, Path(texts), first, length, provider, threads)
         ]
         report = time_texts(
             readings, source=Path(texts).name, threads=threads, seed=seed, progress=progress or no_progress
@@ -83,13 +91,24 @@ def bench_texts(
     return report
 
 
+def _reader(model: BuiltModel) -> TextReader:
+    reader = model.find_reader()
+    if reader is None:
+        raise UsageError(f"{model.subject.name} has no tokenizer; expected a bundle, or a checkpoint that has one")
+    return reader
+
+
 def _readings(
-    model: BuiltModel, opener: Opener, path: Path, first: int, seq_len: int, provider: str, threads: int
+    subject: Subject,
+    reader: TextReader,
+    opener: Opener,
+    path: Path,
+    first: int,
+    seq_len: int,
+    provider: str,
+    threads: int,
 ) -> list[Reading]:
     """Returns a model's two readings, at the texts' own lengths and padded; only the latter for fixed shapes."""
-    subject, reader = model.subject, model.find_reader()
-    if reader is None:
-        raise UsageError(f"{subject.name} has no tokenizer; expected a bundle, or a checkpoint that has one")
     if seq_len > reader.max_positions:
         raise UsageError(f"--seq-len is {seq_len}; {subject.name} takes at most {reader.max_positions} tokens")
     session = opener.open(subject, subject.file(seq_len), resolve(provider), threads)

@@ -44,7 +44,7 @@ def bench(
         typer.Option(
             metavar="N,...",
             help="Lengths of the texts, in tokens. Default: 8,32,128,384; for a model of fixed shape, its length; with "
-            "--texts, 384.",
+            "--texts, 384. Lengths that a model does not take are left out.",
             rich_help_panel=MEASUREMENT_GROUP,
         ),
     ] = None,
@@ -269,7 +269,7 @@ def _bench_texts(
     kernels: str,
     json_file: Path | None,
 ) -> None:
-    lengths = [384] if seq_len is None else numbers("--seq-len", seq_len)
+    lengths: list[int] | list[None] = [None] if seq_len is None else numbers("--seq-len", seq_len)
     if len(lengths) > 1:
         raise mbert_onnx.UsageError(
             f"--seq-len is {seq_len}; expected one length with --texts, to which the texts are padded"
