@@ -105,7 +105,7 @@ def test_wrappers_inside_a_model_are_removed(change: Callable[[str], str], note:
         ),
         (
             lambda t: {f"model.{who}{name}": tensor.clone() for name, tensor in t.items() for who in ("", "teacher.")},
-            r"there are tensors of several models, model\. \(\d+\), model\.teacher\. \(\d+\); save the state dict of on",
+            r"there are tensors of several models, model\. \(\d+\), model\.teacher\. \(\d+\); save the state dict of",
         ),
         (
             lambda t: {name.replace("mobilebert.", "model.layers."): tensor for name, tensor in t.items()},
