@@ -81,10 +81,10 @@ def _with_transformers_names(built: BuiltModel, builder: ModelBuilder) -> BuiltM
     Other tools read the names, too, and outputs are compared by name.
     """
     file = built.subject.path
+    if not rename_ports(read_model(file, values=False)):
+        return built
     model = read_model(file)
     note = rename_ports(model)
-    if not note:
-        return built
     copy = builder.new_folder() / file.name
     ir.save(model, copy)
     return replace(built, subject=replace(built.subject, path=copy, notes=(*built.subject.notes, note)))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import hot_checkpoints
+import onnx
 import pytest
 import transformers
 from small_checkpoints import save_small
+from tf2onnx_graphs import tf_mobilebert
 from typer.testing import CliRunner
 
 from mbert_onnx import export
@@ -108,6 +111,19 @@ def test_the_command_line(folder: Path, texts: Path, tame: Diagnosis) -> None:
     everything = CliRunner().invoke(app, [*arguments, "--all"])
     assert all(one.name[:40] in everything.stdout for one in tame.maps[AS_IS] if one.layer == "layer.0")
     assert "…" not in everything.stdout.replace(", …", "")
+
+
+def test_a_file_of_tensorflow(runtime_tokenizer: transformers.BertTokenizerFast, texts: Path, tmp_path: Path) -> None:
+    """Its names are others, its weights' names say nothing of layers, and its outputs have no names."""
+    names = ("input_word_ids", "input_mask:0", "x")
+    onnx.save(tf_mobilebert(names=names, outputs=("Identity", "Identity_1"), keras=True), tmp_path / "tf.onnx")
+    runtime_tokenizer.save_pretrained(tmp_path)
+    found = doctor(tmp_path / "tf.onnx", calibrate=texts, tokenizer=tmp_path)
+    assert found.task == "question-answering"
+    assert found.layers == ["embeddings", "layer.0", "layer.1", "head"]
+    # Products of each layer: two bottlenecks, query, key, value, scores, context, output, and those of the networks.
+    as_is = Counter(numbers.layer for numbers in found.maps[AS_IS] if numbers.op in ("MatMul", "Einsum"))
+    assert as_is["layer.0"] == as_is["layer.1"] > 10
 
 
 @pytest.mark.full
