@@ -256,8 +256,8 @@ def _change(output: Path, overwrite: bool, precision: str, checkpoint: dict[str,
         )
     differences = [] if checkpoint is None else records.differences(checkpoint)
     if differences and not overwrite:
-        parts = " and ".join(differences)
-        raise BundleError(f"{output} exists, a bundle of another checkpoint (another {parts}); {replace}")
+        parts = ", ".join(differences)
+        raise BundleError(f"{output} exists, a bundle of another checkpoint (different: {parts}); {replace}")
     if differences:
         return Change.REPLACE_BUNDLE
     is_there = os.path.lexists(file)

@@ -175,11 +175,11 @@ def test_what_is_there_is_not_replaced_unasked(bundle: Path) -> None:
 
 
 def test_another_checkpoint_is_not_added(bundle: Path) -> None:
-    with pytest.raises(BundleError, match=r"a bundle of another checkpoint \(another weights\); pass --overwrite"):
+    with pytest.raises(BundleError, match=r"a bundle of another checkpoint \(different: weights\); pass --overwrite"):
         write(bundle, "int8", checkpoint="b")
     assert texts(bundle) == {"fp32": "first"}
     other = {**hashes("a"), "config": "x", "tokenizer": "y"}
-    with pytest.raises(BundleError, match=r"\(another config and tokenizer\)"):
+    with pytest.raises(BundleError, match=r"\(different: config, tokenizer\)"):
         check_destination(bundle, False, "int8", other)
 
 

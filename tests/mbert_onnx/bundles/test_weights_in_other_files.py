@@ -58,14 +58,12 @@ def test_a_cache_of_the_hub_is_read(cached: Path, plain: Exported, tmp_path: Pat
 
 
 @pytest.mark.full
-def test_a_cache_of_the_hub_is_measured(cached: Path, tmp_path: Path) -> None:
+def test_a_cache_of_the_hub_is_measured(cached: Path) -> None:
     diagnosis = mbert_onnx.doctor(cached)
     assert diagnosis.prospects
     names = [str(cached), str(cached / "onnx" / "model.onnx"), f"ort-dynamic:{cached}", f"optimized:{cached}"]
     report = mbert_onnx.bench(names, seq_lens=(8,), threads=(1,), budget=1.0)
     assert not report.failures
-    texts = tmp_path / "texts.tsv"
-    texts.write_text(f"text\tlabel\n{TEXT}\t0\n")
     (one,) = mbert_onnx.doctor_provider(cached, "cpu")
     assert one.forecast.nodes
 

@@ -154,15 +154,15 @@ def test_precisions_of_one_checkpoint_side_by_side(
     monkeypatch.setattr(exporter, "trace", None)
     with pytest.raises(BundleError, match=r"model_fp16\.onnx exists; pass --overwrite to replace it"):
         export(found.checkpoint, bundle, precision="fp16", calibrate=texts)
-    with pytest.raises(BundleError, match=r"a bundle of another checkpoint \(another weights and config\); pass"):
+    with pytest.raises(BundleError, match=r"a bundle of another checkpoint \(different: weights, config\); pass"):
         export(found.checkpoint, bundle, task="feature-extraction", precision="int8", calibrate=texts)
     other = tmp_path / "other"
     shutil.copytree(found.checkpoint, other)
     (other / "tokenizer_config.json").write_text('{"do_lower_case": true}')
-    with pytest.raises(BundleError, match=r"\(another tokenizer\)"):
+    with pytest.raises(BundleError, match=r"\(different: tokenizer\)"):
         export(other, bundle, precision="int8", calibrate=texts)
     put_tensors(other, {name: tensor * 1.01 for name, tensor in tensors_of(other).items()})
-    with pytest.raises(BundleError, match=r"\(another weights and tokenizer\)"):
+    with pytest.raises(BundleError, match=r"\(different: weights, tokenizer\)"):
         export(other, bundle, precision="int8", calibrate=texts)
 
 
