@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from graphs.errors import GraphError, one_line
-from graphs.model.external_data import FileState, load_external_data
+from graphs.model.external_data import FileState, external_bytes, load_external_data
 from graphs.model.quiet import quiet
 
 
@@ -48,6 +48,20 @@ def read_model(path: Path, *, values: bool = True) -> ir.Model:
             f"{path} is being written: it changed while it was read; run the command again when it is complete"
         )
     return model
+
+
+def in_one_file(path: Path, folder: Path) -> Path:
+    """Returns a model file, or, if its weights are in other files, a copy of it in `folder` with its weights inside.
+
+    Libraries other than onnxruntime refuse weights that are links, as in a cache of the Hugging Face hub.
+
+    Raises GraphError for a file that cannot be read.
+    """
+    if not external_bytes(read_model(path, values=False)):
+        return path
+    copy = folder / path.name
+    ir.save(read_model(path), copy)
+    return copy
 
 
 def _first_cause(error: BaseException) -> BaseException:

@@ -17,7 +17,7 @@ import onnx_ir as ir
 
 from graphs.errors import GraphError
 from graphs.execution.inputs.limits import InputLimits
-from graphs.model.loading import read_model
+from graphs.model.loading import in_one_file, read_model
 from mbert_onnx._requirements import require_extra
 from mbert_onnx.bundles.limits import expected_limits, file_limits
 from mbert_onnx.bundles.model_file import find_file, is_file, open_session
@@ -162,7 +162,10 @@ class _GivenFiles(_Files):
     """Files derived from an `.onnx` file or bundle."""
 
     def __init__(self, model: str | Path, folder: Path, report: Progress) -> None:
-        self._path, self._bundle = find_file(model)
+        path, self._bundle = find_file(model)
+        given = folder / "given"
+        given.mkdir()
+        self._path = in_one_file(path, given)
         self._folder, self._report = folder, report
         self._built: dict[str, Path | None] = {}
 

@@ -9,11 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import onnx_ir as ir
-
 from graphs.errors import GraphError
-from graphs.model.external_data import external_bytes
-from graphs.model.loading import read_model
+from graphs.model.loading import in_one_file
 from mbert_onnx.benchmark.models.kernels import with_kernels
 from mbert_onnx.benchmark.models.prefixes import build_function, parse
 from mbert_onnx.bundles.model_file import FindReader
@@ -121,11 +118,7 @@ class ModelBuilder:
 
         Raises GraphError where the weights cannot be read.
         """
-        if not external_bytes(read_model(file, values=False)):
-            return file
-        copy = self.new_folder() / file.name
-        ir.save(read_model(file), copy)
-        return copy
+        return in_one_file(file, self.new_folder())
 
     def progress(self, name: str) -> Progress:
         """Returns the progress callback for the stages of one model: each line begins with `name`."""

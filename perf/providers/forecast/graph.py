@@ -39,7 +39,7 @@ def read_graph(path: Path) -> Graph:
         _save_optimized(path, optimized)
         model = onnx.load(optimized)
     if _is_half(model):
-        model = inline_local_functions(onnx.load(path, load_external_data=False))
+        model = inline_local_functions(onnx.load(path))
     model = onnx.shape_inference.infer_shapes(model)
     return Graph(model, tuple(ir.from_proto(model).graph))
 
