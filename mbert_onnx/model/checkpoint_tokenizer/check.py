@@ -156,10 +156,10 @@ def _cases(tokenizer: Any, length: int | None) -> Iterator[tuple[list[Texts], bo
     yield [(text,) for text in texts], False
     yield list(zip(filled, reversed(filled), strict=True)), False
     if length is not None:
-        # Not much longer: `tokenizers` makes a row of each combination of what is cut from the two texts.
-        long, other, short = "Ada wrote it. " * length, "the LONG one " * length, "a short one"
+        # Where both texts are too long, versions of `tokenizers` differ in which of them keeps one token more.
+        long, short = "Ada wrote it. " * length, "a short one"
         yield [(long,), (short,)], True
-        yield [(long, short), (short, long), (long, other)], True
+        yield [(long, short), (short, long)], True
 
 
 def _encoder(tokenizer: Path, max_length: int, name: str) -> TextEncoder:

