@@ -458,8 +458,8 @@ def test_answer_is_for_questions_only(runtime_bundle: Bundles) -> None:
         (QUESTION, "  ", {}, "The context is empty"),
         (QUESTION, None, {}, "The context is of type NoneType"),
         (LONG, SHORT, {}, r"The question has \d+ tokens .* no room in a row of 48"),
-        (QUESTION, SHORT, {"top_k": 0}, "top_k is 0"),
-        (QUESTION, SHORT, {"max_answer_len": 0}, "max_answer_len is 0"),
+        (QUESTION, SHORT, {"top_k": 0}, "--top-k is 0"),
+        (QUESTION, SHORT, {"max_answer_len": 0}, "--max-answer-len is 0"),
     ],
 )
 def test_a_question_that_cannot_be_asked(
@@ -476,7 +476,7 @@ def test_a_text_without_mask_is_told(runtime_bundle: Bundles) -> None:
 
 @pytest.mark.parametrize("choices", [[], ["one"], "text"])
 def test_choices_are_two_or_more(runtime_bundle: Bundles, choices: list[str]) -> None:
-    with pytest.raises(UsageError, match="expected a list of two or more texts"):
+    with pytest.raises(UsageError, match="expected two or more texts, one for each choice"):
         load(runtime_bundle("multiple-choice").folder).choose(SHORT, choices)
 
 

@@ -77,14 +77,15 @@ def test_options_of_the_caller_are_left_alone(exported: Exports, caplog: pytest.
 def test_an_unknown_instruction_set_is_named_before_a_file_is_blamed(
     exported: Exports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    bundle = exported().bundle
     monkeypatch.setenv("MBERT_KERNELS_ISA", "mmx")
-    result = CliRunner().invoke(app, ["run", str(exported().bundle), "who?", "--context", "Ada wrote it."])
+    result = CliRunner().invoke(app, ["run", str(bundle), "who?", "--context", "Ada wrote it."])
     assert result.exit_code == 2
     assert result.stderr.startswith(
         "mbert-onnx: MBERT_KERNELS_ISA is 'mmx', which this processor lacks; expected one of"
     )
     assert "xport" not in result.stderr
-    assert mbert_onnx.run(exported().bundle, "who?", context="Ada.", kernels="portable")
+    assert mbert_onnx.run(bundle, "who?", context="Ada.", kernels="portable")
 
 
 @pytest.mark.full
