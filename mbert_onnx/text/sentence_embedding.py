@@ -23,6 +23,11 @@ TOKENIZER_CONFIG = "tokenizer_config.json"
 # More tokens than any model reads; transformers writes 1e30 for a tokenizer without a limit.
 UNLIMITED = 2**31
 
+# Characters of the longest class name of a module that is shown as it is.
+LONGEST_KIND = 60
+# Prompts that a note lists.
+SHOWN_PROMPTS = 5
+
 # The pooling that `embed` computes, and the old settings of Pooling, of which each switches one mode on.
 MEAN = "mean"
 POOLING_SWITCHES = {
@@ -155,13 +160,15 @@ class SentenceModules:
         found = whole.get("prompts")
         prompts = {name: text for name, text in found.items() if text} if isinstance(found, Mapping) else {}
         default = whole.get("default_prompt_name")
-        if default is not None and default in prompts:
+        if isinstance(default, str) and default in prompts:
             if not pooling.get("include_prompt", True):
                 raise self.refusal("its pooling leaves out the tokens of the prompt (include_prompt is false)")
             return str(prompts[default]), []
         if not prompts:
             return "", []
-        names = ", ".join(f"{name} ({brief(text)})" for name, text in prompts.items())
+        shown = [f"{brief(name)} ({brief(text)})" for name, text in prompts.items()][:SHOWN_PROMPTS]
+        more = len(prompts) - len(shown)
+        names = ", ".join(shown) + (f" and {more} more" if more else "")
         return "", [f"`embed` uses none of the prompts {names}; put the one you need before the text"]
 
     def refusal(self, reason: str | None = None) -> CheckpointError:
@@ -187,23 +194,30 @@ def read_modules(name: str, root: Path) -> SentenceModules | None:
         return None
     try:
         listed = read_json(path)
-        modules = [(str(entry["type"]).rpartition(".")[2], str(entry["path"])) for entry in listed]
+        modules = [(_kind(entry["type"]), str(entry["path"])) for entry in listed]
     except (OSError, ValueError, TypeError, KeyError) as error:
         reason = str(error) if isinstance(error, OSError | ValueError) else "each entry needs a type and a path"
         raise CheckpointError(f"{path} is not a list of modules ({reason}); copy it again") from error
     outside = [inner for _, inner in modules if Path(inner).is_absolute() or ".." in Path(inner).parts]
     if outside or not modules:
-        found = f"the folder {outside[0]}" if outside else "no module"
+        found = f"the folder {brief(outside[0])}" if outside else "no module"
         raise CheckpointError(f"{path} names {found}; expected modules inside {root}")
     placed = tuple((kind, root / inner) for kind, inner in modules)
     return SentenceModules(name, root, placed, _read(placed[0][1] / TRANSFORMER))
+
+
+def _kind(type_name: object) -> str:
+    """Returns the class of a module's type; what is no name is quoted, as messages quote values."""
+    kind = str(type_name).rpartition(".")[2]
+    return kind if kind.isidentifier() and len(kind) <= LONGEST_KIND else brief(type_name)
 
 
 def _pooling_modes(config: Mapping[str, Any]) -> list[str]:
     """Returns the modes of a Pooling module: one name or several, or switches in files of old versions."""
     named = config.get("pooling_mode")
     if named is not None:
-        return [str(mode) for mode in named] if isinstance(named, list) else [str(named)]
+        modes = named if isinstance(named, list) else [named]
+        return [mode if mode in POOLING_SWITCHES.values() else brief(mode) for mode in modes]
     return [mode for switch, mode in POOLING_SWITCHES.items() if config.get(switch)] or [MEAN]
 
 

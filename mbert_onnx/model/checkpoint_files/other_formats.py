@@ -10,7 +10,7 @@ from typing import Any
 
 from safetensors import safe_open
 
-from mbert_onnx.text.json_files import read_json
+from mbert_onnx.text.json_files import brief, read_json
 from mbert_onnx.text.tasks import TASKS
 
 # The files of a checkpoint's weights.
@@ -27,6 +27,9 @@ PEFT_CLASSES = {
 }
 # Kinds of adapters that learn inputs and no changes of weights, so that there is nothing to merge.
 PROMPT_KINDS = ("PROMPT_TUNING", "MULTITASK_PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING", "ADAPTION_PROMPT", "CPT")
+
+# Characters of the longest name in a file that is shown as it is.
+LONGEST_NAME = 100
 
 # How deep, and how many, checkpoints below a folder are searched: a hub cache has snapshots/REVISION.
 DEPTH, SHOWN_FOLDERS = 2, 3
@@ -117,6 +120,12 @@ def _class_of(place: Place) -> str:
     return first if first in {task.architecture for task in TASKS} else "MobileBertModel"
 
 
+def _short(value: object) -> str:
+    """Returns a value of a file: as it is if it is a usual name, else as messages quote values."""
+    text = str(value)
+    return text if text.isprintable() and len(text) <= LONGEST_NAME else brief(value)
+
+
 def _code(imports: str, call: str) -> str:
     return f"in Python: {imports}; {call}"
 
@@ -128,7 +137,8 @@ def _text(value: object) -> str:
 def _adapter(place: Place, file: str) -> str:
     config = _json(place.folder / "adapter_config.json")
     kind, base = config.get("peft_type"), config.get("base_model_name_or_path")
-    what = f"a PEFT adapter{f' ({kind})' if kind else ''}{f' of {base}' if base else ''}, and no whole model"
+    named = f" ({_short(kind)})" if kind else ""
+    what = f"a PEFT adapter{named}{f' of {_short(base)}' if base else ''}, and no whole model"
     if kind in PROMPT_KINDS:
         return f"{what}; it learns inputs and cannot be merged into the weights, so it cannot be exported"
     class_name = PEFT_CLASSES.get(str(config.get("task_type")), "AutoPeftModel")
@@ -208,7 +218,7 @@ def _one_way(what: str) -> Callable[[Place, str], str]:
 
     def describe(place: Place, file: str) -> str:
         source = _json(place.folder / "config.json").get("_name_or_path")
-        origin = f", which may be {source}" if isinstance(source, str) and source else ""
+        origin = f", which may be {_short(source)}" if isinstance(source, str) and source else ""
         return f"{what}, which cannot be converted back; export the checkpoint that it was made from{origin}"
 
     return describe

@@ -113,7 +113,26 @@ def test_other_prompts_are_reported(tmp_path: Path) -> None:
     build(tmp_path, USUAL, config_sentence_transformers=whole)
     settings, notes = settings_of(tmp_path)
     assert settings.prompt == ""
-    assert notes[1].startswith("`embed` uses none of the prompts query ('query: '), passage ('passage: '); put the one")
+    assert notes[1].startswith("`embed` uses none of the prompts 'query' ('query: '), 'passage' ('passage: '); put the")
+
+
+@pytest.mark.parametrize("default", [["query"], 3, "another", True])
+def test_a_default_prompt_that_is_none_of_the_prompts(default: object, tmp_path: Path) -> None:
+    whole = {"prompts": {"query": "query: "}, "default_prompt_name": default}
+    build(tmp_path, USUAL, config_sentence_transformers=whole)
+    assert settings_of(tmp_path)[0].prompt == ""
+
+
+def test_names_of_any_length_are_shortened(tmp_path: Path) -> None:
+    build(tmp_path, [TRANSFORMER, ("1_Pooling", f"x.{'P' * 5000}")])
+    with pytest.raises(CheckpointError) as caught:
+        settings_of(tmp_path)
+    assert len(str(caught.value)) < 1000
+    build(tmp_path, USUAL, {"pooling_mode": ["a\nb" * 5000]})
+    with pytest.raises(CheckpointError) as caught:
+        settings_of(tmp_path)
+    assert len(str(caught.value)) < 1000
+    assert str(caught.value).isprintable()
 
 
 def test_the_transformer_of_old_versions_has_a_folder(tmp_path: Path) -> None:
@@ -180,9 +199,9 @@ def test_the_transformer_s_own_folder_can_be_exported_alone(tmp_path: Path) -> N
         (
             "modules.json",
             [{"type": "Transformer", "path": "../other"}],
-            r"modules.json names the folder \.\./other; exp",
+            r"modules.json names the folder '\.\./other'; e",
         ),
-        ("modules.json", [{"type": "Transformer", "path": "/etc"}], "modules.json names the folder /etc; expected"),
+        ("modules.json", [{"type": "Transformer", "path": "/etc"}], "modules.json names the folder '/etc'; expected"),
         ("1_Pooling/config.json", "[", "1_Pooling/config.json cannot be read .Expecting value"),
         ("1_Pooling/config.json", [], "1_Pooling/config.json holds a list, expected a JSON object"),
         ("1_Pooling/config.json", None, "1_Pooling/config.json is missing; copy it, too"),

@@ -120,6 +120,16 @@ def test_an_adapter_s_labels_are_in_its_code(tmp_path: Path) -> None:
         load_checkpoint(tmp_path)
 
 
+def test_names_in_a_file_are_shortened(tmp_path: Path) -> None:
+    config = {"peft_type": "a\nb" * 2000, "task_type": [], "base_model_name_or_path": {"a": "b" * 5000}}
+    put(tmp_path, {"adapter_config.json": json.dumps(config).encode()})
+    with pytest.raises(
+        CheckpointError, match=r"a PEFT adapter \('a\\nba.*… \(8,002 characters\)\) of \{'a': 'bbb"
+    ) as caught:
+        load_checkpoint(tmp_path)
+    assert len(str(caught.value)) < 1000
+
+
 def test_an_adapter_beside_whole_weights_is_not_applied(tmp_path: Path) -> None:
     theirs = save_small(tmp_path)
     put(tmp_path, {"adapter_config.json": LORA})
