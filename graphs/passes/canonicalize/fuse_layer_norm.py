@@ -7,7 +7,7 @@ from typing import Any
 import onnx_ir as ir
 from onnxscript.rewriter import MatchResult, pattern
 
-from graphs.ir.constants import float_constant
+from graphs.ir.constants import float_constant, integers
 from graphs.ir.rewrite import Rewrite
 
 
@@ -24,12 +24,13 @@ class FuseLayerNorm(Rewrite):
 
         x ── LayerNormalization(γ, β)
 
-    The LM head contains one.
+    The LM head contains one. TensorFlow writes it as x∘i + (β − mean∘i), with i = γ / sqrt(variance + eps).
     """
 
     def rewrite(self, model: ir.Model) -> None:
         refused: dict[ir.Node, str] = {}
         self.matches = pattern.RewriteRuleSet([_Written.rule(refused)], commute=True).apply_to_model(model)
+        self.matches += pattern.RewriteRuleSet([_TensorFlow.rule(refused)]).apply_to_model(model)
         for node, reason in refused.items():
             self.miss(node, reason)
 
@@ -66,6 +67,24 @@ class _Written(pattern.RewriteRuleClassBase):
         epsilon = float_constant(eps)
         assert epsilon is not None
         return op.LayerNormalization(x, scale, bias, axis=-1, epsilon=float(epsilon.item()))
+
+
+class _TensorFlow(_Written):
+    """The same for TensorFlow's batch_normalization over the channels, in the order in which tf2onnx writes it."""
+
+    def pattern(self, op: Any, x: Any, eps: Any, scale: Any, bias: Any, axes: Any) -> Any:
+        mean = op.ReduceMean(x, axes, _outputs=["mean"])
+        deviation = op.Sub(x, mean)
+        variance = op.ReduceMean(op.Mul(deviation, deviation), axes, _outputs=["variance"])
+        inverse = op.Mul(op.Reciprocal(op.Sqrt(op.Add(variance, eps))), scale)
+        return op.Add(op.Mul(x, inverse), op.Sub(bias, op.Mul(mean, inverse)))
+
+    def check(self, op: Any, *_: Any, mean: ir.Value, variance: ir.Value, **values: ir.Value) -> MatchResult:
+        axes, shape = integers(values.pop("axes")), values["x"].shape
+        if shape is None or axes not in ([-1], [len(shape) - 1]):
+            return MatchResult().fail("it is not taken over the last axis")
+        two = ir.Value(const_value=ir.tensor(2.0))  # the square is a product
+        return super().check(op, mean=mean, variance=variance, two=two, **values)
 
 
 def _why_not_layer_norm(x: ir.Value, eps: ir.Value, two: ir.Value, scale: ir.Value, bias: ir.Value) -> str | None:

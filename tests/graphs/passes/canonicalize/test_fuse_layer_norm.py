@@ -140,3 +140,29 @@ UNCONNECTED = {
 @pytest.mark.parametrize("case", UNCONNECTED)
 def test_what_is_connected_otherwise_is_not_modified(case: str) -> None:
     leaves_alone(FuseLayerNorm(), written(*UNCONNECTED[case]))
+
+
+TENSORFLOW = """(float[b, s, 4] x) => (float[b, s, 4] y)
+    <int64[1] last = {2}, float eps = {0.001}, float[4] gamma, float[4] beta>
+    { mean = ReduceMean(x, last) deviation = Sub(x, mean) squares = Mul(deviation, deviation)
+      variance = ReduceMean(squares, last) shifted = Add(variance, eps) root = Sqrt(shifted) one = Reciprocal(root)
+      inverse = Mul(one, gamma) scaled = Mul(x, inverse) moved = Mul(mean, inverse) rest = Sub(beta, moved)
+      y = Add(scaled, rest) }"""
+
+
+@pytest.mark.parametrize("axis", ["2", "-1"])
+def test_tensorflow_s_form(axis: str) -> None:
+    becomes(FuseLayerNorm(), graph(TENSORFLOW.replace("last = {2}", f"last = {{{axis}}}")), FUSED)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("last = {2}", "last = {1}"),
+        ("Mul(deviation, deviation)", "Mul(deviation, x)"),
+        ("Mul(mean, inverse)", "Mul(variance, inverse)"),
+        ("float[4] gamma", "float[1] gamma"),
+    ],
+)
+def test_others_in_tensorflow_s_form_stay(old: str, new: str) -> None:
+    leaves_alone(FuseLayerNorm(), graph(TENSORFLOW.replace(old, new)))
