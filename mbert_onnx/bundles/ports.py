@@ -91,11 +91,14 @@ def rename_inputs(graph: ir.Graph) -> Ports:
     return ports
 
 
-def rename_ports(model: ir.Model) -> str:
+def rename_ports(model: ir.Model, task: Task | None = None) -> str:
     """Gives a model's inputs transformers' names and its outputs the task's, in place; returns a note, empty if none.
 
-    Inputs that transformers does not have, such as labels, are removed with the outputs that depend on them. Outputs
-    keep their names where the task is not known.
+    Inputs that transformers does not have, such as labels, are removed with the outputs that depend on them.
+
+    Args:
+        model: The model.
+        task: Its task; None: the one that its outputs fit. Where that is not known, outputs keep their names.
     """
     import onnx_ir.passes.common as common_passes
 
@@ -115,7 +118,7 @@ def rename_ports(model: ir.Model) -> str:
     dims = {str(v.name): None if v.shape is None else [_size(dim) for dim in v.shape] for v in graph.outputs}
     sizes = {name: _sizes(found, _size(length)) for name, found in dims.items()}
     seq_len = length if isinstance(length, int) else None
-    task = task_of_shapes(len(ids), sizes, vocab_size)
+    task = task or task_of_shapes(len(ids), sizes, vocab_size)
     task = task or task_of_outputs(len(ids), sizes, seq_len=seq_len, vocab_size=vocab_size)
     names = {} if task is None else named_outputs(task, sizes, seq_len=seq_len, vocab_size=vocab_size) or {}
     for output in graph.outputs:

@@ -19,6 +19,7 @@ from mbert_onnx.bundles.model_file import TextReader, find_file, is_file, open_s
 from mbert_onnx.bundles.ports import rename_ports
 from mbert_onnx.bundles.reader import Bundle, is_bundle, read_bundle
 from mbert_onnx.errors import BundleError, VerificationError
+from mbert_onnx.text.tasks import task_named
 from perf.sessions.subject import Sizes, Subject
 
 
@@ -80,11 +81,14 @@ def _with_transformers_names(built: BuiltModel, builder: ModelBuilder) -> BuiltM
 
     Other tools read the names, too, and outputs are compared by name.
     """
-    file = built.subject.path
-    if not rename_ports(read_model(file, values=False)):
+    file, reader = built.subject.path, built.find_reader()
+    task = None if reader is None else reader.task
+    if builder.task is not None:
+        task = task_named(builder.task)
+    if not rename_ports(read_model(file, values=False), task):
         return built
     model = read_model(file)
-    note = rename_ports(model)
+    note = rename_ports(model, task)
     copy = builder.new_folder() / file.name
     ir.save(model, copy)
     return replace(built, subject=replace(built.subject, path=copy, notes=(*built.subject.notes, note)))

@@ -13,8 +13,8 @@ from tf2onnx_graphs import NAMES, tf_mobilebert
 from mbert_onnx.benchmark.models.builder import BuiltModel, ModelBuilder
 
 
-def built(path: Path, stack: ExitStack) -> BuiltModel:
-    builder = ModelBuilder(stack, task=None, seed=0, seq_lens=[8], batch=1, kernels="portable", progress=None)
+def built(path: Path, stack: ExitStack, task: str | None = None) -> BuiltModel:
+    builder = ModelBuilder(stack, task=task, seed=0, seq_lens=[8], batch=1, kernels="portable", progress=None)
     return builder.build(str(path))
 
 
@@ -38,3 +38,16 @@ def test_a_file_with_transformers_names_is_timed_itself(tmp_path: Path) -> None:
     with ExitStack() as stack:
         subject = built(tmp_path / "m.onnx", stack).subject
     assert (subject.path, subject.notes) == (tmp_path / "m.onnx", ())
+
+
+def test_outputs_that_fit_several_tasks_are_those_of_the_task_that_is_asked_for(tmp_path: Path) -> None:
+    model = tf_mobilebert(layers=1, networks=1)
+    (split,) = [node for node in model.graph.node if node.op_type == "Split"]  # of logits [batch, length, 2]
+    del model.graph.output[:]
+    kind = onnx.TensorProto.FLOAT
+    model.graph.output.append(onnx.helper.make_tensor_value_info(split.input[0], kind, ["unk__520", "unk__521", 2]))
+    onnx.save(model, tmp_path / "m.onnx")
+    for task, name in (("token-classification", "logits"), (None, split.input[0])):
+        with ExitStack() as stack:
+            session = onnxruntime.InferenceSession(built(tmp_path / "m.onnx", stack, task).subject.path)
+        assert [one.name for one in session.get_outputs()] == [name]
