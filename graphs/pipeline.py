@@ -213,11 +213,11 @@ def optimize(
         common_passes.InlinePass(criteria=lambda function: function.domain == DOMAIN)(model)
         model.opset_imports.pop(DOMAIN, None)
     compare = compare and model.graph.num_nodes() > 0
-    ledger, notes = _prepare(model, stages, compare=compare, finite=refuse, progress=progress)
+    ledger, notes = _prepare(model, stages, compare=compare, refuse=refuse, progress=progress)
     if any(entry.name == name_of(WidenHalf) and entry.matches for entry in ledger):
         ports = [(v, name, kind and retyped(kind, HALVES, FLOAT), shape) for v, name, kind, shape in ports]
     matched |= any(entry.matches for entry in ledger)
-    judge = Judge.of(model, finite=refuse) if compare else None
+    judge = Judge.of(model, refuse=refuse) if compare else None
     if opset is not None:
         model = convert(model, opset)
     if not quantized and not any(stage.kind is CleanUp for stage in stages):
@@ -275,7 +275,7 @@ def compared_form(
 
 
 def _prepare(
-    model: ir.Model, stages: Sequence[Stage], *, compare: bool, finite: bool, progress: Callable[[str], None] | None
+    model: ir.Model, stages: Sequence[Stage], *, compare: bool, refuse: bool, progress: Callable[[str], None] | None
 ) -> tuple[list[Entry], list[str]]:
     """Runs the passes after which the graph is the one that results are compared with; returns their entries and notes.
 
@@ -292,7 +292,7 @@ def _prepare(
         runs = True
         if stage.kind is WidenHalf and compare and has_halves(model):
             try:
-                run_given(model, finite=finite)
+                run_given(model, refuse=refuse)
             except NotRunnableError:  # bfloat16, which its CPU provider does not have
                 runs = False
         step, nodes, size = stage.kind(), model.graph.num_nodes(), weight_bytes(model)

@@ -20,30 +20,23 @@ REPEATS_OF_RANDOM = 4
 
 
 def run_given(
-    model: ir.Model, *, optimized: bool = False, finite: bool = True
+    model: ir.Model, *, optimized: bool = False, refuse: bool = True
 ) -> tuple[list[dict[str, np.ndarray]], list[Outputs]]:
     """Runs a given graph on sample inputs, each more than once.
 
     Args:
         model: The graph; it is not modified.
         optimized: Whether onnxruntime applies its default optimizations.
-        finite: Whether a weight or an output that is not finite raises; else such outputs are returned.
+        refuse: Whether a graph that nothing can be compared with raises: one with a number that is NaN or infinite, one
+            that does not compute the same twice, or one whose answers depend on the other texts of a batch.
 
     Returns:
         Feeds that the graph takes, and its outputs.
 
-    Raises GraphError if onnxruntime does not run the graph, it does not compute the same twice, an answer depends on
-    the other texts of its batch, or a number is NaN or infinite.
+    Raises GraphError if onnxruntime does not run the graph, or for the reasons of `refuse`.
     """
-    normalized = batch_statistics(model)
-    if normalized:
-        raise GraphError(
-            f"{normalized} BatchNormalization nodes are in training mode, so an answer depends on the other texts of "
-            "its batch; expected inference: export it again after model.eval()"
-        )
-    weight = nonfinite_weight(model) if finite else None
-    if weight is not None:
-        raise GraphError(f"the given graph's weight {weight}; repair the model, or export it again")
+    if refuse:
+        _check_nodes(model)
     try:
         run = runner(model, optimized=optimized)
         feeds, outputs = feeds_that_run(model, run)
@@ -51,16 +44,34 @@ def run_given(
         raise NotRunnableError(
             f"onnxruntime does not run the graph as it is ({one_line(error)}); export it again"
         ) from error
-    bad = next((feed for feed, found in zip(feeds, outputs, strict=True) if nonfinite_output(found, feed)), None)
-    if bad is None:
+    if refuse:
+        _check_finite(model, feeds, outputs)
         _check_repeatable(model, run, feeds, outputs)
-    elif finite:
-        cause = nonfinite_cause(model, bad)
-        raise GraphError(
-            f"the given graph's {nonfinite_output(run(bad), bad)} on sample inputs{f' ({cause})' if cause else ''}, so "
-            "nothing can be verified; repair the model, or export it again"
-        )
     return feeds, outputs
+
+
+def _check_nodes(model: ir.Model) -> None:
+    normalized = batch_statistics(model)
+    if normalized:
+        raise GraphError(
+            f"{normalized} BatchNormalization nodes are in training mode, so an answer depends on the other texts of "
+            "its batch; expected inference: export it again after model.eval()"
+        )
+    weight = nonfinite_weight(model)
+    if weight is not None:
+        raise GraphError(f"the given graph's weight {weight}; repair the model, or export it again")
+
+
+def _check_finite(model: ir.Model, feeds: Sequence[Feed], outputs: Sequence[Outputs]) -> None:
+    for feed, found in zip(feeds, outputs, strict=True):
+        bad = nonfinite_output(found, feed)
+        if bad is not None:
+            cause = nonfinite_cause(model, feed)
+            where = f" ({cause})" if cause else ""
+            raise GraphError(
+                f"the given graph's {bad} on sample inputs{where}, so nothing can be verified; repair the model, or "
+                "export it again"
+            )
 
 
 def _check_repeatable(model: ir.Model, run: Runner, feeds: Sequence[Feed], outputs: Sequence[Outputs]) -> None:

@@ -39,18 +39,18 @@ class Judge:
     worst: str = ""
 
     @classmethod
-    def of(cls, model: ir.Model, *, finite: bool = True) -> Judge:
+    def of(cls, model: ir.Model, *, refuse: bool = True) -> Judge:
         """Builds the judge of the graphs that a model is rewritten to; the model is not modified.
 
         Args:
             model: The given graph.
-            finite: Whether an output of it that is not finite raises; False for callers that check that themselves.
+            refuse: Whether a graph that nothing can be compared with raises; False for callers that check that
+                themselves, or compare nothing.
 
-        Raises GraphError if onnxruntime does not run the model, it does not compute the same twice, or an output is NaN
-        or infinite.
+        Raises GraphError if onnxruntime does not run the model, and as `run_given` does.
         """
         quantized = bool(quantized_operators(model))
-        feeds, own = run_given(model, optimized=quantized, finite=finite)
+        feeds, own = run_given(model, optimized=quantized, refuse=refuse)
         judge = cls(feeds, own, quantized=quantized)
         if quantized:
             return judge

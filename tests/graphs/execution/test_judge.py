@@ -78,7 +78,7 @@ def test_a_graph_that_is_infinite_in_float32_is_refused() -> None:
     with pytest.raises(GraphError, match=r"^the given graph's y is NaN or infinite in 8 of 8 values on sample"):
         Judge.of(model)
     # For callers that check it themselves, nothing is equal to it.
-    assert np.isnan(Judge.of(model, finite=False).error(model))
+    assert np.isnan(Judge.of(model, refuse=False).error(model))
 
 
 def test_a_weight_that_is_nan_is_named() -> None:
