@@ -11,6 +11,7 @@ from typing import Any
 
 import onnx_ir as ir
 
+from graphs.errors import GraphError
 from graphs.model.loading import read_model
 from mbert_onnx import __version__
 from mbert_onnx.bundles.inputs import Shapes
@@ -66,8 +67,11 @@ def sign(model: ir.Model, task: str, *, ignores_padding: bool = False) -> None:
 
 
 def ignores_padding(path: Path) -> bool:
-    """Returns whether a model file says that padding does not change its answers."""
-    return read_model(path).metadata_props.get(IGNORES_PADDING) == "true"
+    """Returns whether a model file says that padding does not change its answers. False for one that is not read."""
+    try:
+        return read_model(path).metadata_props.get(IGNORES_PADDING) == "true"
+    except GraphError:  # onnxruntime's error is the one that counts
+        return False
 
 
 def write_metadata(

@@ -32,8 +32,8 @@ from mbert_onnx.text.tasks import MULTIPLE_CHOICE, Task, task_named
 CLOSE = {"fp32": 1e-4, "fp16": 0.05, "int8": np.inf}
 EQUAL = {"fp32": 1e-4, "fp16": 0.01, "int8": 1e-4}
 
-# The smallest change by padding in a file that does not ignore it.
-CHANGED = 0.02
+# The smallest change by padding in a file that does not ignore it; it depends on the trained tokenizer.
+CHANGED = 0.002
 
 # Positions of the small checkpoints.
 POSITIONS = 40
@@ -204,12 +204,10 @@ def test_the_effect_of_padding_in_a_graph(
 ) -> None:
     found = exported("text-classification")
     task = task_named("text-classification")
-    length = 32 if fixed else None
-    model = TextModel(
-        "", Shapes(seq_len=length), TextReader(task, found.bundle / "tokenizer.json", None, POSITIONS), False
-    )
-    feeds = read_texts(texts, model)
-    graph, zeros = (traces(load_checkpoint(folder).model, task, model.shapes) for folder in (found.checkpoint, zeroed))
+    shapes = Shapes(seq_len=32 if fixed else None)
+    reader = TextReader(task, found.bundle / "tokenizer.json", None, POSITIONS)
+    feeds = read_texts(texts, TextModel("", shapes, reader, is_random=False))
+    graph, zeros = (traces(load_checkpoint(folder).model, task, shapes) for folder in (found.checkpoint, zeroed))
     assert padding_effect(zeros, feeds, task, 0, POSITIONS, fixed=fixed) is None
     effect = padding_effect(graph, feeds, task, 0, POSITIONS, fixed=fixed)
     assert effect is not None
