@@ -12,12 +12,13 @@ from small_checkpoints import save_small
 from third_party_exports import export_with_torch_export
 
 import perf.providers.forecast
+from graphs.errors import GraphError
 from mbert_onnx.cli.printing.diagnosis import print_forecasts
 from mbert_onnx.diagnosis import provider_forecast as forecasting
 from mbert_onnx.diagnosis.provider_forecast import ALL, ProviderDiagnosis, doctor_provider
 from mbert_onnx.errors import BundleError, CheckpointError
 from mbert_onnx.runtime.native_kernels import AUTO, library_for
-from perf.errors import PerfError, PerfUsageError
+from perf.errors import PerfUsageError
 from perf.providers import CPU, KNOWN, Standing, named, standing
 from perf.providers.forecast import forecast
 from perf.providers.forecast.result import Forecast
@@ -142,7 +143,7 @@ def test_no_such_checkpoint(tmp_path: Path) -> None:
 def test_not_onnx(tmp_path: Path) -> None:
     path = tmp_path / "text.onnx"
     path.write_text("not a model")
-    with pytest.raises(PerfError, match="cannot load") as caught:
+    with pytest.raises(GraphError, match="is not an ONNX model, or is corrupt") as caught:
         doctor_provider(path, "qnn")
     assert "\n" not in str(caught.value)
 
