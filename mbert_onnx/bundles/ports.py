@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphs.execution.inputs.filled import filled
 from mbert_onnx.bundles.inputs import INPUT_NAMES, POSITION_IDS, transformers_names
 from mbert_onnx.bundles.types import Feed
 from mbert_onnx.text.tasks import Sizes, Task, named_outputs, task_of_outputs, task_of_shapes
@@ -45,6 +44,8 @@ class Ports:
             feed: Arrays by transformers' names, or by the file's.
             declared: The file's inputs, with `name`, `type` and `shape` as onnxruntime has them.
         """
+        from graphs.execution.inputs.filled import filled  # here, because running a bundle needs no `graphs`
+
         renamed = [Port(self.inputs.get(one.name, one.name), one.type, one.shape) for one in declared]
         arrays = filled(feed, renamed)
         return {one.name: arrays[port.name] for one, port in zip(declared, renamed, strict=True)}
@@ -166,9 +167,13 @@ def named_session(session: Any, path: Path) -> Any:
     A session without text inputs, or whose outputs all depend on inputs that transformers does not have, is returned
     as it is; `inputs_of` refuses it.
     """
-    from graphs.model.loading import read_model
 
-    ports = read_ports([one.name for one in session.get_inputs()], lambda: read_model(path, values=False).graph)
+    def graph() -> ir.Graph:
+        from graphs.model.loading import read_model  # here, because running a bundle needs no `graphs`
+
+        return read_model(path, values=False).graph
+
+    ports = read_ports([one.name for one in session.get_inputs()], graph)
     unchanged = all(name == known for name, known in ports.inputs.items()) and POSITION_IDS not in ports.inputs
     same = unchanged and len(ports.inputs) == len(session.get_inputs())
     visible = any(one.name not in ports.hidden for one in session.get_outputs())
