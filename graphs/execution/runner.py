@@ -12,15 +12,13 @@ import onnxruntime
 
 from graphs.execution.inputs.filled import filled
 from graphs.execution.types import Feed, Outputs, Runner
+from graphs.model.quiet import quiet_options
 
 # Weights of more bytes than this are handed to onnxruntime in memory; smaller ones are part of the serialized graph.
 SMALL_WEIGHT = 1024
 
 # The file name of such weights. onnxruntime requires one, and never opens it.
 IN_MEMORY = "in_memory"
-
-# onnxruntime's log level for fatal errors only: errors are raised as exceptions.
-SILENT = 4
 
 
 def run(model: ir.Model, feed: Feed, also: Mapping[str, ir.DataType] | None = None) -> Outputs:
@@ -47,10 +45,9 @@ def runner(model: ir.Model, also: Mapping[str, ir.DataType] | None = None, *, op
     for name, dtype in (also or {}).items():
         if name not in present:
             proto.graph.output.add(name=name).type.tensor_type.elem_type = int(dtype)
-    options = onnxruntime.SessionOptions()
+    options = quiet_options()
     if not optimized:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = SILENT
     # For a few runs, packing the weights costs more than it saves.
     options.add_session_config_entry("session.disable_prepacking", "1")
     # The session reads these arrays, so they must live as long as it does.
@@ -77,9 +74,7 @@ def run_file(path: Path, feed: Feed, own_names: Mapping[str, str] | None = None)
 
     Raises onnxruntime's errors.
     """
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = SILENT
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(path, quiet_options(), providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     renamed = {(own_names or {}).get(name, name): array for name, array in feed.items()}
     return dict(zip(names, session.run(names, filled(renamed, session.get_inputs())), strict=True))

@@ -12,7 +12,7 @@ from onnx import version_converter as onnx_converter
 from onnxscript import version_converter as onnxscript_converter
 
 from graphs.errors import GraphError, one_line
-from graphs.model.quiet import quiet
+from graphs.model.quiet import quiet, quiet_options
 from graphs.model.shape_inference import infer_sizes
 
 OLDEST_OPSET = 18
@@ -33,10 +33,8 @@ def newest_opset() -> int:
         imports = [helper.make_opsetid("", opset)]
         ir_version = helper.find_min_ir_version_for(imports)
         probe = helper.make_model(graph, opset_imports=imports, ir_version=ir_version)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
         try:
-            onnxruntime.InferenceSession(probe.SerializeToString(), options, providers=["CPUExecutionProvider"])
+            onnxruntime.InferenceSession(probe.SerializeToString(), quiet_options(), providers=["CPUExecutionProvider"])
         except Exception:  # onnxruntime's errors have no common class; each means that it does not load this opset
             continue
         return opset

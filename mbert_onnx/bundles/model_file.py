@@ -13,6 +13,7 @@ import onnxruntime
 from graphs.execution.inputs.declared import inputs_of_session
 from graphs.execution.inputs.limits import MOST_WORDS, InputLimits
 from graphs.execution.inputs.shapes import CHOICES, constant_feed
+from graphs.model.quiet import quiet_options
 from mbert_onnx.bundles.inputs import Shapes, inputs_of
 from mbert_onnx.bundles.limits import expected_limits, file_limits
 from mbert_onnx.bundles.ports import Ports, declared_sizes, fixed_length, named_session, ports_of, with_outputs
@@ -32,9 +33,6 @@ from mbert_onnx.text.tasks import (
     task_of_outputs,
     task_of_shapes,
 )
-
-# onnxruntime's severity of fatal errors: errors are raised, and reported in one line, not logged.
-SILENT = 4
 
 # The name, before a colon, of the checkpoint of a bundle with one of the built-in random models.
 RANDOM = "random"
@@ -243,8 +241,7 @@ def open_session(path: Path, library: Path | None = None) -> Any:
 
     Raises VerificationError, with onnxruntime's message in one line.
     """
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = SILENT
+    options = quiet_options()
     try:
         if library is not None:
             options.register_custom_ops_library(str(library))

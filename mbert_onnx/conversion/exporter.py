@@ -36,6 +36,7 @@ from mbert_onnx.model.checkpoint_hashes import checkpoint_hashes
 from mbert_onnx.model.checkpoint_tokenizer.check import embedding_notes
 from mbert_onnx.model.padding import ignores_padding
 from mbert_onnx.model.tokenizer_files import write_tokenizer
+from mbert_onnx.model.torch_threads import idle_threads
 from mbert_onnx.runtime.native_kernels import AUTO, library_for
 from mbert_onnx.text.sentence_embedding import EmbeddingSettings
 
@@ -125,7 +126,7 @@ def export(
 
     clock = StageClock(progress)
     source = _read(request, clock)
-    with writing(output, overwrite, precision) as staged:
+    with idle_threads(), writing(output, overwrite, precision) as staged:
         folder = staged.folder
         notes = [*source.checkpoint.notes, *_add_tokenizer(source, folder)]
         hashes = checkpoint_hashes(source.checkpoint, list(folder.iterdir()), source.embedding)

@@ -35,6 +35,7 @@ from mbert_onnx.conversion.verification import check, check_files, check_outputs
 from mbert_onnx.errors import UsageError, VerificationError
 from mbert_onnx.model.checkpoint import Checkpoint, load_checkpoint
 from mbert_onnx.model.tokenizer_files import write_tokenizer
+from mbert_onnx.model.torch_threads import idle_threads
 from mbert_onnx.runtime.native_kernels import AUTO, library_for
 from mbert_onnx.text.tasks import Task, task_named
 
@@ -95,6 +96,7 @@ def verify(
         raise VerificationError(session_error("load", str(error.path), error.__cause__ or error)) from error
 
 
+@idle_threads()
 def _against_checkpoint(subject: _Subject, against: str | Path, texts: _TextOptions, seed: int) -> Verdict:
     path, bundle, precision = subject.path, subject.bundle, _lower_precision([subject.path])
     texts.check(path, precision)

@@ -14,6 +14,7 @@ import onnxruntime
 from graphs.ir.constants import add_initializer, float_constant
 from graphs.ir.masks import is_padding_bias, lowest_half, masked_scores
 from graphs.ir.rewrite import Rewrite
+from graphs.model.quiet import quiet_options
 from graphs.model.sizes import shape_of
 
 # The largest value that a mask may add at padding (transformers 4 and before used −1e4, others the lowest number, or
@@ -250,10 +251,10 @@ def _session(model: ir.Model, bias: ir.Value) -> onnxruntime.InferenceSession | 
     part.output.add(name=bias.name).type.tensor_type.elem_type = int(bias.dtype or ir.DataType.FLOAT)
     imports = [onnx.helper.make_opsetid(domain, version) for domain, version in model.opset_imports.items()]
     proto = onnx.helper.make_model(part, opset_imports=imports, ir_version=min(model.ir_version, 10))
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
     try:
-        return onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            proto.SerializeToString(), quiet_options(), providers=["CPUExecutionProvider"]
+        )
     except Exception:  # onnxruntime's errors have no common class
         return None
 
