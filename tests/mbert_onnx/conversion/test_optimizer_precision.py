@@ -275,11 +275,13 @@ def other(path: Path, change: Callable[[onnx.ModelProto], None], to: Path) -> Pa
 
 
 def sum_outputs(model: onnx.ModelProto) -> None:
-    """Outputs that no task has: one number each."""
+    """Outputs that no task has: one number for each text."""
+    model.graph.initializer.append(helper.make_tensor("tokens", onnx.TensorProto.INT64, [1], [1]))
     for output in model.graph.output:
-        model.graph.node.append(helper.make_node("ReduceSum", [output.name], [f"{output.name}.sum"], keepdims=0))
+        inputs = [output.name, "tokens"]
+        model.graph.node.append(helper.make_node("ReduceSum", inputs, [f"{output.name}.sum"], keepdims=0))
         output.name += ".sum"
-        output.type.tensor_type.shape.ClearField("dim")
+        del output.type.tensor_type.shape.dim[1:]
 
 
 def scale_outputs(model: onnx.ModelProto) -> None:
