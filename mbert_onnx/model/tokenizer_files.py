@@ -24,6 +24,7 @@ from mbert_onnx.model.checkpoint_tokenizer.loading import (
     reloaded_tokenizer,
     without_warnings,
 )
+from mbert_onnx.text.json_files import brief
 from mbert_onnx.text.tokenizer import SETTINGS, SPECIAL_TOKENS
 
 # Files that transformers, optimum and transformers.js look for.
@@ -194,11 +195,13 @@ def _save_loaded(tokenizer: Any, folder: Path, max_length: int, source: Path) ->
 
     Raises CheckpointError for a tokenizer with parts in Python, which no tokenizer.json can hold.
     """
-    names = [str(name) for name in tokenizer.model_input_names]
+    names = tokenizer.model_input_names
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise CheckpointError(f"{source}: model_input_names in {SETTINGS} is {brief(names)}; expected a list of names")
     if type(tokenizer).__name__ in GENERIC and "model_input_names" not in tokenizer.init_kwargs:
         # transformers 4 gives token types by default, 5 does not; MobileBERT is trained with them.
-        names = list(INPUT_NAMES)
-    tokenizer.model_input_names = names
+        names = INPUT_NAMES
+    tokenizer.model_input_names = list(names)
     tokenizer.model_max_length = _limit(tokenizer.model_max_length, max_length)
     try:
         with without_warnings():
@@ -214,7 +217,7 @@ def _save_loaded(tokenizer: Any, folder: Path, max_length: int, source: Path) ->
             "Python"
         ) from error
     path = folder / SETTINGS
-    settings = {**json.loads(path.read_text(encoding="utf-8")), "model_input_names": names}
+    settings = {**json.loads(path.read_text(encoding="utf-8")), "model_input_names": list(names)}
     path.write_text(json.dumps(settings, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -89,7 +89,13 @@ def _bert_options(settings: dict[str, Any]) -> dict[str, bool | None]:
     if str(settings.get("tokenizer_class")).removesuffix("Fast") not in BERT_CLASSES:
         return {}
     given = {option: settings[key] for key, option in BERT_OPTIONS.items() if key in settings}
-    return {option: value for option, value in given.items() if isinstance(value, bool) or option == "strip_accents"}
+    # transformers takes null for strip_accents: as do_lower_case.
+    nullable = (BERT_OPTIONS["strip_accents"],)
+    return {
+        option: value
+        for option, value in given.items()
+        if isinstance(value, bool) or (value is None and option in nullable)
+    }
 
 
 def _read(path: Path) -> dict[str, Any]:

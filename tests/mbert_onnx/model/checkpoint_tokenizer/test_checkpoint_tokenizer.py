@@ -380,6 +380,10 @@ def unknown_side(folder: Path) -> None:
     overriding(truncation_side="middle")(folder)
 
 
+def names_that_are_none(folder: Path) -> None:
+    overriding(model_input_names=3)(folder)
+
+
 def no_merges(folder: Path) -> None:
     (folder / "vocab.json").write_text('{"a": 0}')
     change(folder, tokenizer_class="RobertaTokenizer")
@@ -393,6 +397,7 @@ def no_merges(folder: Path) -> None:
         (own_code, r"code of the checkpoint \(auto_map\), which is not run; save it as"),
         (unknown_side, "cannot load its tokenizer .*'right' and 'left'.*copy its files again, or correct"),
         (no_merges, "cannot load its tokenizer"),
+        (names_that_are_none, r"model_input_names in tokenizer_config\.json is 3; expected a list of names"),
         (python_only, "transformers has in Python only|cannot load its tokenizer"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
