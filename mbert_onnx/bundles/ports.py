@@ -217,7 +217,7 @@ def with_outputs(
         chosen: The file's names of the task's outputs, in the task's order; default: by their names, else by order and
             shape.
         vocab_size: Vocabulary size of the model, if known.
-        by_order: Whether outputs of the same shape, as an answer's start and end, are told apart by their order.
+        by_order: Whether outputs of the same shape, as an answer's start and end, are distinguished by their order.
 
     Raises UsageError for `chosen` that are not the task's.
     """

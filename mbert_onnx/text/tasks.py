@@ -200,7 +200,7 @@ def named_outputs(
         seq_len: The length of a graph that takes only one.
         vocab_size: Vocabulary size of the graph, if known.
         chosen: The graph's names of the task's outputs, in the task's order; default: those that fit.
-        by_order: Whether outputs of the same shape, as an answer's start and end, are told apart by their order, and
+        by_order: Whether outputs of the same shape, as an answer's start and end, are distinguished by their order, and
             sizes that are not known count as those of the task.
 
     Raises UsageError where `chosen` are not outputs of the graph, or not as many as the task has, or of other shapes.
