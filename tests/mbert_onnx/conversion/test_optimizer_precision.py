@@ -207,6 +207,7 @@ def test_a_bundle_of_random_weights_is_reported_and_not_refused(
     bundle = tmp_path / "bundle"
     shutil.copytree(exported().bundle, bundle)
     metadata = json.loads((bundle / "mbert_onnx.json").read_text())
+    metadata["precisions"]["fp32"]["checkpoint"] = "random:tiny"
     (bundle / "mbert_onnx.json").write_text(json.dumps({**metadata, "checkpoint": "random:tiny"}))
     monkeypatch.setattr(optimizer, "optimize_graph", spoiled)
     report = optimize(bundle, tmp_path / "lower.onnx", precision="fp16", calibrate=texts)
@@ -221,6 +222,7 @@ def test_numbers_that_are_not_finite_are_refused_for_random_weights_too(
     bundle = tmp_path / "bundle"
     shutil.copytree(exported().bundle, bundle)
     metadata = json.loads((bundle / "mbert_onnx.json").read_text())
+    metadata["precisions"]["fp32"]["checkpoint"] = "random:tiny"
     (bundle / "mbert_onnx.json").write_text(json.dumps({**metadata, "checkpoint": "random:tiny"}))
 
     def broken(*args: Any, **kwargs: Any) -> Any:
