@@ -119,7 +119,7 @@ def test_export_prints_the_stages_and_the_result(exported: Exports, tmp_path: Pa
     result = call("export", exported().checkpoint, "--output", tmp_path / "bundle")
     assert result.exit_code == 0
     stages = [line.split("] ")[1].split(" ")[0] for line in result.stderr.splitlines()]
-    assert stages == ["reading", "tracing", "removing", "writing", "verifying", "finishing"]
+    assert stages == ["reading", "measuring", "tracing", "removing", "writing", "verifying", "finishing"]
     assert f"{tmp_path / 'bundle' / 'onnx' / 'model.onnx'}  0.2 MB, question-answering, opset 18" in result.stdout
     assert "verified   centred error" in result.stdout
     assert "123 → " in result.stdout
