@@ -1,12 +1,16 @@
-"""The command line: `mbert-onnx`. The entry point is `main`; the typer application is `mbert_onnx.cli.app`."""
+"""The command line: `mbert-onnx`. The entry point is `main`; `app` is the typer application."""
 
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING, Any
 
 from mbert_onnx.cli.errors import guarded, install, uninstall
 
-__all__ = ["main"]
+if TYPE_CHECKING:
+    from mbert_onnx.cli.application import app
+
+__all__ = ["app", "main"]
 
 
 def main() -> None:
@@ -18,6 +22,15 @@ def main() -> None:
 
 
 def _run() -> None:
-    from mbert_onnx.cli.app import app  # imported here, where a failed or interrupted import is one line
+    from mbert_onnx.cli.application import app  # imported here, where a failed or interrupted import is one line
 
     app()
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when it is asked for: `main` reports an import that fails or is interrupted in one line.
+    if name == "app":
+        from mbert_onnx.cli.application import app
+
+        return app
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,1 +1,1 @@
-"""The commands of `mbert-onnx`, a module for each group; `mbert_onnx.cli.app` lists them."""
+"""The commands of `mbert-onnx`, a module for each group; `mbert_onnx.cli.application` lists them."""

@@ -9,7 +9,7 @@ import pytest
 from exported_checkpoints import Exports
 from typer.testing import CliRunner
 
-from mbert_onnx.cli.app import app
+from mbert_onnx.cli.application import app
 from perf.machine import footprint
 from perf.timing import description, repetitions
 

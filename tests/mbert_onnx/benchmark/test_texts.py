@@ -10,7 +10,7 @@ from exported_checkpoints import Exports
 from typer.testing import CliRunner
 
 from mbert_onnx import CalibrationError, UsageError, bench_texts
-from mbert_onnx.cli.app import app
+from mbert_onnx.cli.application import app
 from perf.timing.texts import PASSES
 
 

@@ -15,7 +15,7 @@ import onnx
 import pytest
 from typer.testing import CliRunner
 
-from mbert_onnx.cli.app import app
+from mbert_onnx.cli.application import app
 from mbert_onnx.training.loop.run_replacement import remove
 
 # Longest time for one command in seconds, so that one that waits for a pipe fails.

@@ -26,7 +26,7 @@ from graphs import pipeline
 from graphs.model.opsets import newest_opset
 from mbert_onnx import export, load
 from mbert_onnx.bundles.inputs import Shapes
-from mbert_onnx.cli.app import app
+from mbert_onnx.cli.application import app
 from mbert_onnx.conversion import exporter
 from mbert_onnx.conversion.reports import ExportReport
 from mbert_onnx.conversion.tracing import trace

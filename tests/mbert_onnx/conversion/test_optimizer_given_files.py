@@ -25,7 +25,7 @@ from typer.testing import CliRunner
 from graphs.errors import GraphError
 from graphs.execution.centred_error import centred_error
 from mbert_onnx import doctor, optimize, verify
-from mbert_onnx.cli.app import app
+from mbert_onnx.cli.application import app
 from mbert_onnx.errors import PrecisionError, VerificationError
 from mbert_onnx.text.tasks import task_named
 

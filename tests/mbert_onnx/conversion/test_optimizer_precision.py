@@ -27,7 +27,7 @@ from graphs import pipeline
 from graphs.errors import GraphError
 from mbert_onnx import optimize
 from mbert_onnx.bundles.model_file import open_session
-from mbert_onnx.cli.app import app
+from mbert_onnx.cli.application import app
 from mbert_onnx.conversion import optimizer
 from mbert_onnx.errors import BundleError, MbertError, PrecisionError, UsageError, VerificationError
 from mbert_onnx.text.tasks import task_named

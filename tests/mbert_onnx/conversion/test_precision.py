@@ -20,7 +20,7 @@ from text_encoders import WORDS
 from graphs import pipeline
 from graphs.ir.linear import as_linear
 from mbert_onnx import export, load
-from mbert_onnx.cli.app import app
+from mbert_onnx.cli.application import app
 from mbert_onnx.conversion import exporter
 from mbert_onnx.errors import CalibrationError, CheckpointError, PrecisionError, UsageError
 from mbert_onnx.model.checkpoint import load_checkpoint

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import mbert_onnx
 from mbert_onnx import UsageError, bench
 from mbert_onnx.benchmark.options import kernels_on
-from mbert_onnx.cli.app import app
+from mbert_onnx.cli.application import app
 from mbert_onnx.diagnosis import provider_list as provider_table
 from mbert_onnx.runtime.native_kernels import Kernels
 from perf.machine import footprint

@@ -16,7 +16,7 @@ from tf2onnx_graphs import tf_mobilebert
 from typer.testing import CliRunner
 
 from mbert_onnx import export
-from mbert_onnx.cli.app import app
+from mbert_onnx.cli.application import app
 from mbert_onnx.diagnosis.ranges import AS_IS, Diagnosis, doctor
 from mbert_onnx.errors import BundleError, CheckpointError, PrecisionError
 from mbert_onnx.model.checkpoint import load_checkpoint

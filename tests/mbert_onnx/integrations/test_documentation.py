@@ -16,7 +16,7 @@ import typer.main
 from documented_commands import FENCE, PAGES, ROOT, Step, blocks, run
 from perf_reports import report
 
-from mbert_onnx.cli.app import app
+from mbert_onnx.cli.application import app
 
 DOCUMENTS = sorted(
     [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 import mbert_onnx
 from graphs import kernels as native
 from mbert_onnx.benchmark.models.builder import ModelBuilder
-from mbert_onnx.cli.app import app
+from mbert_onnx.cli.application import app
 from mbert_onnx.conversion import file_runner, verification
 from mbert_onnx.errors import BundleError, UsageError, VerificationError
 from mbert_onnx.runtime import loading

@@ -20,7 +20,7 @@ from training_recipes import (
 from typer.testing import CliRunner
 
 from mbert_onnx import finetune, pretrain
-from mbert_onnx.cli.app import app
+from mbert_onnx.cli.application import app
 
 LONG = "x" * 300
 

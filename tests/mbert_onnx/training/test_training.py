@@ -19,7 +19,7 @@ from training_recipes import distill_recipe, finetune_recipe, pretrain_recipe, w
 from typer.testing import CliRunner
 
 from mbert_onnx import evaluate, finetune, pretrain, schedule, transfer, validate
-from mbert_onnx.cli.app import app
+from mbert_onnx.cli.application import app
 from mbert_onnx.errors import DataError, TrainingError, UsageError
 from mbert_onnx.model.checkpoint import load_checkpoint
 from mbert_onnx.training.data.custom import Columns

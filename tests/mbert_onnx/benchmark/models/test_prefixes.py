@@ -16,7 +16,7 @@ from mbert_onnx import bench
 from mbert_onnx.benchmark.models import table
 from mbert_onnx.benchmark.models.builder import ModelBuilder
 from mbert_onnx.benchmark.models.prefixes import PLAIN, PREFIXES, Prefix, build_function, parse
-from mbert_onnx.cli.app import app
+from mbert_onnx.cli.application import app
 from mbert_onnx.errors import UsageError
 from perf.peers import openvino, optimum
 from perf.peers.checkpoint_converters import CHECKPOINT_CONVERTERS

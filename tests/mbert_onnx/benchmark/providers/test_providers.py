@@ -13,7 +13,7 @@ from exported_checkpoints import Exports
 from typer.testing import CliRunner
 
 import mbert_onnx
-from mbert_onnx.cli.app import app
+from mbert_onnx.cli.application import app
 from perf.machine import footprint
 
 SHORT: dict[str, Any] = {"threads": [1], "budget": 0.1}

@@ -18,7 +18,7 @@ from text_encoders import word_encoder
 from typer.testing import CliRunner
 
 from mbert_onnx import evaluate, load
-from mbert_onnx.cli.app import app
+from mbert_onnx.cli.application import app
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.text.tasks import QUESTION_ANSWERING, TEXT_CLASSIFICATION, Task
 from mbert_onnx.training.data.glue import TASKS, glue_task, read_glue

@@ -27,7 +27,7 @@ from typer.testing import CliRunner, Result
 
 import mbert_onnx
 from graphs import pipeline
-from mbert_onnx.cli.app import app
+from mbert_onnx.cli.application import app
 from mbert_onnx.runtime.answers import as_json
 from mbert_onnx.text.tasks import TASKS
 
@@ -93,8 +93,8 @@ def test_the_version() -> None:
     "code",
     [
         "import mbert_onnx; dir(mbert_onnx)",
-        "from mbert_onnx.cli.app import app; app(['--help'], standalone_mode=False)",
-        "from mbert_onnx.cli.app import COMMANDS, app\n"
+        "from mbert_onnx.cli.application import app; app(['--help'], standalone_mode=False)",
+        "from mbert_onnx.cli.application import COMMANDS, app\n"
         "for command in COMMANDS: app([command.__name__, '--help'], standalone_mode=False)",
     ],
 )
