@@ -395,7 +395,7 @@ def traced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Callable[...
     save_small(folder)
     loaded = load_checkpoint(folder)
     proto = ir.to_proto(trace(loaded.model, loaded.task, Shapes()))
-    return folder, lambda *_: ir.from_proto(proto)
+    return folder, lambda *_, **__: ir.from_proto(proto)
 
 
 def spoiled(spoil: Callable[[ir.Model], None]) -> Callable[..., Any]:
