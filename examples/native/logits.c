@@ -1,10 +1,16 @@
 /* Run a bundle's question-answering model in C, with the native kernels or without.
  *
- *   cc -I INCLUDE logits.c -L LIB -l onnxruntime -o logits
+ *   curl -LO https://github.com/microsoft/onnxruntime/releases/download/v1.30.0/onnxruntime-linux-x64-1.30.0.tgz
+ *   tar xzf onnxruntime-linux-x64-1.30.0.tgz
+ *   cc -I onnxruntime-linux-x64-1.30.0/include logits.c -L onnxruntime-linux-x64-1.30.0/lib -l onnxruntime -o logits
+ *   export LD_LIBRARY_PATH=$PWD/onnxruntime-linux-x64-1.30.0/lib
  *   ./logits BUNDLE/onnx/model_int8.onnx libmbert_kernels.so 101 2040 102      (token ids)
  *   ./logits BUNDLE/onnx/model_int8.onnx - 101 2040 102                        (without the kernels)
  *
- * `mbert-onnx kernels` prints the path of the library.
+ * The first line fetches onnxruntime's C header, onnxruntime_c_api.h, with its library: the onnxruntime package on PyPI has
+ * neither in a form that a C program can use. The page of releases, https://github.com/microsoft/onnxruntime/releases, has
+ * archives for other systems and processors; any version from 1.17 on serves. `mbert-onnx kernels` prints the path of the
+ * native kernels.
  */
 #include <onnxruntime_c_api.h>
 #include <stdio.h>

@@ -1,7 +1,11 @@
 // Run a bundle's question-answering model in Node, with the native kernels or without.
 //
-//   npm install && node logits.mjs BUNDLE/onnx/model_int8.onnx libmbert_kernels.so 101 2040 102    (token ids)
-//   node logits.mjs BUNDLE/onnx/model_int8.onnx - 101 2040 102                                     (without the kernels)
+//   ONNXRUNTIME_NODE_INSTALL=skip npm install
+//   node logits.mjs BUNDLE/onnx/model_int8.onnx libmbert_kernels.so 101 2040 102    (token ids)
+//   node logits.mjs BUNDLE/onnx/model_int8.onnx - 101 2040 102                      (without the kernels)
+//
+// ONNXRUNTIME_NODE_INSTALL=skip: onnxruntime-node's CPU library is in its package, and its install script would download
+// CUDA's, which is large and not used here; without a network the installation would fail.
 //
 // `mbert-onnx kernels` prints the path of the library. onnxruntime-node has no call that registers a library of operators,
 // so this program calls the C API of onnxruntime-node's own library.

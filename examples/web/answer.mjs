@@ -1,6 +1,7 @@
 // Answers a question with a bundle in transformers.js.
 //
-// npm install && node answer.mjs BUNDLE fp32|fp16|int8 "Who wrote it?" "It was written by Ada in 1843."
+// ONNXRUNTIME_NODE_INSTALL=skip npm install    (see logits.mjs)
+// node answer.mjs BUNDLE fp32|fp16|int8 "Who wrote it?" "It was written by Ada in 1843."
 
 import { basename, dirname, resolve } from "node:path";
 import { env, pipeline } from "@huggingface/transformers";

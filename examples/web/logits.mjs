@@ -1,6 +1,10 @@
 // Runs a bundle's model on token ids, with onnxruntime-web (WebAssembly, as in a browser) or onnxruntime-node.
 //
-// npm install && node logits.mjs onnxruntime-web BUNDLE/onnx/model_int8.onnx < ids.json
+// ONNXRUNTIME_NODE_INSTALL=skip npm install
+// node logits.mjs onnxruntime-web BUNDLE/onnx/model_int8.onnx < ids.json
+//
+// ONNXRUNTIME_NODE_INSTALL=skip: onnxruntime-node's CPU library is in its package, and its install script would download
+// CUDA's, which is not used here.
 //
 // ids.json: {"input_ids": [[101, 2040, 102]], "attention_mask": [[1, 1, 1]], "token_type_ids": [[0, 0, 0]]}
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mbert_onnx.bundles.types import Feed, Runner
-from mbert_onnx.conversion.comparison.accuracy import Comparison, nonfinite_output
+from mbert_onnx.conversion.comparison.accuracy import Comparison, agreement_text, nonfinite_output, percentage
 from mbert_onnx.errors import PrecisionError
 from mbert_onnx.text.tasks import Task
 
@@ -39,6 +39,7 @@ class Damage:
         layers: The error that each layer alone costs, if it was measured.
         kernels_error, kernels_agreement: `error` and `agreement` when the native kernels, which quantize finer,
             compute the blocks; None if that was not measured.
+        decisions: Number of decisions that were compared.
     """
 
     precision: str
@@ -54,6 +55,7 @@ class Damage:
     layers: dict[str, float] = field(default_factory=dict)
     kernels_error: float | None = None
     kernels_agreement: float | None = None
+    decisions: int = 0
 
     @property
     def accepted(self) -> bool:
@@ -82,12 +84,13 @@ class Damage:
 
     def __str__(self) -> str:
         kernels = ""
-        if self.kernels_error is not None:
-            kernels = f" (with the native kernels {self.kernels_error:.1e}, {self.kernels_agreement:.1%})"
+        if self.kernels_error is not None and self.kernels_agreement is not None:
+            agreement = f", {agreement_text(self.kernels_agreement, self.decisions)}" if self.decisions else ""
+            kernels = f" (with the native kernels {self.kernels_error:.1e}{agreement})"
         return (
-            f"{self.precision}: centred error {self.error:.1e} against float64, {self.agreement:.1%} of decisions "
-            f"equal{kernels} (at least {self.min_agreement:.1%} wanted); {self.texts} texts of {self.calibration}, "
-            f"{self.tokens:,} tokens, none of them used for calibration"
+            f"{self.precision}: centred error {self.error:.1e} against float64, "
+            f"{agreement_text(self.agreement, self.decisions)}{kernels} (at least {percentage(self.min_agreement)} "
+            f"wanted); {self.texts} held-out texts of {self.calibration}, {self.tokens:,} tokens"
         )
 
 
@@ -121,8 +124,8 @@ def measure_damage(
         bad = nonfinite_output(task, wanted, feed["attention_mask"])
         if bad is not None:
             raise PrecisionError(
-                f"the model's own {bad} on the texts of {calibration}, so there is nothing to compare {precision} "
-                "with; repair the model, or train it again"
+                f"the model's own {bad} on the held-out texts of {calibration}, so there is nothing to compare "
+                f"{precision} with; repair the model, or train it again"
             )
         for name, value in wanted.items():
             if name not in outputs or outputs[name].shape != value.shape:
@@ -141,4 +144,5 @@ def measure_damage(
         calibration=calibration,
         keep_float=list(keep_float),
         binding=binding,
+        decisions=comparison.decisions()[1],
     )

@@ -16,6 +16,7 @@ from graphs.precision.float16 import rounded
 from graphs.reports.layer_errors import damage_by_layer
 from mbert_onnx.bundles.ports import Ports
 from mbert_onnx.bundles.types import Feed, Runner
+from mbert_onnx.conversion.comparison.accuracy import agreement_text, percentage
 from mbert_onnx.conversion.damage import MIN_AGREEMENT, WORST_LAYERS, Damage, measure_damage
 from mbert_onnx.conversion.file_runner import file_runner
 from mbert_onnx.conversion.precision import Calibration, PrecisionOptions
@@ -158,10 +159,10 @@ class PrecisionGate:
                 f"{','.join(worst)}, or calibrate on texts like your own"
             )
         raise PrecisionError(
-            f"{self.name}: {damage.precision} makes {damage.agreement:.1%} of decisions as float64 does (centred error "
-            f"{damage.error:.1e}), expected at least {damage.min_agreement:.1%}; nothing is written. The layers that "
-            f"cost most: {layers}. Pass --keep-float {','.join(worst)}, calibrate on texts like your own, or lower "
-            "--min-agreement"
+            f"{self.name}: {damage.precision} has {agreement_text(damage.agreement, damage.decisions)} to float64's "
+            f"(centred error {damage.error:.1e}), expected at least {percentage(damage.min_agreement)}; nothing is "
+            f"written. The layers that cost most: {layers}. Pass --keep-float {','.join(worst)}, calibrate on texts "
+            "like your own, or lower --min-agreement"
         )
 
 

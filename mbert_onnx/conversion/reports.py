@@ -9,6 +9,7 @@ from typing import Any
 from graphs.ledger import Entry
 from graphs.lowering.bit_search import Plan
 from graphs.reports.census import Census
+from mbert_onnx.conversion.comparison.accuracy import agreement_text
 from mbert_onnx.conversion.comparison.padding import Padding
 from mbert_onnx.conversion.damage import Damage
 
@@ -29,6 +30,7 @@ class Verdict:
         not_compared: Inputs that could not be compared, since one side does not take them, a line each.
         damage: The accuracy loss on texts, for an fp16 or int8 file; the gate of `export` decides then, and `bar` is
             infinite.
+        decisions: Number of decisions that were compared.
     """
 
     error: float
@@ -43,6 +45,7 @@ class Verdict:
     padding: bool = True
     not_compared: list[str] = field(default_factory=list)
     damage: Damage | None = None
+    decisions: int = 0
 
     @property
     def passed(self) -> bool:
@@ -64,7 +67,7 @@ class Verdict:
         kernels = "" if self.kernels_error is None else f" (with the native kernels {self.kernels_error:.1e})"
         return (
             f"centred error {self.error:.1e}{kernels} against {judge}bound {self.bar:.1e}), "
-            f"{self.agreement:.1%} of decisions equal; {self.tokens:,} tokens, lengths {_join(self.lengths)}, "
+            f"{agreement_text(self.agreement, self.decisions)}; {self.tokens:,} tokens, lengths {_join(self.lengths)}, "
             f"batches {_join(self.batches)}, {'with padding and without' if self.padding else 'without padding'}"
         )
 

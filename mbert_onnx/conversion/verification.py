@@ -276,6 +276,7 @@ def _verdict(
         kernels_error=kernels_error,
         padding=not all(mask.all() for mask in masks),
         not_compared=list(not_compared),
+        decisions=comparison.decisions()[1],
     )
 
 

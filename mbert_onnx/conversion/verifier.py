@@ -224,8 +224,8 @@ class _Subject:
         if damage.nonfinite:
             bad = f"{' and '.join(damage.nonfinite)} {'is' if len(damage.nonfinite) == 1 else 'are'}"
             raise VerificationError(
-                f"{self.path.name}: {bad} NaN or infinite on the texts of {texts.source}; the judge's are finite, so "
-                "that it is not the same model"
+                f"{self.path.name}: {bad} NaN or infinite on the held-out texts of {texts.source}; the judge's are "
+                "finite, so that it is not the same model"
             )
         library = library_for(AUTO) if precision == "int8" and read_model(self.path).functions else None
         if library is not None:
@@ -245,6 +245,7 @@ class _Subject:
             padding=not all(mask.all() for mask in masks),
             not_compared=_left_out(self.path.name, taken, model),
             damage=damage,
+            decisions=damage.decisions,
         )
 
 

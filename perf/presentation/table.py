@@ -17,6 +17,9 @@ from perf.statistics import Ratio
 
 NO_DIFFERENCE = "no significant difference"
 TOO_FEW = "too few repetitions"
+EMPTY = "–"
+"""Stands for a difference or error that there is none of; a note below the table says why."""
+
 UNSTABLE = "*"
 """Marks a median whose interval is wider than requested."""
 
@@ -84,8 +87,9 @@ def _has_errors(report: Report) -> bool:
 
 
 def _has_differences(report: Report) -> bool:
-    """Returns whether there is a column of differences: models with errors may have no difference."""
-    return not _has_errors(report) or any(subject.difference is not None for subject in report.subjects)
+    """Returns whether there is a column of differences: of one model, or where all have errors, there are none."""
+    known = any(subject.difference is not None for subject in report.subjects)
+    return known or (len(report.subjects) > 1 and not _has_errors(report))
 
 
 def _has_cpu_differences(report: Report) -> bool:
@@ -138,7 +142,7 @@ def _parts(placed: Placement, provider: str) -> str:
 
 
 def _share(value: float | None, digits: int = 1) -> str:
-    return "" if value is None else f"{value:.{digits}g}"
+    return EMPTY if value is None else f"{value:.{digits}g}"
 
 
 def _conditions(report: Report) -> str:
@@ -163,20 +167,41 @@ def notes(report: Report) -> list[str]:
         "± is the 95 % interval of the median. Load time is the median of fresh processes; peak memory is the increase "
         f"from loading and one run of {max(arguments.seq_lens)} tokens with {threads_text(max(arguments.threads))}."
     ]
+    if _has_differences(report):
+        lines += _notes_on_differences(report)
     if _has_errors(report):
         lines.append(
             "error is the centred error ‖a − b‖ / ‖b − mean(b)‖, the mean per channel, of a model's outputs a from "
             "the outputs b of the float model that it was built from, the largest over its outputs, on one input of "
             f"{report.error_seq_len} tokens."
         )
+        lines += _note_on_empty("error", [one.name for one in report.subjects if one.error is None], "no float model")
     if _has_cpu_differences(report):
         lines.append(
             f"from the CPU's: centred error of the outputs on {arguments.provider} from the CPU's for the same file."
         )
+        without = [one.name for one in report.subjects if one.cpu_difference is None]
+        lines += _note_on_empty("from the CPU's", without, "not run by onnxruntime, or without comparable outputs")
     lines += [f"{subject.name}: {note}" for subject in report.subjects for note in subject.notes]
     if any(not item.stable for cell in report.cells for item in cell.measurements):
         lines.append(f"{UNSTABLE} unstable: the interval is wider than the requested ±{arguments.precision:.1%}.")
     return lines
+
+
+def _notes_on_differences(report: Report) -> list[str]:
+    """Returns what the column of differences shows, and why some of its cells are empty."""
+    first, *others = report.subjects
+    notes = [
+        f"difference is the centred error of a model's outputs from those of the first model, {first.name} (itself "
+        f"{EMPTY}), at {min(report.arguments.seq_lens)} tokens."
+    ]
+    without = [one.name for one in others if one.difference is None]
+    return notes + _note_on_empty("difference", without, f"no floating-point output has a name of {first.name}'s")
+
+
+def _note_on_empty(column: str, names: Sequence[str], reason: str) -> list[str]:
+    """Returns a note on the models that have no value in a column; none if all have one."""
+    return [f"{column} {EMPTY} of {', '.join(names)}: {reason}."] if names else []
 
 
 def _ms(value: float, scale: float) -> str:

@@ -106,9 +106,9 @@ def _feeds(
 def _seq_lens(
     chosen: Sequence[int] | None, subjects: Sequence[Subject], files: Mapping[str, Mapping[Path, InspectedFile]]
 ) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Returns the lengths to measure at, and notes on default lengths that are left out."""
+    """Returns the lengths to measure at, and notes on those that are left out."""
     if chosen is not None:
-        return tuple(dict.fromkeys(chosen)), ()
+        return _taken_of(tuple(dict.fromkeys(chosen)), subjects, files)
     fixed = {
         subject.name: length
         for subject in subjects
@@ -122,6 +122,40 @@ def _seq_lens(
         return (next(iter(fixed.values())),), ()
     by_length = next((tuple(subject.by_length) for subject in subjects if subject.by_length), None)
     return (by_length, ()) if by_length is not None else _taken(SEQ_LENS, subjects)
+
+
+def _taken_of(
+    chosen: tuple[int, ...], subjects: Sequence[Subject], files: Mapping[str, Mapping[Path, InspectedFile]]
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Returns the chosen lengths that all models take, and notes on the others.
+
+    A model that takes none of them does not count: it is the only one that fails.
+    """
+    taken = {subject.name: _lengths_of(subject, files[subject.name], chosen) for subject in subjects}
+    able = {name: lengths for name, lengths in taken.items() if lengths}
+    common = tuple(length for length in chosen if all(length in lengths for lengths in able.values()))
+    if not common:
+        found = "; ".join(f"{name} {_listed(lengths)}" for name, lengths in able.items())
+        raise PerfUsageError(f"no length of --seq-len fits all models ({found}): bench them apart, or pass another")
+    notes = [
+        f"not measured at {_listed(left_out)} tokens: {name} takes {_listed(lengths)} of --seq-len "
+        f"{','.join(map(str, chosen))}"
+        for name, lengths in able.items()
+        if (left_out := [length for length in chosen if length not in lengths])
+    ]
+    return common, tuple(notes)
+
+
+def _lengths_of(subject: Subject, files: Mapping[Path, InspectedFile], chosen: Sequence[int]) -> list[int]:
+    """Returns those of the chosen lengths that a model takes."""
+    if subject.by_length:
+        return [length for length in chosen if length in subject.by_length]
+    fixed = fixed_seq_len(files[subject.path].declared)
+    return [length for length in chosen if fixed in (None, length) and subject.sizes.takes(length)]
+
+
+def _listed(lengths: Sequence[int]) -> str:
+    return ", ".join(map(str, lengths))
 
 
 def _taken(seq_lens: Sequence[int], subjects: Sequence[Subject]) -> tuple[tuple[int, ...], tuple[str, ...]]:

@@ -17,7 +17,8 @@ class BenchOptions:
 
     Args:
         provider: The execution provider's short name or onnxruntime's own.
-        seq_lens: Lengths in tokens; None: 8, 32, 128 and 384, or the length of models with fixed shapes.
+        seq_lens: Lengths in tokens; None: 8, 32, 128 and 384, or the length of models with fixed shapes. Those
+            that a model does not take are left out, with a note.
         batch: Sequences per run.
         threads: Numbers of onnxruntime's threads within an operator.
         precision: Target for the 95 % interval of every median, as a share of it: timing of a cell ends when all are

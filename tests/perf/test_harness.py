@@ -113,7 +113,7 @@ def test_a_fixed_length_is_detected(tmp_path: Path) -> None:
     report = bench([free, fixed], quick())
     assert report.arguments.seq_lens == (16,)
     with pytest.raises(PerfUsageError, match=r"f\.onnx takes only seq-len 16, not 8: pass --seq-len 16"):
-        bench([fixed], quick(seq_lens=(8, 16)))
+        bench([fixed], quick(seq_lens=(8, 4)))
     other = subject(token_model(tmp_path / "other.onnx", shape=[1, 12]))
     with pytest.raises(PerfUsageError, match=r"different fixed lengths \(f\.onnx 16, other\.onnx 12\)"):
         bench([fixed, other], quick())
@@ -152,7 +152,38 @@ def test_a_file_for_each_length(tmp_path: Path) -> None:
     assert described.notes == ("has a file of its own for each length; the one for 8 tokens stands in the table",)
     assert described.difference == 0
     with pytest.raises(PerfUsageError, match="fixed has files for 4,8 tokens, not 16: pass --seq-len 4,8"):
-        bench([fixed], quick(seq_lens=(4, 16)))
+        bench([fixed], quick(seq_lens=(16,)))
+
+
+def left_out(report: Report) -> list[str]:
+    """The warnings on lengths at which nothing was measured."""
+    return [warning for warning in report.warnings if warning.startswith("not measured")]
+
+
+def test_of_the_chosen_lengths_those_that_all_models_take_are_measured(tmp_path: Path) -> None:
+    free, fixed = subject(token_model(tmp_path / "free.onnx")), subject(token_model(tmp_path / "f.onnx", shape=[1, 16]))
+    files = {n: token_model(tmp_path / f"{n}.onnx", shape=[1, n]) for n in (4, 16)}
+    by_length = Subject("files", files[16], VOCAB_SIZE, by_length=files)
+    short = Subject("short", free.path, VOCAB_SIZE, sizes=Sizes(longest=16))
+    report = bench([free, fixed, by_length, short], quick(seq_lens=(8, 16, 32)))
+    assert report.arguments.seq_lens == (16,)
+    assert [(cell.seq_len, len(cell.measurements)) for cell in report.cells] == [(16, 4)]
+    assert left_out(report) == [
+        "not measured at 8, 32 tokens: f.onnx takes 16 of --seq-len 8,16,32",
+        "not measured at 8, 32 tokens: files takes 16 of --seq-len 8,16,32",
+        "not measured at 32 tokens: short takes 8, 16 of --seq-len 8,16,32",
+    ]
+    assert left_out(bench([free, fixed], quick(seq_lens=(16,)))) == []
+
+
+def test_a_model_that_takes_none_of_the_chosen_lengths_fails_alone(tmp_path: Path) -> None:
+    free, fixed = subject(token_model(tmp_path / "free.onnx")), subject(token_model(tmp_path / "f.onnx", shape=[1, 16]))
+    report = bench([free, fixed], quick(seq_lens=(4, 8)))
+    assert report.arguments.seq_lens == (4, 8)
+    assert [failure.name for failure in report.failures] == ["f.onnx"]
+    other = subject(token_model(tmp_path / "other.onnx", shape=[1, 12]))
+    with pytest.raises(PerfUsageError, match=r"no length of --seq-len fits all models \(f\.onnx 16; other\.onnx 12\)"):
+        bench([fixed, other], quick(seq_lens=(12, 16)))
 
 
 def test_each_length_is_timed_with_its_own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +239,7 @@ def test_default_lengths_are_those_that_all_models_take(
 @pytest.mark.parametrize(
     ("sizes", "options", "says"),
     [
-        (Sizes(longest=16), {"seq_lens": (8, 32)}, r"a\.onnx takes 1 to 16 tokens, not 32: pass another --seq-len"),
+        (Sizes(longest=16), {"seq_lens": (32,)}, r"a\.onnx takes 1 to 16 tokens, not 32: pass another --seq-len"),
         (Sizes(shortest=8, step=8), {"seq_lens": (12,)}, r"takes 8 tokens or more in steps of 8, not 12"),
         (Sizes(shortest=16, longest=16), {"seq_lens": (8,)}, r"takes 16 tokens, not 8"),
         (Sizes(batch=1), {"seq_lens": (8,), "batch": 4}, r"runs with batch 1 only, not 4: pass --batch 1"),

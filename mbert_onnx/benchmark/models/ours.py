@@ -18,6 +18,7 @@ from mbert_onnx.bundles.limits import expected_limits, file_limits
 from mbert_onnx.bundles.model_file import TextReader, find_file, is_file, open_session
 from mbert_onnx.bundles.ports import rename_ports
 from mbert_onnx.bundles.reader import Bundle, is_bundle, read_bundle
+from mbert_onnx.conversion.comparison.accuracy import agreement_text
 from mbert_onnx.errors import BundleError, VerificationError
 from mbert_onnx.text.tasks import task_named
 from perf.sessions.subject import Sizes, Subject
@@ -160,6 +161,6 @@ def _from_bundle(name: str, bundle: Bundle) -> BuiltModel:
 def _damage(at: str, verdict: Any) -> str:
     """Describes the damage of a lower precision that `export` measured on held-out texts."""
     return (
-        f"{at}{verdict.agreement:.1%} of decisions as float64 makes them, centred error {verdict.error:.1e}, on "
-        f"{verdict.texts} texts of {verdict.calibration} that it was not calibrated on"
+        f"{at}{agreement_text(verdict.agreement, verdict.decisions)} to float64's, centred error {verdict.error:.1e}, "
+        f"on {verdict.texts} held-out texts of {verdict.calibration}"
     )

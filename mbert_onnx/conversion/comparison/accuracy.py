@@ -100,6 +100,21 @@ class Comparison:
         return decisions
 
 
+def agreement_text(share: float, decisions: int) -> str:
+    """Returns an agreement with its number of decisions, such as "100.0 % of 16 decisions equal".
+
+    The number is a part of it, since a share of few decisions says little.
+    """
+    if not decisions:
+        return "no decisions to compare"
+    return f"{percentage(share)} of {decisions:,} decision{'' if decisions == 1 else 's'} equal"
+
+
+def percentage(share: float) -> str:
+    """Formats a share in percent: "99.0 %"."""
+    return f"{100 * share:.1f} %"
+
+
 def nonfinite_output(task: Task, outputs: Outputs, mask: np.ndarray) -> str | None:
     """Returns which of a task's outputs is NaN or infinite at a real token, and in how many values; else None.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -68,8 +69,9 @@ def test_what_cannot_be_is_one_line(exported: Exports, questions: Path, tmp_path
         bench_texts(bundle, questions, seq_len=4096)
     with pytest.raises(UsageError, match="--first is 0"):
         bench_texts(bundle, questions, first=0)
-    with pytest.raises(UsageError, match="has no tokenizer"):
-        bench_texts(exported().model, questions, seq_len=16)
+    alone = shutil.copy(exported().model, tmp_path / "alone.onnx")
+    with pytest.raises(UsageError, match=r"alone\.onnx has no tokenizer; expected a bundle, or a checkpoint"):
+        bench_texts(alone, questions, seq_len=16)
     (tmp_path / "plain.txt").write_text("no question\n")
     with pytest.raises(CalibrationError, match="has no text that question-answering reads"):
         bench_texts(bundle, tmp_path / "plain.txt", seq_len=16)

@@ -187,10 +187,13 @@ def test_a_lower_precision_is_measured_as_by_export(precision: str, exported: Ex
     verdict = verify(found.bundle, found.checkpoint, calibrate=texts)
     damage = verdict.damage
     assert damage is not None
-    for key in ("error", "errors", "agreement", "texts", "tokens", "kernels_error", "kernels_agreement"):
+    for key in ("error", "errors", "agreement", "decisions", "texts", "tokens", "kernels_error", "kernels_agreement"):
         expected = known[key]
         assert getattr(damage, key) == (None if expected is None else pytest.approx(expected, rel=1e-3)), key
     assert damage.min_agreement == 0.99
+    assert damage.decisions == 2 * damage.texts  # the start and the end of each answer
+    assert f" % of {damage.decisions} decisions equal" in str(verdict)
+    assert f"(at least 99.0 % wanted); {damage.texts} held-out texts of {texts.name}, " in str(verdict)
     worst = min(damage.agreement, 1.0 if damage.kernels_agreement is None else damage.kernels_agreement)
     assert verdict.passed == (worst >= 0.99)
     printed = json.loads(json.dumps(verdict.as_dict(), allow_nan=False))

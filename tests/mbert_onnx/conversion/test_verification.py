@@ -300,7 +300,7 @@ def test_torch_is_judged_with_its_own_rounding(exported: Exports) -> None:
 
 
 def verdict(error: float, torch_error: float | None = 0.0, bar: float = 1e-5) -> Verdict:
-    return Verdict(error, torch_error, 1.0, bar, {"logits": error}, [1, 23], [1], 24)
+    return Verdict(error, torch_error, 1.0, bar, {"logits": error}, [1, 23], [1], 24, decisions=42)
 
 
 def test_a_verdict_passes_up_to_its_bound() -> None:
@@ -311,7 +311,7 @@ def test_a_verdict_passes_up_to_its_bound() -> None:
 
 def test_a_verdict_names_its_judge() -> None:
     assert str(verdict(2e-6, 3e-6)).startswith(
-        "centred error 2.0e-06 against float64 (torch float32 3.0e-06, bound 1.0e-05), 100.0% of decisions equal; "
+        "centred error 2.0e-06 against float64 (torch float32 3.0e-06, bound 1.0e-05), 100.0 % of 42 decisions equal; "
         "24 tokens, lengths 1, 23, batches 1"
     )
     assert "against the other file (bound" in str(verdict(2e-6, None))

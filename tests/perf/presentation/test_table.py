@@ -32,7 +32,7 @@ def test_terminal() -> None:
     assert "8.30 ± 4.15*" in text
     assert "fused[b]|x.onnx" in text
     assert "* unstable" in text
-    assert ["base.onnx", "390.0", "61.0", "MB", "25.1", "MB", "361", "CPU"] in rows
+    assert ["base.onnx", "390.0", "61.0", "MB", "25.1", "MB", "361", "CPU", "–"] in rows
     assert "Some CPU (avx2), 2 of 4 cores" in text
     assert text.rstrip().endswith("warning: the [b]moon[/b] was full")
 
@@ -40,7 +40,9 @@ def test_terminal() -> None:
 def test_tables_fit_and_names_are_whole() -> None:
     name = "models/a-rather-long-name-for-a-model_int8[qdq].onnx"
     text = printed(report(name))
-    tables = [line for line in text.splitlines() if not line.startswith(("Some CPU", "± ", "* ", "warning"))]
+    tables = [
+        line for line in text.splitlines() if not line.startswith(("Some CPU", "± ", "* ", "difference", "warning"))
+    ]
     assert max(map(len, tables)) <= WIDTH
     joined = "".join(line.strip().split("  ")[0] for line in tables)
     assert "…" not in text
@@ -55,7 +57,7 @@ def test_markdown() -> None:
     assert "| 1 | 128 | base.onnx | 61.71 ± 0.62 | 74.05 | 86.40 | 2,074 | 1× |" in lines
     assert "| 1 | 128 | fused[b]\\|x.onnx | 52.74 ± 0.53 | 63.29 | 73.84 | 2,427 | 1.17× (1.15–1.19) |" in lines
     assert any(line.startswith("| 2 | 128 | fused") and "no significant difference" in line for line in lines)
-    assert "| base.onnx | 390.0 | 61.0 MB | 25.1 MB | 361 CPU |  |" in lines
+    assert "| base.onnx | 390.0 | 61.0 MB | 25.1 MB | 361 CPU | – |" in lines
     assert lines[-1] == "- warning: the [b]moon[/b] was full"
 
 
@@ -65,6 +67,7 @@ def test_one_model_is_compared_with_nobody() -> None:
     alone = replace(full, subjects=full.subjects[:1], cells=cells)
     assert "against" not in to_markdown(alone)
     assert "against" not in printed(alone)
+    assert "difference" not in to_markdown(alone)
 
 
 def test_small_but_certain_difference_is_not_printed_as_one() -> None:
@@ -97,12 +100,32 @@ def test_errors_from_float_models_have_a_column_that_says_what_it_is() -> None:
 def test_a_difference_that_is_known_stands_before_the_error() -> None:
     text = to_markdown(with_errors(None, 0.234, difference=0.5))
     assert "| nodes | difference | error at 128 tokens |" in text
-    assert "| 361 CPU | 0.5 |  |" in text
+    assert "| 361 CPU | 0.5 | – |" in text
     assert "| 361 CPU | 0.5 | 0.23 |" in text
 
 
+def test_an_empty_cell_is_explained() -> None:
+    base = report("fused.onnx")
+    first, second = base.subjects
+    text = to_markdown(replace(base, subjects=(first, replace(second, difference=0.5))))
+    assert "| 361 CPU | – |" in text
+    assert (
+        "difference is the centred error of a model's outputs from those of the first model, base.onnx (itself –), at "
+        "128 tokens." in text
+    )
+    assert "difference – of" not in text
+    assert "difference – of fused.onnx: no floating-point output has a name of base.onnx's." in to_markdown(base)
+    errors = to_markdown(replace(base, subjects=(first, replace(second, error=0.5)), error_seq_len=128))
+    assert "error – of base.onnx: no float model." in errors
+    assert "difference" not in errors.replace("no significant difference", "")
+    far = to_markdown(replace(base, subjects=(first, replace(second, cpu_difference=0.5))))
+    assert "from the CPU's – of base.onnx: not run by onnxruntime, or without comparable outputs." in far
+
+
 def test_without_errors_there_is_no_word_of_them() -> None:
-    assert "error" not in to_markdown(report())
+    text = to_markdown(report())
+    assert "error at" not in text
+    assert "float model" not in text
 
 
 def test_another_provider_tells_its_partitions_and_how_far_it_is_from_the_cpu() -> None:

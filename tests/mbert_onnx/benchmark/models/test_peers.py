@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from contextlib import ExitStack
@@ -102,7 +103,7 @@ def test_ours_at_a_lower_precision(precision: str, low: float, high: float, expo
     (lower,) = report.subjects
     assert lower.error is not None
     assert low < lower.error < high
-    assert "of decisions as float64 makes them" in lower.notes[0]
+    assert re.search(r"\d % of \d+ decisions equal to float64's", lower.notes[0])
 
 
 @pytest.mark.full
@@ -138,7 +139,7 @@ def test_prefixes_of_our_exports(
     name: str, target: str, precision: str, exported: Exports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[dict[str, Any]] = []
-    verdict = SimpleNamespace(agreement=0.5, error=0.25, texts=12, calibration="some sentences")
+    verdict = SimpleNamespace(agreement=0.5, decisions=16, error=0.25, texts=12, calibration="some sentences")
 
     def export(checkpoint: str, output: Path, **options: Any) -> SimpleNamespace:
         calls.append({"checkpoint": checkpoint, **options})
@@ -158,7 +159,9 @@ def test_prefixes_of_our_exports(
     assert (subject.reference is None) == (precision == "fp32")
     assert len(subject.notes) == (0 if precision == "fp32" else len(lengths))
     assert all(
-        "50.0% of decisions" in note and "2.5e-01, on 12 texts of some sentences" in note for note in subject.notes
+        "50.0 % of 16 decisions equal to float64's, centred error 2.5e-01, on 12 held-out texts of some sentences"
+        in note
+        for note in subject.notes
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mbert_onnx.conversion.comparison.accuracy import Comparison, nonfinite_output
+from mbert_onnx.conversion.comparison.accuracy import Comparison, agreement_text, nonfinite_output
 from mbert_onnx.conversion.damage import measure_damage
 from mbert_onnx.errors import PrecisionError
 from mbert_onnx.text.tasks import task_named
@@ -196,3 +196,16 @@ def test_texts_are_pooled_over_their_tokens_only() -> None:
 def test_two_texts_have_no_neighbours_to_tell() -> None:
     states = {"last_hidden_state": [[[1, 0]], [[0, 1]]]}
     assert compare("feature-extraction", states, states, [[1], [1]]).agreement() == 1.0
+
+
+@pytest.mark.parametrize(
+    ("share", "decisions", "text"),
+    [
+        (1.0, 16, "100.0 % of 16 decisions equal"),
+        (0.5, 1, "50.0 % of 1 decision equal"),
+        (0.9988, 12_345, "99.9 % of 12,345 decisions equal"),
+        (1.0, 0, "no decisions to compare"),
+    ],
+)
+def test_an_agreement_has_its_number_of_decisions(share: float, decisions: int, text: str) -> None:
+    assert agreement_text(share, decisions) == text
