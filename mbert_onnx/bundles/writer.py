@@ -225,7 +225,11 @@ def _output_errors(output: Path) -> contextlib.AbstractContextManager[None]:
 
 
 def _check_place(output: Path) -> None:
-    if output.is_symlink() or (output.exists() and not output.is_dir()):
+    if output.is_symlink():
+        # A bundle is replaced by renaming folders, which would replace the link.
+        target = f"the folder that it leads to, {output.resolve()}" if output.is_dir() else "a folder"
+        raise BundleError(f"{output} is a link; expected a folder: give {target}, or {ADVICE}")
+    if output.exists() and not output.is_dir():
         raise BundleError(f"{output} exists and is not a folder; {ADVICE}")
     if Path.cwd().is_relative_to(output.resolve()):
         # It can be renamed, but a shell whose working directory it is would stay in the old one.
@@ -252,7 +256,8 @@ def _change(output: Path, overwrite: bool, precision: str, checkpoint: dict[str,
         raise BundleError(f"{file} exists; {replace}")
     if records.checkpoint is None and not overwrite:
         raise BundleError(
-            f"{output} exists, and does not say of which checkpoint it is, because an older version wrote it; {replace}"
+            f"{output} exists, and does not say of which checkpoint it is ({METADATA} is damaged, or an older version "
+            f"wrote it); {replace}"
         )
     differences = [] if checkpoint is None else records.differences(checkpoint)
     if differences and not overwrite:

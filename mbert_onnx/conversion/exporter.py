@@ -39,6 +39,7 @@ from mbert_onnx.model.tokenizer_files import write_tokenizer
 from mbert_onnx.model.torch_threads import idle_threads
 from mbert_onnx.runtime.native_kernels import AUTO, library_for
 from mbert_onnx.text.sentence_embedding import EmbeddingSettings
+from mbert_onnx.text.tokenizer import padding_id
 
 # Phones' providers want every size fixed. The default number of choices is that of SWAG, which defines the task.
 MOBILE_CHOICES = 4
@@ -285,7 +286,9 @@ def _padding(request: _Request, source: _Source, texts: Calibration | None, fold
     """Measures the effect of padding in the checkpoint, where its embedding is not zero."""
     checkpoint, shapes = source.checkpoint, source.shapes
     config, task = checkpoint.config, checkpoint.task
-    if ignores_padding(checkpoint.model):
+    tokenizer = folder / TOKENIZER
+    token = padding_id(tokenizer if tokenizer.is_file() else None, config.pad_token_id)
+    if ignores_padding(checkpoint.model, token):
         return Padding(request.ignore_padding, True)
     clock.start("padding", "measuring the effect of padding")
     if texts is None:
@@ -293,7 +296,6 @@ def _padding(request: _Request, source: _Source, texts: Calibration | None, fold
             texts = read_texts(None, _text_model(source, folder))
         except MbertError:  # no tokenizer, or one of another language
             return Padding(request.ignore_padding, False)
-    token = config.pad_token_id or 0
     feeds = list(with_padding(texts.fit, token, config.max_position_embeddings, fixed=shapes.seq_len is not None))
     run = torch_runner(checkpoint.model)
     effect = measure_padding(run, single_texts(run, task), feeds, task, texts.source)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,13 +115,20 @@ def read_texts(path: str | Path | None, model: TextModel) -> Calibration:
             "others begin alike and are cut, or differ in words that it does not know. Give more with --calibrate FILE."
         )
     ids_type = np.int32 if shapes.int32 else np.int64
+    padding = encoder.padding_id or 0
+
+    def fill(name: str) -> int:
+        return padding if name == "input_ids" else 0
+
     fit, held_out = (
         [
             {
-                name: _padded(ids.astype(model.types.get(name, ids_type)), _rounded_up(ids.shape[-1], shapes.multiple))
+                name: _padded(
+                    ids.astype(model.types.get(name, ids_type)), _rounded_up(ids.shape[-1], shapes.multiple), fill(name)
+                )
                 for name, ids in feed.items()
             }
-            for feed in _batched(part.feeds, shapes.batch or 1)
+            for feed in _batched(part.feeds, shapes.batch or 1, fill)
         ]
         for part in found
     )
@@ -129,7 +136,7 @@ def read_texts(path: str | Path | None, model: TextModel) -> Calibration:
     return Calibration(texts.source, list(fit), list(held_out), list(notes), len(found[1].feeds))
 
 
-def _batched(feeds: Sequence[Feed], batch: int) -> list[Feed]:
+def _batched(feeds: Sequence[Feed], batch: int, fill: Callable[[str], int]) -> list[Feed]:
     """Feeds of `batch` texts each, padded to one length; the last is filled up with the first texts again."""
     if batch == 1:
         return list(feeds)
@@ -137,7 +144,9 @@ def _batched(feeds: Sequence[Feed], batch: int) -> list[Feed]:
     for first in range(0, len(feeds), batch):
         rows = [feeds[number % len(feeds)] for number in range(first, first + batch)]
         longest = max(row["input_ids"].shape[-1] for row in rows)
-        batches.append({name: np.concatenate([_padded(row[name], longest) for row in rows]) for name in rows[0]})
+        batches.append(
+            {name: np.concatenate([_padded(row[name], longest, fill(name)) for row in rows]) for name in rows[0]}
+        )
     return batches
 
 
@@ -145,8 +154,8 @@ def _rounded_up(length: int, multiple: int) -> int:
     return -(-length // multiple) * multiple
 
 
-def _padded(ids: np.ndarray, length: int) -> np.ndarray:
-    return np.pad(ids, [(0, 0)] * (ids.ndim - 1) + [(0, length - ids.shape[-1])])
+def _padded(ids: np.ndarray, length: int, value: int) -> np.ndarray:
+    return np.pad(ids, [(0, 0)] * (ids.ndim - 1) + [(0, length - ids.shape[-1])], constant_values=value)
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from mbert_onnx.conversion.precision_gate import check_is_float32
 from mbert_onnx.diagnosis.padding import padding_effect, padding_note
 from mbert_onnx.errors import CheckpointError
 from mbert_onnx.text.tasks import Task
+from mbert_onnx.text.tokenizer import padding_id
 
 # Version of the JSON form.
 SCHEMA = 1
@@ -237,8 +238,8 @@ def _file(
     read = read_text_model(
         path, bundle, purpose="doctor measures it on texts", task=task, outputs=outputs, tokenizer=tokenizer
     )
-    padding_token = 0 if bundle is None else int(bundle.config.get("pad_token_id") or 0)
-    return _Subject.of(graph, read, calibrate, notes, padding_token)
+    in_config = 0 if bundle is None else int(bundle.config.get("pad_token_id") or 0)
+    return _Subject.of(graph, read, calibrate, notes, padding_id(read.reader.tokenizer, in_config))
 
 
 def _checkpoint(
@@ -272,7 +273,7 @@ def _checkpoint(
             is_random=loaded.folder is None,
         )
         graph = trace(loaded.model, loaded.task, Shapes())
-        return _Subject.of(graph, read, calibrate, loaded.notes, config.pad_token_id or 0)
+        return _Subject.of(graph, read, calibrate, loaded.notes, padding_id(file, config.pad_token_id))
 
 
 # Advice

@@ -13,9 +13,7 @@ from torch import nn
 from transformers import PretrainedConfig
 
 from mbert_onnx.model.student import Embeddings
-
-# Names of the padding token: BERT's, and that of SentencePiece.
-PADDING_TOKENS = ("[PAD]", "<pad>")
+from mbert_onnx.text.tokenizer import PADDING_TOKENS
 
 
 def padding_token_in(vocabulary: Mapping[str, int]) -> int | None:
@@ -48,17 +46,16 @@ def zero_padding(model: nn.Module) -> None:
                 words.weight[words.padding_idx] = 0.0
 
 
-def ignores_padding(model: nn.Module) -> bool:
-    """Returns whether an answer does not depend on padding: its embedding is zero, or no trigram reads it."""
+def ignores_padding(model: nn.Module, token: int) -> bool:
+    """Returns whether an answer does not depend on padding with a token.
+
+    It does not where the token's embedding is zero, where the model has none (no text is padded with it), or where no
+    trigram reads it.
+    """
     return not any(
-        embeddings.trigram_input and bool(embeddings.word_embeddings.weight[_padding_row(embeddings)].any())
+        embeddings.trigram_input and bool(embeddings.word_embeddings.weight[token : token + 1].any())
         for embeddings in _embeddings_in(model)
     )
-
-
-def _padding_row(embeddings: Embeddings) -> int:
-    """Returns the id with which texts are padded: 0 where the config names none."""
-    return embeddings.word_embeddings.padding_idx or 0
 
 
 def _embeddings_in(model: nn.Module) -> Iterator[Embeddings]:

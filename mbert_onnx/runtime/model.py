@@ -113,11 +113,13 @@ class Model:
         self.session = session
         self.task: Task = task
         self.inputs: Inputs = inputs_of(session, task, str(bundle.model_path))
-        pad_token_id = int(self.config.get("pad_token_id") or 0)
-        self._runner = RowRunner(session, task, self.inputs, pad_token_id, str(bundle.model_path))
         record = (bundle.metadata or {}).get("sentence_embedding")
         self._embedding = None if record is None else settings_in(record, bundle.folder / METADATA)
         self._encoder = None if bundle.tokenizer_path is None else self._load_encoder(bundle.tokenizer_path)
+        # As in transformers, the tokenizer's: the config's stays 0 where a vocabulary has [PAD] in another place.
+        padding = None if self._encoder is None else self._encoder.padding_id
+        padding = int(self.config.get("pad_token_id") or 0) if padding is None else padding
+        self._runner = RowRunner(session, task, self.inputs, padding, str(bundle.model_path))
 
     @property
     def tokenizer(self) -> TextEncoder:

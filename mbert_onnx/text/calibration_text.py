@@ -144,7 +144,7 @@ def encode(
     seq_len: int | None,
     max_positions: int,
     choices: int | None,
-    pad_token_id: int = 0,
+    pad_token_id: int | None = None,
     kind: str = "calibration",
 ) -> Feeds:
     """Encodes texts as feeds, one a text.
@@ -157,7 +157,7 @@ def encode(
         seq_len: Fixed length of the graph; None if it is dynamic, and each text keeps its own length.
         max_positions: Largest number of tokens that the model takes.
         choices: Fixed number of choices of the graph; None if it is dynamic, or for a task without choices.
-        pad_token_id: Id of padding.
+        pad_token_id: Id of padding; None for the encoder's, or 0 without one.
         kind: What the texts are, for notes and errors: `calibration`, `BENCHMARK`, or another word before "texts".
 
     Raises CalibrationError if more than a quarter of the tokens are unknown or there is no token, and any error of
@@ -168,6 +168,7 @@ def encode(
     usable = [text for text in texts if _has_tokens(encoder, text)]
     if not usable:
         raise CalibrationError(f"No {kind} text has a token that the model reads. Give other texts.")
+    padding = (encoder.padding_id or 0) if pad_token_id is None else pad_token_id
     specials = set(encoder.tokenizer.encode("").ids)
     unknown_id = encoder.tokenizer.token_to_id(encoder.unknown_token or "")
     feeds, total, unknown, cut = [], 0, 0, 0
@@ -182,7 +183,7 @@ def encode(
             cuts.append(was_cut)
             rows.append(_masked(row, places, encoder) if task in (FILL_MASK, PRETRAINING) else row)
         cut += any(cuts)
-        feeds.append(_feed(rows, seq_len, pad_token_id, task))
+        feeds.append(_feed(rows, seq_len, padding, task))
     share = unknown / max(total, 1)  # texts may be special tokens only
     if share > MAX_UNKNOWN:
         raise CalibrationError(

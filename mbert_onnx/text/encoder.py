@@ -183,6 +183,11 @@ class TextEncoder:
         return int(mask_id)
 
     @property
+    def padding_id(self) -> int | None:
+        """The id of the padding token; None if the vocabulary has none."""
+        return self.settings.padding_id(self.tokenizer)
+
+    @property
     def unknown_token(self) -> str | None:
         return getattr(self.tokenizer.model, "unk_token", None)
 

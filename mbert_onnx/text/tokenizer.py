@@ -27,6 +27,8 @@ BERT_OPTIONS = {
     "strip_accents": "strip_accents",
     "tokenize_chinese_chars": "handle_chinese_chars",
 }
+# Names of the padding token, where no file names it: BERT's, and that of SentencePiece.
+PADDING_TOKENS = ("[PAD]", "<pad>")
 # Number of tokens that an error or a note lists.
 SHOWN_TOKENS = 5
 
@@ -39,6 +41,7 @@ class TokenizerSettings:
 
     Args:
         mask_token: The text of the mask token; None where no file names one.
+        pad_token: The text of the padding token; None where no file names one.
         truncation_side: The side from which a text that is too long is cut: `right` or `left`.
         context_first: Whether the context stands before the question: transformers puts it there where rows are
             padded on the left (`padding_side`).
@@ -48,6 +51,7 @@ class TokenizerSettings:
     """
 
     mask_token: str | None = None
+    pad_token: str | None = None
     truncation_side: str = "right"
     context_first: bool = False
     split_special_tokens: bool = False
@@ -58,9 +62,8 @@ class TokenizerSettings:
     def beside(cls, path: Path, tokenizer: Tokenizer) -> TokenizerSettings:
         """Reads the settings of the `tokenizer.json` at a path. Raises BundleError for a file that is not JSON."""
         content = {**_read(path.with_name(SPECIAL_TOKENS)), **_read(path.with_name(SETTINGS))}
-        mask = content.get("mask_token")
-        # transformers writes a token as its text, or as an object with its `content`.
-        mask = mask.get("content") if isinstance(mask, dict) else mask
+        # As transformers does, where no file beside it names the token.
+        padding = content.get("pad_token") or (tokenizer.padding or {}).get("pad_token")
         names = content.get("model_input_names")
         # Without a side in tokenizer_config.json, transformers takes the one in tokenizer.json.
         sides = [
@@ -68,13 +71,20 @@ class TokenizerSettings:
             for key, section in (("truncation_side", tokenizer.truncation), ("padding_side", tokenizer.padding))
         ]
         return cls(
-            mask_token=mask if isinstance(mask, str) else None,
+            mask_token=_text(content.get("mask_token")),
+            pad_token=_text(padding),
             truncation_side="left" if str(sides[0]).lower() == "left" else "right",
             context_first=str(sides[1]).lower() == "left",
             split_special_tokens=content.get("split_special_tokens") is True,
             token_types=not isinstance(names, list) or TOKEN_TYPES in names,
             normalizer=_bert_options(content),
         )
+
+    def padding_id(self, tokenizer: Tokenizer) -> int | None:
+        """Returns the id of the padding token; None for a vocabulary without one."""
+        names = (self.pad_token, *PADDING_TOKENS)
+        ids = (None if name is None else tokenizer.token_to_id(name) for name in names)
+        return next((token for token in ids if token is not None), None)
 
     def apply(self, tokenizer: Tokenizer) -> None:
         """Changes a tokenizer as these settings say."""
@@ -83,6 +93,28 @@ class TokenizerSettings:
         if self.normalizer and isinstance(current, normalizers.BertNormalizer):
             options = {name: getattr(current, name) for name in ("clean_text", *BERT_OPTIONS.values())}
             tokenizer.normalizer = normalizers.BertNormalizer(**{**options, **self.normalizer})
+
+
+def padding_id(path: Path | None, config_id: int | None) -> int:
+    """Returns the id with which texts are padded: that of the tokenizer, as in transformers.
+
+    The config's may be another: it stays 0 where a vocabulary has [PAD] in another place.
+
+    Args:
+        path: The tokenizer.json; None without one.
+        config_id: The config's `pad_token_id`, for a tokenizer without a padding token.
+    """
+    found = None
+    if path is not None:
+        tokenizer = read_tokenizer(path)
+        found = TokenizerSettings.beside(path, tokenizer).padding_id(tokenizer)
+    return (config_id or 0) if found is None else found
+
+
+def _text(token: object) -> str | None:
+    """Returns the text of a token, which transformers writes as such, or as an object with its `content`."""
+    text = token.get("content") if isinstance(token, dict) else token
+    return text if isinstance(text, str) else None
 
 
 def _bert_options(settings: dict[str, Any]) -> dict[str, bool | None]:

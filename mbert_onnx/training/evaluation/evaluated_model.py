@@ -141,5 +141,7 @@ class ModelOpener:
         )
         names = config.get("id2label")
         labels = tuple(names_of(names, len(names)).values()) if isinstance(names, dict) and names else None
-        runner = RowRunner(session, task, inputs, int(config.get("pad_token_id") or 0), name)
+        padding = encoder.padding_id
+        padding = int(config.get("pad_token_id") or 0) if padding is None else padding
+        runner = RowRunner(session, task, inputs, padding, name)
         return EvaluatedModel(name, task, session, encoder, labels, runner, self._progress)

@@ -11,10 +11,10 @@ from torch import Tensor
 from mbert_onnx.bundles.records import TOKENIZER
 from mbert_onnx.errors import CheckpointError
 from mbert_onnx.model.checkpoint_tokenizer.loading import without_warnings
-from mbert_onnx.model.padding import PADDING_TOKENS
 from mbert_onnx.model.student import MobileBertModel
 from mbert_onnx.model.tokenizer_files import SPECIAL
 from mbert_onnx.reference import located
+from mbert_onnx.text.tokenizer import PADDING_TOKENS
 
 # Standard deviation of the copied word embeddings relative to `initializer_range`, that of the random position
 # embeddings: words carry information, positions none yet.

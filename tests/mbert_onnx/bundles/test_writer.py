@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -143,8 +144,13 @@ def test_a_file_or_link_is_never_replaced(overwrite: bool, old: Path) -> None:
     (old.parent / "file").write_text("x")
     (old.parent / "link").symlink_to(old)
     (old.parent / "dangling").symlink_to(old.parent / "nowhere")
-    for name in ("file", "link", "dangling"):
-        with pytest.raises(BundleError, match=f"{name} exists and is not a folder"):
+    errors = {
+        "file": "file exists and is not a folder",
+        "link": f"link is a link; expected a folder: give the folder that it leads to, {old}, or choose another",
+        "dangling": "dangling is a link; expected a folder: give a folder, or choose another",
+    }
+    for name, error in errors.items():
+        with pytest.raises(BundleError, match=re.escape(error)):
             write(old.parent / name, overwrite=overwrite)
     assert content(old) == "old"
 

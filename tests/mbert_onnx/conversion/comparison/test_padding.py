@@ -5,6 +5,7 @@ The embedding of [PAD] of the small checkpoints is random, so padding changes th
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import torch
 from exported_checkpoints import Exported, Exports, Traces
 from small_checkpoints import put_tensors, tensors_of
 
-from mbert_onnx import doctor, export, verify
+from mbert_onnx import doctor, export, load, verify
 from mbert_onnx.bundles.inputs import Shapes
 from mbert_onnx.bundles.model_file import TextModel, TextReader
 from mbert_onnx.conversion.comparison.padding import Padding
@@ -196,6 +197,32 @@ def test_nothing_is_reported_of_a_zero_embedding(zeroed: Path, tmp_path: Path) -
     report = export(zeroed, tmp_path / "bundle")
     assert report.padding == Padding(ignored=False, zero_embedding=True)
     assert not any("padding" in note for note in report.notes)
+
+
+@pytest.mark.usefixtures("traced_once")
+def test_the_padding_token_is_the_tokenizers(zeroed: Path, texts: Path, tmp_path: Path) -> None:
+    """As in transformers: `pad_token_id` in config.json stays 0 where a vocabulary has [PAD] in another place."""
+    checkpoint, bundle = tmp_path / "checkpoint", tmp_path / "bundle"
+    shutil.copytree(zeroed, checkpoint)
+    (checkpoint / "special_tokens_map.json").unlink(missing_ok=True)
+    settings = checkpoint / "tokenizer_config.json"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "pad_token": "[MASK]"}))
+    report = export(checkpoint, bundle, seq_len=32)
+    assert report.padding is not None
+    assert not report.padding.zero_embedding
+    effect = doctor(bundle, calibrate=texts).padding
+    assert effect is not None
+    assert effect.largest_change > CHANGED
+    model = load(bundle)
+    token = model.tokenizer.padding_id
+    assert token == model.tokenizer.mask_id != 0
+    row = model.tokenizer.truncated("the school won the first game .")[0]
+    rows = {"input_ids": row.ids, "attention_mask": [1] * len(row), "token_type_ids": row.type_ids}
+    feed = {name: np.array([ids]) for name, ids in rows.items()}
+    logits = answers(bundle / "onnx/model.onnx", padded(feed, 32 - len(row), token))["logits"][0].astype(np.float64)
+    scores = np.exp(logits) / np.exp(logits).sum()
+    found = model.classify("the school won the first game .").labels
+    assert [label.score for label in found] == pytest.approx(sorted(scores.tolist(), reverse=True))
 
 
 @pytest.mark.parametrize("fixed", [False, True], ids=["dynamic", "fixed length"])
