@@ -70,7 +70,8 @@ def bench(
         timed = time_all(run, inspection)
     profiled = Profiled(_compare(run.roster, descriptions, measure))
     if options.profile and not timed.interrupted:
-        profiled = profile(profiled.reports, run, inspection, count_macs)
+        cells = timed.cells(run.roster.names, inspection)
+        profiled = profile(profiled.reports, run, inspection, count_macs, cells)
     return _report(start, machine, run, inspection, timed, profiled)
 
 

@@ -9,7 +9,7 @@ import onnx
 from graphs.errors import GraphError
 from graphs.reports.census import take_census
 from mbert_onnx.bundles.proto_file import read_proto
-from perf.machine.peaks import FLOAT32, INT8
+from perf.machine.peaks import FLOAT16, FLOAT32, INT8
 
 MATRIX = 2
 """The rank of a weight; steps and zero points have a lower one."""
@@ -27,10 +27,11 @@ def count_macs(file: Path, seq_len: int) -> int | None:
 
 
 def precision_of(file: Path) -> str:
-    """Returns `int8` for an `.onnx` with matrices of 8 bits, `float32` for one without, "" for other files."""
+    """Returns the smallest type of an `.onnx`'s matrices: `int8`, `fp16` or `float32`; "" for other files."""
     if file.suffix != ".onnx":
         return ""
     graph = read_proto(file).graph
-    small = {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}
-    has_small = any(tensor.data_type in small and len(tensor.dims) >= MATRIX for tensor in graph.initializer)
-    return INT8 if has_small else FLOAT32
+    types = {tensor.data_type for tensor in graph.initializer if len(tensor.dims) >= MATRIX}
+    if types & {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}:
+        return INT8
+    return FLOAT16 if onnx.TensorProto.FLOAT16 in types else FLOAT32

@@ -17,18 +17,22 @@ import psutil
 from perf.errors import PerfError, PerfUsageError, one_line
 from perf.providers.plugin import LOG_ERRORS_ONLY
 
-FLOAT32, INT8 = "float32", "int8"
+FLOAT32, FLOAT16, INT8 = "float32", "fp16", "int8"
 
 SIDE = 1024
 """Side of the square matrices: 4 MiB each, large enough that the overhead of a run is negligible."""
 
-FORMS = {
-    ("", "MatMul"): FLOAT32,
-    ("", "MatMulInteger"): INT8,
-    ("com.microsoft", "DynamicQuantizeMatMul"): INT8,
-    ("com.microsoft", "QGemm"): INT8,
-}
-"""Operators of matrix products and their precision: onnxruntime has several for int8, each with its own kernels."""
+FORMS = (
+    ("", "MatMul", FLOAT32),
+    ("", "MatMul", FLOAT16),
+    ("", "MatMulInteger", INT8),
+    ("com.microsoft", "DynamicQuantizeMatMul", INT8),
+    ("com.microsoft", "QGemm", INT8),
+)
+"""Domain, operator and precision of matrix products: onnxruntime has several for int8, each with its own kernels."""
+
+MEMORY, ARITHMETIC = "memory", "arithmetic"
+"""What limits a model, by the roofline."""
 
 SECONDS = 0.4
 """Duration of the measurement of each operator, and of the memory."""
@@ -52,6 +56,27 @@ class Peaks:
     gmacs: dict[str, float]
     bandwidth_gb_s: float
 
+    def roof(self, precision: str, intensity: float) -> tuple[float, str] | None:
+        """Returns the most 10^9 multiply-accumulates/s at an intensity, and what limits them: MEMORY or ARITHMETIC.
+
+        Args:
+            precision: The type of the products. fp16 without a peak of its own has that of float32, in which
+                processors without half precision compute it.
+            intensity: Multiply-accumulates per byte.
+
+        Returns None for a precision without a peak.
+        """
+        peak = self.gmacs.get(precision, self.gmacs.get(FLOAT32) if precision == FLOAT16 else None)
+        if peak is None:
+            return None
+        slope = self.bandwidth_gb_s * intensity
+        return (peak, ARITHMETIC) if slope > peak else (slope, MEMORY)
+
+    def best_of(self, other: Peaks) -> Peaks:
+        """Returns the larger peaks of two measurements with the same number of threads."""
+        gmacs = {name: max(self.gmacs.get(name, 0.0), other.gmacs.get(name, 0.0)) for name in self.gmacs | other.gmacs}
+        return Peaks(self.threads, gmacs, max(self.bandwidth_gb_s, other.bandwidth_gb_s))
+
 
 def peaks(threads: int) -> Peaks:
     """Measures the peaks, in about two seconds. The fastest run counts, since other programs can only slow one down.
@@ -62,20 +87,20 @@ def peaks(threads: int) -> Peaks:
 
     Raises:
         PerfUsageError: `threads` is below 1.
-        PerfError: onnxruntime runs no product in one of the precisions.
+        PerfError: onnxruntime runs no product in float32 or int8.
     """
     if threads < 1:
         raise PerfUsageError(f"--threads is {threads}; expected a whole number from 1 on")
     gmacs: dict[str, float] = {}
     refused = ""
-    for (domain, operator), precision in FORMS.items():
+    for domain, operator, precision in FORMS:
         try:
-            seconds = _best(_product(domain, operator, threads))
+            seconds = _best(_product(domain, operator, precision, threads))
         except Exception as error:  # onnxruntime raises one class per status code; a build may lack an operator
             refused = one_line(error)
             continue
         gmacs[precision] = max(gmacs.get(precision, 0.0), SIDE**3 / seconds / 1e9)
-    missing = {*FORMS.values()} - gmacs.keys()
+    missing = {FLOAT32, INT8} - gmacs.keys()
     if missing:
         raise PerfError(
             f"onnxruntime {ort.__version__} runs no matrix product in {', '.join(sorted(missing))} here ({refused}); "
@@ -84,9 +109,9 @@ def peaks(threads: int) -> Peaks:
     return Peaks(threads, gmacs, _bandwidth(threads))
 
 
-def _product(domain: str, operator: str, threads: int) -> Callable[[], object]:
+def _product(domain: str, operator: str, precision: str, threads: int) -> Callable[[], object]:
     """Returns a function that runs one product. All activations are 1: a kernel's time does not depend on values."""
-    model, activations = product_model(domain, operator)
+    model, activations = product_model(domain, operator, precision)
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = LOG_ERRORS_ONLY
@@ -96,12 +121,13 @@ def _product(domain: str, operator: str, threads: int) -> Callable[[], object]:
     return lambda: session.run(None, {"x": activations})
 
 
-def product_model(domain: str, operator: str) -> tuple[ir.Model, np.ndarray]:
+def product_model(domain: str, operator: str, precision: str) -> tuple[ir.Model, np.ndarray]:
     """Builds one product with constant weights [1024, 1024], and activations of the same shape."""
     scale, zero, signed_zero = np.float32(1), np.uint8(0), np.int8(0)
-    float_weights, weights = np.ones((SIDE, SIDE), np.float32), np.ones((SIDE, SIDE), np.int8)
+    floats: type[np.generic] = np.float16 if precision == FLOAT16 else np.float32
+    float_weights, weights = np.ones((SIDE, SIDE), floats), np.ones((SIDE, SIDE), np.int8)
     forms: dict[str, tuple[list[Any], type[np.generic], type[np.generic]]] = {
-        "MatMul": ([float_weights], np.float32, np.float32),
+        "MatMul": ([float_weights], floats, floats),
         "MatMulInteger": ([weights], np.uint8, np.int32),
         "DynamicQuantizeMatMul": ([weights, scale], np.float32, np.float32),
         "QGemm": ([scale, zero, weights, scale, signed_zero], np.uint8, np.float32),

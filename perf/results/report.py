@@ -62,7 +62,7 @@ class SubjectReport:
         runtime: The runtime that ran it, with its version.
         notes: How the file was built, a line each.
         cpu_difference: Centred error of the provider's outputs from the CPU's for the same file; None on the CPU.
-        precision: Of the matrix products, `float32` or `int8`; empty if not known.
+        precision: Of the matrix products, `float32`, `fp16` or `int8`; empty if not known.
         macs: Multiply-accumulates of a run, by length.
         blocks: Time by kind of block.
         padded_difference: `difference` on texts half of which are padding.

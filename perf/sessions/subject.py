@@ -57,7 +57,7 @@ class Subject:
         notes: How it was built, one line each.
         library: The library of custom operators that it runs with.
         python: The Python of the environment with the runtime's packages; None for this process's own.
-        precision: The type of its products, `float32` or `int8`; empty where it is unknown.
+        precision: The type of its products, `float32`, `fp16` or `int8`; empty where it is unknown.
         sizes: The batch and the lengths that it takes.
     """
 

@@ -17,6 +17,7 @@ from perf import harness
 from perf.errors import PerfError
 from perf.harness import REPETITIONS, BenchOptions, Subject
 from perf.machine.footprint import Footprint
+from perf.machine.peaks import Peaks
 from perf.results.report import Failure, Report
 from perf.results.report_file import read_report
 from perf.sessions.padding import half_mask, half_padded
@@ -136,6 +137,22 @@ def test_an_interrupt_of_the_profile_keeps_the_times(tmp_path: Path, monkeypatch
     assert len(report.cells[0].rounds) == REPETITIONS
     assert report.peaks == ()
     assert report.warnings[0].startswith("interrupted after all models were timed")
+
+
+@pytest.mark.parametrize(("gmacs", "measurements"), [(1e-9, 2), (1e9, 1)])
+def test_peaks_that_a_model_exceeds_are_measured_again(
+    gmacs: float, measurements: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [Peaks(1, {"float32": gmacs, "int8": gmacs}, 1e9), Peaks(1, {"float32": 2 * gmacs, "int8": 0.0}, 1.0)]
+    rest = iter(found)
+    monkeypatch.setattr(profiling, "peaks", lambda threads: next(rest))
+    monkeypatch.setattr(profiling, "_blocks", lambda *_: ())
+    lines: list[str] = []
+    model = subject(token_model(tmp_path / "a.onnx"))
+    report = bench([model], quick(profile=True), count_macs=lambda path, seq_len: 1000, progress=lines.append)
+    assert len(list(rest)) == 2 - measurements
+    assert report.peaks == (found[0] if measurements == 1 else Peaks(1, {"float32": 2 * gmacs, "int8": gmacs}, 1e9),)
+    assert ("peak speed of this machine again: a model is above it" in lines) == (measurements == 2)
 
 
 def test_an_interrupt_before_any_measurement_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,30 +6,40 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from perf.presentation.html.finding import findings
+from perf.presentation.html.finding import Finding, findings
 from perf.presentation.html.plots import bars, latency, roofline, tradeoff
-from perf.presentation.html.plots.drawing import svg
+from perf.presentation.html.plots.drawing import WIDE_IN, Draw, svg
 from perf.presentation.html.series import Series, lengths, thread_counts
 from perf.results.report import Report, threads_text
 
 
 @dataclass(frozen=True)
 class Chart:
-    """An `<svg>` element, and its alternative text for screen readers."""
+    """One chart: how it is drawn, its height in inches, its name among charts, and its text for screen readers."""
 
-    svg: str
+    draw: Draw
+    height_in: float
+    name: str
     alt: str
+
+    @property
+    def svg(self) -> str:
+        """The chart for a phone, or beside others."""
+        return svg(self.draw, height_in=self.height_in, salt=self.name)
+
+    @property
+    def wide_svg(self) -> str:
+        """The chart for a large screen, if it is the only one in its section."""
+        return svg(self.draw, height_in=self.height_in, salt=f"{self.name}, wide", width_in=WIDE_IN)
 
 
 def latency_charts(reports: Sequence[Report], series: Sequence[Series]) -> list[Chart]:
     """Returns a latency chart for each number of threads."""
     return [
         Chart(
-            svg(
-                partial(latency.draw_latency, series=series, threads=threads),
-                height_in=latency.HEIGHT_IN,
-                salt=f"latency {threads}",
-            ),
+            partial(latency.draw_latency, series=series, threads=threads),
+            latency.HEIGHT_IN,
+            f"latency {threads}",
             f"Median ms per run against tokens, {threads} threads",
         )
         for threads in thread_counts(reports)
@@ -49,7 +59,7 @@ def tradeoff_charts(
                 continue
             draw = partial(tradeoff.draw_tradeoff, found=found, metric=metric, seq_len=seq_len, threads=threads)
             alt = f"{metric} against ms per run, {seq_len} tokens, {threads} threads"
-            charts.append(Chart(svg(draw, height_in=tradeoff.HEIGHT_IN, salt=f"quality {seq_len} {threads}"), alt))
+            charts.append(Chart(draw, tradeoff.HEIGHT_IN, f"quality {seq_len} {threads}", alt))
             front = ", ".join(point.series.label for point in tradeoff.pareto_front(found))
             fronts.setdefault(front, []).append(f"{seq_len} tokens and {threads_text(threads)}")
     return charts, [f"{front}: with {', '.join(where)}" for front, where in fronts.items()]
@@ -63,8 +73,8 @@ def block_charts(reports: Sequence[Report], series: Sequence[Series]) -> list[Ch
             found = bars.bars(series, seq_len, threads)
             if found:
                 draw = partial(bars.draw_bars, found=found, seq_len=seq_len, threads=threads)
-                drawn = svg(draw, height_in=bars.height_in(found), salt=f"blocks {seq_len} {threads}")
-                charts.append(Chart(drawn, f"ms in kernels by block, {seq_len} tokens, {threads} threads"))
+                alt = f"ms in kernels by block, {seq_len} tokens, {threads} threads"
+                charts.append(Chart(draw, bars.height_in(found), f"blocks {seq_len} {threads}", alt))
     return charts
 
 
@@ -81,14 +91,14 @@ def rooflines(
             found = roofline.reached(own, peaks)
             if found:
                 draw = partial(roofline.draw_roofline, found=found, peaks=peaks)
-                drawn = svg(draw, height_in=roofline.HEIGHT_IN, salt=f"roofline {number} {peaks.threads}")
-                charts.append(Chart(drawn, f"Roofline, {peaks.threads} threads"))
+                name, alt = f"roofline {number} {peaks.threads}", f"Roofline, {peaks.threads} threads"
+                charts.append(Chart(draw, roofline.HEIGHT_IN, name, alt))
                 points += found
                 threads += [peaks.threads] * len(found)
     return charts, points, threads
 
 
-def all_findings(reports: Sequence[Report], names: Sequence[str]) -> list[tuple[str, list[str]]]:
+def all_findings(reports: Sequence[Report], names: Sequence[str]) -> list[tuple[str, list[Finding]]]:
     """Returns the findings of each report, with its name if there are several."""
     return [
         (name if len(reports) > 1 else "", findings(report))

@@ -58,12 +58,15 @@ def page(
     from perf.presentation.html.plots.drawing import MISSING
     from perf.presentation.html.plots.legend import swatch
     from perf.presentation.html.series import all_series
+    from perf.presentation.html.theme import declarations, themed
 
     try:
         import jinja2
+        from markupsafe import Markup, escape
     except ImportError as error:
         raise PerfError(MISSING) from error
 
+    pieces = bars.COLOURS
     series = all_series(reports, names)
     tradeoffs, fronts = contents.tradeoff_charts(reports, series, quality, quality_name)
     roofs, points, threads = contents.rooflines(reports, series)
@@ -74,10 +77,14 @@ def page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    # A long path breaks at its slashes.
+    environment.filters["breakable"] = lambda text: escape(text).replace("/", Markup("/<wbr>"))
     filled: dict[str, Any] = {
         "title": _title(reports),
         "findings": contents.all_findings(reports, names),
         "warnings": tables.warnings(reports, names),
+        "light": declarations(dark=False),
+        "dark": declarations(dark=True),
         "legend": [(swatch(item.look), item.label) for item in series],
         "latency": contents.latency_charts(reports, series),
         "tables": tables.time_tables(reports, names),
@@ -85,7 +92,7 @@ def page(
         "tradeoffs": tradeoffs,
         "fronts": fronts,
         "blocks": contents.block_charts(reports, series),
-        "pieces": bars.COLOURS.items(),
+        "pieces": [(name, themed(f'<rect width="14" height="14" style="fill: {it}"/>')) for name, it in pieces.items()],
         "roofs": roofs,
         "shares": tables.share_table(points, threads),
         "closest": tables.closest(points),

@@ -85,16 +85,17 @@ def share_table(points: Sequence[Reached], threads: Sequence[int]) -> Table:
 
 
 def closest(points: Sequence[Reached]) -> list[str]:
-    """Returns a sentence for each model: its smallest and its largest share of the roof."""
-    shares: dict[str, list[float]] = {}
+    """Returns a sentence for each model: its smallest and largest share of the roof, and why one is above 100 %."""
+    models: dict[str, list[Reached]] = {}
     for point in points:
-        shares.setdefault(f"{point.series.label} ({point.precision})", []).append(point.share)
-    return [
-        f"{label} reaches {min(found):.0%} of its roof"
-        if len(found) == 1
-        else f"{label} reaches {min(found):.0%} to {max(found):.0%} of its roof"
-        for label, found in shares.items()
-    ]
+        models.setdefault(f"{point.series.label} ({point.precision})", []).append(point)
+    sentences = []
+    for label, found in models.items():
+        least, most = (f"{choose(point.share for point in found):.0%}" for choose in (min, max))
+        reasons = dict.fromkeys(point.why_above for point in found if point.why_above)
+        above = f"; above 100 %: {', and '.join(reasons)}" if reasons else ""
+        sentences.append(f"{label} reaches {least if len(found) == 1 else f'{least} to {most}'} of its roof{above}")
+    return sentences
 
 
 def warnings(reports: Sequence[Report], names: Sequence[str]) -> list[str]:

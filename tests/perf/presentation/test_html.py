@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import perf_reports
@@ -18,11 +19,12 @@ from perf.errors import PerfError, PerfUsageError
 from perf.machine.node_profile import BlockTimes
 from perf.machine.peaks import Peaks
 from perf.presentation.html import write_page, write_plot
-from perf.presentation.html.finding import findings
+from perf.presentation.html.finding import Finding, findings
 from perf.presentation.html.plots.roofline import reached
 from perf.presentation.html.plots.tradeoff import Point, pareto_front
 from perf.presentation.html.series import all_series
 from perf.presentation.html.tables import closest
+from perf.presentation.html.theme import COLOURS
 from perf.results.report import Failure, Report
 from perf.results.report_file import read_report
 from perf.statistics import Ratio
@@ -34,7 +36,7 @@ BLOCK_MS = {"embeddings": 1.0, "attention": 20.0, "FFN": 30.0, "rest": 0.5}
 class Page(HTMLParser):
     """The tags, attributes and text of a page."""
 
-    VOID = ("meta", "br", "link", "img", "path", "rect", "line", "polygon", "use")
+    VOID = ("meta", "br", "link", "img", "path", "rect", "line", "polygon", "use", "wbr")
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -42,11 +44,13 @@ class Page(HTMLParser):
         self.references: list[str] = []
         self.words: list[str] = []
         self.open: list[str] = []
+        self.is_broken = False
         self.feed(text)
         self.text = " ".join(" ".join(self.words).split())
 
     def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
+        self.is_broken = tag == "wbr"
         self.references += [value or "" for key, value in attrs if key in ("src", "href", "xlink:href", "srcset")]
         if tag not in self.VOID:
             self.open.append(tag)
@@ -62,7 +66,10 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self.open and self.open[-1] != "style":
+            if self.is_broken:  # at a place where a line may break within a word
+                data = self.words.pop() + data
             self.words.append(data)
+        self.is_broken = False
 
 
 def full(second: str = "fused.onnx") -> Report:
@@ -95,7 +102,7 @@ def page_of(tmp_path: Path, *reports: Report, **asked: object) -> str:
 
 
 def svgs(text: str) -> list[str]:
-    return re.findall(r"<figure.*?(<svg.*?</svg>)", text, re.DOTALL)
+    return re.findall(r'<div class="(?:narrow|wide)">(<svg.*?</svg>)\s*</div>', text, re.DOTALL)
 
 
 def test_everything_is_there(tmp_path: Path) -> None:
@@ -113,7 +120,8 @@ def test_everything_is_there(tmp_path: Path) -> None:
     places = [page.text.index(heading) for heading in (*headings, "How this was measured")]
     assert places == sorted(places)
     for told in (
-        "With 1 thread, fused.onnx is the fastest: 1.17 times as fast as base.onnx at 128 tokens.",
+        "With 1 thread, fused.onnx is the fastest: 1.17 times as fast as base.onnx (95 % interval 1.15–1.19) at 128 "
+        "tokens.",
         "With 2 threads, no model is significantly faster than base.onnx at 128 tokens.",
         "the [b]moon[/b] was full",
         "the benchmark was interrupted before all repetitions were done",
@@ -150,7 +158,7 @@ def test_names_are_text_everywhere(tmp_path: Path) -> None:
     assert not {"b", "i", "u", "if"} & set(page.tags)
     assert page.text.count(HOSTILE) > 4
     drawn = svgs(text)
-    assert len(drawn) == 2 + 2 + 2 + 1
+    assert len(drawn) == 2 + 2 + 2 + 2  # the only roofline is drawn twice, for a phone and for a large screen
     # As XML, too: a browser forgives, a strict reader does not. The bars carry the names.
     told = [" ".join(ElementTree.fromstring(svg).itertext()) for svg in drawn]
     assert sum(HOSTILE in words for words in told) == 2
@@ -182,7 +190,8 @@ def test_a_report_that_was_written_and_read_makes_the_same_page(tmp_path: Path) 
 
 def test_a_chart_is_as_wide_as_a_phone_shows(tmp_path: Path) -> None:
     widths = [float(re.search(r'width="([\d.]+)pt"', svg)[1]) for svg in svgs(page_of(tmp_path, full()))]  # type: ignore[index]
-    assert {round(width * 96 / 72) for width in widths} == {360}
+    pixels = [round(width * 96 / 72) for width in widths]
+    assert sorted(pixels) == [360] * 5 + [768]  # the only roofline is drawn for a large screen, too
 
 
 def test_fifteen_models_all_look_different() -> None:
@@ -208,18 +217,19 @@ def test_series_are_called_by_what_tells_them_apart() -> None:
 def test_a_model_that_says_nothing_is_no_finding() -> None:
     base = perf_reports.report("lost.onnx")
     lost = replace(base, subjects=(base.subjects[0], replace(base.subjects[1], error=1.5)))
-    assert findings(lost)[0] == "With 1 thread, no model is significantly faster than base.onnx at 128 tokens."
+    assert findings(lost)[0].text == "With 1 thread, no model is significantly faster than base.onnx at 128 tokens."
 
 
 def test_a_slower_model_is_no_finding() -> None:
     base = perf_reports.report()
     slower = perf_reports.with_measurements(base, speedup=Ratio(0.5, 0.4, 0.6, True))
-    assert "no model is significantly faster" in findings(slower)[0]
+    assert "no model is significantly faster" in findings(slower)[0].text
 
 
 def test_too_few_repetitions_are_no_finding() -> None:
     ended = perf_reports.with_measurements(perf_reports.report(), speedup=None)
-    assert findings(ended)[0] == "With 1 thread, models are not compared: too few repetitions were done."
+    text = "With 1 thread, models are not compared: too few repetitions were done."
+    assert findings(ended)[0] == Finding(text, is_headline=False)
 
 
 def test_a_model_alone_has_its_times() -> None:
@@ -227,9 +237,40 @@ def test_a_model_alone_has_its_times() -> None:
     cells = tuple(replace(cell, measurements=cell.measurements[:1]) for cell in base.cells)
     alone = replace(base, subjects=base.subjects[:1], cells=cells)
     assert findings(alone) == [
-        "With 1 thread, base.onnx takes 61.7 ms at 128 tokens.",
-        "With 2 threads, base.onnx takes 8.4 ms at 128 tokens.",
+        Finding("With 1 thread, base.onnx takes 61.7 ms (95 % interval 61.1–62.3) at 128 tokens."),
+        Finding("With 2 threads, base.onnx takes 8.4 ms (95 % interval 8.32–8.48) at 128 tokens."),
     ]
+    unstable = perf_reports.with_measurements(alone, stable=False)
+    text = "With 1 thread, at 128 tokens times are unstable (intervals wider than ±2.0%)."
+    assert findings(unstable)[0] == Finding(text, is_headline=False)
+
+
+@pytest.mark.parametrize(
+    ("first", "best", "other", "is_headline"),
+    [
+        ({}, {}, {}, True),
+        ({"stable": False}, {}, {}, False),
+        ({}, {"stable": False}, {}, False),
+        ({}, {}, {"stable": False, "low_ms": 40.0}, False),  # the other one may be faster
+        ({}, {}, {"stable": False, "low_ms": 60.0}, True),
+    ],
+)
+def test_unstable_times_are_no_headline(
+    first: dict[str, Any], best: dict[str, Any], other: dict[str, Any], is_headline: bool, tmp_path: Path
+) -> None:
+    base = perf_reports.report("fused.onnx")
+    items = [*base.cells[0].measurements, perf_reports.measurement("other.onnx", 70.0, None)]
+    cell = replace(
+        base.cells[0],
+        measurements=tuple(replace(item, **new) for item, new in zip(items, (first, best, other), strict=True)),
+    )
+    report = replace(base, cells=(cell,))
+    (found,) = findings(report)
+    assert found.is_headline == is_headline
+    assert ("1.17 times as fast as base.onnx (95 % interval 1.15–1.19)" in found.text) == is_headline
+    unstable = "at 128 tokens times are unstable (intervals wider than ±2.0%)"
+    assert (unstable in found.text) != is_headline
+    assert ('<p class="finding">' in page_of(tmp_path, report)) == is_headline
 
 
 def test_the_front_has_whom_nobody_beats() -> None:
@@ -251,6 +292,61 @@ def test_a_roof_is_of_the_models_precision() -> None:
     (low, _) = reached(series, Peaks(1, {"float32": 60.0, "int8": 230.0}, 0.5))
     assert (low.roof, low.bound) == (pytest.approx(0.5 * 2e9 / size), "memory")
     assert closest([base]) == ["base.onnx (float32) reaches 54% of its roof"]
+
+
+def test_a_share_above_the_roof_is_explained(tmp_path: Path) -> None:
+    report, series = full(), all_series([full()], ["r"])
+    slow = reached(series, Peaks(1, {"float32": 20.0, "int8": 230.0}, 12.0))
+    assert closest(slow)[0] == (
+        "base.onnx (float32) reaches 162% of its roof; above 100 %: its kernels are faster than onnxruntime's product "
+        "of two large matrices"
+    )
+    assert "above" not in closest(slow)[1]
+    narrow = reached(series, Peaks(1, {"float32": 60.0, "int8": 230.0}, 0.1))
+    assert "above 100 %: weights that stay in a cache are read faster than memory" in closest(narrow)[0]
+    page = Page(page_of(tmp_path, replace(report, peaks=(Peaks(1, {"float32": 20.0, "int8": 230.0}, 12.0),))))
+    assert "above 100 %: its kernels are faster" in page.text
+
+
+def test_half_precision_is_called_fp16(tmp_path: Path) -> None:
+    base = full()
+    half = replace(base, subjects=(base.subjects[0], replace(base.subjects[1], precision="fp16")))
+    (_, fused) = reached(all_series([half], ["r"]), half.peaks[0])
+    assert (fused.precision, fused.roof) == ("fp16", 60.0)  # float32's roof, where fp16 has none of its own
+    known = Peaks(1, {"float32": 60.0, "fp16": 90.0, "int8": 230.0}, 12.0)
+    (_, fused) = reached(all_series([half], ["r"]), known)
+    assert fused.roof == 90.0
+    text = page_of(tmp_path, replace(half, peaks=(known,)))
+    assert "fused.onnx (fp16) reaches" in Page(text).text
+    assert any("fp16 90" in "".join(ElementTree.fromstring(svg).itertext()) for svg in svgs(text))
+
+
+def test_names_break_at_slashes(tmp_path: Path) -> None:
+    name = "ort-dynamic:folder/of/models/model.onnx"
+    text = page_of(tmp_path, replace(full(name), warnings=(f"{name} is slow",)))
+    broken = name.replace("/", "/<wbr>")
+    for start, end in (('<td class="text">', "</td>"), ("<span>", "</span>"), ("<li>", " is slow</li>")):
+        assert f"{start}{broken}{end}" in text
+    assert name in Page(text).text
+
+
+def test_the_page_has_a_dark_mode(tmp_path: Path) -> None:
+    text = page_of(tmp_path, full())
+    light, dark = re.findall(r":root {(.*?)}", text)
+    assert "@media screen and (prefers-color-scheme: dark)" in text
+    names = [set(re.findall(r"--([\w-]+):", declared)) for declared in (light, dark)]
+    assert names[0] == names[1] == set(COLOURS)
+    rest = text.replace(light, "").replace(dark, "")
+    assert set(re.findall(r"var\(--([\w-]+)\)", rest)) <= names[0]
+    # Every colour is one of the two modes', in charts and swatches, too; black is what an SVG leaves out.
+    assert re.findall(r"#[0-9a-fA-F]{6}\b", rest) == []
+    assert all("var(--ink)" in svg and "var(--paper)" in svg for svg in svgs(text))
+
+
+def test_a_name_that_looks_like_a_colour_stays(tmp_path: Path) -> None:
+    text = page_of(tmp_path, full("#0072b2"))
+    assert "#0072b2" in Page(text).text
+    assert any("#0072b2" in "".join(ElementTree.fromstring(svg).itertext()) for svg in svgs(text))
 
 
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:

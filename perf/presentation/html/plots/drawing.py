@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from perf.errors import PerfError
+from perf.presentation.html.theme import themed
 
 MISSING = "the page needs matplotlib and jinja2, which are not installed; pip install 'mbert-onnx[report]'"
 
@@ -22,10 +23,15 @@ except ImportError as error:
 WIDTH_IN = 3.75
 """Width of a chart in inches: 360 pixels in a browser, which fits a phone."""
 
+WIDE_IN = 8.0
+"""Width of a chart that is alone in its row on a large screen."""
+
 STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Helvetica", "Arial", "sans-serif"],
     "font.size": 8.5,
+    "text.color": "#1d1d1f",  # not black, whose colour an SVG leaves out
+    "axes.labelcolor": "#1d1d1f",
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
@@ -51,16 +57,16 @@ Draw = Callable[[Any], None]
 """A function that draws into given axes."""
 
 
-def svg(draw: Draw, *, height_in: float, salt: str) -> str:
-    """Draws one chart, 360 pixels wide, as an `<svg>` element; `salt` makes its ids unique among charts."""
+def svg(draw: Draw, *, height_in: float, salt: str, width_in: float = WIDTH_IN) -> str:
+    """Draws one chart as an `<svg>` element in the page's colours; `salt` makes its ids unique among charts."""
     text = io.StringIO()
     with style(salt):
-        figure = Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
+        figure = Figure(figsize=(width_in, height_in), layout="constrained")
         draw(figure.subplots())
         figure.savefig(text, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     found = text.getvalue()
     # The ids of groups are the same in every figure, which is invalid in one page, and nothing refers to them.
-    return re.sub(r'<g id="[^"]*"', "<g", found[found.index("<svg") :])
+    return themed(re.sub(r'<g id="[^"]*"', "<g", found[found.index("<svg") :]))
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from matplotlib.markers import MarkerStyle
 from matplotlib.transforms import Affine2D
 
 from perf.presentation.html.series import Look
+from perf.presentation.html.theme import themed
 
 WIDTH, HEIGHT = 30, 12
 SIZE = 7.0
@@ -24,8 +25,8 @@ def swatch(look: Look) -> str:
         f'<polygon points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in np.asarray(outline))}"/>'
         for outline in marker.get_path().transformed(place).to_polygons(closed_only=False)
     )
-    return (
-        f'<svg width="{WIDTH}" height="{HEIGHT}" aria-hidden="true" fill="{look.colour}" stroke="{look.colour}">'
+    return themed(
+        f'<svg width="{WIDTH}" height="{HEIGHT}" aria-hidden="true" style="fill: {look.colour}; stroke: {look.colour}">'
         f'<line x1="0" x2="{WIDTH}" y1="{HEIGHT / 2}" y2="{HEIGHT / 2}" stroke-width="1.8" '
         f'stroke-dasharray="{DASHES[look.dash]}"/>{outlines}</svg>'
     )

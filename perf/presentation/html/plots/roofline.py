@@ -8,13 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from perf.machine.peaks import FLOAT32, Peaks
+from perf.machine.peaks import FLOAT16, FLOAT32, INT8, MEMORY, Peaks
 from perf.presentation.html.plots.drawing import around, log_axis, nice_numbers
 from perf.presentation.html.series import Series
 from perf.results.report import threads_text
 
 HEIGHT_IN = 3.2
-ROOF_COLOURS = ("#555555", "#a05a00")
+ROOF_COLOURS = {FLOAT32: "#555555", INT8: "#a05a00", FLOAT16: "#6a3d9a"}
+FILL = {FLOAT32: "none", FLOAT16: "left", INT8: "full"}
+"""How a marker is filled, in matplotlib's words."""
+
 MORE = 4
 """Factor by which the axes extend beyond the points and roofs, both sides together."""
 
@@ -40,24 +43,29 @@ class Reached:
         """Share of the roof."""
         return self.gmacs / self.roof
 
+    @property
+    def why_above(self) -> str:
+        """Why the share is above 1; empty if it is not."""
+        if self.share <= 1:
+            return ""
+        if self.bound == MEMORY:
+            return "weights that stay in a cache are read faster than memory"
+        return "its kernels are faster than onnxruntime's product of two large matrices"
+
 
 def reached(series: Sequence[Series], peaks: Peaks) -> list[Reached]:
     """Returns all models with known multiply-accumulates, with the peaks' number of threads."""
     found = []
     for item in series:
         precision = item.subject.precision or FLOAT32
-        peak = peaks.gmacs.get(precision)
-        if peak is None:
-            continue
         for seq_len, measured in item.at(peaks.threads):
             macs = item.subject.macs.get(seq_len)
             if not macs:
                 continue
             intensity = macs / item.subject.file.size_bytes
-            slope = peaks.bandwidth_gb_s * intensity
-            bound = "arithmetic" if slope > peak else "memory"
-            gmacs = macs / measured.median_ms / 1e6
-            found.append(Reached(item, seq_len, precision, intensity, gmacs, min(peak, slope), bound))
+            roof = peaks.roof(precision, intensity)
+            if roof is not None:
+                found.append(Reached(item, seq_len, precision, intensity, macs / measured.median_ms / 1e6, *roof))
     return found
 
 
@@ -68,18 +76,25 @@ def draw_roofline(axes: Any, found: Sequence[Reached], peaks: Peaks) -> None:
     left, right = around([*(item.intensity for item in found), *ridges], MORE**0.5)
     bottom, top = around([*(item.gmacs for item in found), *peaks.gmacs.values()], MORE**0.5)
     x = np.geomspace(left, right, 200)
-    for (precision, peak), colour in zip(sorted(peaks.gmacs.items()), ROOF_COLOURS, strict=False):
-        axes.plot(x, np.minimum(peak, bandwidth * x), color=colour, linewidth=1.2, zorder=1)
-        axes.annotate(f"{precision} {peak:.3g}", (right, peak), (-3, 3), textcoords="offset points", ha="right")
+    drawn = {item.precision for item in found} | {FLOAT32, INT8}
+    for precision, peak in peaks.gmacs.items():
+        if precision in drawn:  # the roof of fp16 is close to that of float32, and says nothing without a model
+            axes.plot(x, np.minimum(peak, bandwidth * x), color=ROOF_COLOURS[precision], linewidth=1.2, zorder=1)
+            place = {"xytext": (-3, 3), "textcoords": "offset points", "ha": "right"}
+            if precision == FLOAT16:
+                place |= {"xytext": (-3, -3), "va": "top"}
+            axes.annotate(f"{precision} {peak:.3g}", (right, peak), **place)
     for item in found:
         look = item.series.look
-        hollow = item.precision == FLOAT32
+        fill = FILL.get(item.precision, "full")
         axes.plot(
             item.intensity,
             item.gmacs,
             look.marker,
             color=look.colour,
-            markerfacecolor="white" if hollow else look.colour,
+            fillstyle="full" if fill == "none" else fill,
+            markerfacecolor="white" if fill == "none" else look.colour,
+            markerfacecoloralt="white",
         )
     log_axis(axes.xaxis, nice_numbers(left, right), low=left, high=right)
     log_axis(axes.yaxis, nice_numbers(bottom, top), low=bottom, high=top)
