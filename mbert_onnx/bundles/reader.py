@@ -19,7 +19,7 @@ from mbert_onnx.text.json_files import brief, read_json
 from mbert_onnx.text.tasks import TASKS, Task, task_named, task_of_architectures
 
 # Sizes in config.json that are used with a model file, with their smallest values.
-SIZES = {"vocab_size": 1, "max_position_embeddings": 1, "type_vocab_size": 1, "pad_token_id": 0}
+SIZES = {"vocab_size": 1, "max_position_embeddings": 1, "type_vocab_size": 1, "pad_token_id": -1}
 # More rows than an embedding table has: ONNX models of 2 GB have at most 2^29 numbers.
 MANY_ROWS = 2**31
 # In the order in which they are looked for.

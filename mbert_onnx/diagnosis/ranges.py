@@ -238,7 +238,7 @@ def _file(
     read = read_text_model(
         path, bundle, purpose="doctor measures it on texts", task=task, outputs=outputs, tokenizer=tokenizer
     )
-    in_config = 0 if bundle is None else int(bundle.config.get("pad_token_id") or 0)
+    in_config = None if bundle is None else bundle.config.get("pad_token_id")
     return _Subject.of(graph, read, calibrate, notes, padding_id(read.reader.tokenizer, in_config))
 
 

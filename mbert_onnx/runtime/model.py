@@ -63,6 +63,7 @@ from mbert_onnx.text.tasks import (
     Task,
     task_of_graph,
 )
+from mbert_onnx.text.tokenizer import padding_in_config
 
 # Defaults of transformers' pipelines. SQuAD models are trained on windows of 384 tokens.
 QUESTION_WINDOW = 384
@@ -118,7 +119,7 @@ class Model:
         self._encoder = None if bundle.tokenizer_path is None else self._load_encoder(bundle.tokenizer_path)
         # As in transformers, the tokenizer's: the config's stays 0 where a vocabulary has [PAD] in another place.
         padding = None if self._encoder is None else self._encoder.padding_id
-        padding = int(self.config.get("pad_token_id") or 0) if padding is None else padding
+        padding = padding_in_config(self.config.get("pad_token_id")) if padding is None else padding
         self._runner = RowRunner(session, task, self.inputs, padding, str(bundle.model_path))
 
     @property

@@ -313,16 +313,16 @@ class TextEncoder:
             )
         return max_seq_len
 
-    @staticmethod
-    def _room(template: Template, length: int, *question_ids: list[int]) -> int:
+    def _room(self, template: Template, length: int, *question_ids: list[int]) -> int:
         """Returns the number of text tokens that fit in a row beside special tokens and question."""
         taken, specials = sum(map(len, question_ids)), len(template.special_ids)
         room = length - specials - taken
         if room < 1:
-            what = f"The question has {taken} tokens" if question_ids else "A text"
+            what = f"The question has {taken} tokens and" if question_ids else "A text has"
+            larger = "a larger max_seq_len" if length < self.max_length else "a model of more tokens"
+            advice = f"Shorten the question, or use {larger}." if question_ids else f"Use {larger}."
             raise UsageError(
-                f"{what} and {specials} special ones, which leave no room in a row of {length} tokens. "
-                "Shorten the question, or use a model (or max_seq_len) of more tokens."
+                f"{what} {specials} special ones, which leave no room in a row of {length} tokens. {advice}"
             )
         return room
 

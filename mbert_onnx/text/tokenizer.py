@@ -108,7 +108,12 @@ def padding_id(path: Path | None, config_id: int | None) -> int:
     if path is not None:
         tokenizer = read_tokenizer(path)
         found = TokenizerSettings.beside(path, tokenizer).padding_id(tokenizer)
-    return (config_id or 0) if found is None else found
+    return padding_in_config(config_id) if found is None else found
+
+
+def padding_in_config(config_id: int | None) -> int:
+    """Returns the config's `pad_token_id`, and 0 where it names none: it is left out, null, or -1."""
+    return max(config_id or 0, 0)
 
 
 def _text(token: object) -> str | None:

@@ -21,6 +21,7 @@ from mbert_onnx.runtime.batching import RowRunner
 from mbert_onnx.text.encoder import Row, TextEncoder
 from mbert_onnx.text.labels import names_of
 from mbert_onnx.text.tasks import Task
+from mbert_onnx.text.tokenizer import padding_in_config
 from perf.providers import resolve
 from perf.sessions.opener import Opener
 from perf.sessions.session import Session
@@ -142,6 +143,6 @@ class ModelOpener:
         names = config.get("id2label")
         labels = tuple(names_of(names, len(names)).values()) if isinstance(names, dict) and names else None
         padding = encoder.padding_id
-        padding = int(config.get("pad_token_id") or 0) if padding is None else padding
+        padding = padding_in_config(config.get("pad_token_id")) if padding is None else padding
         runner = RowRunner(session, task, inputs, padding, name)
         return EvaluatedModel(name, task, session, encoder, labels, runner, self._progress)

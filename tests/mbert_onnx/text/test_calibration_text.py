@@ -678,7 +678,10 @@ def test_texts_of_special_tokens_only(encoder: TextEncoder) -> None:
 
 
 def test_a_length_without_room_for_a_text(encoder: TextEncoder) -> None:
-    with pytest.raises(UsageError, match="leave no room in a row of 2 tokens"):
+    with pytest.raises(
+        UsageError,
+        match=r"A text has 2 special ones, which leave no room in a row of 2 tokens. Use a model of more tokens.",
+    ):
         encode([CalibrationText(SHORT)], encoder, FILL_MASK, seq_len=2, max_positions=48, choices=None)
 
 

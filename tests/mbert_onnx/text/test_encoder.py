@@ -202,8 +202,14 @@ def test_a_long_question_shrinks_the_default_stride(small: TextEncoder) -> None:
 
 
 def test_a_question_that_fills_the_window_is_refused(small: TextEncoder) -> None:
-    with pytest.raises(UsageError, match=r"question has 13 tokens and 3 special ones.*row of 16 tokens"):
-        small.windows(LONG, "who wrote the first program in london for the engine of charles babbage")
+    question = "who wrote the first program in london for the engine of charles babbage"
+    expected = (
+        r"question has 13 tokens and 3 special ones.*row of 16 tokens. Shorten .* or use a model of more tokens\.$"
+    )
+    with pytest.raises(UsageError, match=expected):
+        small.windows(LONG, question)
+    with pytest.raises(UsageError, match=r"row of 8 tokens. Shorten the question, or use a larger max_seq_len\.$"):
+        small.windows(LONG, question, max_seq_len=8)
 
 
 def test_a_stride_must_be_shorter_than_the_text_in_a_window(small: TextEncoder) -> None:

@@ -207,6 +207,8 @@ def test_the_padding_token_is_the_tokenizers(zeroed: Path, texts: Path, tmp_path
     (checkpoint / "special_tokens_map.json").unlink(missing_ok=True)
     settings = checkpoint / "tokenizer_config.json"
     settings.write_text(json.dumps({**json.loads(settings.read_text()), "pad_token": "[MASK]"}))
+    config = checkpoint / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "pad_token_id": -1}))  # none
     report = export(checkpoint, bundle, seq_len=32)
     assert report.padding is not None
     assert not report.padding.zero_embedding
