@@ -103,7 +103,8 @@ def test_a_graph_as_it_is_keeps_its_nodes_and_gets_names() -> None:
     model = bert(hidden=40, inner=32, wide=32)
     named = as_is(model)
     assert sorted(node.op_type for node in named.graph) == sorted(node.op_type for node in model.graph)
-    assert {str(node.name).split("/")[0] for node in named.graph} == {"head"}  # its weights tell no layer
+    # Its weights have no names of layers; the layers are those of the graph's structure.
+    assert {str(node.name).split("/")[0] for node in named.graph} == {"embeddings", "layer.0", "layer.1", "head"}
     found = measure_numbers(named, [text_feed()])
     masks = [one for one in found if one.low < -1e30]
     assert masks == []
