@@ -30,6 +30,7 @@ class Builder:
     """The part of `ModelBuilder` that a file needs."""
 
     seq_lens = (8, 32)
+    task = None
 
 
 def subject_of(file: Path) -> Subject:
