@@ -20,6 +20,9 @@ TAIL = 40
 FEWEST = 6
 """Fewest values with a 95 % interval: the whole range of 5 values encloses the median with a probability of 94 %."""
 
+FEWEST_BETWEEN = 4
+"""Fewest values of each of two independent series whose ratio has a 95 % interval."""
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -114,7 +117,7 @@ def ratio_between(first: Sequence[float] | np.ndarray, this: Sequence[float] | n
 
     The median of all pairwise quotients is the Hodges-Lehmann estimate; the interval is that of the Mann-Whitney test
     (Hollander, Wolfe and Chicken, Nonparametric Statistical Methods, third edition, section 4.3): the quotients between
-    two ranks. It holds for any distributions that differ only by a factor. At least 4 values of each are needed.
+    two ranks. It holds for any distributions that differ only by a factor. Each series needs `FEWEST_BETWEEN` values.
     """
     quotients = np.sort(np.divide.outer(np.asarray(first, np.float64), np.asarray(this, np.float64)).ravel())
     rank = quotient_rank(len(first), len(this))
@@ -136,7 +139,9 @@ def quotient_rank(m: int, n: int) -> int:
         below += ways[rank]
         rank += 1
     if not rank:
-        raise ValueError(f"{m} and {n} values have no 95 % interval of their ratio; at least 4 of each are needed")
+        raise ValueError(
+            f"{m} and {n} values have no 95 % interval of their ratio; at least {FEWEST_BETWEEN} of each are needed"
+        )
     return rank
 
 

@@ -66,7 +66,7 @@ def load_external_data(model: ir.Model, path: Path, *, values: bool = True) -> N
 
     Raises ExternalDataError for data outside of the model's folder, missing, incomplete or changing.
     """
-    places = list(_places(model))
+    places = [(tensor, replace) for tensor, replace in tensors_in(model) if isinstance(tensor, ir.ExternalTensor)]
     total = sum(max(_size_of(tensor), 0) for tensor, _ in places)
     if values and total > MOST_BYTES:
         raise ExternalDataError(
@@ -75,7 +75,7 @@ def load_external_data(model: ir.Model, path: Path, *, values: bool = True) -> N
     files: dict[str, _DataFile] = {}
     try:
         for tensor, replace in places:
-            location = os.fspath(tensor.location)
+            location = os.fsdecode(tensor.location)  # protobuf returns bytes for what is not UTF-8
             if location not in files:
                 files[location] = _DataFile(path, location)
             file = files[location]
@@ -189,12 +189,12 @@ def _in_memory(tensor: ir.ExternalTensor, data: bytes) -> ir.TensorProtocol:
 Replace = Callable[[ir.TensorProtocol], None]
 
 
-def _places(model: ir.Model) -> Iterator[tuple[ir.ExternalTensor, Replace]]:
-    """Yields each external tensor with a function that puts another tensor in its place."""
+def tensors_in(model: ir.Model) -> Iterator[tuple[ir.TensorProtocol, Replace]]:
+    """Yields each tensor, also of subgraphs, attributes and functions, with a function that replaces it by another."""
     functions = list(model.functions.values())
     graphs = [*model.graphs(), *(graph for function in functions for graph in function.subgraphs())]
     for value in [value for graph in graphs for value in graph.initializers.values()]:
-        if isinstance(value.const_value, ir.ExternalTensor):
+        if value.const_value is not None:
             yield value.const_value, _in_value(value)
     owners: list[ir.Graph | ir.Function] = [model.graph, *functions]
     for owner in owners:
@@ -210,7 +210,7 @@ def _in_value(value: ir.Value) -> Replace:
     return replace
 
 
-def _in_attribute(node: ir.Node, attribute: ir.Attr) -> Iterator[tuple[ir.ExternalTensor, Replace]]:
+def _in_attribute(node: ir.Node, attribute: ir.Attr) -> Iterator[tuple[ir.TensorProtocol, Replace]]:
     if attribute.is_ref() or attribute.type not in (ir.AttributeType.TENSOR, ir.AttributeType.TENSORS):
         return
     is_list = attribute.type == ir.AttributeType.TENSORS
@@ -225,5 +225,4 @@ def _in_attribute(node: ir.Node, attribute: ir.Attr) -> Iterator[tuple[ir.Extern
         return replace
 
     for index, tensor in enumerate(list(tensors)):
-        if isinstance(tensor, ir.ExternalTensor):
-            yield tensor, at(index)
+        yield tensor, at(index)

@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from graphs.errors import GraphError, one_line
-from graphs.model.external_data import FileState, external_bytes, load_external_data
+from graphs.model.external_data import FileState, external_bytes, load_external_data, tensors_in
 from graphs.model.quiet import quiet
 
 
@@ -40,6 +40,7 @@ def read_model(path: Path, *, values: bool = True) -> ir.Model:
         raise GraphError(f"{path} holds no graph; it is empty, truncated, or not an ONNX model: export it again")
     _check_order(model.graph, path)
     _check_functions(model, path)
+    _check_tensors(model, path)
     _free_negative_sizes(model.graph)
     load_external_data(model, path, values=values)
     # The graph of one export with the weights of another would be a third model.
@@ -93,7 +94,7 @@ def _check_order(graph: ir.Graph, path: Path) -> None:
 
 
 def _check_functions(model: ir.Model, path: Path) -> None:
-    """Raises GraphError for a function that calls itself, directly or through others; no runtime could run it."""
+    """Raises GraphError for a function that calls itself, through others or not, or reads what nothing computes."""
     calls = {
         name: {node.op_identifier() for node in ir.traversal.RecursiveGraphIterator(function.graph)}
         for name, function in model.functions.items()
@@ -105,6 +106,37 @@ def _check_functions(model: ir.Model, path: Path) -> None:
         raise GraphError(
             f"{path}: the function {domain}.{name} calls itself; no runtime could run it: export it again"
         ) from None
+    for (domain, name, _), function in model.functions.items():
+        for node in ir.traversal.RecursiveGraphIterator(function.graph):
+            for value in node.inputs:
+                if value is not None and not _is_computed(value):
+                    raise GraphError(
+                        f"{path}: nothing computes {value.name} in the function {domain}.{name}; the graph is "
+                        "incomplete: export it again"
+                    )
+
+
+def _is_computed(value: ir.Value) -> bool:
+    return value.producer() is not None or value.is_graph_input() or value.is_initializer()
+
+
+def _check_tensors(model: ir.Model, path: Path) -> None:
+    """Raises GraphError for a tensor in the file without a type, or whose data are not those of its shape."""
+    for tensor, _ in tensors_in(model):
+        if isinstance(tensor, ir.ExternalTensor):
+            continue  # its file says how many bytes there are
+        try:
+            found = tensor.numpy().shape
+        except Exception as error:  # numpy's and onnx_ir's errors have no common class
+            raise GraphError(
+                f"{path}: the data of the tensor {tensor.name} are not those of its type and shape "
+                f"({one_line(error)}); the file is damaged: export it again"
+            ) from error
+        if found != tuple(tensor.shape):  # a negative size, which numpy takes as an unknown one
+            raise GraphError(
+                f"{path}: the tensor {tensor.name} has the shape {tensor.shape}, and its data {list(found)}; "
+                "the file is damaged: export it again"
+            )
 
 
 def _free_negative_sizes(graph: ir.Graph) -> None:

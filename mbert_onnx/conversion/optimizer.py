@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +20,11 @@ from graphs.model.opsets import check_opset, newest_opset
 from graphs.model.precision_of import quantized_operators
 from graphs.pipeline import STAGES, TARGETS, Stage, compared_form
 from graphs.pipeline import optimize as optimize_graph
-from mbert_onnx.bundles.model_file import find_file, read_text_model
+from mbert_onnx.bundles.model_file import find_file, open_session, read_text_model
 from mbert_onnx.bundles.onnx_writer import check_file_destination, writing_file
 from mbert_onnx.bundles.ports import Ports, rename_inputs, restore_inputs
 from mbert_onnx.bundles.reader import Bundle
+from mbert_onnx.bundles.session_errors import LoadError
 from mbert_onnx.bundles.types import Progress
 from mbert_onnx.conversion.damage import Damage
 from mbert_onnx.conversion.precision import PrecisionOptions, precision_errors, read_texts
@@ -301,7 +303,7 @@ def _gate(request: _Request, source: _Source) -> PrecisionGate:
 
 def _optimize(request: _Request, source: _Source, gate: PrecisionGate | None, progress: Progress | None) -> Outcome:
     precision = request.precision.precision
-    with precision_errors(precision):
+    with precision_errors(precision), _faults_of_the_file(source.path):
         outcome = optimize_graph(
             source.graph,
             target=request.target,
@@ -317,6 +319,24 @@ def _optimize(request: _Request, source: _Source, gate: PrecisionGate | None, pr
     if gate is not None:
         check_is_lowered(outcome.model, precision, gate.name)
     return outcome
+
+
+@contextmanager
+def _faults_of_the_file(path: Path) -> Iterator[None]:
+    """Turns any error of a pass into a GraphError if onnxruntime does not load the file either: the file is invalid.
+
+    The passes and onnx_ir, on which they are built, take valid graphs, and raise many classes for others.
+    """
+    try:
+        yield
+    except (GraphError, MemoryError):
+        raise
+    except Exception as error:
+        try:
+            open_session(path)
+        except LoadError as fault:
+            raise GraphError(f"{str(fault).rstrip('.')}; export it again") from error
+        raise
 
 
 def _write(source: _Source, outcome: Outcome, file: Path) -> None:

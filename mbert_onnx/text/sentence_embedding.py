@@ -223,13 +223,13 @@ def _pooling_modes(config: Mapping[str, Any]) -> list[str]:
 
 def _read(path: Path, *, required: bool = False) -> dict[str, Any]:
     """Returns the object in a file; an empty one for a file that is not there, unless it is required."""
-    if not path.is_file():
-        if required:
-            raise CheckpointError(f"{path} is missing; copy it, too")
-        return {}
     try:
+        if not path.is_file():
+            if required:
+                raise CheckpointError(f"{path} is missing; copy it, too")
+            return {}
         content = read_json(path)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError) as error:  # also of the path, which may be too long: modules.json names it
         reason = error.strerror if isinstance(error, OSError) else error
         raise CheckpointError(f"{path} cannot be read ({reason}); copy it again") from error
     if not isinstance(content, dict):

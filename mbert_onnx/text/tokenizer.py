@@ -6,6 +6,7 @@ Some settings of a tokenizer are not in its tokenizer.json. They are read as tra
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -154,7 +155,25 @@ def read_tokenizer(path: Path) -> Tokenizer:
         return BundleError(f"{path} is not a tokenizer.json ({reason}). Save it with save_pretrained again.")
 
     with library_errors(unreadable):
-        return Tokenizer.from_file(str(path))
+        tokenizer = Tokenizer.from_file(str(path))
+        check_template(tokenizer)
+    return tokenizer
+
+
+def check_template(tokenizer: Tokenizer) -> None:
+    """Raises ValueError for a template with a special token that it gives no id.
+
+    `tokenizers` reads it, and panics at the first text, which prints lines of its own on standard error.
+    """
+    processor = tokenizer.post_processor
+    state = {} if processor is None else json.loads(processor.__getstate__())
+    for part in state.get("processors", [state]):
+        if part.get("type") != "TemplateProcessing":
+            continue
+        pieces = [piece["SpecialToken"]["id"] for piece in (*part["single"], *part["pair"]) if "SpecialToken" in piece]
+        undefined = [token for token in pieces if token not in part["special_tokens"]]
+        if undefined:
+            raise ValueError(f"its template has the special token {undefined[0]!r}, and no id for it")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from rich.text import Text
 from perf.errors import PerfUsageError
 from perf.presentation.warnings import MOVED
 from perf.results.report import Cell, Measurement, Report
-from perf.statistics import Ratio, ratio_between
+from perf.statistics import FEWEST_BETWEEN, Ratio, ratio_between
 
 SLOWER, FASTER, UNDECIDED = "slower", "faster", "not significant"
 
@@ -58,7 +58,7 @@ def compare(old: Report, new: Report) -> Comparison:
     Runs of two benchmarks have no rounds in common, so each repetition counts as one value, its median, and the
     interval of the ratio is that of `perf.statistics.ratio_between`.
 
-    Raises PerfUsageError if the reports have no cell in common.
+    Raises PerfUsageError if the reports have no cell in common, or none with enough repetitions.
     """
     before = {key: found for cell in old.cells for key, found in _by_key(cell).items()}
     after = {key: found for cell in new.cells for key, found in _by_key(cell).items()}
@@ -68,13 +68,19 @@ def compare(old: Report, new: Report) -> Comparison:
             f"the reports have no model, length and number of threads in common (old: {_names(old)}; new: "
             f"{_names(new)}); expected two reports of the same bench"
         )
+    short = {key for key in shared if min(len(before[key][1]), len(after[key][1])) < FEWEST_BETWEEN}
+    if len(short) == len(shared):
+        raise PerfUsageError(
+            f"a report has fewer than {FEWEST_BETWEEN} repetitions of each cell, as after an interrupt, which give no "
+            "interval; expected two complete reports: measure again"
+        )
     changes = []
-    for subject, seq_len, threads in shared:
+    for subject, seq_len, threads in [key for key in shared if key not in short]:
         (was, rounds), (now, new_rounds) = before[subject, seq_len, threads], after[subject, seq_len, threads]
         found = ratio_between(_medians(was, rounds), _medians(now, new_rounds))
         changes.append(Change(subject, seq_len, threads, was.median_ms, now.median_ms, found))
     alone = sorted({key[0] for key in before.keys() ^ after.keys()})
-    return Comparison(tuple(changes), tuple(_warnings(old, new, alone)))
+    return Comparison(tuple(changes), tuple(_warnings(old, new, alone, len(short))))
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
@@ -104,7 +110,7 @@ def _names(report: Report) -> str:
     return ", ".join(subject.name for subject in report.subjects)
 
 
-def _warnings(old: Report, new: Report, alone: Sequence[str]) -> list[str]:
+def _warnings(old: Report, new: Report, alone: Sequence[str], short: int) -> list[str]:
     pairs = {
         "the machine": (old.machine.cpu, new.machine.cpu),
         "the set of processor features": (old.machine.cpu_features, new.machine.cpu_features),
@@ -129,6 +135,8 @@ def _warnings(old: Report, new: Report, alone: Sequence[str]) -> list[str]:
             )
     if alone:
         found.append(f"the reports do not have the same cells of {', '.join(alone)}; only cells in both are compared")
+    if short:
+        found.append(f"{short} cells have fewer than {FEWEST_BETWEEN} repetitions and are left out; measure again")
     found += [
         f"the {which} report: {warning}"
         for which, report in (("old", old), ("new", new))

@@ -9,6 +9,7 @@ import cattrs
 
 from perf.errors import PerfError
 from perf.results.report import SCHEMA, SCHEMA_VERSION, SPEED_CHECK_KEY, Report
+from perf.results.report_check import fault_in
 
 
 def read_report(path: Path) -> Report:
@@ -34,9 +35,13 @@ def read_report(path: Path) -> Report:
     if SPEED_CHECK_KEY in content:
         content["speed_check_ms"] = content.pop(SPEED_CHECK_KEY)
     try:
-        return cattrs.structure(content, Report)
+        report = cattrs.structure(content, Report)
     except Exception as error:  # cattrs raises groups of errors
         first = cattrs.transform_error(error)[0]
         raise PerfError(
             f"{path} is not a complete report: {first}; expected a report of bench --json: measure again"
         ) from None
+    fault = fault_in(report)
+    if fault is not None:
+        raise PerfError(f"{path} is not a valid report: {fault}; expected a report of bench --json: measure again")
+    return report

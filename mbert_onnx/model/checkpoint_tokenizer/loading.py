@@ -21,7 +21,7 @@ import transformers
 
 from mbert_onnx.errors import BundleError, CheckpointError, MbertError
 from mbert_onnx.text.json_files import read_json
-from mbert_onnx.text.tokenizer import SETTINGS, SPECIAL_TOKENS, library_errors, read_tokenizer
+from mbert_onnx.text.tokenizer import SETTINGS, SPECIAL_TOKENS, check_template, library_errors, read_tokenizer
 
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
@@ -68,6 +68,8 @@ def loaded_tokenizer(folder: Path) -> Iterator[Any]:
             tokenizer = transformers.AutoTokenizer.from_pretrained(
                 str(copy), trust_remote_code=False, local_files_only=True
             )
+            if getattr(tokenizer, "is_fast", False):
+                check_template(tokenizer.backend_tokenizer)
         if not getattr(tokenizer, "is_fast", False):
             raise CheckpointError(
                 f"{folder}: its tokenizer is a {type(tokenizer).__name__}, which transformers has in Python only; "

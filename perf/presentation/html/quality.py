@@ -80,7 +80,7 @@ def _from_table(path: Path, text: str) -> Quality:
 def _figure(path: Path, name: str, value: Any) -> float:
     try:
         found = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # the last: an integer beyond the largest float
         found = math.nan
     if not math.isfinite(found):
         raise PerfError(f"{path}: the figure for {name} is {value!r}, which is not a finite number; {EXPECTED}")

@@ -134,6 +134,12 @@ def test_what_onnxruntime_refuses(
         read_model(path, values=False)
 
 
+def test_a_name_that_is_not_utf8(home: Path) -> None:
+    path = model(home / "model.onnx")
+    path.write_bytes(path.read_bytes().replace(b"w.bin", b"w\xffbin"))
+    assert "keeps its weights in w?bin, which is not there" in refusal(path)
+
+
 def test_a_pipe_is_not_waited_for(home: Path) -> None:
     os.mkfifo(home / "pipe")
     with pytest.raises(ExternalDataError, match="which is not a regular file"):

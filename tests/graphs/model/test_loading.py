@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
@@ -91,6 +93,51 @@ RECURSIVE = """
 def test_a_function_that_calls_itself(calls: str, tmp_path: Path) -> None:
     onnx.save(onnx.parser.parse_model(RECURSIVE.format(calls=calls)), tmp_path / "x.onnx")
     assert refusal(tmp_path / "x.onnx").endswith("calls itself; no runtime could run it: export it again")
+
+
+def test_a_function_that_reads_what_nothing_computes(tmp_path: Path) -> None:
+    made = onnx.parser.parse_model(RECURSIVE.format(calls="second"))
+    made.functions[0].node[0].CopyFrom(onnx.helper.make_node("Add", ["x", "bias"], ["y"]))
+    onnx.save(made, tmp_path / "x.onnx")
+    line = "nothing computes bias in the function them.first; the graph is incomplete: export it again"
+    assert refusal(tmp_path / "x.onnx").endswith(line)
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"data_type": onnx.TensorProto.UNDEFINED}, "UNDEFINED"),
+        ({"raw_data": b"abcd"}, "4 bytes|size 1|buffer"),
+        ({"dims": [4, 5]}, "reshape"),
+    ],
+)
+@pytest.mark.parametrize("place", ["initializer", "attribute"])
+def test_a_tensor_whose_data_are_not_those_of_its_shape(
+    place: str, changes: dict[str, object], found: str, tmp_path: Path
+) -> None:
+    made = ir.to_proto(graph(TEXT))
+    tensor = onnx.numpy_helper.from_array(np.ones((4, 4), np.float32), "W")
+    for name, value in changes.items():
+        if isinstance(value, list):
+            tensor.dims[:] = value
+        else:
+            setattr(tensor, name, value)
+    if place == "initializer":
+        made.graph.initializer[0].CopyFrom(tensor)
+    else:
+        made.graph.node.add(op_type="Constant", output=["c"]).attribute.add(
+            name="value", type=onnx.AttributeProto.TENSOR, t=tensor
+        )
+    onnx.save(made, tmp_path / "x.onnx")
+    message = refusal(tmp_path / "x.onnx")
+    assert re.search(rf"the data of the tensor W are not those of its type and shape \(.*({found}).*\); the", message)
+
+
+def test_a_tensor_of_a_negative_size(tmp_path: Path) -> None:
+    made = ir.to_proto(graph(TEXT))
+    made.graph.initializer[0].dims[0] = -4
+    onnx.save(made, tmp_path / "x.onnx")
+    assert "the tensor W has the shape [-4,4], and its data [4, 4]; the file is damaged" in refusal(tmp_path / "x.onnx")
 
 
 def test_a_negative_size_is_an_unknown_one(tmp_path: Path) -> None:

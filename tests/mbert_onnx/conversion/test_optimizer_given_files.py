@@ -85,6 +85,25 @@ def with_weight(value: float) -> Callable[[onnx.ModelProto], None]:
     return change
 
 
+@pytest.mark.parametrize("valid", [True, False])
+def test_an_error_of_a_pass_is_the_file_s_where_onnxruntime_refuses_it(
+    valid: bool, float32: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Passes take valid graphs, and fail in many ways for others."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("no such input")
+
+    monkeypatch.setattr("mbert_onnx.conversion.optimizer.optimize_graph", broken)
+    model = onnx.load(float32)
+    model.graph.node[-1].op_type += "" if valid else "OfTomorrow"
+    onnx.save(model, tmp_path / "given.onnx")
+    line = r"no such input" if valid else r"given\.onnx is not loaded by onnxruntime: .*OfTomorrow.*; export it again"
+    with pytest.raises(RuntimeError if valid else GraphError, match=line):
+        optimize(tmp_path / "given.onnx", tmp_path / "new.onnx")
+    assert not (tmp_path / "new.onnx").exists()
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_weights_that_are_not_finite_are_refused(value: float, float32: Path, tmp_path: Path) -> None:
     path = changed(float32, with_weight(value), tmp_path / "bad.onnx")

@@ -141,6 +141,8 @@ def test_settings_beside_the_tokenizer(runtime_tokenizer: BertTokenizerFast, tmp
     assert len(encoder(split_special_tokens=True).tokens("ada [SEP]")) > 2
     assert encoder(mask_token="[SEP]").mask_id == 3
     assert encoder(tokenizer_class="BertTokenizer", do_lower_case=False).tokens("Ada").ids != plain.tokens("Ada").ids
+    # A value of another type is as if it were not there.
+    assert encoder(tokenizer_class="BertTokenizer", strip_accents="no").tokens("Ada").ids == plain.tokens("Ada").ids
     # A generic class ignores the option, in transformers too.
     assert encoder(tokenizer_class="PreTrainedTokenizerFast", do_lower_case=False).tokens("Ada").ids == (
         plain.tokens("Ada").ids
@@ -261,6 +263,26 @@ def test_a_vocabulary_without_unknown_token_is_refused(tmp_path: Path) -> None:
     Tokenizer(models.WordPiece({"a": 0}, unk_token="[UNK]")).save(str(path))
     with pytest.raises(BundleError, match="cannot encode 'zebra'"):
         TextEncoder(path, 16).truncated("zebra")
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_template_with_a_token_without_id_is_refused(
+    nested: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """`tokenizers` would panic at the first text, with lines on standard error."""
+    path = tmp_path / "tokenizer.json"
+    tokenizer = Tokenizer(models.WordPiece({"[UNK]": 0, "a": 1, "<s>": 2}, unk_token="[UNK]"))
+    template = processors.TemplateProcessing(single="<s> $A", pair="<s> $A $B:1", special_tokens=[("<s>", 2)])
+    tokenizer.post_processor = processors.Sequence([template]) if nested else template
+    tokenizer.save(str(path))
+    assert TextEncoder(path, 16).truncated("a")[0].ids == [2, 1]
+    content = json.loads(path.read_text())
+    part = content["post_processor"]["processors"][0] if nested else content["post_processor"]
+    part["special_tokens"] = {}
+    path.write_text(json.dumps(content))
+    with pytest.raises(BundleError, match=r"template has the special token '<s>', and no id for it\)\. Save it"):
+        TextEncoder(path, 16)
+    assert not capfd.readouterr().err
 
 
 def test_rows_follow_any_post_processor(tmp_path: Path) -> None:

@@ -202,6 +202,7 @@ def test_the_transformer_s_own_folder_can_be_exported_alone(tmp_path: Path) -> N
             r"modules.json names the folder '\.\./other'; e",
         ),
         ("modules.json", [{"type": "Transformer", "path": "/etc"}], "modules.json names the folder '/etc'; expected"),
+        ("modules.json", [{"type": "Transformer", "path": "x" * 300}], r"cannot be read .File name too long.; copy it"),
         ("1_Pooling/config.json", "[", "1_Pooling/config.json cannot be read .Expecting value"),
         ("1_Pooling/config.json", [], "1_Pooling/config.json holds a list, expected a JSON object"),
         ("1_Pooling/config.json", None, "1_Pooling/config.json is missing; copy it, too"),

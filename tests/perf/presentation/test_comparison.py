@@ -92,6 +92,22 @@ def test_models_that_one_of_both_lacks_are_left_out() -> None:
     )
 
 
+def test_cells_with_few_repetitions_are_left_out() -> None:
+    """An interrupt ends a benchmark within a repetition of all cells."""
+    whole = report()
+    first, second = whole.cells
+    few = replace(whole, cells=(first, replace(second, rounds=(8, 8, 8))))
+    for old, new in ((few, whole), (whole, few)):
+        found = compare(old, new)
+        assert {change.threads for change in found.changes} == {1}
+        assert "2 cells have fewer than 4 repetitions and are left out; measure again" in found.warnings
+    few = replace(whole, cells=(replace(first, rounds=(24,)), replace(second, rounds=(24,))))
+    with pytest.raises(PerfUsageError, match="fewer than 4 repetitions of each cell, as after an interrupt"):
+        compare(few, whole)
+    four = replace(whole, cells=tuple(replace(cell, rounds=(6,) * 4) for cell in whole.cells))
+    assert len(compare(four, four).changes) == 4
+
+
 def test_reports_with_nothing_in_common() -> None:
     new = report()
     new = replace(new, cells=tuple(replace(cell, seq_len=9) for cell in new.cells))

@@ -38,6 +38,7 @@ def test_a_part_of_the_models_is_enough(tmp_path: Path) -> None:
         ("q.json", '{"metric": "F1", "models": {"base": true}}', "the figure for base is True"),
         ("q.json", '{"metric": "F1", "models": {"base": null}}', "the figure for base is None"),
         ("q.json", '{"metric": "F1", "models": {"base": NaN}}', "the figure for base is nan"),
+        ("q.json", f'{{"metric": "F1", "models": {{"base": {10**400}}}}}', "the figure for base is 1000"),
         ("q.tsv", "", "has no models"),
         ("q.tsv", "model\tF1\n", "has no models"),
         ("q.tsv", "model\tF1\nbase 0.9\n", "row 2 has 1 columns, not 2"),

@@ -57,9 +57,25 @@ def test_times_of_the_speed_check_keep_their_json_key(tmp_path: Path) -> None:
             {"cells": None},
             r"a\.json is not a complete report: .*cells; expected a report of bench --json: measure again",
         ),
+        (
+            {"other_cores": float("nan")},
+            r"a\.json is not a valid report: other_cores is not a number; expected a report",
+        ),
+        (
+            {"machine": {**report().to_json()["machine"], "memory_bytes": 10**400}},
+            r"memory_bytes is beyond 1e\+18; expected",
+        ),
+        ({"other_cores": -1}, r"other_cores is -1, below 0; expected"),
+        ({"guard_ms": [0]}, r"speed_check_ms is 0, expected more than 0; expected"),
+        ({"subjects": []}, r"a cell has times of 'base\.onnx', which is not among the subjects"),
+        ({"arguments": {**report().to_json()["arguments"], "threads": []}}, "arguments has no seq_lens, or no threads"),
+        (
+            {"cells": [{**report().to_json()["cells"][0], "rounds": [4] * 5}]},
+            "a cell does not have one time of 'base.onnx' for each of its 20 rounds",
+        ),
+        ({"cells": [{**report().to_json()["cells"][0], "rounds": [1] * 101}]}, "101 repetitions, more than 100"),
         ({"other_cores": "many"}, r"a\.json is not a complete report: .*expected float @ \$\.other_cores"),
     ],
-    ids=["schema", "no schema", "version", "no cells", "no number"],
 )
 def test_another_file_is_one_line(changed: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(PerfError, match=message) as caught:
