@@ -17,7 +17,7 @@ from graphs.ledger import Outcome
 from graphs.model.external_data import external_bytes
 from graphs.model.loading import read_model
 from graphs.model.opsets import check_opset, newest_opset
-from graphs.model.precision_of import quantized_operators
+from graphs.model.precision_of import precision_of, quantized_operators
 from graphs.pipeline import STAGES, TARGETS, Stage, compared_form
 from graphs.pipeline import optimize as optimize_graph
 from mbert_onnx.bundles.model_file import find_file, open_session, read_text_model
@@ -257,6 +257,11 @@ def _notes_if_quantized(request: _Request, source: _Source) -> list[str]:
     Raises PrecisionError for such a file where fp16 is wanted.
     """
     operators = quantized_operators(source.graph)
+    if not operators and request.precision.precision == "fp16" and precision_of(source.graph) == "int8":
+        raise PrecisionError(
+            f"{source.path} has embeddings in 8 bits already, and fp16 is made of float32: give the float32 file that "
+            "it was made from"
+        )
     if not operators:
         return []
     found = f"{source.path} is quantized already ({', '.join(operators)})"

@@ -42,8 +42,7 @@ def check_is_lowered(graph: ir.Model, precision: str, name: str) -> None:
         precision: `fp16` or `int8`.
         name: The checkpoint or file, for the message.
     """
-    lowered = has_halves(graph) if precision == "fp16" else precision_of(graph) == precision
-    if not lowered:
+    if precision_of(graph) != precision:
         raise PrecisionError(
             f"{name}: nothing became {precision}, nothing is written; expected float32 products of 32 inputs and "
             "outputs or more, and that --only, --skip and --keep-float leave some"

@@ -430,6 +430,13 @@ def test_quantized_files_do_not_become_fp16(kind: str, quantized: Callable[[str]
     assert names_in(tmp_path) == []
 
 
+def test_a_file_with_embeddings_in_8_bits_does_not_become_fp16(float32: Path, tmp_path: Path) -> None:
+    quantize_dynamic(float32, tmp_path / "tables.onnx", op_types_to_quantize=["Gather"])
+    with pytest.raises(PrecisionError, match="embeddings in 8 bits already, and fp16 is made of float32: give the"):
+        optimize(tmp_path / "tables.onnx", tmp_path / "out.onnx", precision="fp16")
+    assert names_in(tmp_path) == ["tables.onnx"]
+
+
 @pytest.mark.parametrize("kind", QUANTIZED)
 def test_dropout_of_quantized_files_is_removed(kind: str, quantized: Callable[[str], Path], tmp_path: Path) -> None:
     """Both are compared as onnxruntime optimizes them: it computes 8 bits differently there."""
