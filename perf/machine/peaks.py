@@ -32,7 +32,7 @@ FORMS = (
 """Domain, operator and precision of matrix products: onnxruntime has several for int8, each with its own kernels."""
 
 MEMORY, ARITHMETIC = "memory", "arithmetic"
-"""What limits a model, by the roofline."""
+"""Limiting resources of a model in the roofline."""
 
 SECONDS = 0.4
 """Duration of the measurement of each operator, and of the memory."""

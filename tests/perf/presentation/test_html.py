@@ -398,3 +398,24 @@ except PerfError as error:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("pip install 'mbert-onnx[report]'")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_charts_fill_the_width_and_tables_show_where_they_go_on(tmp_path: Path) -> None:
+    text = page_of(tmp_path, full(), full("other.onnx"))
+    rules = dict(reversed(re.findall(r"^ *([^{}@\n]+?) {([^{}]*)}", text, re.MULTILINE)))  # not those for print
+    assert "minmax(min(100%, 360px), 1fr)" in rules[".charts"]
+    assert "width" not in rules["figure"]
+    assert "width: 100%" in rules["figure svg"]
+    shadows = re.findall(r"linear-gradient\(to (left|right), var\(--(\w+)\)[^)]*\).*?(local|scroll)", rules[".scroll"])
+    # The covers move with the table, and hide the shades at its ends.
+    covers, shades = ("paper", "local"), ("shade", "scroll")
+    assert [(side, (colour, moves)) for side, colour, moves in shadows] == [
+        ("right", covers),
+        ("left", covers),
+        ("right", shades),
+        ("left", shades),
+    ]
+    assert text.count('<div class="scroll"') == text.count("<table>") > 0
+    # A single chart is drawn in two widths, of which a screen shows one; several are side by side.
+    assert text.count('<div class="wide">') == 0
+    assert page_of(tmp_path, full()).count('<div class="wide">') == 1
