@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 import onnx_ir.passes.common as common_passes
 
-from graphs.errors import GraphError, GraphUsageError, NotRunnableError
+from graphs.errors import GraphError, GraphUsageError, NotRunnableError, one_line
 from graphs.execution.given_graph import run_given
 from graphs.execution.judge import Judge
 from graphs.execution.magnitudes import measure
@@ -210,7 +210,13 @@ def optimize(
     if not quantized or not functions or opset is not None:
         # Functions of an earlier run are inlined; the passes fuse the same nodes again if functions are wanted.
         matched = any(function.domain == DOMAIN for function in model.functions.values())
-        common_passes.InlinePass(criteria=lambda function: function.domain == DOMAIN)(model)
+        try:
+            common_passes.InlinePass(criteria=lambda function: function.domain == DOMAIN)(model)
+        except ValueError as found:  # such as a function of another opset than the graph, which onnxruntime may run
+            raise GraphError(
+                f"the fused blocks of an earlier run cannot be written out ({one_line(found)}); optimize the file that "
+                "they were made from"
+            ) from found
         model.opset_imports.pop(DOMAIN, None)
     compare = compare and model.graph.num_nodes() > 0
     ledger, notes = _prepare(model, stages, compare=compare, refuse=refuse, progress=progress)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -10,6 +12,9 @@ import onnx_ir as ir
 from graphs.errors import GraphError, one_line
 from graphs.model.external_data import FileState, external_bytes, load_external_data, tensors_in
 from graphs.model.quiet import quiet
+
+# Bytes of a damaged name that a message shows.
+SHOWN_BYTES = 60
 
 
 def read_model(path: Path, *, values: bool = True) -> ir.Model:
@@ -38,6 +43,7 @@ def read_model(path: Path, *, values: bool = True) -> ir.Model:
         raise GraphError(f"{path} is not an ONNX model, or is corrupt ({reason}); export it again") from error
     if not model.graph.num_nodes() and not model.graph.outputs:
         raise GraphError(f"{path} holds no graph; it is empty, truncated, or not an ONNX model: export it again")
+    _check_text(model, path)
     _check_order(model.graph, path)
     _check_functions(model, path)
     _check_tensors(model, path)
@@ -70,6 +76,27 @@ def _first_cause(error: BaseException) -> BaseException:
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
     return error
+
+
+def _check_text(model: ir.Model, path: Path) -> None:
+    """Raises GraphError for a name that is not UTF-8, which protobuf returns as bytes, as no code expects."""
+    wrong = next((text for text in _texts(model) if isinstance(text, bytes)), None)
+    if wrong is not None:
+        found = "".join(c if c.isprintable() else "?" for c in wrong[:SHOWN_BYTES].decode(errors="replace"))
+        raise GraphError(f"{path}: the name {found} is not valid UTF-8; the file is damaged: export it again")
+
+
+def _texts(model: ir.Model) -> Iterator[object]:
+    """Yields the names of a model's parts."""
+    yield from (model.producer_name, model.producer_version, model.domain, *model.opset_imports)
+    yield from itertools.chain.from_iterable(model.metadata_props.items())
+    for graph in (model.graph, *(function.graph for function in model.functions.values())):
+        yield from (value.name for value in (*graph.inputs, *graph.outputs, *graph.initializers.values()))
+        for value in (*graph.inputs, *graph.outputs):
+            yield from (size.value for size in value.shape or () if isinstance(size, ir.SymbolicDim))
+        for node in ir.traversal.RecursiveGraphIterator(graph):
+            yield from (node.name, node.op_type, node.domain, node.overload, *node.attributes)
+            yield from (value.name for value in (*node.inputs, *node.outputs) if value is not None)
 
 
 def _check_order(graph: ir.Graph, path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -246,6 +247,9 @@ def _check_readable(source: _Source) -> None:
     for value in (*read, *graph.outputs):
         if value.producer() is None and not value.is_graph_input() and not value.is_initializer():
             raise GraphError(f"{path}: nothing computes {value.name}; the graph is incomplete: export it again")
+    twice = [name for name, count in Counter(value.name for value in graph.outputs).items() if count > 1]
+    if twice:
+        raise GraphError(f"{path} lists the output {twice[0]} twice; expected each once: export it again")
     size = sum(v.const_value.nbytes for v in graph.initializers.values() if v.const_value is not None)
     if size > MOST_BYTES:
         raise GraphError(f"{path} has {size:,} bytes of weights; one .onnx file holds {MOST_BYTES:,}: it is too large")

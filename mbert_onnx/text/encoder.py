@@ -177,9 +177,13 @@ class TextEncoder:
     @property
     def mask_id(self) -> int:
         """The id of the mask token. Raises BundleError if the vocabulary has none."""
-        mask_id = self.tokenizer.token_to_id(self.mask_token)
+        try:
+            mask_id = self.tokenizer.token_to_id(self.mask_token)
+        except UnicodeEncodeError:  # a lone surrogate, which JSON can hold
+            mask_id = None
         if mask_id is None:
-            raise BundleError(f"{self._path} has no token {self.mask_token}. Name it as mask_token in its config.")
+            shown = self.mask_token if self.mask_token.isprintable() else repr(self.mask_token)
+            raise BundleError(f"{self._path} has no token {shown}. Name it as mask_token in its config.")
         return int(mask_id)
 
     @property

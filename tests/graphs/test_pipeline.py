@@ -455,3 +455,12 @@ def test_products_in_8_bits_are_left_alone() -> None:
     assert outcome.bound == BETWEEN_INT8
     assert outcome.error is not None
     assert outcome.error <= BETWEEN_INT8
+
+
+def test_blocks_of_an_earlier_run_of_another_opset() -> None:
+    """onnxruntime runs them."""
+    model = optimize(bert(), compare=False).model
+    function = next(iter(model.functions.values()))
+    function.opset_imports[""] = 7
+    with pytest.raises(GraphError, match=r"blocks of an earlier run cannot be written out \(Opset mismatch .*\); opt"):
+        optimize(model, compare=False)

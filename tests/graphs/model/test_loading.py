@@ -133,6 +133,19 @@ def test_a_tensor_whose_data_are_not_those_of_its_shape(
     assert re.search(rf"the data of the tensor W are not those of its type and shape \(.*({found}).*\); the", message)
 
 
+@pytest.mark.parametrize("name", [b"W", b"MatMul", b"someone", b"key", b"n"])
+def test_a_name_that_is_not_utf8(name: bytes, tmp_path: Path) -> None:
+    made = ir.to_proto(graph(TEXT))
+    made.producer_name = "someone"
+    made.metadata_props.add(key="key", value="value")
+    data = made.SerializeToString()
+    assert bytes([len(name)]) + name in data
+    (tmp_path / "x.onnx").write_bytes(data.replace(bytes([len(name)]) + name, bytes([len(name)]) + b"\xff" + name[1:]))
+    assert re.search(
+        r"the name .* is not valid UTF-8; the file is damaged|not an ONNX mod", refusal(tmp_path / "x.onnx")
+    )
+
+
 def test_a_tensor_of_a_negative_size(tmp_path: Path) -> None:
     made = ir.to_proto(graph(TEXT))
     made.graph.initializer[0].dims[0] = -4

@@ -104,6 +104,15 @@ def test_an_error_of_a_pass_is_the_file_s_where_onnxruntime_refuses_it(
     assert not (tmp_path / "new.onnx").exists()
 
 
+def test_an_output_that_is_listed_twice_is_refused(float32: Path, tmp_path: Path) -> None:
+    """onnxruntime runs such a file."""
+    model = onnx.load(float32)
+    model.graph.output.add().CopyFrom(model.graph.output[0])
+    onnx.save(model, tmp_path / "given.onnx")
+    with pytest.raises(GraphError, match=r"given\.onnx lists the output start_logits twice; expected each once"):
+        optimize(tmp_path / "given.onnx", tmp_path / "new.onnx")
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_weights_that_are_not_finite_are_refused(value: float, float32: Path, tmp_path: Path) -> None:
     path = changed(float32, with_weight(value), tmp_path / "bad.onnx")

@@ -310,3 +310,6 @@ def test_a_vocabulary_without_mask_token_is_refused(tmp_path: Path) -> None:
     encoder = TextEncoder(tmp_path / "tokenizer.json", 16, mask_token="<mask>")
     with pytest.raises(BundleError, match="has no token <mask>"):
         _ = encoder.mask_id
+    encoder.mask_token = "\ud800"
+    with pytest.raises(BundleError, match=r"has no token '\\ud800'"):
+        _ = encoder.mask_id
