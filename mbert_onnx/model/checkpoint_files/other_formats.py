@@ -202,7 +202,7 @@ def _saved_model(place: Place, file: str) -> str:
     output = f"{place.target.rstrip('/')}.onnx"
     return (
         f"a SavedModel of TensorFlow; convert it with tf2onnx: python -m tf2onnx.convert --saved-model {place.name} "
-        f"--output {output}, and then: mbert-onnx optimize {output} -o DIR"
+        f"--output {output}, and then: mbert-onnx optimize {output} -o optimized.onnx"
     )
 
 
