@@ -25,8 +25,7 @@ Output:
     y           [tokens, hidden]
 
 A weight is the int8 number times its column's scale. Numerics: those of the body, which quantizes the input of each
-product to 8 bits with one step for the whole tensor. A kernel may quantize finer (with a step for each row), since that
-is never farther from float64."""
+product to 8 bits with one step for the whole tensor. A kernel may quantize finer, with a step for each row."""
 
 
 def stacked_ffn_int8(networks: int, opset: int) -> ir.Function:
