@@ -47,7 +47,7 @@ def label_names(id2label: object, count: int) -> tuple[dict[int, str], str | Non
 def names_of(id2label: object, count: int) -> dict[int, str]:
     """Returns a name for each of `count` outputs, as `label_names` does; the default names for a map that is unusable.
 
-    For files that are exported already, whose config nobody checked against the outputs.
+    For files that are exported already, whose config was not checked against the outputs.
     """
     try:
         return label_names(id2label or {}, count)[0]

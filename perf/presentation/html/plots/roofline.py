@@ -16,7 +16,7 @@ from perf.results.report import threads_text
 HEIGHT_IN = 3.2
 ROOF_COLOURS = {FLOAT32: "#555555", INT8: "#a05a00", FLOAT16: "#6a3d9a"}
 FILL = {FLOAT32: "none", FLOAT16: "left", INT8: "full"}
-"""How a marker is filled, in matplotlib's words."""
+"""Fill styles of markers, in matplotlib's words."""
 
 MORE = 4
 """Factor by which the axes extend beyond the points and roofs, both sides together."""
