@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -43,6 +43,8 @@ def read_model(path: Path, *, values: bool = True) -> ir.Model:
         raise GraphError(f"{path} is not an ONNX model, or is corrupt ({reason}); export it again") from error
     if not model.graph.num_nodes() and not model.graph.outputs:
         raise GraphError(f"{path} holds no graph; it is empty, truncated, or not an ONNX model: export it again")
+    for nodes in (model.graph, *model.functions.values()):
+        _check_subgraphs(nodes, path)
     _check_text(model, path)
     _check_order(model.graph, path)
     _check_functions(model, path)
@@ -76,6 +78,21 @@ def _first_cause(error: BaseException) -> BaseException:
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
     return error
+
+
+def _check_subgraphs(nodes: Iterable[ir.Node], path: Path) -> None:
+    """Raises GraphError for a subgraph that a function takes from its caller; onnx_ir cannot iterate over it."""
+    for node in nodes:
+        for attribute in node.attributes.values():
+            if attribute.type not in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS):
+                continue
+            if attribute.value is None:
+                raise GraphError(
+                    f"{path}: the {node.op_type} in a function has no subgraph {attribute.name} of its own; expected "
+                    "one: export it again"
+                )
+            for graph in attribute.value if attribute.type == ir.AttributeType.GRAPHS else [attribute.value]:
+                _check_subgraphs(graph, path)
 
 
 def _check_text(model: ir.Model, path: Path) -> None:

@@ -146,6 +146,19 @@ def test_a_name_that_is_not_utf8(name: bytes, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("kind", [onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS])
+def test_a_subgraph_that_a_function_takes_from_its_caller(
+    kind: onnx.AttributeProto.AttributeType, tmp_path: Path
+) -> None:
+    made = onnx.parser.parse_model(RECURSIVE.format(calls="second"))
+    node = onnx.helper.make_node("If", ["x"], ["y"])
+    node.attribute.add(name="then_branch", type=kind, ref_attr_name="branch")
+    made.functions[0].attribute.append("branch")
+    made.functions[0].node[0].CopyFrom(node)
+    onnx.save(made, tmp_path / "x.onnx")
+    assert "the If in a function has no subgraph then_branch of its own; exp" in refusal(tmp_path / "x.onnx")
+
+
 def test_a_tensor_of_a_negative_size(tmp_path: Path) -> None:
     made = ir.to_proto(graph(TEXT))
     made.graph.initializer[0].dims[0] = -4
