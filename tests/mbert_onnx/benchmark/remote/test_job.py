@@ -146,7 +146,8 @@ def test_a_job_is_run_and_its_report_written(
     pack(sent).write(stream)
     stream.seek(0)
     with tarfile.open(fileobj=stream) as archive:
-        archive.extractall(folder, filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11.4 or newer
+        archive.extractall(folder)
     try:
         assert job.main([str(folder)]) == 0
     finally:
