@@ -72,15 +72,20 @@ class EmbedTokens(Rewrite):
     def _look_up_one_hot(self, graph: ir.Graph, product: ir.Node) -> None:
         """Replaces the product of one-hot vectors and a table, of Google's code, by a lookup."""
         chosen, table = _producer_of(product.inputs[0], "OneHot"), product.inputs[1]
-        rows, output = constant(table), product.outputs[0]
+        rows = constant(table)
         if chosen is None or rows is None or rows.ndim != 2 or chosen.attributes.get_int("axis", -1) != -1:
             return
         ids, depth, values = chosen.inputs
         numbers = constant(values)
         if ids is None or integers(depth) != [len(rows)] or numbers is None or numbers.tolist() != [0, 1]:
             return
+        self._look_up_instead(graph, product, table, ids)
+
+    def _look_up_instead(self, graph: ir.Graph, node: ir.Node, table: ir.Value | None, ids: ir.Value) -> None:
+        """Replaces a node's output by the rows of a table that the ids select."""
+        output = node.outputs[0]
         found = ir.Value(shape=output.shape, type=output.type)
-        graph.insert_before(product, ir.node("Gather", [table, ids], outputs=[found]))
+        graph.insert_before(node, ir.node("Gather", [table, ids], outputs=[found]))
         replace(output, found)
         self.matches += 1
 
@@ -95,10 +100,7 @@ class EmbedTokens(Rewrite):
         width = None if table is None or table.shape is None else table.shape[-1]
         if shape is None or given is None or shape != [*given, width] or table is None or len(table.shape or ()) != 2:
             return
-        found = ir.Value(shape=output.shape, type=output.type)
-        graph.insert_before(reshape, ir.node("Gather", [table, ids], outputs=[found]))
-        replace(output, found)
-        self.matches += 1
+        self._look_up_instead(graph, reshape, table, ids)
 
     def _order(self, graph: ir.Graph, add: ir.Node) -> None:
         """Reorders the sum of word, bias, segment and position embeddings."""

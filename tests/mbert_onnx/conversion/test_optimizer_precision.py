@@ -202,14 +202,19 @@ def test_too_much_damage_is_refused_with_the_worst_layers(
     assert names_in(tmp_path) == []
 
 
+def of_random_weights(bundle: Path, copy: Path) -> Path:
+    """Copies a bundle to one whose records say that its weights are random."""
+    shutil.copytree(bundle, copy)
+    metadata = json.loads((copy / "mbert_onnx.json").read_text())
+    metadata["precisions"]["fp32"]["checkpoint"] = "random:tiny"
+    (copy / "mbert_onnx.json").write_text(json.dumps({**metadata, "checkpoint": "random:tiny"}))
+    return copy
+
+
 def test_a_bundle_of_random_weights_is_reported_and_not_refused(
     exported: Exports, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bundle = tmp_path / "bundle"
-    shutil.copytree(exported().bundle, bundle)
-    metadata = json.loads((bundle / "mbert_onnx.json").read_text())
-    metadata["precisions"]["fp32"]["checkpoint"] = "random:tiny"
-    (bundle / "mbert_onnx.json").write_text(json.dumps({**metadata, "checkpoint": "random:tiny"}))
+    bundle = of_random_weights(exported().bundle, tmp_path / "bundle")
     monkeypatch.setattr(optimizer, "optimize_graph", spoiled)
     report = optimize(bundle, tmp_path / "lower.onnx", precision="fp16", calibrate=texts)
     assert report.damage is not None
@@ -220,11 +225,7 @@ def test_a_bundle_of_random_weights_is_reported_and_not_refused(
 def test_numbers_that_are_not_finite_are_refused_for_random_weights_too(
     exported: Exports, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bundle = tmp_path / "bundle"
-    shutil.copytree(exported().bundle, bundle)
-    metadata = json.loads((bundle / "mbert_onnx.json").read_text())
-    metadata["precisions"]["fp32"]["checkpoint"] = "random:tiny"
-    (bundle / "mbert_onnx.json").write_text(json.dumps({**metadata, "checkpoint": "random:tiny"}))
+    bundle = of_random_weights(exported().bundle, tmp_path / "bundle")
 
     def broken(*args: Any, **kwargs: Any) -> Any:
         outcome = pipeline.optimize(*args, **kwargs)
