@@ -48,6 +48,7 @@ def read_model(path: Path, *, values: bool = True) -> ir.Model:
     _check_text(model, path)
     _check_order(model.graph, path)
     _check_functions(model, path)
+    _check_splits(model, path)
     _check_tensors(model, path)
     _free_negative_sizes(model.graph)
     load_external_data(model, path, values=values)
@@ -158,6 +159,18 @@ def _check_functions(model: ir.Model, path: Path) -> None:
                         f"{path}: nothing computes {value.name} in the function {domain}.{name}; the graph is "
                         "incomplete: export it again"
                     )
+
+
+def _check_splits(model: ir.Model, path: Path) -> None:
+    """Raises GraphError for a Split of more outputs than it says: onnx's shape inference ends the process for it."""
+    for part in (model.graph, *(function.graph for function in model.functions.values())):
+        for node in ir.traversal.RecursiveGraphIterator(part):
+            declared = node.attributes.get("num_outputs") if node.op_type == "Split" else None
+            if declared is not None and declared.value not in (None, len(node.outputs)):
+                raise GraphError(
+                    f"{path}: the Split {node.name} has {len(node.outputs)} outputs and num_outputs {declared.value}; "
+                    "the graph is damaged: export it again"
+                )
 
 
 def _is_computed(value: ir.Value) -> bool:

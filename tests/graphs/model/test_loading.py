@@ -159,6 +159,21 @@ def test_a_subgraph_that_a_function_takes_from_its_caller(
     assert "the If in a function has no subgraph then_branch of its own; exp" in refusal(tmp_path / "x.onnx")
 
 
+SPLIT = """
+<ir_version: 9, opset_import: ["": 18, "them": 1]> g (float[4] x) => (float[2] y, float[2] z) {{ {main} }}
+<domain: "them", opset_import: ["": 18]> halves (x) => (y, z) {{ {function} }}
+"""
+
+
+@pytest.mark.parametrize("place", ["main", "function"])
+def test_a_split_of_more_outputs_than_it_says(place: str, tmp_path: Path) -> None:
+    nodes = {"main": "y, z = them.halves(x)", "function": "y, z = Split <num_outputs = 2> (x)"}
+    nodes[place] = "y, z, more = Split <num_outputs = 2> (x)"
+    onnx.save(onnx.parser.parse_model(SPLIT.format(**nodes)), tmp_path / "x.onnx")
+    line = "has 3 outputs and num_outputs 2; the graph is damaged: export it again"
+    assert refusal(tmp_path / "x.onnx").endswith(line)
+
+
 def test_a_tensor_of_a_negative_size(tmp_path: Path) -> None:
     made = ir.to_proto(graph(TEXT))
     made.graph.initializer[0].dims[0] = -4
