@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mbert_onnx.errors import BundleError
+from mbert_onnx.text.name_lists import name_list
 from mbert_onnx.text.tasks import Task
 
 INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
@@ -100,7 +101,7 @@ def inputs_of(session: Any, task: Task, file_name: str) -> Inputs:
     nodes = {node.name: node for node in session.get_inputs()}
     if "input_ids" not in nodes or not set(nodes) <= set(INPUT_NAMES):
         raise BundleError(
-            f"{file_name} has the inputs {', '.join(nodes) or 'none'}, expected input_ids and perhaps "
+            f"{file_name} has the inputs {name_list(nodes)}, expected input_ids and perhaps "
             f"{', '.join(INPUT_NAMES[1:])}. Export the checkpoint again."
         )
     types: dict[str, type[np.generic]] = {}

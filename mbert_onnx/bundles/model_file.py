@@ -22,6 +22,7 @@ from mbert_onnx.bundles.records import TOKENIZER
 from mbert_onnx.bundles.session_errors import LoadError
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.reference import is_reference, located
+from mbert_onnx.text.name_lists import name_list
 from mbert_onnx.text.tasks import (
     MULTIPLE_CHOICE,
     QUESTION_ANSWERING,
@@ -193,14 +194,14 @@ def answering(
     task = asked or _task_of_file(session, bundle, found, vocab_size)
     if task is None:
         raise UsageError(
-            f"{name} has outputs {', '.join(found)}, which no known task has, or several have by their shapes; "
+            f"{name} has outputs {name_list(found)}, which no known task has, or several have by their shapes; "
             "expected those of transformers' or optimum's exports, such as logits: pass --task, or export it again "
             "with those names"
         )
     named = with_outputs(session, task, sizes=found, chosen=outputs, vocab_size=vocab_size)
     if not task.is_answered_by([one.name for one in named.get_outputs()]):
         raise BundleError(
-            f"{name} has outputs {', '.join(found)}; {task.name} needs {', '.join(task.output_names)}: pass the --task "
+            f"{name} has outputs {name_list(found)}; {task.name} needs {', '.join(task.output_names)}: pass the --task "
             "that it was exported for"
         )
     return task, named

@@ -16,6 +16,7 @@ from mbert_onnx.bundles.records import CONFIG, METADATA, TOKENIZER, TOKENIZER_CO
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.reference import located
 from mbert_onnx.text.json_files import brief, read_json
+from mbert_onnx.text.name_lists import name_list
 from mbert_onnx.text.tasks import TASKS, Task, task_named, task_of_architectures
 
 # Sizes in config.json that are used with a model file, with their smallest values.
@@ -86,7 +87,7 @@ def _model_in(folder: Path) -> Path:
             return folder / name
     others = sorted(str(found.relative_to(folder)) for found in [*folder.glob("*.onnx"), *folder.glob("onnx/*.onnx")])
     advice = (
-        f"It has {', '.join(others)}: give the path of one of them."
+        f"It has {name_list(others)}: give the path of one of them."
         if others
         else "Give the folder of a bundle, which `mbert-onnx export` writes."
     )

@@ -13,6 +13,7 @@ from mbert_onnx.bundles.model_file import open_session
 from mbert_onnx.bundles.ports import with_outputs
 from mbert_onnx.bundles.types import Feed, Runner
 from mbert_onnx.errors import VerificationError
+from mbert_onnx.text.name_lists import name_list
 from mbert_onnx.text.tasks import Task
 
 
@@ -47,7 +48,7 @@ def file_runner(path: Path, task: Task, library: Path | None = None, outputs: Se
     names = [output.name for output in session.get_outputs()]
     if not task.is_answered_by(names):  # else there may be nothing to compare, and no difference
         raise VerificationError(
-            f"{path.name} has outputs {', '.join(names)}; {task.name} needs {', '.join(task.output_names)}"
+            f"{path.name} has outputs {name_list(names)}; {task.name} needs {', '.join(task.output_names)}"
         )
 
     def run(feed: Feed) -> dict[str, np.ndarray]:

@@ -28,6 +28,7 @@ from mbert_onnx.conversion.file_runner import OpenFile, file_runner
 from mbert_onnx.conversion.provenance import ignores_padding
 from mbert_onnx.conversion.reports import Verdict
 from mbert_onnx.errors import CheckpointError, VerificationError
+from mbert_onnx.text.name_lists import name_list
 from mbert_onnx.text.tasks import Task
 
 # The positions that a file without a config is expected to have; it may have more.
@@ -339,7 +340,7 @@ def check_outputs(path: Path, found: Outputs, judge: Outputs) -> None:
     """Raises VerificationError if a file lacks an output of its judge, or one has another shape."""
     for name, value in judge.items():
         if name not in found:
-            raise VerificationError(f"{path.name} has outputs {', '.join(found)}; expected {', '.join(judge)}")
+            raise VerificationError(f"{path.name} has outputs {name_list(found)}; expected {name_list(judge)}")
         if found[name].shape != value.shape:
             raise VerificationError(
                 f"{path.name}: {name} has the shape {list(found[name].shape)}, expected {list(value.shape)}"

@@ -50,6 +50,7 @@ from mbert_onnx.runtime.entities import (
 )
 from mbert_onnx.runtime.spans import Answer, merge_windows, window_answers
 from mbert_onnx.text.encoder import DEFAULT_MAX_POSITIONS, TextEncoder, Window, check_text
+from mbert_onnx.text.name_lists import name_list
 from mbert_onnx.text.sentence_embedding import settings_in
 from mbert_onnx.text.tasks import (
     FEATURE_EXTRACTION,
@@ -106,7 +107,7 @@ class Model:
             task = bundle.task
         if task is None:
             raise BundleError(
-                f"{bundle.model_path} has the outputs {', '.join(output_names)}, but {bundle.task.name} needs "
+                f"{bundle.model_path} has the outputs {name_list(output_names)}, but {bundle.task.name} needs "
                 f"{', '.join(bundle.task.output_names)}. Export it for {bundle.task.name}, or correct the task."
             )
         self.bundle = bundle

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mbert_onnx.text.json_files import brief
-
-# Names that a message shows at either end of the list.
-SHOWN_ENDS = 2
+from mbert_onnx.text.name_lists import name_list
 
 
 def label_names(id2label: object, count: int) -> tuple[dict[int, str], str | None]:
@@ -78,10 +76,7 @@ def _name(value: object) -> str | None:
 
 
 def _shown(named: Mapping[int, str | None]) -> str:
-    shown = [f"{place} is {_printable(named[place] or default_name(place))}" for place in sorted(named)]
-    if len(shown) > 2 * SHOWN_ENDS:
-        shown = [*shown[:SHOWN_ENDS], "…", *shown[-SHOWN_ENDS:]]
-    return ", ".join(shown)
+    return name_list(f"{place} is {_printable(named[place] or default_name(place))}" for place in sorted(named))
 
 
 def _printable(name: str) -> str:
@@ -89,8 +84,4 @@ def _printable(name: str) -> str:
 
 
 def _gaps(missing: list[int]) -> str:
-    called = ", ".join(map(default_name, missing[: 2 * SHOWN_ENDS]))
-    more = len(missing) - 2 * SHOWN_ENDS
-    return f"the {'other is' if len(missing) == 1 else 'others are'} called {called}" + (
-        f" and {more} more" if more > 0 else ""
-    )
+    return f"the {'other is' if len(missing) == 1 else 'others are'} called {name_list(map(default_name, missing))}"

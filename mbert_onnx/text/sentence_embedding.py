@@ -14,6 +14,7 @@ from typing import Any
 
 from mbert_onnx.errors import BundleError, CheckpointError
 from mbert_onnx.text.json_files import brief, read_json
+from mbert_onnx.text.name_lists import name_list
 
 MODULES = "modules.json"
 # Settings of the Transformer module, and of the whole model.
@@ -25,8 +26,6 @@ UNLIMITED = 2**31
 
 # Characters of the longest class name of a module that is shown as it is.
 LONGEST_KIND = 60
-# Prompts that a note lists.
-SHOWN_PROMPTS = 5
 
 # The pooling that `embed` computes, and the old settings of Pooling, of which each switches one mode on.
 MEAN = "mean"
@@ -166,9 +165,7 @@ class SentenceModules:
             return str(prompts[default]), []
         if not prompts:
             return "", []
-        shown = [f"{brief(name)} ({brief(text)})" for name, text in prompts.items()][:SHOWN_PROMPTS]
-        more = len(prompts) - len(shown)
-        names = ", ".join(shown) + (f" and {more} more" if more else "")
+        names = name_list(f"{brief(name)} ({brief(text)})" for name, text in prompts.items())
         return "", [f"`embed` uses none of the prompts {names}; put the one you need before the text"]
 
     def refusal(self, reason: str | None = None) -> CheckpointError:

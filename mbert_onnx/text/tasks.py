@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from mbert_onnx.errors import UsageError
+from mbert_onnx.text.name_lists import name_list
 
 # Similarity from which a name is suggested for a mistyped one; difflib's default of 0.6 misses "qestion-anwsers".
 SUGGESTION_CUTOFF = 0.5
@@ -273,7 +274,7 @@ def _chosen_outputs(
 ) -> dict[str, str]:
     unknown = next((name for name in chosen if name not in outputs), None)
     if unknown is not None:
-        raise UsageError(f"--outputs names {unknown!r}; expected some of the file's outputs, {', '.join(outputs)}")
+        raise UsageError(f"--outputs names {unknown!r}; expected some of the file's outputs, {name_list(outputs)}")
     required = [output for output in task.outputs if not output.optional]
     if not len(required) <= len(chosen) <= len(task.outputs) or len(set(chosen)) != len(chosen):
         raise UsageError(

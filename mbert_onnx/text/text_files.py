@@ -15,10 +15,10 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mbert_onnx.errors import CalibrationError, UsageError
 from mbert_onnx.text.encoder import check_text
+from mbert_onnx.text.name_lists import name_list
 
 # Largest part of a file that is read, in bytes after decompression: twice SQuAD's training set.
 MAX_BYTES = 2**26
@@ -52,8 +52,8 @@ SEPARATORS = (",", ";", "\t", "|")
 SEPARATOR_LINE = re.compile(r"(sep=(.))(?=\n)", re.IGNORECASE)
 # Rows from which the separator of a table without known names is guessed.
 GUESSED_ROWS = 100
-# How many keys of a file, and how many characters of each, an error message shows.
-SHOWN_KEYS, SHOWN_CHARACTERS = 8, 30
+# How many characters of a column's name a message shows; in a file without a header it is a whole text.
+SHOWN_CHARACTERS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,9 +233,8 @@ def _from_object(value: object, where: str) -> CalibrationText:
     values = {key.strip().lower(): item for key, item in value.items()}
     names = _known(values)
     if not names:
-        raise CalibrationError(
-            f"{where} has the keys {_shown(value)}, expected {EXPECTED}. Rename the key of the text."
-        )
+        keys = name_list(value, characters=SHOWN_CHARACTERS)
+        raise CalibrationError(f"{where} has the keys {keys}, expected {EXPECTED}. Rename the key of the text.")
     return _text(values[names[0]], values[names[1]] if len(names) > 1 else None, where)
 
 
@@ -308,8 +307,9 @@ def _from_table(path: Path, rows: list[tuple[int, list[str]]]) -> Iterator[Calib
         columns = [lengths.index(max(lengths))]
         worded = sum(any(map(str.isalpha, row[columns[0]])) for _, row in rows)
         if 2 * worded < len(rows):
+            cells = name_list(header, characters=SHOWN_CHARACTERS)
             raise CalibrationError(
-                f"{path} has no column of texts: line {first} has {_shown(header)}. Give it a header with {EXPECTED}."
+                f"{path} has no column of texts: line {first} has {cells}. Give it a header with {EXPECTED}."
             )
     for number, row in rows:
         texts = [row[column] for column in columns]
@@ -328,14 +328,6 @@ def _unquoted(cell: str) -> str:
     inner = cell[1:-1]
     quoted = len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in inner.replace('""', "")
     return inner.replace('""', '"') if quoted else cell
-
-
-def _shown(names: Iterable[Any]) -> str:
-    """Lists the first names of a file, shortened to fit one line."""
-    listed = list(names)
-    shown = ", ".join(str(name)[:SHOWN_CHARACTERS] for name in listed[:SHOWN_KEYS])
-    rest = len(listed) - SHOWN_KEYS
-    return (shown or "(none)") + (f" and {rest} more" if rest > 0 else "")
 
 
 def _reason(error: Exception) -> str:

@@ -17,6 +17,7 @@ from tokenizers import Tokenizer, normalizers
 
 from mbert_onnx.errors import BundleError, MbertError
 from mbert_onnx.text.json_files import read_json
+from mbert_onnx.text.name_lists import name_list
 
 SETTINGS = "tokenizer_config.json"
 SPECIAL_TOKENS = "special_tokens_map.json"
@@ -30,8 +31,6 @@ BERT_OPTIONS = {
 }
 # Names of the padding token, where no file names it: BERT's, and that of SentencePiece.
 PADDING_TOKENS = ("[PAD]", "<pad>")
-# Number of tokens that an error or a note lists.
-SHOWN_TOKENS = 5
 
 
 @dataclass(frozen=True)
@@ -213,8 +212,6 @@ def embedding_advice(tokenizer: Tokenizer, vocab_size: int) -> str:
 
 
 def listed(tokens: dict[str, int]) -> str:
-    """Lists tokens with their ids, by id: `'covid' (token 102) and 3 more`."""
+    """Lists tokens with their ids, by id: `'covid' (token 102), 'corona' (token 103) and 3 others`."""
     ordered = sorted(tokens.items(), key=lambda item: item[1])
-    shown = ", ".join(f"{token!r} (token {number})" for token, number in ordered[:SHOWN_TOKENS])
-    more = len(ordered) - SHOWN_TOKENS
-    return shown + (f" and {more} more" if more > 0 else "")
+    return name_list(f"{token!r} (token {number})" for token, number in ordered)

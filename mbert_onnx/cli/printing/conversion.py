@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mbert_onnx.cli.printing.console import megabytes, new_console, new_table
+from mbert_onnx.text.name_lists import name_list
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 
 # Number of targets; a pass that runs for all of them is printed without their names.
 ALL_TARGETS = 3
-
-# The most file names in one line.
-FEW = 8
 
 
 def print_export(report: ExportReport, explain: bool = False) -> None:
@@ -35,12 +33,12 @@ def print_export(report: ExportReport, explain: bool = False) -> None:
     _print_notes(console, report.notes)
     if report.beside:
         console.print(
-            f"  beside     {_few(report.beside)}: commands take the path of one of them as well as the folder's"
+            f"  beside     {name_list(report.beside)}: commands take the path of one of them as well as the folder's"
         )
     if report.removed:
-        console.print(f"  removed    {_few(report.removed)}, of the other checkpoint")
+        console.print(f"  removed    {name_list(report.removed)}, of the other checkpoint")
     if report.left_alone:
-        console.print(f"  left alone {_few(report.left_alone)}, which export did not write", markup=False)
+        console.print(f"  left alone {name_list(report.left_alone)}, which export did not write", markup=False)
 
 
 def print_optimize(report: OptimizeReport, explain: bool = False) -> None:
@@ -131,12 +129,6 @@ def _print_plan(console: Console, plan: Plan | None) -> None:
         error = f"{trial.error:.1e}" if trial.kept else f"({trial.error:.1e}: reverted)"
         table.add_row(f"  {trial.what}", trial.change, f"{trial.alone:.1e}", error)
     console.print(table)
-
-
-def _few(names: list[str]) -> str:
-    """Joins names; of many only the first, and the number of the others."""
-    shown = ", ".join(names[:FEW])
-    return shown if len(names) <= FEW else f"{shown} and {len(names) - FEW:,} others"
 
 
 def _print_notes(console: Console, notes: list[str]) -> None:

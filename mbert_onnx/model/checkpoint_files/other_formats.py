@@ -11,6 +11,7 @@ from typing import Any
 from safetensors import safe_open
 
 from mbert_onnx.text.json_files import brief, read_json
+from mbert_onnx.text.name_lists import name_list
 from mbert_onnx.text.tasks import TASKS
 
 # The files of a checkpoint's weights.
@@ -31,8 +32,8 @@ PROMPT_KINDS = ("PROMPT_TUNING", "MULTITASK_PROMPT_TUNING", "P_TUNING", "PREFIX_
 # Characters of the longest name in a file that is shown as it is.
 LONGEST_NAME = 100
 
-# How deep, and how many, checkpoints below a folder are searched: a hub cache has snapshots/REVISION.
-DEPTH, SHOWN_FOLDERS = 2, 3
+# How deep below a folder checkpoints are searched: a hub cache has snapshots/REVISION.
+DEPTH = 2
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,7 @@ def what_it_is(name: str, folder: Path, lacks: str, expected: str, more_files: I
                 return f"{name} has {file}, {describe(place, file)}"
     inner = [str(path.relative_to(folder)) for path in _checkpoints_below(folder, DEPTH)]
     if inner:
-        more = f" and {len(inner) - SHOWN_FOLDERS} more" if len(inner) > SHOWN_FOLDERS else ""
-        return f"{name} has no {lacks}, but checkpoints in {', '.join(inner[:SHOWN_FOLDERS])}{more}; give one of them"
+        return f"{name} has no {lacks}, but checkpoints in {name_list(inner)}; give one of them"
     return f"{name} has no {lacks}; expected {expected}"
 
 

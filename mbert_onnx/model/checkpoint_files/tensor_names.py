@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
+from mbert_onnx.text.name_lists import name_list
+
 PREFIX = "mobilebert."
 
 # TensorFlow's names of layer normalization's parameters, in checkpoints from old converters.
@@ -25,8 +27,8 @@ _BACKBONE = (
 _HEADS = (r"cls\.(?:predictions|seq_relationship)\.", r"(?:qa_outputs|classifier)\.(?:weight|bias)$")
 _PART = re.compile(rf"(?P<prefix>(?:[^.]+\.)*?)(?:(?:mobilebert\.)?(?:{'|'.join(_BACKBONE)})|(?:{'|'.join(_HEADS)}))")
 
-# Names that a message lists; the others are counted.
-SHOWN_NAMES = 3
+# Names of tensors that a message shows; they are long.
+SHOWN_TENSORS = 3
 
 # Parts of the names of adapters' weights beside or around the weights of the model.
 _ADAPTER = re.compile(r"\.(?:lora_[A-Z]|lora_embedding_[A-Z]|base_layer|modules_to_save|original_module)\.|^lora_")
@@ -72,12 +74,13 @@ def why_no_prefix(names: Iterable[str]) -> str | None:
     prefixes = _prefixes(names)
     prefixes.pop("", None)
     if len(prefixes) > 1:
-        models = ", ".join(f"{prefix} ({count})" for prefix, count in prefixes.most_common(SHOWN_NAMES))
+        models = name_list((f"{prefix} ({count})" for prefix, count in prefixes.most_common()), SHOWN_TENSORS)
         return f"there are tensors of several models, {models}; save the state dict of one of them"
     for prefix, count in prefixes.items():
         others = [name for name in names if not name.startswith(prefix)]
         if others and count > len(others):
-            return f"all tensors but {shown_names(others)} begin with {prefix}; save the model's own state dict"
+            rest = name_list(others, SHOWN_TENSORS)
+            return f"all tensors but {rest} begin with {prefix}; save the model's own state dict"
     return None
 
 
@@ -100,11 +103,3 @@ def modern_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def with_prefix(name: str) -> str:
     """Returns the name inside a task model of a bare model's tensor."""
     return PREFIX + name if name.split(".")[0] in ("embeddings", "encoder", "pooler") else name
-
-
-def shown_names(names: Iterable[str]) -> str:
-    """Joins a few names in one printable line, also those of a damaged file, and counts the others."""
-    listed = list(names)
-    shown = ", ".join(name if name.isprintable() else repr(name) for name in listed[:SHOWN_NAMES])
-    more = len(listed) - SHOWN_NAMES
-    return shown + (f" and {more:,} {'other' if more == 1 else 'others'}" if more > 0 else "")

@@ -15,14 +15,15 @@ from transformers import MobileBertConfig
 from mbert_onnx.errors import CheckpointError
 from mbert_onnx.model.checkpoint_files.tensor_names import (
     PREFIX,
+    SHOWN_TENSORS,
     has_adapter,
     modern_names,
-    shown_names,
     why_no_prefix,
     with_prefix,
     without_wrappers,
 )
 from mbert_onnx.text.json_files import read_json
+from mbert_onnx.text.name_lists import name_list
 from mbert_onnx.text.tasks import Task
 
 SINGLE = ("model.safetensors", "pytorch_model.bin")
@@ -66,7 +67,7 @@ def find_weights(folder: Path) -> Path | None:
             variants.setdefault(variant, path)
     if len(variants) > 1:
         raise CheckpointError(
-            f"{folder} has the variants {', '.join(variants)} of its weights, and no {SINGLE[0]}; copy the file of one "
+            f"{folder} has the variants {name_list(variants)} of its weights, and no {SINGLE[0]}; copy the file of one "
             f"of them, such as {next(iter(variants.values())).name}, as {SINGLE[0]}"
         )
     return next(iter(variants.values()), None)
@@ -97,10 +98,14 @@ def _read_shards(index: Path) -> tuple[dict[str, Tensor], list[str]]:
     # transformers writes shards beside the index; another place could hold any file.
     outside = [shard for shard in shards if Path(shard).name != shard]
     if outside:
-        raise CheckpointError(f"{index} names shards outside its folder: {shown_names(outside)}; put them beside it")
+        raise CheckpointError(
+            f"{index} names shards outside its folder: {name_list(outside, SHOWN_TENSORS)}; put them beside it"
+        )
     missing = [shard for shard in shards if not (index.parent / shard).is_file()]
     if missing:
-        raise CheckpointError(f"{index} names shards that are not there: {shown_names(missing)}; copy them too")
+        raise CheckpointError(
+            f"{index} names shards that are not there: {name_list(missing, SHOWN_TENSORS)}; copy them too"
+        )
     tensors: dict[str, Tensor] = {}
     notes: list[str] = []
     for shard in shards:
@@ -132,7 +137,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], list[str]]:
         return dict(loaded[inner[0]]), [f"the weights are those under {inner[0]} in {path.name}"]
     if inner:
         raise CheckpointError(
-            f"{path} holds several state dicts, {shown_names(map(str, inner))}; save one of them alone"
+            f"{path} holds several state dicts, {name_list(inner, SHOWN_TENSORS)}; save one of them alone"
         )
     raise CheckpointError(
         f"{path} holds no state dict (names and tensors), but {_described(loaded)}; "
@@ -167,7 +172,7 @@ def _damage(path: Path, error: Exception) -> str:
 def _described(loaded: object) -> str:
     if not isinstance(loaded, Mapping) or not loaded:
         return f"a {type(loaded).__name__}"
-    return f"a {type(loaded).__name__} with {shown_names(map(str, loaded))}"
+    return f"a {type(loaded).__name__} with {name_list(loaded, SHOWN_TENSORS)}"
 
 
 def fit(
@@ -201,7 +206,7 @@ def fit(
             (unexpected, f"unexpected in {task.architecture}"),
             (wrong, "of a shape that does not fit config.json"),
         ]
-        lines = [f"tensors {what} ({len(keys)}): {shown_names(keys)}" for keys, what in problems if keys]
+        lines = [f"tensors {what} ({len(keys)}): {name_list(keys, SHOWN_TENSORS)}" for keys, what in problems if keys]
         if reason is None and missing and not wrong:
             # Only a head can be that of another task.
             heads = all(not with_prefix(key).startswith(PREFIX) or "pooler." in key for key in missing)

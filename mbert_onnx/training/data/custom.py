@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mbert_onnx.errors import DataError, UsageError
+from mbert_onnx.text.name_lists import name_list
 from mbert_onnx.training.data.example import Example, Split
 from mbert_onnx.training.data.table import is_held_out, read_table
 
@@ -86,7 +87,7 @@ def read_custom(path: Path, columns: Columns, split: str, *, part: str = "all") 
 def _check(columns: Columns) -> None:
     """Raises UsageError for fewer than two distinct label names, or a threshold that is not finite."""
     if columns.labels is not None and len({*columns.labels}) < max(len(columns.labels), 2):
-        raise UsageError(f"the labels are {', '.join(columns.labels) or 'none'}; expected two or more different names")
+        raise UsageError(f"the labels are {name_list(columns.labels)}; expected two or more different names")
     if columns.above is not None and not math.isfinite(columns.above):
         raise UsageError(f"labels are positive above {columns.above}; expected a finite number")
 
@@ -113,5 +114,5 @@ def _label(value: Any, columns: Columns, labels: Sequence[str] | None, where: st
     assert columns.label is not None
     text = _text(value, where, columns.label)
     if text not in labels:
-        raise DataError(f"{where} has the label {text!r}; expected one of {', '.join(labels)}. Correct it.")
+        raise DataError(f"{where} has the label {text!r}; expected one of {name_list(labels)}. Correct it.")
     return float(labels.index(text))

@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from mbert_onnx.errors import ColumnError, DataError
+from mbert_onnx.text.name_lists import name_list
 from mbert_onnx.text.text_files import SEPARATOR_LINE, SEPARATORS
 from mbert_onnx.training.data.corpus.lines import kind_of, read_lines
 
 Rows = Iterator[tuple[int, dict[str, Any]]]
-
-# Number of column names that an error message shows.
-SHOWN_COLUMNS = 12
 
 
 def read_table(
@@ -57,11 +55,12 @@ def read_table(
                 on_ragged(number)
                 continue
             raise DataError(
-                f"{path}, line {number} has {len(cells)} columns; expected {len(names)}: {_shown(names)}. Correct it."
+                f"{path}, line {number} has {len(cells)} columns; expected {len(names)}: {name_list(names)}. "
+                "Correct it."
             )
         yield number, dict(zip(names, cells, strict=True))
     if names is None:
-        raise DataError(f"{path} is empty; expected a header with {_shown(columns)}.")
+        raise DataError(f"{path} is empty; expected a header with {name_list(columns)}.")
 
 
 def _tab_separated(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -129,13 +128,9 @@ def _check_columns(where: object, names: Sequence[str], columns: Sequence[str]) 
     missing = [name for name in columns if name not in names]
     if missing:
         raise ColumnError(
-            f"{where} has the columns {_shown(names)}; expected {_shown(missing)} among them. Name the right ones."
+            f"{where} has the columns {name_list(names)}; expected {name_list(missing)} among them. Name the "
+            "right ones."
         )
-
-
-def _shown(names: Sequence[str]) -> str:
-    more = len(names) - SHOWN_COLUMNS
-    return ", ".join(names[:SHOWN_COLUMNS]) + (f" and {more} more" if more > 0 else "")
 
 
 def is_held_out(name: object, every: int, where: str) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 
 from mbert_onnx.errors import UsageError
 from mbert_onnx.text.encoder import Row
+from mbert_onnx.text.name_lists import name_list
 from mbert_onnx.training.data.example import Example
 from mbert_onnx.training.evaluation.evaluated_model import EvaluatedModel
 
@@ -39,7 +40,7 @@ def predictions_of(model: EvaluatedModel, logits: np.ndarray, labels: tuple[str,
         return logits[:, 0].astype(np.float64)
     if logits.shape[1] != len(labels):
         raise UsageError(
-            f"{model.name} has {logits.shape[1]} labels, the data has {len(labels)}: {', '.join(labels)}; "
+            f"{model.name} has {logits.shape[1]} labels, the data has {len(labels)}: {name_list(labels)}; "
             "give a model for this task"
         )
     return np.array(order_of(model.labels, labels))[logits.argmax(axis=1)]

@@ -15,6 +15,7 @@ from mbert_onnx.errors import CheckpointError, TrainingError
 from mbert_onnx.model.padding import padding_token_in
 from mbert_onnx.model.tokenizer_files import reduce_tokenizer, train_tokenizer, write_tokenizer
 from mbert_onnx.text.encoder import TextEncoder
+from mbert_onnx.text.name_lists import name_list
 from mbert_onnx.training.data.corpus.documents import Document, corpus_from_hub, read_corpus
 from mbert_onnx.training.data.corpus.segments import segments_of
 from mbert_onnx.training.data.row_store import Item, MaskingCollate, Rows, rows_at
@@ -34,7 +35,7 @@ def _from_hub(table: CorpusTable) -> Any:
     rows = load_from_hub(str(table.hub), table.hub_config, split=table.hub_split, streaming=True)
     column, known = table.columns[0], rows.column_names
     if known and column not in known:
-        raise TrainingError(f"{table.hub} has the columns {', '.join(known)}; expected {column}")
+        raise TrainingError(f"{table.hub} has the columns {name_list(known)}; expected {column}")
     return rows
 
 

@@ -235,13 +235,13 @@ KEYS = "expected text, sentence, phrase, question and context, sentence1 and sen
             '{"id": 1, "headline": "x"}\n',
             f"@, line 1 has the keys id, headline, {KEYS}. Rename the key of the text.",
         ),
-        ("a.jsonl", "{}", f"@, line 1 has the keys (none), {KEYS}. Rename the key of the text."),
+        ("a.jsonl", "{}", f"@, line 1 has the keys none, {KEYS}. Rename the key of the text."),
         (
             "a.jsonl",
             json.dumps({f"a\nkey\x1b{number}" + "x" * 99: 1 for number in range(10)}),
             "@, line 1 has the keys "
-            + ", ".join(f"a key?{number}" + "x" * 23 for number in range(8))
-            + f" and 2 more, {KEYS}. Rename the key of the text.",
+            + ", ".join(rf"'a\nkey\x1b{number}" + "x" * 23 + "…'" for number in range(8))
+            + f" and 2 others, {KEYS}. Rename the key of the text.",
         ),
         (
             "a.jsonl",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mbert_onnx.errors import DataError
+from mbert_onnx.text.name_lists import name_list
 from mbert_onnx.training.data.corpus.lines import kind_of, read_lines
 from mbert_onnx.training.data.table import is_held_out, read_table
 
@@ -67,7 +68,7 @@ def _of_rows(path: Path, columns: Sequence[str], id: str | None, every: int | No
         where = f"{path}, line {number}"
         column = next((name for name in columns if name in row), None)
         if column is None:
-            raise DataError(f"{where} has the columns {', '.join(row)}; expected {' or '.join(columns)} among them.")
+            raise DataError(f"{where} has the columns {name_list(row)}; expected {' or '.join(columns)} among them.")
         if id is not None and every is not None and is_held_out(row[id], every, f"{where}, {id}"):
             continue
         value = row[column]

@@ -417,18 +417,18 @@ def test_tokenizers_that_no_bundle_can_have(make: Callable[[Path], None], says: 
 
 def test_added_tokens_without_embedding_are_reported(source: Path) -> None:
     fast = wordpiece(source)
-    fast.add_tokens(["covid", *(f"new{number}" for number in range(6))])
+    fast.add_tokens(["covid", *(f"new{number}" for number in range(9))])
     fast.save_pretrained(source)
     bundle, rows = written(source), len(WORDS)
     [note] = embedding_notes(bundle / "tokenizer.json", rows, "model")
     assert note.startswith(f"the model has {rows} word embeddings, none for 'covid' (token {rows}), 'new0' (token ")
-    assert "and 2 more; a text with such a token is refused" in note
-    assert f"model.resize_token_embeddings({rows + 7})" in note
+    assert "and 2 others; a text with such a token is refused" in note
+    assert f"model.resize_token_embeddings({rows + 10})" in note
     encoder = TextEncoder(bundle / "tokenizer.json", POSITIONS, vocab_size=rows)
     assert encoder.truncated("the film")[0].ids
     with pytest.raises(BundleError, match=rf"The text has 'covid' \(token {rows}\), but.*resize_token_embeddings"):
         encoder.truncated("the covid film")
-    assert embedding_notes(bundle / "tokenizer.json", rows + 7, "model") == []
+    assert embedding_notes(bundle / "tokenizer.json", rows + 10, "model") == []
 
 
 def test_a_vocabulary_larger_than_the_model_is_reported(source: Path) -> None:
