@@ -19,6 +19,7 @@ from mbert_onnx.model.other_berts import is_other_bert, other_bert_model
 from mbert_onnx.model.padding import pad_with, padding_token_in
 from mbert_onnx.model.student import MobileBertModel
 from mbert_onnx.text.encoder import TextEncoder
+from mbert_onnx.text.json_files import read_json
 from mbert_onnx.text.tasks import FEATURE_EXTRACTION, QUESTION_ANSWERING, TEXT_CLASSIFICATION, Task
 from mbert_onnx.training.data.example import Example, Split
 from mbert_onnx.training.data.row_store import Collate, Rows
@@ -153,7 +154,12 @@ def _check_labels(run: Run, labels: Sequence[str] | None) -> None:
         with atomic_file(run.labels, TrainingError) as beside:
             beside.write_text(json.dumps(names), encoding="utf-8")
         return
-    before = json.loads(run.labels.read_text(encoding="utf-8")) if run.labels.is_file() else names
+    try:
+        before = list(map(str, read_json(run.labels))) if run.labels.is_file() else names
+    except (TypeError, ValueError) as error:
+        raise TrainingError(
+            f"{run.labels} is damaged ({error}); expected the names of the labels: pass --overwrite to start over"
+        ) from None
     if before != names:
         raise TrainingError(
             f"the data's labels are {', '.join(names)} now, and were {', '.join(before)} when {run.folder} was "

@@ -18,7 +18,7 @@ def read_report(path: Path) -> Report:
     Raises PerfError if the file cannot be read, is truncated, has another schema, or has another schema version.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))  # editors may write a byte order mark
     except OSError as error:
         raise PerfError(f"cannot read {path}: {error.strerror}; expected a report of bench --json") from None
     except (ValueError, RecursionError) as error:  # not JSON, or not UTF-8, or nested too deeply

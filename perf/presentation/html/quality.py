@@ -36,7 +36,7 @@ def read_quality(path: Path, known: Collection[str]) -> Quality:
         PerfUsageError: it has a figure for a model that no report has.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # Excel writes a byte order mark
     except OSError as error:
         raise PerfError(f"cannot read {path}: {error.strerror}; {EXPECTED}") from None
     except ValueError:

@@ -73,7 +73,7 @@ def load(path: Path, provider: Provider) -> Any:
     if not path.is_file():
         raise PerfError(f"no file {path}; expected a checkpoint's weights: check the path")
     try:
-        (architecture,) = json.loads((path.parent / "config.json").read_text())["architectures"]
+        (architecture,) = json.loads((path.parent / "config.json").read_bytes())["architectures"]
         return getattr(transformers, architecture).from_pretrained(path.parent).eval()
     except Exception as error:  # it raises many classes
         raise PerfError(

@@ -37,6 +37,17 @@ def keep_labels(folder: Path) -> None:
     finetuning._check_labels(Run(folder), ["no", "yes"])
 
 
+@pytest.mark.parametrize("content", [b"7", b'["no", ', b'["no", "\xff"]'])
+def test_damaged_names_of_labels_are_a_training_error(content: bytes, tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.rows.mkdir()
+    run.labels.write_bytes(content)
+    with pytest.raises(TrainingError, match=r"labels.json is damaged \(.*\); expected the names .* pass --overwrite"):
+        finetuning._check_labels(run, ["no", "yes"])
+    run.labels.write_bytes(b'\xef\xbb\xbf["no", "yes"]')  # a byte order mark
+    finetuning._check_labels(run, ["no", "yes"])
+
+
 @pytest.mark.parametrize("write", [open_run, start_curves, keep_labels])
 def test_a_full_disk_is_a_training_error(
     write: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -13,11 +13,14 @@ from perf.presentation.html.quality import Quality, read_quality
 KNOWN = ("base", "int8 [b]")
 
 
-def test_json_and_a_table_say_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize("byte_order_mark", [b"", b"\xef\xbb\xbf"], ids=["utf-8", "utf-8-sig"])
+def test_json_and_a_table_say_the_same(byte_order_mark: bytes, tmp_path: Path) -> None:
     told = tmp_path / "q.json"
     told.write_text(json.dumps({"metric": "F1", "models": {"base": 0.9, "int8 [b]": 0.85}}))
     table = tmp_path / "q.tsv"
     table.write_text("model\tF1\nbase\t0.9\n\nint8 [b]\t0.85\n")
+    for path in (told, table):
+        path.write_bytes(byte_order_mark + path.read_bytes())
     assert read_quality(told, KNOWN) == read_quality(table, KNOWN) == Quality("F1", {"base": 0.9, "int8 [b]": 0.85})
 
 

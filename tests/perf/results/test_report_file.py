@@ -28,6 +28,8 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     whole.write_json(path)
     assert read_report(path) == whole
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())  # a byte order mark
+    assert read_report(path) == whole
 
 
 def test_a_report_from_before_a_key_was_new_is_read(tmp_path: Path) -> None:
