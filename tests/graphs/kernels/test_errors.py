@@ -7,16 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from built_kernels import LIBRARY, needs_kernels
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kernel_models import Arrays, Widths, attention_feed, ffn_feed, session, with_8_bit_weights
 from onnx import TensorProto, helper, numpy_helper
 
-from graphs import kernels
 from graphs.functions import DOMAIN, VERSION
 
-LIBRARY = kernels.library()
-pytestmark = pytest.mark.skipif(LIBRARY is None, reason="the kernels are not built here; `make setup` builds them")
+pytestmark = needs_kernels
 
 WIDTHS = Widths(16, 8, 12, 2, 1)
 RUN_TIME = ("x", "residual", "mask", "heads")

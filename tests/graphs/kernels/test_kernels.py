@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from built_kernels import ISAS, LIBRARY, needs_kernels
 from kernel_models import (
     FLIPPED,
     Arrays,
@@ -28,10 +28,7 @@ from kernel_models import (
 from graphs import kernels
 from graphs.errors import GraphError
 
-LIBRARY = kernels.library()
-pytestmark = pytest.mark.skipif(LIBRARY is None, reason="the kernels are not built here; `make setup` builds them")
-
-ISAS = [name for name, is_supported in kernels.instruction_sets().items() if is_supported] if LIBRARY else []
+pytestmark = needs_kernels
 # MobileBERT's widths; widths that leave remainders of vectors, panels and tiles; heads of an odd size.
 WIDTHS = [Widths(512, 128, 512, 4, 4), Widths(), Widths(48, 16, 112, 1, 1), Widths(40, 36, 33, 3, 3)]
 
@@ -41,13 +38,6 @@ FEW = [1, 2, 3, 5, 6, 7, 8, 12, 15, 16, 17, 31, 33, 48, 49, 65]
 lengths_of = pytest.mark.parametrize(
     "lengths", [FEW, pytest.param([*range(1, 71), 384], marks=pytest.mark.full)], ids=["few", "all"]
 )
-
-
-@pytest.fixture(params=ISAS)
-def isa(request: pytest.FixtureRequest) -> Iterator[str]:
-    kernels.force_instruction_set(request.param)
-    yield request.param
-    kernels.force_instruction_set(None)
 
 
 def both(feed: Arrays) -> list[Arrays]:

@@ -6,12 +6,10 @@ import gc
 
 import psutil
 import pytest
+from built_kernels import LIBRARY, needs_kernels
 from kernel_models import Widths, attention_feed, ffn_feed, model_of, run, session, with_8_bit_weights
 
-from graphs import kernels
-
-LIBRARY = kernels.library()
-pytestmark = pytest.mark.skipif(LIBRARY is None, reason="the kernels are not built here; `make setup` builds them")
+pytestmark = needs_kernels
 
 SESSIONS, WARM_UP = 1000, 200
 # Leaking one packed weight of these blocks in every tenth session would take four times as much.

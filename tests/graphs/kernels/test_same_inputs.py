@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import product
 
 import numpy as np
 import pytest
+from built_kernels import LIBRARY, needs_kernels
 from kernel_models import (
     FLIPPED,
     LOWEST,
@@ -25,22 +25,10 @@ from kernel_models import (
     with_8_bit_weights,
 )
 
-from graphs import kernels
-
-LIBRARY = kernels.library()
-pytestmark = pytest.mark.skipif(LIBRARY is None, reason="the kernels are not built here; `make setup` builds them")
-ISAS = [name for name, is_supported in kernels.instruction_sets().items() if is_supported] if LIBRARY else []
-
+pytestmark = needs_kernels
 WIDTHS = Widths(16, 8, 12, 2, 1)
 BATCH, SEQ, HEADS = 2, 3, 2
 FORMS = pytest.mark.parametrize("is_int8", [False, True], ids=["float", "int8"])
-
-
-@pytest.fixture(params=ISAS)
-def isa(request: pytest.FixtureRequest) -> Iterator[str]:
-    kernels.force_instruction_set(request.param)
-    yield request.param
-    kernels.force_instruction_set(None)
 
 
 def attention(is_int8: bool, **changes: np.ndarray) -> Arrays:

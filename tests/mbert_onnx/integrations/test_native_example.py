@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from built_kernels import needs_kernels
 from exported_checkpoints import Exports
 
 import mbert_onnx
@@ -26,7 +27,7 @@ IDS = ["5", "17", "30", "8", "11"]
 
 pytestmark = [
     pytest.mark.full,
-    pytest.mark.skipif(kernels.library() is None, reason="the kernels are not built here; `make setup` builds them"),
+    needs_kernels,
     pytest.mark.skipif(not RUNTIME.is_dir(), reason="`make web` fetches the onnxruntime that programs use, on Linux"),
 ]
 
