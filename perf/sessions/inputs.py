@@ -41,6 +41,25 @@ class DeclaredInput:
     shape: tuple[int | str | None, ...]
 
 
+class DeclaredPorts:
+    """Inputs and outputs that are known when a file is open: base class of sessions.
+
+    Args:
+        inputs, outputs: What `get_inputs` and `get_outputs` return, as those of onnxruntime's session do.
+    """
+
+    def __init__(self, inputs: list[DeclaredInput], outputs: list[DeclaredInput]) -> None:
+        self._inputs, self._outputs = inputs, outputs
+
+    def get_inputs(self) -> list[DeclaredInput]:
+        """Returns the inputs."""
+        return self._inputs
+
+    def get_outputs(self) -> list[DeclaredInput]:
+        """Returns the outputs."""
+        return self._outputs
+
+
 def declared_inputs(session: Session) -> tuple[DeclaredInput, ...]:
     """Returns the session's inputs, as values that outlive it."""
     return tuple(DeclaredInput(node.name, node.type, tuple(node.shape)) for node in session.get_inputs())

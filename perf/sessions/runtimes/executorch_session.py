@@ -11,7 +11,7 @@ import numpy as np
 
 from perf.errors import PerfError, one_line
 from perf.providers import Provider
-from perf.sessions.inputs import DeclaredInput
+from perf.sessions.inputs import DeclaredInput, DeclaredPorts
 from perf.sessions.peer_file import check_peer_file, read_conversion
 from perf.sessions.session import Placement
 
@@ -31,28 +31,23 @@ LONG = 4
 _threads: set[int] = set()
 
 
-class ExecuTorchSession:
+class ExecuTorchSession(DeclaredPorts):
     """A loaded method, with the methods of onnxruntime's session."""
 
     def __init__(self, method: Any, conversion: Mapping[str, Any]) -> None:
         self.method, self.conversion = method, conversion
         meta = method.metadata
         infos = [meta.input_tensor_meta(index) for index in range(meta.num_inputs())]
-        self._inputs = [
+        inputs = [
             DeclaredInput(name, "tensor(int64)" if info.dtype() == LONG else str(info.dtype()), tuple(info.sizes()))
             for name, info in zip(conversion["inputs"], infos, strict=True)
         ]
         found = [meta.output_tensor_meta(index) for index in range(meta.num_outputs())]
-        self._outputs = [
+        outputs = [
             DeclaredInput(name, "tensor(float)", tuple(info.sizes()))
             for name, info in zip(conversion["outputs"], found, strict=True)
         ]
-
-    def get_inputs(self) -> list[DeclaredInput]:
-        return self._inputs
-
-    def get_outputs(self) -> list[DeclaredInput]:
-        return self._outputs
+        super().__init__(inputs, outputs)
 
     def run(self, _: None, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         values = self.method.execute([torch.from_numpy(feed[item.name]) for item in self._inputs])

@@ -11,7 +11,7 @@ import numpy as np
 
 from perf.errors import PerfError, one_line
 from perf.providers import Provider
-from perf.sessions.inputs import DeclaredInput
+from perf.sessions.inputs import DeclaredPorts
 from perf.sessions.peer_file import check_peer_file, named_inputs, named_outputs, read_conversion
 from perf.sessions.session import Placement
 
@@ -26,18 +26,12 @@ ALONE, TOGETHER = "local-sync", "local-task"
 _workers: set[int] = set()
 
 
-class IreeSession:
+class IreeSession(DeclaredPorts):
     """A function of a loaded module, with the methods of onnxruntime's session."""
 
     def __init__(self, function: Any, conversion: Mapping[str, Any], device: str) -> None:
         self.function, self.conversion, self.device = function, conversion, device
-        self._inputs, self._outputs = named_inputs(conversion), named_outputs(conversion)
-
-    def get_inputs(self) -> list[DeclaredInput]:
-        return self._inputs
-
-    def get_outputs(self) -> list[DeclaredInput]:
-        return self._outputs
+        super().__init__(named_inputs(conversion), named_outputs(conversion))
 
     def run(self, _: None, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         found = self.function(*(feed[item.name] for item in self._inputs))

@@ -12,7 +12,7 @@ import numpy as np
 
 from perf.errors import PerfError, one_line
 from perf.providers import Provider
-from perf.sessions.inputs import DeclaredInput
+from perf.sessions.inputs import DeclaredInput, DeclaredPorts
 from perf.sessions.peer_file import check_peer_file
 from perf.sessions.session import Placement
 
@@ -28,23 +28,18 @@ NO_WORK = ("Const", "Input", "Trainable")
 """Nodes of a file that are not operators."""
 
 
-class MnnSession:
+class MnnSession(DeclaredPorts):
     """A module, with the methods of onnxruntime's session. Inputs are 32-bit integers."""
 
     def __init__(self, path: Path, module: Any) -> None:
         self.path, self.module = path, module
         info = module.get_info()
-        self._inputs = [
+        inputs = [
             DeclaredInput(name, "tensor(int32)", tuple(item.shape))
             for name, item in zip(info["inputNames"], info["inputs"], strict=True)
         ]
-        self._outputs = [DeclaredInput(name, "tensor(float)", ()) for name in info["outputNames"]]
-
-    def get_inputs(self) -> list[DeclaredInput]:
-        return self._inputs
-
-    def get_outputs(self) -> list[DeclaredInput]:
-        return self._outputs
+        outputs = [DeclaredInput(name, "tensor(float)", ()) for name in info["outputNames"]]
+        super().__init__(inputs, outputs)
 
     def run(self, _: None, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         order = MNN.expr.NCHW  # plain row-major, for any number of dimensions

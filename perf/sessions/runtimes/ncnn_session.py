@@ -12,7 +12,7 @@ import numpy as np
 
 from perf.errors import PerfError
 from perf.providers import Provider
-from perf.sessions.inputs import DeclaredInput
+from perf.sessions.inputs import DeclaredPorts
 from perf.sessions.peer_file import check_peer_file, named_inputs, named_outputs, read_conversion
 from perf.sessions.session import Placement
 
@@ -28,18 +28,12 @@ HEADER = 2
 """Lines of a `.param` before its layers: a magic number, and the counts."""
 
 
-class NcnnSession:
+class NcnnSession(DeclaredPorts):
     """A loaded net, with the methods of onnxruntime's session."""
 
     def __init__(self, net: Any, path: Path, conversion: Mapping[str, Any]) -> None:
         self.net, self.path = net, path
-        self._inputs, self._outputs = named_inputs(conversion), named_outputs(conversion)
-
-    def get_inputs(self) -> list[DeclaredInput]:
-        return self._inputs
-
-    def get_outputs(self) -> list[DeclaredInput]:
-        return self._outputs
+        super().__init__(named_inputs(conversion), named_outputs(conversion))
 
     def run(self, _: None, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         with self.net.create_extractor() as extractor:

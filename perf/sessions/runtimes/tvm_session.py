@@ -12,7 +12,7 @@ import numpy as np
 
 from perf.errors import PerfError, one_line
 from perf.providers import Provider
-from perf.sessions.inputs import DeclaredInput
+from perf.sessions.inputs import DeclaredPorts
 from perf.sessions.peer_file import check_peer_file, named_inputs, named_outputs, read_conversion
 from perf.sessions.session import Placement
 
@@ -28,19 +28,13 @@ ANY_CORE = -2
 """TVM's code for leaving the placement of threads to the system."""
 
 
-class TvmSession:
+class TvmSession(DeclaredPorts):
     """A virtual machine, with the methods of onnxruntime's session."""
 
     def __init__(self, machine: Any, conversion: Mapping[str, Any]) -> None:
         self.machine, self.conversion = machine, conversion
         self._function = machine[FUNCTION]
-        self._inputs, self._outputs = named_inputs(conversion), named_outputs(conversion)
-
-    def get_inputs(self) -> list[DeclaredInput]:
-        return self._inputs
-
-    def get_outputs(self) -> list[DeclaredInput]:
-        return self._outputs
+        super().__init__(named_inputs(conversion), named_outputs(conversion))
 
     def run(self, _: None, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         found = self._function(*(tvm.runtime.tensor(feed[item.name]) for item in self._inputs))
