@@ -60,7 +60,10 @@ def _of(value: ir.Value | None, known: dict[ir.Value | None, bytes]) -> bytes:
 
 
 def _constant(value: ir.Value) -> bytes:
-    tensor = ir.convenience.get_const_tensor(value)
+    node = value.producer()
+    # onnx_ir reads no sparse constants.
+    is_sparse = node is not None and "sparse_value" in node.attributes
+    tensor = None if is_sparse else ir.convenience.get_const_tensor(value)
     if tensor is None:
         return _digest(b"outer", str(value.name))
     return _digest(str(tensor.dtype), str(list(tensor.shape)), tensor.tobytes())

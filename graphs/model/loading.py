@@ -48,8 +48,8 @@ def read_model(path: Path, *, values: bool = True) -> ir.Model:
     _check_text(model, path)
     _check_order(model.graph, path)
     _check_functions(model, path)
-    _check_splits(model, path)
     _check_tensors(model, path)
+    _check_nodes(model, path)
     _free_negative_sizes(model.graph)
     load_external_data(model, path, values=values)
     # The graph of one export with the weights of another would be a third model.
@@ -161,16 +161,33 @@ def _check_functions(model: ir.Model, path: Path) -> None:
                     )
 
 
-def _check_splits(model: ir.Model, path: Path) -> None:
-    """Raises GraphError for a Split of more outputs than it says: onnx's shape inference ends the process for it."""
+def _check_nodes(model: ir.Model, path: Path) -> None:
+    """Raises GraphError for nodes that end the process of onnx and onnxruntime, or that onnx_ir does not read."""
     for part in (model.graph, *(function.graph for function in model.functions.values())):
         for node in ir.traversal.RecursiveGraphIterator(part):
-            declared = node.attributes.get("num_outputs") if node.op_type == "Split" else None
-            if declared is not None and declared.value not in (None, len(node.outputs)):
-                raise GraphError(
-                    f"{path}: the Split {node.name} has {len(node.outputs)} outputs and num_outputs {declared.value}; "
-                    "the graph is damaged: export it again"
-                )
+            if node.domain == "" and node.op_type == "Split":
+                _check_split(node, path)
+            elif node.domain == "" and node.op_type == "Constant" and "sparse_value" not in node.attributes:
+                _check_constant(node, path)
+
+
+def _check_split(node: ir.Node, path: Path) -> None:
+    """Raises GraphError for undeclared outputs: an assertion in onnx's shape inference would end the process."""
+    declared = node.attributes.get("num_outputs")
+    if declared is not None and declared.value not in (None, len(node.outputs)):
+        raise GraphError(
+            f"{path}: the Split {node.name} has {len(node.outputs)} outputs and num_outputs {declared.value}; the "
+            "graph is damaged: export it again"
+        )
+
+
+def _check_constant(node: ir.Node, path: Path) -> None:
+    try:
+        ir.convenience.get_const_tensor(node.outputs[0])
+    except Exception as error:  # onnx_ir's errors have no common class
+        raise GraphError(
+            f"{path}: the Constant {node.name} has no value ({one_line(error)}); the graph is damaged: export it again"
+        ) from error
 
 
 def _is_computed(value: ir.Value) -> bool:

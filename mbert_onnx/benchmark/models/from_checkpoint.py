@@ -29,7 +29,7 @@ class SavedCheckpoint:
         outputs: The names of its outputs, in order.
         vocab_size: The number of token ids.
         max_positions: The largest number of tokens.
-        segments: The number of token types.
+        segments: The number of token types; None where the model has none.
     """
 
     folder: Path
@@ -39,7 +39,7 @@ class SavedCheckpoint:
     outputs: tuple[str, ...]
     vocab_size: int
     max_positions: int
-    segments: int
+    segments: int | None
 
     @property
     def sizes(self) -> Sizes:
@@ -145,7 +145,7 @@ def save(peer: str, checkpoint: str, folder: Path, *, task: str | None, seed: in
             chosen.output_names,
             model.config.vocab_size,
             model.config.max_position_embeddings,
-            model.config.type_vocab_size,
+            getattr(model.config, "type_vocab_size", None),  # DistilBERT has no segments
         )
     loaded = load_checkpoint(checkpoint, task=task, seed=seed)
     save_checkpoint(loaded, folder)

@@ -174,6 +174,24 @@ def test_a_split_of_more_outputs_than_it_says(place: str, tmp_path: Path) -> Non
     assert refusal(tmp_path / "x.onnx").endswith(line)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        onnx.helper.make_node("Constant", [], ["y"], vamue=1.0),
+        onnx.helper.make_node("Constant", [], ["y"], value_int=1, value_float=1.0),
+        onnx.helper.make_node("Constant", [], ["y"], value=1),
+        onnx.helper.make_node("Constant", [], ["y"]),
+    ],
+    ids=["another name", "two", "no tensor", "none"],
+)
+def test_a_constant_without_a_value(wrong: onnx.NodeProto, tmp_path: Path) -> None:
+    made = onnx.parser.parse_model(RECURSIVE.format(calls="second"))
+    made.graph.node[0].CopyFrom(wrong)
+    del made.functions[:]
+    onnx.save(made, tmp_path / "x.onnx")
+    assert re.search(r"the Constant \S* ?has no value \(.+\); the graph is damaged", refusal(tmp_path / "x.onnx"))
+
+
 def test_a_tensor_of_a_negative_size(tmp_path: Path) -> None:
     made = ir.to_proto(graph(TEXT))
     made.graph.initializer[0].dims[0] = -4

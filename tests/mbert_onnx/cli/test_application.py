@@ -134,7 +134,8 @@ def test_export_in_a_child_process_prints_json(exported: Exports, tmp_path: Path
     out, err = process.communicate()
     assert process.returncode == 0, err
     printed = json.loads(out)
-    assert printed == json.loads((tmp_path / "bundle" / "mbert_onnx.json").read_text())
+    saved = json.loads((tmp_path / "bundle" / "mbert_onnx.json").read_text())
+    assert printed == {**saved["precisions"]["fp32"], **{name: saved[name] for name in printed if name in saved}}
     assert (printed["task"], printed["opset"], printed["seed"]) == ("feature-extraction", 20, 4)
     assert printed["shapes"] == {"batch": 1, "choices": None, "sequence": 5}
     assert "the checkpoint has no pooler, so there is no pooler_output" in printed["notes"]

@@ -567,6 +567,9 @@ def test_where_nothing_applies_the_file_is_copied(make: Callable[[Path], Path], 
 @pytest.mark.full
 def test_the_paper_s_model_by_torchscript(tmp_path: Path) -> None:
     model = randomize(transformers.MobileBertForQuestionAnswering(transformers.MobileBertConfig())).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():  # otherwise 24 layers reach 1e14, where float32 is 0.1 from float64
+            parameter.mul_(0.2 if parameter.dim() > 1 else 1.0)
     export_with_torchscript(model, tmp_path / "theirs.onnx", ("start_logits", "end_logits"))
     inlined = optimize(tmp_path / "theirs.onnx", tmp_path / "inlined.onnx", functions=False)
     assert inlined.nodes_before > 1_500

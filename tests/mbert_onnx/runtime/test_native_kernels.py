@@ -115,8 +115,8 @@ def test_export_verifies_with_them_too(exported: Exports, tmp_path: Path, monkey
     assert report.verdict.kernels_error is None
     runner = file_runner.file_runner
 
-    def wrong(path: Path, task: Task, library: Path | None = None) -> Any:
-        opened = runner(path, task, library)
+    def wrong(path: Path, task: Task, library: Path | None = None, **options: Any) -> Any:
+        opened = runner(path, task, library, **options)
         if library is None:
             return opened
         return opened._replace(run=lambda feed: {name: -value for name, value in opened.run(feed).items()})
