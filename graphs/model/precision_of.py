@@ -7,8 +7,11 @@ from collections.abc import Iterator
 import onnx_ir as ir
 
 # Operators of 8 or fewer bits, and parts of the names of others; all in lower case.
-QUANTIZED = ("matmulinteger", "matmulintegertofloat", "matmulnbits", "convinteger", "qattention", "qgemm")
-TELLING = ("quantize", "qlinear")
+QUANTIZED = (
+    *("matmulinteger", "matmulintegertofloat", "matmulnbits", "matmulbnb4", "matmulfpq4", "convinteger"),
+    *("qattention", "qgemm", "qembedlayernormalization"),
+)
+TELLING = ("quantize", "qlinear", "qordered")
 
 HALVES = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 

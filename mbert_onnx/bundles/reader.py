@@ -129,7 +129,9 @@ def _check_sizes(config: dict[str, Any], path: Path) -> None:
     for key, least in SIZES.items():
         value = config.get(key)
         if value is not None and not (type(value) is int and least <= value < MANY_ROWS):
-            raise BundleError(f"{path} has {key} = {brief(value)}, expected an integer from {least}. Correct it.")
+            raise BundleError(
+                f"{path} has {key} = {brief(value)}, expected an integer from {least} to {MANY_ROWS - 1}. Correct it."
+            )
 
 
 def _task_of(folder: Path, config: dict[str, Any], metadata: dict[str, Any] | None) -> Task:

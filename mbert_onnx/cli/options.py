@@ -16,6 +16,9 @@ PASSES_GROUP = "Graph passes"
 
 TARGETS = "cpu|mobile|web"
 
+# torch's largest seed that is an int64.
+MAX_SEED = 2**63 - 1
+
 Task = Annotated[
     str | None,
     typer.Option(
@@ -44,11 +47,15 @@ FileOutputs = Annotated[
 Seed = Annotated[
     int,
     typer.Option(
-        min=0, metavar="N", help="Seed of the random inputs, and of the weights of the built-in random models."
+        min=0,
+        max=MAX_SEED,
+        metavar="N",
+        help="Seed of the random inputs, and of the weights of the built-in random models.",
     ),
 ]
 WeightsSeed = Annotated[
-    int, typer.Option(min=0, metavar="N", help="Seed of the weights of the built-in random models.")
+    int,
+    typer.Option(min=0, max=MAX_SEED, metavar="N", help="Seed of the weights of the built-in random models."),
 ]
 Kernels = Annotated[
     str,

@@ -202,7 +202,8 @@ def named_outputs(
         vocab_size: Vocabulary size of the graph, if known.
         chosen: The graph's names of the task's outputs, in the task's order; default: those that fit.
         by_order: Whether outputs of the same shape, as an answer's start and end, are distinguished by their order, and
-            sizes that are not known count as those of the task.
+            sizes that are not known count as those of the task. Those of one operator of TensorFlow (`unstack:0` and
+            `unstack:1`) are numbered, and always distinguished.
 
     Raises UsageError where `chosen` are not outputs of the graph, or not as many as the task has, or of other shapes.
     """
@@ -222,6 +223,12 @@ def named_outputs(
         }
         if len(told) == len(set(told.values())) == len(task.outputs):  # such as `start:0` and `end:0`
             return told
+    fitting = [
+        name
+        for name, shape in outputs.items()
+        if any(_fits(output, shape, seq_len, vocab_size) for output in task.outputs)
+    ]
+    by_order = by_order or _are_of_one_operator(fitting)
     if not by_order and len({output.axes for output in task.outputs}) < len(task.outputs):
         return None
     known = {name: shape for name, shape in outputs.items() if by_order or all(n != "?" for n in shape[1:])}
@@ -309,6 +316,12 @@ def _fits(output: Output, shape: Sizes, seq_len: int | None, vocab_size: int | N
 def _without_scope(name: str) -> str:
     """Returns an output's name without TensorFlow's scopes and number: `logits` for `model/logits:0`."""
     return name.rpartition("/")[2].partition(":")[0]
+
+
+def _are_of_one_operator(names: Collection[str]) -> bool:
+    """Returns whether several outputs are those of one operator of TensorFlow, which numbers them (`unstack:1`)."""
+    parts = [name.partition(":") for name in names]
+    return len(parts) > 1 == len({base for base, _, _ in parts}) and all(number.isdigit() for _, _, number in parts)
 
 
 def _in_order(outputs: Mapping[str, Sizes]) -> list[str]:

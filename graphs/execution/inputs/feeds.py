@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from graphs.execution.inputs.declared import DeclaredInput, ids_among, inputs_of_graph
 from graphs.execution.inputs.limits import InputLimits, tried_limits
-from graphs.execution.inputs.shapes import BATCH, CHOICES, LENGTH, sizes_of
+from graphs.execution.inputs.shapes import BATCH, CHOICES, LENGTH, shapes_of
 from graphs.execution.types import Outputs, Runner
 from graphs.ir.text_inputs import IDS, MASK, POSITIONS, TYPES
 
@@ -66,7 +66,7 @@ def compared_feeds(inputs: Sequence[DeclaredInput], limits: InputLimits, seed: i
     sizes = dict.fromkeys((limits.batch or batch, limits.fit(length)) for batch, length in COMPARED)
     feeds = []
     for batch, length in sizes:
-        shape = sizes_of(ids, batch, length, {}, limits.choices or CHOICES)
+        shape = shapes_of(inputs, batch, length, limits.choices or CHOICES)[IDS]
         real = np.arange(shape[-1]) < generator.integers(1, shape[-1] + 1, shape[:-1])[..., None]
         real.reshape(-1, shape[-1])[0] = True
         feed = random_feed(inputs, batch, length, choices=limits.choices or CHOICES, seed=seed)
@@ -93,9 +93,9 @@ def random_feed(
     """
     generator = np.random.default_rng(seed)
     feed: dict[str, np.ndarray] = {}
-    named: dict[str, int] = {}  # dimensions of the same name have the same size
+    shapes = shapes_of(inputs, batch, length, choices)
     for one in inputs:
-        shape = sizes_of(one, batch, length, named, choices)
+        shape = shapes[one.name]
         array = generator.standard_normal(shape) if one.dtype.kind == "f" else generator.integers(0, 2, shape)
         if one.name == POSITIONS and shape:
             array = np.broadcast_to(np.arange(shape[-1]), shape)

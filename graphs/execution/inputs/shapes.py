@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from graphs.execution.inputs.declared import DeclaredInput
+from graphs.execution.inputs.declared import DeclaredInput, ids_among
 from graphs.ir.text_inputs import IDS, MASK, POSITIONS, TYPES
 
 # Sizes for inputs that are not text: of the first dynamic dimension, and of the last. Those in between are `CHOICES`,
@@ -36,15 +36,38 @@ def sizes_of(
     return tuple(sizes)
 
 
+def shapes_of(
+    inputs: Sequence[DeclaredInput], batch: int, length: int, choices: int = CHOICES
+) -> dict[str, tuple[int, ...]]:
+    """Returns the shape of each input, by its name.
+
+    Named dimensions of the token ids have the same sizes in all other inputs, wherever the ids stand among them. Beside
+    token ids, an input of one dimension has a number for each text, such as a label or the number of a question.
+
+    Args:
+        inputs: The inputs.
+        batch, length, choices: The sizes.
+    """
+    named: dict[str, int] = {}
+    ids = ids_among(inputs)
+    if ids is not None:
+        sizes_of(ids, batch, length, named, choices)
+    shapes = {}
+    for one in inputs:
+        is_of_text = ids is not None and len(one.shape) == 1 and one.name not in (MASK, TYPES, POSITIONS)
+        shapes[one.name] = sizes_of(one, batch, batch if is_of_text else length, named, choices)
+    return shapes
+
+
 def constant_feed(
     inputs: Sequence[DeclaredInput], batch: int, length: int, choices: int, *, token: int = 0, kind: int = 0
 ) -> dict[str, np.ndarray]:
     """Returns a feed without padding: one id, one token type, positions 0, 1, 2, …, and zeros for the rest."""
     values = {IDS: token, MASK: 1, TYPES: kind}
-    named: dict[str, int] = {}
+    shapes = shapes_of(inputs, batch, length, choices)
     feed = {}
     for one in inputs:
-        shape = sizes_of(one, batch, length, named, choices)
+        shape = shapes[one.name]
         array = np.full(shape, values.get(one.name, 0))
         if one.name == POSITIONS and shape:
             array = np.broadcast_to(np.arange(shape[-1]), shape)

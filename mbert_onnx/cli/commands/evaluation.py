@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import mbert_onnx
-from mbert_onnx.cli.options import Kernels, names
+from mbert_onnx.cli.options import MAX_SEED, Kernels, names
 from mbert_onnx.cli.printing.progress import progress
 
 CUSTOM_GROUP = "Custom file (--task classification or regression)"
@@ -102,6 +102,7 @@ def evaluate(
         int,
         typer.Option(
             min=0,
+            max=MAX_SEED,
             metavar="N",
             help="Seed of the resampling for intervals, of the order in which models are timed, and of the weights of "
             "the built-in random models.",

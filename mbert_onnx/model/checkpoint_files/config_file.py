@@ -223,6 +223,11 @@ def check_config(config: MobileBertConfig, name: str) -> None:
             config.embedding_size > config.hidden_size,
             f"embedding_size {brief(config.embedding_size)} is larger than hidden_size {brief(config.hidden_size)}",
         ),
+        (
+            isinstance(config.pad_token_id, int) and config.pad_token_id >= config.vocab_size,
+            f"pad_token_id is {brief(config.pad_token_id)}, but there are {config.vocab_size} word embeddings, from 0; "
+            "make it the id of a padding token that has one, or resize the embeddings and train the model",
+        ),
         (getattr(config, "is_decoder", False), "is_decoder is true; MobileBERT's attention is bidirectional"),
     ]
     for wrong, line in problems:

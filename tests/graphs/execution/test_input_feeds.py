@@ -109,6 +109,15 @@ def test_positions_and_other_inputs_beside_texts() -> None:
     assert {feed["fixed"].shape for feed in feeds} == {(4,)}
 
 
+@pytest.mark.parametrize("dim", ["b", "n", "-1"])
+def test_an_input_with_a_number_for_each_text_may_come_first(dim: str) -> None:
+    # As in Google's exports for SQuAD: unique_ids_raw_output___9.
+    feeds = text_feeds(taking(f"int64[{dim}] unique_ids, {BERT}, int64[{dim}] labels"))
+    for feed, text in zip(feeds, COMPARED, strict=True):
+        assert {array.shape for array in feed.values()} == {text, text[:1]}
+        assert feed["unique_ids"].shape == feed["labels"].shape == text[:1]
+
+
 def test_inputs_that_are_not_texts() -> None:
     assert shapes("float[n, 4] x") == {"x": (BATCH, 4)}
     assert shapes("float[b, s, 4] x") == {"x": (BATCH, LENGTH, 4)}

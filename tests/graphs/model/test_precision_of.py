@@ -27,6 +27,14 @@ def test_what_is_in_it_tells(text: str, precision: str) -> None:
     assert precision_of(graph(text)) == precision
 
 
+@pytest.mark.parametrize("operator", ["MatMulNBits", "MatMulBnb4", "QEmbedLayerNormalization", "QOrderedMatMul"])
+def test_operators_of_onnxruntime_count(operator: str) -> None:
+    model = graph("(float[n, 4] x) => (float[n, 4] y) { y = Relu(x) }")
+    (node,) = model.graph
+    node.domain, node.op_type = "com.microsoft", operator
+    assert precision_of(model) == "int8"
+
+
 def test_what_is_in_a_function_counts() -> None:
     model = graph("(float[n, 4] x) => (float[n, 4] y) { y = Relu(x) }")
     function = stacked_ffn_int8(1, 18)

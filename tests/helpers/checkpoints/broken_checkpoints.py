@@ -145,7 +145,9 @@ FAULTS: dict[str, Fault] = {
     "no feed-forward network": config("num_feedforward_networks = 0, expected", num_feedforward_networks=0),
     "wide embeddings": config("embedding_size 65 is larger than hidden_size 64", embedding_size=65),
     "a decoder": config("is_decoder is true", is_decoder=True),
-    "padding beyond the vocabulary": config("cannot be built: Padding_idx must be", pad_token_id=101),
+    "padding beyond the vocabulary": config(
+        "pad_token_id is 101, but there are 101 word embeddings, from 0; make", pad_token_id=101
+    ),
     "padding is a string": config("cannot be built|field 'pad_token_id'", pad_token_id="0"),
     "impossible dropout": config("cannot be built: dropout", hidden_dropout_prob=7),
     "epsilon is NaN": config("layer_norm_eps is nan, expected a number from 0 to 1", layer_norm_eps=float("nan")),

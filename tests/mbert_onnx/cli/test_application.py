@@ -190,7 +190,7 @@ def test_an_empty_path_is_not_the_current_folder(arguments: list[str], name: str
     assert complaint(call(*arguments), 2) == f"{name} is empty; expected a path or a name"
 
 
-@pytest.mark.parametrize("option", [["--seed", "-1"], ["--seq-len", "many"], ["--colour", "red"]])
+@pytest.mark.parametrize("option", [["--seed", "-1"], ["--seed", "9" * 26], ["--seq-len", "many"], ["--colour", "red"]])
 def test_options_of_the_wrong_type_are_named(option: list[str], tmp_path: Path) -> None:
     result = call("export", "random", "--output", tmp_path / "bundle", *option)
     assert isinstance(result.exception, SystemExit)

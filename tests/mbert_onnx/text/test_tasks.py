@@ -174,6 +174,12 @@ def test_a_start_and_an_end_are_not_told_apart_by_their_order_where_that_matters
     outputs = {"clone_73": (1, None), "linear_62": (1, None)}
     assert named_outputs(task_named("qa"), outputs, by_order=False) is None
     assert named_outputs(task_named("sentiment"), {"x": (1, 2)}, by_order=False) == {"x": "logits"}
+    # TensorFlow numbers the outputs of one operator.
+    numbered = {"unstack:1": ("b", "?"), "unstack:0": ("b", "?"), "unique_ids:0": ("b",)}
+    names = {"unstack:0": "start_logits", "unstack:1": "end_logits"}
+    assert named_outputs(task_named("qa"), numbered, by_order=False) == names
+    keras = {"Identity:0": ("b", "?"), "Identity_1:0": ("b", "?")}  # in the order of their names: the end comes first
+    assert named_outputs(task_named("qa"), keras, by_order=False) is None
 
 
 def test_outputs_can_be_chosen_in_the_task_s_order() -> None:
