@@ -15,9 +15,7 @@ def build_optimized(request: Request, builder: ModelBuilder) -> BuiltModel:
     """Runs `mbert_onnx.optimize` on a model. Raises graphs.errors.GraphError for a file that it cannot read."""
     from mbert_onnx.conversion.optimizer import optimize
 
-    source = builder.build(request.inner)
-    outputs = _output_files(source, builder.new_folder())
-    builder.progress(request.name)("optimizing")
+    source, outputs = _started(request, builder, "optimizing")
     for file, output in outputs.items():
         optimize(file, output)
     return _optimized(request, source, outputs)
@@ -27,9 +25,7 @@ def build_onnxslim(request: Request, builder: ModelBuilder) -> BuiltModel:
     """Runs onnxslim on a model. Raises PerfError where it is not installed or fails."""
     from perf.peers.onnxslim_optimizer import slim
 
-    source = builder.build(request.inner)
-    outputs = _output_files(source, builder.new_folder())
-    builder.progress(request.name)("optimizing")
+    source, outputs = _started(request, builder, "optimizing")
     for file, output in outputs.items():
         slim(builder.one_file(file), output)
     return _optimized(request, source, outputs)
@@ -39,9 +35,7 @@ def build_ort_transformers(request: Request, builder: ModelBuilder) -> BuiltMode
     """Runs onnxruntime.transformers' optimizer on a model. Raises PerfError where it fails."""
     from perf.peers.ort_transformers import optimize_as_bert
 
-    source = builder.build(request.inner)
-    outputs = _output_files(source, builder.new_folder())
-    builder.progress(request.name)("optimizing")
+    source, outputs = _started(request, builder, "optimizing")
     for file, output in outputs.items():
         optimize_as_bert(builder.one_file(file), output)
     return _optimized(request, source, outputs)
@@ -51,9 +45,7 @@ def build_ort_dynamic(request: Request, builder: ModelBuilder) -> BuiltModel:
     """Quantizes a model by onnxruntime's `quantize_dynamic`. Raises PerfError where it fails."""
     from perf.peers.ort_dynamic import quantize_dynamically
 
-    source = builder.build(request.inner)
-    outputs = _output_files(source, builder.new_folder())
-    builder.progress(request.name)("quantizing")
+    source, outputs = _started(request, builder, "quantizing")
     note = ""
     for file, output in outputs.items():
         note = quantize_dynamically(builder.one_file(file), output)
@@ -64,20 +56,20 @@ def build_optimum(request: Request, builder: ModelBuilder) -> BuiltModel:
     """Quantizes a model by one of optimum-onnx's presets. Raises PerfError where it fails or cannot be installed."""
     from perf.peers.optimum import quantize_by_optimum
 
-    source = builder.build(request.inner)
-    outputs = _output_files(source, builder.new_folder())
+    source, outputs = _started(request, builder, "quantizing")
     preset, progress = request.prefix.removeprefix("optimum-"), builder.progress(request.name)
-    progress("quantizing")
     note = ""
     for file, output in outputs.items():
         note = quantize_by_optimum(builder.one_file(file), output, preset, progress)
     return _quantized(request, source, outputs, note)
 
 
-def _output_files(source: BuiltModel, folder: Path) -> dict[Path, Path]:
-    """Returns the file to write for each file of a model."""
+def _started(request: Request, builder: ModelBuilder, stage: str) -> tuple[BuiltModel, dict[Path, Path]]:
+    """Builds the inner model and reports the stage that follows; returns the model, and a new path for each file."""
+    source, folder = builder.build(request.inner), builder.new_folder()
+    builder.progress(request.name)(stage)
     files = dict.fromkeys(source.subject.files)
-    return {file: folder / f"{number}.onnx" for number, file in enumerate(files)}
+    return source, {file: folder / f"{number}.onnx" for number, file in enumerate(files)}
 
 
 def _optimized(request: Request, source: BuiltModel, outputs: Mapping[Path, Path]) -> BuiltModel:
