@@ -14,7 +14,7 @@ from transformers import MobileBertConfig
 from mbert_onnx.errors import CheckpointError, UsageError
 from mbert_onnx.model import student
 from mbert_onnx.model.checkpoint_files.config_file import make_config, read_config, reason_of
-from mbert_onnx.model.checkpoint_files.other_formats import what_it_is
+from mbert_onnx.model.checkpoint_files.other_formats import foreign_weights, what_it_is
 from mbert_onnx.model.checkpoint_files.weights import LM_BIAS, LM_DECODER_BIAS, SINGLE, find_weights, fit, read_weights
 from mbert_onnx.model.presets import PRESETS, initialize, mobilebert_config
 from mbert_onnx.reference import REFERENCE, located
@@ -112,6 +112,9 @@ def load_checkpoint(name: str | Path, *, task: str | None = None, seed: int = 0)
     file = find_weights(folder)
     if file is None:
         raise CheckpointError(_what_it_is(name, folder, "weights", f"{' or '.join(SINGLE)}, whole or in shards"))
+    foreign = foreign_weights(str(name), folder, file)
+    if foreign is not None:
+        raise CheckpointError(foreign)
     architectures = raw.get("architectures")
     named = architectures if isinstance(architectures, list) else []
     # TensorFlow's and Flax's classes have the same names, after a prefix.

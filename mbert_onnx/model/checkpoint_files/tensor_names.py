@@ -34,6 +34,10 @@ SHOWN_TENSORS = 3
 _ADAPTER = re.compile(r"\.(?:lora_[A-Z]|lora_embedding_[A-Z]|base_layer|modules_to_save|original_module)\.|^lora_")
 
 
+# Copies of whole modules that peft trains beside the original ones, with the name of the adapter.
+_SAVED_MODULE = re.compile(r"\.modules_to_save\.([^.]+)\.")
+
+
 def without_wrappers(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
     """Returns the tensors under names without the prefix that they share and without wrappers; and notes on it.
 
@@ -52,7 +56,22 @@ def without_wrappers(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], 
         wrappers = sorted({found for name in named for found in WRAPPERS.findall(name)})
         removed.append(f"{' and '.join(wrappers)} inside tensor names")
         named = plain
+    merged = _without_saved_modules(named)
+    if merged.keys() != named.keys():
+        removed.append("peft's modules_to_save inside tensor names")
+        named = merged
     return named, [f"removed {' and '.join(removed)}"] if removed else []
+
+
+def _without_saved_modules(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Returns the tensors with those of peft's trained copies in place of the modules that they replace.
+
+    peft leaves both in some merged models, such as those of LN_TUNING. Copies of several adapters stay as they are.
+    """
+    if len({match[1] for match in map(_SAVED_MODULE.search, tensors) if match}) != 1:
+        return dict(tensors)
+    kept = {name: tensor for name, tensor in tensors.items() if ".original_module." not in name}
+    return {_SAVED_MODULE.sub(".", name): tensor for name, tensor in kept.items()}
 
 
 def _shared_prefix(names: Iterable[str]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import json
+import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,11 @@ PREFIX = json.dumps({"peft_type": "PREFIX_TUNING", "task_type": "TOKEN_CLS"}).en
 FROM = json.dumps({"model_type": "mobilebert", "_name_or_path": "someone/mobilebert"}).encode()
 
 
+def code_in(line: str) -> str:
+    """Returns the Python code in a message."""
+    return re.split("; (?:then export|config.json names) ", line.split("in Python: ")[1])[0]
+
+
 def put(folder: Path, files: Files) -> None:
     for name, content in files.items():
         (folder / name).parent.mkdir(exist_ok=True, parents=True)
@@ -38,9 +45,15 @@ def put(folder: Path, files: Files) -> None:
             {"adapter_config.json": LORA},
             r"has adapter_config.json, a PEFT adapter \(LORA\) of google/base, and no whole model; merge it in Python: "
             r"from peft import AutoPeftModelForSequenceClassification; AutoPeftModelForSequenceClassification"
-            r'\.from_pretrained\("@"\)\.merge_and_unload\(\)\.save_pretrained\("@-merged"\); put its tokenizer there',
+            r'\.from_pretrained\("@"\)\.merge_and_unload\(\)\.save_pretrained\("@-merged"\); from transformers import '
+            r'AutoTokenizer; AutoTokenizer\.from_pretrained\("google/base"\)\.save_pretrained\("@-merged"\); then e'
+            r"xport @-merged$",
         ),
         ({"adapter_config.json": LORA, "config.json": CONFIG}, r"a PEFT adapter \(LORA\)"),
+        (
+            {"adapter_config.json": LORA, "tokenizer_config.json": b"{}"},
+            r'; AutoTokenizer\.from_pretrained\("@"\)\.save_pretrained\("@-merged"\); then',
+        ),
         ({"adapter_config.json": NO_TASK}, r"import AutoPeftModel; AutoPeftModel\.from_pretrained\("),
         (
             {"adapter_config.json": b"{"},
@@ -53,15 +66,24 @@ def put(folder: Path, files: Files) -> None:
         ({"adapter_model.safetensors": b""}, r"has adapter_model.safetensors, a PEFT adapter"),
         (
             {"tf_model.h5": b"", "config.json": CONFIG},
-            r"has tf_model.h5, weights of TensorFlow; convert them, where transformers 4 and tf-keras are installed, "
-            r"in Python: from transformers import MobileBertForTokenClassification; MobileBertForTokenClassification"
-            r'\.from_pretrained\("@", from_tf=True\)\.save_pretrained\("@"\)$',
+            r"has tf_model.h5, weights of TensorFlow; convert them, where transformers 4, tensorflow and tf-keras are "
+            r"installed, in Python: .* load_tf2_model_in_pytorch_model; model = TFMobileBertForTokenClassification"
+            r'\.from_pretrained\("@"\); load_tf2_model_in_pytorch_model\(MobileBertForTokenClassification\(model\.conf'
+            r'ig\), model\)\.save_pretrained\("@"\)$',
         ),
-        ({"tf_model-00001-of-00002.h5": b"", "config.json": FROM}, r"weights of Tensor.* import MobileBertModel; "),
+        (
+            {"tf_model.h5": b"", "config.json": CONFIG.replace(b"TokenClassification", b"MaskedLM")},
+            r'= TFMobileBertForMaskedLM.from_pretrained\("@"\); model\.config\.tie_word_embeddings = False; load_tf2',
+        ),
+        ({"tf_model-00001-of-00002.h5": b"", "config.json": CONFIG}, r'= TFMobileBertForT.*save_pretrained\("@"\)$'),
+        (
+            {"tf_model.h5": b"", "config.json": FROM},
+            r"import MobileBertModel, .*; config.json names no class: replace MobileBertModel, which has no head, by",
+        ),
         (
             {"flax_model.msgpack": b"", "config.json": CONFIG},
-            r"has flax_model.msgpack, weights of Flax; convert them, where transformers 4 and flax are installed, in Py"
-            r"thon: .*MobileBertForTokenClassification.*msgpack_restore\(open\(\"@/flax_model.msgpack\", 'rb'\)",
+            r"has flax_model.msgpack, weights of Flax, in which transformers has no MobileBERT; if .*, where flax is in"
+            r'stalled, in Python: .*msgpack_restore\(open\("@/flax_model.msgpack", .*, "@/model.safetensors"\)$',
         ),
         (
             {"m.ckpt.index": b"", "m.ckpt.data-00000-of-00001": b"", "bert_config.json": b"{}"},
@@ -70,7 +92,12 @@ def put(folder: Path, files: Files) -> None:
         ),
         ({"model.ckpt-28.index": b"", "uncased_OPT.json": b"{}"}, r"@/uncased_OPT.json.*@/model.ckpt-28\""),
         ({"saved_model.pb": b""}, r"a SavedModel of TensorFlow; .*: python -m tf2onnx.convert --saved-model @ "),
+        (
+            {"saved_model/1/saved_model.pb": b"", "config.json": CONFIG},
+            r"convert --saved-model @/saved_model/1 --output",
+        ),
         ({"zero_to_fp32.py": b""}, r"python @/zero_to_fp32.py @ @/pytorch_model.bin$"),
+        ({"zero_to_fp32.py": b"parser.add_argument('output_dir')"}, r"python @/zero_to_fp32.py @ @$"),
         ({"onnx/model.onnx": b"", "config.json": FROM}, r"an ONNX model, .*: mbert-onnx optimize @/onnx/model.onnx -o"),
         ({"model.onnx": b""}, r"has model.onnx, an ONNX model, .*: mbert-onnx optimize @/model.onnx -o"),
         (
@@ -108,7 +135,7 @@ def test_the_error_says_what_was_found_and_how_to_convert_it(files: Files, says:
     line = str(caught.value)
     assert "\n" not in line
     if "in Python: " in line:
-        ast.parse(line.split("in Python: ")[1].split("; put its tokenizer")[0])
+        ast.parse(code_in(line))
 
 
 def test_an_adapter_s_labels_are_in_its_code(tmp_path: Path) -> None:
@@ -143,23 +170,104 @@ def test_names_with_quotes_stay_python(tmp_path: Path) -> None:
     put(folder, {"tf_model.h5": b"", "config.json": CONFIG})
     with pytest.raises(CheckpointError) as caught:
         load_checkpoint(folder)
-    code = ast.parse(str(caught.value).split("in Python: ")[1])
+    code = ast.parse(code_in(str(caught.value)))
     paths = [node.value for node in ast.walk(code) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
     assert paths == [str(folder), str(folder)]
 
 
 def test_the_code_uses_what_transformers_has() -> None:
-    """Of transformers 4; its version 5 has neither TensorFlow nor Flax, which the messages say."""
+    """Of transformers 4; its version 5 does not read TensorFlow's weights, which the messages say."""
     if transformers.__version__.startswith("5."):
-        pytest.skip("transformers 5 reads no weights of TensorFlow or Flax")
-    from importlib.util import find_spec
-
+        pytest.skip("transformers 5 reads no weights of TensorFlow")
     assert callable(transformers.load_tf_weights_in_mobilebert)
     assert callable(transformers.MobileBertConfig.from_json_file)
-    spec = find_spec("transformers.modeling_flax_pytorch_utils")
+    assert callable(transformers.TFMobileBertForTokenClassification)
+    spec = find_spec("transformers.modeling_tf_pytorch_utils")
     assert spec is not None
     assert spec.origin is not None
-    assert "def load_flax_weights_in_pytorch_model(pt_model, flax_state)" in Path(spec.origin).read_text()
+    assert "def load_tf2_model_in_pytorch_model(pt_model, tf_model" in Path(spec.origin).read_text()
+
+
+@pytest.mark.parametrize(
+    ("config", "names", "code"),
+    [
+        # peft would load the bare model, in which no name fits, and leave the adapter out without an error.
+        (
+            {"task_type": "FEATURE_EXTRACTION"},
+            ["mobilebert.e", "cls.predictions.bias"],
+            "transformers.MobileBertForMaskedLM",
+        ),
+        (
+            {"task_type": "FEATURE_EXTRACTION"},
+            ["mobilebert.e"],
+            'getattr(transformers, transformers.AutoConfig.from_pretrained("a/b").architectures[0])',
+        ),
+        ({"task_type": "FEATURE_EXTRACTION"}, ["encoder.e"], "AutoPeftModelForFeatureExtraction"),
+        # transformers' own add_adapter writes no class, and peft finds none.
+        ({"task_type": None}, ["encoder.e"], "transformers.MobileBertModel"),
+        ({"task_type": None}, ["mobilebert.e", "qa_outputs.weight"], "transformers.MobileBertForQuestionAnswering"),
+        (
+            {"task_type": None},
+            ["mobilebert.e", "classifier.weight"],
+            "transformers.MobileBertForSequenceClassification",
+        ),
+        (
+            {"task_type": None, "auto_mapping": {"base_model_class": "MobileBertForMaskedLM"}},
+            ["mobilebert.e"],
+            "AutoPeftModel",
+        ),
+    ],
+)
+def test_an_adapter_is_merged_in_the_class_it_was_trained_in(
+    config: dict[str, Any], names: list[str], code: str, tmp_path: Path
+) -> None:
+    content = {"peft_type": "LORA", "base_model_name_or_path": "a/b", **config}
+    put(tmp_path, {"adapter_config.json": json.dumps(content).encode()})
+    torch.save({f"base_model.model.{name}": torch.ones(2, 2) for name in names}, tmp_path / "adapter_model.bin")
+    with pytest.raises(CheckpointError) as caught:
+        load_checkpoint(tmp_path)
+    line = str(caught.value)
+    ast.parse(code_in(line))
+    base = "" if code.startswith("AutoPeft") else r'"a/b"'
+    assert f"{code}.from_pretrained({base}" in line
+    assert ("PeftModel.from_pretrained(transformers" in line or "PeftModel.from_pretrained(getattr" in line) == bool(
+        base
+    )
+    assert ("num_labels=2" in line) == ("classifier.weight" in names)
+
+
+@pytest.mark.parametrize(
+    ("config", "names", "note"),
+    [
+        ({"task_type": "QUESTION_ANS"}, ["mobilebert.e"], "; peft passes no token_type_ids to question answering, "),
+        (
+            {"task_type": None, "auto_mapping": {"base_model_class": "MobileBertForMaskedLM"}},
+            ["mobilebert.embeddings.word_embeddings.lora_embedding_A"],
+            "; the adapter changes the word embeddings, and merging also the LM head, if that is tied to them",
+        ),
+    ],
+)
+def test_notes_on_a_merged_model_that_answers_otherwise(
+    config: dict[str, Any], names: list[str], note: str, tmp_path: Path
+) -> None:
+    content = {"peft_type": "LORA", "base_model_name_or_path": "a/b", **config}
+    put(tmp_path, {"adapter_config.json": json.dumps(content).encode()})
+    save_file({f"base_model.model.{name}": torch.ones(2, 2) for name in names}, tmp_path / "adapter_model.safetensors")
+    with pytest.raises(CheckpointError, match=f"; then export {tmp_path}-merged{note}"):
+        load_checkpoint(tmp_path)
+
+
+def test_tensorflow_s_weights_in_safetensors(tmp_path: Path) -> None:
+    put(tmp_path, {"config.json": CONFIG})
+    save_file({"classifier/kernel": torch.ones(2, 2)}, tmp_path / WEIGHTS, {"format": "tf"})
+    expected = (
+        r"has model\.safetensors with weights of TensorFlow; convert them, .*TFMobileBertForTokenClassification\."
+        r'from_pretrained\("@"\); .*\.save_pretrained\("@-pytorch"\); from transformers import AutoTokenizer; .*; then'
+        r" export @-pytorch$"
+    )
+    with pytest.raises(CheckpointError, match=expected.replace("@", str(tmp_path))) as caught:
+        load_checkpoint(tmp_path)
+    ast.parse(code_in(str(caught.value)))
 
 
 @pytest.mark.parametrize("file", ["model.fp16.safetensors", "pytorch_model.fp16.bin", "sharded"])
@@ -216,7 +324,11 @@ def test_files_of_a_hub_repository_that_are_not_downloaded(tmp_path: Path, monke
     put(tmp_path, {"config.json": CONFIG})
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(tmp_path))
     monkeypatch.setattr(huggingface_hub, "list_repo_files", lambda _: ["README.md", "tf_model.h5"])
-    with pytest.raises(CheckpointError, match=r'^some/model has tf_model.h5, .*\("some/model", f.*ed\("model"\)$'):
+    with pytest.raises(
+        CheckpointError,
+        match=r"^some/model has tf_model.h5, .*; download it \(hf download "
+        r'some/model --local-dir model\), then .*from_pretrained\("model"\).*\.save_pretrained\("model"\)$',
+    ):
         load_checkpoint("some/model")
 
 

@@ -141,6 +141,20 @@ def test_names_that_do_not_fit_are_reported_briefly(
     assert "\n" not in str(caught.value)
 
 
+def test_modules_that_peft_trained_replace_the_original_ones(tmp_path: Path) -> None:
+    """As peft leaves them in a merged model of LN_TUNING; those of two adapters are a choice, and refused."""
+    theirs = save_small(tmp_path, "MobileBertForSequenceClassification")
+    tensors = renamed(tmp_path, lambda name: name.replace("classifier.", "classifier.modules_to_save.default."))
+    tensors |= {f"classifier.original_module.{key}": torch.ones(2) for key in ("weight", "bias")}
+    put_tensors(tmp_path, tensors)
+    found = load_checkpoint(tmp_path)
+    assert found.notes == ["removed peft's modules_to_save inside tensor names"]
+    assert_same_model(theirs, found.model)
+    put_tensors(tmp_path, tensors | {"classifier.modules_to_save.other.weight": torch.ones(2)})
+    with pytest.raises(CheckpointError, match=r"there are weights of a PEFT adapter that is not merged"):
+        load_checkpoint(tmp_path)
+
+
 def test_a_prefix_is_not_removed_where_it_makes_names_equal(tmp_path: Path) -> None:
     save_small(tmp_path)
     tensors = tensors_of(tmp_path)
