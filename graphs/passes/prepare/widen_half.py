@@ -35,7 +35,7 @@ class WidenHalf(Rewrite):
             common_passes.InlinePass()(model)
         infer_sizes(model)  # the types tell which casts are between float types
         values = [output for graph in model.graphs() for node in graph for output in node.outputs]
-        values += [value for graph in model.graphs() for value in graph.initializers.values()]
+        values += [value for graph in model.graphs() for value in (*graph.inputs, *graph.initializers.values())]
         self.matches = sum(value.dtype in HALVES for value in values)
         ports = [str(value.name) for value in (*model.graph.inputs, *model.graph.outputs) if value.dtype in HALVES]
         casts = [node for node in model.graph if _is_between_floats(node)]

@@ -15,6 +15,8 @@ CASES = {
     "casts around": """(float[n, 4] x) => (float[n, 3] y) <float16[4, 3] w>
         { h = Cast <to = 10> (x) p = MatMul(h, w) y = Cast <to = 1> (p) }""",
     "half inside out": """(float16[n, 4] x) => (float16[n, 3] y) <float16[4, 3] w> { y = MatMul(x, w) }""",
+    "an input only": """(float16[n, 4] x) => (float[n, 3] y) <float[4, 3] w>
+        { h = Cast <to = 1> (x) y = MatMul(h, w) }""",
     "mixed": """(float[n, 4] x) => (float[n, 3] y) <float16[4, 3] w, float[3] b>
         { h = Cast <to = 10> (x) p = MatMul(h, w) q = Cast <to = 1> (p) y = Add(q, b) }""",
     "a stored weight": """(float[n, 4] x) => (float[n, 3] y) <float16[4, 3] w>
