@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
-from typing import IO
+from typing import IO, Any
 
 import onnx
 import onnx_ir as ir
@@ -27,6 +27,10 @@ SMALL_BYTES = 1024
 
 # The longest location that a message repeats in full.
 LONGEST_NAME = 120
+
+# The entries of a tensor that are numbers of bytes, and the most digits of one.
+NUMBERS = ("offset", "length")
+MOST_DIGITS = 18
 
 # The key of `ir.Model.meta` with the sizes of the data files by path.
 FILES = "mbert.external_files"
@@ -90,14 +94,51 @@ def load_external_data(model: ir.Model, path: Path, *, values: bool = True) -> N
             file.close()
 
 
+def check_numbers(path: Path) -> None:
+    """Raises ExternalDataError for a tensor of a model whose offset or length is not a number of bytes.
+
+    onnx_ir does not read such a file, and names neither it nor, in some cases, the tensor.
+    """
+    try:
+        proto = onnx.load(path, load_external_data=False)
+    except Exception:  # not an ONNX model
+        return
+    for tensor in _tensor_protos(proto):
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        for key in NUMBERS:
+            value = entries.get(key, "0")
+            if not (value.isdecimal() and len(value) <= MOST_DIGITS):
+                place = f"the {key} of the tensor {_shown(tensor.name)} in {_shown(entries.get('location', ''))}"
+                raise ExternalDataError(
+                    f"{path}: {place} is {_shown(value)}; expected a number of bytes, at least 0: export it again"
+                )
+
+
+def _tensor_protos(message: Any) -> Iterator[onnx.TensorProto]:
+    """Yields the tensors in a protobuf message, at any depth."""
+    if isinstance(message, onnx.TensorProto):
+        yield message
+    elif hasattr(message, "ListFields"):
+        for _, value in message.ListFields():
+            yield from _tensor_protos(value)
+    elif isinstance(message, Iterable) and not isinstance(message, str | bytes):
+        for part in message:
+            yield from _tensor_protos(part)
+
+
+def _shown(text: str | bytes) -> str:
+    """Returns text of a file as messages show it."""
+    text = text.decode(errors="replace") if isinstance(text, bytes) else text
+    shown = text if len(text) <= LONGEST_NAME else f"{text[:LONGEST_NAME]}…"
+    return "".join(character if character.isprintable() else "?" for character in shown)
+
+
 class _DataFile:
     """An open data file; it is opened once, so that all tensors come from the same one."""
 
     def __init__(self, model: Path, location: str) -> None:
-        shown = location if len(location) <= LONGEST_NAME else f"{location[:LONGEST_NAME]}…"
-        shown = "".join(character if character.isprintable() else "?" for character in shown)
         self._model = model
-        self._found = f"{model} keeps its weights in {shown}, which is"
+        self._found = f"{model} keeps its weights in {_shown(location)}, which is"
         if not location or "\0" in location:
             raise ExternalDataError(f"{model} has weights in another file, and does not name it: export it again")
         if Path(location).is_absolute() or PureWindowsPath(location).anchor:
@@ -134,7 +175,10 @@ class _DataFile:
                 f"said to have {tensor.length:,} bytes for {tensor.name}, whose shape needs {size:,}: export it again"
             )
         if self.state.size < offset + size:
-            raise self._refusal("too short; copy it again")
+            raise self._refusal(
+                f"too short: {tensor.name} is {size:,} bytes from byte {offset:,} on, and the file has "
+                f"{self.state.size:,}; copy it again, or export the model again"
+            )
 
     def read(self, tensor: ir.ExternalTensor) -> bytes:
         """Returns a tensor's bytes."""

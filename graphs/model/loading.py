@@ -10,7 +10,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from graphs.errors import GraphError, one_line
-from graphs.model.external_data import FileState, external_bytes, load_external_data, tensors_in
+from graphs.model.external_data import FileState, check_numbers, external_bytes, load_external_data, tensors_in
 from graphs.model.quiet import quiet
 
 # Bytes of a damaged name that a message shows.
@@ -39,6 +39,7 @@ def read_model(path: Path, *, values: bool = True) -> ir.Model:
     except MemoryError:
         raise  # the file may be fine
     except Exception as error:  # protobuf's and onnx_ir's errors have no common class
+        check_numbers(path)
         reason = one_line(_first_cause(error))
         raise GraphError(f"{path} is not an ONNX model, or is corrupt ({reason}); export it again") from error
     if not model.graph.num_nodes() and not model.graph.outputs:

@@ -12,6 +12,11 @@ from mbert_onnx.errors import MbertError, VerificationError
 _ADVICE = (
     (("bad_alloc", "bad allocation", "Failed to allocate", "not enough memory"), "Free some memory."),
     (("not a registered function/op", "NOT_IMPLEMENTED"), "Install the onnxruntime that has this operator."),
+    (
+        ("Type Error",),
+        "A node of the file has a type that ONNX does not allow there, as a partial conversion to another precision "
+        "leaves it: convert it again.",
+    ),
     (("opset",), "Export it with a lower --opset, or install a newer onnxruntime."),
     (("INVALID_PROTOBUF", "Invalid model", "INVALID_GRAPH", "No graph was found"), "Export it again."),
 )

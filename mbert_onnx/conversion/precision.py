@@ -82,12 +82,15 @@ class Calibration:
     texts: int
 
 
-def read_texts(path: str | Path | None, model: TextModel) -> Calibration:
+def read_texts(
+    path: str | Path | None, model: TextModel, kinds: tuple[str, str] = ("calibration", "held-out")
+) -> Calibration:
     """Reads calibration texts, and tokenizes them for a model.
 
     Args:
         path: The file; None for the built-in sentences.
         model: The model. Where its graph has a fixed batch of several, each feed holds that many texts.
+        kinds: What messages call the two parts, a word before "texts".
 
     Raises CalibrationError and BundleError, a line each.
     """
@@ -106,7 +109,7 @@ def read_texts(path: str | Path | None, model: TextModel) -> Calibration:
             choices=shapes.choices,
             kind=kind,
         )
-        for part, kind in ((texts.fit, "calibration"), (texts.held_out, "held-out"))
+        for part, kind in zip((texts.fit, texts.held_out), kinds, strict=True)
     ]
     different = len({feed["input_ids"].tobytes() for part in found for feed in part.feeds})
     if different < FEWEST:

@@ -36,10 +36,13 @@ from mbert_onnx.errors import UsageError, VerificationError
 from mbert_onnx.model.checkpoint import Checkpoint, load_checkpoint
 from mbert_onnx.model.tokenizer_files import write_tokenizer
 from mbert_onnx.model.torch_threads import idle_threads
-from mbert_onnx.runtime.native_kernels import AUTO, library_for
+from mbert_onnx.runtime.native_kernels import AUTO, library_for, why_not_native
 from mbert_onnx.text.tasks import Task, task_named
 
 FLOAT32 = "fp32"
+
+# What messages call the texts: nothing is calibrated on them here.
+VERIFICATION = ("verification", "verification")
 
 
 def verify(
@@ -200,7 +203,7 @@ class _Subject:
             outputs=self.outputs,
             tokenizer=options.tokenizer,
         )
-        texts = read_texts(options.calibrate, model)
+        texts = read_texts(options.calibrate, model, VERIFICATION)
         taken = file_runner(self.path, task, outputs=self.outputs).inputs.names
         held_out = [_as_taken(feed, taken) for feed in texts.held_out]
         minimum = MIN_AGREEMENT if options.min_agreement is None else options.min_agreement
@@ -227,7 +230,7 @@ class _Subject:
                 f"{self.path.name}: {bad} NaN or infinite on the held-out texts of {texts.source}; the judge's are "
                 "finite, so that it is not the same model"
             )
-        library = library_for(AUTO) if precision == "int8" and read_model(self.path).functions else None
+        library = library_for(AUTO) if precision == "int8" and why_not_native(self.path) is None else None
         if library is not None:
             native = damage_of(file_runner(self.path, task, library, self.outputs).run)
             damage = replace(damage, kernels_error=native.error, kernels_agreement=native.agreement)

@@ -22,12 +22,14 @@ from mbert_onnx._requirements import require_extra
 from mbert_onnx.bundles.inputs import Shapes
 from mbert_onnx.bundles.model_file import TextModel, TextReader, find_file, is_file, read_text_model, tokenizer_file
 from mbert_onnx.bundles.ports import rename_inputs
+from mbert_onnx.bundles.reader import Bundle
 from mbert_onnx.bundles.records import TOKENIZER
+from mbert_onnx.bundles.session_errors import LoadError, session_error
 from mbert_onnx.conversion.comparison.padding import PaddingEffect
 from mbert_onnx.conversion.precision import Calibration, read_texts
 from mbert_onnx.conversion.precision_gate import check_is_float32
 from mbert_onnx.diagnosis.padding import padding_effect, padding_note
-from mbert_onnx.errors import CheckpointError
+from mbert_onnx.errors import CheckpointError, VerificationError
 from mbert_onnx.text.tasks import Task
 from mbert_onnx.text.tokenizer import padding_id
 
@@ -232,6 +234,21 @@ def _file(
     outputs: Sequence[str],
 ) -> _Subject:
     path, bundle = find_file(model)
+    try:
+        return _opened(path, bundle, calibrate, tokenizer, task, outputs)
+    except LoadError as error:
+        # The whole path, and advice: the file is the user's own.
+        raise VerificationError(session_error("load", str(error.path), error.__cause__ or error)) from error
+
+
+def _opened(
+    path: Path,
+    bundle: Bundle | None,
+    calibrate: str | Path | None,
+    tokenizer: str | Path | None,
+    task: str | None,
+    outputs: Sequence[str],
+) -> _Subject:
     graph, notes = compared_form(read_model(path))
     check_is_float32(graph, path, "doctor is about what float32 would lose")
     rename_inputs(graph.graph)

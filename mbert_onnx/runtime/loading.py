@@ -16,7 +16,7 @@ from mbert_onnx.bundles.session_errors import session_error
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.reference import is_reference
 from mbert_onnx.runtime.model import Model
-from mbert_onnx.runtime.native_kernels import AUTO, HALF, library_for, log_portable_run
+from mbert_onnx.runtime.native_kernels import AUTO, HALF, library_for, log_portable_run, why_not_native
 from mbert_onnx.runtime.reference_graph import with_optimized_graph
 from mbert_onnx.runtime.threads import check_threads
 
@@ -65,15 +65,26 @@ def load(
         )
     if is_built_in:
         bundle = with_optimized_graph(bundle)
-    options = session_options or _quiet_options()
     providers: list[Any] = [(provider, dict(provider_options or {}))]
     if provider != CPU:
         providers.append(CPU)
     if kernels == AUTO and library is not None and (reason := _why_portable(bundle, provider, session_options)):
         log_portable_run(bundle.model_path, reason)
         library = None
+
+    def opened(library: Path | None) -> ort.InferenceSession:
+        return _session(bundle.model_path, session_options or _quiet_options(), providers, threads, library)
+
     try:
-        session = _session(bundle.model_path, options, providers, threads, library)
+        try:
+            session = opened(library)
+        except Exception:
+            # Asked only now, since it takes reading the whole file.
+            reason = why_not_native(bundle.model_path) if kernels == AUTO and library is not None else None
+            if reason is None:
+                raise
+            log_portable_run(bundle.model_path, reason)
+            session = opened(None)
     except Exception as error:  # onnxruntime's exceptions have no common base class
         if is_built_in and not bundle.model_path.is_relative_to(bundle.folder):
             reason = first_line(error).rstrip(".")

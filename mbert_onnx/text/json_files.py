@@ -1,4 +1,4 @@
-"""Reader of JSON files that other programs wrote: every Unicode encoding of JSON, and reasons in one line."""
+"""Parser of JSON that other programs wrote: every Unicode encoding of JSON, and reasons in one line."""
 
 from __future__ import annotations
 
@@ -18,15 +18,20 @@ def read_json(path: Path) -> Any:
 
     Raises OSError, or ValueError with the reason in one line.
     """
+    return parse_json(path.read_bytes())
+
+
+def parse_json(source: str | bytes) -> Any:
+    """Parses a JSON text. Raises ValueError with the reason in one line."""
     try:
-        return json.loads(path.read_bytes(), parse_int=_integer)
+        return json.loads(source, parse_int=_integer)
     except RecursionError:
         raise ValueError("its values are nested too deeply") from None
 
 
 def _integer(digits: str) -> int:
     if len(digits) > LONGEST_INTEGER:
-        raise ValueError(f"a number has {len(digits):,} digits: {digits[:10]}…")
+        raise ValueError(f"a number has {len(digits):,} digits, expected at most {LONGEST_INTEGER:,}: {digits[:10]}…")
     return int(digits)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from mbert_onnx.errors import CalibrationError, UsageError
 from mbert_onnx.text.encoder import check_text
+from mbert_onnx.text.json_files import parse_json
 from mbert_onnx.text.name_lists import name_list
 
 # Largest part of a file that is read, in bytes after decompression: twice SQuAD's training set.
@@ -186,21 +187,22 @@ def _from_jsonl(file: TextFile) -> Iterator[CalibrationText]:
     for number, line in file.lines:
         where = f"{file.path}, line {number}"
         try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise CalibrationError(f"{where} is not JSON ({_reason(error)}). Give one object a line.") from error
+            value = parse_json(line)
+        except ValueError as error:
+            advice = "Give one object a line." if isinstance(error, json.JSONDecodeError) else "Correct it."
+            raise CalibrationError(f"{where} is not JSON ({_reason(error)}). {advice}") from error
         yield _from_object(value, where)
 
 
 def _from_json(file: TextFile) -> Iterator[CalibrationText]:
     """Yields the texts of SQuAD's layout, or of a list of objects as in `.jsonl`."""
     try:
-        value = json.loads(file.content)
-    except (ValueError, RecursionError) as error:
-        line = f", line {error.lineno}," if isinstance(error, json.JSONDecodeError) else ""
-        raise CalibrationError(
-            f"{file.path}{line} is not JSON ({_reason(error)}). Correct it; with one object a line, name it .jsonl."
-        ) from error
+        value = parse_json(file.content)
+    except ValueError as error:
+        line, advice = "", ""
+        if isinstance(error, json.JSONDecodeError):
+            line, advice = f", line {error.lineno},", "; with one object a line, name it .jsonl"
+        raise CalibrationError(f"{file.path}{line} is not JSON ({_reason(error)}). Correct it{advice}.") from error
     entries = value.get("data") if isinstance(value, dict) else value
     if not isinstance(entries, list):
         raise CalibrationError(

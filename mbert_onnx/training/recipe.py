@@ -329,8 +329,8 @@ def read_recipe(path: Path, kind: type[AnyRecipe]) -> AnyRecipe:
         raise UsageError(
             f"{path} cannot be read ({error.strerror or error}); expected a recipe, a TOML file"
         ) from error
-    except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, a number of 5,000 digits, nested too deeply
-        raise UsageError(f"{path} is not TOML ({' '.join(str(error).split())}); correct it") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is not TOML ({_reason(error)}); correct it") from error
     if _has_nul(content):
         raise UsageError(f"{path} has a NUL character, which no path may contain; correct it")
     try:
@@ -342,6 +342,15 @@ def read_recipe(path: Path, kind: type[AnyRecipe]) -> AnyRecipe:
     except OSError as error:  # such as a name that is too long
         raise UsageError(f"{path} has a path that cannot be used ({error}); correct it") from error
     return recipe
+
+
+def _reason(error: ValueError | RecursionError) -> str:
+    """Returns why a file is not TOML, in one line; Python's own advice on large numbers is for programmers."""
+    if isinstance(error, RecursionError):
+        return "its values are nested too deeply"
+    if isinstance(error, tomllib.TOMLDecodeError | UnicodeDecodeError):
+        return " ".join(str(error).split())
+    return "a number has too many digits"
 
 
 def _has_nul(value: object) -> bool:

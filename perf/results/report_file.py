@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import cattrs
 
 from perf.errors import PerfError
+from perf.results.json_text import parse_json
 from perf.results.report import SCHEMA, SCHEMA_VERSION, SPEED_CHECK_KEY, Report
 from perf.results.report_check import fault_in
 
@@ -18,10 +18,10 @@ def read_report(path: Path) -> Report:
     Raises PerfError if the file cannot be read, is truncated, has another schema, or has another schema version.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))  # editors may write a byte order mark
+        content = parse_json(path.read_text(encoding="utf-8-sig"))  # editors may write a byte order mark
     except OSError as error:
         raise PerfError(f"cannot read {path}: {error.strerror}; expected a report of bench --json") from None
-    except (ValueError, RecursionError) as error:  # not JSON, or not UTF-8, or nested too deeply
+    except ValueError as error:  # not JSON, or not UTF-8
         raise PerfError(f"{path} is truncated or not JSON ({error}); expected a report of bench --json") from None
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema != SCHEMA:

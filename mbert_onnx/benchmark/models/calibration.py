@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mbert_onnx.bundles.model_file import TextModel, TextReader
-from mbert_onnx.errors import UsageError
+from mbert_onnx.errors import CalibrationError, UsageError
 
 
 def calibration_feeds(name: str, file: Path, reader: TextReader | None) -> list[dict[str, np.ndarray]]:
@@ -18,7 +18,7 @@ def calibration_feeds(name: str, file: Path, reader: TextReader | None) -> list[
         file: The `.onnx` file that declares the inputs.
         reader: The tokenizer of the model; None where it has none.
 
-    Raises UsageError where `reader` is None.
+    Raises UsageError where `reader` is None, CalibrationError where it does not know the words of the texts.
     """
     if reader is None:
         raise UsageError(
@@ -31,5 +31,11 @@ def calibration_feeds(name: str, file: Path, reader: TextReader | None) -> list[
     from perf.sessions.runtimes.onnxruntime_session import open_session
 
     inputs = inputs_of(open_session(file, CPU, 1), reader.task, file.name)
-    texts = read_texts(None, TextModel(file.name, inputs.shapes, reader, is_random=False))
+    try:
+        texts = read_texts(None, TextModel(file.name, inputs.shapes, reader, is_random=False))
+    except CalibrationError as error:
+        raise CalibrationError(
+            f"{name} is calibrated on built-in English sentences, and the model's tokenizer does not know their words; "
+            "leave it out"
+        ) from error
     return [{key: feed[key] for key in inputs.names} for feed in texts.fit]

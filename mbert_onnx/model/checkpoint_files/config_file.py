@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 from transformers import MobileBertConfig
 from transformers.activations import ACT2FN
@@ -35,6 +36,9 @@ POSITIVE = (
     "type_vocab_size",
     "num_feedforward_networks",
 )
+
+# Names of the weights' type; transformers reads both, the second in newer versions.
+TYPES = ("torch_dtype", "dtype")
 
 # Tensors whose axes are sizes of the config.
 _EMBEDDINGS, _LAYER = "mobilebert.embeddings", "mobilebert.encoder.layer.0"
@@ -91,6 +95,8 @@ def make_config(
     for key in POSITIVE:
         if key in raw:
             _check_size(name, key, raw[key])
+    for key in TYPES:
+        _check_type(name, key, raw.get(key))
     values = {**raw, "architectures": [task.architecture]}
     notes = _fit_labels(name, values, task, found)
     try:
@@ -116,6 +122,15 @@ def reason_of(error: Exception) -> str:
 def _check_size(name: str, key: str, value: object) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise CheckpointError(f"{name}: config.json has {key} = {brief(value)}, expected an integer of at least 1")
+
+
+def _check_type(name: str, key: str, value: object) -> None:
+    known = isinstance(value, str) and isinstance(getattr(torch, value, None), torch.dtype)
+    if value is not None and not known:
+        raise CheckpointError(
+            f"{name}: config.json has {key} = {brief(value)}, expected a type of torch such as 'float32'; correct it, "
+            "or remove it"
+        )
 
 
 def _compare_sizes(name: str, config: MobileBertConfig, found: Mapping[str, Tensor]) -> None:

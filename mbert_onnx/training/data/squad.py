@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mbert_onnx.errors import DataError
+from mbert_onnx.text.json_files import parse_json
 from mbert_onnx.training.data.corpus.lines import kind_of, read_lines
 from mbert_onnx.training.data.table import check_characters, read_table
 
@@ -76,14 +77,14 @@ def squad_from_hub(version: int, split: str, load: Callable[..., Any]) -> list[Q
 def _of_json(path: Path) -> Iterator[Question]:
     try:
         source = "\n".join(line for _, line in read_lines(path))
-        content = json.loads(source)
+        content = parse_json(source)
         check_characters(content, source, str(path))
         articles = content["data"]
         parts = [(part["context"], qa) for article in articles for part in article["paragraphs"] for qa in part["qas"]]
-    except (ValueError, RecursionError) as error:
-        raise DataError(
-            f"{path} is not JSON ({error}). Copy it again; with one object a line, name it .jsonl."
-        ) from error
+    except ValueError as error:
+        is_syntax = isinstance(error, json.JSONDecodeError)
+        advice = "Copy it again; with one object a line, name it .jsonl." if is_syntax else "Correct it."
+        raise DataError(f"{path} is not JSON ({error}). {advice}") from error
     except (TypeError, KeyError) as error:
         raise DataError(
             f"{path} is not in SQuAD's layout: expected data, paragraphs with a context, and qas ({error})."

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mbert_onnx.errors import ColumnError, DataError
+from mbert_onnx.text.json_files import parse_json
 from mbert_onnx.text.name_lists import name_list
 from mbert_onnx.text.text_files import SEPARATOR_LINE, SEPARATORS
 from mbert_onnx.training.data.corpus.lines import kind_of, read_lines
@@ -98,9 +99,10 @@ def _objects(path: Path, columns: Sequence[str]) -> Rows:
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}, line {number} is not JSON ({error}). Give one object a line.") from error
+            value = parse_json(line)
+        except ValueError as error:
+            advice = "Give one object a line." if isinstance(error, json.JSONDecodeError) else "Correct it."
+            raise DataError(f"{path}, line {number} is not JSON ({error}). {advice}") from error
         check_characters(value, line, f"{path}, line {number}")
         if not isinstance(value, dict):
             raise DataError(f"{path}, line {number} is a JSON {type(value).__name__}; expected an object.")

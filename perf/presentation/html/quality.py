@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from perf.errors import PerfError, PerfUsageError
+from perf.results.json_text import parse_json
 
 EXPECTED = (
     'expected {"metric": "accuracy", "models": {"NAME": 0.81}}, or lines NAME<tab>0.81 below a line model<tab>accuracy'
@@ -53,8 +53,8 @@ def read_quality(path: Path, known: Collection[str]) -> Quality:
 
 def _from_json(path: Path, text: str) -> Quality:
     try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        content = parse_json(text)
+    except ValueError as error:
         raise PerfError(f"{path} is truncated or not JSON ({error}); {EXPECTED}") from None
     metric, models = (content.get("metric"), content.get("models")) if isinstance(content, Mapping) else (None, None)
     if not isinstance(metric, str) or not isinstance(models, Mapping) or not models:

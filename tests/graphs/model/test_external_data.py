@@ -112,11 +112,14 @@ def test_data_in_the_folder_of_the_model(
         ("", {}, "has weights in another file, and does not name it"),
         ("a\nb", {}, "in a?b, which is not there"),
         ("x" * 5_000, {}, "which is not readable (File name too long)"),
-        ("w.bin", {"offset": 1}, "which is too short; copy it again"),
-        ("w.bin", {"offset": -1}, "offset must be non-negative, got -1"),
+        ("w.bin", {"offset": 1}, "too short: w is 2,048 bytes from byte 1 on, and the file has 2,048; copy it again"),
+        ("w.bin", {"offset": -1}, "the offset of the tensor w in w.bin is -1; expected a number of bytes, at least 0"),
+        ("w.bin", {"length": -8}, "the length of the tensor w in w.bin is -8; expected a number of bytes"),
+        ("w.bin", {"offset": "9" * 5_000}, "the offset of the tensor w in w.bin is 9999"),
         ("w.bin", {"length": 8}, "8 bytes for w, whose shape needs 2,048"),
         ("w.bin", {"length": 4_096}, "4,096 bytes for w, whose shape needs 2,048"),
-        ("w.bin", {"offset": "one"}, "invalid literal for int() with base 10"),
+        ("w.bin", {"offset": "one"}, "the offset of the tensor w in w.bin is one; expected a number"),
+        ("w.bin", {"offset": ""}, "the offset of the tensor w in w.bin is ; expected a number"),
     ],
 )
 @pytest.mark.parametrize("relative", [False, True])

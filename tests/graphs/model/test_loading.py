@@ -79,7 +79,7 @@ def test_weights_that_are_not_there(tmp_path: Path) -> None:
 def test_weights_that_are_truncated(tmp_path: Path) -> None:
     path, weights = with_weights_beside(tmp_path), tmp_path / "weights.bin"
     weights.write_bytes(weights.read_bytes()[:-1])
-    assert refusal(path) == f"{path} keeps its weights in weights.bin, which is too short; copy it again"
+    assert refusal(path).startswith(f"{path} keeps its weights in weights.bin, which is too short: ")
 
 
 RECURSIVE = """

@@ -107,9 +107,14 @@ FAULTS: dict[str, Fault] = {
     "broken JSON": config_text('{"model_type": ', "is not valid JSON"),
     "not UTF-8": Fault(lambda f: (f / "config.json").write_bytes(b'{"a": "\xff"}'), "is not valid JSON"),
     "endless JSON": config_text("[" * 100_000, "config.json cannot be read .its values are nested too deeply."),
+    "unknown type": config(
+        "torch_dtype = 'float99', expected a type of torch such as 'float32'", torch_dtype="float99"
+    ),
+    "unknown type, in new versions": config("dtype = 'nn', expected a type of torch", torch_dtype=None, dtype="nn"),
+    "type is a list": config(r"dtype = \['float32'\], expected a type of torch", dtype=["float32"]),
     "an endless number": config_text(
         f'{{"model_type": "mobilebert", "num_hidden_layers": {"1" * 5000}}}',
-        r"config.json cannot be read \(a number has 5,000 digits: 1111111111…\); save the checkpoint again",
+        r"cannot be read \(a number has 5,000 digits, expected at most 1,000: 1111111111…\); save the checkpoint again",
     ),
     "a billion layers": config(
         "num_hidden_layers = 1000000000, but the weights are those of 2 layers; correct it", num_hidden_layers=10**9

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -17,16 +18,16 @@ from exported_checkpoints import Exports
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_dynamic, quantize_static
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
-from onnxruntime.transformers.float16 import convert_float_to_float16
+from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
 from small_checkpoints import names_in
 from third_party_exports import INPUTS, Flat, export_with_torchscript
 from typer.testing import CliRunner
 
 from graphs.errors import GraphError
 from graphs.execution.centred_error import centred_error
-from mbert_onnx import doctor, optimize, verify
+from mbert_onnx import doctor, load, optimize, verify
 from mbert_onnx.cli.application import app
-from mbert_onnx.errors import PrecisionError, VerificationError
+from mbert_onnx.errors import CalibrationError, PrecisionError, VerificationError
 from mbert_onnx.text.tasks import task_named
 
 QA = "question-answering"
@@ -382,6 +383,16 @@ def test_verify_takes_outputs_in_half_precision(half: Callable[[str], Path], exp
     assert 0 < verdict.error < 0.05
 
 
+def test_texts_in_another_script_are_called_what_verify_does_with_them(
+    half: Callable[[str], Path], exported: Exports, tmp_path: Path
+) -> None:
+    lines = [json.dumps({"question": "λ" * number, "context": "μ " * number}) for number in range(1, 20)]
+    (tmp_path / "texts.jsonl").write_text("\n".join(lines))
+    options: dict[str, Any] = {"tokenizer": exported(QA).checkpoint, "calibrate": tmp_path / "texts.jsonl"}
+    with pytest.raises(CalibrationError, match=r"100% of the tokens of the verification texts are \[UNK\]"):
+        verify(half("half outputs"), exported(QA).checkpoint, **options)
+
+
 # 8 and 4 bits
 
 
@@ -445,6 +456,54 @@ def test_a_file_with_embeddings_in_8_bits_does_not_become_fp16(float32: Path, tm
     with pytest.raises(PrecisionError, match="embeddings in 8 bits already, and fp16 is made of float32: give the"):
         optimize(tmp_path / "tables.onnx", tmp_path / "out.onnx", precision="fp16")
     assert names_in(tmp_path) == ["tables.onnx"]
+
+
+@pytest.fixture(scope="module")
+def half_with_tables(float32: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[bool], Path]:
+    """The file with our functions in half precision, embeddings in 8 bits, and, if not valid, a weight in float32."""
+    folder = tmp_path_factory.mktemp("half-with-tables")
+
+    def make(valid: bool) -> Path:
+        path = folder / f"{'valid' if valid else 'invalid'}.onnx"
+        if not path.exists():
+            quantize_dynamic(float32, folder / "tables.onnx", op_types_to_quantize=["Gather"])
+            optimize(folder / "tables.onnx", folder / "fused.onnx", overwrite=True)
+            blocked = [*DEFAULT_OP_BLOCK_LIST, "DequantizeLinear"]
+            model = convert_float_to_float16(onnx.load(folder / "fused.onnx"), op_block_list=blocked)
+            if not valid:
+                node = next(node for node in model.graph.node if node.op_type == "Gemm")
+                (tensor,) = (tensor for tensor in model.graph.initializer if tensor.name == node.input[1])
+                array = numpy_helper.to_array(tensor).astype(np.float32)
+                tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+            onnx.save(model, path)
+        return path
+
+    return make
+
+
+def test_half_precision_with_tables_in_8_bits_runs_without_the_kernels(
+    half_with_tables: Callable[[bool], Path], float32: Path, exported: Exports, texts: Path, tmp_path: Path
+) -> None:
+    """`verify` measures such a file as int8, and `load` does not see its precision by its name."""
+    options: dict[str, Any] = {"tokenizer": exported(QA).checkpoint, "calibrate": texts, "min_agreement": 0}
+    verdict = verify(half_with_tables(True), float32, **options)
+    assert verdict.error < 0.05
+    assert verdict.kernels_error is None
+    shutil.copytree(exported(QA).bundle, tmp_path / "bundle")
+    shutil.copy(half_with_tables(True), tmp_path / "bundle" / "onnx" / "model.onnx")
+    answers = [load(bundle).run("ada", context="ada ada") for bundle in (exported(QA).bundle, tmp_path / "bundle")]
+    assert answers[0][0].score == pytest.approx(answers[1][0].score, abs=0.05)
+
+
+def test_half_precision_that_mixes_types_is_called_that(
+    half_with_tables: Callable[[bool], Path], float32: Path, exported: Exports, texts: Path
+) -> None:
+    path, tokenizer = half_with_tables(False), exported(QA).checkpoint
+    line = r"cannot load .*/invalid\.onnx: .*Gemm.* different types .* a type that ONNX does not allow there.*: convert"
+    with pytest.raises(VerificationError, match=line):
+        verify(path, float32, tokenizer=tokenizer, calibrate=texts)
+    with pytest.raises(VerificationError, match=line):
+        doctor(path, tokenizer=tokenizer, calibrate=texts)
 
 
 @pytest.mark.parametrize("kind", QUANTIZED)

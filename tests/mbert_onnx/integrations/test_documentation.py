@@ -6,6 +6,7 @@ import ast
 import re
 import shlex
 from collections.abc import Collection
+from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,19 @@ import pytest
 import readme_table
 import typer.main
 from documented_commands import FENCE, PAGES, ROOT, Step, blocks, run
+from exported_checkpoints import Exports
 from perf_reports import report
 
+from graphs.ledger import Entry
+from graphs.lowering.bit_search import Trial
+from graphs.reports.census import Census, Port
+from graphs.reports.tensor_ranges import Numbers
+from mbert_onnx.bundles.inputs import Shapes
 from mbert_onnx.cli.application import app
+from mbert_onnx.conversion.comparison.padding import Padding, PaddingEffect
+from mbert_onnx.conversion.damage import Damage
+from mbert_onnx.conversion.reports import OptimizeReport, Verdict
+from mbert_onnx.diagnosis.ranges import Diagnosis, Prospect
 
 DOCUMENTS = sorted(
     [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
@@ -217,6 +228,29 @@ def test_every_folder_has_a_floor() -> None:
         for folder in (ROOT / package).iterdir():
             if (folder / "__init__.py").exists():
                 assert f"{package}/{folder.name}" in heights
+
+
+@pytest.mark.parametrize(
+    ("page", "kinds"),
+    [
+        ("export.md", (Verdict, Damage, Padding, PaddingEffect, Entry, Census, Port, Trial, Shapes)),
+        ("optimize.md", (OptimizeReport,)),
+        ("precision.md", (Diagnosis, Prospect, Numbers)),
+    ],
+)
+def test_keys_of_json_are_documented(page: str, kinds: Collection[type]) -> None:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    unwritten = {"plan", "pieces", "multiple", "int32", "seq_len"}
+    names = {field.name for kind in kinds for field in fields(kind)} - unwritten
+    assert [name for name in sorted(names) if f"`{name}`" not in text] == []
+
+
+def test_keys_of_the_metadata_are_documented(exported: Exports) -> None:
+    text = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
+    found = exported("question-answering").metadata
+    record = found["precisions"]["fp32"]
+    keys = [*found, *record, *(key for name in ("shapes", "verification", "padding", "graph") for key in record[name])]
+    assert [name for name in keys if f"`{name}`" not in text] == []
 
 
 def test_the_readme_is_short() -> None:

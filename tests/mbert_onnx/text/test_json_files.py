@@ -24,7 +24,7 @@ def test_every_encoding_of_json(encoding: str, tmp_path: Path) -> None:
         (codecs.BOM_UTF8, "Expecting value"),
         (b'{"a": "\xff"}', "can't decode byte 0xff"),
         (b"[" * 100_000, "nested too deeply"),
-        (b'{"a": ' + b"1" * 5000 + b"}", "^a number has 5,000 digits: 1111111111…$"),
+        (b'{"a": ' + b"1" * 5000 + b"}", "^a number has 5,000 digits, expected at most 1,000: 1111111111…$"),
         (b'{"a": -' + b"1" * 5000 + b"}", "^a number has 5,001 digits"),
     ],
 )

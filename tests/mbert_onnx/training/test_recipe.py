@@ -52,6 +52,7 @@ def test_a_recipe_is_read_with_its_defaults(tmp_path: Path) -> None:
         ("vocab_size = 200", "", "tokenizer: give folder, vocab_size or both"),
         ("[tokenizer]\nvocab_size = 200", "", "tokenizer: is missing"),
         ('output = "run"', "output = run", "is not TOML"),
+        ("steps = 10", f"steps = {'1' * 5000}", r"is not TOML \(a number has too many digits\); correct it"),
         ('output = "run"', 'output = "run\\u0000"', "has a NUL character"),
         ('files = ["corpus.txt"]', 'files = ["corpus\\u0000.txt"]', "has a NUL character"),
         ("steps = 10", f"steps = {10**30}", "training.steps: input should be less than or equal to 2147483647"),

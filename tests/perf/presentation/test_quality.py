@@ -34,6 +34,11 @@ def test_a_part_of_the_models_is_enough(tmp_path: Path) -> None:
     ("name", "content", "says"),
     [
         ("q.json", '{"metric": "F1", "models": {"base"', "truncated or not JSON"),
+        (
+            "q.json",
+            f'{{"metric": {"1" * 5000}}}',
+            "not JSON (a number has 5,000 digits, expected at most 1,000: 1111111111…)",
+        ),
         ("q.json", "[]", "no metric, or no models"),
         ("q.json", '{"models": {"base": 1}}', "no metric, or no models"),
         ("q.json", '{"metric": "F1", "models": {}}', "no metric, or no models"),

@@ -85,13 +85,20 @@ def test_another_file_is_one_line(changed: dict[str, Any], message: str, tmp_pat
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"[1]", b"\xff\xfe", b'{"schema": "mbert-onnx/bench", "cel'])
+@pytest.mark.parametrize("content", [b"", b"[1]", b"\xff\xfe", b'{"schema": "mbert-onnx/bench", "cel', b"[" * 10**5])
 def test_what_is_no_report_is_one_line(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_bytes(content)
     with pytest.raises(PerfError, match=r"a\.json (is truncated or not JSON|has no schema)") as caught:
         read_report(path)
     assert "\n" not in str(caught.value)
+
+
+def test_an_endless_number_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(f'{{"schema": {"1" * 5000}}}')
+    with pytest.raises(PerfError, match=r"not JSON \(a number has 5,000 digits, expected at most 1,000: 1111111111…\)"):
+        read_report(path)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

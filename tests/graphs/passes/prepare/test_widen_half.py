@@ -21,6 +21,12 @@ CASES = {
         { h = Cast <to = 10> (x) p = MatMul(h, w) q = Cast <to = 1> (p) y = Add(q, b) }""",
     "a stored weight": """(float[n, 4] x) => (float[n, 3] y) <float16[4, 3] w>
         { v = Cast <to = 1> (w) y = MatMul(x, v) }""",
+    "a stored table": """(int64[n] x) => (float[n, 3] y) <float16[4, 3] w>
+        { v = Gather(w, x) r = Cast <to = 1> (v) y = Mul(r, r) }""",
+    "an input alone": """(float16[n, 4] x) => (float[n, 4] y)
+        { v = Cast <to = 1> (x) y = Mul(v, v) }""",
+    "a rounded activation": """(float[n, 4] x) => (float[n, 4] y)
+        { z = Mul(x, x) h = Cast <to = 10> (z) v = Cast <to = 1> (h) y = Mul(v, v) }""",
     "bfloat16": """(float[n, 4] x) => (float[n, 3] y) <bfloat16[4, 3] w>
         { v = Cast <to = 1> (w) y = MatMul(x, v) }""",
     "of integers": """(int64[n, 4] x) => (float[n, 3] y) <float16[4, 3] w>
@@ -58,7 +64,9 @@ def test_it_becomes_float32_with_the_same_weights(text: str) -> None:
     if "MatMul" in text:
         expected = feed["x"].astype(np.float32) @ weights[0] + (weights[1] if len(weights) > 1 else 0)
         np.testing.assert_allclose(found, expected, rtol=1e-6)
-    assert step.notes[0].startswith("the file was in half precision")
+    computes = "(h" in text or "float16[n" in text
+    assert ("its activations are no longer rounded" in step.notes[0]) == computes
+    assert ("the file's weights were in half precision: they were widened" in step.notes[0]) != computes
     leaves_alone(WidenHalf(), after)
 
 

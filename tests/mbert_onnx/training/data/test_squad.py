@@ -56,6 +56,7 @@ def test_rows_of_the_hub() -> None:
     ("content", "says"),
     [
         ("{", "is not JSON"),
+        (f'{{"data": {"1" * 5000}}}', r"is not JSON \(a number has 5,000 digits, .*\). Correct it."),
         ('{"version": "1.1"}', "is not in SQuAD's layout"),
         ('{"data": []}', "has no questions"),
         (
