@@ -44,6 +44,9 @@ from mbert_onnx.text.tokenizer import padding_id
 # Phones' providers want every size fixed. The default number of choices is that of SWAG, which defines the task.
 MOBILE_CHOICES = 4
 
+# A model of so few positions has a graph of that length only.
+FEWEST_DYNAMIC = 2
+
 
 def export(
     checkpoint: str | Path,
@@ -220,8 +223,9 @@ class _Request:
         if self.choices is not None and not task.has_choices:
             raise UsageError(f"--choices is for multiple-choice; {checkpoint.name} is {task.name}: leave it out")
         if self.target != "mobile":
-            # torch.export treats a dimension of 1 as a constant.
-            return Shapes(self.batch, 1 if longest == 1 else self.seq_len, self.choices)
+            # torch.export traces a length from 2 on, and has none to choose from where 2 is the largest.
+            fixed = longest if longest <= FEWEST_DYNAMIC else None
+            return Shapes(self.batch, self.seq_len or fixed, self.choices)
         choices = (self.choices or MOBILE_CHOICES) if task.has_choices else None
         return Shapes(self.batch or 1, self.seq_len, choices, int32=True)
 

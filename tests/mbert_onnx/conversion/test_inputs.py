@@ -14,9 +14,10 @@ import pytest
 from exported_checkpoints import Exports
 from narrowed_files import NARROWER, narrowed, with_quantized_table, with_type, without_input
 from onnx import TensorProto
+from small_checkpoints import save_small
 
 import mbert_onnx
-from mbert_onnx import doctor, load, optimize, verify
+from mbert_onnx import doctor, export, load, optimize, verify
 from mbert_onnx.benchmark.models.ours import build_plain
 from mbert_onnx.bundles.model_file import find_file, read_text_model
 from mbert_onnx.conversion.precision import read_texts
@@ -54,6 +55,13 @@ def test_a_model_of_few_inputs_is_exported_verified_and_run(switch: str, exporte
     expected = Sizes(longest=4) if longest == 4 else Sizes()
     assert subject_of(tmp_path / "lone.onnx").sizes == expected
     assert subject_of(found.bundle).sizes == Sizes(longest=longest)
+
+
+def test_a_model_of_two_positions_has_that_length_only(tmp_path: Path) -> None:
+    save_small(tmp_path / "model", "MobileBertForSequenceClassification", max_position_embeddings=2)
+    report = export(tmp_path / "model", tmp_path / "bundle")
+    session = onnxruntime.InferenceSession(report.model)
+    assert {tuple(one.shape[1:]) for one in session.get_inputs()} == {(2,)}
 
 
 def test_both_texts_of_a_pair_are_the_only_segment(exported: Exports) -> None:
