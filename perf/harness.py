@@ -92,7 +92,12 @@ def _compare(roster: Roster, descriptions: Mapping[str, Description], measure: M
     first = descriptions[roster.names[0]].answers if roster.subjects[0].reference is None else None
     reports = []
     for answers, report in ((descriptions[name].answers, descriptions[name].report) for name in roster.names):
-        report = replace(report, error=answers.error, cpu_difference=answers.cpu_difference)
+        report = replace(
+            report,
+            error=answers.error,
+            cpu_difference=answers.cpu_difference,
+            non_finite=answers.non_finite,
+        )
         if first is not None and answers is not first:
             report = replace(
                 report,

@@ -14,10 +14,14 @@ from pathlib import Path
 import psutil
 
 from mbert_onnx.bundles.atomic import swap_folders, write_errors
-from mbert_onnx.bundles.records import CONFIG, METADATA, VARIANTS, Records
+from mbert_onnx.bundles.records import CONFIG, METADATA, SHARED, VARIANTS, Records
 from mbert_onnx.errors import BundleError
+from mbert_onnx.text.name_lists import name_list
 
 ADVICE = "choose another --output"
+
+# The most file names of each kind in an error.
+FEW = 2
 
 
 class Change(Enum):
@@ -42,7 +46,7 @@ def check_destination(
         overwrite: Whether to replace.
         precision: The precision that is written.
         checkpoint: SHA-256 of the parts of its checkpoint; None if it is not read yet: then the bundle that is there
-            may be of the same one.
+            may be of the same one or of another, and nothing of it is refused that depends on that.
     """
     with _output_errors(output):
         _check_place(output)
@@ -251,21 +255,34 @@ def _change(output: Path, overwrite: bool, precision: str, checkpoint: dict[str,
             raise BundleError(f"{output / name} is a folder, expected a file; move it away, or {ADVICE}")
     if file.parent.exists() and not file.parent.is_dir():
         raise BundleError(f"{file.parent} is a file, expected a folder; move it away, or {ADVICE}")
-    replace = f"pass --overwrite to replace it, or {ADVICE}"
-    if precision in records.precisions and not overwrite:
-        raise BundleError(f"{file} exists; {replace}")
+    is_there = os.path.lexists(file)
     if records.checkpoint is None and not overwrite:
         raise BundleError(
             f"{output} exists, and does not say of which checkpoint it is ({METADATA} is damaged, or an older version "
-            f"wrote it); {replace}"
+            f"wrote it); {_consequences(output, records, precision)}"
         )
-    differences = [] if checkpoint is None else records.differences(checkpoint)
+    if checkpoint is None:
+        return Change.REPLACE_MODEL if is_there else Change.ADD
+    differences = records.differences(checkpoint)
     if differences and not overwrite:
-        parts = ", ".join(differences)
-        raise BundleError(f"{output} exists, a bundle of another checkpoint (different: {parts}); {replace}")
+        raise BundleError(
+            f"{output} exists, a bundle of another checkpoint (different: {', '.join(differences)}); "
+            f"{_consequences(output, records, precision)}"
+        )
     if differences:
         return Change.REPLACE_BUNDLE
-    is_there = os.path.lexists(file)
     if is_there and not overwrite:
-        raise BundleError(f"{file} exists, and {METADATA} has no record of it; {replace}")
+        unknown = "" if precision in records.precisions else f", and {METADATA} has no record of it"
+        raise BundleError(f"{file} exists{unknown}; pass --overwrite to replace it, or {ADVICE}")
     return Change.REPLACE_MODEL if is_there else Change.ADD
+
+
+def _consequences(output: Path, records: Records, precision: str) -> str:
+    """Returns the advice for a bundle of another checkpoint: which files --overwrite replaces, and which it leaves."""
+    # A user's file with the name of a shared one is replaced if the new checkpoint has such a file, too.
+    own = {*records.own_files(), *SHARED, VARIANTS[precision]}
+    found = [_relative(path, output) for path in _entries(output) if path.is_symlink() or not path.is_dir()]
+    replaced = sorted((name for name in found if name in own), key=lambda name: (name not in VARIANTS.values(), name))
+    left_alone = [name for name in found if name not in own]
+    leave = f", and leave {name_list(left_alone, FEW)} alone" if left_alone else ""
+    return f"pass --overwrite to replace or remove {name_list(replaced, FEW)}{leave}, or {ADVICE}"

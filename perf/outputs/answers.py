@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from perf.outputs.difference import difference
 from perf.outputs.float_reference import error_seq_len, reference_error
 from perf.outputs.measure import Measure
+from perf.outputs.non_finite import non_finite
 from perf.providers import CPU, Provider
 from perf.sessions.opener import Opener
 from perf.sessions.padding import half_mask, half_padded
@@ -29,6 +30,7 @@ class Answers:
         padded: The outputs on the same texts with their latter half padded; None where they are too short for that.
         error: The centred error from the float model that it was built from; None where there is none.
         cpu_difference: The centred error from the CPU's outputs for the same file; None on the CPU.
+        non_finite: The lengths at which an output is NaN or infinite, by its name.
     """
 
     feed: Feed
@@ -36,6 +38,7 @@ class Answers:
     padded: Outputs | None
     error: float | None
     cpu_difference: float | None
+    non_finite: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def difference(self, first: Answers, measure: Measure | None) -> float | None:
         """Returns the distance of the outputs from those of another model; see `perf.outputs.difference`."""
@@ -63,11 +66,24 @@ def ask(
         feeds: Its input for each length in tokens.
         measure: Computes the centred error; None leaves errors and differences out.
 
+    Every length is run, since a model may overflow at the longest alone.
+
     Raises PerfError if the model does not run.
     """
     shortest, measured_at = min(feeds), error_seq_len([*feeds])
-    session = opener.open(subject, subject.file(shortest), provider, threads)
-    short = first_run(subject.name, session, feeds[shortest])
+    broken: dict[str, tuple[int, ...]] = {}
+    compared: Outputs = {}
+    # From the longest to the shortest, whose session then also runs the texts with padding.
+    session, opened = None, None
+    for seq_len in sorted(feeds, reverse=True):
+        if session is None or subject.file(seq_len) != opened:
+            opened = subject.file(seq_len)
+            session = opener.open(subject, opened, provider, threads)
+        short = first_run(subject.name, session, feeds[seq_len])
+        if seq_len == measured_at:
+            compared = short
+        for name in non_finite(short, feeds[seq_len]):
+            broken[name] = (seq_len, *broken.get(name, ()))
     halves = half_padded(feeds[shortest])
     padded = None if halves is None else first_run(subject.name, session, halves)
     on_cpu = None
@@ -76,9 +92,5 @@ def ask(
         on_cpu = difference(short, first_run(subject.name, near, feeds[shortest]), feeds[shortest], measure)
     error = None
     if subject.reference is not None and measure is not None:
-        outputs = short
-        if measured_at != shortest:
-            session = opener.open(subject, subject.file(measured_at), provider, threads)
-            outputs = first_run(subject.name, session, feeds[measured_at])
-        error = reference_error(subject.reference, outputs, feeds[measured_at], measure)
-    return Answers(feeds[shortest], short, padded, error, on_cpu)
+        error = reference_error(subject.reference, compared, feeds[measured_at], measure)
+    return Answers(feeds[shortest], short, padded, error, on_cpu, broken)

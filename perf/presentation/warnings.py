@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from perf.machine.machine import Machine
 from perf.results.report import Arguments, Cell, SubjectReport, threads_text
@@ -39,7 +39,7 @@ def find_warnings(
     interrupted: bool = False,
 ) -> list[str]:
     """Returns the warnings, ordered by cause: models, threads, machine, other programs, warm-up, intervals."""
-    models = [*_different(subjects), *_padding(subjects), *_lost(subjects)]
+    models = [*_broken(subjects), *_different(subjects), *_padding(subjects), *_lost(subjects)]
     found = [
         *_cut_short(cells, interrupted),
         *models,
@@ -60,9 +60,35 @@ def find_warnings(
     ]
 
 
+def _broken(subjects: Sequence[SubjectReport]) -> list[str]:
+    return [
+        f"{subject.name} is not usable: {non_finite_text(subject.non_finite)}; disregard its times, and time a model "
+        "whose outputs are finite"
+        for subject in subjects
+        if subject.non_finite
+    ]
+
+
+def non_finite_text(found: Mapping[str, Sequence[int]]) -> str:
+    """Returns which outputs are NaN or infinite, and at which lengths."""
+    names: dict[tuple[int, ...], list[str]] = {}
+    for name, lengths in found.items():
+        names.setdefault(tuple(lengths), []).append(name)
+    return ", ".join(
+        f"its {'outputs' if len(same) > 1 else 'output'} {', '.join(same)} {'are' if len(same) > 1 else 'is'} NaN or "
+        f"infinite at {', '.join(map(str, lengths))} tokens"
+        for lengths, same in names.items()
+    )
+
+
+def _comparable(subjects: Sequence[SubjectReport]) -> Sequence[SubjectReport]:
+    """Returns the models whose distance from the first says something: neither of the two is broken."""
+    return [] if not subjects or subjects[0].non_finite else [one for one in subjects if not one.non_finite]
+
+
 def _different(subjects: Sequence[SubjectReport]) -> list[str]:
     """Returns one line for all models, since a report may have many at lower precision."""
-    far = [one for one in subjects if one.difference is not None and not one.difference <= ANOTHER]
+    far = [one for one in _comparable(subjects) if one.difference is not None and not one.difference <= ANOTHER]
     first, advice = subjects[0].name if subjects else "", "compare models with equal outputs, or accept the loss"
     if len(far) == 1:
         return [
@@ -80,7 +106,7 @@ def _padding(subjects: Sequence[SubjectReport]) -> list[str]:
         f"{subject.name} handles padding differently from {subjects[0].name}: on texts half of which are padding, its "
         f"outputs for the other half have the centred error {subject.padded_difference:.2g}; give it texts without "
         "padding, or use a model that takes an attention_mask"
-        for subject in subjects
+        for subject in _comparable(subjects)
         if subject.difference is not None and subject.difference <= ANOTHER
         if subject.padded_difference is not None and not subject.padded_difference <= ANOTHER
     ]
@@ -114,7 +140,7 @@ def _lost(subjects: Sequence[SubjectReport]) -> list[str]:
         f"{subject.name} is not usable: its centred error from its float model is {subject.error:.2g}, and constant "
         f"outputs have {LOST:.0f}; disregard its times"
         for subject in subjects
-        if subject.error is not None and not subject.error < LOST
+        if subject.error is not None and not subject.error < LOST and not subject.non_finite
     ]
 
 

@@ -66,6 +66,7 @@ class SubjectReport:
         macs: Multiply-accumulates of a run, by length.
         blocks: Time by kind of block.
         padded_difference: `difference` on texts half of which are padding.
+        non_finite: The lengths at which an output is NaN or infinite, by its name: then the times are no valid result.
     """
 
     name: str
@@ -81,6 +82,7 @@ class SubjectReport:
     macs: dict[int, int] = field(default_factory=dict)
     blocks: tuple[BlockTimes, ...] = ()
     padded_difference: float | None = None
+    non_finite: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,11 @@ class Report:
     peaks: tuple[Peaks, ...] = ()
     command: tuple[str, ...] = ()
     interrupted: bool = False
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """The models with outputs that are NaN or infinite."""
+        return tuple(subject.name for subject in self.subjects if subject.non_finite)
 
     def to_json(self) -> dict[str, Any]:
         """Returns the JSON form: the schema's name and version, then every field, raw times included."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from perf.machine.machine import Machine, Software, machine, now, software
+from perf.outputs.non_finite import non_finite
 from perf.results.file_writer import write_json
 from perf.sessions.session import Session, first_run, timer
 from perf.sessions.types import Feed, Progress, no_progress
@@ -42,6 +45,7 @@ class TextTimes:
         median_ms, p90_ms: Median and 90th percentile over single texts.
         speedup: The ratio of the first reading's time to this one's, pass by pass; None for the first.
         passes_ms: The mean per text of each pass, in order.
+        non_finite: The outputs that are NaN or infinite for some text, by name, and for how many texts.
     """
 
     name: str
@@ -53,6 +57,7 @@ class TextTimes:
     p90_ms: float
     speedup: Ratio | None
     passes_ms: tuple[float, ...]
+    non_finite: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,11 @@ class TextsReport:
     texts: int
     threads: int
     rows: tuple[TextTimes, ...]
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """The readings with outputs that are NaN or infinite."""
+        return tuple(row.name for row in self.rows if row.non_finite)
 
     def write_json(self, path: Path) -> None:
         """Writes it as a file. Raises PerfError where it cannot be written."""
@@ -91,16 +101,24 @@ def time_texts(
     """
     order = np.random.default_rng(seed)
     times = np.zeros((len(readings), passes, len(readings[0].feeds)))
-    for reading in readings:
-        for feed in reading.feeds:
-            first_run(reading.name, reading.session, dict(feed))
+    broken = [
+        Counter(
+            name
+            for feed in reading.feeds
+            for name in non_finite(first_run(reading.name, reading.session, dict(feed)), feed)
+        )
+        for reading in readings
+    ]
     timers = [[timer(reading.session, feed) for feed in reading.feeds] for reading in readings]
     for number in range(passes):
         progress(f"pass {number + 1} of {passes}")
         for index in order.permutation(len(readings)):
             for place, run in enumerate(timers[index]):
                 times[index, number, place] = run(False) / 1e6
-    rows = tuple(_row(reading, times[index], times[0] if index else None) for index, reading in enumerate(readings))
+    rows = tuple(
+        replace(_row(reading, times[index], times[0] if index else None), non_finite=dict(broken[index]))
+        for index, reading in enumerate(readings)
+    )
     return TextsReport(now(), machine(), software(), source, times.shape[2], threads, rows)
 
 
@@ -146,3 +164,7 @@ def print_texts(report: TextsReport, console: Console) -> None:
             fast,
         )
     console.print(table)
+    for row in report.rows:
+        for name, texts in row.non_finite.items():
+            text = f"{row.name} is not usable: its output {name} is NaN or infinite for {texts} of {report.texts} texts"
+            console.print(Text.assemble(("warning: ", "yellow"), f"{text}; disregard its times"), soft_wrap=True)

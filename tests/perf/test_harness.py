@@ -19,8 +19,10 @@ from perf.errors import PerfError, PerfUsageError
 from perf.harness import REPETITIONS, SEQ_LENS, BenchOptions, Subject
 from perf.machine import footprint
 from perf.machine.footprint import Footprint
-from perf.providers import Provider
+from perf.providers import CPU, Provider
 from perf.results.report import Report
+from perf.results.report_file import read_report
+from perf.sessions.inputs import declared_inputs, synthesise
 from perf.sessions.runtimes.onnxruntime_session import open_session
 from perf.sessions.subject import Sizes
 from perf.sessions.types import Feed, Outputs
@@ -60,6 +62,29 @@ def test_models_with_different_outputs_get_a_warning(tmp_path: Path) -> None:
     assert other > 0.1
     assert [text for text in report.warnings if "the outputs of c.onnx differ from those of a.onnx" in text]
     assert not [text for text in report.warnings if "b.onnx does not say" in text]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_outputs_that_are_not_finite_are_reported(value: float, tmp_path: Path) -> None:
+    """Of a single model, too; and at the longest length alone, whose ids are others than those of the shortest."""
+    one = subject(token_model(tmp_path / "one.onnx"))
+    declared = declared_inputs(open_session(one.path, CPU, 1))
+    short, long = (
+        set(synthesise("one", declared, batch=1, seq_len=seq_len, vocab_size=VOCAB_SIZE)["input_ids"].ravel())
+        for seq_len in (2, 12)
+    )
+    rows = dict.fromkeys(map(int, long - short), value)
+    broken = subject(token_model(tmp_path / "broken.onnx", rows=rows))
+    for subjects in ([broken], [one, broken], [broken, one]):
+        report = bench(subjects, quick(seq_lens=(2, 12)))
+        assert {item.name: item.non_finite for item in report.subjects if item.non_finite} == {
+            "broken.onnx": {"logits": (12,)}
+        }
+        assert report.broken == ("broken.onnx",)
+        text = "broken.onnx is not usable: its output logits is NaN or infinite at 12 tokens; disregard its times, and"
+        assert sum(warning.startswith(text) for warning in report.warnings) == 1
+    report.write_json(tmp_path / "report.json")
+    assert read_report(tmp_path / "report.json").subjects[0].non_finite == {"logits": (12,)}
 
 
 def test_report_and_its_json(tmp_path: Path) -> None:
@@ -198,8 +223,8 @@ def test_each_length_is_timed_with_its_own_file(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("perf.sessions.runtimes.onnxruntime_session.open_session", spy)
     bench([Subject("fixed", files[16], VOCAB_SIZE, by_length=files), free], quick(seq_lens=(4, 8)))
     assert opened[:4] == ["4", "8", "16", "free"]  # each was inspected
-    assert opened[4:6] == ["4", "free"]  # the difference is measured at the shortest length
-    assert opened[6:] == ["4", "8", "free", "free", "4", "8"] * (REPETITIONS // 2)
+    assert opened[4:7] == ["8", "4", "free"]  # outputs are looked at at each length, and compared at the shortest
+    assert opened[7:] == ["4", "8", "free", "free", "4", "8"] * (REPETITIONS // 2)
 
 
 def test_default_lengths(tmp_path: Path) -> None:

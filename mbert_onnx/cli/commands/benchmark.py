@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -121,7 +122,7 @@ def bench(
         ),
     ] = "local",
 ) -> None:
-    """Time models in turns, and compare each with the first. Exits with 1 if a model could not be timed."""
+    """Time models in turns, and compare each with the first. Exits with 1 if one fails or gives NaN."""
     command = ["mbert-onnx", *sys.argv[1:]]
     if device != "local" and texts is not None:
         raise mbert_onnx.UsageError(f"--device is {device}, and --texts is given, which is for local; pass one of them")
@@ -154,8 +155,15 @@ def bench(
     print_bench(report, markdown)
     if report.interrupted:
         fail("interrupted; the measurements until then are above", INTERRUPTED)
+    _refuse_broken(report.broken)
     if report.failures:
         raise typer.Exit(1)
+
+
+def _refuse_broken(names: Sequence[str]) -> None:
+    """Exits with 1 if outputs of a model are NaN or infinite, since its times are no valid result."""
+    if names:
+        fail(f"{', '.join(names)}: outputs are NaN or infinite, see above; these times are no valid result", 1)
 
 
 def report(
@@ -253,6 +261,7 @@ def _bench_emulated(
     from mbert_onnx.cli.printing.benchmark import print_bench_emulated
 
     print_bench_emulated(report)
+    _refuse_broken(report.broken)
     if report.failures:
         raise typer.Exit(1)
 
@@ -291,3 +300,4 @@ def _bench_texts(
     from mbert_onnx.cli.printing.benchmark import print_bench_texts
 
     print_bench_texts(report)
+    _refuse_broken(report.broken)

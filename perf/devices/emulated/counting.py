@@ -15,6 +15,7 @@ from perf.devices.emulated.report import Count
 from perf.errors import PerfError
 from perf.outputs.difference import difference
 from perf.outputs.measure import Measure
+from perf.outputs.non_finite import non_finite
 from perf.providers import CPU
 from perf.sessions.inputs import declared_inputs, fixed_seq_len, synthesise
 from perf.sessions.runtimes import ONNXRUNTIME
@@ -91,16 +92,20 @@ def _on(
     library = setup.kernels if subject.library is not None else None
     with tempfile.TemporaryDirectory(prefix="mbert-onnx-") as folder:
         runs = run_driver(setup.emulator, on, setup.runtime, file, library, feeds, Path(folder))
-    return [
-        Count(
-            subject.name,
-            seq_len,
-            on.processor.instruction_set,
-            run.instructions,
-            difference(dict(zip(expected, run.outputs, strict=True)), expected, feed, setup.measure),
+    found = []
+    for seq_len, run, expected, feed in zip(lengths, runs, here, feeds, strict=True):
+        outputs = dict(zip(expected, run.outputs, strict=True))
+        found.append(
+            Count(
+                subject.name,
+                seq_len,
+                on.processor.instruction_set,
+                run.instructions,
+                difference(outputs, expected, feed, setup.measure),
+                tuple(non_finite(outputs, feed)),
+            )
         )
-        for seq_len, run, expected, feed in zip(lengths, runs, here, feeds, strict=True)
-    ]
+    return found
 
 
 def _lengths_by_file(subject: Subject, seq_lens: Sequence[int] | None) -> dict[Path, list[int]]:

@@ -129,11 +129,19 @@ def _warnings(emulator: Emulator, counts: Sequence[Count], interrupted: bool) ->
             "with plugins, such as Debian 12's, or one built with --enable-plugins"
         )
     worst: dict[str, Count] = {}
+    broken: dict[str, Count] = {}
     for one in counts:
-        if one.difference is not None and not one.difference <= ANOTHER:
+        if one.non_finite:
+            broken.setdefault(one.subject, one)
+        elif one.difference is not None and not one.difference <= ANOTHER:
             known = worst.get(one.subject)
             if known is None or not one.difference <= (known.difference or 0.0):
                 worst[one.subject] = one
+    found += [
+        f"{name} is not usable: its output {', '.join(one.non_finite)} is NaN or infinite at {one.seq_len} tokens on "
+        f"{one.processor}"
+        for name, one in broken.items()
+    ]
     return found + [
         f"{name}: outputs on aarch64 differ from this machine's, with a centred error of {one.difference:.2g} at "
         f"{one.seq_len} tokens on {one.processor}; expected at most {ANOTHER:g}"

@@ -41,7 +41,7 @@ class Count:
 
     `instructions` are those of a run after the first; None where the emulator does not count. `difference` is the
     centred error of its outputs from this machine's for the same file; None where it has none of floating point; an
-    infinite one is the text "inf" in JSON.
+    infinite one is the text "inf" in JSON. `non_finite` are the names of outputs that are NaN or infinite there.
     """
 
     subject: str
@@ -49,6 +49,7 @@ class Count:
     processor: str
     instructions: int | None
     difference: float | None
+    non_finite: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,11 @@ class EmulatedReport:
     failures: tuple[Failure, ...] = ()
     interrupted: bool = False
     command: tuple[str, ...] = ()
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """The models with outputs that are NaN or infinite."""
+        return tuple(dict.fromkeys(count.subject for count in self.counts if count.non_finite))
 
     def to_json(self) -> dict[str, Any]:
         """Returns a dict for `json`: the schema's name and version, then every field."""

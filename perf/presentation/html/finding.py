@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from perf.presentation.warnings import LOST
+from perf.presentation.warnings import LOST, non_finite_text
 from perf.results.report import Cell, Measurement, Report, threads_text
 
 
@@ -21,9 +21,16 @@ def findings(report: Report) -> list[Finding]:
     """Returns which model is the fastest at each length, and its speed relative to the first, where significant.
 
     Each value has its 95 % interval. Unstable times, whose interval is wider than requested, give no value. Models with
-    the centred error of constant outputs or more are left out. For a single model, returns its times.
+    the centred error of constant outputs or more are left out, and those whose outputs are NaN or infinite. For a
+    single model, returns its times.
     """
     counts = dict.fromkeys(cell.threads for cell in report.cells)
+    first = report.subjects[0]
+    if first.non_finite:
+        text = (
+            f"{first.name} is not usable: {non_finite_text(first.non_finite)}; disregard its times and ratios to them."
+        )
+        return [Finding(text, is_headline=False)]
     sentence = _times if len(report.subjects) == 1 else _comparison
     return [sentence(report, [cell for cell in report.cells if cell.threads == threads]) for threads in counts]
 
@@ -46,7 +53,9 @@ def _comparison(report: Report, cells: Sequence[Cell]) -> Finding:
     first, intro = report.subjects[0].name, f"With {threads_text(cells[0].threads)}"
     if all(item.speedup is None for cell in cells for item in cell.measurements):
         return Finding(f"{intro}, models are not compared: too few repetitions were done.", is_headline=False)
-    lost = {item.name for item in report.subjects if item.error is not None and not item.error < LOST}
+    lost = {
+        item.name for item in report.subjects if item.non_finite or (item.error is not None and not item.error < LOST)
+    }
     won: dict[str, list[str]] = {}
     none: list[str] = []
     unstable: list[int] = []

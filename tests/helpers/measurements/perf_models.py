@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +23,12 @@ def token_model(
     extra: Sequence[str] = (),
     external: bool = False,
     seed: int = 0,
+    rows: Mapping[int, float] | None = None,
 ) -> Path:
-    """Writes Gather(table, input_ids) @ weight, and one identity for every further input."""
+    """Writes Gather(table, input_ids) @ weight, and one identity for every further input; `rows` sets rows of it."""
     table = np.random.default_rng(seed).normal(size=(VOCAB_SIZE, WIDTH)).astype(np.float32)
+    for row, value in (rows or {}).items():
+        table[row] = value
     weights = [
         numpy_helper.from_array(table, "table"),
         numpy_helper.from_array(np.eye(WIDTH, dtype=np.float32), "weight"),

@@ -6,6 +6,8 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 from exported_checkpoints import Exports
 from typer.testing import CliRunner
@@ -78,6 +80,36 @@ def test_what_cannot_be_is_one_line(exported: Exports, questions: Path, tmp_path
     done = CliRunner().invoke(app, ["bench", str(bundle), "--texts", str(questions), "--seq-len", "8,16"])
     assert done.exit_code == 2
     assert "expected one length with --texts" in done.output
+
+
+@pytest.mark.parametrize("texts", [False, True])
+def test_outputs_that_are_not_finite_are_no_valid_result(
+    texts: bool, exported: Exports, questions: Path, tmp_path: Path
+) -> None:
+    """Of one model alone, on random ids and on texts: the times are printed, with a warning, and the exit code is 1."""
+    shutil.copytree(exported().bundle, tmp_path / "bundle")
+    file = tmp_path / "bundle" / "onnx" / "model.onnx"
+    model = onnx.load(file)
+    for tensor in model.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT:
+            values = onnx.numpy_helper.to_array(tensor).copy()
+            values.flat[-1] = np.nan
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+    onnx.save(model, file)
+    options = ["--texts", str(questions), "--seq-len", "16"] if texts else ["--seq-len", "4", "--budget", "0.05"]
+    arguments = ["bench", str(tmp_path / "bundle"), *options, "--threads", "1", "--json", str(tmp_path / "r.json")]
+    done = CliRunner().invoke(app, [*arguments, "--kernels", "portable"])
+    assert done.exit_code == 1
+    found = "its outputs start_logits, end_logits are NaN or infinite at 4 tokens"
+    if texts:
+        found = "its output start_logits is NaN or infinite for 3 of 3 texts"
+    assert f"is not usable: {found}; disregard its times" in done.stdout
+    assert done.stderr.splitlines()[-1].startswith(f"mbert-onnx: {tmp_path / 'bundle'}")
+    assert done.stderr.splitlines()[-1].endswith(
+        ": outputs are NaN or infinite, see above; these times are no valid result"
+    )
+    saved = json.loads((tmp_path / "r.json").read_text())
+    assert saved["rows" if texts else "subjects"][0]["non_finite"]["start_logits"] == (3 if texts else [4])
 
 
 def test_the_command_prints_a_table(exported: Exports, questions: Path) -> None:

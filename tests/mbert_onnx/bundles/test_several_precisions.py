@@ -165,22 +165,33 @@ def test_a_precision_that_appears_during_the_work_is_not_lost(tmp_path: Path) ->
 
 def test_what_is_there_is_not_replaced_unasked(bundle: Path) -> None:
     line = r"onnx/model\.onnx exists; pass --overwrite to replace it, or choose another --output"
-    for checkpoint in ("a", "b"):
-        with pytest.raises(BundleError, match=line):
-            write(bundle, checkpoint=checkpoint)
     with pytest.raises(BundleError, match=line):
-        check_destination(bundle, False, "fp32")  # before the checkpoint is read
+        write(bundle)
+    # Before the checkpoint is read, it may be another one's bundle, which is another error.
+    assert check_destination(bundle, False, "fp32") is Change.REPLACE_MODEL
     assert check_destination(bundle, False, "int8") is Change.ADD
     assert texts(bundle) == {"fp32": "first"}
 
 
-def test_another_checkpoint_is_not_added(bundle: Path) -> None:
-    with pytest.raises(BundleError, match=r"a bundle of another checkpoint \(different: weights\); pass --overwrite"):
-        write(bundle, "int8", checkpoint="b")
-    assert texts(bundle) == {"fp32": "first"}
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_another_checkpoint_is_not_added(bundle: Path, precision: str) -> None:
+    """Whether the bundle has that precision or not, the error says what it is, and what --overwrite would do."""
+    write(bundle, "int8", text="second")
+    with pytest.raises(BundleError) as refused:
+        write(bundle, precision, checkpoint="b")
+    assert str(refused.value) == (
+        f"{bundle} exists, a bundle of another checkpoint (different: weights); pass --overwrite to replace or remove "
+        "onnx/model.onnx, onnx/model_int8.onnx and 3 others, and leave link, notes.md and 3 others alone, or "
+        "choose another --output"
+    )
     other = {**hashes("a"), "config": "x", "tokenizer": "y"}
     with pytest.raises(BundleError, match=r"\(different: config, tokenizer\)"):
-        check_destination(bundle, False, "int8", other)
+        check_destination(bundle, False, precision, other)
+    assert texts(bundle) == {"fp32": "first", "int8": "second"}
+    # What was announced is what happens.
+    staged = write(bundle, precision, "b", "third", overwrite=True)
+    assert staged.left_alone == sorted(["link", *NOTES])
+    assert texts(bundle) == {precision: "third"}
 
 
 def test_a_bundle_of_an_older_version(bundle: Path) -> None:
@@ -271,7 +282,7 @@ def test_no_list_in_a_bundle_makes_other_files_its_own(bundle: Path) -> None:
 )
 def test_records_that_cannot_be_read_need_overwrite(bundle: Path, content: str) -> None:
     (bundle / METADATA).write_text(content)
-    with pytest.raises(BundleError, match="pass --overwrite to replace it"):
+    with pytest.raises(BundleError, match=r"does not say of which checkpoint it is .* pass --overwrite to replace or"):
         write(bundle, "int8")
     write(bundle, "int8", text="second", overwrite=True)
     assert texts(bundle) == {"int8": "second"}

@@ -151,12 +151,13 @@ def test_precisions_of_one_checkpoint_side_by_side(
         assert model.bundle.metadata["verification"]
     assert (bundle / "onnx" / "model.onnx").read_bytes() == found.model.read_bytes()
     assert (bundle / "notes.md").read_text() == "mine"
-    # Refused before the work: a precision that is there, and another checkpoint.
+    # Refused before the work: a precision that is there, and another checkpoint, whether its precision is there or not.
     monkeypatch.setattr(exporter, "trace", None)
     with pytest.raises(BundleError, match=r"model_fp16\.onnx exists; pass --overwrite to replace it"):
         export(found.checkpoint, bundle, precision="fp16", calibrate=texts)
-    with pytest.raises(BundleError, match=r"a bundle of another checkpoint \(different: weights, config\); pass"):
-        export(found.checkpoint, bundle, task="feature-extraction", precision="int8", calibrate=texts)
+    for precision in ("fp16", "int8"):
+        with pytest.raises(BundleError, match=r"a bundle of another checkpoint \(different: weights, config\); pass"):
+            export(found.checkpoint, bundle, task="feature-extraction", precision=precision, calibrate=texts)
     other = tmp_path / "other"
     shutil.copytree(found.checkpoint, other)
     (other / "tokenizer_config.json").write_text('{"do_lower_case": true}')

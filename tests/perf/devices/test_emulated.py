@@ -217,12 +217,16 @@ def replace_emulator(monkeypatch: pytest.MonkeyPatch, wrong: str = "", interrupt
 def test_different_outputs_are_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     replace_emulator(monkeypatch, wrong="wrong")
     models = [Subject(name, token_model(tmp_path / f"{name}.onnx"), 50) for name in ("right", "wrong")]
+    models.append(Subject("nan", token_model(tmp_path / "nan.onnx", rows=dict.fromkeys(range(50), np.nan)), 50))
     report = bench_emulated_subjects(models, build_counter, seq_lens=[3], measure=largest_centred_error)
-    right, wrong = report.counts
+    right, wrong, broken = report.counts
+    assert broken.non_finite == ("logits",)
+    assert report.broken == ("nan",)
     assert right == Count("right", 3, "neon", 7, 0.0)
     assert wrong.difference == pytest.approx(2, rel=0.2)  # −x from x, of which the mean is not quite 0
-    first, second = report.warnings
+    first, unusable, second = report.warnings
     assert first == "no such processor"
+    assert unusable == "nan is not usable: its output logits is NaN or infinite at 3 tokens on neon"
     assert re.match(
         r"wrong: outputs on aarch64 differ from this machine's, .* of \S+ at 3 tokens on neon; expected at most 0.01$",
         second,
@@ -291,7 +295,8 @@ def test_the_json_file(tmp_path: Path) -> None:
     document = json.loads(path.read_text())
     assert (document["schema"], document["schema_version"]) == ("mbert-onnx/emulated", 1)
     assert document["counts"][2] == {
-        "subject": "b[b]", "seq_len": 8, "processor": "neon", "instructions": 1_000_000, "difference": "inf"
+        "subject": "b[b]", "seq_len": 8, "processor": "neon", "instructions": 1_000_000, "difference": "inf",
+        "non_finite": [],
     }  # fmt: skip
     assert document["command"] == ["bench", "a"]
     with pytest.raises(PerfError, match="cannot write"):

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -20,7 +21,8 @@ from perf.machine.node_profile import BlockTimes
 from perf.machine.peaks import Peaks
 from perf.presentation.html import write_page, write_plot
 from perf.presentation.html.finding import Finding, findings
-from perf.presentation.html.plots.roofline import reached
+from perf.presentation.html.plots.drawing import WIDTH_IN, style
+from perf.presentation.html.plots.roofline import HEIGHT_IN, draw_roofline, reached
 from perf.presentation.html.plots.tradeoff import Point, pareto_front
 from perf.presentation.html.series import all_series
 from perf.presentation.html.tables import closest
@@ -220,6 +222,16 @@ def test_a_model_that_says_nothing_is_no_finding() -> None:
     assert findings(lost)[0].text == "With 1 thread, no model is significantly faster than base.onnx at 128 tokens."
 
 
+def test_a_model_with_outputs_that_are_not_finite_is_no_finding() -> None:
+    base = perf_reports.report("broken.onnx")
+    first, second = (replace(subject, non_finite={"logits": (128,)}) for subject in base.subjects)
+    found = findings(replace(base, subjects=(base.subjects[0], second)))
+    assert found[0].text == "With 1 thread, no model is significantly faster than base.onnx at 128 tokens."
+    (found_alone,) = findings(replace(base, subjects=(first, base.subjects[1])))
+    assert not found_alone.is_headline
+    assert found_alone.text.startswith("base.onnx is not usable: its output logits is NaN or infinite at 128 tokens;")
+
+
 def test_a_slower_model_is_no_finding() -> None:
     base = perf_reports.report()
     slower = perf_reports.with_measurements(base, speedup=Ratio(0.5, 0.4, 0.6, True))
@@ -403,7 +415,7 @@ except PerfError as error:
 def test_charts_fill_the_width_and_tables_show_where_they_go_on(tmp_path: Path) -> None:
     text = page_of(tmp_path, full(), full("other.onnx"))
     rules = dict(reversed(re.findall(r"^ *([^{}@\n]+?) {([^{}]*)}", text, re.MULTILINE)))  # not those for print
-    assert "minmax(min(100%, 360px), 1fr)" in rules[".charts"]
+    assert "minmax(min(100%, 340px), 1fr)" in rules[".charts"]  # two beside each other on a tablet of 768 pixels
     assert "width" not in rules["figure"]
     assert "width: 100%" in rules["figure svg"]
     shadows = re.findall(r"linear-gradient\(to (left|right), var\(--(\w+)\)[^)]*\).*?(local|scroll)", rules[".scroll"])
@@ -419,3 +431,49 @@ def test_charts_fill_the_width_and_tables_show_where_they_go_on(tmp_path: Path) 
     # A single chart is drawn in two widths, of which a screen shows one; several are side by side.
     assert text.count('<div class="wide">') == 0
     assert page_of(tmp_path, full()).count('<div class="wide">') == 1
+
+
+def test_on_a_phone_a_long_name_leaves_room_for_numbers(tmp_path: Path) -> None:
+    text = page_of(tmp_path, full("a/long/path/" + "n" * 200))
+    (phone,) = re.findall(r"@media \(max-width: 600px\) {\n(.*?)\n}", text, re.DOTALL)
+    (names,) = re.findall(r"td\.text, th\.text {(.*?)}", phone)
+    assert int(re.search(r"max-width: (\d+)vw", names)[1]) < 50  # type: ignore[index]
+    assert "overflow-wrap: anywhere" in names  # else a word without a slash is as wide as it is long
+
+
+def test_texts_of_charts_are_legible_on_a_phone(tmp_path: Path) -> None:
+    """In pixels of a phone of 390, whose page is 362 wide, or of two charts beside each other, 340 wide."""
+    drawn = svgs(page_of(tmp_path, full(), quality={"base.onnx": 0.5, "fused.onnx": 0.6}))
+    narrow = [svg for svg in drawn if 'width="270pt"' in svg]  # a width of 360 pixels
+    assert len(narrow) == len(drawn) - 1
+    sizes = [float(size) for svg in narrow for size in re.findall(r"font-size: ([\d.]+)px", svg)]
+    # The coordinates of a chart are points, of which 270 fill its width.
+    assert min(sizes) * 340 / 270 >= 10
+
+
+@pytest.mark.parametrize(
+    "peaks",
+    [
+        {"float32": 60.0, "fp16": 70.0, "int8": 230.0},
+        {"float32": 60.0, "fp16": 50.0, "int8": 230.0},
+        {"float32": 60.0, "fp16": 60.0, "int8": 60.0},
+        {"float32": 60.0, "fp16": 70.0, "int8": 80.0},
+        {"float32": 60.0, "fp16": 230.0, "int8": 500.0},
+    ],
+)
+def test_labels_of_roofs_are_apart(peaks: dict[str, float]) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    base = full()
+    half = replace(base, subjects=(base.subjects[0], replace(base.subjects[1], precision="fp16")))
+    known = Peaks(1, peaks, 12.0)
+    with style():
+        figure = Figure(figsize=(WIDTH_IN, HEIGHT_IN), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots()
+        draw_roofline(axes, reached(all_series([half], ["r"]), known), known)
+        figure.draw_without_rendering()
+        boxes = [text.get_window_extent() for text in axes.texts]
+    assert len(boxes) == len(peaks)
+    assert not [pair for pair in combinations(boxes, 2) if pair[0].overlaps(pair[1])]

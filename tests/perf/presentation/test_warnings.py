@@ -47,6 +47,18 @@ def test_models_that_say_nothing_any_more() -> None:
         assert "fused[b]|x.onnx is not usable: its centred error from its float model is" in text
 
 
+def test_models_whose_outputs_are_not_finite() -> None:
+    first, second = CALM.subjects
+    broken = {"non_finite": {"logits": (8, 128)}, "difference": float("inf"), "error": float("inf")}
+    expected = "is not usable: its output logits is NaN or infinite at 8, 128 tokens; disregard its times, and time"
+    (text,) = warnings(replace(CALM, subjects=(first, replace(second, **broken))))
+    assert text.startswith(f"fused[b]|x.onnx {expected}")
+    # No difference from a broken model says anything.
+    far = replace(second, difference=float("inf"), padded_difference=float("inf"))
+    (text,) = warnings(replace(CALM, subjects=(replace(first, non_finite=broken["non_finite"]), far)))
+    assert text.startswith(f"base.onnx {expected}")
+
+
 def test_more_threads_than_cores() -> None:
     (text,) = warnings(replace(CALM, arguments=replace(CALM.arguments, threads=(1, 3))))
     assert text.startswith("3 threads share 2 available cores")

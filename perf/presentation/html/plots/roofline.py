@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,12 @@ FILL = {FLOAT32: "none", FLOAT16: "left", INT8: "full"}
 
 MORE = 4
 """Factor by which the axes extend beyond the points and roofs, both sides together."""
+
+CLOSE = 2
+"""Factor between two roofs up to which their labels have no room on the same side of their lines."""
+
+LABEL_PT = 75
+"""Width of a roof's label in points, with a margin."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,18 @@ def reached(series: Sequence[Series], peaks: Peaks) -> list[Reached]:
     return found
 
 
+def _beside(precision: str, roofs: Mapping[str, float]) -> dict[str, Any]:
+    """Returns the place of a roof's label, as options of matplotlib, apart from the labels of close roofs."""
+    ordered = sorted(roofs, key=lambda name: (roofs[name], name))
+    place, last = ordered.index(precision), len(ordered) - 1
+    is_close = [roofs[higher] <= CLOSE * roofs[lower] for lower, higher in pairwise(ordered)]
+    if place == last or not is_close[place]:
+        return {"xytext": (-3, 3), "ha": "right"}
+    if place == 0 or not is_close[place - 1]:
+        return {"xytext": (-3, -3), "ha": "right", "va": "top"}
+    return {"xytext": (-LABEL_PT, 3), "ha": "right"}
+
+
 def draw_roofline(axes: Any, found: Sequence[Reached], peaks: Peaks) -> None:
     """Draws 10^9 multiply-accumulates/s against multiply-accumulates per byte, and the roof of each precision."""
     bandwidth = peaks.bandwidth_gb_s
@@ -77,13 +96,11 @@ def draw_roofline(axes: Any, found: Sequence[Reached], peaks: Peaks) -> None:
     bottom, top = around([*(item.gmacs for item in found), *peaks.gmacs.values()], MORE**0.5)
     x = np.geomspace(left, right, 200)
     drawn = {item.precision for item in found} | {FLOAT32, INT8}
-    for precision, peak in peaks.gmacs.items():
-        if precision in drawn:  # the roof of fp16 is close to that of float32, and says nothing without a model
-            axes.plot(x, np.minimum(peak, bandwidth * x), color=ROOF_COLOURS[precision], linewidth=1.2, zorder=1)
-            place = {"xytext": (-3, 3), "textcoords": "offset points", "ha": "right"}
-            if precision == FLOAT16:
-                place |= {"xytext": (-3, -3), "va": "top"}
-            axes.annotate(f"{precision} {peak:.3g}", (right, peak), **place)
+    # The roof of fp16 is close to that of float32, and says nothing without a model.
+    roofs = {precision: peak for precision, peak in peaks.gmacs.items() if precision in drawn}
+    for precision, peak in roofs.items():
+        axes.plot(x, np.minimum(peak, bandwidth * x), color=ROOF_COLOURS[precision], linewidth=1.2, zorder=1)
+        axes.annotate(f"{precision} {peak:.3g}", (right, peak), textcoords="offset points", **_beside(precision, roofs))
     for item in found:
         look = item.series.look
         fill = FILL.get(item.precision, "full")
