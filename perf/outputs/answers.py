@@ -73,10 +73,13 @@ def ask(
     shortest, measured_at = min(feeds), error_seq_len([*feeds])
     broken: dict[str, tuple[int, ...]] = {}
     compared: Outputs = {}
+    short: Outputs = {}
     # From the longest to the shortest, whose session then also runs the texts with padding.
-    session, opened = None, None
-    for seq_len in sorted(feeds, reverse=True):
-        if session is None or subject.file(seq_len) != opened:
+    lengths = sorted(feeds, reverse=True)
+    opened = subject.file(lengths[0])
+    session = opener.open(subject, opened, provider, threads)
+    for seq_len in lengths:
+        if subject.file(seq_len) != opened:
             opened = subject.file(seq_len)
             session = opener.open(subject, opened, provider, threads)
         short = first_run(subject.name, session, feeds[seq_len])

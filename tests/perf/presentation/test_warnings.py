@@ -49,7 +49,7 @@ def test_models_that_say_nothing_any_more() -> None:
 
 def test_models_whose_outputs_are_not_finite() -> None:
     first, second = CALM.subjects
-    broken = {"non_finite": {"logits": (8, 128)}, "difference": float("inf"), "error": float("inf")}
+    broken: Any = {"non_finite": {"logits": (8, 128)}, "difference": float("inf"), "error": float("inf")}
     expected = "is not usable: its output logits is NaN or infinite at 8, 128 tokens; disregard its times, and time"
     (text,) = warnings(replace(CALM, subjects=(first, replace(second, **broken))))
     assert text.startswith(f"fused[b]|x.onnx {expected}")
