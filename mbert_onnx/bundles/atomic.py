@@ -36,6 +36,9 @@ def atomic_file(
         advice: The end of that error's message: what to do.
         check: Called when the file is complete, before the rename; it raises to refuse the file.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        # Renaming would replace it; root could replace /dev/null.
+        raise error(f"{path} cannot be written (it is a pipe or device); {advice}")
     partial = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
     with write_errors(path, error, advice=advice):
         try:

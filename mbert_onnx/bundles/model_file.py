@@ -16,7 +16,16 @@ from graphs.execution.inputs.shapes import CHOICES, constant_feed
 from graphs.model.quiet import quiet_options
 from mbert_onnx.bundles.inputs import Shapes, inputs_of
 from mbert_onnx.bundles.limits import expected_limits, file_limits
-from mbert_onnx.bundles.ports import Ports, declared_sizes, fixed_length, named_session, ports_of, with_outputs
+from mbert_onnx.bundles.ports import (
+    CORRECT_TASK,
+    Ports,
+    check_axes,
+    declared_sizes,
+    fixed_length,
+    named_session,
+    ports_of,
+    with_outputs,
+)
 from mbert_onnx.bundles.reader import Bundle, is_bundle, read_bundle
 from mbert_onnx.bundles.records import TOKENIZER
 from mbert_onnx.bundles.session_errors import LoadError
@@ -204,6 +213,7 @@ def answering(
             f"{name} has outputs {name_list(found)}; {task.name} needs {', '.join(task.output_names)}: pass the --task "
             "that it was exported for"
         )
+    check_axes(named, task, name, advice="pass the --task that it was exported for" if asked else CORRECT_TASK)
     return task, named
 
 

@@ -15,12 +15,16 @@ import numpy as np
 
 from mbert_onnx.bundles.inputs import INPUT_NAMES, POSITION_IDS, transformers_names
 from mbert_onnx.bundles.types import Feed
+from mbert_onnx.errors import BundleError
 from mbert_onnx.text.tasks import Sizes, Task, named_outputs, task_of_outputs, task_of_shapes
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
 IDS = INPUT_NAMES[0]
+
+# Advice where a folder names another task than its file has.
+CORRECT_TASK = "correct the task in mbert_onnx.json, or architectures in config.json"
 
 
 @dataclass(frozen=True)
@@ -197,6 +201,21 @@ def declared_sizes(session: Any) -> dict[str, Sizes]:
     """Returns the shapes of a session's outputs as the file declares them, by name; `?` for an unknown size."""
     ids = next((one.shape for one in session.get_inputs() if one.name == IDS), None)
     return {one.name: _sizes(one.shape, ids[-1] if ids else None) for one in session.get_outputs()}
+
+
+def check_axes(session: Any, task: Task, name: str, *, advice: str) -> None:
+    """Raises BundleError where an output has the name of the task's, but another number of axes.
+
+    Several tasks call their output `logits`. Outputs whose shapes the file does not declare are not compared.
+    """
+    shapes = {one.name: list(one.shape or ()) for one in session.get_outputs()}
+    for output in task.outputs:
+        shape = shapes.get(output.name)
+        if shape and len(shape) != len(output.axes):
+            raise BundleError(
+                f"{name} has {output.name} of shape [{', '.join(map(str, shape))}], but {task.name} has the axes "
+                f"{', '.join(output.axes)}; {advice}"
+            )
 
 
 def with_outputs(

@@ -21,6 +21,8 @@ from mbert_onnx.cli.errors import fail, guarded
 PROGRAM = "mbert-onnx"
 HELP = "--help"
 
+STANDARD_OUTPUT = "-"
+
 # Stands for a hyphen while lines are broken.
 UNBROKEN_HYPHEN = "\u2011"
 
@@ -28,7 +30,7 @@ UNBROKEN_HYPHEN = "\u2011"
 PATHS = {"CHECKPOINT", "DIR", "FILE", "FILE_OR_FOLDER", "FOLDER", "MODEL", "PATH", "RECIPE", "RESULT"}
 
 # Those of them that libraries open by their name, so that it cannot be a pipe.
-MODELS = {"CHECKPOINT", "MODEL", "RECIPE"}
+MODELS = {"CHECKPOINT", "FILE_OR_FOLDER", "MODEL", "RECIPE"}
 # Parameters whose path is written.
 OUTPUTS = {"output", "json_file", "html", "plot", "leaderboard"}
 
@@ -38,11 +40,17 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         given, _, _ = self.make_parser(ctx).parse_args(args=[*args])
+        paths: list[tuple[Any, str]] = []
         for parameter in self.params:
             value = given.get(parameter.name or "")
             if parameter.metavar in PATHS and HELP not in args:
-                for path in value if isinstance(value, list | tuple) else [value]:
-                    _check_path(parameter, path)
+                values = value if isinstance(value, list | tuple) else [value]
+                paths += [(parameter, path) for path in values if path is not None]
+        for parameter, path in paths:
+            _check_path(parameter, path)
+        for parameter, path in paths:
+            if parameter.name in OUTPUTS:
+                _check_output(parameter, path, [pair for pair in paths if pair[0] is not parameter])
         return super().parse_args(ctx, args)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
@@ -116,12 +124,12 @@ class CommandGroup(TyperGroup):
         return command.get_help(command.context_class(command, info_name=name, parent=context))
 
 
-def _check_path(parameter: Any, path: str | None) -> None:
+def _check_path(parameter: Any, path: str) -> None:
     """Refuses paths that libraries read wrongly or with a misleading error; others are left to the commands."""
     if path == "":
         # It would be the current folder, such as for a variable that a script has not set.
         raise mbert_onnx.UsageError(f"{_name(parameter)} is empty; expected a path or a name")
-    if path is None or parameter.name in OUTPUTS or not os.path.lexists(path):
+    if parameter.name in OUTPUTS or not os.path.lexists(path):
         return
     place = Path(path)
     if place.is_symlink() and not place.exists():
@@ -129,6 +137,25 @@ def _check_path(parameter: Any, path: str | None) -> None:
         raise mbert_onnx.BundleError(f"{path} is a link to {target}, which leads to no file; give the file itself")
     if parameter.metavar in MODELS and not (place.is_file() or place.is_dir()):
         raise mbert_onnx.BundleError(f"{path} is neither a file nor a folder, but a pipe or device; give a file")
+
+
+def _check_output(parameter: Any, path: str, others: Sequence[tuple[Any, str]]) -> None:
+    """Refuses outputs that would replace a device or a file of the same command: outputs are renamed into place."""
+    name = _name(parameter)
+    if path == STANDARD_OUTPUT:
+        raise mbert_onnx.UsageError(f"{name} is -, and results are written to a path only; give one")
+    place = Path(path)
+    if place.exists() and not (place.is_file() or place.is_dir()):
+        raise mbert_onnx.UsageError(f"{name} is {path}, a pipe or device, which would be replaced; give another path")
+    if parameter.name == "output":  # compared by export and optimize, which know all of their files
+        return
+    for other, read in others:
+        if any(_is_same(path, one) for one in (read, read.partition(":")[2])):  # also for `native:MODEL`
+            raise mbert_onnx.UsageError(f"{name} is {path}, as {_name(other)} is; choose another path for it")
+
+
+def _is_same(path: str, other: str) -> bool:
+    return bool(other) and os.path.realpath(path) == os.path.realpath(other)
 
 
 def _name(parameter: Any) -> str:

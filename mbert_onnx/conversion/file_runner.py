@@ -10,7 +10,7 @@ import numpy as np
 
 from mbert_onnx.bundles.inputs import Inputs, first_line, inputs_of
 from mbert_onnx.bundles.model_file import open_session
-from mbert_onnx.bundles.ports import with_outputs
+from mbert_onnx.bundles.ports import check_axes, with_outputs
 from mbert_onnx.bundles.types import Feed, Runner
 from mbert_onnx.errors import VerificationError
 from mbert_onnx.text.name_lists import name_list
@@ -40,8 +40,8 @@ def file_runner(path: Path, task: Task, library: Path | None = None, outputs: Se
         library: Native kernels.
         outputs: The file's names of the task's outputs, in the task's order; default: by their names or shapes.
 
-    Raises BundleError for inputs that are not the task's, VerificationError for outputs that are not, and for a file
-    that onnxruntime does not load.
+    Raises BundleError for inputs or shapes of outputs that are not the task's, VerificationError for outputs that are
+    not, and for a file that onnxruntime does not load.
     """
     session = with_outputs(open_session(path, library), task, chosen=outputs)
     inputs = inputs_of(session, task, path.name)
@@ -50,6 +50,7 @@ def file_runner(path: Path, task: Task, library: Path | None = None, outputs: Se
         raise VerificationError(
             f"{path.name} has outputs {name_list(names)}; {task.name} needs {', '.join(task.output_names)}"
         )
+    check_axes(session, task, path.name, advice="give a file of that task, or the --task of this one")
 
     def run(feed: Feed) -> dict[str, np.ndarray]:
         try:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from mbert_onnx.bundles.inputs import Inputs, first_line, inputs_of
-from mbert_onnx.bundles.ports import with_outputs
+from mbert_onnx.bundles.ports import CORRECT_TASK, check_axes, with_outputs
 from mbert_onnx.bundles.reader import Bundle
 from mbert_onnx.bundles.records import METADATA
 from mbert_onnx.errors import BundleError, UsageError
@@ -110,6 +110,7 @@ class Model:
                 f"{bundle.model_path} has the outputs {name_list(output_names)}, but {bundle.task.name} needs "
                 f"{', '.join(bundle.task.output_names)}. Export it for {bundle.task.name}, or correct the task."
             )
+        check_axes(session, task, str(bundle.model_path), advice=CORRECT_TASK)
         self.bundle = bundle
         self.config = bundle.config
         self.session = session
@@ -348,8 +349,7 @@ class Model:
             shape = next(node.shape for node in self.session.get_inputs() if node.name == "input_ids")
             raise UsageError(
                 f"onnxruntime cannot run input_ids of shape {list(ids.shape)} (the model's is {shape}): "
-                f"{first_line(error)} "
-                "Give that shape."
+                f"{first_line(error)} Give that shape."
             ) from error
         return dict(zip(names, values, strict=True))
 

@@ -18,6 +18,9 @@ def writing_file(path: Path) -> Iterator[Path]:
 
     Raises PerfError where the file cannot be written.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        # Renaming would replace it; root could replace /dev/null.
+        raise PerfError(f"cannot write {path}: it is a pipe or device; name another place")
     beside = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
         try:

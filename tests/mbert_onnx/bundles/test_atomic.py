@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,16 @@ def test_a_folder_that_does_not_exist_is_the_callers_error(tmp_path: Path) -> No
         atomic_file(tmp_path / "none" / "file", TrainingError) as partial,
     ):
         partial.write_text("all")
+
+
+def test_a_pipe_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with (
+        pytest.raises(BundleError, match="it is a pipe or device"),
+        atomic_file(tmp_path / "pipe", BundleError) as beside,
+    ):
+        beside.write_text("all")
+    assert (tmp_path / "pipe").is_fifo()
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, ValueError, UsageError])

@@ -190,6 +190,30 @@ def test_an_empty_path_is_not_the_current_folder(arguments: list[str], name: str
     assert complaint(call(*arguments), 2) == f"{name} is empty; expected a path or a name"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["bench", "{there}", "--json", "{there}"], "--json is {there}, as MODEL is; choose another path"),
+        (["bench", "portable:{there}", "--json", "{link}"], "--json is {link}, as MODEL is; choose another path"),
+        (["report", "{there}", "--html", "{there}"], "--html is {there}, as RESULT is; choose another path"),
+        (["report", "x", "--html", "{new}", "--plot", "{new}"], "--html is {new}, as --plot is; choose another path"),
+        (["report", "{there}", "--html", "{pipe}"], "--html is {pipe}, a pipe or device, which would be replaced"),
+        (["export", "random:tiny", "-o", "{pipe}"], "--output is {pipe}, a pipe or device, which would be replaced"),
+        (["optimize", "{there}", "-o", "-"], "--output is -, and results are written to a path only"),
+        (["bench", "{there}", "--json", "-"], "--json is -, and results are written to a path only"),
+    ],
+)
+def test_an_output_never_replaces_an_input_or_a_device(arguments: list[str], says: str, tmp_path: Path) -> None:
+    names = {name: str(tmp_path / f"{name}.onnx") for name in ("there", "link", "new", "pipe")}
+    Path(names["there"]).write_text("x")
+    Path(names["link"]).symlink_to("there.onnx")
+    os.mkfifo(names["pipe"])
+    assert says.format(**names) in complaint(call(*(argument.format(**names) for argument in arguments)), 2)
+    assert names_in(tmp_path) == ["link.onnx", "pipe.onnx", "there.onnx"]
+    assert Path(names["there"]).read_text() == "x"
+    assert Path(names["pipe"]).is_fifo()
+
+
 @pytest.mark.parametrize("option", [["--seed", "-1"], ["--seed", "9" * 26], ["--seq-len", "many"], ["--colour", "red"]])
 def test_options_of_the_wrong_type_are_named(option: list[str], tmp_path: Path) -> None:
     result = call("export", "random", "--output", tmp_path / "bundle", *option)
@@ -628,6 +652,27 @@ def test_labels_are_printed_without_control_characters(runtime_bundle: Callable[
     assert {label["label"] for label in json.loads(escaped)["labels"]} == {*config["id2label"].values()}
     printed = call("run", bundle, "Ada wrote it.").stdout
     assert sorted(line.split("  ")[1] for line in printed.splitlines()) == ["?[31mred?]0;title?", "a b?c"]
+
+
+@pytest.mark.parametrize(
+    ("given", "declared", "says"),
+    [
+        ("text-classification", "MobileBertForMaskedLM", "but fill-mask has the axes batch, sequence, vocab"),
+        ("text-classification", "MobileBertForTokenClassification", "but token-classification has the axes batch, seq"),
+        ("token-classification", "MobileBertForSequenceClassification", "but text-classification has the axes batch,"),
+    ],
+)
+def test_outputs_of_another_task_with_the_same_name_are_refused(
+    given: str, declared: str, says: str, runtime_bundle: Callable[..., Any], tmp_path: Path
+) -> None:
+    bundle = shutil.copytree(runtime_bundle(given).folder, tmp_path / "bundle")
+    config = json.loads((bundle / "config.json").read_text())
+    (bundle / "config.json").write_text(json.dumps({**config, "architectures": [declared]}))
+    (bundle / "mbert_onnx.json").unlink()
+    for command, *options in (["run", "Ada wrote it."], ["doctor"], ["verify", "--against", str(bundle)]):
+        line = complaint(call(command, bundle, *options), 1)
+        assert f"has logits of shape [{'batch, ' if given.startswith('text') else 'batch, sequence, '}" in line
+        assert says in line
 
 
 def test_standard_input_that_is_not_utf8(exported: Exports) -> None:

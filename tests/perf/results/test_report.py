@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +29,13 @@ def test_written_and_read_again(tmp_path: Path) -> None:
     assert read["machine"]["cpu"] == "Some CPU"
     assert read["warnings"] == ["the [b]moon[/b] was full"]
     assert [file.name for file in tmp_path.iterdir()] == ["out.json"]
+
+
+def test_a_pipe_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(PerfError, match="it is a pipe or device; name another place"):
+        report().write_json(tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()
 
 
 @pytest.mark.parametrize("place", ["missing/out.json", "file/out.json", "folder"])
