@@ -41,9 +41,11 @@ FLAGS = (
 )
 
 COMMON = (
+    "blocks/attention",
+    "blocks/attention_int8",
+    "blocks/stacked_ffn",
     "isa/portable",
     "isa/processor",
-    "operators/blocks",
     "operators/bottleneck_attention",
     "operators/isa_selection",
     "operators/library",
@@ -57,7 +59,13 @@ COMMON = (
 )
 
 # The part of COMMON that is independent of onnxruntime, for programs that run blocks without it.
-ARITHMETIC = ("isa/portable", "isa/processor", "operators/blocks")
+ARITHMETIC = (
+    "blocks/attention",
+    "blocks/attention_int8",
+    "blocks/stacked_ffn",
+    "isa/portable",
+    "isa/processor",
+)
 
 AVX512 = "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512"
 # By architecture: the source file of each instruction set, and the compiler's flags for it.

@@ -30,6 +30,7 @@
 #include "isa/compute/quantize.h"
 #include "isa/compute/gemm.h"
 #include "isa/compute/attention.h"
+#include "isa/compute/attention_int8.h"
 #include "isa/compute/transpose.h"
 #include "isa/compute/peaks.h"
 

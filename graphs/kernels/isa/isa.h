@@ -12,10 +12,13 @@ constexpr size_t CACHE_LINE = 64;
 // The most rows of one attention tile; the scratch for scores has room for as many.
 constexpr int ATTENTION_ROWS = 8;
 
+// The most rows of queries that are attended to at once in 8 bits: their scores stay in the L1 cache.
+constexpr int QUERY_ROWS = 24;
+
 // Int8 products may read rows in groups of this many, so buffers of quantized rows are padded to a multiple of it.
 constexpr int ROWS_AT_ONCE = 32;
 
-// A packed weight [k, n]: panels of `Isa::panel` columns. An int8 panel is [k/4][columns][4] (or 8 for 4), with k
+// A packed weight [k, n]: panels of `Isa::panel_int8` or `panel_float` columns. An int8 panel is [k/4][columns][4] (or 8 for 4), with k
 // padded to a multiple of `Isa::depth`; a float panel is [k][columns]. Padding is 0.
 struct Weight {
   int k = 0, n = 0;
@@ -56,9 +59,11 @@ struct Head {
 struct Isa {
   const char* name;
   bool (*is_supported)();
-  int panel;  // columns of a panel of packed weights
+  int panel_int8, panel_float;  // columns of a panel of packed weights
   int lanes;  // floats of a vector
   int depth;  // the multiple to which k is padded in int8
+
+  int panel(bool int8) const { return int8 ? panel_int8 : panel_float; }
 
   void (*pack_int8)(const int8_t* weight, int k, int n, void* panels);
   void (*pack_float)(const float* weight, int k, int n, void* panels);
@@ -70,6 +75,14 @@ struct Isa {
   // softmax(query·keys + mask)·values for `count` rows; `scores` holds count · padded floats.
   void (*attend)(const float* query, int query_stride, int count, const Head& head, float* scores, float* out,
                  int out_stride);
+  // Attention of a head in 8 bits: keys and values become packed weights, [size, tokens] and [tokens, size], which begin
+  // with token 0. `steps` has one number per token. `capacity`: the rows of the values' weight, a multiple of `depth`.
+  void (*pack_keys)(const float* keys, int stride, int count, int size, int first, int8_t* panels, float* steps);
+  void (*pack_values)(const float* values, int stride, int count, int size, int first, int capacity, int8_t* panels,
+                      float* steps);
+  // Softmax of rows of `padded` scores, times the tokens' value steps, quantized with one step per row.
+  void (*quantized_softmax)(float* scores, int stride, int rows, int padded, const float* value_steps, void* q,
+                            int q_stride, float* steps, int32_t* sums);
   // to[j][i] = from[i][j]
   void (*transpose)(const float* from, int from_stride, int rows, int columns, float* to, int to_stride);
 #ifdef MBERT_PROFILE

@@ -1,7 +1,9 @@
 // Portable: runs on every processor of the architecture; 128-bit vectors in clang's own terms, no fused multiply-add.
 #define LANES 4
-#define VECTORS 2
-#define TILE_ROWS 4
+#define INT8_ROWS 2
+#define INT8_VECTORS 4
+#define FLOAT_ROWS 4
+#define FLOAT_VECTORS 2
 #define SCORE_ROWS 4
 #define SCORE_VECTORS 2
 #define VALUE_VECTORS 2

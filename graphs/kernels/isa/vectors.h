@@ -68,6 +68,15 @@ inline float sum_of_lanes(Floats x) {
   return lanes[0];
 }
 
+// The horizontal maximum, likewise.
+inline float max_of_lanes(Floats x) {
+  float lanes[LANES];
+  store(lanes, x);
+  for (int width = LANES / 2; width; width /= 2)
+    for (int i = 0; i < width; i++) lanes[i] = lanes[i] < lanes[i + width] ? lanes[i + width] : lanes[i];
+  return lanes[0];
+}
+
 // Rounds to the nearest integer, ties to even. Floats must have a magnitude below 2^22.
 inline Ints round_to_nearest(Floats x) {
 #if defined(__aarch64__)

@@ -1,5 +1,5 @@
 // The nodes of mbert.BottleneckAttention and mbert.BottleneckAttentionInt8.
-#include "operators/blocks.h"
+#include "blocks/blocks.h"
 #include "operators/node.h"
 #include "operators/nodes.h"
 #include "ort/scratch.h"
@@ -164,15 +164,15 @@ struct AttentionOp {
     run.attentions_per_sequence = (run.length + run.rows_per_attention - 1) / run.rows_per_attention;
     run.projections = static_cast<int>((run.rows + run.rows_per_projection - 1) / run.rows_per_projection);
     const size_t attentions = static_cast<size_t>(batch) * run.attentions_per_sequence;
-    const size_t floats = block.projected_floats(isa, static_cast<int>(batch), run.length);
-    const size_t projected_bytes = round_up_to_cache_line(floats * sizeof(float));
+    const size_t projected_bytes =
+        round_up_to_cache_line(block.projected_bytes(isa, static_cast<int>(batch), run.length));
     const size_t first = block.project_scratch(run.rows_per_projection);
     const size_t second = block.attend_scratch(isa, run.length, run.rows_per_attention);
     run.scratch_bytes = first > second ? first : second;
     const size_t most = attentions > static_cast<size_t>(run.projections) ? attentions : run.projections;
     char* whole = nullptr;
     TRY(scratch_pool.take(ort, projected_bytes + most * run.scratch_bytes, &whole));
-    run.projected = block.projected(reinterpret_cast<float*>(whole), static_cast<int>(batch), run.length);
+    run.projected = block.projected(isa, whole, static_cast<int>(batch), run.length);
     run.scratch = whole + projected_bytes;
     Status status = node->parallel(context, task, run.projections + attentions, &run);
     scratch_pool.give_back(ort, whole);

@@ -1,5 +1,5 @@
 // The nodes of mbert.StackedFFN and mbert.StackedFFNInt8.
-#include "operators/blocks.h"
+#include "blocks/blocks.h"
 #include "operators/node.h"
 #include "operators/nodes.h"
 #include "ort/scratch.h"

@@ -36,7 +36,7 @@ Status WeightReader::read_one(Weight* weight, int* k, int* n, bool has_bias, con
                                << (*n ? *n : columns) << "]");
   *k = weight->k = rows;
   *n = weight->n = columns;
-  const size_t padded = round_up(columns, isa_.panel);
+  const size_t padded = round_up(columns, isa_.panel(int8_));
   const size_t bytes = int8_ ? padded * round_up(rows, isa_.depth) : padded * rows * sizeof(float);
   TRY(take_weight_memory(ort_, bytes, &weight->panels));
   if (int8_) {
@@ -54,7 +54,7 @@ Status WeightReader::vector(float** padded, int n, const char* name, const char*
   if (!tensor.is(FLOAT, 1) || tensor.sizes[0] != n)
     return ort_.fail(Message() << "the " << what << " of " << name << " is " << tensor << "; expected float [" << n
                                << "]");
-  const int padded_n = round_up(n, isa_.panel);
+  const int padded_n = round_up(n, isa_.panel(int8_));
   void* memory = nullptr;
   TRY(take_weight_memory(ort_, padded_n * sizeof(float), &memory));
   *padded = static_cast<float*>(memory);

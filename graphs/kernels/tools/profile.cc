@@ -16,7 +16,7 @@
 #include <sys/mman.h>
 #endif
 
-#include "operators/blocks.h"
+#include "blocks/blocks.h"
 #include "isa/known_isas.h"
 
 using namespace mbert;
@@ -57,7 +57,7 @@ void* memory(size_t bytes) { return aligned_alloc(64, (bytes + 127) / 64 * 64); 
 
 // Weights are contiguous and in large pages, as weight_memory.cc allocates them.
 constexpr size_t PAGE = size_t{2} << 20, MAX_WEIGHT_BYTES = 64 * PAGE;
-char *weights_at, *weights_end;
+char *weights_begin, *weights_at, *weights_end;
 
 void* weight_memory(size_t bytes) {
   char* piece = weights_at;
@@ -78,7 +78,7 @@ Weight weight(const Isa& isa, bool int8, int k, int n, bool has_bias) {
   Weight result;
   result.k = k;
   result.n = n;
-  const size_t columns = round_up(n, isa.panel), count = static_cast<size_t>(k) * n;
+  const size_t columns = round_up(n, isa.panel(int8)), count = static_cast<size_t>(k) * n;
   const size_t bytes = columns * round_up(k, isa.depth) * (int8 ? 1 : sizeof(float));
   weight_bytes += bytes;
   result.panels = weight_memory(bytes);
@@ -140,10 +140,12 @@ void timed(double& total, Work work) {
 Isa timed_isa() {
   Isa isa = *real;
   isa.quantize = [](const float* x, int x_stride, int rows, int k, void* q, int stride, float* steps, int32_t* sums) {
-    timed(quantizing, [&] { real->quantize(x, x_stride, rows, k, q, stride, steps, sums); });
+    timed(k == INTRA / HEADS ? attending : quantizing, [&] { real->quantize(x, x_stride, rows, k, q, stride, steps, sums); });
   };
   isa.multiply_int8 = [](const Rows& rows, int count, const Weight& w, const Output& output) {
-    timed(multiplying, [&] { real->multiply_int8(rows, count, w, output); });
+    // Keys and values are weights, too, of one run.
+    const bool is_weight = w.panels >= weights_begin && w.panels < weights_end;
+    timed(is_weight ? multiplying : attending, [&] { real->multiply_int8(rows, count, w, output); });
   };
   isa.multiply_float = [](const Rows& rows, int count, const Weight& w, const Output& output) {
     timed(multiplying, [&] { real->multiply_float(rows, count, w, output); });
@@ -152,6 +154,18 @@ Isa timed_isa() {
                   int out_stride) {
     timed(attending, [&] { real->attend(query, query_stride, count, head, scores, out, out_stride); });
   };
+  isa.pack_keys = [](const float* keys, int stride, int count, int size, int first, int8_t* panels, float* steps) {
+    timed(attending, [&] { real->pack_keys(keys, stride, count, size, first, panels, steps); });
+  };
+  isa.pack_values = [](const float* values, int stride, int count, int size, int first, int capacity, int8_t* panels,
+                       float* steps) {
+    timed(attending, [&] { real->pack_values(values, stride, count, size, first, capacity, panels, steps); });
+  };
+  isa.quantized_softmax = [](float* scores, int stride, int rows, int padded, const float* value_steps, void* q,
+                             int q_stride, float* steps, int32_t* sums) {
+    timed(attending,
+          [&] { real->quantized_softmax(scores, stride, rows, padded, value_steps, q, q_stride, steps, sums); });
+  };
   return isa;
 }
 
@@ -159,7 +173,8 @@ struct Model {
   Layer layers[LAYERS];
   int tokens;
   bool int8;
-  float *x, *inner, *mask, *projected;
+  float *x, *inner, *mask;
+  char* projected;
   char* scratch;
 
   // Allocates inputs and scratch for a text of `length` tokens.
@@ -170,7 +185,7 @@ struct Model {
     inner = random_floats(static_cast<size_t>(tokens) * INTRA, 1.0f);
     mask = static_cast<float*>(calloc(tokens, sizeof(float)));
     const BottleneckAttention& attention = layers[0].attention;
-    projected = random_floats(attention.projected_floats(isa, 1, tokens), 1.0f);
+    projected = static_cast<char*>(memory(attention.projected_bytes(isa, 1, tokens)));
     const size_t parts[] = {attention.project_scratch(tokens), attention.attend_scratch(isa, tokens, tokens),
                             layers[0].ffn.scratch(tokens)};
     size_t most = 0;
@@ -190,7 +205,7 @@ struct Model {
   void run(const Isa& isa, const Layer& one) const {
     const int most = int8 ? BLOCK_ROWS_INT8 : BLOCK_ROWS_FLOAT;
     const int blocks = (tokens + most - 1) / most, rows = (tokens + blocks - 1) / blocks;
-    const BottleneckAttention::Projected parts = one.attention.projected(projected, 1, tokens);
+    const BottleneckAttention::Projected parts = one.attention.projected(isa, projected, 1, tokens);
     for (int first = 0; first < tokens; first += rows)
       one.attention.project(isa, x + first * HIDDEN, parts, first, rows_from(first, rows), scratch);
     for (int first = 0; first < tokens; first += rows)
@@ -214,7 +229,7 @@ struct Model {
 };
 
 void take_weight_memory() {
-  weights_at = static_cast<char*>(aligned_alloc(PAGE, MAX_WEIGHT_BYTES));
+  weights_begin = weights_at = static_cast<char*>(aligned_alloc(PAGE, MAX_WEIGHT_BYTES));
   weights_end = weights_at + MAX_WEIGHT_BYTES;
 #if defined(__linux__)
   madvise(weights_at, MAX_WEIGHT_BYTES, MADV_HUGEPAGE);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "operators/blocks.h"
+#include "blocks/blocks.h"
 #include "isa/known_isas.h"
 
 // Whether to run instruction sets that this processor does not support, whose instructions are emulated (stand_ins.h).
@@ -26,9 +26,9 @@ static void* read(size_t bytes) {
 
 static float* read_floats(size_t count) { return static_cast<float*>(read(count * sizeof(float))); }
 
-static float* padded(const Isa& isa, int n) {
+static float* padded(const Isa& isa, bool int8, int n) {
   float* numbers = read_floats(n);
-  float* result = static_cast<float*>(calloc(round_up(n, isa.panel), sizeof(float)));
+  float* result = static_cast<float*>(calloc(round_up(n, isa.panel(int8)), sizeof(float)));
   memcpy(result, numbers, n * sizeof(float));
   return result;
 }
@@ -36,14 +36,14 @@ static float* padded(const Isa& isa, int n) {
 static void weight(const Isa& isa, bool int8, Weight* to, int k, int n, bool has_bias) {
   to->k = k;
   to->n = n;
-  to->panels = calloc(round_up(n, isa.panel), round_up(k, isa.depth) * (int8 ? 1 : sizeof(float)));
+  to->panels = calloc(round_up(n, isa.panel(int8)), round_up(k, isa.depth) * (int8 ? 1 : sizeof(float)));
   if (int8) {
     isa.pack_int8(static_cast<int8_t*>(read(static_cast<size_t>(k) * n)), k, n, to->panels);
-    to->scales = padded(isa, n);
+    to->scales = padded(isa, int8, n);
   } else {
     isa.pack_float(read_floats(static_cast<size_t>(k) * n), k, n, to->panels);
   }
-  if (has_bias) to->bias = padded(isa, n);
+  if (has_bias) to->bias = padded(isa, int8, n);
 }
 
 int main(int argc, char** argv) {
@@ -89,8 +89,8 @@ int main(int argc, char** argv) {
     weight(*isa, int8, &block.weight_out, block.intra, block.intra, false);
     count = static_cast<size_t>(tokens) * block.intra;
     y = static_cast<float*>(calloc(count, sizeof(float)));
-    float* memory = static_cast<float*>(calloc(block.projected_floats(*isa, batch, length), sizeof(float)));
-    const BottleneckAttention::Projected projected = block.projected(memory, batch, length);
+    char* memory = static_cast<char*>(calloc(block.projected_bytes(*isa, batch, length), 1));
+    const BottleneckAttention::Projected projected = block.projected(*isa, memory, batch, length);
     char* scratch = static_cast<char*>(
         aligned_alloc(64, block.project_scratch(tokens) + block.attend_scratch(*isa, length, length)));
     block.project(*isa, x, projected, 0, tokens, scratch);

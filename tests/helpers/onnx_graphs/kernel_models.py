@@ -86,8 +86,13 @@ def real(feed: Arrays) -> Arrays:
 
 def rows_in_8_bits(x: np.ndarray) -> np.ndarray:
     """Returns x as an int8 kernel reads it: each row rounded to 127 steps on either side of 0."""
-    step = (np.abs(x).max(axis=-1, keepdims=True) / np.float32(127)).astype(np.float32)
+    step = steps_of(x)
     return np.rint(x / np.where(step > 0, step, 1)) * step
+
+
+def steps_of(x: np.ndarray) -> np.ndarray:
+    """Returns the quantization step of each row."""
+    return (np.abs(x).max(axis=-1, keepdims=True) / np.float32(127)).astype(np.float32)
 
 
 # Bound for int8: a value that float32 rounds to the other side is a step off, and the error reaches the next product.
@@ -114,9 +119,12 @@ def attention_by_hand(feed: Arrays, read: Any = lambda x: x) -> np.ndarray:
     inner, shared, value = np.split(read(feed["x"]) @ feed["weight_in"] + feed["bias_in"], 3, axis=1)
     query, key = np.split(read(shared) @ feed["weight_qk"] + feed["bias_qk"], 2, axis=1)
     split = [part.reshape(batch, length, heads, size).transpose(0, 2, 1, 3) for part in (query, key, value)]
-    scores = split[0] @ split[1].transpose(0, 1, 3, 2) + feed["mask"]
+    scores = read(split[0]) @ read(split[1]).transpose(0, 1, 3, 2) + feed["mask"]
     weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    context = weights / weights.sum(axis=-1, keepdims=True) @ split[2]
+    # An int8 kernel reads each probability times its value's step, and divides by their sum at the end.
+    steps = steps_of(split[2])
+    context = read(weights * steps.transpose(0, 1, 3, 2)) @ (read(split[2]) / steps)
+    context = context / weights.sum(axis=-1, keepdims=True)
     return inner + read(context.transpose(0, 2, 1, 3).reshape(inner.shape)) @ feed["weight_out"]
 
 

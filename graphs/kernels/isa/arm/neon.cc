@@ -1,8 +1,10 @@
 // NEON, of every aarch64: products of bytes have 16 bits, and are added in pairs to 32 bits.
 #define LANES 4
 #define HAS_FMA
-#define VECTORS 4
-#define TILE_ROWS 4
+#define INT8_ROWS 4
+#define INT8_VECTORS 4
+#define FLOAT_ROWS 6
+#define FLOAT_VECTORS 4
 #define BY_LANE
 #define SCORE_ROWS 4
 #define SCORE_VECTORS 4

@@ -1,8 +1,10 @@
 // NEON with the dotprod extension: 16 products of bytes in one instruction.
 #define LANES 4
 #define HAS_FMA
-#define VECTORS 4
-#define TILE_ROWS 6
+#define INT8_ROWS 6
+#define INT8_VECTORS 4
+#define FLOAT_ROWS 6
+#define FLOAT_VECTORS 4
 #define BY_LANE
 #define SCORE_ROWS 4
 #define SCORE_VECTORS 4
@@ -19,6 +21,8 @@
 namespace {
 
 struct Int8 {
+  static constexpr int TILE_ROWS = INT8_ROWS, PANEL = INT8_PANEL;
+
   template <int ROWS, bool FETCH>
   static inline void tile(const Rows& rows, int first, const Weight& weight, int column, bool has_relu,
                           const TileOutput& output) {
@@ -31,9 +35,9 @@ struct Int8 {
       at[i] = a + static_cast<size_t>(i) * rows.stride;
       __asm__("" : "+r"(at[i]));
     }
-    Ints sums[ROWS][VECTORS] = {};
-    for (int step = 0; step < k; step += DEPTH, w += DEPTH * PANEL) {
-      if (FETCH) fetch_ahead<DEPTH * PANEL>(w);
+    Ints sums[ROWS][INT8_VECTORS] = {};
+    for (int step = 0; step < k; step += DEPTH, w += DEPTH * INT8_PANEL) {
+      if (FETCH) fetch_ahead<DEPTH * INT8_PANEL>(w);
       int8x16_t numbers[ROWS];
       UNROLLED for (int i = 0; i < ROWS; i++) numbers[i] = vld1q_s8(at[i] + step);
       add<ROWS, 0>(sums, numbers, w);
@@ -41,18 +45,18 @@ struct Int8 {
       add<ROWS, 2>(sums, numbers, w);
       add<ROWS, 3>(sums, numbers, w);
     }
-    epilogue_int8<ROWS>(sums, rows, first, weight, column, has_relu, output);
+    epilogue_int8(sums, rows, first, weight, column, has_relu, output);
   }
 
  private:
   // Multiplies the QUAD-th four of each row's 16 activations by their weights. The instruction selects the four itself.
   template <int ROWS, int QUAD>
-  static INLINED void add(Ints (&sums)[ROWS][VECTORS], const int8x16_t (&numbers)[ROWS], const int8_t* w) {
+  static INLINED void add(Ints (&sums)[ROWS][INT8_VECTORS], const int8x16_t (&numbers)[ROWS], const int8_t* w) {
     // Accumulators and activations leave two registers for weights, so this barrier keeps loads from being hoisted,
     // which would spill accumulators.
     __asm__ volatile("" : : : "memory");
-    UNROLLED for (int v = 0; v < VECTORS; v++) {
-      const int8x16_t columns = vld1q_s8(w + QUAD * 4 * PANEL + v * 4 * LANES);
+    UNROLLED for (int v = 0; v < INT8_VECTORS; v++) {
+      const int8x16_t columns = vld1q_s8(w + QUAD * 4 * INT8_PANEL + v * 4 * LANES);
       UNROLLED for (int i = 0; i < ROWS; i++)
         sums[i][v] = reinterpret_cast<Ints>(
             vdotq_laneq_s32(reinterpret_cast<int32x4_t>(sums[i][v]), columns, numbers[i], QUAD));

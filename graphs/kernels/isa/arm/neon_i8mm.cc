@@ -1,8 +1,10 @@
 // NEON with the i8mm extension: one instruction multiplies two rows of 8 bytes by two columns. Everything else is NEON.
 #define LANES 4
 #define HAS_FMA
-#define VECTORS 4
-#define TILE_ROWS 6
+#define INT8_ROWS 6
+#define INT8_VECTORS 4
+#define FLOAT_ROWS 6
+#define FLOAT_VECTORS 4
 #define BY_LANE
 #define SCORE_ROWS 4
 #define SCORE_VECTORS 4
@@ -21,10 +23,12 @@
 namespace {
 
 struct Int8 {
+  static constexpr int TILE_ROWS = INT8_ROWS, PANEL = INT8_PANEL;
+
   template <int ROWS, bool FETCH>
   static inline void tile(const Rows& rows, int first, const Weight& weight, int column, bool has_relu,
                           const TileOutput& output) {
-    constexpr int PAIRS = (ROWS + 1) / 2, COLUMN_PAIRS = PANEL / 2;
+    constexpr int PAIRS = (ROWS + 1) / 2, COLUMN_PAIRS = INT8_PANEL / 2;
     const int k = round_up(weight.k, DEPTH);
     const int8_t* a = static_cast<const int8_t*>(rows.data) + static_cast<size_t>(first) * rows.stride;
     const int8_t* w = static_cast<const int8_t*>(weight.panels) + static_cast<size_t>(column) * k;
@@ -38,8 +42,8 @@ struct Int8 {
     // Each accumulator holds row 0 by columns 0 and 1, then row 1 by the same. The second row of a last, odd one is not
     // used.
     int32x4_t sums[PAIRS][COLUMN_PAIRS] = {};
-    for (int step = 0; step < k; step += DEPTH, w += DEPTH * PANEL) {
-      if (FETCH) fetch_ahead<DEPTH * PANEL>(w);
+    for (int step = 0; step < k; step += DEPTH, w += DEPTH * INT8_PANEL) {
+      if (FETCH) fetch_ahead<DEPTH * INT8_PANEL>(w);
       UNROLLED for (int g = 0; g < DEPTH / GROUP; g++) {
         // Accumulators and activations leave five registers for weights, so this barrier keeps the next group's loads
         // from being hoisted, which would spill accumulators.
@@ -47,19 +51,19 @@ struct Int8 {
         int8x16_t numbers[PAIRS];
         UNROLLED for (int p = 0; p < PAIRS; p++) numbers[p] = vld1q_s8(at[p] + 2 * (step + g * GROUP));
         UNROLLED for (int c = 0; c < COLUMN_PAIRS; c++) {
-          const int8x16_t columns = vld1q_s8(w + g * GROUP * PANEL + 2 * GROUP * c);
+          const int8x16_t columns = vld1q_s8(w + g * GROUP * INT8_PANEL + 2 * GROUP * c);
           UNROLLED for (int p = 0; p < PAIRS; p++) sums[p][c] = vmmlaq_s32(sums[p][c], numbers[p], columns);
         }
       }
     }
-    Ints exact[ROWS][VECTORS];
+    Ints exact[ROWS][INT8_VECTORS];
     UNROLLED for (int i = 0; i < ROWS; i++)
-      UNROLLED for (int v = 0; v < VECTORS; v++) {
+      UNROLLED for (int v = 0; v < INT8_VECTORS; v++) {
         const int64x2_t left = vreinterpretq_s64_s32(sums[i / 2][2 * v]);
         const int64x2_t right = vreinterpretq_s64_s32(sums[i / 2][2 * v + 1]);
         exact[i][v] = reinterpret_cast<Ints>(i % 2 ? vtrn2q_s64(left, right) : vtrn1q_s64(left, right));
       }
-    epilogue_int8<ROWS>(exact, rows, first, weight, column, has_relu, output);
+    epilogue_int8(exact, rows, first, weight, column, has_relu, output);
   }
 };
 

@@ -61,17 +61,20 @@ inline void attend_rows(const float* query, int query_stride, const Head& head, 
   for (; j + SCORE_VECTORS * LANES <= padded; j += SCORE_VECTORS * LANES)
     score<ROWS, SCORE_VECTORS>(query, query_stride, head, j, scores);
   for (; j < padded; j += LANES) score<ROWS, 1>(query, query_stride, head, j, scores);
-  // Softmax. Its division is postponed: `factors` multiply the weighted sums.
-  float factors[ROWS];
+  // Softmax. Its division is postponed: `factors` multiply the weighted sums. Each step is computed for all rows,
+  // because the horizontal operations of one row would wait for each other.
+  float peaks[ROWS], factors[ROWS];
+  UNROLLED for (int i = 0; i < ROWS; i++) {
+    const float* row = scores + static_cast<size_t>(i) * head.padded;
+    Floats peak = load(row);
+    for (int k = LANES; k < padded; k += LANES) peak = maximum(load(row + k), peak);
+    peaks[i] = max_of_lanes(peak);
+  }
   UNROLLED for (int i = 0; i < ROWS; i++) {
     float* row = scores + static_cast<size_t>(i) * head.padded;
-    Floats peaks = load(row);
-    for (int k = LANES; k < padded; k += LANES) peaks = maximum(load(row + k), peaks);
-    float peak = peaks[0];
-    for (int lane = 1; lane < LANES; lane++) peak = peaks[lane] > peak ? peaks[lane] : peak;
     Floats sums{};
     for (int k = 0; k < padded; k += LANES) {
-      const Floats e = exp_of(load(row + k) - peak);
+      const Floats e = exp_of(load(row + k) - peaks[i]);
       sums += e;
       store(row + k, e);
     }

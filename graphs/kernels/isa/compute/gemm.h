@@ -14,13 +14,13 @@ struct TileOutput {
   int residual_stride;
 };
 
-template <int ROWS, bool RELU, bool RESIDUAL>
-INLINED void store_tile(const Floats (&sums)[ROWS][VECTORS], const float* bias, TileOutput output) {
-  Floats biases[VECTORS] = {};
+template <bool RELU, bool RESIDUAL, int ROWS, int COUNT>
+INLINED void store_tile(const Floats (&sums)[ROWS][COUNT], const float* bias, TileOutput output) {
+  Floats biases[COUNT] = {};
   if (bias)
-    UNROLLED for (int v = 0; v < VECTORS; v++) biases[v] = load(bias + v * LANES);
+    UNROLLED for (int v = 0; v < COUNT; v++) biases[v] = load(bias + v * LANES);
   UNROLLED for (int i = 0; i < ROWS; i++)
-    UNROLLED for (int v = 0; v < VECTORS; v++) {
+    UNROLLED for (int v = 0; v < COUNT; v++) {
       Floats y = sums[i][v] + biases[v];
       if (RELU) y = maximum(y, Floats{});
       if (RESIDUAL) y += load(output.residual + i * output.residual_stride + v * LANES);
@@ -29,28 +29,28 @@ INLINED void store_tile(const Floats (&sums)[ROWS][VECTORS], const float* bias, 
 }
 
 // The epilogue of float accumulators: bias, then residual or ReLU, then the store.
-template <int ROWS>
-INLINED void epilogue(const Floats (&sums)[ROWS][VECTORS], const float* bias, bool has_relu, const TileOutput& output) {
+template <int ROWS, int COUNT>
+INLINED void epilogue(const Floats (&sums)[ROWS][COUNT], const float* bias, bool has_relu, const TileOutput& output) {
   if (output.residual)
-    store_tile<ROWS, false, true>(sums, bias, output);
+    store_tile<false, true>(sums, bias, output);
   else if (has_relu)
-    store_tile<ROWS, true, false>(sums, bias, output);
+    store_tile<true, false>(sums, bias, output);
   else
-    store_tile<ROWS, false, false>(sums, bias, output);
+    store_tile<false, false>(sums, bias, output);
 }
 
 // The epilogue of int32 accumulators: dequantizes by the row's step and the column's scale, then as above.
-template <int ROWS>
-INLINED void epilogue_int8(const Ints (&sums)[ROWS][VECTORS], const Rows& rows, int first, const Weight& weight,
+template <int ROWS, int COUNT>
+INLINED void epilogue_int8(const Ints (&sums)[ROWS][COUNT], const Rows& rows, int first, const Weight& weight,
                            int column, bool has_relu, const TileOutput& output) {
-  Floats dequantized[ROWS][VECTORS];
+  Floats dequantized[ROWS][COUNT];
   UNROLLED for (int i = 0; i < ROWS; i++)
-    UNROLLED for (int v = 0; v < VECTORS; v++) {
+    UNROLLED for (int v = 0; v < COUNT; v++) {
       const Ints exact = UNSIGNED_WEIGHTS ? sums[i][v] - SHIFT * rows.sums[first + i] : sums[i][v];
       dequantized[i][v] = __builtin_convertvector(exact, Floats) * rows.steps[first + i];
       dequantized[i][v] *= load(weight.scales + column + v * LANES);
     }
-  epilogue<ROWS>(dequantized, weight.bias ? weight.bias + column : nullptr, has_relu, output);
+  epilogue(dequantized, weight.bias ? weight.bias + column : nullptr, has_relu, output);
 }
 
 // sums[i][v] += factors[i] · columns[v]: an outer product of one column of activations and one row of a panel.
@@ -89,36 +89,39 @@ INLINED void add_products(Floats (&sums)[ROWS][COUNT], const float* rows, size_t
 
 #ifndef CUSTOM_MULTIPLY_INT8
 struct Int8 {
+  static constexpr int TILE_ROWS = INT8_ROWS, PANEL = INT8_PANEL;
   template <int ROWS, bool FETCH>
   static inline void tile(const Rows& rows, int first, const Weight& weight, int column, bool has_relu,
                           const TileOutput& output) {
     const int k = round_up(weight.k, DEPTH);
     const Activation* a = static_cast<const Activation*>(rows.data) + static_cast<size_t>(first) * rows.stride;
     const int8_t* w = static_cast<const int8_t*>(weight.panels) + static_cast<size_t>(column) * k;
-    Ints sums[ROWS][VECTORS] = {};
-    for (int step = 0; step < k; step += 4, w += 4 * PANEL) {
-      if (FETCH) fetch_ahead<4 * PANEL>(w);
-      Prepared columns[VECTORS];
-      UNROLLED for (int v = 0; v < VECTORS; v++) columns[v] = prepare(load_bytes(w + v * 4 * LANES));
+    Ints sums[ROWS][INT8_VECTORS] = {};
+    for (int step = 0; step < k; step += 4, w += 4 * INT8_PANEL) {
+      if (FETCH) fetch_ahead<4 * INT8_PANEL>(w);
+      Prepared columns[INT8_VECTORS];
+      UNROLLED for (int v = 0; v < INT8_VECTORS; v++) columns[v] = prepare(load_bytes(w + v * 4 * LANES));
       UNROLLED for (int i = 0; i < ROWS; i++) {
         const Quad quad = splat_quad(a + static_cast<size_t>(i) * rows.stride + step);
-        UNROLLED for (int v = 0; v < VECTORS; v++) sums[i][v] = dot(sums[i][v], columns[v], quad);
+        UNROLLED for (int v = 0; v < INT8_VECTORS; v++) sums[i][v] = dot(sums[i][v], columns[v], quad);
       }
     }
-    epilogue_int8<ROWS>(sums, rows, first, weight, column, has_relu, output);
+    epilogue_int8(sums, rows, first, weight, column, has_relu, output);
   }
 };
 #endif
 
 struct Float {
+  static constexpr int TILE_ROWS = FLOAT_ROWS, PANEL = FLOAT_PANEL;
+
   template <int ROWS, bool FETCH>
   static inline void tile(const Rows& rows, int first, const Weight& weight, int column, bool has_relu,
                           const TileOutput& output) {
     const float* a = static_cast<const float*>(rows.data) + static_cast<size_t>(first) * rows.stride;
     const float* w = static_cast<const float*>(weight.panels) + static_cast<size_t>(column) * weight.k;
-    Floats sums[ROWS][VECTORS] = {};
-    add_products<ROWS, VECTORS, FETCH>(sums, a, rows.stride, w, PANEL, weight.k);
-    epilogue<ROWS>(sums, weight.bias ? weight.bias + column : nullptr, has_relu, output);
+    Floats sums[ROWS][FLOAT_VECTORS] = {};
+    add_products<ROWS, FLOAT_VECTORS, FETCH>(sums, a, rows.stride, w, FLOAT_PANEL, weight.k);
+    epilogue(sums, weight.bias ? weight.bias + column : nullptr, has_relu, output);
   }
 };
 
@@ -137,6 +140,7 @@ inline void compute_tile(const Rows& rows, int first, const Weight& weight, int 
   const float* residual =
       output.residual ? output.residual + static_cast<size_t>(first) * output.residual_stride + column : nullptr;
   TileOutput tile_output{to, output.stride, residual, output.residual_stride};
+  constexpr int PANEL = Kind::PANEL;
   float buffer[ROWS * PANEL], residual_buffer[ROWS * PANEL];
   const int columns = weight.n - column;
   if (columns < PANEL) {
@@ -161,16 +165,23 @@ inline void remainder_rows(const Rows& rows, int first, int count, const Weight&
 
 template <class Kind>
 inline void multiply(const Rows& rows, int count, const Weight& weight, const Output& output) {
+  constexpr int TILE_ROWS = Kind::TILE_ROWS;
+  // Whole tiles, then at most two tiles of fewer rows. A tile of few rows has too few accumulators to hide the latency
+  // of a product, so where few rows are left, they share the rows of one whole tile.
+  int whole = count / TILE_ROWS, left = count % TILE_ROWS;
+  if (whole && left && left <= TILE_ROWS / 2) whole--, left += TILE_ROWS;
+  const int half = left > TILE_ROWS ? left / 2 : 0;
   // A panel of weights stays in the L1 cache while all rows of the block are multiplied by it; the first tile
   // prefetches the next panel.
-  for (int column = 0; column < weight.n; column += PANEL) {
+  for (int column = 0; column < weight.n; column += Kind::PANEL) {
     int first = 0;
-    for (; first + TILE_ROWS <= count; first += TILE_ROWS)
+    for (; first < whole * TILE_ROWS; first += TILE_ROWS)
       if (first == 0)
         compute_tile<Kind, TILE_ROWS, true>(rows, first, weight, column, output);
       else
         compute_tile<Kind, TILE_ROWS, false>(rows, first, weight, column, output);
-    remainder_rows<Kind, TILE_ROWS - 1>(rows, first, count - first, weight, column, output);
+    remainder_rows<Kind, TILE_ROWS>(rows, first, half, weight, column, output);
+    remainder_rows<Kind, TILE_ROWS>(rows, first + half, left - half, weight, column, output);
   }
 }
 

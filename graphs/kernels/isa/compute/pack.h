@@ -1,4 +1,4 @@
-// Packing: weights [k, n] in row-major order become panels of PANEL columns, padded with zeros.
+// Packing: weights [k, n] in row-major order become panels, as wide as a tile, padded with zeros.
 #pragma once
 
 #include "isa/compute/tile.h"
@@ -18,9 +18,9 @@ inline int packed_offset(int column, int i) {
 
 void pack_int8(const int8_t* weight, int k, int n, void* panels) {
   int8_t* to = static_cast<int8_t*>(panels);
-  for (int column = 0; column < n; column += PANEL)
-    for (int row = 0; row < round_up(k, DEPTH); row += GROUP, to += GROUP * PANEL)
-      for (int j = 0; j < PANEL; j++)
+  for (int column = 0; column < n; column += INT8_PANEL)
+    for (int row = 0; row < round_up(k, DEPTH); row += GROUP, to += GROUP * INT8_PANEL)
+      for (int j = 0; j < INT8_PANEL; j++)
         for (int i = 0; i < GROUP; i++) {
           const bool in_range = row + i < k && column + j < n;
           const int8_t number = in_range ? weight[static_cast<size_t>(row + i) * n + column + j] : 0;
@@ -30,9 +30,9 @@ void pack_int8(const int8_t* weight, int k, int n, void* panels) {
 
 void pack_float(const float* weight, int k, int n, void* panels) {
   float* to = static_cast<float*>(panels);
-  for (int column = 0; column < n; column += PANEL)
+  for (int column = 0; column < n; column += FLOAT_PANEL)
     for (int i = 0; i < k; i++)
-      for (int j = column; j < column + PANEL; j++) *to++ = j < n ? weight[static_cast<size_t>(i) * n + j] : 0.0f;
+      for (int j = column; j < column + FLOAT_PANEL; j++) *to++ = j < n ? weight[static_cast<size_t>(i) * n + j] : 0.0f;
 }
 
 }  // namespace

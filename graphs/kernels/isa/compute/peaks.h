@@ -8,11 +8,11 @@ namespace {
 
 // Keeps accumulators alive, so that the loop that computes them is not removed. It copies them: an array whose address
 // is taken does not stay in registers.
-template <class Vector>
-inline void keep_alive(const Vector (&sums)[TILE_ROWS][VECTORS]) {
-  Vector kept[TILE_ROWS][VECTORS];
-  for (int i = 0; i < TILE_ROWS; i++)
-    UNROLLED for (int v = 0; v < VECTORS; v++) kept[i][v] = sums[i][v];
+template <class Vector, int ROWS, int COUNT>
+inline void keep_alive(const Vector (&sums)[ROWS][COUNT]) {
+  Vector kept[ROWS][COUNT];
+  for (int i = 0; i < ROWS; i++)
+    UNROLLED for (int v = 0; v < COUNT; v++) kept[i][v] = sums[i][v];
   __asm__ volatile("" : : "r"(kept) : "memory");
 }
 
@@ -30,33 +30,33 @@ inline void add_times(int64_t times, Add add) {
 
 #ifndef CUSTOM_MULTIPLY_INT8
 int64_t peak_int8(int64_t times) {
-  Ints sums[TILE_ROWS][VECTORS] = {};
-  alignas(64) Activation numbers[4 * LANES + 4 * TILE_ROWS] = {1};
-  Prepared columns[VECTORS];
+  Ints sums[INT8_ROWS][INT8_VECTORS] = {};
+  alignas(64) Activation numbers[4 * LANES + 4 * INT8_ROWS] = {1};
+  Prepared columns[INT8_VECTORS];
   for (Prepared& one : columns) one = prepare(load_bytes(numbers));
   for (int64_t time = 0; time < times; time++) {
     __asm__ volatile("" : : "r"(numbers) : "memory");
-    for (int i = 0; i < TILE_ROWS; i++) {
+    for (int i = 0; i < INT8_ROWS; i++) {
       const Quad quad = splat_quad(numbers + 4 * i);  // equal rows would be multiplied only once
-      UNROLLED for (int v = 0; v < VECTORS; v++) sums[i][v] = dot(sums[i][v], columns[v], quad);
+      UNROLLED for (int v = 0; v < INT8_VECTORS; v++) sums[i][v] = dot(sums[i][v], columns[v], quad);
     }
   }
   keep_alive(sums);
-  return static_cast<int64_t>(TILE_ROWS) * VECTORS * LANES * 4;
+  return static_cast<int64_t>(INT8_ROWS) * INT8_VECTORS * LANES * 4;
 }
 #endif
 
 int64_t peak_float(int64_t times) {
-  Floats sums[TILE_ROWS][VECTORS] = {}, columns[VECTORS] = {};
+  Floats sums[FLOAT_ROWS][FLOAT_VECTORS] = {}, columns[FLOAT_VECTORS] = {};
   alignas(64) float numbers[LANES] = {1};
   for (int64_t time = 0; time < times; time++) {
     __asm__ volatile("" : : "r"(numbers) : "memory");
     const Floats x = splat(numbers[0]);
-    for (int i = 0; i < TILE_ROWS; i++)
-      UNROLLED for (int v = 0; v < VECTORS; v++) sums[i][v] = fma(x, columns[v], sums[i][v]);
+    for (int i = 0; i < FLOAT_ROWS; i++)
+      UNROLLED for (int v = 0; v < FLOAT_VECTORS; v++) sums[i][v] = fma(x, columns[v], sums[i][v]);
   }
   keep_alive(sums);
-  return static_cast<int64_t>(TILE_ROWS) * VECTORS * LANES;
+  return static_cast<int64_t>(FLOAT_ROWS) * FLOAT_VECTORS * LANES;
 }
 
 }  // namespace

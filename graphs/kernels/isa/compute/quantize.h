@@ -29,7 +29,9 @@ inline void for_each_chunk(const float* x, int k, Function function) {
   for (; i + CHUNK <= k; i += CHUNK) function(i, x + i);
   if (i == k) return;
   float last[CHUNK] = {};
-  for (int j = 0; i + j < k; j++) last[j] = x[i + j];
+  int j = 0;
+  for (; i + j + LANES <= k; j += LANES) store(last + j, load(x + i + j));
+  for (; i + j < k; j++) last[j] = x[i + j];
   function(i, last);
 }
 

@@ -9,6 +9,7 @@ namespace {
 using mbert::ATTENTION_ROWS;
 using mbert::Head;
 using mbert::Output;
+using mbert::QUERY_ROWS;
 using mbert::Rows;
 using mbert::Weight;
 using mbert::round_up;
@@ -25,7 +26,7 @@ using mbert::round_up;
 #define UNROLLED _Pragma("clang loop unroll(full)")
 
 // Columns of a panel of packed weights: the width of a tile.
-constexpr int PANEL = LANES * VECTORS;
+constexpr int INT8_PANEL = LANES * INT8_VECTORS, FLOAT_PANEL = LANES * FLOAT_VECTORS;
 // The offset of unsigned weights.
 constexpr int32_t SHIFT = UNSIGNED_WEIGHTS ? 128 : 0;
 

@@ -1,8 +1,10 @@
 // AMX: one instruction multiplies a tile of 16 rows of 64 bytes by one of 16 columns. Everything else is AVX-512.
 #define LANES 16
 #define HAS_FMA
-#define VECTORS 4
-#define TILE_ROWS 6
+#define INT8_ROWS 6
+#define INT8_VECTORS 4
+#define FLOAT_ROWS 12
+#define FLOAT_VECTORS 2
 #define SCORE_ROWS 8
 #define SCORE_VECTORS 3
 #define VALUE_VECTORS 2
@@ -33,7 +35,7 @@ struct alignas(64) Configuration {
 
 // The accumulators of at most 32 rows by a panel, as tiles are spilled to memory.
 struct SpilledSums {
-  int32_t rows[2 * TILE][PANEL];
+  int32_t rows[2 * TILE][INT8_PANEL];
 };
 
 // Multiplies 32 rows by a panel, half of its columns at a time. FIRST: the first rows prefetch the next panel.
@@ -45,10 +47,10 @@ inline void two_tiles(const int8_t* a, size_t stride, const int8_t* w, int k, Sp
     _tile_zero(2);
     _tile_zero(3);
     const int8_t* columns = w + half * 128;
-    for (int step = 0; step < k; step += DEPTH, columns += DEPTH * PANEL) {
-      if (FIRST && half == 0) fetch_ahead<DEPTH * PANEL>(columns);
-      _tile_loadd(6, columns, 4 * PANEL);
-      _tile_loadd(7, columns + 64, 4 * PANEL);
+    for (int step = 0; step < k; step += DEPTH, columns += DEPTH * INT8_PANEL) {
+      if (FIRST && half == 0) fetch_ahead<DEPTH * INT8_PANEL>(columns);
+      _tile_loadd(6, columns, 4 * INT8_PANEL);
+      _tile_loadd(7, columns + 64, 4 * INT8_PANEL);
       _tile_loadd(4, a + step, stride);
       _tile_dpbssd(0, 4, 6);
       _tile_dpbssd(1, 4, 7);
@@ -57,10 +59,10 @@ inline void two_tiles(const int8_t* a, size_t stride, const int8_t* w, int k, Sp
       _tile_dpbssd(3, 5, 7);
     }
     int32_t* to = sums.rows[0] + half * 32;
-    _tile_stored(0, to, 4 * PANEL);
-    _tile_stored(1, to + TILE, 4 * PANEL);
-    _tile_stored(2, to + TILE * PANEL, 4 * PANEL);
-    _tile_stored(3, to + TILE * PANEL + TILE, 4 * PANEL);
+    _tile_stored(0, to, 4 * INT8_PANEL);
+    _tile_stored(1, to + TILE, 4 * INT8_PANEL);
+    _tile_stored(2, to + TILE * INT8_PANEL, 4 * INT8_PANEL);
+    _tile_stored(3, to + TILE * INT8_PANEL + TILE, 4 * INT8_PANEL);
   }
 }
 
@@ -71,35 +73,37 @@ inline void one_tile(const int8_t* a, size_t stride, const int8_t* w, int k, Spi
   _tile_zero(1);
   _tile_zero(2);
   _tile_zero(3);
-  for (int step = 0; step < k; step += DEPTH, w += DEPTH * PANEL) {
-    if (FIRST) fetch_ahead<DEPTH * PANEL>(w);
+  for (int step = 0; step < k; step += DEPTH, w += DEPTH * INT8_PANEL) {
+    if (FIRST) fetch_ahead<DEPTH * INT8_PANEL>(w);
     _tile_loadd(4, a + step, stride);
-    _tile_loadd(6, w, 4 * PANEL);
+    _tile_loadd(6, w, 4 * INT8_PANEL);
     _tile_dpbssd(0, 4, 6);
-    _tile_loadd(7, w + 64, 4 * PANEL);
+    _tile_loadd(7, w + 64, 4 * INT8_PANEL);
     _tile_dpbssd(1, 4, 7);
-    _tile_loadd(6, w + 128, 4 * PANEL);
+    _tile_loadd(6, w + 128, 4 * INT8_PANEL);
     _tile_dpbssd(2, 4, 6);
-    _tile_loadd(7, w + 192, 4 * PANEL);
+    _tile_loadd(7, w + 192, 4 * INT8_PANEL);
     _tile_dpbssd(3, 4, 7);
   }
-  _tile_stored(0, sums.rows[0], 4 * PANEL);
-  _tile_stored(1, sums.rows[0] + TILE, 4 * PANEL);
-  _tile_stored(2, sums.rows[0] + 2 * TILE, 4 * PANEL);
-  _tile_stored(3, sums.rows[0] + 3 * TILE, 4 * PANEL);
+  _tile_stored(0, sums.rows[0], 4 * INT8_PANEL);
+  _tile_stored(1, sums.rows[0] + TILE, 4 * INT8_PANEL);
+  _tile_stored(2, sums.rows[0] + 2 * TILE, 4 * INT8_PANEL);
+  _tile_stored(3, sums.rows[0] + 3 * TILE, 4 * INT8_PANEL);
 }
 
 // The epilogue's input: accumulators loaded from where tiles were spilled.
 struct Spilled {
+  static constexpr int PANEL = INT8_PANEL;
+
   template <int ROWS, bool FETCH>
   static inline void tile(const Rows& rows, int first, const Weight& weight, int column, bool has_relu,
                           const TileOutput& output) {
     const SpilledSums& from = *static_cast<const SpilledSums*>(rows.data);
-    Ints sums[ROWS][VECTORS];
+    Ints sums[ROWS][INT8_VECTORS];
     UNROLLED for (int i = 0; i < ROWS; i++)
-      UNROLLED for (int v = 0; v < VECTORS; v++)
+      UNROLLED for (int v = 0; v < INT8_VECTORS; v++)
         sums[i][v] = reinterpret_cast<Ints>(load_bytes(from.rows[first + i] + v * LANES));
-    epilogue_int8<ROWS>(sums, rows, first, weight, column, has_relu, output);
+    epilogue_int8(sums, rows, first, weight, column, has_relu, output);
   }
 };
 
@@ -107,7 +111,7 @@ struct Spilled {
 inline void epilogue_rows(const SpilledSums& sums, const Rows& rows, int start, int count, const Weight& weight,
                           int column, const Output& output) {
   constexpr int AT_ONCE = 4;
-  const Rows spilled{&sums, PANEL, rows.steps + start, nullptr};
+  const Rows spilled{&sums, INT8_PANEL, rows.steps + start, nullptr};
   Output to = output;
   to.data += static_cast<size_t>(start) * to.stride;
   if (to.residual) to.residual += static_cast<size_t>(start) * to.residual_stride;
@@ -123,7 +127,7 @@ void multiply_int8(const Rows& rows, int count, const Weight& weight, const Outp
   const int k = round_up(weight.k, DEPTH);
   const size_t stride = rows.stride;
   alignas(64) SpilledSums sums;
-  for (int column = 0; column < weight.n; column += PANEL) {
+  for (int column = 0; column < weight.n; column += INT8_PANEL) {
     const int8_t* w = static_cast<const int8_t*>(weight.panels) + static_cast<size_t>(column) * k;
     int first = 0;
     // Tiles may read rows beyond `count` (see ROWS_AT_ONCE); the epilogue does not store them.

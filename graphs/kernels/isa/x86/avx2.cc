@@ -2,8 +2,10 @@
 // when they are used, even bytes and odd bytes apart, and activations when they are quantized.
 #define LANES 8
 #define HAS_FMA
-#define VECTORS 2
-#define TILE_ROWS 4
+#define INT8_ROWS 4
+#define INT8_VECTORS 2
+#define FLOAT_ROWS 6
+#define FLOAT_VECTORS 2
 #define SCORE_ROWS 4
 #define SCORE_VECTORS 2
 #define VALUE_VECTORS 2

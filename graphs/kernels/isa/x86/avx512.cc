@@ -2,8 +2,10 @@
 // mask.
 #define LANES 16
 #define HAS_FMA
-#define VECTORS 4
-#define TILE_ROWS 5
+#define INT8_ROWS 5
+#define INT8_VECTORS 4
+#define FLOAT_ROWS 12
+#define FLOAT_VECTORS 2
 #define SCORE_ROWS 8
 #define SCORE_VECTORS 3
 #define VALUE_VECTORS 2

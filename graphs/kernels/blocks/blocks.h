@@ -41,28 +41,41 @@ struct Mask {
   }
 };
 
+// Keys and values of every sequence and head as packed int8 weights, with one quantization step per token.
+struct PackedHeads {
+  size_t key_bytes = 0, value_bytes = 0;  // of one head
+  int padded = 0;                         // steps of one head
+  int capacity = 0;                       // rows of a head's values
+  int8_t *keys = nullptr, *values = nullptr;
+  float *key_steps = nullptr, *value_steps = nullptr;
+};
+
 struct BottleneckAttention {
   int intra = 0, hidden = 0, heads = 0;
   bool int8 = false;
   Weight weight_in, weight_qk, weight_out;
 
   int head_size() const { return intra / heads; }
-  // The length of a sequence rounded up to whole vectors.
-  static int padded_length(const Isa& isa, int length) { return round_up(length, isa.lanes); }
+  // The length of a sequence rounded up to whole vectors, in int8 to whole panels.
+  int padded_length(const Isa& isa, int length) const { return round_up(length, int8 ? isa.panel_int8 : isa.lanes); }
 
   // The projections, which the first phase writes and the second reads, of all tokens of all sequences.
   struct Projected {
     float* parts;      // [token][inner stream | input of queries and keys | value]
     float* query_key;  // [token][query | key]
-    float* keys;       // transposed: [sequence][channel][token, padded]
     int length;        // tokens of a sequence
+    float* keys;       // float32, transposed: [sequence][channel][token, padded]
+    PackedHeads packed;  // int8
   };
-  size_t projected_floats(const Isa& isa, int batch, int length) const;
-  Projected projected(float* memory, int batch, int length) const;
+  size_t projected_bytes(const Isa& isa, int batch, int length) const;
+  Projected projected(const Isa& isa, char* memory, int batch, int length) const;
 
   size_t project_scratch(int rows) const;
   // The first phase of tokens [first, first + rows), counted over all sequences. `x` begins at the first of them.
   void project(const Isa& isa, const float* x, const Projected& to, int first, int rows, char* scratch) const;
+
+  void transpose_keys(const Isa& isa, const float* from, const Projected& to, int sequence, int position,
+                      int count) const;
 
   size_t attend_scratch(const Isa& isa, int length, int rows) const;
   // The second phase: y = inner stream + attention·weight_out for tokens [first, first + rows) of one sequence.
