@@ -26,8 +26,8 @@ inline size_t float_bytes(int rows, int columns) {
 
 // Bytes of quantized rows, enough for any instruction set.
 inline size_t activation_bytes(int rows, int columns) {
-  constexpr int MAX_DEPTH = 64, MAX_BYTES = 2;
-  return static_cast<size_t>(round_up(rows, ROWS_AT_ONCE)) * round_up(columns, MAX_DEPTH) * MAX_BYTES;
+  constexpr int MAX_DEPTH = 64;
+  return static_cast<size_t>(round_up(rows, ROWS_AT_ONCE)) * round_up(columns, MAX_DEPTH);
 }
 
 // Bytes of scratch for `Quantized`.

@@ -2,12 +2,13 @@
 // defined, for its own:
 //
 //   LANES, HAS_FMA            floats of a vector, and whether there is a fused multiply-add: see vectors.h
-//   VECTORS, TILE_ROWS        the tile of a product: TILE_ROWS rows by VECTORS vectors, accumulated in registers
+//   INT8_ROWS, INT8_VECTORS   the tile of an int8 product: rows by vectors of columns, accumulated in registers
+//   FLOAT_ROWS, FLOAT_VECTORS the same of a float32 product
 //   SCORE_ROWS, SCORE_VECTORS the tile of attention's scores
 //   VALUE_VECTORS             with SCORE_ROWS, the tile of attention's weighted sum of values
 //   UNSIGNED_WEIGHTS          whether `dot` takes weights plus 128; the epilogue then subtracts 128 times the row's sum
 //   Prepared, prepare(Bytes)  a vector of int8 weights as `dot` takes it, prepared once for all rows of a tile
-//   Quad, splat_quad(const Activation*)  four consecutive activations, repeated for every column of a vector
+//   Quad, splat_quad(const int8_t*)  four consecutive activations, repeated for every column of a vector
 //   dot(Ints, Prepared, Quad) adds to each column's accumulator the products of four weights and four activations
 //
 // and may have defined, before `vectors.h` and this:
@@ -16,7 +17,6 @@
 //   GROUP, DEPTH              consecutive weights of one column; the multiple to which k is padded (default: 4, GROUP)
 //   BY_LANE                   an instruction multiplies a vector by one lane of another
 //   PAIRED_ROWS               activations are interleaved by pairs of rows: eight of one row, then eight of the other
-//   WIDE_ROWS                 activations have 16 bits; four weights are stored in the order first, third, second, last
 //   PAIRED_WEIGHTS            of four weights, the first two of all columns of a vector are stored before the other two
 //   AHEAD                     the prefetch distance in bytes (default: 8192)
 //

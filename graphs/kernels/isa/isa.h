@@ -67,8 +67,7 @@ struct Isa {
 
   void (*pack_int8)(const int8_t* weight, int k, int n, void* panels);
   void (*pack_float)(const float* weight, int k, int n, void* panels);
-  // Quantizes rows of k floats, with one step per row, into rows of `stride` elements of one byte or two, padded with
-  // 0.
+  // Quantizes rows of k floats, with one step per row, into rows of `stride` bytes, padded with 0.
   void (*quantize)(const float* x, int x_stride, int rows, int k, void* q, int stride, float* steps, int32_t* sums);
   void (*multiply_int8)(const Rows& rows, int count, const Weight& weight, const Output& output);
   void (*multiply_float)(const Rows& rows, int count, const Weight& weight, const Output& output);

@@ -22,18 +22,9 @@ typedef float Floats __attribute__((vector_size(LANES * 4)));
 typedef int32_t Ints __attribute__((vector_size(LANES * 4)));
 typedef int8_t Bytes __attribute__((vector_size(LANES * 4)));   // as wide as a vector of floats
 
-// A quantized activation as a product reads it, and a vector of as many as four vectors of floats have.
-#ifdef WIDE_ROWS
-typedef int16_t Activation;
-#else
-typedef int8_t Activation;
-#endif
-typedef Activation Activations __attribute__((vector_size(4 * LANES * sizeof(Activation))));
-
 // The same types in memory: unaligned, and allowed to alias any other type.
 typedef Floats UnalignedFloats __attribute__((aligned(1), may_alias));
 typedef Bytes UnalignedBytes __attribute__((aligned(1), may_alias));
-typedef Activations UnalignedActivations __attribute__((aligned(1), may_alias));
 typedef int32_t UnalignedInt __attribute__((aligned(1), may_alias));
 
 inline Floats load(const float* p) { return *reinterpret_cast<const UnalignedFloats*>(p); }
@@ -87,19 +78,19 @@ inline Ints round_to_nearest(Floats x) {
 #endif
 }
 
-// Narrows four vectors of integers, which must fit a byte, to one vector of activations.
-inline Activations narrow(const Ints (&numbers)[4]) {
+// Narrows four vectors of integers, which must fit a byte, to one vector of bytes.
+inline Bytes narrow(const Ints (&numbers)[4]) {
 #if defined(__AVX512BW__)
   // The pack instructions work within lanes of 128 bits, so their result is a 4 by 4 square of words to transpose.
   const auto in = [&](int i) { return reinterpret_cast<__m512i>(numbers[i]); };
   const __m512i packed = _mm512_packs_epi16(_mm512_packs_epi32(in(0), in(1)), _mm512_packs_epi32(in(2), in(3)));
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  return reinterpret_cast<Activations>(_mm512_permutexvar_epi32(order, packed));
+  return reinterpret_cast<Bytes>(_mm512_permutexvar_epi32(order, packed));
 #else
   typedef int32_t Four __attribute__((vector_size(LANES * 16)));
   Four wide;
   __builtin_memcpy(&wide, numbers, sizeof(wide));
-  return __builtin_convertvector(wide, Activations);
+  return __builtin_convertvector(wide, Bytes);
 #endif
 }
 

@@ -159,7 +159,7 @@ void quantized_softmax(float* scores, int stride, int rows, int padded, const fl
         rounded[v] = round_to_nearest(load(chunk + v * LANES) * factors[row]) & kept;
         if (UNSIGNED_WEIGHTS) sum += rounded[v];
       }
-      store_chunk(static_cast<Activation*>(quantized), row, quantized_stride, i, narrow(rounded));
+      store_chunk(static_cast<int8_t*>(quantized), row, quantized_stride, i, narrow(rounded));
     });
     sums[row] = UNSIGNED_WEIGHTS ? __builtin_reduce_add(sum) : 0;
   }

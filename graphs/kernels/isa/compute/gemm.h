@@ -90,15 +90,16 @@ INLINED void add_products(Floats (&sums)[ROWS][COUNT], const float* rows, size_t
 #ifndef CUSTOM_MULTIPLY_INT8
 struct Int8 {
   static constexpr int TILE_ROWS = INT8_ROWS, PANEL = INT8_PANEL;
+
   template <int ROWS, bool FETCH>
   static inline void tile(const Rows& rows, int first, const Weight& weight, int column, bool has_relu,
                           const TileOutput& output) {
     const int k = round_up(weight.k, DEPTH);
-    const Activation* a = static_cast<const Activation*>(rows.data) + static_cast<size_t>(first) * rows.stride;
+    const int8_t* a = static_cast<const int8_t*>(rows.data) + static_cast<size_t>(first) * rows.stride;
     const int8_t* w = static_cast<const int8_t*>(weight.panels) + static_cast<size_t>(column) * k;
     Ints sums[ROWS][INT8_VECTORS] = {};
-    for (int step = 0; step < k; step += 4, w += 4 * INT8_PANEL) {
-      if (FETCH) fetch_ahead<4 * INT8_PANEL>(w);
+    for (int step = 0; step < k; step += 4, w += 4 * PANEL) {
+      if (FETCH) fetch_ahead<4 * PANEL>(w);
       Prepared columns[INT8_VECTORS];
       UNROLLED for (int v = 0; v < INT8_VECTORS; v++) columns[v] = prepare(load_bytes(w + v * 4 * LANES));
       UNROLLED for (int i = 0; i < ROWS; i++) {

@@ -9,8 +9,6 @@ namespace {
 inline int packed_offset(int column, int i) {
 #ifdef PAIRED_WEIGHTS
   return column / LANES * 4 * LANES + i / 2 * 2 * LANES + column % LANES * 2 + i % 2;
-#elif defined(WIDE_ROWS)
-  return column * GROUP + i % 2 * 2 + i / 2;
 #else
   return column * GROUP + i;
 #endif

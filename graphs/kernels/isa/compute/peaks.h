@@ -31,9 +31,11 @@ inline void add_times(int64_t times, Add add) {
 #ifndef CUSTOM_MULTIPLY_INT8
 int64_t peak_int8(int64_t times) {
   Ints sums[INT8_ROWS][INT8_VECTORS] = {};
-  alignas(64) Activation numbers[4 * LANES + 4 * INT8_ROWS] = {1};
+  alignas(64) int8_t numbers[4 * INT8_ROWS] = {1};
+  alignas(64) int8_t weights[INT8_VECTORS][4 * LANES] = {};
+  __asm__ volatile("" : : "r"(weights) : "memory");  // equal columns would be multiplied only once
   Prepared columns[INT8_VECTORS];
-  for (Prepared& one : columns) one = prepare(load_bytes(numbers));
+  for (int v = 0; v < INT8_VECTORS; v++) columns[v] = prepare(load_bytes(weights[v]));
   for (int64_t time = 0; time < times; time++) {
     __asm__ volatile("" : : "r"(numbers) : "memory");
     for (int i = 0; i < INT8_ROWS; i++) {

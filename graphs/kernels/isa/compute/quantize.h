@@ -36,23 +36,23 @@ inline void for_each_chunk(const float* x, int k, Function function) {
 }
 
 // Stores one chunk, which begins at column i, of a row of `stride` activations.
-inline void store_chunk(Activation* rows, int row, int stride, int i, Activations chunk) {
+inline void store_chunk(int8_t* rows, int row, int stride, int i, Bytes chunk) {
 #ifdef PAIRED_ROWS
   static_assert(CHUNK == 16 && DEPTH % CHUNK == 0);
   int8_t* to = rows + static_cast<size_t>(row / 2) * 2 * stride + row % 2 * 8 + 2 * i;
   __builtin_memcpy(to, &chunk, 8);
   __builtin_memcpy(to + 16, reinterpret_cast<const char*>(&chunk) + 8, 8);
 #else
-  Activation* to = rows + static_cast<size_t>(row) * stride + i;
+  int8_t* to = rows + static_cast<size_t>(row) * stride + i;
   if (DEPTH % CHUNK == 0 || i + CHUNK <= stride)
-    *reinterpret_cast<UnalignedActivations*>(to) = chunk;
+    *reinterpret_cast<UnalignedBytes*>(to) = chunk;
   else
-    __builtin_memcpy(to, &chunk, static_cast<size_t>(stride - i) * sizeof(Activation));
+    __builtin_memcpy(to, &chunk, static_cast<size_t>(stride - i));
 #endif
 }
 
 void quantize(const float* x, int x_stride, int rows, int k, void* quantized, int stride, float* steps, int32_t* sums) {
-  Activation* q = static_cast<Activation*>(quantized);
+  int8_t* q = static_cast<int8_t*>(quantized);
   for (int row = 0; row < rows; row++, x += x_stride) {
     // The largest magnitude, compared as integers: this order puts infinities and NaN above all other numbers.
     Ints largest[4] = {};
@@ -70,7 +70,7 @@ void quantize(const float* x, int x_stride, int rows, int k, void* quantized, in
     steps[row] = is_nonzero ? peak / QUANTIZED_MAX : is_finite ? 0.0f : float_from_bits(0x7fc00000);
     sums[row] = 0;
     if (!is_nonzero) {
-      for_each_chunk(x, k, [&](int i, const float*) { store_chunk(q, row, stride, i, Activations{}); });
+      for_each_chunk(x, k, [&](int i, const float*) { store_chunk(q, row, stride, i, Bytes{}); });
       continue;
     }
     const float scale = QUANTIZED_MAX / peak;
