@@ -171,7 +171,7 @@ inline void multiply(const Rows& rows, int count, const Weight& weight, const Ou
   // of a product, so where few rows are left, they share the rows of one whole tile.
   int whole = count / TILE_ROWS, left = count % TILE_ROWS;
   if (whole && left && left <= TILE_ROWS / 2) whole--, left += TILE_ROWS;
-  const int half = left > TILE_ROWS ? left / 2 : 0;
+  const int half = left > TILE_ROWS ? (left / 2 + 1) & ~1 : 0;  // even, for rows that are interleaved by pairs
   // A panel of weights stays in the L1 cache while all rows of the block are multiplied by it; the first tile
   // prefetches the next panel.
   for (int column = 0; column < weight.n; column += Kind::PANEL) {
