@@ -11,13 +11,13 @@ constexpr float PADDING_MASK = -__builtin_inff();
 // below 1e30. Exporters write half of float32's lowest number, the lowest number, or −∞.
 constexpr float MASKED = -1e30f;
 
-// Writes a row of a mask, padded to whole vectors, and returns the number of tokens that are attended to: without the
+// Writes a row of a mask times `scale`, padded to whole vectors, and returns the number of tokens that are attended to: without the
 // padding at the end, whose weight in softmax is 0, unless the whole row is padding.
-int pad_mask(const float* row, int64_t stride, int tokens, int padded, float* to) {
+int pad_mask(const float* row, int64_t stride, int tokens, int padded, float scale, float* to) {
   int length = tokens;
   while (length > 0 && row[(length - 1) * stride] <= MASKED) length--;
   if (length == 0) length = tokens;
-  for (int i = 0; i < padded; i++) to[i] = i < length ? row[i * stride] : PADDING_MASK;
+  for (int i = 0; i < padded; i++) to[i] = i < length ? row[i * stride] * scale : PADDING_MASK;
   return length;
 }
 
@@ -112,7 +112,8 @@ void BottleneckAttention::attend(const Isa& isa, const Projected& from, const Ma
     const int channel = head * size;
     for (int row = 0; row < rows; row += at_once) {
       if (heads_differ || at_once < rows || head == 0)
-        length = pad_mask(mask.row(sequence, head, first + row), mask.strides[3], from.length, padded, padded_mask);
+        length = pad_mask(mask.row(sequence, head, first + row), mask.strides[3], from.length, padded,
+                          int8 ? LOG2_E : 1.0f, padded_mask);
       const float* query = queries + static_cast<size_t>(row) * 2 * intra + channel;
       float* to = context + static_cast<size_t>(row) * intra + channel;
       if (int8) {

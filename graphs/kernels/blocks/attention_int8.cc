@@ -71,6 +71,7 @@ void attend_packed(const Isa& isa, const PackedHeads& from, const Queries& queri
     int stride = round_up(size, ROW_MULTIPLE);
     isa.quantize(queries.data + static_cast<size_t>(first) * queries.stride, queries.stride, rows, size,
                  quantized.activations, stride, quantized.steps, quantized.sums);
+    for (int row = 0; row < rows; row++) quantized.steps[row] *= LOG2_E;
     isa.multiply_int8({quantized.activations, stride, quantized.steps, quantized.sums}, rows, keys,
                       {scores, padded, false, queries.mask, 0});
     stride = round_up(padded, ROW_MULTIPLE);

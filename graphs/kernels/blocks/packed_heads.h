@@ -31,9 +31,12 @@ struct Queries {
   int context_stride;
 };
 
+// Softmax in 8 bits is to base 2: scores and mask are multiplied by this.
+constexpr float LOG2_E = 1.44269504f;
+
 // Bytes of scratch for `attend_packed`.
 size_t packed_scratch(int padded, int size);
-// context = softmax(queries·keys + mask)·values
+// context = softmax(queries·keys + mask)·values, with the mask times LOG2_E
 void attend_packed(const Isa& isa, const PackedHeads& from, const Queries& queries, char* scratch);
 
 }  // namespace mbert

@@ -79,7 +79,7 @@ struct Isa {
   void (*pack_keys)(const float* keys, int stride, int count, int size, int first, int8_t* panels, float* steps);
   void (*pack_values)(const float* values, int stride, int count, int size, int first, int capacity, int8_t* panels,
                       float* steps);
-  // Softmax of rows of `padded` scores, times the tokens' value steps, quantized with one step per row.
+  // Softmax to base 2 of rows of `padded` scores, times the tokens' value steps, quantized with one step per row.
   void (*quantized_softmax)(float* scores, int stride, int rows, int padded, const float* value_steps, void* q,
                             int q_stride, float* steps, int32_t* sums);
   // to[j][i] = from[i][j]
