@@ -11,8 +11,8 @@ constexpr float PADDING_MASK = -__builtin_inff();
 // below 1e30. Exporters write half of float32's lowest number, the lowest number, or −∞.
 constexpr float MASKED = -1e30f;
 
-// Writes a row of a mask times `scale`, padded to whole vectors, and returns the number of tokens that are attended to: without the
-// padding at the end, whose weight in softmax is 0, unless the whole row is padding.
+// Writes a row of a mask times `scale`, padded to whole vectors, and returns the number of tokens that are attended to:
+// without the padding at the end, whose weight in softmax is 0, unless the whole row is padding.
 int pad_mask(const float* row, int64_t stride, int tokens, int padded, float scale, float* to) {
   int length = tokens;
   while (length > 0 && row[(length - 1) * stride] <= MASKED) length--;
@@ -104,7 +104,8 @@ void BottleneckAttention::attend(const Isa& isa, const Projected& from, const Ma
   const float* keys = from.keys + static_cast<size_t>(sequence) * intra * padded;
   const float* values = from.parts + start * 3 * intra + 2 * intra;
   const float* queries = from.query_key + token * 2 * intra;
-  // A padding mask is the same for all heads and rows. Where rows have masks of their own, they are computed one by one.
+  // A padding mask is the same for all heads and rows. Where rows have masks of their own, they are computed one by
+  // one.
   const bool heads_differ = mask.strides[1] != 0;
   const int at_once = mask.strides[2] ? 1 : rows;
   int length = 0;

@@ -9,8 +9,14 @@ namespace {
 constexpr int ROW_MULTIPLE = 64;
 
 // The scale of each column of values: their steps are in the probabilities already.
-constexpr float ONES[] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-                          1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+struct Ones {
+  static constexpr int MOST = 64;  // columns of the widest panel
+  float values[MOST] = {};
+  constexpr Ones() {
+    for (float& value : values) value = 1.0f;
+  }
+};
+constexpr Ones ONES;
 
 PackedHeads layout(const Isa& isa, int size, int length) {
   PackedHeads result;
@@ -84,7 +90,7 @@ void attend_packed(const Isa& isa, const PackedHeads& from, const Queries& queri
       values.k = queries.length;
       values.n = size - channel < isa.panel_int8 ? size - channel : isa.panel_int8;
       values.panels = from.values + queries.head * from.value_bytes + static_cast<size_t>(channel) * from.capacity;
-      values.scales = const_cast<float*>(ONES);
+      values.scales = const_cast<float*>(ONES.values);
       isa.multiply_int8({quantized.activations, stride, quantized.steps, quantized.sums}, rows, values,
                         {to + channel, queries.context_stride, false, nullptr, 0});
     }

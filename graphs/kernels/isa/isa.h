@@ -18,8 +18,8 @@ constexpr int QUERY_ROWS = 24;
 // Int8 products may read rows in groups of this many, so buffers of quantized rows are padded to a multiple of it.
 constexpr int ROWS_AT_ONCE = 32;
 
-// A packed weight [k, n]: panels of `Isa::panel_int8` or `panel_float` columns. An int8 panel is [k/4][columns][4] (or 8 for 4), with k
-// padded to a multiple of `Isa::depth`; a float panel is [k][columns]. Padding is 0.
+// A packed weight [k, n]: panels of `Isa::panel_int8` or `panel_float` columns. An int8 panel is [k/4][columns][4] (or 8
+// for 4), with k padded to a multiple of `Isa::depth`; a float panel is [k][columns]. Padding is 0.
 struct Weight {
   int k = 0, n = 0;
   void* panels = nullptr;
@@ -74,8 +74,9 @@ struct Isa {
   // softmax(query·keys + mask)·values for `count` rows; `scores` holds count · padded floats.
   void (*attend)(const float* query, int query_stride, int count, const Head& head, float* scores, float* out,
                  int out_stride);
-  // Attention of a head in 8 bits: keys and values become packed weights, [size, tokens] and [tokens, size], which begin
-  // with token 0. `steps` has one number per token. `capacity`: the rows of the values' weight, a multiple of `depth`.
+  // Attention of a head in 8 bits: keys and values become packed weights, [size, tokens] and [tokens, size], of which
+  // the tokens from `first` on are written. `steps` has one number per token. `capacity`: the rows of the values'
+  // weight, a multiple of `depth`.
   void (*pack_keys)(const float* keys, int stride, int count, int size, int first, int8_t* panels, float* steps);
   void (*pack_values)(const float* values, int stride, int count, int size, int first, int capacity, int8_t* panels,
                       float* steps);

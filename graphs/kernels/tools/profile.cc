@@ -140,7 +140,8 @@ void timed(double& total, Work work) {
 Isa timed_isa() {
   Isa isa = *real;
   isa.quantize = [](const float* x, int x_stride, int rows, int k, void* q, int stride, float* steps, int32_t* sums) {
-    timed(k == INTRA / HEADS ? attending : quantizing, [&] { real->quantize(x, x_stride, rows, k, q, stride, steps, sums); });
+    timed(k == INTRA / HEADS ? attending : quantizing,
+          [&] { real->quantize(x, x_stride, rows, k, q, stride, steps, sums); });
   };
   isa.multiply_int8 = [](const Rows& rows, int count, const Weight& w, const Output& output) {
     // Keys and values are weights, too, of one run.

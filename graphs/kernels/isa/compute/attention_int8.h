@@ -124,7 +124,7 @@ inline Floats exp2_of(Floats x) {
   return reinterpret_cast<Floats>(reinterpret_cast<Ints>(p) + (exponent << 23));
 }
 
-// Softmax, to base 2, of rows of scores, each probability times the step of its token's value, quantized with one step per row.
+// Softmax, to base 2, of rows of scores, each probability times the step of its value, quantized with one step per row.
 // `padded` is a multiple of LANES. Each part of it is computed for all rows, because the horizontal operations of one
 // row would wait for each other.
 void quantized_softmax(float* scores, int stride, int rows, int padded, const float* value_steps, void* quantized,

@@ -12,6 +12,8 @@
 #define MBERT_ISA(symbol, label, is_supported)                                                                  \
   namespace mbert {                                                                                             \
   extern const Isa symbol;                                                                                      \
-  const Isa symbol = {label,      is_supported, INT8_PANEL,    FLOAT_PANEL,    LANES, DEPTH, pack_int8,         \
-                      pack_float, quantize,     multiply_int8, multiply_float, attend, pack_keys, pack_values, quantized_softmax, transpose PEAKS};        \
+  const Isa symbol = {label,          is_supported, INT8_PANEL,    FLOAT_PANEL,    LANES,  DEPTH,                 \
+                      pack_int8,      pack_float,   quantize,      multiply_int8,  multiply_float,                \
+                      attend,         pack_keys,    pack_values,   quantized_softmax,                             \
+                      transpose PEAKS};                                                                           \
   }
