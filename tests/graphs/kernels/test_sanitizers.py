@@ -42,7 +42,7 @@ def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     # The sanitizers have their own memcpy.
     sources = build.sources_of("x86_64", [name for name in build.COMMON if name != "ort/libc"])
     flags = [flag for flag in build.FLAGS if flag not in ("-fno-sanitize=all", "-g0", "-O3", "-Werror")]
-    objects = {name: folder / f"{Path(name).name}.o" for name in sources}
+    objects = {name: folder / f"{name.replace('/', '_')}.o" for name in sources}
     # Each weight gets a chunk of its own, so that an overrun is detected.
     flags += ["-O1", "-DMBERT_PAGE=64"]
     commands: list[list[object]] = [
