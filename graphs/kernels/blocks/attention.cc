@@ -11,13 +11,23 @@ constexpr float PADDING_MASK = -__builtin_inff();
 // below 1e30. Exporters write half of float32's lowest number, the lowest number, or −∞.
 constexpr float MASKED = -1e30f;
 
+// Finite numbers of a mask are clamped to ±this: float32's lowest number, which exporters write, would become −∞ when it
+// is scaled, and a row of −∞ has no softmax.
+constexpr float MOST_OF_MASK = 2e38f;
+
+float scaled(float x, float scale) {
+  if (__builtin_isnan(x)) return __builtin_nanf("");  // exp2_of relies on the bits of a NaN
+  if (__builtin_fabsf(x) < __builtin_inff()) x = x < -MOST_OF_MASK ? -MOST_OF_MASK : x > MOST_OF_MASK ? MOST_OF_MASK : x;
+  return x * scale;
+}
+
 // Writes a row of a mask times `scale`, padded to whole vectors, and returns the number of tokens that are attended to:
 // without the padding at the end, whose weight in softmax is 0, unless the whole row is padding.
 int pad_mask(const float* row, int64_t stride, int tokens, int padded, float scale, float* to) {
   int length = tokens;
   while (length > 0 && row[(length - 1) * stride] <= MASKED) length--;
   if (length == 0) length = tokens;
-  for (int i = 0; i < padded; i++) to[i] = i < length ? row[i * stride] * scale : PADDING_MASK;
+  for (int i = 0; i < padded; i++) to[i] = i < length ? scaled(row[i * stride], scale) : PADDING_MASK;
   return length;
 }
 
@@ -101,7 +111,7 @@ void BottleneckAttention::attend(const Isa& isa, const Projected& from, const Ma
   const Quantized quantized = take_quantized(scratch, rows, intra);
 
   const size_t start = static_cast<size_t>(sequence) * from.length, token = start + first;
-  const float* keys = from.keys + static_cast<size_t>(sequence) * intra * padded;
+  const float* keys = int8 ? nullptr : from.keys + static_cast<size_t>(sequence) * intra * padded;
   const float* values = from.parts + start * 3 * intra + 2 * intra;
   const float* queries = from.query_key + token * 2 * intra;
   // A padding mask is the same for all heads and rows. Where rows have masks of their own, they are computed one by

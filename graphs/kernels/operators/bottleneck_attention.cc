@@ -20,6 +20,8 @@ struct AttentionOp {
   static constexpr const char* NAME = INT8 ? "BottleneckAttentionInt8" : "BottleneckAttention";
   // Inputs: x, mask, heads; then three weights, of which two have biases, and all have scales in int8.
   static constexpr size_t FIRST_WEIGHT = 3, INPUTS = INT8 ? 11 : 8;
+  // In 8 bits, the sum of as many products of bytes fits 32 bits.
+  static constexpr int MAX_LENGTH = 1 << (INT8 ? 16 : 20);
 
   static void destroy(void* memory) {
     AttentionNode* node = static_cast<AttentionNode*>(memory);
@@ -140,9 +142,9 @@ struct AttentionOp {
                                 << "heads that divide " << block.intra << " channels");
     block.heads = static_cast<int>(shape[2]);
     const int64_t batch = shape[0], length = shape[1];
-    if (length > (1 << 20) || batch > (1 << 20))
+    if (length > MAX_LENGTH || batch > (1 << 20))
       return ort.fail(Message() << NAME << ": heads is for [" << batch << ", " << length << "] tokens; expected at "
-                                << "most 2^20 of each");
+                                << "most " << (1 << 20) << " sequences of " << MAX_LENGTH << " tokens");
     Run run{};
     const int64_t scores[] = {batch, shape[2], length, length};
     if (mask.type != FLOAT || !mask.broadcasts_to(scores, 4, run.mask.strides))

@@ -145,6 +145,16 @@ def test_no_tokens() -> None:
         assert compute(kind, feed, names).shape[0] == 0
 
 
+def test_sequences_whose_sums_would_overflow_are_refused() -> None:
+    """In 8 bits, a product with the values adds as many products of bytes as the sequence has tokens."""
+    kind, feed, names = inputs_of("BottleneckAttentionInt8")
+    tokens = 2**16 + 1
+    feed["x"], feed["mask"] = np.zeros((tokens, 16), np.float32), np.zeros((1, 1, 1, tokens), np.float32)
+    feed["heads"] = np.array([1, tokens, 2, 4])
+    with pytest.raises(Exception, match=r"heads is for \[1, 65537\] tokens; expected at most 1048576 sequences of 65536"):
+        compute(kind, feed, names)
+
+
 TYPES = (np.float32, np.float64, np.int8, np.int64, np.float16)
 
 

@@ -10,6 +10,7 @@ import pytest
 from built_kernels import ISAS, LIBRARY, needs_kernels
 from kernel_models import (
     FLIPPED,
+    LOWEST,
     Arrays,
     Widths,
     attention_by_hand,
@@ -74,6 +75,57 @@ def test_attention(widths: Widths, lengths: list[int], isa: str) -> None:
         assert off(found, expected) < 1e-6  # rows of padding are computed, too: they attend to the tokens
         expected = attention_by_hand(real({**int8_feed, **text}), rows_in_8_bits)
         assert off(run(sessions[1], {**int8_feed, **text}), expected) < FLIPPED
+
+
+# Heads by their size: one head of several panels, heads of one channel, and sizes between the vectors and panels.
+HEADS = [(1, 128), (128, 1), (4, 9), (2, 17), (2, 33), (2, 65), (3, 7)]
+
+
+@pytest.mark.parametrize(("heads", "size"), HEADS)
+def test_heads_of_any_size(heads: int, size: int, isa: str) -> None:
+    widths = Widths(hidden=44, intra=heads * size, heads=heads)
+    for feed in both(attention_feed(widths, [1])):
+        opened = session(model_of(feed, widths), LIBRARY)
+        read, bound = (rows_in_8_bits, FLIPPED) if "scale_out" in feed else (lambda x: x, 1e-6)
+        for texts in ([1], [5, 26], [67]):
+            text = attention_feed(widths, texts)
+            given = {**feed, **{name: text[name] for name in ("x", "mask", "heads")}}
+            assert off(run(opened, given), attention_by_hand(real(given), read)) < bound
+
+
+# Shapes of a mask that is added to scores [3, 4, 21, 21], and numbers in it.
+SHAPES = [(3, 1, 1, 21), (21, 21), (3, 1, 21, 21), (1, 4, 21, 21), (3, 4, 1, 1), (21, 1), (1,)]
+NUMBERS = {"a bias": [-1.5, -0.25, 0, 0.75, 2], "-10000": [0, -1e4], "lowest": [0, np.finfo(np.float32).min]}
+
+
+@pytest.mark.parametrize("numbers", NUMBERS.values(), ids=NUMBERS)
+def test_masks_of_any_shape(numbers: list[float], isa: str) -> None:
+    widths = Widths()
+    for feed in both(attention_feed(widths, [21, 9, 2])):
+        opened = {}
+        # float32 rounds the sum of a score and -10000 to a multiple of 2^-10.
+        bound = FLIPPED if "scale_out" in feed else 1e-4 if -1e4 in numbers else 1e-6
+        read = rows_in_8_bits if "scale_out" in feed else lambda x: x
+        for shape in SHAPES:
+            rank = len(shape)
+            feed["mask"] = np.random.default_rng(rank).choice(numbers, shape)
+            if rank not in opened:
+                opened[rank] = session(model_of(feed, widths), LIBRARY)
+            assert off(run(opened[rank], feed), attention_by_hand(real(feed), read)) < bound, shape
+
+
+@pytest.mark.parametrize("bits", [0x7FC00000, 0xFFC00000, 0x7FC00001, 0x7F800000])
+def test_a_mask_that_is_not_finite_gives_nan(bits: int, isa: str) -> None:
+    """NaN of either sign, NaN with more bits set, and infinity, whose softmax is NaN."""
+    widths = Widths()
+    for feed in both(attention_feed(widths, [9, 9])):
+        opened = session(model_of(feed, widths), LIBRARY)
+        unchanged = run(opened, feed)
+        feed["mask"] = feed["mask"].astype(np.float32)
+        feed["mask"].view(np.uint32)[0, 0, 0, 3] = bits
+        found = run(opened, feed)
+        assert np.isnan(found[:9]).all()
+        np.testing.assert_array_equal(found[9:], unchanged[9:])
 
 
 @pytest.mark.parametrize("widths", WIDTHS, ids=str)
@@ -152,10 +204,12 @@ def test_rows_of_zeros(isa: str) -> None:
         assert off(run(session(model_of(feed, widths), LIBRARY), feed), ffn_by_hand(real(feed), 2)) < 0.01
 
 
-def test_a_text_without_a_token_is_finite(isa: str) -> None:
+@pytest.mark.parametrize("padding", [LOWEST, 2 * LOWEST])
+def test_a_text_without_a_token_is_finite(padding: float, isa: str) -> None:
+    """Softmax of a row of equal numbers, of which float32's lowest must not become -inf where it is scaled."""
     widths = Widths()
     for feed in both(attention_feed(widths, [9, 9])):
-        feed["mask"][1] = feed["mask"].min() - 1e38
+        feed["mask"][1] = padding
         found = run(session(model_of(feed, widths), LIBRARY), feed)
         assert np.isfinite(found).all()
         assert off(found, run(session(model_of(feed, widths), None), feed)) < 0.03

@@ -10,6 +10,8 @@ namespace {
 // Channels of a head that are packed at once: whole groups and whole vectors, within one panel.
 constexpr int CHANNELS = 16;
 static_assert(INT8_PANEL % CHANNELS == 0 && CHANNELS % GROUP == 0 && CHANNELS % LANES == 0);
+// A row of probabilities has a whole number of panels, and the product with the values reads a multiple of DEPTH of it.
+static_assert(INT8_PANEL % DEPTH == 0);
 
 // The quantization of one row: its step, and what numbers are multiplied by before they are rounded.
 struct RowScale {
@@ -150,7 +152,8 @@ void quantized_softmax(float* scores, int stride, int rows, int padded, const fl
     }
     const RowScale scale = row_scale(__builtin_reduce_max(largest));
     steps[row] = scale.step / sum_of_lanes(total);
-    factors[row] = scale.factor;
+    // A row whose sum is NaN has a NaN that was not the largest number: its sign may be set.
+    factors[row] = __builtin_isnan(steps[row]) ? 0.0f : scale.factor;
   }
   for (int row = 0; row < rows; row++) {
     // A row that is not finite has the factor 0: its numbers must not reach the conversion.
