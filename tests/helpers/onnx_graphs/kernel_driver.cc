@@ -24,6 +24,13 @@ static void* read(size_t bytes) {
   return memory;
 }
 
+// Memory that holds NaN as floats and −1 as bytes, so that a number that no kernel has written shows in the output.
+static char* unwritten(size_t bytes) {
+  char* memory = static_cast<char*>(aligned_alloc(64, round_up_to_cache_line(bytes)));
+  memset(memory, -1, bytes);
+  return memory;
+}
+
 static float* read_floats(size_t count) { return static_cast<float*>(read(count * sizeof(float))); }
 
 static float* padded(const Isa& isa, bool int8, int n) {
@@ -74,7 +81,7 @@ int main(int argc, char** argv) {
     weight(*isa, int8, &block.weight_out, block.intra, block.hidden, false);
     count = static_cast<size_t>(tokens) * block.hidden;
     y = static_cast<float*>(calloc(count, sizeof(float)));
-    block.run(*isa, x, residual, y, tokens, static_cast<char*>(aligned_alloc(64, block.scratch(tokens))));
+    block.run(*isa, x, residual, y, tokens, unwritten(block.scratch(tokens)));
   } else {
     BottleneckAttention block;
     const int batch = sizes[0], length = sizes[1], tokens = batch * length;
@@ -89,10 +96,9 @@ int main(int argc, char** argv) {
     weight(*isa, int8, &block.weight_out, block.intra, block.intra, false);
     count = static_cast<size_t>(tokens) * block.intra;
     y = static_cast<float*>(calloc(count, sizeof(float)));
-    char* memory = static_cast<char*>(calloc(block.projected_bytes(*isa, batch, length), 1));
+    char* memory = unwritten(block.projected_bytes(*isa, batch, length));
     const BottleneckAttention::Projected projected = block.projected(*isa, memory, batch, length);
-    char* scratch = static_cast<char*>(
-        aligned_alloc(64, block.project_scratch(tokens) + block.attend_scratch(*isa, length, length)));
+    char* scratch = unwritten(block.project_scratch(tokens) + block.attend_scratch(*isa, length, length));
     block.project(*isa, x, projected, 0, tokens, scratch);
     for (int i = 0; i < batch; i++)
       block.attend(*isa, projected, {mask, {length, 0, 0, 1}}, i, y + static_cast<size_t>(i) * length * block.intra, 0,
