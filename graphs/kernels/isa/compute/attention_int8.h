@@ -13,18 +13,9 @@ static_assert(INT8_PANEL % CHANNELS == 0 && CHANNELS % GROUP == 0 && CHANNELS % 
 // A row of probabilities has a whole number of panels, and the product with the values reads a multiple of DEPTH of it.
 static_assert(INT8_PANEL % DEPTH == 0);
 
-// The quantization of one row: its step, and what numbers are multiplied by before they are rounded.
-struct RowScale {
-  float step, factor;
-};
-
-// The scale of a row whose largest magnitude has these bits; see `quantize` for rows that are not finite.
-inline RowScale row_scale(int32_t largest) {
-  const float peak = float_from_bits(largest);
-  if (largest >= INFINITY_BITS) return {float_from_bits(0x7fc00000), 0.0f};
-  if (peak < SMALLEST_PEAK) return {0.0f, 0.0f};
-  return {peak / QUANTIZED_MAX, QUANTIZED_MAX / peak};
-}
+// Tokens whose steps are computed at once.
+constexpr int TOKENS = 64;
+static_assert(TOKENS % LANES == 0 && TOKENS % GROUP == 0);
 
 // Calls function(c, x + c) for every CHANNELS channels of a row; the last ones are padded with zeros.
 template <class Function>
@@ -37,69 +28,85 @@ inline void for_channels(const float* x, int size, Function function) {
   function(c, last);
 }
 
-inline RowScale scale_of_row(const float* x, int size) {
-  Ints largest{};
-  for_channels(x, size, [&](int, const float* part) {
-    for (int j = 0; j < CHANNELS; j += LANES)
-      largest = maximum(largest, reinterpret_cast<Ints>(load(part + j)) & 0x7fffffff);
-  });
-  return row_scale(__builtin_reduce_max(largest));
+// The steps and factors of at most TOKENS rows; see `scale_rows`.
+inline void scale_tokens(const float* x, int stride, int count, int size, float* steps, float* factors) {
+  for (int first = 0; first < count; first += LANES) {
+    Ints largest[LANES] = {};
+    for (int i = 0; i < LANES && first + i < count; i++) {
+      Ints highest{};
+      for_channels(x + static_cast<size_t>(first + i) * stride, size, [&](int, const float* part) {
+        UNROLLED for (int j = 0; j < CHANNELS; j += LANES)
+          highest = maximum(highest, reinterpret_cast<Ints>(load(part + j)) & 0x7fffffff);
+      });
+      largest[i] = highest;
+    }
+    scale_rows(reduce_rows(largest, [](Ints a, Ints b) { return maximum(a, b); }), steps + first, factors + first);
+  }
 }
 
-inline void quantize_channels(const float* x, RowScale scale, int8_t* q) {
+inline void quantize_channels(const float* x, float factor, int8_t* q) {
   typedef int8_t Narrow __attribute__((vector_size(LANES)));
-  for (int j = 0; j < CHANNELS; j += LANES) {
-    // A row of step 0 or NaN may hold an infinity, whose product with 0 is NaN.
-    const Floats scaled = scale.factor == 0.0f ? Floats{} : load(x + j) * scale.factor;
-    const Narrow rounded = __builtin_convertvector(round_to_nearest(scaled) + SHIFT, Narrow);
-    __builtin_memcpy(q + j, &rounded, sizeof(rounded));
+  const Ints kept = splat(factor == 0.0f ? 0 : -1);
+  UNROLLED for (int j = 0; j < CHANNELS; j += LANES) {
+    const Ints rounded = round_to_nearest(load(x + j) * factor) & kept;
+    const Narrow narrowed = __builtin_convertvector(rounded + SHIFT, Narrow);
+    __builtin_memcpy(q + j, &narrowed, sizeof(narrowed));
+  }
+}
+
+// Packs the keys of at most TOKENS tokens from `first` on.
+inline void pack_some_keys(const float* keys, int stride, int count, int size, int first, int8_t* panels,
+                           float* steps) {
+  const int k = round_up(size, DEPTH);
+  float found[TOKENS], factors[TOKENS];
+  scale_tokens(keys, stride, count, size, found, factors);
+  for (int i = 0; i < count; i++, keys += stride) {
+    const int token = first + i, column = token % INT8_PANEL;
+    steps[token] = found[i];
+    int8_t* to = panels + static_cast<size_t>(token / INT8_PANEL) * INT8_PANEL * k;
+    const auto store_groups = [&](int c, const int8_t* q) {
+      for (int g = 0; g < CHANNELS && c + g < k; g += GROUP)
+        store_group(to + static_cast<size_t>(c + g) * INT8_PANEL, column, q + g);
+    };
+    int8_t q[CHANNELS];
+    for_channels(keys, size, [&](int c, const float* part) {
+      quantize_channels(part, factors[i], q);
+      store_groups(c, q);
+    });
+    for (int c = round_up(size, CHANNELS); c < k; c += CHANNELS) {
+      for (int j = 0; j < CHANNELS; j++) q[j] = static_cast<int8_t>(SHIFT);
+      store_groups(c, q);
+    }
   }
 }
 
 // Packs the keys of `count` tokens from `first` on as the columns of a weight [size, tokens], with one step per token.
 void pack_keys(const float* keys, int stride, int count, int size, int first, int8_t* panels, float* steps) {
-  const int k = round_up(size, DEPTH);
-  for (int token = first; token < first + count; token++, keys += stride) {
-    const RowScale scale = scale_of_row(keys, size);
-    steps[token] = scale.step;
-    int8_t* to = panels + static_cast<size_t>(token / INT8_PANEL) * INT8_PANEL * k;
-    const auto store_groups = [&](int c, const int8_t* q) {
-      for (int g = 0; g < CHANNELS && c + g < k; g += GROUP)
-        for (int i = 0; i < GROUP; i++)
-          to[static_cast<size_t>(c + g) * INT8_PANEL + packed_offset(token % INT8_PANEL, i)] = q[g + i];
-    };
-    int8_t q[CHANNELS];
-    for_channels(keys, size, [&](int c, const float* part) {
-      quantize_channels(part, scale, q);
-      store_groups(c, q);
-    });
-    if (k <= round_up(size, CHANNELS)) continue;
-    for (int i = 0; i < CHANNELS; i++) q[i] = static_cast<int8_t>(SHIFT);
-    for (int c = round_up(size, CHANNELS); c < k; c += CHANNELS) store_groups(c, q);
-  }
+  for (int done = 0; done < count; done += TOKENS)
+    pack_some_keys(keys + static_cast<size_t>(done) * stride, stride,
+                   count - done < TOKENS ? count - done : TOKENS, size, first + done, panels, steps);
 }
 
-// Packs the values of `count` tokens from `first` on as the rows of a weight [capacity, size], with one step per token.
-void pack_values(const float* values, int stride, int count, int size, int first, int capacity, int8_t* panels,
-                 float* steps) {
-  for (int token = first; token < first + count;) {
-    const int position = token % GROUP, left = first + count - token;
-    const int at_once = position == 0 && left >= GROUP ? GROUP : 1;
-    RowScale scales[GROUP];
-    for (int i = 0; i < at_once; i++) {
-      scales[i] = scale_of_row(values + static_cast<size_t>(i) * stride, size);
-      steps[token + i] = scales[i].step;
-    }
+// Packs the values of at most TOKENS tokens from `first` on.
+inline void pack_some_values(const float* values, int stride, int count, int size, int first, int capacity,
+                             int8_t* panels, float* steps) {
+  float found[TOKENS], factors[TOKENS];
+  scale_tokens(values, stride, count, size, found, factors);
+  for (int i = 0; i < count; i++) steps[first + i] = found[i];
+  for (int done = 0; done < count;) {
+    const int token = first + done, position = token % GROUP;
+    const int at_once = position == 0 && count - done >= GROUP ? GROUP : 1;
     int8_t q[GROUP][CHANNELS];
     for (int c = 0; c < size; c += CHANNELS) {
-      for (int i = 0; i < at_once; i++)
-        if (c + CHANNELS <= size) {
-          quantize_channels(values + static_cast<size_t>(i) * stride + c, scales[i], q[i]);
-        } else {
-          float last[CHANNELS] = {};
-          for (int j = 0; c + j < size; j++) last[j] = values[static_cast<size_t>(i) * stride + c + j];
-          quantize_channels(last, scales[i], q[i]);
+      for (int i = 0; i < at_once; i++) {
+        const float* from = values + static_cast<size_t>(done + i) * stride + c;
+        float last[CHANNELS] = {};
+        if (c + CHANNELS > size) {
+          for (int j = 0; c + j < size; j++) last[j] = from[j];
+          from = last;
         }
+        quantize_channels(from, factors[done + i], q[i]);
+      }
       int8_t* to = panels + static_cast<size_t>(c / INT8_PANEL) * INT8_PANEL * capacity +
                    static_cast<size_t>(token - position) * INT8_PANEL;
       const int column = c % INT8_PANEL;
@@ -109,9 +116,16 @@ void pack_values(const float* values, int stride, int count, int size, int first
       else
         for (int j = 0; j < CHANNELS; j++) to[packed_offset(column + j, position)] = q[0][j];
     }
-    token += at_once;
-    values += static_cast<size_t>(at_once) * stride;
+    done += at_once;
   }
+}
+
+// Packs the values of `count` tokens from `first` on as the rows of a weight [capacity, size], with one step per token.
+void pack_values(const float* values, int stride, int count, int size, int first, int capacity, int8_t* panels,
+                 float* steps) {
+  for (int done = 0; done < count; done += TOKENS)
+    pack_some_values(values + static_cast<size_t>(done) * stride, stride,
+                     count - done < TOKENS ? count - done : TOKENS, size, first + done, capacity, panels, steps);
 }
 
 // 2^x for x ≤ 0; 2^-100 below -100. With x = n + r it is 2^n · p(r), where p's coefficients minimize the largest
@@ -126,49 +140,53 @@ inline Floats exp2_of(Floats x) {
   return reinterpret_cast<Floats>(reinterpret_cast<Ints>(p) + (exponent << 23));
 }
 
-// Softmax, to base 2, of rows of scores, each probability times the step of its value, quantized with one step per row.
-// `padded` is a multiple of LANES. Each part of it is computed for all rows, because the horizontal operations of one
-// row would wait for each other.
-void quantized_softmax(float* scores, int stride, int rows, int padded, const float* value_steps, void* quantized,
-                       int quantized_stride, float* steps, int32_t* sums) {
-  Floats peaks[QUERY_ROWS];
-  for (int row = 0; row < rows; row++) {
-    const float* x = scores + static_cast<size_t>(row) * stride;
-    Floats peak = load(x);
-    for (int k = LANES; k < padded; k += LANES) peak = maximum(load(x + k), peak);
-    peaks[row] = splat(max_of_lanes(peak));
+// Softmax, to base 2, of at most LANES rows of scores from row `first` on; see `quantized_softmax`.
+inline void softmax_rows(float* scores, int stride, int rows, int padded, const float* value_steps, int8_t* quantized,
+                         int first, int quantized_stride, float* steps, int32_t* sums) {
+  // Each part is computed for all rows, because the horizontal operations of one row would wait for each other.
+  Floats peaks[LANES] = {}, totals[LANES] = {};
+  for (int i = 0; i < rows; i++) {
+    const float* x = scores + static_cast<size_t>(i) * stride;
+    Floats highest = load(x);
+    for (int k = LANES; k < padded; k += LANES) highest = maximum(load(x + k), highest);
+    peaks[i] = highest;
   }
-  float factors[QUERY_ROWS];
-  for (int row = 0; row < rows; row++) {
-    float* x = scores + static_cast<size_t>(row) * stride;
-    Floats total{};
-    Ints largest{};
+  float peak[LANES], total[LANES], found[LANES], factors[LANES];
+  store(peak, reduce_rows(peaks, [](Floats a, Floats b) { return maximum(a, b); }));
+  Ints largest[LANES] = {};
+  for (int i = 0; i < rows; i++) {
+    float* x = scores + static_cast<size_t>(i) * stride;
+    const float own_peak = peak[i];
+    Floats sum{};
+    Ints highest{};
     for (int k = 0; k < padded; k += LANES) {
-      const Floats e = exp2_of(load(x + k) - peaks[row]);
-      total += e;
+      const Floats e = exp2_of(load(x + k) - own_peak);
+      sum += e;
       const Floats weighted = e * load(value_steps + k);
-      largest = maximum(largest, reinterpret_cast<Ints>(weighted));  // no number is negative
+      highest = maximum(highest, reinterpret_cast<Ints>(weighted));  // no number is negative
       store(x + k, weighted);
     }
-    const RowScale scale = row_scale(__builtin_reduce_max(largest));
-    steps[row] = scale.step / sum_of_lanes(total);
+    totals[i] = sum;
+    largest[i] = highest;
+  }
+  scale_rows(reduce_rows(largest, [](Ints a, Ints b) { return maximum(a, b); }), found, factors);
+  store(total, reduce_rows(totals, [](Floats a, Floats b) { return a + b; }));
+  for (int i = 0; i < rows; i++) {
+    steps[i] = found[i] / total[i];
     // A row whose sum is NaN has a NaN that was not the largest number: its sign may be set.
-    factors[row] = __builtin_isnan(steps[row]) ? 0.0f : scale.factor;
+    if (__builtin_isnan(steps[i])) factors[i] = 0.0f;
   }
-  for (int row = 0; row < rows; row++) {
-    // A row that is not finite has the factor 0: its numbers must not reach the conversion.
-    const Ints kept = splat(factors[row] == 0.0f ? 0 : -1);
-    Ints sum{};
-    for_each_chunk(scores + static_cast<size_t>(row) * stride, padded, [&](int i, const float* chunk) {
-      Ints rounded[4];
-      for (int v = 0; v < 4; v++) {
-        rounded[v] = round_to_nearest(load(chunk + v * LANES) * factors[row]) & kept;
-        if (UNSIGNED_WEIGHTS) sum += rounded[v];
-      }
-      store_chunk(static_cast<int8_t*>(quantized), row, quantized_stride, i, narrow(rounded));
-    });
-    sums[row] = UNSIGNED_WEIGHTS ? __builtin_reduce_add(sum) : 0;
-  }
+  round_rows(scores, stride, rows, padded, factors, quantized, first, quantized_stride, sums);
+}
+
+// Softmax, to base 2, of rows of scores, each probability times the step of its value, quantized with one step per row.
+// `padded` is a multiple of LANES.
+void quantized_softmax(float* scores, int stride, int rows, int padded, const float* value_steps, void* quantized,
+                       int quantized_stride, float* steps, int32_t* sums) {
+  for (int first = 0; first < rows; first += LANES)
+    softmax_rows(scores + static_cast<size_t>(first) * stride, stride, rows - first < LANES ? rows - first : LANES,
+                 padded, value_steps, static_cast<int8_t*>(quantized), first, quantized_stride, steps + first,
+                 sums + first);
 }
 
 }  // namespace

@@ -14,6 +14,15 @@ inline int packed_offset(int column, int i) {
 #endif
 }
 
+// Stores GROUP weights of one column.
+inline void store_group(int8_t* panel, int column, const int8_t* weights) {
+#ifdef PAIRED_WEIGHTS
+  for (int i = 0; i < GROUP; i++) panel[packed_offset(column, i)] = weights[i];
+#else
+  __builtin_memcpy(panel + packed_offset(column, 0), weights, GROUP);
+#endif
+}
+
 void pack_int8(const int8_t* weight, int k, int n, void* panels) {
   int8_t* to = static_cast<int8_t*>(panels);
   for (int column = 0; column < n; column += INT8_PANEL)

@@ -22,18 +22,42 @@ inline Ints maximum(Ints a, Ints b) { return __builtin_elementwise_max(a, b); }
 // Floats of a row that are read and quantized at once.
 constexpr int CHUNK = 4 * LANES;
 
-// Calls function(i, x + i) for every chunk of a row; the last chunk is padded with zeros.
+// Calls function(i, numbers) with the four vectors of every chunk of a row; the last chunk is padded with zeros.
 template <class Function>
 inline void for_each_chunk(const float* x, int k, Function function) {
   int i = 0;
-  for (; i + CHUNK <= k; i += CHUNK) function(i, x + i);
+  for (; i + CHUNK <= k; i += CHUNK) {
+    Floats numbers[4];
+    UNROLLED for (int v = 0; v < 4; v++) numbers[v] = load(x + i + v * LANES);
+    function(i, numbers);
+  }
   if (i == k) return;
-  float last[CHUNK] = {};
-  int j = 0;
-  for (; i + j + LANES <= k; j += LANES) store(last + j, load(x + i + j));
-  for (; i + j < k; j++) last[j] = x[i + j];
-  function(i, last);
+  Floats numbers[4] = {};
+  if (k - i == 2 * LANES) {  // a head of MobileBERT, with vectors of 16
+    numbers[0] = load(x + i);
+    numbers[1] = load(x + i + LANES);
+    function(i, numbers);
+    return;
+  }
+  UNROLLED for (int v = 0; v < 4; v++) {
+    const int remaining = k - i - v * LANES;
+    if (remaining >= LANES) {
+      numbers[v] = load(x + i + v * LANES);
+    } else if (remaining > 0) {
+      float last[LANES] = {};
+      for (int j = 0; j < remaining; j++) last[j] = x[i + v * LANES + j];
+      numbers[v] = load(last);
+    }
+  }
+  function(i, numbers);
 }
+
+#ifndef PAIRED_ROWS
+// Stores the first bytes of a chunk. It is a function of its own, because a vector whose address is taken is in memory.
+__attribute__((noinline)) void store_part(int8_t* to, Bytes chunk, int bytes) {
+  __builtin_memcpy(to, &chunk, static_cast<size_t>(bytes));
+}
+#endif
 
 // Stores one chunk, which begins at column i, of a row of `stride` activations.
 inline void store_chunk(int8_t* rows, int row, int stride, int i, Bytes chunk) {
@@ -47,43 +71,100 @@ inline void store_chunk(int8_t* rows, int row, int stride, int i, Bytes chunk) {
   if (DEPTH % CHUNK == 0 || i + CHUNK <= stride)
     *reinterpret_cast<UnalignedBytes*>(to) = chunk;
   else
-    __builtin_memcpy(to, &chunk, static_cast<size_t>(stride - i));
+    store_part(to, chunk, stride - i);
 #endif
 }
 
-void quantize(const float* x, int x_stride, int rows, int k, void* quantized, int stride, float* steps, int32_t* sums) {
-  int8_t* q = static_cast<int8_t*>(quantized);
-  for (int row = 0; row < rows; row++, x += x_stride) {
-    // The largest magnitude, compared as integers: this order puts infinities and NaN above all other numbers.
-    Ints largest[4] = {};
-    for_each_chunk(x, k, [&](int, const float* chunk) {
-      for (int v = 0; v < 4; v++) {
-        largest[v] = maximum(largest[v], reinterpret_cast<Ints>(load(chunk + v * LANES)) & 0x7fffffff);
-      }
-    });
-    const int32_t bits =
-        __builtin_reduce_max(maximum(maximum(largest[0], largest[1]), maximum(largest[2], largest[3])));
-    const float peak = float_from_bits(bits);
-    const bool is_finite = bits < INFINITY_BITS;
-    const bool is_nonzero = is_finite && peak >= SMALLEST_PEAK;
-    // A row with an infinity or NaN gets the step NaN, so that its products are NaN, too.
-    steps[row] = is_nonzero ? peak / QUANTIZED_MAX : is_finite ? 0.0f : float_from_bits(0x7fc00000);
-    sums[row] = 0;
-    if (!is_nonzero) {
-      for_each_chunk(x, k, [&](int i, const float*) { store_chunk(q, row, stride, i, Bytes{}); });
+// Reduces each of LANES vectors to one number, and returns these as one vector. Each step combines pairs of vectors and
+// moves the highest bit of the row index below the lowest bit of the lane index, as `transpose` does.
+template <class Vector, class Operation>
+INLINED Vector reduce_rows(Vector (&rows)[LANES], Operation operation) {
+  UNROLLED for (int n = LANES / 2; n; n /= 2)
+    UNROLLED for (int i = 0; i < n; i++) {
+      const Vector low = __builtin_shufflevector(rows[i], rows[i + n], INTERLEAVED_LOW);
+      const Vector high = __builtin_shufflevector(rows[i], rows[i + n], INTERLEAVED_HIGH);
+      rows[i] = operation(low, high);
+    }
+  return rows[0];
+}
+
+// Writes the steps of LANES rows whose largest magnitudes have these bits, and the factors that numbers are multiplied
+// by before they are rounded. The factor is 0 for a row of zeros, and for one that is not finite: its step is NaN, so
+// that its products are NaN, too.
+inline void scale_rows(Ints peaks, float* steps, float* factors) {
+  const Floats peak = reinterpret_cast<Floats>(peaks);
+  const Ints is_finite = peaks < INFINITY_BITS;
+  const Ints is_nonzero = is_finite & (peak >= SMALLEST_PEAK);
+  const Ints step = reinterpret_cast<Ints>(peak / QUANTIZED_MAX) & is_nonzero;
+  store(steps, reinterpret_cast<Floats>(step | (~is_finite & 0x7fc00000)));
+  store(factors, reinterpret_cast<Floats>(reinterpret_cast<Ints>(QUANTIZED_MAX / peak) & is_nonzero));
+}
+
+// The largest magnitude of a row, by lane, compared as integers: this order puts infinities and NaN above all other
+// numbers.
+inline Ints largest_of_row(const float* x, int k) {
+  Ints largest[4] = {};
+  for_each_chunk(x, k, [&](int, const Floats (&numbers)[4]) {
+    UNROLLED for (int v = 0; v < 4; v++)
+      largest[v] = maximum(largest[v], reinterpret_cast<Ints>(numbers[v]) & 0x7fffffff);
+  });
+  return maximum(maximum(largest[0], largest[1]), maximum(largest[2], largest[3]));
+}
+
+inline Bytes quantize_chunk(const Floats (&numbers)[4], float factor) {
+  Ints rounded[4];
+  UNROLLED for (int v = 0; v < 4; v++) rounded[v] = round_to_nearest(numbers[v] * factor);
+  return narrow(rounded);
+}
+
+// Adds the bytes of a chunk, where weights are unsigned: as `dot` with weights of 1.
+inline Ints add_bytes(Ints sum, Bytes chunk) {
+#if UNSIGNED_WEIGHTS
+  return dot(sum, prepare(Bytes{} + 1), reinterpret_cast<Quad>(chunk));
+#else
+  (void)chunk;
+  return sum;
+#endif
+}
+
+// Rounds at most LANES rows times their factors. `sums`: the sum of each quantized row, where weights are unsigned.
+inline void round_rows(const float* x, int x_stride, int rows, int k, const float* factors, int8_t* q, int first,
+                       int stride, int32_t* sums) {
+  Ints sum[LANES] = {};
+  for (int i = 0; i < rows; i++) {
+    const float factor = factors[i];
+    const float* row = x + static_cast<size_t>(i) * x_stride;
+    if (factor == 0.0f) {  // times a number that is not finite, it would be NaN
+      for_each_chunk(row, k, [&](int column, const Floats (&)[4]) {
+        store_chunk(q, first + i, stride, column, Bytes{});
+      });
       continue;
     }
-    const float scale = QUANTIZED_MAX / peak;
-    Ints sum{};
-    for_each_chunk(x, k, [&](int i, const float* chunk) {
-      Ints rounded[4];
-      for (int v = 0; v < 4; v++) {
-        rounded[v] = round_to_nearest(load(chunk + v * LANES) * scale);
-        if (UNSIGNED_WEIGHTS) sum += rounded[v];
-      }
-      store_chunk(q, row, stride, i, narrow(rounded));
+    Ints total{};
+    for_each_chunk(row, k, [&](int column, const Floats (&numbers)[4]) {
+      const Bytes chunk = quantize_chunk(numbers, factor);
+      total = add_bytes(total, chunk);
+      store_chunk(q, first + i, stride, column, chunk);
     });
-    if (UNSIGNED_WEIGHTS) sums[row] = __builtin_reduce_add(sum);
+    sum[i] = total;
+  }
+  int32_t totals[LANES] = {};
+  if (UNSIGNED_WEIGHTS) {
+    const Ints all = reduce_rows(sum, [](Ints a, Ints b) { return a + b; });
+    __builtin_memcpy(totals, &all, sizeof(all));
+  }
+  for (int i = 0; i < rows; i++) sums[i] = totals[i];
+}
+
+void quantize(const float* x, int x_stride, int rows, int k, void* quantized, int stride, float* steps, int32_t* sums) {
+  for (int first = 0; first < rows; first += LANES, x += static_cast<size_t>(LANES) * x_stride) {
+    const int count = rows - first < LANES ? rows - first : LANES;
+    Ints largest[LANES] = {};
+    for (int i = 0; i < count; i++) largest[i] = largest_of_row(x + static_cast<size_t>(i) * x_stride, k);
+    float found[LANES], factors[LANES];
+    scale_rows(reduce_rows(largest, [](Ints a, Ints b) { return maximum(a, b); }), found, factors);
+    for (int i = 0; i < count; i++) steps[first + i] = found[i];
+    round_rows(x, x_stride, count, k, factors, static_cast<int8_t*>(quantized), first, stride, sums + first);
   }
 }
 
