@@ -40,9 +40,10 @@ def bench(
 ) -> Report:
     """Times every subject at every length and number of threads, in turns, and compares each with the first.
 
-    Everything is repeated six times with fresh sessions, opened in one order and then in the other, since two sessions
-    of the same file already differ by 1 or 2 %. A repetition of a cell is a warm-up, then rounds in which every
-    subject runs once. A model that this process's onnxruntime does not run is run by a worker, which times itself.
+    Everything is repeated six times with fresh sessions, opened in one order and then in the other, since two
+    sessions of the same file already differ by 1 or 2 %. A repetition of a cell is a warm-up, then rounds in which
+    every subject runs once. Disturbed repetitions are repeated. A model that this process's onnxruntime does not
+    run is run by a worker, which times itself.
 
     A model that fails at any stage is among the report's failures; the others go on. A KeyboardInterrupt ends the
     timing, and the report has the measurements until then.

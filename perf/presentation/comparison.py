@@ -13,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from perf.errors import PerfUsageError
-from perf.presentation.warnings import MOVED
 from perf.results.report import Cell, Measurement, Report
 from perf.statistics import FEWEST_BETWEEN, Ratio, ratio_between
+from perf.timing.disturbance.speed_check import MOVED
 
 SLOWER, FASTER, UNDECIDED = "slower", "faster", "not significant"
 

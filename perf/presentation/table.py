@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from rich import box
@@ -11,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from perf.machine.machine import Machine
+from perf.presentation.warnings import counted
 from perf.results.report import Measurement, Report, threads_text
 from perf.sessions.session import Placement
 from perf.statistics import Ratio
@@ -183,9 +185,21 @@ def notes(report: Report) -> list[str]:
         without = [one.name for one in report.subjects if one.cpu_difference is None]
         lines += _note_on_empty("from the CPU's", without, "not run by onnxruntime, or without comparable outputs")
     lines += [f"{subject.name}: {note}" for subject in report.subjects for note in subject.notes]
+    lines += _notes_on_repeats(report)
     if any(not item.stable for cell in report.cells for item in cell.measurements):
         lines.append(f"{UNSTABLE} unstable: the interval is wider than the requested ±{arguments.precision:.1%}.")
     return lines
+
+
+def _notes_on_repeats(report: Report) -> list[str]:
+    """Returns how many repetitions were repeated because they were disturbed, and by what; none if none was."""
+    causes = sum((Counter(cell.repeated) for cell in report.cells), Counter[str]())
+    if not causes:
+        return []
+    done = sum(len(cell.rounds) for cell in report.cells)
+    return [
+        f"{done} repetitions were timed, and {causes.total()} repeated because of a disturbance ({counted(causes)})."
+    ]
 
 
 def _notes_on_differences(report: Report) -> list[str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from perf.machine.machine import Machine
 from perf.results.report import Arguments, Cell, SubjectReport, threads_text
 from perf.statistics import FEWEST
+from perf.timing.disturbance.causes import SPEED_CHECK, SPREAD, STEAL
+from perf.timing.disturbance.speed_check import MOVED
 from perf.timing.warmup import STEADY
 
 BUSY = 0.5
@@ -18,11 +21,15 @@ TAKEN = 0.1
 ANOTHER = 0.01
 """Centred error above which outputs differ by more than float32 rounding, which stays below 1e-4."""
 
-MOVED = 0.1
-"""Relative change in the time of a fixed task above which the machine's speed has changed."""
-
 FEW = 20
 """Fewest runs for percentiles: with fewer, p90 is the slowest or second slowest run."""
+
+REMEDIES = {
+    STEAL: "use a machine whose processors are not shared with others",
+    SPEED_CHECK: "fix the processor's frequency and end other programs",
+    SPREAD: "end other programs",
+}
+"""Remedy of each cause of disturbed repetitions."""
 
 LOST = 1.0
 """The centred error of constant outputs."""
@@ -38,7 +45,8 @@ def find_warnings(
     *,
     interrupted: bool = False,
 ) -> list[str]:
-    """Returns the warnings, ordered by cause: models, threads, machine, other programs, warm-up, intervals."""
+    """Returns the warnings, ordered by cause: models, threads, machine, other programs, disturbances, warm-up,
+    intervals."""
     models = [*_broken(subjects), *_different(subjects), *_padding(subjects), *_lost(subjects)]
     found = [
         *_cut_short(cells, interrupted),
@@ -52,6 +60,7 @@ def find_warnings(
         for text in (
             *found,
             _others(machine, other_cores),
+            _disturbed(cells),
             _unsteady(cells),
             _few(cells),
             _unstable(arguments, cells),
@@ -192,6 +201,26 @@ def _others(machine: Machine, other_cores: float) -> str | None:
         f"other programs used {other_cores:.1f} of {cores} cores while the models were timed, which slows runs "
         "with many threads most; end them and repeat, or pass --threads 1"
     )
+
+
+def _disturbed(cells: Sequence[Cell]) -> str | None:
+    """Returns how many repetitions stayed disturbed, by what, and what removes these causes."""
+    found = [cell for cell in cells if cell.disturbed]
+    if not found:
+        return None
+    worst = max(found, key=lambda cell: sum(cell.disturbed.values()))
+    total = sum((Counter(cell.disturbed) for cell in found), Counter[str]())
+    advice = ", and ".join(dict.fromkeys(REMEDIES[cause] for cause in total))
+    return (
+        f"{total.total()} of {sum(len(cell.rounds) for cell in cells)} repetitions remain disturbed "
+        f"({counted(total)}), the most at {_where(worst)} ({sum(worst.disturbed.values())} of {len(worst.rounds)}); "
+        f"{advice}, and repeat"
+    )
+
+
+def counted(causes: Mapping[str, int]) -> str:
+    """Returns "steal time 2, spread 1"."""
+    return ", ".join(f"{cause} {number}" for cause, number in causes.items())
 
 
 def _unsteady(cells: Sequence[Cell]) -> str | None:

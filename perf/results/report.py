@@ -123,13 +123,17 @@ class Measurement:
 class Cell:
     """All models at one length and thread count.
 
-    The n-th times of all models are of the same round; `rounds` is the number of rounds of each repetition.
+    The n-th times of all models are of the same round; `rounds` is the number of rounds of each repetition. `repeated`:
+    how many repetitions were discarded and repeated because they were disturbed, by cause. `disturbed`: how many of
+    those that count are disturbed, by cause.
     """
 
     seq_len: int
     threads: int
     rounds: tuple[int, ...]
     measurements: tuple[Measurement, ...]
+    repeated: dict[str, int] = field(default_factory=dict)
+    disturbed: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,8 @@ class Report:
     Args:
         other_cores: CPU time that other programs used while the models were timed, in cores.
         error_seq_len: Length, in tokens, at which the models' errors were measured.
-        speed_check_ms: Times of the task of `timing.speed_check` before each repetition with each number of threads.
+        speed_check_ms: Times of the task of `timing.disturbance.speed_check` before each repetition with each number of
+            threads; not of those that were repeated.
         failures: Models that could not be timed.
         peaks: Peak arithmetic and memory throughput of the machine, if measured.
         command: The words of the command line, if there was one.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from perf.errors import PerfError
+from perf.machine.steal import StealWatch
 from perf.results.report import Cell, Measurement
 from perf.sessions.session import Session, Timer, first_run, timer
 from perf.statistics import FEWEST, ratio, summarise
@@ -30,10 +31,15 @@ class RunError(PerfError):
 
 @dataclass(frozen=True)
 class Repetition:
-    """Times in ms of each model by name, round by round, and whether they were steady after the warm-up."""
+    """Times in ms of each model by name, round by round, and whether they were steady after the warm-up.
+
+    `stolen_cores`: the steal time meanwhile, in cores; `speed_check_ms`: the time of the speed check before it.
+    """
 
     times_ms: Mapping[str, np.ndarray]
     steady: Mapping[str, bool]
+    stolen_cores: float = 0.0
+    speed_check_ms: float = 0.0
 
     @property
     def rounds(self) -> int:
@@ -57,9 +63,11 @@ def repeat(
         with _named(name):
             first_run(name, session, feeds[name])
     runs = [_timer(name, session, feeds[name]) for name, session in sessions.items()]
+    watch = StealWatch()
     steady = warm_up(runs, limit_s=budget_s * WARM_UP_SHARE, clock=time.perf_counter_ns)
     times_ns = timed_rounds(runs, precision=precision, budget_s=budget_s, seed=seed, clock=time.perf_counter_ns)
-    return Repetition(dict(zip(sessions, times_ns / 1e6, strict=True)), dict(zip(sessions, steady, strict=True)))
+    times_ms, stolen = dict(zip(sessions, times_ns / 1e6, strict=True)), watch.cores()
+    return Repetition(times_ms, dict(zip(sessions, steady, strict=True)), stolen)
 
 
 def combine(

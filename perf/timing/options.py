@@ -24,8 +24,8 @@ class BenchOptions:
         precision: Target for the 95 % interval of every median, as a share of it: timing of a cell ends when all are
             within ± this share,
         budget_s: or when its timed rounds took this many seconds over all subjects and repetitions. At least 12 rounds
-            are run; loading and warm-up come on top, the latter with up to a quarter of this. Four lengths and two
-            numbers of threads are eight cells.
+            are run; loading, warm-up (up to a quarter of this) and repeats of disturbed repetitions come on top.
+            Four lengths and two numbers of threads are eight cells.
         seed: Seed of the ids and of the order within a round.
         profile: Whether to measure the machine's peak speed and the time that each model spends in its blocks.
 

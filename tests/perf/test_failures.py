@@ -42,6 +42,12 @@ def no_load_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(description, "footprint", lambda *_, **__: Footprint((1.0,), 1.0, 1))
 
 
+@pytest.fixture(autouse=True)
+def no_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Disturbed repetitions are not repeated: how many are depends on the machine."""
+    monkeypatch.setattr(repetitions, "REPEAT_SHARE", 0.0)
+
+
 def subject(path: Path) -> Subject:
     return Subject(path.name, path, VOCAB_SIZE)
 

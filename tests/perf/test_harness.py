@@ -27,7 +27,7 @@ from perf.sessions.runtimes.onnxruntime_session import open_session
 from perf.sessions.subject import Sizes
 from perf.sessions.types import Feed, Outputs
 from perf.statistics import ratio, summarise
-from perf.timing import description
+from perf.timing import description, repetitions
 
 
 def quick(**changed: Any) -> BenchOptions:
@@ -44,6 +44,12 @@ def bench(subjects: Sequence[Subject], options: BenchOptions, **others: Any) -> 
 def no_load_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Load time and memory are constants: measuring them starts a process for each model, which imports onnxruntime."""
     monkeypatch.setattr(description, "footprint", lambda *_, **__: Footprint((1.0,), 1.0, 1))
+
+
+@pytest.fixture(autouse=True)
+def no_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Disturbed repetitions are not repeated: how many are depends on the machine."""
+    monkeypatch.setattr(repetitions, "REPEAT_SHARE", 0.0)
 
 
 def subject(path: Path) -> Subject:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from perf import statistics
-from perf.statistics import interval_rank, median_interval, quotient_rank, ratio, ratio_between, summarise
+from perf.statistics import Ratio, interval_rank, median_interval, quotient_rank, ratio, ratio_between, summarise
 
 # From tables of the sign test: the ranks of the 95 % interval of the median.
 TABLE = {6: 1, 8: 1, 9: 2, 12: 3, 20: 6, 50: 18, 100: 40}
@@ -95,6 +95,45 @@ def test_repetitions_of_unequal_length_are_cut_where_they_end() -> None:
     found = ratio(first, np.ones_like(first), rounds)
     assert (found.median, found.low, found.high) == (3.5, 1, 6)
     assert not found.significant
+
+
+def medians_and_one(one: float, others: float = 4.55 / 1.52) -> Ratio:
+    """The ratio of six repetitions of eight rounds; one of them is `one`, the rest scatter by 1 % around `others`."""
+    values = np.repeat(others * np.array([1.0, 1.01, 0.99, 1.0, 1.005, 0.995]), 8)
+    values[16:24] = one
+    return ratio(values, np.ones_like(values), [8] * 6)
+
+
+@pytest.mark.parametrize("one", [0.3, 0.9, 2.0, 20.0])
+def test_one_disturbed_repetition_of_six_hides_no_difference(one: float) -> None:
+    """The range of all six would contain 1, or be as wide as the disturbance."""
+    found = medians_and_one(one)
+    assert found.significant
+    assert 2.9 < found.low < found.median < found.high < 3.1
+
+
+def test_one_disturbed_repetition_makes_no_difference_either() -> None:
+    for one in (0.3, 3.0):
+        assert not medians_and_one(one, others=1.0).significant
+    assert not medians_and_one(0.3, others=1.008).significant  # all others are above 1, but by less than they scatter
+
+
+def test_two_disturbed_repetitions_leave_the_range() -> None:
+    first = np.array([3.0, 3.0, 3.0, 3.0, 0.8, 0.9])
+    found = ratio(first, np.ones(6), [1] * 6)
+    assert (found.low, found.high, found.significant) == (0.8, 3.0, False)
+
+
+def test_equal_models_are_rarely_called_different_with_outliers() -> None:
+    """Sessions differ by 2 %, or are of two kinds that differ by 3 %; a sixth of the repetitions is disturbed."""
+    rng = np.random.default_rng(4)
+    for luck in (
+        rng.normal(0, 0.02, (2000, 6)),
+        rng.choice([-0.015, 0.015], (2000, 6)) + rng.normal(0, 0.002, (2000, 6)),
+    ):
+        hit = (rng.random((2000, 6)) < 1 / 6) * rng.choice([-1, 1], (2000, 6)) * rng.uniform(0.3, 1.2, (2000, 6))
+        called = sum(ratio(quotients, np.ones(6), [1] * 6).significant for quotients in np.exp(luck + hit))
+        assert called / 2000 < 0.06
 
 
 def test_arrangements_are_those_that_there_are() -> None:

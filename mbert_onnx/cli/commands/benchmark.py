@@ -72,7 +72,7 @@ def bench(
         typer.Option(
             metavar="SECONDS",
             help="Stop a length and number of threads after this time in timed rounds, of which at least 12 are run. "
-            "Loading and warm-up are not counted.",
+            "Loading, warm-up and repeats of disturbed repetitions are not counted.",
             rich_help_panel=MEASUREMENT_GROUP,
         ),
     ] = 10,

@@ -128,6 +128,15 @@ def test_without_errors_there_is_no_word_of_them() -> None:
     assert "float model" not in text
 
 
+def test_repeated_repetitions_are_counted() -> None:
+    assert "repeated" not in to_markdown(report())
+    first, second = report().cells
+    cells = (replace(first, repeated={"spread": 2}), replace(second, repeated={"steal time": 1, "spread": 1}))
+    note = "12 repetitions were timed, and 4 repeated because of a disturbance (spread 3, steal time 1)."
+    assert note in to_markdown(replace(report(), cells=cells)).splitlines()
+    assert note in " ".join(printed(replace(report(), cells=cells)).split())
+
+
 def test_another_provider_tells_its_partitions_and_how_far_it_is_from_the_cpu() -> None:
     shown = report()
     placed = Placement({"QNNExecutionProvider": {"Gemm": 83}}, {"QNNExecutionProvider": 2})

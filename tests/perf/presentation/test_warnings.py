@@ -93,6 +93,17 @@ def test_other_programs() -> None:
     assert "other programs used 1.3 of 4 cores" in text
 
 
+def test_repetitions_that_remain_disturbed() -> None:
+    first, second = CALM.cells
+    assert warnings(replace(CALM, cells=(replace(first, repeated={"spread": 2}), second))) == []
+    both = (replace(first, disturbed={"spread": 1}), replace(second, disturbed={"steal time": 1, "spread": 1}))
+    (text,) = warnings(replace(CALM, cells=both))
+    assert text == (
+        "3 of 12 repetitions remain disturbed (spread 2, steal time 1), the most at 128 tokens, 2 threads (2 of 6); "
+        "end other programs, and use a machine whose processors are not shared with others, and repeat"
+    )
+
+
 def test_unstable_names_the_worst_and_the_options() -> None:
     (text,) = warnings(report())
     assert text.startswith("unstable: 1 of 4 medians have a wider interval than the requested ±2.0%")

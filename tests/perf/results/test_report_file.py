@@ -36,9 +36,19 @@ def test_a_report_from_before_a_key_was_new_is_read(tmp_path: Path) -> None:
     told = report().to_json()
     for subject in told["subjects"]:
         del subject["cpu_difference"], subject["placement"]["partitions"]
+    for cell in told["cells"]:
+        del cell["repeated"], cell["disturbed"]
     path = tmp_path / "a.json"
     path.write_text(json.dumps(told))
     assert read_report(path) == report()
+
+
+def test_repeats_are_written_and_read(tmp_path: Path) -> None:
+    cells = tuple(replace(cell, repeated={"spread": 2}, disturbed={"steal time": 1}) for cell in report().cells)
+    path = tmp_path / "a.json"
+    replace(report(), cells=cells).write_json(path)
+    assert json.loads(path.read_text())["cells"][0]["repeated"] == {"spread": 2}
+    assert read_report(path).cells == cells
 
 
 def test_times_of_the_speed_check_keep_their_json_key(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import count
 
-from perf.timing.speed_check import RUNS, speed_check_ms
+from perf.timing.disturbance.speed_check import RUNS, speed_check_ms
 
 
 def test_the_median_in_ms() -> None:

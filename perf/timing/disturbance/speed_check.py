@@ -10,6 +10,9 @@ from statistics import median
 WORK = bytes(2**20)
 RUNS = 9
 
+MOVED = 0.1
+"""Relative change in its time above which the machine's speed has changed."""
+
 
 def speed_check_ms(clock: Callable[[], int] = time.perf_counter_ns) -> float:
     """Returns the median time in ms of the task: a checksum of one MiB, on one core."""
