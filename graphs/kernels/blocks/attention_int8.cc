@@ -76,13 +76,13 @@ void attend_packed(const Isa& isa, const PackedHeads& from, const Queries& queri
     const int rows = queries.rows - first < QUERY_ROWS ? queries.rows - first : QUERY_ROWS;
     int stride = round_up(size, ROW_MULTIPLE);
     isa.quantize(queries.data + static_cast<size_t>(first) * queries.stride, queries.stride, rows, size,
-                 quantized.activations, stride, quantized.steps, quantized.sums);
+                 quantized.activations, stride, quantized.steps, quantized.starts);
     for (int row = 0; row < rows; row++) quantized.steps[row] *= LOG2_E;
-    isa.multiply_int8({quantized.activations, stride, quantized.steps, quantized.sums}, rows, keys,
+    isa.multiply_int8({quantized.activations, stride, quantized.steps, quantized.starts}, rows, keys,
                       {scores, padded, false, queries.mask, 0});
     stride = round_up(padded, ROW_MULTIPLE);
     isa.quantized_softmax(scores, padded, rows, padded, value_steps, quantized.activations, stride, quantized.steps,
-                          quantized.sums);
+                          quantized.starts);
     float* to = queries.context + static_cast<size_t>(first) * queries.context_stride;
     // One panel of values after the other, because a panel begins at `capacity` rows and not after the last one.
     for (int channel = 0; channel < size; channel += isa.panel_int8) {
@@ -91,7 +91,7 @@ void attend_packed(const Isa& isa, const PackedHeads& from, const Queries& queri
       values.n = size - channel < isa.panel_int8 ? size - channel : isa.panel_int8;
       values.panels = from.values + queries.head * from.value_bytes + static_cast<size_t>(channel) * from.capacity;
       values.scales = const_cast<float*>(ONES.values);
-      isa.multiply_int8({quantized.activations, stride, quantized.steps, quantized.sums}, rows, values,
+      isa.multiply_int8({quantized.activations, stride, quantized.steps, quantized.starts}, rows, values,
                         {to + channel, queries.context_stride, false, nullptr, 0});
     }
   }

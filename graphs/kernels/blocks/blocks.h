@@ -11,11 +11,11 @@ constexpr int MAX_NETWORKS = 16;
 // L2 cache. Float weights are four times as large and come from farther away, so larger blocks pay.
 constexpr int BLOCK_ROWS_INT8 = 64, BLOCK_ROWS_FLOAT = 128;
 
-// Scratch for quantized rows: the activations, and the step and the sum of each row.
+// Scratch for quantized rows: the activations, and the step of each row, and what its accumulators start with.
 struct Quantized {
   void* activations;
   float* steps;
-  int32_t* sums;
+  int32_t* starts;
 };
 
 struct StackedFFN {

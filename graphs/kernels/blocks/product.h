@@ -49,8 +49,8 @@ inline void product(const Isa& isa, bool int8, const float* x, int stride, int r
     return;
   }
   const int padded_k = round_up(weight.k, isa.depth);
-  isa.quantize(x, stride, rows, weight.k, quantized.activations, padded_k, quantized.steps, quantized.sums);
-  isa.multiply_int8({quantized.activations, padded_k, quantized.steps, quantized.sums}, rows, weight, output);
+  isa.quantize(x, stride, rows, weight.k, quantized.activations, padded_k, quantized.steps, quantized.starts);
+  isa.multiply_int8({quantized.activations, padded_k, quantized.steps, quantized.starts}, rows, weight, output);
 }
 
 inline int maximum(int a, int b) { return a > b ? a : b; }

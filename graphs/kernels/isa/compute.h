@@ -6,7 +6,7 @@
 //   FLOAT_ROWS, FLOAT_VECTORS the same of a float32 product
 //   SCORE_ROWS, SCORE_VECTORS the tile of attention's scores
 //   VALUE_VECTORS             with SCORE_ROWS, the tile of attention's weighted sum of values
-//   UNSIGNED_WEIGHTS          whether `dot` takes weights plus 128; the epilogue then subtracts 128 times the row's sum
+//   UNSIGNED_WEIGHTS          whether `dot` takes weights plus 128; accumulators then start with -128 times the row's sum
 //   Prepared, prepare(Bytes)  a vector of int8 weights as `dot` takes it, prepared once for all rows of a tile
 //   Quad, splat_quad(const int8_t*)  four consecutive activations, repeated for every column of a vector
 //   dot(Ints, Prepared, Quad) adds to each column's accumulator the products of four weights and four activations

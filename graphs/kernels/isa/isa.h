@@ -32,7 +32,7 @@ struct Rows {
   const void* data = nullptr;  // floats, or the output of `quantize`
   int stride = 0;              // elements from one row to the next
   const float* steps = nullptr;  // int8: the quantization step of each row
-  const int32_t* sums = nullptr;  // int8: the sum of each quantized row, where weights are unsigned
+  const int32_t* starts = nullptr;  // int8: what the accumulators of each row start with (0, or see UNSIGNED_WEIGHTS)
 };
 
 // The output of a product: data = relu?(rows·weight + bias) + residual?
@@ -68,7 +68,7 @@ struct Isa {
   void (*pack_int8)(const int8_t* weight, int k, int n, void* panels);
   void (*pack_float)(const float* weight, int k, int n, void* panels);
   // Quantizes rows of k floats, with one step per row, into rows of `stride` bytes, padded with 0.
-  void (*quantize)(const float* x, int x_stride, int rows, int k, void* q, int stride, float* steps, int32_t* sums);
+  void (*quantize)(const float* x, int x_stride, int rows, int k, void* q, int stride, float* steps, int32_t* starts);
   void (*multiply_int8)(const Rows& rows, int count, const Weight& weight, const Output& output);
   void (*multiply_float)(const Rows& rows, int count, const Weight& weight, const Output& output);
   // softmax(query·keys + mask)·values for `count` rows; `scores` holds count · padded floats.
@@ -82,7 +82,7 @@ struct Isa {
                       float* steps);
   // Softmax to base 2 of rows of `padded` scores, times the tokens' value steps, quantized with one step per row.
   void (*quantized_softmax)(float* scores, int stride, int rows, int padded, const float* value_steps, void* q,
-                            int q_stride, float* steps, int32_t* sums);
+                            int q_stride, float* steps, int32_t* starts);
   // to[j][i] = from[i][j]
   void (*transpose)(const float* from, int from_stride, int rows, int columns, float* to, int to_stride);
 #ifdef MBERT_PROFILE

@@ -139,9 +139,9 @@ void timed(double& total, Work work) {
 
 Isa timed_isa() {
   Isa isa = *real;
-  isa.quantize = [](const float* x, int x_stride, int rows, int k, void* q, int stride, float* steps, int32_t* sums) {
+  isa.quantize = [](const float* x, int x_stride, int rows, int k, void* q, int stride, float* steps, int32_t* starts) {
     timed(k == INTRA / HEADS ? attending : quantizing,
-          [&] { real->quantize(x, x_stride, rows, k, q, stride, steps, sums); });
+          [&] { real->quantize(x, x_stride, rows, k, q, stride, steps, starts); });
   };
   isa.multiply_int8 = [](const Rows& rows, int count, const Weight& w, const Output& output) {
     // Keys and values are weights, too, of one run.
@@ -163,9 +163,9 @@ Isa timed_isa() {
     timed(attending, [&] { real->pack_values(values, stride, count, size, first, capacity, panels, steps); });
   };
   isa.quantized_softmax = [](float* scores, int stride, int rows, int padded, const float* value_steps, void* q,
-                             int q_stride, float* steps, int32_t* sums) {
+                             int q_stride, float* steps, int32_t* starts) {
     timed(attending,
-          [&] { real->quantized_softmax(scores, stride, rows, padded, value_steps, q, q_stride, steps, sums); });
+          [&] { real->quantized_softmax(scores, stride, rows, padded, value_steps, q, q_stride, steps, starts); });
   };
   return isa;
 }

@@ -142,7 +142,7 @@ inline Floats exp2_of(Floats x) {
 
 // Softmax, to base 2, of at most LANES rows of scores from row `first` on; see `quantized_softmax`.
 inline void softmax_rows(float* scores, int stride, int rows, int padded, const float* value_steps, int8_t* quantized,
-                         int first, int quantized_stride, float* steps, int32_t* sums) {
+                         int first, int quantized_stride, float* steps, int32_t* starts) {
   // Each part is computed for all rows, because the horizontal operations of one row would wait for each other.
   Floats peaks[LANES] = {}, totals[LANES] = {};
   for (int i = 0; i < rows; i++) {
@@ -176,17 +176,17 @@ inline void softmax_rows(float* scores, int stride, int rows, int padded, const 
     // A row whose sum is NaN has a NaN that was not the largest number: its sign may be set.
     if (__builtin_isnan(steps[i])) factors[i] = 0.0f;
   }
-  round_rows(scores, stride, rows, padded, factors, quantized, first, quantized_stride, sums);
+  round_rows(scores, stride, rows, padded, factors, quantized, first, quantized_stride, starts);
 }
 
 // Softmax, to base 2, of rows of scores, each probability times the step of its value, quantized with one step per row.
 // `padded` is a multiple of LANES.
 void quantized_softmax(float* scores, int stride, int rows, int padded, const float* value_steps, void* quantized,
-                       int quantized_stride, float* steps, int32_t* sums) {
+                       int quantized_stride, float* steps, int32_t* starts) {
   for (int first = 0; first < rows; first += LANES)
     softmax_rows(scores + static_cast<size_t>(first) * stride, stride, rows - first < LANES ? rows - first : LANES,
                  padded, value_steps, static_cast<int8_t*>(quantized), first, quantized_stride, steps + first,
-                 sums + first);
+                 starts + first);
 }
 
 }  // namespace

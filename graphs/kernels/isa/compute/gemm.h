@@ -46,8 +46,7 @@ INLINED void epilogue_int8(const Ints (&sums)[ROWS][COUNT], const Rows& rows, in
   Floats dequantized[ROWS][COUNT];
   UNROLLED for (int i = 0; i < ROWS; i++)
     UNROLLED for (int v = 0; v < COUNT; v++) {
-      const Ints exact = UNSIGNED_WEIGHTS ? sums[i][v] - SHIFT * rows.sums[first + i] : sums[i][v];
-      dequantized[i][v] = __builtin_convertvector(exact, Floats) * rows.steps[first + i];
+      dequantized[i][v] = __builtin_convertvector(sums[i][v], Floats) * rows.steps[first + i];
       dequantized[i][v] *= load(weight.scales + column + v * LANES);
     }
   epilogue(dequantized, weight.bias ? weight.bias + column : nullptr, has_relu, output);
@@ -97,7 +96,10 @@ struct Int8 {
     const int k = round_up(weight.k, DEPTH);
     const int8_t* a = static_cast<const int8_t*>(rows.data) + static_cast<size_t>(first) * rows.stride;
     const int8_t* w = static_cast<const int8_t*>(weight.panels) + static_cast<size_t>(column) * k;
-    Ints sums[ROWS][INT8_VECTORS] = {};
+    Ints sums[ROWS][INT8_VECTORS];
+    UNROLLED for (int i = 0; i < ROWS; i++)
+      UNROLLED for (int v = 0; v < INT8_VECTORS; v++)
+        sums[i][v] = UNSIGNED_WEIGHTS ? splat(rows.starts[first + i]) : Ints{};
     for (int step = 0; step < k; step += 4, w += 4 * PANEL) {
       if (FETCH) fetch_ahead<4 * PANEL>(w);
       Prepared columns[INT8_VECTORS];

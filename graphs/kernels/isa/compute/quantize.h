@@ -127,9 +127,10 @@ inline Ints add_bytes(Ints sum, Bytes chunk) {
 #endif
 }
 
-// Rounds at most LANES rows times their factors. `sums`: the sum of each quantized row, where weights are unsigned.
+// Rounds at most LANES rows times their factors. Where weights are unsigned, 128 too large, the accumulators of a row
+// start with -128 times the sum of its bytes.
 inline void round_rows(const float* x, int x_stride, int rows, int k, const float* factors, int8_t* q, int first,
-                       int stride, int32_t* sums) {
+                       int stride, int32_t* starts) {
   Ints sum[LANES] = {};
   for (int i = 0; i < rows; i++) {
     const float factor = factors[i];
@@ -153,10 +154,10 @@ inline void round_rows(const float* x, int x_stride, int rows, int k, const floa
     const Ints all = reduce_rows(sum, [](Ints a, Ints b) { return a + b; });
     __builtin_memcpy(totals, &all, sizeof(all));
   }
-  for (int i = 0; i < rows; i++) sums[i] = totals[i];
+  for (int i = 0; i < rows; i++) starts[i] = -SHIFT * totals[i];
 }
 
-void quantize(const float* x, int x_stride, int rows, int k, void* quantized, int stride, float* steps, int32_t* sums) {
+void quantize(const float* x, int x_stride, int rows, int k, void* quantized, int stride, float* steps, int32_t* starts) {
   for (int first = 0; first < rows; first += LANES, x += static_cast<size_t>(LANES) * x_stride) {
     const int count = rows - first < LANES ? rows - first : LANES;
     Ints largest[LANES] = {};
@@ -164,7 +165,7 @@ void quantize(const float* x, int x_stride, int rows, int k, void* quantized, in
     float found[LANES], factors[LANES];
     scale_rows(reduce_rows(largest, [](Ints a, Ints b) { return maximum(a, b); }), found, factors);
     for (int i = 0; i < count; i++) steps[first + i] = found[i];
-    round_rows(x, x_stride, count, k, factors, static_cast<int8_t*>(quantized), first, stride, sums + first);
+    round_rows(x, x_stride, count, k, factors, static_cast<int8_t*>(quantized), first, stride, starts + first);
   }
 }
 
