@@ -20,7 +20,7 @@ from perf.sessions.subject import Subject
 from perf.sessions.types import Progress, no_progress
 from perf.timing.description import Description, describe
 from perf.timing.inspection import Inspection, inspect
-from perf.timing.options import SEQ_LENS, BenchOptions, check_positive
+from perf.timing.options import SEQ_LENS, BenchOptions
 from perf.timing.profiling import CountMacs, Profiled, profile
 from perf.timing.repetitions import REPETITIONS, Timed, time_all
 from perf.timing.roster import Roster
@@ -83,9 +83,9 @@ def _check(subjects: Sequence[Subject]) -> None:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise PerfUsageError(f"two models are called {twice!r}; expected a name of its own for each: rename one")
-    sizes = [subject.vocab_size for subject in subjects if subject.vocab_size is not None]
-    if sizes:
-        check_positive("vocab-size", *sizes)
+    for subject in subjects:
+        if subject.vocab_size is not None and subject.vocab_size < 1:
+            raise PerfUsageError(f"the vocabulary size of {subject.name} is {subject.vocab_size}; expected at least 1")
 
 
 def _compare(roster: Roster, descriptions: Mapping[str, Description], measure: Measure | None) -> list[SubjectReport]:

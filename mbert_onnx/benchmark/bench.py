@@ -11,7 +11,7 @@ from mbert_onnx.benchmark.device import find_device
 from mbert_onnx.benchmark.models.builder import ModelBuilder, build_all, distinct
 from mbert_onnx.benchmark.options import checked_names
 from mbert_onnx.runtime.native_kernels import AUTO, PORTABLE
-from mbert_onnx.runtime.threads import check_threads
+from mbert_onnx.runtime.size_limits import check_threads
 from perf.devices import LOCAL
 from perf.devices.job import Job
 from perf.results.report import Report

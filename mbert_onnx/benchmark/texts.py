@@ -13,7 +13,7 @@ from mbert_onnx.benchmark.options import checked_names, kernels_on
 from mbert_onnx.bundles.model_file import TextReader
 from mbert_onnx.errors import UsageError
 from mbert_onnx.runtime.native_kernels import AUTO, library_for
-from mbert_onnx.runtime.threads import check_threads
+from mbert_onnx.runtime.size_limits import MAX_SEQ_LEN, MAX_TEXTS, check_threads
 from mbert_onnx.text.calibration_text import BENCHMARK, encode, read_first
 from mbert_onnx.text.encoder import TextEncoder
 from mbert_onnx.text.text_files import CalibrationText, read_text_file
@@ -63,9 +63,9 @@ def bench_texts(
         CalibrationError: a file without texts.
         MbertError: as `bench` does.
     """
-    for what, value in {"first": first, "seq-len": seq_len}.items():
-        if value is not None and value < 1:
-            raise UsageError(f"--{what} is {value}; expected a whole number from 1 on")
+    for what, value, most in (("first", first, MAX_TEXTS), ("seq-len", seq_len, MAX_SEQ_LEN)):
+        if value is not None and not 1 <= value <= most:
+            raise UsageError(f"--{what} is {value}; expected 1 to {most:,}")
     check_threads(threads)
     names = checked_names(models, json=json)
     read_text_file(Path(texts), "--texts")  # before minutes are spent on models

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,10 @@ UNBROKEN_HYPHEN = "\u2011"
 # Metavars of the arguments and options that name a file, a folder or a model.
 PATHS = {"CHECKPOINT", "DIR", "FILE", "FILE_OR_FOLDER", "FOLDER", "MODEL", "PATH", "RECIPE", "RESULT"}
 
-# Those of them that libraries open by their name, so that it cannot be a pipe.
+# Metavars of options that take a name, or names with commas.
+NAMES = {"COLUMN", "DEVICE", "LAYER,...", "NAME", "NAME,...", "PASS,...", "SPLIT", "TASK"}
+
+# Those of the paths that libraries open by their name, so that it cannot be a pipe.
 MODELS = {"CHECKPOINT", "FILE_OR_FOLDER", "MODEL", "RECIPE"}
 # Parameters whose path is written.
 OUTPUTS = {"output", "json_file", "html", "plot", "leaderboard"}
@@ -43,9 +46,13 @@ class Command(TyperCommand):
         paths: list[tuple[Any, str]] = []
         for parameter in self.params:
             value = given.get(parameter.name or "")
-            if parameter.metavar in PATHS and HELP not in args:
-                values = value if isinstance(value, list | tuple) else [value]
-                paths += [(parameter, path) for path in values if path is not None]
+            if HELP in args:
+                continue
+            values = [one for one in (value if isinstance(value, list | tuple) else [value]) if isinstance(one, str)]
+            if parameter.metavar in PATHS:
+                paths += [(parameter, path) for path in values]
+            elif parameter.metavar in NAMES:
+                _check_names(parameter, values)
         for parameter, path in paths:
             _check_path(parameter, path)
         for parameter, path in paths:
@@ -139,6 +146,15 @@ def _check_path(parameter: Any, path: str) -> None:
         raise mbert_onnx.BundleError(f"{path} is neither a file nor a folder, but a pipe or device; give a file")
 
 
+def _check_names(parameter: Any, values: Sequence[str]) -> None:
+    """Refuses an option without a name, such as for a variable that a script has not set: it is not the default."""
+    for value in values:
+        if not value.replace(",", " ").strip():
+            raise mbert_onnx.UsageError(
+                f"{_name(parameter)} is {value!r}, which has no name; give one, or leave it out"
+            )
+
+
 def _check_output(parameter: Any, path: str, others: Sequence[tuple[Any, str]]) -> None:
     """Refuses outputs that would replace a device or a file of the same command: outputs are renamed into place."""
     name = _name(parameter)
@@ -156,6 +172,21 @@ def _check_output(parameter: Any, path: str, others: Sequence[tuple[Any, str]]) 
 
 def _is_same(path: str, other: str) -> bool:
     return bool(other) and os.path.realpath(path) == os.path.realpath(other)
+
+
+def _wrong_value(parameter: Any, fault: Mapping[str, Any]) -> str:
+    """Describes a value that is no number, or out of range; pydantic's message would not name it."""
+    least, most = getattr(parameter, "min", None), getattr(parameter, "max", None)
+    kind = next(
+        (text for word, text in (("int", "a whole number"), ("float", "a number")) if word in fault["type"]), ""
+    )
+    if most is not None:
+        expected = ", ".join(part for part in (kind, f"{least or 0:,} to {most:,}") if part)
+    elif least is not None:
+        expected = f"{kind or 'a whole number'} from {least:,} on"
+    else:
+        expected = kind or str(fault["msg"])
+    return f"{_name(parameter)} is {fault['input'] or repr(fault['input'])}; expected {expected}"
 
 
 def _name(parameter: Any) -> str:
@@ -201,6 +232,8 @@ def _without_typers_errors(action: Any, *args: Any, **options: Any) -> None:
         if type(error).__name__ == "NoArgsIsHelpError":
             print(message(), file=sys.stderr)
             raise SystemExit(2) from None
-        context = getattr(error, "ctx", None)
+        context, fault = getattr(error, "ctx", None), error.__cause__
+        if hasattr(fault, "errors") and getattr(error, "param", None) is not None:
+            fail(_wrong_value(error.param, fault.errors()[0]), 2)
         see = "" if context is None else f"; see {context.command_path} {HELP}"
         fail(f"{message().rstrip('.')}{see}", getattr(error, "exit_code", 2))

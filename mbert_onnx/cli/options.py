@@ -144,7 +144,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def names(values: list[str] | None) -> list[str] | None:
     """Splits the values of an option that takes names with commas, and may be repeated."""
-    return None if values is None else [name for value in values for name in value.split(",") if name]
+    return None if values is None else [name for value in values for part in value.split(",") if (name := part.strip())]
 
 
 def numbers(option: str, text: str) -> list[int]:

@@ -38,6 +38,7 @@ from mbert_onnx.model.padding import ignores_padding
 from mbert_onnx.model.tokenizer_files import write_tokenizer
 from mbert_onnx.model.torch_threads import idle_threads
 from mbert_onnx.runtime.native_kernels import AUTO, library_for
+from mbert_onnx.runtime.size_limits import MAX_BATCH, MAX_SEQ_LEN
 from mbert_onnx.text.sentence_embedding import EmbeddingSettings
 from mbert_onnx.text.tokenizer import padding_id
 
@@ -79,8 +80,8 @@ def export(
         task: A task's name or alias; default: what the checkpoint's `architectures` says.
         target: `cpu`; `mobile`: fixed shapes and int32 inputs, as phones' providers need them; `web`.
         seq_len: Fixes the length, 1 to the model's positions. `mobile` needs it.
-        batch: Fixes the batch; default: dynamic; 1 for `mobile`.
-        choices: Fixes the number of choices (multiple choice only); default: dynamic; 4 for `mobile`.
+        batch: Fixes the batch, 1 to 1,024; default: dynamic; 1 for `mobile`.
+        choices: Fixes the number of choices, 1 to 1,024 (multiple choice only); default: dynamic; 4 for `mobile`.
         precision: `fp32`; `fp16`; or `int8`: weights and embeddings of 8 bits, activations quantized dynamically or,
             for `mobile`, with static scales.
         calibrate: Texts, some for choosing fp16 or int8, the others for measuring its accuracy loss: lines, TSV,
@@ -199,9 +200,13 @@ class _Request:
         """Raises UsageError for what is wrong whatever the checkpoint is."""
         if self.target not in TARGETS:
             raise UsageError(f"--target is {self.target!r}; expected one of {', '.join(TARGETS)}")
-        for option, value in (("--seq-len", self.seq_len), ("--batch", self.batch), ("--choices", self.choices)):
-            if value is not None and value < 1:
-                raise UsageError(f"{option} is {value}; expected at least 1")
+        for option, value, most in (
+            ("--seq-len", self.seq_len, MAX_SEQ_LEN),
+            ("--batch", self.batch, MAX_BATCH),
+            ("--choices", self.choices, MAX_BATCH),
+        ):
+            if value is not None and not 1 <= value <= most:
+                raise UsageError(f"{option} is {value}; expected 1 to {most:,}")
         if self.target == "mobile" and self.seq_len is None:
             raise UsageError(
                 "--target mobile needs a fixed length, since phones' providers do; pass --seq-len, such as 128"

@@ -8,6 +8,7 @@ from graphs.reports.census import Census, take_census
 from mbert_onnx.bundles.reader import read_bundle
 from mbert_onnx.errors import UsageError
 from mbert_onnx.reference import located
+from mbert_onnx.runtime.size_limits import MAX_SEQ_LEN
 
 
 def inspect(model: str | Path, *, seq_len: int = 128) -> Census:
@@ -18,10 +19,10 @@ def inspect(model: str | Path, *, seq_len: int = 128) -> Census:
         seq_len: Length for which multiply-accumulates and memory are counted, if the file's is dynamic.
 
     Raises:
-        UsageError: `seq_len` is below 1.
+        UsageError: `seq_len` is not 1 to 1,048,576.
         BundleError, graphs.errors.GraphError: the file cannot be read.
     """
-    if seq_len < 1:
-        raise UsageError(f"--seq-len is {seq_len}; expected at least 1")
+    if not 1 <= seq_len <= MAX_SEQ_LEN:
+        raise UsageError(f"--seq-len is {seq_len}; expected 1 to {MAX_SEQ_LEN:,}")
     path = located(model)
     return take_census(read_bundle(path).model_path if path.is_dir() else path, seq_len)

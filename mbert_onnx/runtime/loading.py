@@ -18,7 +18,7 @@ from mbert_onnx.reference import is_reference
 from mbert_onnx.runtime.model import Model
 from mbert_onnx.runtime.native_kernels import AUTO, HALF, library_for, log_portable_run, why_not_native
 from mbert_onnx.runtime.reference_graph import with_optimized_graph
-from mbert_onnx.runtime.threads import check_threads
+from mbert_onnx.runtime.size_limits import check_threads
 
 CPU = "CPUExecutionProvider"
 # onnxruntime's severity of errors: its warnings are for the author of a graph, not for its user.

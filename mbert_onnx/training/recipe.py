@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mbert_onnx.errors import UsageError
-from mbert_onnx.runtime.threads import MAX_THREADS
+from mbert_onnx.runtime.size_limits import MAX_THREADS
 from mbert_onnx.training.distillation.strategies import STRATEGIES
 
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from perf.errors import PerfUsageError, one_line
+from perf.errors import PerfError, PerfUsageError, one_line
 from perf.providers import Provider
 
 
@@ -27,6 +27,9 @@ class Session(Protocol):
 
     def run(self, output_names: None, input_feed: Mapping[str, np.ndarray], /) -> Sequence[Any]: ...
 
+
+# What runtimes say if memory is short.
+_NO_MEMORY = ("bad_alloc", "bad allocation", "not enough memory", "Unable to allocate", "Failed to allocate memory")
 
 Timer = Callable[[bool], int]
 """Runs once and returns the time in ns; with True, an untimed run comes directly before it."""
@@ -100,11 +103,16 @@ def first_run(name: str, session: Session, feeds: dict[str, np.ndarray]) -> dict
     Raises:
         PerfUsageError: with the shapes of the inputs, if the run fails: most often a length beyond the model's
             positions, or ids beyond its vocabulary.
+        PerfError: if there is not enough memory.
     """
     try:
         values = session.run(None, feeds)
     except Exception as error:
         fed = ", ".join(f"{key} {list(value.shape)}" for key, value in feeds.items())
+        if any(text in str(error) for text in _NO_MEMORY):
+            raise PerfError(
+                f"there is not enough memory to run {name} on {fed}; free some, or pass a smaller --batch or --seq-len"
+            ) from None
         raise PerfUsageError(
             f"{name} does not run on {fed} ({one_line(error)}); expected lengths within its positions and ids within "
             "its vocabulary: pass another --seq-len or --batch"

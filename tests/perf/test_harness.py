@@ -323,7 +323,7 @@ def test_subjects_without_distinct_names_or_a_vocabulary_are_refused(tmp_path: P
         bench([], quick())
     with pytest.raises(PerfUsageError, match=r"two models are called 'a\.onnx'"):
         bench([one, one], quick())
-    with pytest.raises(PerfUsageError, match="--vocab-size is 0"):
+    with pytest.raises(PerfUsageError, match="the vocabulary size of a is 0"):
         bench([Subject("a", one.path, 0)], quick())
 
 

@@ -14,9 +14,18 @@ from mbert_onnx.benchmark.models.prefixes import help_lines
 from mbert_onnx.cli.errors import INTERRUPTED, fail
 from mbert_onnx.cli.options import Kernels, Seed, Task, numbers
 from mbert_onnx.cli.printing.progress import progress
+from mbert_onnx.runtime.size_limits import MAX_BATCH, MAX_TEXTS
 
 # Titles of the groups of options in --help.
 MEASUREMENT_GROUP, TEXTS_GROUP, MACHINE_GROUP, OUTPUT_GROUP = "Measurement", "Real texts", "Machine", "Output"
+
+# Options that do not apply to `--device emulated-arm64`, to `--texts`, and without `--texts`, by parameter.
+NOT_FOR_EMULATED = ("threads", "precision", "budget", "profile", "markdown")
+NOT_FOR_TEXTS = ("batch", "precision", "budget", "profile", "markdown")
+ONLY_FOR_TEXTS = ("first",)
+
+# The name of the source of a parameter that the command line has.
+GIVEN = "COMMANDLINE"
 
 # An empty line between two paragraphs: typer prints each on a line of its own.
 MODEL_HELP = "\n\n".join(
@@ -31,6 +40,7 @@ MODEL_HELP = "\n\n".join(
 
 
 def bench(
+    context: typer.Context,
     models: Annotated[list[str], typer.Argument(metavar="MODEL", help=MODEL_HELP)],
     provider: Annotated[
         str,
@@ -49,7 +59,9 @@ def bench(
             rich_help_panel=MEASUREMENT_GROUP,
         ),
     ] = None,
-    batch: Annotated[int, typer.Option(metavar="N", help="Texts per run.", rich_help_panel=MEASUREMENT_GROUP)] = 1,
+    batch: Annotated[
+        int, typer.Option(min=1, max=MAX_BATCH, metavar="N", help="Texts per run.", rich_help_panel=MEASUREMENT_GROUP)
+    ] = 1,
     threads: Annotated[
         str,
         typer.Option(
@@ -72,7 +84,7 @@ def bench(
         typer.Option(
             metavar="SECONDS",
             help="Stop a length and number of threads after this time in timed rounds, of which at least 12 are run. "
-            "Loading, warm-up and repeats of disturbed repetitions are not counted.",
+            "Loading, warm-up and repeats of disturbed repetitions are not counted. At most 86400.",
             rich_help_panel=MEASUREMENT_GROUP,
         ),
     ] = 10,
@@ -95,12 +107,19 @@ def bench(
         typer.Option(
             metavar="FILE",
             help="Time the texts of this file instead of random ids: at their own lengths, and padded to --seq-len. "
-            "Formats: those of export --calibrate. Uses the first number of --threads.",
+            "Formats: those of export --calibrate. With one number of threads: by default 1.",
             rich_help_panel=TEXTS_GROUP,
         ),
     ] = None,
     first: Annotated[
-        int, typer.Option(metavar="N", help="Use only the first N texts of --texts.", rich_help_panel=TEXTS_GROUP)
+        int,
+        typer.Option(
+            min=1,
+            max=MAX_TEXTS,
+            metavar="N",
+            help="Use only the first N texts of --texts.",
+            rich_help_panel=TEXTS_GROUP,
+        ),
     ] = 200,
     profile: Annotated[
         bool,
@@ -127,9 +146,15 @@ def bench(
     if device != "local" and texts is not None:
         raise mbert_onnx.UsageError(f"--device is {device}, and --texts is given, which is for local; pass one of them")
     if device == "emulated-arm64":
-        _bench_emulated(models, provider, seq_len, batch, task, seed, kernels, json_file, markdown or profile, command)
+        _refuse_given(context, NOT_FOR_EMULATED, "with --device emulated-arm64, which does not time models")
+        _bench_emulated(models, provider, seq_len, batch, task, seed, kernels, json_file, command)
         return
-    if texts is not None:
+    if texts is None:
+        _refuse_given(context, ONLY_FOR_TEXTS, "without --texts, whose texts it counts")
+    else:
+        _refuse_given(context, NOT_FOR_TEXTS, "with --texts, which times one text after the other")
+        if "," in threads and _is_given(context, "threads"):
+            raise mbert_onnx.UsageError(f"--threads is {threads}; expected one number with --texts")
         _bench_texts(models, texts, first, provider, seq_len, threads, task, seed, kernels, json_file)
         return
     with progress() as report_progress:
@@ -158,6 +183,19 @@ def bench(
     _refuse_broken(report.broken)
     if report.failures:
         raise typer.Exit(1)
+
+
+def _refuse_given(context: typer.Context, parameters: Sequence[str], where: str) -> None:
+    """Raises UsageError if one of these options was given on the command line, where it would have no effect."""
+    given = [f"--{name}" for name in parameters if _is_given(context, name)]
+    if given:
+        are, them = ("are", "them") if len(given) > 1 else ("is", "it")
+        raise mbert_onnx.UsageError(f"{' and '.join(given)} {are} given {where}; leave {them} out")
+
+
+def _is_given(context: typer.Context, parameter: str) -> bool:
+    source = context.get_parameter_source(parameter)
+    return source is not None and source.name == GIVEN
 
 
 def _refuse_broken(names: Sequence[str]) -> None:
@@ -239,13 +277,10 @@ def _bench_emulated(
     seed: int,
     kernels: str,
     json_file: Path | None,
-    other_output: bool,
     command: list[str],
 ) -> None:
     if provider not in ("cpu", "cpu+native"):
         raise mbert_onnx.UsageError(f"--provider is {provider}; --device emulated-arm64 has only cpu and cpu+native")
-    if other_output:
-        raise mbert_onnx.UsageError("--device emulated-arm64 has no --markdown and no --profile; leave them out")
     with progress() as report_progress:
         report = mbert_onnx.bench_emulated(
             models,

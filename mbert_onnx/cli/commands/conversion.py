@@ -31,6 +31,7 @@ from mbert_onnx.cli.options import (
     names,
 )
 from mbert_onnx.cli.printing.progress import progress
+from mbert_onnx.runtime.size_limits import MAX_BATCH, MAX_SEQ_LEN
 
 
 def export(
@@ -53,6 +54,8 @@ def export(
     seq_len: Annotated[
         int | None,
         typer.Option(
+            min=1,
+            max=MAX_SEQ_LEN,
             metavar="N",
             rich_help_panel=SHAPE_GROUP,
             help="Length of all texts, in tokens; mobile needs it. Default: dynamic.",
@@ -61,12 +64,18 @@ def export(
     batch: Annotated[
         int | None,
         typer.Option(
-            metavar="N", rich_help_panel=SHAPE_GROUP, help="Texts per run. Default: dynamic; 1 for the target mobile."
+            min=1,
+            max=MAX_BATCH,
+            metavar="N",
+            rich_help_panel=SHAPE_GROUP,
+            help="Texts per run. Default: dynamic; 1 for the target mobile.",
         ),
     ] = None,
     choices: Annotated[
         int | None,
         typer.Option(
+            min=1,
+            max=MAX_BATCH,
             metavar="N",
             rich_help_panel=SHAPE_GROUP,
             help="Choices per text of the task multiple-choice. Default: dynamic; 4 for the target mobile.",

@@ -11,6 +11,7 @@ import typer
 import mbert_onnx
 from mbert_onnx.cli.options import FileOutputs, FileTask, Json, TokenizerFile, WeightsSeed, names
 from mbert_onnx.cli.printing.progress import progress
+from mbert_onnx.runtime.size_limits import MAX_SEQ_LEN
 
 
 def doctor(
@@ -84,7 +85,10 @@ def inspect(
     seq_len: Annotated[
         int,
         typer.Option(
-            metavar="N", help="Length in tokens for which operations and memory are counted, if the file's is dynamic."
+            min=1,
+            max=MAX_SEQ_LEN,
+            metavar="N",
+            help="Length in tokens for which operations and memory are counted, if the file's is dynamic.",
         ),
     ] = 128,
     as_json: Json = False,

@@ -10,6 +10,7 @@ import typer
 import mbert_onnx
 from mbert_onnx.cli.options import MAX_SEED, Kernels, names
 from mbert_onnx.cli.printing.progress import progress
+from mbert_onnx.runtime.size_limits import MAX_THREADS
 
 CUSTOM_GROUP = "Custom file (--task classification or regression)"
 
@@ -87,7 +88,9 @@ def evaluate(
             help="Use only the held-out rows: those whose --id is a multiple of N. Default: all rows.",
         ),
     ] = None,
-    first: Annotated[int | None, typer.Option(metavar="N", help="Use only the first N texts. Default: all.")] = None,
+    first: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Use only the first N texts. Default: all.")
+    ] = None,
     max_length: Annotated[
         int | None,
         typer.Option(
@@ -96,7 +99,7 @@ def evaluate(
             help="Largest number of tokens in a row. Default: 384 for SQuAD, else the model's own limit.",
         ),
     ] = None,
-    threads: Annotated[int, typer.Option(metavar="N", help="Threads per model, 1 to 1024.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=MAX_THREADS, metavar="N", help="Threads per model.")] = 1,
     kernels: Kernels = "auto",
     seed: Annotated[
         int,

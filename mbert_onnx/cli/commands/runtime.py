@@ -9,6 +9,7 @@ import typer
 
 import mbert_onnx
 from mbert_onnx.cli.options import Json, Kernels
+from mbert_onnx.runtime.size_limits import MAX_THREADS
 
 # As in mbert_onnx.runtime.entities, which loads numpy.
 AGGREGATIONS = ("none", "simple", "first", "max")
@@ -40,13 +41,14 @@ def run(
     top_k: Annotated[
         int | None,
         typer.Option(
+            min=1,
             metavar="N",
             help="Number of answers, labels or words to print. Default: 1 answer, all labels, 5 words for a mask.",
         ),
     ] = None,
     max_answer_len: Annotated[
         int | None,
-        typer.Option(metavar="N", help="question-answering: longest answer, in tokens. Default: 15."),
+        typer.Option(min=1, metavar="N", help="question-answering: longest answer, in tokens. Default: 15."),
     ] = None,
     no_answer: Annotated[
         bool,
@@ -64,7 +66,8 @@ def run(
         bool, typer.Option("--normalize", help="feature-extraction: scale the embedding to length 1.")
     ] = False,
     threads: Annotated[
-        int | None, typer.Option(metavar="N", help="Number of threads, 1 to 1024. Default: onnxruntime's choice.")
+        int | None,
+        typer.Option(min=1, max=MAX_THREADS, metavar="N", help="Number of threads. Default: onnxruntime's choice."),
     ] = None,
     kernels: Kernels = "auto",
     as_json: Json = False,

@@ -12,7 +12,7 @@ from mbert_onnx.benchmark.options import checked_names
 from mbert_onnx.bundles.types import Progress
 from mbert_onnx.errors import UsageError
 from mbert_onnx.runtime.native_kernels import AUTO, library_for
-from mbert_onnx.runtime.threads import check_threads
+from mbert_onnx.runtime.size_limits import check_threads
 from mbert_onnx.text.encoder import Row
 from mbert_onnx.text.tasks import QUESTION_ANSWERING, TEXT_CLASSIFICATION
 from mbert_onnx.training.data.custom import CUSTOM_TASKS, Columns, read_custom

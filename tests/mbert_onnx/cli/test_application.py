@@ -193,6 +193,38 @@ def test_an_empty_path_is_not_the_current_folder(arguments: list[str], name: str
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (["optimize", "x.onnx", "-o", "y.onnx", "--outputs", ""], "--outputs is ''"),
+        (["optimize", "x.onnx", "-o", "y.onnx", "--only", ""], "--only is ''"),
+        (["optimize", "x.onnx", "-o", "y.onnx", "--only", "fold-nonorm", "--skip", " , "], "--skip is ' , '"),
+        (["export", "random:tiny", "-o", "x", "--precision", "fp16", "--keep-float", ","], "--keep-float is ','"),
+        (["doctor", "random:tiny", "--provider", ""], "--provider is ''"),
+        (["verify", "x.onnx", "--against", "random:tiny", "--task="], "--task is ''"),
+        (["evaluate", "reference", "--task", "classification", "--data", "x.tsv", "--labels", ""], "--labels is ''"),
+    ],
+)
+def test_an_option_without_a_name_is_not_the_default(arguments: list[str], says: str) -> None:
+    assert complaint(call(*arguments), 2) == f"{says}, which has no name; give one, or leave it out"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["bench", "reference", "--batch", "x"], "--batch is x; expected a whole number, 1 to 1,024"),
+        (["bench", "reference", "--batch", ""], "--batch is ''; expected a whole number, 1 to 1,024"),
+        (["bench", "reference", "--budget", "x"], "--budget is x; expected a number"),
+        (["run", "reference", "x", "--threads", "1.5"], "--threads is 1.5; expected a whole number, 1 to 1,024"),
+        (["run", "reference", "x", "--top-k", "-1"], "--top-k is -1; expected a whole number from 1 on"),
+        (["export", "random:tiny", "-o", "x", "--batch", f"{10**30}"], f"--batch is {10**30}; expected 1 to 1,024"),
+        (["inspect", "reference", "--seq-len", f"{10**12}"], f"--seq-len is {10**12}; expected 1 to 1,048,576"),
+    ],
+)
+def test_a_number_that_is_none_or_out_of_range_is_named(arguments: list[str], says: str) -> None:
+    assert complaint(call(*arguments), 2) == says
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
         (["bench", "{there}", "--json", "{there}"], "--json is {there}, as MODEL is; choose another path"),
         (["bench", "portable:{there}", "--json", "{link}"], "--json is {link}, as MODEL is; choose another path"),
         (["report", "{there}", "--html", "{there}"], "--html is {there}, as RESULT is; choose another path"),
@@ -734,7 +766,7 @@ def test_inspect_prints_json(place: str, exported: Exports) -> None:
 @pytest.mark.parametrize("length", ["0", "-5"])
 def test_an_invalid_length_is_one_line(length: str, exported: Exports) -> None:
     result = call("inspect", exported().bundle, "--seq-len", length)
-    assert f"--seq-len is {length}; expected at least 1" in complaint(result, 2)
+    assert f"--seq-len is {length}; expected 1 to 1,048,576" in complaint(result, 2)
 
 
 def test_the_same_model(exported: Exports) -> None:
@@ -844,7 +876,11 @@ def test_a_file_that_cannot_be_timed_is_one_line(make: Callable[[Path], Path], t
         (["--seq-len", "9999"], 2, "takes 1 to 40 tokens, not 9999: pass another --seq-len"),
         (["--threads", "0"], 2, "--threads is 0"),
         (["--batch", "0"], 2, "--batch is 0"),
+        (["--batch", f"{10**30}"], 2, f"--batch is {10**30}; expected 1 to 1,024"),
+        (["--batch", f"{10**12}"], 2, f"--batch is {10**12}; expected 1 to 1,024"),
+        (["--seq-len", f"8,{10**12}"], 2, f"--seq-len is {10**12}; expected 1 to 1,048,576"),
         (["--budget", "0"], 2, "--budget is 0.0"),
+        (["--budget", "1e12"], 2, "--budget is 1000000000000.0; expected seconds per cell such as 10, at most 86,400"),
         (["--precision", "2"], 2, "--precision is 2.0"),
         (["--json", "/no/such/folder/x.json"], 2, "--json is /no/such/folder/x.json; expected a file"),
         (["--json", "/"], 2, "--json is /; expected a file"),

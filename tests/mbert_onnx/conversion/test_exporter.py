@@ -359,11 +359,12 @@ def test_a_random_model_of_another_task_reads_text(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"seq_len": 0}, "--seq-len is 0; expected at least 1"),
-        ({"seq_len": -1}, "--seq-len is -1; expected at least 1"),
+        ({"seq_len": 0}, "--seq-len is 0; expected 1 to 1,048,576"),
+        ({"seq_len": -1}, "--seq-len is -1; expected 1 to 1,048,576"),
         ({"seq_len": 100_000}, "--seq-len is 100000; .* has 40 positions: pass at most 40"),
-        ({"batch": 0}, "--batch is 0; expected at least 1"),
-        ({"choices": 0}, "--choices is 0; expected at least 1"),
+        ({"batch": 0}, "--batch is 0; expected 1 to 1,024"),
+        ({"batch": 10**30}, "--batch is 1(0+); expected 1 to 1,024"),
+        ({"choices": 10**12}, "--choices is 1(0+); expected 1 to 1,024"),
         ({"choices": 2}, "--choices is for multiple-choice; .* is question-answering: leave it out"),
         ({"target": "gpu"}, "--target is 'gpu'; expected one of cpu, mobile, web"),
         ({"target": "mobile"}, "--target mobile needs a fixed length"),

@@ -78,3 +78,17 @@ def test_feeds_that_the_model_does_not_take(tmp_path: Path) -> None:
     ) as caught:
         first_run("a", session, {"input_ids": np.full((1, 4), VOCAB_SIZE)})
     assert "\n" not in str(caught.value)
+
+
+def test_a_run_without_enough_memory_is_no_matter_of_lengths() -> None:
+    class Session:
+        def run(self, *_: object) -> None:
+            raise RuntimeError(
+                "[ONNXRuntimeError] : 1 : FAIL : Failed to allocate memory for requested buffer of size 9"
+            )
+
+    with pytest.raises(
+        PerfError, match=r"not enough memory to run a on input_ids \[9, 4\]; free some, or pass a small"
+    ) as e:
+        first_run("a", Session(), {"input_ids": np.zeros((9, 4))})  # type: ignore[arg-type]
+    assert not isinstance(e.value, PerfUsageError)

@@ -1,4 +1,4 @@
-"""Upper bound for threads, of all commands."""
+"""Upper bounds of threads, batches and lengths, of all commands."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ from mbert_onnx.errors import UsageError
 
 # onnxruntime and torch start the given number of threads at once: 25,000 hang a machine.
 MAX_THREADS = 1024
+
+# They catch mistyped numbers, before inputs of these sizes fill the memory.
+MAX_BATCH, MAX_SEQ_LEN = 1024, 2**20
+
+# Upper bound of `bench --first`: every text is timed several times with every model.
+MAX_TEXTS = 1_000_000
 
 
 def check_threads(*numbers: int) -> None:
