@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from graphs.errors import GraphError, one_line
 from graphs.model.external_data import FileState, check_numbers, external_bytes, load_external_data, tensors_in
+from graphs.model.other_content import not_a_model
 from graphs.model.quiet import quiet
 
 # Bytes of a damaged name that a message shows.
@@ -41,7 +42,7 @@ def read_model(path: Path, *, values: bool = True) -> ir.Model:
     except Exception as error:  # protobuf's and onnx_ir's errors have no common class
         check_numbers(path)
         reason = one_line(_first_cause(error))
-        raise GraphError(f"{path} is not an ONNX model, or is corrupt ({reason}); export it again") from error
+        raise GraphError(not_a_model(path, reason)) from error
     if not model.graph.num_nodes() and not model.graph.outputs:
         raise GraphError(f"{path} holds no graph; it is empty, truncated, or not an ONNX model: export it again")
     for nodes in (model.graph, *model.functions.values()):

@@ -15,10 +15,11 @@ def read_proto(path: Path) -> onnx.ModelProto:
     """Reads a model file without weights outside of it. Raises BundleError for one that is not an ONNX model."""
     import onnx  # imported here, because running a model does not need it
 
+    from graphs.model.other_content import not_a_model
+
     try:
         return onnx.load(path, load_external_data=False)
     except OSError:
         raise
     except Exception as error:  # protobuf's errors have no common class
-        reason = " ".join(str(error).split())
-        raise BundleError(f"{path} is not an ONNX model, or is corrupt ({reason}); export it again") from error
+        raise BundleError(not_a_model(path, " ".join(str(error).split()))) from error

@@ -58,6 +58,7 @@ def read_bundle(path: str | Path) -> Bundle:
     """
     path = located(path)
     if path.is_dir():
+        _check_not_inside(path)
         folder, model_path = path, _model_in(path)
     elif path.is_file():
         folder, model_path = _folder_around(path), path
@@ -79,6 +80,14 @@ def read_bundle(path: str | Path) -> Bundle:
         tokenizer_path=tokenizer_path if tokenizer_path.is_file() else None,
         tokenizer_config=_read_json(tokenizer_config) if tokenizer_config.exists() else {},
     )
+
+
+def _check_not_inside(folder: Path) -> None:
+    """Raises BundleError for the folder `onnx` of a bundle, whose config is one folder up."""
+    around = folder.absolute().parent
+    if folder.name != ".." and not (folder / CONFIG).is_file() and (around / CONFIG).is_file() and is_bundle(around):
+        shown = folder.parent if folder.name else around  # the name of the current folder is empty
+        raise BundleError(f"{folder} has no {CONFIG}; the bundle is the folder around it: give {shown}")
 
 
 def _model_in(folder: Path) -> Path:

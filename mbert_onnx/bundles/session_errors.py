@@ -46,6 +46,8 @@ def session_error(verb: str, path: str, error: BaseException) -> str:
     if verb == "load" and (fault := data_fault(Path(path))):
         return fault
     message = str(error)
+    if verb == "load" and "INVALID_PROTOBUF" in message and (fault := _kind_fault(Path(path))):
+        return fault
     if isinstance(error, MemoryError):
         message = "bad_alloc"
     advice = next((advice for parts, advice in _ADVICE if any(part in message for part in parts)), _OTHER)
@@ -72,3 +74,14 @@ def data_fault(path: Path) -> str | None:
     except GraphError:
         return None
     return None
+
+
+def _kind_fault(path: Path) -> str | None:
+    """Returns what a file is that is no ONNX model, such as JSON; None for a file that may be a damaged one."""
+    try:
+        require_beside("graphs")
+    except MbertError:
+        return None
+    from graphs.model.other_content import known_content
+
+    return known_content(path)

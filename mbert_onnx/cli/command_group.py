@@ -232,8 +232,9 @@ def _without_typers_errors(action: Any, *args: Any, **options: Any) -> None:
         if type(error).__name__ == "NoArgsIsHelpError":
             print(message(), file=sys.stderr)
             raise SystemExit(2) from None
-        context, fault = getattr(error, "ctx", None), error.__cause__
-        if hasattr(fault, "errors") and getattr(error, "param", None) is not None:
-            fail(_wrong_value(error.param, fault.errors()[0]), 2)
+        context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
+        faults = getattr(error.__cause__, "errors", None)  # of pydantic
+        if faults is not None and parameter is not None:
+            fail(_wrong_value(parameter, faults()[0]), 2)
         see = "" if context is None else f"; see {context.command_path} {HELP}"
         fail(f"{message().rstrip('.')}{see}", getattr(error, "exit_code", 2))

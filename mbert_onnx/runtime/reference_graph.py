@@ -52,18 +52,39 @@ def _optimized(given: Path) -> Path:
         folder = cache_folder() / "reference"
     except RuntimeError as error:  # no home
         raise MbertError(f"there is no folder for a cache ({error}); set {VARIABLE} to one") from error
-    file = folder / f"{_key(given)}.onnx"
-    if file.is_file():
-        return file
+    key = _key(given)
+    if (kept := _kept(folder, key)) is not None:
+        return kept
     _log(f"reference: optimizing its graph once, into {folder}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MbertError(f"{folder} cannot be written ({error.strerror}); set {VARIABLE} to another folder") from error
+    file = folder / f"{key}.onnx"
     with atomic_file(file, BundleError, advice=f"set {VARIABLE} to another folder") as partial:
         _optimize(given, partial)
+    file = file.replace(folder / f"{key}-{_digest(file)}.onnx")
     _remove_old(folder)
     return file
+
+
+def _kept(folder: Path, key: str) -> Path | None:
+    """Returns the graph of that key in the cache; deletes one whose content is not that which was written.
+
+    Its name has the hash of its content, so that a damaged file is not run, and is created anew.
+    """
+    for file in sorted(folder.glob(f"{key}-*.onnx")):
+        if file.is_file() and file.stem == f"{key}-{_digest(file)}":
+            return file
+        _log(f"reference: {file} is damaged, and is created anew")
+        file.unlink(missing_ok=True)
+    return None
+
+
+def _digest(path: Path) -> str:
+    """Returns a hash of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _optimize(given: Path, output: Path) -> None:

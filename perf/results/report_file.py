@@ -7,7 +7,7 @@ from pathlib import Path
 import cattrs
 
 from perf.errors import PerfError
-from perf.results.json_text import parse_json
+from perf.results.json_text import parse_json, printable
 from perf.results.report import SCHEMA, SCHEMA_VERSION, SPEED_CHECK_KEY, Report
 from perf.results.report_check import fault_in
 
@@ -18,10 +18,13 @@ def read_report(path: Path) -> Report:
     Raises PerfError if the file cannot be read, is truncated, has another schema, or has another schema version.
     """
     try:
-        content = parse_json(path.read_text(encoding="utf-8-sig"))  # editors may write a byte order mark
+        text = path.read_text(encoding="utf-8-sig")  # editors may write a byte order mark
+        content = printable(parse_json(text))
     except OSError as error:
         raise PerfError(f"cannot read {path}: {error.strerror}; expected a report of bench --json") from None
-    except ValueError as error:  # not JSON, or not UTF-8
+    except UnicodeDecodeError:
+        raise PerfError(f"{path} is not UTF-8 text; expected a report of bench --json") from None
+    except ValueError as error:  # not JSON
         raise PerfError(f"{path} is truncated or not JSON ({error}); expected a report of bench --json") from None
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema != SCHEMA:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -152,6 +153,24 @@ def test_its_graph_is_optimized_once(
     assert len(calls) == 4
     assert last.name in names_in(cache)
     assert len(names_in(cache)) == reference_graph.KEPT
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:-99], lambda content: content[:-9] + b"\0" * 9])
+def test_a_damaged_graph_in_the_cache_is_created_anew(
+    damage: Callable[[bytes], bytes],
+    cache: Path,
+    model: Model,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    content = model.bundle.model_path.read_bytes()
+    monkeypatch.setattr(reference_graph, "_optimize", lambda _, output: output.write_bytes(content))
+    file = load("reference").bundle.model_path
+    file.write_bytes(damage(content))
+    assert load("reference").bundle.model_path == file
+    assert file.read_bytes() == content
+    assert f"reference: {file} is damaged, and is created anew" in caplog.text
+    assert names_in(cache) == [file.name]
 
 
 def no_home() -> None:

@@ -56,11 +56,35 @@ def test_an_empty_file(tmp_path: Path) -> None:
     assert "holds no graph; it is empty" in refusal(path)
 
 
-@pytest.mark.parametrize("content", [b"This is a text\nof two lines.\n", b"\0" * 50, b'{"json": true}'])
+@pytest.mark.parametrize("content", [b"This is a text\nof two lines.\n", b"\0" * 50])
 def test_a_file_of_another_kind(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(content)
     assert "is not an ONNX model, or is corrupt" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("config.json", b'{"architectures": []}', "it is JSON: give an .onnx file, or the folder of a bundle"),
+        ("model.onnx", b'\xef\xbb\xbf {"json": true}', "it is JSON: give an .onnx file"),
+        ("model.onnx", b"<!DOCTYPE html>", "it is HTML or XML: download the .onnx file itself"),
+        (
+            "model.onnx",
+            b"version https://git-lfs.github.com/spec/v1\n",
+            "it is a git-lfs pointer and not the model: fe",
+        ),
+        ("model.bin", b"PK\x03\x04aaaa", "it is a zip archive, as torch.save and zip write it: give an .onnx file"),
+        ("notes.txt", b"some text\n", "; give an .onnx file, or the folder of a bundle"),
+    ],
+)
+def test_a_file_of_a_known_kind_is_named(name: str, content: bytes, says: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    line = refusal(path)
+    assert line.startswith(f"{path} is not an ONNX model")
+    assert says in line
+    assert "export it again" not in line
 
 
 def test_a_truncated_model(tmp_path: Path) -> None:

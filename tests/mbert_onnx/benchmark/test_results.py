@@ -67,6 +67,37 @@ def test_a_page_and_a_plot_are_drawn(result: Path, tmp_path: Path) -> None:
     assert page.read_text(encoding="utf-8") == text
 
 
+def test_names_of_any_characters_are_printed_and_drawn(
+    result: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    """As another program may write them: NUL, half a character, another writing direction, CJK, markup, very long."""
+    content = json.loads(result.read_text())
+    name = content["subjects"][0]["name"]
+    odd = [
+        "nul\0",
+        "half \ud800",
+        "\u202eevil\x1b[31m",
+        "\u05e9\u05dc\u05d5\u05dd",
+        "\u4e2d\u6587",
+        "$\\frac$",
+        "a b/c d",
+        "x" * 3000,
+    ]
+    content["subjects"] = [{**content["subjects"][0], "name": one} for one in odd]
+    for cell in content["cells"]:
+        [only] = cell["measurements"]
+        assert only["subject"] == name
+        cell["measurements"] = [{**only, "subject": one} for one in odd]
+    file = tmp_path / "odd.json"
+    file.write_text(json.dumps(content))
+    outputs = ["--html", str(tmp_path / "p.html"), "--plot", str(tmp_path / "p.png")]
+    for options in ([], ["--markdown"], outputs, ["--compare", str(file)]):
+        found = CliRunner().invoke(app, ["report", str(file), *options])
+        assert (found.exit_code, found.stderr) == (0, ""), options
+        assert not set(found.stdout) & {"\0", "\x1b", "\u202e"}
+    assert not [str(warning.message) for warning in recwarn]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

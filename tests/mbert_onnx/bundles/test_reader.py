@@ -108,6 +108,17 @@ def test_a_folder_with_models_of_other_names_lists_them(folder: Path) -> None:
     assert "give the path" in message
 
 
+def test_the_folder_inside_a_bundle_names_the_bundle(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = f"has no config.json; the bundle is the folder around it: give {folder}"
+    with pytest.raises(BundleError) as named:
+        read_bundle(folder / "onnx")
+    assert str(named.value) == f"{folder / 'onnx'} {line}"
+    monkeypatch.chdir(folder / "onnx")
+    with pytest.raises(BundleError) as here:
+        read_bundle(".")
+    assert str(here.value) == f". {line}"
+
+
 def test_a_folder_without_config(folder: Path) -> None:
     (folder / "config.json").unlink()
     assert "config.json is missing" in refusal(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -73,7 +74,9 @@ def svg(draw: Draw, *, height_in: float, salt: str, width_in: float = WIDTH_IN) 
 def style(salt: str = "") -> Iterator[None]:
     """Applies matplotlib's settings for the charts within the block."""
     settings: Any = {**STYLE, "svg.hashsalt": salt}
-    with matplotlib.rc_context(settings):
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        # Names may be in scripts that the font lacks. SVG keeps them as text, which browsers draw in other fonts.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         yield
 
 
