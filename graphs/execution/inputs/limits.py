@@ -29,10 +29,11 @@ MOST_WORDS = 2**20
 # Token types of BERT: the first and the second text.
 SEGMENTS = 2
 
-# Lengths that are tried first: usual fixed lengths, and short ones for models of few positions.
-USUAL_LENGTHS = (8, 64, 128, 1, 16, 32, 256, 384, 512, 4, 2)
+# Lengths that are tried first: usual fixed lengths, and short ones for models of few positions. An axis of size 1 is
+# tried last: a graph that is fixed at another size may run with it, because ONNX broadcasts it to that size.
+USUAL_LENGTHS = (8, 64, 128, 16, 32, 256, 384, 512, 4)
 USUAL_BATCHES = (1, 2, 3, 4, 8)
-USUAL_CHOICES = (2, 4, 1, 3, 5)
+USUAL_CHOICES = (2, 4, 3, 5, 1)
 
 # A batch and a length that no fixed size or multiple is likely to be.
 ODD_BATCH, ODD_LENGTH = 3, 7
@@ -161,29 +162,45 @@ class _Trials:
         if key not in self._seen:
             try:
                 outputs = self.run(constant_feed(self.inputs, batch, length, choices, token=token, kind=kind))
-                self._seen[key] = _has_rows(outputs, {batch, batch * choices, batch * length, batch * choices * length})
+                texts = {batch, batch * choices} if self._has_choices else {batch}
+                self._seen[key] = _has_rows(outputs, texts | {rows * length for rows in texts})
             except Exception as error:  # onnxruntime's errors have no common class
                 self.error = self.error or error
                 self._seen[key] = False
         return self._seen[key]
 
+    @property
+    def _has_choices(self) -> bool:
+        ids = ids_among(self.inputs)
+        return ids is not None and len(ids.shape) > 2
+
     def _first_that_runs(self) -> tuple[int, int, int]:
-        """Returns a batch, a length and a number of choices that run."""
+        """Returns a batch, a length and a number of choices that run; a length of 1 only where no other one runs."""
         expected, started = self.expected, time.monotonic()
         batches = (expected.batch,) if expected.batch else USUAL_BATCHES
         numbers = (expected.choices,) if expected.choices else USUAL_CHOICES
-        ids = ids_among(self.inputs)
-        if ids is None or len(ids.shape) == 2:
+        if not self._has_choices:
             numbers = numbers[:1]
         usual = [length for length in USUAL_LENGTHS if length in expected.lengths] or [expected.longest]
-        others = [length for length in expected.lengths if length not in usual]
-        tried = [(batch, length, choices) for batch in batches for choices in numbers for length in usual]
-        tried += [(batches[0], length, numbers[0]) for length in others]
-        for sizes in tried:
-            if self._runs(*sizes):
-                return sizes
-            if time.monotonic() - started > SEARCH_SECONDS:
-                break
+        others = [length for length in expected.lengths if length not in (1, *usual)]
+        pairs = [(batch, choices) for batch in batches for choices in numbers]
+
+        def first(pairs: Sequence[tuple[int, int]], lengths: Sequence[int]) -> tuple[int, int, int] | None:
+            for batch, choices in pairs:
+                for length in lengths:
+                    if self._runs(batch, length, choices):
+                        return batch, length, choices
+                    if time.monotonic() - started > SEARCH_SECONDS:
+                        return None
+            return None
+
+        found = first(pairs, usual)
+        if found is None:
+            # Where one token runs, perhaps by broadcasting, its batch is the one for the other lengths.
+            single = first(pairs, [1]) if 1 in expected.lengths else None
+            found = first(pairs if single is None else [(single[0], single[2])], others) or single
+        if found is not None:
+            return found
         raise self.error or ValueError(f"none of its outputs has a row for each text of {self.inputs[0].name}")
 
     def _only_batch(self, batch: int, length: int, choices: int) -> int | None:
@@ -191,8 +208,7 @@ class _Trials:
         return None if batch == 1 and all(self._runs(other, length, choices) for other in others) else batch
 
     def _only_choices(self, batch: int, length: int, choices: int) -> int | None:
-        ids = ids_among(self.inputs)
-        if ids is None or len(ids.shape) == 2:
+        if not self._has_choices:
             return None
         return None if self._runs(batch, length, choices + 1) else choices
 
@@ -202,7 +218,11 @@ class _Trials:
         def runs(other: int) -> bool:
             return other in self.expected.lengths and self._runs(batch, other, choices)
 
-        step = next((step for step in STEPS if runs(length + step) or runs(length - step)), None)
+        def is_step(step: int) -> bool:
+            # One token alone proves nothing: it may be broadcast to the only length that the graph computes with.
+            return runs(length + step) or (length - step != 1 and runs(length - step))
+
+        step = next((step for step in STEPS if is_step(step)), None)
         if step is None:
             return range(length, length + 1)
         longest = _last(range(length, self.expected.longest + 1, step), runs)

@@ -82,6 +82,23 @@ CASES = [
         replace(ALL, lengths=range(37, 38)),
         id="37 tokens",
     ),
+    *[
+        pytest.param(
+            (
+                ("y = Add(sum, place)", "w = Add(sum, place) y = Add(w, c)"),
+                ("int64 one =", f"float[{shape}] c, int64 one ="),
+            ),
+            replace(ALL, lengths=lengths, batch=batch),
+            id=f"{shape}: sizes that others are broadcast to",
+        )
+        for shape, lengths, batch in (
+            ("1, 7, 2", range(7, 8), None),  # neither a usual length nor next to 1
+            ("1, 9, 2", range(9, 10), None),  # 1 and 9 are 8 apart
+            ("2, 7, 2", range(7, 8), 2),
+            ("2, 2, 2", range(2, 3), 2),
+            ("2, 1, 2", ALL.lengths, 2),  # a batch of 1, too, has two rows of outputs
+        )
+    ],
     pytest.param(
         (
             ("y = Add(sum, place)", "w = Add(sum, place) f = Reshape(w, to) y = ReduceSum <keepdims = 0> (f, one1)"),
