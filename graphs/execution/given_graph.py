@@ -18,6 +18,8 @@ from graphs.execution.types import Feed, Outputs, Runner
 REPEATS = 1
 REPEATS_OF_RANDOM = 4
 
+RE_EXPORT = "export it again"
+
 
 def run_given(
     model: ir.Model, *, optimized: bool = False, refuse: bool = True
@@ -41,9 +43,10 @@ def run_given(
         run = runner(model, optimized=optimized)
         feeds, outputs = feeds_that_run(model, run)
     except Exception as error:  # onnxruntime's errors have no common class
-        raise NotRunnableError(
-            f"onnxruntime does not run the graph as it is ({one_line(error)}); export it again"
-        ) from error
+        # An input without a shape was fed in the usual one.
+        shapeless = any(one.shape is None and not one.is_initializer() for one in model.graph.inputs)
+        advice = "export it again, with the shapes of its inputs, which it does not declare" if shapeless else RE_EXPORT
+        raise NotRunnableError(f"onnxruntime does not run the graph as it is ({one_line(error)}); {advice}") from error
     if refuse:
         _check_finite(model, feeds, outputs)
         _check_repeatable(model, run, feeds, outputs)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
+import numpy as np
 import onnx_ir as ir
 
 from graphs.ir.constants import integers
@@ -13,6 +15,12 @@ IDS, MASK, TYPES, POSITIONS = "input_ids", "attention_mask", "token_type_ids", "
 
 # The operators that may stand between ids and the lookup in a table.
 PASSED = frozenset(("Cast", "Clip", "Expand", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"))
+
+# Names of inputs that switch training mode, such as `training`, `bert/is_training:0` or `keras_learning_phase`.
+TRAINING_FLAG = re.compile(r"(^|[/_])(train(ing)?(_mode)?|learning_phase)([._]\d+)?(:\d+)?$", re.IGNORECASE)
+
+# The place of the training mode among Dropout's inputs.
+DROPOUT_MODE = 2
 
 # The operators that may stand between a table and the lookup, with the table as their first input.
 STORED = frozenset(("Cast", "DequantizeLinear", "Identity"))
@@ -47,6 +55,37 @@ def outputs_behind(graph: ir.Graph, inputs: Iterable[ir.Value]) -> set[str]:
     """Returns the names of the outputs whose numbers depend on some of these inputs, as a loss depends on labels."""
     reached = set(_reached(inputs))
     return {str(output.name) for output in graph.outputs if output in reached}
+
+
+def training_flags(graph: ir.Graph) -> list[ir.Value]:
+    """Returns the inputs that switch training mode: one bool each, with such a name or read as a Dropout's mode."""
+    return [value for value in graph.inputs if not value.is_initializer() and _is_training_flag(value)]
+
+
+def switch_off_training(graph: ir.Graph) -> list[str]:
+    """Makes every reader of an input that switches training mode read false, in place; returns these inputs' names.
+
+    The inputs stay, so that a program that feeds them still can; those that nothing reads are left out of the names.
+    """
+    names = []
+    for value in training_flags(graph):
+        if not value.uses() or value.is_graph_output():
+            continue
+        off = ir.Value(
+            name=f"{value.name}.off", const_value=ir.tensor(np.zeros((1,) * len(value.shape or ()), np.bool_))
+        )
+        graph.register_initializer(off)
+        ir.convenience.replace_all_uses_with(value, off)
+        names.append(str(value.name))
+    return names
+
+
+def _is_training_flag(value: ir.Value) -> bool:
+    if value.dtype != ir.DataType.BOOL or any(size != 1 for size in value.shape or ()):
+        return False
+    return bool(TRAINING_FLAG.search(str(value.name))) or any(
+        use.node.op_type == "Dropout" and use.idx == DROPOUT_MODE for use in value.uses()
+    )
 
 
 def _rows(ids: ir.Value) -> int:

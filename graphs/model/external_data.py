@@ -60,6 +60,11 @@ def external_bytes(model: ir.Model) -> int:
     return sum(model.meta.get(FILES, {}).values())
 
 
+def external_files(model: ir.Model) -> list[Path]:
+    """Returns the data files of a model that `read_model` read."""
+    return [Path(file) for file in model.meta.get(FILES, {})]
+
+
 def load_external_data(model: ir.Model, path: Path, *, values: bool = True) -> None:
     """Replaces the external tensors of a model, also in subgraphs, attributes and functions, by tensors in memory.
 

@@ -222,7 +222,14 @@ def _number(dim: Size | None) -> Size | None:
 
 
 def _name_dimensions(graph: ir.Graph) -> None:
-    """Names the dimensions of inputs that have no name, or one that cannot stand in an expression."""
+    """Names the dimensions of inputs that have no name, or one that cannot stand in an expression.
+
+    An input of a text that declares no shape gets that of the ids, or [batch, sequence].
+    """
+    ids = next((value.shape for value in graph.inputs if value.name == SAME_SHAPE[0] and value.shape is not None), None)
+    for value in graph.inputs:
+        if value.name in SAME_SHAPE and value.shape is None and not value.is_initializer():
+            value.shape = ir.Shape(("batch", "sequence") if ids is None else dims_of(ids))
     inputs = [value for value in graph.inputs if value.shape is not None and not value.is_initializer()]
     taken = {dim for value in inputs for dim in dims_of(value.shape or ir.Shape([])) if isinstance(dim, str)}
     renamed: dict[str, str] = {}

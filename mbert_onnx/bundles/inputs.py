@@ -113,7 +113,8 @@ def inputs_of(session: Any, task: Task, file_name: str) -> Inputs:
                 "Export the checkpoint again."
             )
         types[name] = known[node.type]
-    shape = nodes["input_ids"].shape
+    # A file that declares no shape takes any.
+    shape = nodes["input_ids"].shape or [None] * len(task.input_axes)
     if len(shape) != len(task.input_axes):
         raise BundleError(
             f"{file_name} has input_ids of shape {shape}, but {task.name} has the axes {', '.join(task.input_axes)}. "

@@ -8,13 +8,18 @@ from typing import Any
 
 import numpy as np
 
+from graphs.errors import GraphError
 from graphs.execution.inputs.declared import inputs_of_session
 from graphs.execution.inputs.limits import MOST_TOKENS, MOST_WORDS, SEGMENTS, InputLimits, tried_limits
+from graphs.execution.inputs.shapes import CHOICES, constant_feed
 from graphs.ir.text_inputs import TYPES
 from graphs.model.embeddings import rows_of
 from graphs.model.loading import read_model
 from mbert_onnx.bundles.inputs import first_line
+from mbert_onnx.bundles.ports import declared_sizes, with_outputs
+from mbert_onnx.bundles.reader import Bundle
 from mbert_onnx.errors import VerificationError
+from mbert_onnx.text.tasks import Sizes
 
 
 def expected_limits(
@@ -56,6 +61,37 @@ def file_limits(name: str, session: Any, expected: InputLimits) -> InputLimits:
         return tried_limits(inputs_of_session(session), run, expected)
     except Exception as error:  # onnxruntime's errors have no common class
         raise VerificationError(f"{name} does not run in onnxruntime: {first_line(error)}") from error
+
+
+def output_sizes(session: Any, limits: InputLimits) -> dict[str, Sizes]:
+    """Returns the shapes of the outputs by name, from trials; None for sizes that follow the length of the text."""
+    inputs, names = inputs_of_session(session), [output.name for output in session.get_outputs()]
+
+    def shapes(length: int) -> dict[str, tuple[int, ...]]:
+        feed = constant_feed(inputs, limits.batch or 1, length, limits.choices or CHOICES)
+        return {name: value.shape for name, value in zip(names, session.run(names, feed), strict=True)}
+
+    short, longer = (shapes(length) for length in (limits.lengths[0], limits.lengths[:2][-1]))
+    return {
+        name: tuple(a if a == b else None for a, b in zip(shape, longer[name], strict=True))
+        for name, shape in short.items()
+    }
+
+
+def with_tried_outputs(session: Any, bundle: Bundle) -> Any:
+    """Returns a bundle's session with its task's names of outputs, by their shapes in trials; as it is if none fit.
+
+    Some exporters, such as torch's, declare sizes of outputs that say nothing (`Add_dim_1`).
+    """
+    if all("?" not in shape[1:] for shape in declared_sizes(session).values()):
+        return session
+    path, config = bundle.model_path, bundle.config
+    try:
+        limits = file_limits(path.name, session, expected_limits(path, session, config))
+    except (GraphError, VerificationError):
+        return session
+    sizes = output_sizes(session, limits)
+    return with_outputs(session, bundle.task, sizes=sizes, vocab_size=config.get("vocab_size"), by_order=False)
 
 
 def lengths_text(lengths: range) -> str:

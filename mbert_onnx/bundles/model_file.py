@@ -10,12 +10,10 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from graphs.execution.inputs.declared import inputs_of_session
-from graphs.execution.inputs.limits import MOST_WORDS, InputLimits
-from graphs.execution.inputs.shapes import CHOICES, constant_feed
+from graphs.execution.inputs.limits import MOST_WORDS
 from graphs.model.quiet import quiet_options
 from mbert_onnx.bundles.inputs import Shapes, inputs_of
-from mbert_onnx.bundles.limits import expected_limits, file_limits
+from mbert_onnx.bundles.limits import expected_limits, file_limits, output_sizes
 from mbert_onnx.bundles.ports import (
     CORRECT_TASK,
     Ports,
@@ -153,7 +151,7 @@ def read_text_model(
         path.name,
         found,
         bundle,
-        sizes=_output_sizes(session, limits),
+        sizes=output_sizes(session, limits),
         outputs=outputs,
         vocab_size=limits.vocab_size if limits.vocab_size < MOST_WORDS else None,
     )
@@ -226,25 +224,11 @@ def _task_of_file(
         task = task_of_graph(bundle.task, outputs)
         if task is not None or named_outputs(bundle.task, outputs, seq_len=seq_len, vocab_size=vocab_size):
             return task or bundle.task
-    rank = max((len(one.shape or ()) for one in session.get_inputs()), default=0)
+    # A file that declares no shapes takes [batch, seq].
+    rank = max((len(one.shape or ()) for one in session.get_inputs()), default=0) or 2
     return task_of_shapes(rank, outputs, vocab_size) or task_of_outputs(
         rank, outputs, seq_len=seq_len, vocab_size=vocab_size
     )
-
-
-def _output_sizes(session: Any, limits: InputLimits) -> dict[str, Sizes]:
-    """Returns the shapes of the outputs by name, with None for sizes that follow the length of the text."""
-    inputs, names = inputs_of_session(session), [output.name for output in session.get_outputs()]
-
-    def shapes(length: int) -> dict[str, tuple[int, ...]]:
-        feed = constant_feed(inputs, limits.batch or 1, length, limits.choices or CHOICES)
-        return {name: value.shape for name, value in zip(names, session.run(names, feed), strict=True)}
-
-    short, longer = (shapes(length) for length in (limits.lengths[0], limits.lengths[:2][-1]))
-    return {
-        name: tuple(a if a == b else None for a, b in zip(shape, longer[name], strict=True))
-        for name, shape in short.items()
-    }
 
 
 def open_session(path: Path, library: Path | None = None) -> Any:
@@ -266,7 +250,9 @@ def _tokenizer(path: Path, bundle: Bundle | None, given: str | Path | None, purp
     if given is None:
         if bundle is not None and bundle.tokenizer_path is not None:
             return bundle.tokenizer_path
-        where = "it is in no bundle" if bundle is None else "its bundle has none"
+        where = "it is in no bundle"
+        if bundle is not None:  # its own, or that of the file that it is compared with
+            where = "its bundle has none" if path.is_relative_to(bundle.folder) else f"{bundle.folder} has none, too"
         raise BundleError(
             f"{path} has no {TOKENIZER} ({where}), and {purpose}; pass --tokenizer with the checkpoint's, "
             "or the folder that it is in"

@@ -77,13 +77,14 @@ def read_ports(names: Iterable[str], graph: Callable[[], ir.Graph]) -> Ports:
     inputs = transformers_names(given)
     if len(inputs) == len(given):
         return Ports(inputs)
-    from graphs.ir.text_inputs import outputs_behind, recognise
+    from graphs.ir.text_inputs import outputs_behind, recognise, training_flags
 
     read = graph()
     values = [value for value in read.inputs if value.name in given]
     named = {value: inputs[str(value.name)] for value in values if value.name in inputs}
     inputs = {str(value.name): name for value, name in recognise(values, named).items()}
-    others = [value for value in values if value.name not in inputs]
+    # What depends on a training mode is shown: the mode is filled with false.
+    others = [value for value in values if value.name not in inputs and value not in training_flags(read)]
     return Ports(inputs, hidden=frozenset(outputs_behind(read, others)))
 
 
@@ -99,22 +100,30 @@ def rename_inputs(graph: ir.Graph) -> Ports:
 def rename_ports(model: ir.Model, task: Task | None = None) -> str:
     """Gives a model's inputs transformers' names and its outputs the task's, in place; returns a note, empty if none.
 
-    Inputs that transformers does not have, such as labels, are removed with the outputs that depend on them.
+    Inputs that transformers does not have, such as labels, are removed with the outputs that depend on them; one that
+    switches training mode is removed as false.
 
     Args:
         model: The model.
         task: Its task; None: the one that its outputs fit. Where that is not known, outputs keep their names.
     """
+    import onnx_ir as ir
     import onnx_ir.passes.common as common_passes
 
+    from graphs.execution.inputs.declared import UNDECLARED
+    from graphs.ir.text_inputs import switch_off_training, training_flags
     from graphs.model.embeddings import rows_of
 
     graph = model.graph
     before = [str(value.name) for value in (*graph.inputs, *graph.outputs)]
     ports = rename_inputs(graph)
-    ids = next((value.shape for value in graph.inputs if value.name == IDS), None)
+    ids = next((value.shape or ir.Shape(UNDECLARED) for value in graph.inputs if value.name == IDS), None)
     if ids is None or len(ports.hidden) == len(graph.outputs):
         return ""
+    flags = training_flags(graph)
+    if flags:
+        switch_off_training(graph)
+        graph.inputs[:] = [value for value in graph.inputs if value not in flags or value.is_graph_output()]
     if ports.hidden:
         graph.outputs[:] = [output for output in graph.outputs if output.name not in ports.hidden]
         common_passes.RemoveUnusedNodesPass()(model)

@@ -253,6 +253,11 @@ def _change(output: Path, overwrite: bool, precision: str, checkpoint: dict[str,
     for name in (CONFIG, VARIANTS[precision]):
         if (output / name).is_dir():
             raise BundleError(f"{output / name} is a folder, expected a file; move it away, or {ADVICE}")
+    if file.parent.is_symlink():
+        # Files of the bundle would be outside of it, and could not be replaced together with the others.
+        raise BundleError(
+            f"{file.parent} is a link; expected a folder: put the folder that it leads to in its place, or {ADVICE}"
+        )
     if file.parent.exists() and not file.parent.is_dir():
         raise BundleError(f"{file.parent} is a file, expected a folder; move it away, or {ADVICE}")
     is_there = os.path.lexists(file)

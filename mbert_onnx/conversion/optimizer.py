@@ -15,7 +15,7 @@ import onnx_ir as ir
 from graphs.errors import GraphError
 from graphs.execution.judge import float64_runner
 from graphs.ledger import Outcome
-from graphs.model.external_data import external_bytes
+from graphs.model.external_data import external_bytes, external_files
 from graphs.model.loading import read_model
 from graphs.model.opsets import check_opset, newest_opset
 from graphs.model.precision_of import precision_of, quantized_operators
@@ -222,6 +222,8 @@ def _read(model: str | Path, output: Path, overwrite: bool) -> _Source:
         raise BundleError(f"{output} is the file that is read; choose another --output")
     graph = read_model(path)
     external = external_bytes(graph)
+    if output.exists() and any(output.samefile(file) for file in external_files(graph)):
+        raise BundleError(f"{output} has the weights of the file that is read; choose another --output")
     source = _Source(
         path=path,
         bundle=bundle,

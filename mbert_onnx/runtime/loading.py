@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from mbert_onnx.bundles.ports import named_session
 from mbert_onnx.bundles.reader import Bundle, read_bundle
 from mbert_onnx.bundles.records import VARIANTS
 from mbert_onnx.bundles.session_errors import session_error
-from mbert_onnx.errors import BundleError, UsageError
+from mbert_onnx.errors import BundleError, MbertError, UsageError
 from mbert_onnx.reference import is_reference
 from mbert_onnx.runtime.model import Model
 from mbert_onnx.runtime.native_kernels import AUTO, HALF, library_for, log_portable_run, why_not_native
@@ -79,8 +80,11 @@ def load(
         try:
             session = opened(library)
         except Exception:
-            # Asked only now, since it takes reading the whole file.
-            reason = why_not_native(bundle.model_path) if kernels == AUTO and library is not None else None
+            reason = None
+            if kernels == AUTO and library is not None:
+                # Asked only now, since it takes reading the whole file. Where that fails, onnxruntime's error says why.
+                with contextlib.suppress(MbertError):
+                    reason = why_not_native(bundle.model_path)
             if reason is None:
                 raise
             log_portable_run(bundle.model_path, reason)

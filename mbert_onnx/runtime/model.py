@@ -103,6 +103,10 @@ class Model:
         output_names = [node.name for node in session.get_outputs()]
         task = task_of_graph(bundle.task, output_names)
         session = with_outputs(session, task or bundle.task, by_order=False)
+        if task is None and not bundle.task.is_answered_by([node.name for node in session.get_outputs()]):
+            from mbert_onnx.bundles.limits import with_tried_outputs  # here, because our bundles need no `graphs`
+
+            session = with_tried_outputs(session, bundle)
         if task is None and bundle.task.is_answered_by([node.name for node in session.get_outputs()]):
             task = bundle.task
         if task is None:

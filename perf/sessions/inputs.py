@@ -62,7 +62,14 @@ class DeclaredPorts:
 
 def declared_inputs(session: Session) -> tuple[DeclaredInput, ...]:
     """Returns the session's inputs, as values that outlive it."""
-    return tuple(DeclaredInput(node.name, node.type, tuple(node.shape)) for node in session.get_inputs())
+    nodes = session.get_inputs()
+    ids = next((tuple(node.shape) for node in nodes if node.name == "input_ids"), ())
+    # A file that declares no shape of an input of a text takes that of the ids, or [batch, seq].
+    undeclared = ids or (None, None)
+    return tuple(
+        DeclaredInput(node.name, node.type, tuple(node.shape) or (undeclared if node.name in TYPES_OF_INPUT else ()))
+        for node in nodes
+    )
 
 
 def fixed_seq_len(declared: Sequence[DeclaredInput]) -> int | None:

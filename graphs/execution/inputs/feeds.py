@@ -89,7 +89,7 @@ def random_feed(
 ) -> dict[str, np.ndarray]:
     """Returns one feed: normally distributed floats, and integers 0 or 1, which are ids of every vocabulary.
 
-    Positions are 0, 1, 2, …
+    Positions are 0, 1, 2, …; a single bool is false, since it switches something on, such as training.
     """
     generator = np.random.default_rng(seed)
     feed: dict[str, np.ndarray] = {}
@@ -99,6 +99,8 @@ def random_feed(
         array = generator.standard_normal(shape) if one.dtype.kind == "f" else generator.integers(0, 2, shape)
         if one.name == POSITIONS and shape:
             array = np.broadcast_to(np.arange(shape[-1]), shape)
+        if one.dtype.kind == "b" and not shape:
+            array = np.zeros(shape)
         feed[one.name] = np.asarray(array).astype(one.dtype)
     return feed
 

@@ -43,6 +43,8 @@ def filled(feed: Feed, declared: Sequence[Any]) -> dict[str, np.ndarray]:
 
 
 def _fill(one: Any, sizes: dict[Any, int], text: tuple[int, ...]) -> np.ndarray:
+    if one.name == POSITION_IDS and not one.shape:  # no shape is declared: that of the text
+        return np.broadcast_to(np.arange(text[-1]), text).astype(np.int64 if "64" in one.type else np.int32)
     rank = len(one.shape)
     usual = [*text[: rank - 1], *text[-1:]] if rank > 1 else list(text[:rank])
     usual += [1] * (rank - len(usual))

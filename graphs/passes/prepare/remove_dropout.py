@@ -7,6 +7,7 @@ import onnx_ir.passes.common as common_passes
 
 from graphs.ir.constants import constant
 from graphs.ir.rewrite import Rewrite, bypass
+from graphs.ir.text_inputs import switch_off_training
 
 
 class RemoveDropout(Rewrite):
@@ -21,12 +22,20 @@ class RemoveDropout(Rewrite):
         x ── y
 
     Dropout scales what it keeps by 1/(1 − ratio), so its mean is its input: the model in evaluation mode computes that.
-    A Dropout whose mask is read is not modified, nor one whose mode is an input of the graph.
+    An input that switches training mode, such as Keras's `training`, is read as false. A Dropout whose mask is read is
+    not modified, nor one whose mode is computed from other inputs.
     """
 
     def rewrite(self, model: ir.Model) -> None:
         if any(node.op_type == "Dropout" for function in model.functions.values() for node in function):
             common_passes.InlinePass()(model)
+        flags = switch_off_training(model.graph)
+        if flags:
+            self.matches += len(flags)
+            self.notes.append(
+                f"the input {', '.join(flags)} switches training mode: it is taken as false, as at inference, and the "
+                "result ignores it"
+            )
         live = 0
         for graph in model.graphs():
             for node in list(graph):
@@ -58,7 +67,7 @@ def _training_mode(node: ir.Node) -> bool | None:
 def _obstacle(node: ir.Node) -> str | None:
     """Returns the reason why a Dropout cannot be removed; None if it can."""
     if _training_mode(node) is None:
-        return "its training_mode is computed or an input; expected a constant"
+        return "its training_mode is computed; expected a constant or an input"
     if any(mask.uses() or mask.is_graph_output() for mask in node.outputs[1:]):
         return "its mask is read; expected only its first output to be"
     return None

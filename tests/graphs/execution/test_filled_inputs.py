@@ -23,6 +23,8 @@ FEED = {"input_ids": np.ones((2, 5), np.int32), "attention_mask": np.ones((2, 5)
         ("scale", "tensor(double)", [], np.zeros((), np.float64)),
         ("position_ids", "tensor(int32)", [1, "s"], np.arange(5, dtype=np.int32)[None]),
         ("position_ids", "tensor(int64)", ["b", "s"], np.broadcast_to(np.arange(5), (2, 5))),
+        ("position_ids", "tensor(int64)", [], np.broadcast_to(np.arange(5), (2, 5))),  # no shape is declared
+        ("training", "tensor(bool)", [], np.zeros((), np.bool_)),
     ],
 )
 def test_an_input_that_is_not_text(name: str, kind: str, shape: list[object], found: np.ndarray) -> None:

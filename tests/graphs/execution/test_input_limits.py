@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import onnx_ir as ir
+import onnxruntime
 import pytest
 from graph_helpers import graph
 
-from graphs.execution.inputs.declared import inputs_of_graph
+from graphs.execution.inputs.declared import inputs_of_graph, inputs_of_session
 from graphs.execution.inputs.limits import MOST_WORDS, InputLimits, tried_limits
 from graphs.execution.runner import runner
 from graphs.execution.types import Feed, Outputs
@@ -136,6 +137,17 @@ def test_limits_are_found_by_trial(changes: tuple[tuple[str, str], ...], expecte
     inputs = inputs_of_graph(model)
     for start in (InputLimits.of_graph(model, inputs, positions=200), replace(ALL, vocab_size=MOST_WORDS)):
         assert tried_limits(inputs, runner(model), start) == expected
+
+
+@pytest.mark.parametrize("names", [("input_ids", "attention_mask", "token_type_ids"), ("attention_mask",)])
+def test_inputs_that_declare_no_shape_are_texts(names: tuple[str, ...]) -> None:
+    model = graph(MODEL.replace("int64[b, s] input_ids", "int64[b, 7] input_ids"))
+    for value in model.graph.inputs:
+        value.shape = None if value.name in names else value.shape
+    session = onnxruntime.InferenceSession(ir.to_proto(model).SerializeToString())
+    for inputs in (inputs_of_graph(model), inputs_of_session(session)):
+        limits = tried_limits(inputs, runner(model), InputLimits.of_graph(model, inputs, positions=200))
+        assert limits == (ALL if "input_ids" in names else replace(ALL, lengths=range(7, 8)))
 
 
 def test_what_a_model_takes_is_tried_twice() -> None:

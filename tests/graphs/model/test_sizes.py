@@ -425,3 +425,14 @@ def test_the_shape_of_a_filling_is_known_and_of_what_follows() -> None:
         { size = Shape(x) three = Concat <axis = 0> (size, one) ones = ConstantOfShape(three) y = Mul(ones, z) }""")
     shapes = {node.op_type: shape_of(node.outputs[0]) for node in model.graph}
     assert (shapes["ConstantOfShape"], shapes["Mul"]) == (["n", "m", 1], ["n", "m", "m"])
+
+
+@pytest.mark.parametrize(("declared", "expected"), [(True, [1, 64]), (False, ["batch", "sequence"])])
+def test_inputs_of_texts_that_declare_no_shape_have_that_of_the_ids(declared: bool, expected: list[Size]) -> None:
+    model = graph("""(int64[1, 64] input_ids, int64[1, 64] attention_mask, int64 other) => (int64[b, s] y)
+        { y = Add(input_ids, attention_mask) }""")
+    for value in model.graph.inputs[declared:]:
+        value.shape = None
+    infer_sizes(model)
+    ids, mask, other = model.graph.inputs
+    assert (shape_of(ids), shape_of(mask), other.shape) == (expected, expected, None)

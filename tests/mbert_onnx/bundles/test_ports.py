@@ -102,6 +102,31 @@ def test_labels_are_filled_and_the_loss_is_hidden(tmp_path: Path) -> None:
     np.testing.assert_allclose(end, start**2, rtol=1e-6)
 
 
+@pytest.mark.parametrize("flag", ["training", "is_training", "mode"])
+@pytest.mark.parametrize("declared", [True, False])
+def test_training_mode_is_off_and_shapes_may_be_missing(flag: str, declared: bool, tmp_path: Path) -> None:
+    text = f"""(int64[b, s] input_ids, bool {flag}) => (float[b, s] start_logits, float[b, s] end_logits)
+        <float[9] t, float ratio = {{0.5}}> {{ w = Gather(t, input_ids) start_logits = Dropout(w, ratio, {flag})
+        end_logits = Neg(start_logits) }}"""
+    model = graph(text)
+    if not declared:
+        model.graph.inputs[0].shape = None
+    ir.save(model, tmp_path / "m.onnx")
+    task, session = answering(open_session(tmp_path / "m.onnx"), "m.onnx", None, None)
+    assert inputs_of(session, task, "m.onnx").names == ("input_ids",)
+    ids = np.array([[3, 1, 2, 5, 8, 7], [7, 0, 5, 1, 2, 3]])
+    found = session.run(["start_logits"], {"input_ids": ids})[0]
+    tensors = onnx.load(tmp_path / "m.onnx").graph.initializer
+    words = onnx.numpy_helper.to_array(next(tensor for tensor in tensors if tensor.name == "t"))
+    np.testing.assert_array_equal(found, words[ids])
+    assert rename_ports(model) == (
+        f"its inputs and outputs renamed: input_ids, {flag}, start_logits, end_logits → "
+        "input_ids, start_logits, end_logits"
+    )
+    if declared:  # onnx's checker asks for shapes, onnxruntime does not
+        onnx.checker.check_model(ir.to_proto(model))
+
+
 def test_an_input_that_all_outputs_depend_on_is_not_filled(tmp_path: Path) -> None:
     text = """(int64[b, s] input_ids, float[b, s] scale) => (float[b, s] logits) <float[9] t>
         { w = Gather(t, input_ids) logits = Mul(w, scale) }"""

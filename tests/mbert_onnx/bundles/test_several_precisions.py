@@ -65,6 +65,16 @@ def bundle(tmp_path: Path) -> Path:
     return tmp_path / "bundle"
 
 
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("leads", [True, False])
+def test_a_linked_onnx_folder_is_refused_before_the_work(bundle: Path, precision: str, leads: bool) -> None:
+    (bundle / "onnx").rename(bundle.parent / ("onnx" if leads else "moved"))
+    (bundle / "onnx").symlink_to(bundle.parent / "onnx")
+    line = "onnx is a link; expected a folder: put the folder that it leads to in its place, or choose another --output"
+    with pytest.raises(BundleError, match=line):
+        check_destination(bundle, True, precision)
+
+
 def assert_notes(bundle: Path) -> None:
     assert [(bundle / name).read_text() for name in NOTES] == ["mine"] * len(NOTES)
     assert (bundle / "link").readlink() == Path("../elsewhere")

@@ -461,6 +461,11 @@ def test_overwrite_replaces_a_file_but_never_the_input(theirs: Path, tmp_path: P
         assert "is the file that is read; choose another --output" in complaint(result, 1)
     assert (tmp_path / "there.onnx").read_bytes() == before
     assert names_in(tmp_path) == ["link.onnx", "there.onnx"]
+    onnx.save(onnx.load(theirs), tmp_path / "e.onnx", save_as_external_data=True, location="w.onnx", size_threshold=0)
+    weights = (tmp_path / "w.onnx").read_bytes()
+    result = call("optimize", tmp_path / "e.onnx", "-o", tmp_path / "w.onnx", "--overwrite")
+    assert "w.onnx has the weights of the file that is read; choose another --output" in complaint(result, 1)
+    assert (tmp_path / "w.onnx").read_bytes() == weights
 
 
 @pytest.mark.parametrize(

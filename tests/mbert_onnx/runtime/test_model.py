@@ -540,6 +540,21 @@ def test_a_graph_of_another_task_is_told(copy: Path) -> None:
         load(copy)
 
 
+@pytest.mark.parametrize("task", ["token-classification", "fill-mask", "text-classification"])
+def test_outputs_of_unknown_names_and_sizes_are_tried(task: str, runtime_bundle: Bundles, tmp_path: Path) -> None:
+    copy = shutil.copytree(runtime_bundle(task).folder, tmp_path / "copy")
+    path = copy / "onnx" / "model.onnx"
+    expected, model = load(copy).logits([[2, 7, 3]]), onnx.load(path)
+    (output,) = model.graph.output
+    for node in model.graph.node:
+        node.output[:] = ["linear_62" if name == output.name else name for name in node.output]
+    output.name = "linear_62"
+    for axis, dim in enumerate(output.type.tensor_type.shape.dim):
+        dim.dim_param = f"Add_dim_{axis}"
+    onnx.save(model, path)
+    np.testing.assert_array_equal(load(copy).logits([[2, 7, 3]])["logits"], expected["logits"])
+
+
 def test_inputs_of_other_names_are_known_by_their_use(copy: Path) -> None:
     expected = load(copy).answer(QUESTION, SHORT)
     graph = copy / "onnx" / "model.onnx"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from perf_models import token_model
 
 from perf.errors import PerfError, PerfUsageError
 from perf.providers import CPU
-from perf.sessions.inputs import DeclaredInput, declared_inputs, fixed_seq_len, synthesise
+from perf.sessions.inputs import DeclaredInput, DeclaredPorts, declared_inputs, fixed_seq_len, synthesise
 from perf.sessions.runtimes.onnxruntime_session import open_session
 
 IDS = DeclaredInput("input_ids", "tensor(int64)", ("batch", "seq"))
@@ -51,6 +53,18 @@ def test_ids_are_the_same_for_every_model_and_differ_by_seed() -> None:
     assert np.array_equal(one, synthesise("two", [narrow], batch=1, seq_len=64)["input_ids"])
     assert not np.array_equal(one, synthesise("one", [IDS], batch=1, seq_len=64, seed=1)["input_ids"])
     assert len(np.unique(one)) > 32  # random, not one id
+
+
+def test_inputs_that_declare_no_shape_are_read_as_texts() -> None:
+    ids, mask, other = (DeclaredInput(n, "tensor(int64)", ()) for n in ("input_ids", "attention_mask", "training"))
+
+    class Opened(DeclaredPorts):
+        def run(self, output_names: Sequence[str] | None, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+            raise NotImplementedError
+
+    assert [one.shape for one in declared_inputs(Opened([mask, ids, other], []))] == [(None, None), (None, None), ()]
+    fixed = replace(ids, shape=(1, 64))
+    assert [one.shape for one in declared_inputs(Opened([mask, fixed], []))] == [(1, 64), (1, 64)]
 
 
 @pytest.mark.parametrize(("choices", "expected"), [("choices", 2), (None, 2), (4, 4)])

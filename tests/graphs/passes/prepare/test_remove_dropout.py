@@ -86,6 +86,42 @@ def test_dropout_in_a_function_is_removed() -> None:
     np.testing.assert_array_equal(run(model, {"x": x})["y"], x)
 
 
+IF = """y = If (FLAG) <then_branch = g () => (float[n, 4] a) { a = RandomNormalLike(x) },
+                       else_branch = h () => (float[n, 4] b) { b = Neg(x) }>"""
+
+
+@pytest.mark.parametrize(
+    ("flag", "body"),
+    [
+        ("on", "d = Dropout(x, ratio, FLAG) y = Neg(d)"),
+        ("training", "d, m = Dropout(x, ratio, FLAG) y = Neg(d)"),
+        ("is_training", "a = RandomNormalLike(x) b = Neg(x) y = Where(FLAG, a, b)"),
+        ("keras_learning_phase", IF),
+        ("serving_default_training:0", IF),
+        ("bert/Training_1:0", IF),
+    ],
+)
+def test_an_input_that_switches_training_mode_is_read_as_false(flag: str, body: str) -> None:
+    text = f"(float[n, 4] x, bool FLAG) => (float[n, 4] y) <float ratio = {{0.5}}> {{ {body} }}"
+    model, step = graph(text), RemoveDropout()
+    model.graph.inputs[1].name = flag
+    assert step(model).modified
+    assert step.notes == [
+        f"the input {flag} switches training mode: it is taken as false, as at inference, and the result ignores it"
+    ]
+    assert [value.name for value in model.graph.inputs] == ["x", flag]  # programs feed it
+    x = np.ones((3, 4), np.float32)
+    np.testing.assert_array_equal(run(model, {"x": x, flag: np.array(True)})["y"], -x)
+    assert not step(model).modified
+
+
+@pytest.mark.parametrize("flag", ["bool[n, 4] training", "bool flag", "bool constrain"])
+def test_other_inputs_are_no_training_mode(flag: str) -> None:
+    name = flag.split()[-1]
+    text = f"(float[n, 4] x, {flag}) => (float[n, 4] y) {{ a = Neg(x) y = Where({name}, a, x) }}"
+    leaves_alone(RemoveDropout(), graph(text))
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -95,8 +131,9 @@ def test_dropout_in_a_function_is_removed() -> None:
             "its mask is read",
         ),
         (
-            "(float[n, 4] x, bool on) => (float[n, 4] y) <float ratio = {0.5}> { y = Dropout(x, ratio, on) }",
-            "its training_mode is computed or an input",
+            """(float[n, 4] x, float p) => (float[n, 4] y) <float ratio = {0.5}>
+            { on = Greater(p, ratio) y = Dropout(x, ratio, on) }""",
+            "its training_mode is computed; expected a constant or an input",
         ),
     ],
 )
