@@ -213,7 +213,7 @@ def declared_sizes(session: Any) -> dict[str, Sizes]:
 
 
 def check_axes(session: Any, task: Task, name: str, *, advice: str) -> None:
-    """Raises BundleError where an output has the name of the task's, but another number of axes.
+    """Raises BundleError where an output has the name of the task's, but another number of axes or of labels.
 
     Several tasks call their output `logits`. Outputs whose shapes the file does not declare are not compared.
     """
@@ -224,6 +224,11 @@ def check_axes(session: Any, task: Task, name: str, *, advice: str) -> None:
             raise BundleError(
                 f"{name} has {output.name} of shape [{', '.join(map(str, shape))}], but {task.name} has the axes "
                 f"{', '.join(output.axes)}; {advice}"
+            )
+        if shape and output.size is not None and isinstance(shape[-1], int) and shape[-1] != output.size:
+            raise BundleError(
+                f"{name} has {shape[-1]} {output.axes[-1]} in {output.name}, "
+                f"but {task.name} has {output.size}; {advice}"
             )
 
 

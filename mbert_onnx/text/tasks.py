@@ -16,6 +16,9 @@ from mbert_onnx.text.name_lists import name_list
 # Similarity from which a name is suggested for a mistyped one; difflib's default of 0.6 misses "qestion-anwsers".
 SUGGESTION_CUTOFF = 0.5
 
+# Whether the second text follows the first, or not.
+NEXT_SENTENCE_LABELS = 2
+
 # Sizes of an output's axes: a number; None where it follows the length of the text; `?` where it is not known.
 Sizes = Sequence[object]
 
@@ -25,11 +28,13 @@ class Output:
     """One output of a graph: its name and the names of its axes, such as `("batch", "sequence", "vocab")`.
 
     `optional`: a model of the task may lack it, as a model without a pooling layer lacks `pooler_output`.
+    `size`: the size of its last axis, where it is the same in all models of the task.
     """
 
     name: str
     axes: tuple[str, ...]
     optional: bool = False
+    size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,7 @@ MULTIPLE_CHOICE = Task(
 NEXT_SENTENCE_PREDICTION = Task(
     name="next-sentence-prediction",
     architecture="MobileBertForNextSentencePrediction",
-    outputs=(Output("logits", ("batch", "labels")),),
+    outputs=(Output("logits", ("batch", "labels"), size=NEXT_SENTENCE_LABELS),),
     aliases=("nsp", "next-sentence"),
 )
 PRETRAINING = Task(
@@ -102,7 +107,7 @@ PRETRAINING = Task(
     architecture="MobileBertForPreTraining",
     outputs=(
         Output("prediction_logits", ("batch", "sequence", "vocab")),
-        Output("seq_relationship_logits", ("batch", "labels")),
+        Output("seq_relationship_logits", ("batch", "labels"), size=NEXT_SENTENCE_LABELS),
     ),
     aliases=("pre-training", "for-pretraining"),
 )

@@ -712,6 +712,42 @@ def test_outputs_of_another_task_with_the_same_name_are_refused(
         assert says in line
 
 
+def test_a_classifier_of_three_labels_answers_no_next_sentence(
+    runtime_bundle: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Its config names the other task; its logits have two axes in both."""
+    folder = runtime_bundle("text-classification", num_labels=3).folder
+    bundle = shutil.copytree(folder, tmp_path / "bundle")
+    config = json.loads((bundle / "config.json").read_text())
+    config["architectures"] = ["MobileBertForNextSentencePrediction"]
+    (bundle / "config.json").write_text(json.dumps(config))
+    (bundle / "mbert_onnx.json").unlink()
+    commands = (["run", "It rains.", "--pair", "It is wet."], ["doctor"], ["verify", "--against", str(bundle)])
+    for command, *options in commands:
+        line = complaint(call(command, bundle, *options), 1)
+        assert "has 3 labels in logits, but next-sentence-prediction has 2; " in line
+    nsp = "--task", "next-sentence-prediction"
+    line = complaint(call("verify", folder, "--against", folder, *nsp), 1)
+    assert "has 3 labels in logits, but next-sentence-prediction has 2; " in line
+
+
+@pytest.mark.parametrize("command", [["doctor"], ["verify", "--against", "random:tiny"]])
+def test_a_tokenizer_that_is_a_pipe_is_refused(command: list[str], exported: Exports, tmp_path: Path) -> None:
+    """In one line, without waiting for what nobody writes to the pipe; also in a folder."""
+    pipe = tmp_path / "tokenizer.json"
+    os.mkfifo(pipe)
+    # In another process, which can be stopped while it opens a pipe.
+    process = start(command[0], exported().model, *command[1:], "--tokenizer", pipe)
+    try:
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert (process.returncode, err) == (
+        1,
+        f"mbert-onnx: {pipe} is neither a file nor a folder, but a pipe or device; give a file\n",
+    )
+
+
 def test_standard_input_that_is_not_utf8(exported: Exports) -> None:
     process = start("run", exported().bundle, "-", "--context", "x", stdin=subprocess.PIPE, encoding="latin-1")
     _, err = process.communicate("caf\xe9")
