@@ -28,7 +28,7 @@ from mbert_onnx.errors import MbertError, VerificationError
 from mbert_onnx.runtime.native_kernels import AUTO, library_for, why_not_native
 from perf.errors import PerfError
 from perf.providers import KNOWN, Provider, named
-from perf.providers.forecast import Forecast, forecast
+from perf.providers.forecast import Forecast, Graph, forecast, read_graph
 
 ALL = "all"
 
@@ -115,27 +115,30 @@ def doctor_provider(
             files: _Files = _GivenFiles(model, Path(folder), report)
         else:
             files = _CheckpointFiles(model, Path(folder), report, task=task, seed=seed)
-        return [_diagnosis(str(model), files, provider, report) for provider in dict.fromkeys(wanted)]
+        read = functools.cache(read_graph)  # most providers get the same files
+        return [_diagnosis(str(model), files, provider, report, read) for provider in dict.fromkeys(wanted)]
 
 
-def _diagnosis(model: str, files: _Files, provider: Provider, report: Progress) -> ProviderDiagnosis:
+def _diagnosis(
+    model: str, files: _Files, provider: Provider, report: Progress, read: Callable[[Path], Graph]
+) -> ProviderDiagnosis:
     how, file = files.main(provider)
     report(f"forecasting {provider.name}")
-    first = _forecast(file, provider, report)
+    first = _forecast(file, provider, report, read)
     alternatives, notes = [], []
     for other_how, build in files.others(provider, first):
         try:
             other = build()
             if other is not None:
-                alternatives.append(Alternative(other_how, _forecast(other, provider, report)))
+                alternatives.append(Alternative(other_how, _forecast(other, provider, report, read)))
         except (MbertError, GraphError, PerfError) as error:
             notes.append(f"{other_how}: {error}")
     return ProviderDiagnosis(model, how, first, tuple(alternatives), tuple(notes))
 
 
-def _forecast(file: Path, provider: Provider, report: Progress) -> Forecast:
+def _forecast(file: Path, provider: Provider, report: Progress, read: Callable[[Path], Graph]) -> Forecast:
     library = library_for(AUTO) if provider.kernels and why_not_native(file) is None else None
-    return forecast(file, provider, library, report)
+    return forecast(file, provider, library, report, read=read)
 
 
 # What is forecast
@@ -206,6 +209,9 @@ class _GivenFiles(_Files):
         return self._built[target]
 
     def _fixed(self, target: str) -> Path:
+        file = self._folder / f"{target}-fixed.onnx"
+        if file.is_file():
+            return file
         from onnxruntime.tools.onnx_model_utils import make_dim_param_fixed  # imports torch, if it is installed
 
         model = ir.to_proto(read_model(self._optimized(target) or self._path))
@@ -214,7 +220,6 @@ class _GivenFiles(_Files):
             for dim, size in zip(dims, _shape(len(dims), self._sizes), strict=True):
                 if dim.dim_param:
                     make_dim_param_fixed(model.graph, dim.dim_param, size)
-        file = self._folder / f"{target}-fixed.onnx"
         onnx.save(model, file)
         return file
 

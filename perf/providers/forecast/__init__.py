@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import onnx_ir as ir
@@ -19,12 +19,19 @@ from perf.providers.forecast.rules import Rules, rules_of
 from perf.providers.forecast.rules.rules import operator_of
 from perf.sessions.types import Progress, no_progress
 
-__all__ = ["Forecast", "Left", "forecast"]
+__all__ = ["Forecast", "Graph", "Left", "forecast", "read_graph"]
 
 NOT_SAID = "the provider does not say why"
 
 
-def forecast(path: Path, provider: Provider, library: Path | None = None, progress: Progress = no_progress) -> Forecast:
+def forecast(
+    path: Path,
+    provider: Provider,
+    library: Path | None = None,
+    progress: Progress = no_progress,
+    *,
+    read: Callable[[Path], Graph] = read_graph,
+) -> Forecast:
     """Forecasts what a provider would run: queries the provider if it is usable here, otherwise applies its rules.
 
     Args:
@@ -32,10 +39,11 @@ def forecast(path: Path, provider: Provider, library: Path | None = None, progre
         provider: Any known provider.
         library: A library of custom operators, for a provider that has kernels for them.
         progress: Called with a line when an environment is created for a provider that needs its own.
+        read: Reads the file; forecasts of several providers may share a reader that reads each file once.
 
     Raises PerfError if onnxruntime does not load the file.
     """
-    graph = read_graph(path)
+    graph = read(path)
     rules = rules_of(provider)
     if not standing(provider).usable:
         return _by_rules(graph, provider, rules)

@@ -20,7 +20,7 @@ from mbert_onnx.errors import BundleError, CheckpointError
 from mbert_onnx.runtime.native_kernels import AUTO, library_for
 from perf.errors import PerfUsageError
 from perf.providers import CPU, KNOWN, Standing, named, standing
-from perf.providers.forecast import forecast
+from perf.providers.forecast import Graph, forecast, read_graph
 from perf.providers.forecast.result import Forecast
 
 MOBILE = "qnn,nnapi,coreml,xnnpack"
@@ -112,6 +112,21 @@ def test_all_providers_are_answered_for_in_json_and_in_print(
     print_forecasts(found)
     text = capsys.readouterr().out
     assert all(f"{provider.name} " in text for provider in KNOWN)
+
+
+@pytest.mark.usefixtures("_by_rules")
+def test_each_file_is_read_once_for_all_providers(exported: Exports, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading takes onnxruntime and shape inference, which would be most of the time of `--provider all`."""
+    read: list[Path] = []
+
+    def counted(path: Path) -> Graph:
+        read.append(path)
+        return read_graph(path)
+
+    monkeypatch.setattr(forecasting, "read_graph", counted)
+    found = doctor_provider(exported().model, "cpu,nnapi,coreml,cuda")
+    assert sum(1 + len(one.alternatives) for one in found) > len(read)
+    assert len(set(read)) == len(read)
 
 
 @pytest.mark.usefixtures("_by_rules")
