@@ -11,11 +11,23 @@ import onnx_ir as ir
 
 from graphs.errors import GraphError, one_line
 from graphs.model.external_data import FileState, check_numbers, external_bytes, load_external_data, tensors_in
-from graphs.model.other_content import not_a_model
 from graphs.model.quiet import quiet
 
 # Bytes of a damaged name that a message shows.
 SHOWN_BYTES = 60
+
+# Bytes that are looked at.
+READ_BYTES = 512
+
+# First bytes of files of other kinds: the kind, and what to do.
+_OTHER_KINDS = {
+    b"version https://git-lfs": ("a git-lfs pointer and not the model", "fetch it with git lfs pull"),
+    b"PK\x03\x04": ("a zip archive, as torch.save and zip write it", "give an .onnx file, or unpack the archive"),
+    b"\x1f\x8b": ("gzipped", "unpack it, and give the .onnx file"),
+    b"<": ("HTML or XML", "download the .onnx file itself"),
+    b"{": ("JSON", "give an .onnx file, or the folder of a bundle"),
+    b"[": ("JSON", "give an .onnx file, or the folder of a bundle"),
+}
 
 
 def read_model(path: Path, *, values: bool = True) -> ir.Model:
@@ -74,6 +86,28 @@ def in_one_file(path: Path, folder: Path) -> Path:
     copy = folder / path.name
     ir.save(read_model(path), copy)
     return copy
+
+
+def known_content(path: Path) -> str | None:
+    """Returns the line for a file of another kind, such as JSON; None for any other, which may be a damaged model."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(READ_BYTES).removeprefix(b"\xef\xbb\xbf").lstrip()
+    except OSError:
+        return None
+    for start, (kind, advice) in _OTHER_KINDS.items():
+        if head.startswith(start):
+            return f"{path} is not an ONNX model; it is {kind}: {advice}"
+    return None
+
+
+def not_a_model(path: Path, reason: str) -> str:
+    """Returns the line for a file that a parser refused for `reason`, with the advice for its kind."""
+    if (known := known_content(path)) is not None:
+        return known
+    if path.suffix != ".onnx":
+        return f"{path} is not an ONNX model ({reason}); give an .onnx file, or the folder of a bundle"
+    return f"{path} is not an ONNX model, or is corrupt ({reason}); export it again"
 
 
 def _first_cause(error: BaseException) -> BaseException:

@@ -15,7 +15,7 @@ def read_proto(path: Path) -> onnx.ModelProto:
     """Reads a model file without weights outside of it. Raises BundleError for one that is not an ONNX model."""
     import onnx  # imported here, because running a model does not need it
 
-    from graphs.model.other_content import not_a_model
+    from graphs.model.loading import not_a_model
 
     try:
         return onnx.load(path, load_external_data=False)

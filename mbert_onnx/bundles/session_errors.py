@@ -82,6 +82,6 @@ def _kind_fault(path: Path) -> str | None:
         require_beside("graphs")
     except MbertError:
         return None
-    from graphs.model.other_content import known_content
+    from graphs.model.loading import known_content
 
     return known_content(path)

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from mbert_onnx.errors import BundleError
 from mbert_onnx.text.encoder import Window
 from mbert_onnx.text.labels import names_of
+from mbert_onnx.text.tasks import NEXT_SENTENCE_LABELS
 
 
 class Result:
@@ -144,6 +146,10 @@ def best(scores: np.ndarray, top_k: int | None) -> list[int]:
 
 def next_sentence(logits: np.ndarray, *, truncated: bool) -> NextSentence:
     """Computes probabilities from logits `[2]`; the first is "is next" (BERT's order)."""
+    if len(logits) != NEXT_SENTENCE_LABELS:  # of a file that does not declare its sizes
+        raise BundleError(
+            f"the file gives {len(logits)} labels, not {NEXT_SENTENCE_LABELS}; correct the task of its bundle"
+        )
     is_next, not_next = softmax(logits)
     return NextSentence(float(is_next), float(not_next), truncated)
 

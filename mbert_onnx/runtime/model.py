@@ -56,7 +56,6 @@ from mbert_onnx.text.tasks import (
     FEATURE_EXTRACTION,
     FILL_MASK,
     MULTIPLE_CHOICE,
-    NEXT_SENTENCE_LABELS,
     NEXT_SENTENCE_PREDICTION,
     PRETRAINING,
     QUESTION_ANSWERING,
@@ -311,11 +310,6 @@ class Model:
         check_text(pair, "second text")
         row, truncated = self.tokenizer.truncated(text, pair)
         [(_, [logits])] = self._runner.run([row], self.task.outputs[-1].name)
-        if len(logits) != NEXT_SENTENCE_LABELS:  # of a file that does not declare its sizes
-            raise BundleError(
-                f"{self.bundle.model_path} gives {len(logits)} labels, "
-                f"but {self.task.name} has {NEXT_SENTENCE_LABELS}; {CORRECT_TASK}"
-            )
         return next_sentence(logits, truncated=truncated)
 
     def choose(self, prompt: str, choices: Sequence[str]) -> Choices:
