@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mbert_onnx.errors import BundleError
-from mbert_onnx.text.encoder import Window
+from mbert_onnx.text.encoder import TextEncoder, Window
 from mbert_onnx.text.labels import names_of
 from mbert_onnx.text.tasks import NEXT_SENTENCE_LABELS
 
@@ -159,6 +159,21 @@ def choose(logits: np.ndarray, choices: Sequence[str], *, truncated: bool) -> Ch
     scores = softmax(logits)
     ranked = tuple(ChoiceScore(index, choices[index], float(scores[index])) for index in best(scores, None))
     return Choices(ranked, truncated)
+
+
+def filled_mask(
+    tokenizer: TextEncoder, text: str, place: tuple[int, int], scores: np.ndarray, top_k: int
+) -> FilledMask:
+    """Returns the tokens for a mask, best first, from the scores of all tokens, [vocab].
+
+    `place` is where the mask begins and ends in the text.
+    """
+    tokens = []
+    for token in best(scores, top_k):
+        token_text = tokenizer.token_text(token)
+        sequence = fill_text(text, *place, token_text, tokenizer.continuation_prefix)
+        tokens.append(FilledToken(float(scores[token]), token, token_text, sequence))
+    return FilledMask(*place, tuple(tokens))
 
 
 def fill_text(text: str, start: int, end: int, token: str, continuation_prefix: str | None) -> str:

@@ -26,12 +26,10 @@ from mbert_onnx.runtime.answers import (
     Choices,
     Classification,
     FilledMask,
-    FilledToken,
     NextSentence,
-    best,
     choose,
     classify_logits,
-    fill_text,
+    filled_mask,
     next_sentence,
     normalized,
     pooling_weights,
@@ -272,7 +270,7 @@ class Model:
             window = windows[number]
             for mask in (mask for mask in masks if window.owned_from <= mask < window.owned_to):
                 scores = softmax(logits[mask - window.first + window.begin])
-                filled[mask] = self._filled_mask(text, tokens.offsets[mask], scores, top_k)
+                filled[mask] = filled_mask(self.tokenizer, text, tokens.offsets[mask], scores, top_k)
         return [filled[mask] for mask in masks]
 
     def embed(self, text: str | Sequence[str], *, normalize: bool = False, stride: int | None = None) -> np.ndarray:
@@ -381,15 +379,6 @@ class Model:
             names = " or ".join(task.name for task in tasks)
             fitting = METHODS[self.task.name]
             raise UsageError(f"`{method}` is for {names}, but this model does {self.task.name}. Call `{fitting}`.")
-
-    def _filled_mask(self, text: str, place: tuple[int, int], scores: np.ndarray, top_k: int) -> FilledMask:
-        prefix = self.tokenizer.continuation_prefix
-        tokens = []
-        for token in best(scores, top_k):
-            token_text = self.tokenizer.token_text(token)
-            sequence = fill_text(text, *place, token_text, prefix)
-            tokens.append(FilledToken(float(scores[token]), token, token_text, sequence))
-        return FilledMask(*place, tuple(tokens))
 
 
 def _option(argument: str) -> str:
