@@ -417,7 +417,7 @@ def test_a_vocabulary_that_is_larger_than_the_model(
     (tmp_path / "tokenizer" / "tokenizer.json").write_text(json.dumps(content))
     options: dict[str, Any] = {"precision": "int8", "calibrate": texts, "tokenizer": tmp_path / "tokenizer"}
     with pytest.raises(
-        BundleError, match=r"The text has 'c' \(token 511\).* and \d+ more, but the model has 187 word embeddings"
+        BundleError, match=r"The text has 'c' \(token 511\).* and \d+ others, but the model has 187 word embeddings"
     ):
         optimize(given("TorchScript"), tmp_path / "lower.onnx", **options)
     assert names_in(tmp_path) == ["tokenizer"]

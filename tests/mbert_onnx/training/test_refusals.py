@@ -98,7 +98,7 @@ def refuses(expected: str, command: str, recipe: Path, *options: str) -> None:
         ("hidden_dropout_prob", 5.0, "dropout probability has to be between 0 and 1"),
         ("hidden_dropout_prob", "x", "model: "),  # refused by the config in transformers 5, by the model in 4
         ("initializer_range", -1.0, "no model can be built from this config"),
-        ("pad_token_id", 500, "no model can be built from this config"),
+        ("pad_token_id", 500, "pad_token_id is 500, but there are 81 word embeddings, from 0"),
         ("id2label", 3, "model: config cannot be read"),
         ("dtype", "foo", "model: config cannot be read"),
         ("hidden_size", 10**11, "allocate memory"),
