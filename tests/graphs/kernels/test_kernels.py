@@ -93,6 +93,22 @@ def test_heads_of_any_size(heads: int, size: int, isa: str) -> None:
             assert off(run(opened, given), attention_by_hand(real(given), read)) < bound
 
 
+@pytest.mark.parametrize("length", [9, 17, 40])
+def test_padding_of_any_magnitude_affects_no_token(length: int, isa: str) -> None:
+    """The weight of padding is 0, whatever its values are, at the end of a text or at its beginning."""
+    widths = Widths()
+    for feed in both(attention_feed(widths, [length])):
+        opened = session(model_of(feed, widths), LIBRARY)
+        for padding in (slice(length - 5, length), slice(0, 5)):
+            feed["mask"] = np.zeros((1, 1, 1, length))
+            feed["mask"][..., padding] = LOWEST
+            feed["x"][padding] = 0.0
+            unchanged = run(opened, feed)
+            feed["x"][padding] = 1e30
+            rest = np.delete(np.arange(length), padding)
+            np.testing.assert_allclose(run(opened, feed)[rest], unchanged[rest], atol=2e-6)
+
+
 # Shapes of a mask that is added to scores [3, 4, 21, 21], and numbers in it.
 SHAPES = [(3, 1, 1, 21), (21, 21), (3, 1, 21, 21), (1, 4, 21, 21), (3, 4, 1, 1), (21, 1), (1,)]
 NUMBERS = {"a bias": [-1.5, -0.25, 0, 0.75, 2], "-10000": [0, -1e4], "lowest": [0, np.finfo(np.float32).min]}

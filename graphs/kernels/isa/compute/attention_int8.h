@@ -128,16 +128,17 @@ void pack_values(const float* values, int stride, int count, int size, int first
                      count - done < TOKENS ? count - done : TOKENS, size, first + done, capacity, panels, steps);
 }
 
-// 2^x for x ≤ 0; 2^-100 below -100. With x = n + r it is 2^n · p(r), where p's coefficients minimize the largest
-// relative error for |r| ≤ 1/2 (8e-5, far below a step of 8 bits; a weighted least squares fit).
+// 2^x for x ≤ 0; 0 below -100, so that padding has no weight, however large its values are. With x = n + r it is
+// 2^n · p(r), where p's coefficients minimize the largest relative error for |r| ≤ 1/2 (8e-5, far below a step of 8
+// bits; a weighted least squares fit).
 inline Floats exp2_of(Floats x) {
-  x = maximum(x, splat(-100.0f));
+  const Ints kept = ~(x < splat(-100.0f));  // NaN is kept
   const Ints exponent = round_to_nearest(x);
   const Floats r = x - __builtin_convertvector(exponent, Floats);
   Floats p = fma(splat(0.05517166f), r, splat(0.24261114f));
   p = fma(p, r, splat(0.69326097f));
   p = fma(p, r, splat(0.99992806f));
-  return reinterpret_cast<Floats>(reinterpret_cast<Ints>(p) + (exponent << 23));
+  return reinterpret_cast<Floats>((reinterpret_cast<Ints>(p) + (exponent << 23)) & kept);
 }
 
 // Softmax, to base 2, of at most LANES rows of scores from row `first` on; see `quantized_softmax`.
