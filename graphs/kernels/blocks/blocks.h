@@ -44,8 +44,7 @@ struct Mask {
 // Keys and values of every sequence and head as packed int8 weights, with one quantization step per token.
 struct PackedHeads {
   size_t key_bytes = 0, value_bytes = 0;  // of one head
-  int padded = 0;                         // steps of one head
-  int capacity = 0;                       // rows of a head's values
+  int padded = 0;                         // tokens of one head: steps, and rows of the values
   int8_t *keys = nullptr, *values = nullptr;
   float *key_steps = nullptr, *value_steps = nullptr;
 };

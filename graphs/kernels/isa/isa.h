@@ -25,6 +25,7 @@ struct Weight {
   void* panels = nullptr;
   float* scales = nullptr;  // int8: the scale of each column; padded to whole panels
   float* bias = nullptr;    // [n], padded to whole panels; or null
+  const int32_t* starts = nullptr;  // int8: what the accumulators of each column start with, [n], padded; or null
 };
 
 // Rows of activations as a product reads them.
@@ -62,6 +63,7 @@ struct Isa {
   int panel_int8, panel_float;  // columns of a panel of packed weights
   int lanes;  // floats of a vector
   int depth;  // the multiple to which k is padded in int8
+  int weight_shift;  // what packed int8 weights are too large by: 0, or 128
 
   int panel(bool int8) const { return int8 ? panel_int8 : panel_float; }
 
@@ -75,12 +77,13 @@ struct Isa {
   void (*attend)(const float* query, int query_stride, int count, const Head& head, float* scores, float* out,
                  int out_stride);
   // Attention of a head in 8 bits: keys and values become packed weights, [size, tokens] and [tokens, size], of which
-  // the tokens from `first` on are written. `steps` has one number per token. `capacity`: the rows of the values'
-  // weight, a multiple of `depth`.
+  // the tokens from `first` on are written. `steps` has one number per token. `padded`: the rows of the values' weight,
+  // whole panels.
   void (*pack_keys)(const float* keys, int stride, int count, int size, int first, int8_t* panels, float* steps);
-  void (*pack_values)(const float* values, int stride, int count, int size, int first, int capacity, int8_t* panels,
+  void (*pack_values)(const float* values, int stride, int count, int size, int first, int padded, int8_t* panels,
                       float* steps);
-  // Softmax to base 2 of rows of `padded` scores, times the tokens' value steps, quantized with one step per row.
+  // Softmax to base 2 of rows of `padded` scores, times the tokens' value steps, quantized with one step per row to 0 to
+  // 254, and stored less 127.
   void (*quantized_softmax)(float* scores, int stride, int rows, int padded, const float* value_steps, void* q,
                             int q_stride, float* steps, int32_t* starts);
   // to[j][i] = from[i][j]

@@ -158,9 +158,9 @@ Isa timed_isa() {
   isa.pack_keys = [](const float* keys, int stride, int count, int size, int first, int8_t* panels, float* steps) {
     timed(attending, [&] { real->pack_keys(keys, stride, count, size, first, panels, steps); });
   };
-  isa.pack_values = [](const float* values, int stride, int count, int size, int first, int capacity, int8_t* panels,
+  isa.pack_values = [](const float* values, int stride, int count, int size, int first, int padded, int8_t* panels,
                        float* steps) {
-    timed(attending, [&] { real->pack_values(values, stride, count, size, first, capacity, panels, steps); });
+    timed(attending, [&] { real->pack_values(values, stride, count, size, first, padded, panels, steps); });
   };
   isa.quantized_softmax = [](float* scores, int stride, int rows, int padded, const float* value_steps, void* q,
                              int q_stride, float* steps, int32_t* starts) {

@@ -15,6 +15,7 @@ from kernel_models import (
     Widths,
     attention_by_hand,
     attention_feed,
+    exactly,
     ffn_by_hand,
     ffn_feed,
     model_of,
@@ -86,7 +87,7 @@ def test_heads_of_any_size(heads: int, size: int, isa: str) -> None:
     widths = Widths(hidden=44, intra=heads * size, heads=heads)
     for feed in both(attention_feed(widths, [1])):
         opened = session(model_of(feed, widths), LIBRARY)
-        read, bound = (rows_in_8_bits, FLIPPED) if "scale_out" in feed else (lambda x: x, 1e-6)
+        read, bound = (rows_in_8_bits, FLIPPED) if "scale_out" in feed else (exactly, 1e-6)
         for texts in ([1], [5, 26], [67]):
             text = attention_feed(widths, texts)
             given = {**feed, **{name: text[name] for name in ("x", "mask", "heads")}}
@@ -121,7 +122,7 @@ def test_masks_of_any_shape(numbers: list[float], isa: str) -> None:
         opened = {}
         # float32 rounds the sum of a score and -10000 to a multiple of 2^-10.
         bound = FLIPPED if "scale_out" in feed else 1e-4 if -1e4 in numbers else 1e-6
-        read = rows_in_8_bits if "scale_out" in feed else lambda x: x
+        read = rows_in_8_bits if "scale_out" in feed else exactly
         for shape in SHAPES:
             rank = len(shape)
             feed["mask"] = np.random.default_rng(rank).choice(numbers, shape)
@@ -208,7 +209,7 @@ def test_extreme_scales(scale: float, isa: str) -> None:
         feed["x"] *= scale
         feed["bias1_0"] *= scale
         feed["residual"] *= scale
-        read = rows_in_8_bits if "scale_out" in feed else lambda x: x
+        read = rows_in_8_bits if "scale_out" in feed else exactly
         found = run(session(model_of(feed, widths), LIBRARY), feed)
         assert off(found.astype(np.float64) / scale, ffn_by_hand(real(feed), 1, read) / scale) < FLIPPED
 

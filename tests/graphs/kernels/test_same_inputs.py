@@ -14,6 +14,7 @@ from kernel_models import (
     Widths,
     attention_by_hand,
     attention_feed,
+    exactly,
     ffn_by_hand,
     ffn_feed,
     model_of,
@@ -57,7 +58,7 @@ def check_accepted(feed: Arrays, expected: np.ndarray, is_int8: bool) -> None:
 
 
 def check_attention(feed: Arrays, is_int8: bool) -> None:
-    read = rows_in_8_bits if is_int8 else lambda x: x
+    read = rows_in_8_bits if is_int8 else exactly
     check_accepted(feed, attention_by_hand(real(feed), read), is_int8)
 
 
@@ -125,7 +126,7 @@ def test_the_same_masks_are_refused(rank: int, is_int8: bool) -> None:
 def test_heads_as_reshape_reads_them(heads: list[int], mask: tuple[int, ...], is_int8: bool) -> None:
     feed = attention(is_int8, mask=np.zeros(mask))
     sizes = np.zeros((6, 8)).reshape([6 if size == 0 else size for size in heads]).shape
-    read = rows_in_8_bits if is_int8 else lambda x: x
+    read = rows_in_8_bits if is_int8 else exactly
     expected = attention_by_hand({**real(feed), "heads": np.array(sizes)}, read)
     check_accepted({**feed, "heads": np.array(heads)}, expected, is_int8)
 
@@ -154,7 +155,7 @@ def test_a_batch_without_texts(mask: tuple[int, ...], heads: list[int], is_int8:
 def test_a_residual_of_any_shape_that_broadcasts(shape: tuple[int, ...], is_int8: bool, isa: str) -> None:
     feed = ffn_feed(WIDTHS, 5) | {"residual": np.random.default_rng(1).normal(size=shape)}
     feed = with_8_bit_weights(feed) if is_int8 else feed
-    read = rows_in_8_bits if is_int8 else lambda x: x
+    read = rows_in_8_bits if is_int8 else exactly
     check_accepted(feed, ffn_by_hand(real(feed), 1, read), is_int8)
     for wrong in ((4, 16), (5, 8), (3,), (5, 16, 1)):
         other = feed | {"residual": np.zeros(wrong)}

@@ -84,15 +84,20 @@ def real(feed: Arrays) -> Arrays:
     return {k: v * feed[k.replace("weight", "scale")] if v.dtype == np.int8 else v for k, v in feed.items()}
 
 
-def rows_in_8_bits(x: np.ndarray) -> np.ndarray:
-    """Returns x as an int8 kernel reads it: each row rounded to 127 steps on either side of 0."""
-    step = steps_of(x)
+def rows_in_8_bits(x: np.ndarray, count: int = 127) -> np.ndarray:
+    """Returns x as an int8 kernel reads it: each row rounded to `count` steps on either side of 0."""
+    step = steps_of(x, count)
     return np.rint(x / np.where(step > 0, step, 1)) * step
 
 
-def steps_of(x: np.ndarray) -> np.ndarray:
+def steps_of(x: np.ndarray, count: int = 127) -> np.ndarray:
     """Returns the quantization step of each row."""
-    return (np.abs(x).max(axis=-1, keepdims=True) / np.float32(127)).astype(np.float32)
+    return (np.abs(x).max(axis=-1, keepdims=True) / np.float32(count)).astype(np.float32)
+
+
+def exactly(x: np.ndarray, _: int = 0) -> np.ndarray:
+    """Returns x, as a float32 kernel reads it."""
+    return x
 
 
 # Bound for int8: a value that float32 rounds to the other side is a step off, and the error reaches the next product.
@@ -104,7 +109,7 @@ def off(found: np.ndarray, expected: np.ndarray) -> float:
     return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
 
 
-def ffn_by_hand(feed: Arrays, networks: int, read: Any = lambda x: x) -> np.ndarray:
+def ffn_by_hand(feed: Arrays, networks: int, read: Any = exactly) -> np.ndarray:
     """Returns a stacked FFN's output. `read` maps a product's input to the values that it reads (int8: rounded)."""
     u = feed["x"]
     for i in range(networks):
@@ -113,7 +118,7 @@ def ffn_by_hand(feed: Arrays, networks: int, read: Any = lambda x: x) -> np.ndar
     return feed["residual"] + read(u) @ feed["weight_out"]
 
 
-def attention_by_hand(feed: Arrays, read: Any = lambda x: x) -> np.ndarray:
+def attention_by_hand(feed: Arrays, read: Any = exactly) -> np.ndarray:
     """Returns a bottleneck attention's output (figure 1 c of the paper); `read` as in `ffn_by_hand`."""
     batch, length, heads, size = feed["heads"]
     inner, shared, value = np.split(read(feed["x"]) @ feed["weight_in"] + feed["bias_in"], 3, axis=1)
@@ -121,9 +126,10 @@ def attention_by_hand(feed: Arrays, read: Any = lambda x: x) -> np.ndarray:
     split = [part.reshape(batch, length, heads, size).transpose(0, 2, 1, 3) for part in (query, key, value)]
     scores = read(split[0]) @ read(split[1]).transpose(0, 1, 3, 2) + feed["mask"]
     weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    # An int8 kernel reads each probability times its value's step, and divides by their sum at the end.
+    # An int8 kernel reads each probability times its value's step, and divides by their sum at the end. Probabilities
+    # are not negative, so there are twice as many steps for them.
     steps = steps_of(split[2])
-    context = read(weights * steps.transpose(0, 1, 3, 2)) @ (read(split[2]) / steps)
+    context = read(weights * steps.transpose(0, 1, 3, 2), 254) @ (read(split[2]) / steps)
     context = context / weights.sum(axis=-1, keepdims=True)
     return inner + read(context.transpose(0, 2, 1, 3).reshape(inner.shape)) @ feed["weight_out"]
 

@@ -45,6 +45,7 @@ struct Int8 {
       add<ROWS, 2>(sums, numbers, w);
       add<ROWS, 3>(sums, numbers, w);
     }
+    add_starts(sums, weight, column);
     epilogue_int8(sums, rows, first, weight, column, has_relu, output);
   }
 

@@ -63,6 +63,7 @@ struct Int8 {
         const int64x2_t right = vreinterpretq_s64_s32(sums[i / 2][2 * v + 1]);
         exact[i][v] = reinterpret_cast<Ints>(i % 2 ? vtrn2q_s64(left, right) : vtrn1q_s64(left, right));
       }
+    add_starts(exact, weight, column);
     epilogue_int8(exact, rows, first, weight, column, has_relu, output);
   }
 };

@@ -99,10 +99,12 @@ inline void attend_in_tiles(const float* query, int query_stride, int count, con
                               out + static_cast<size_t>(i) * out_stride, out_stride);
 }
 
+#ifndef SHARED_FLOAT
 void attend(const float* query, int query_stride, int count, const Head& head, float* scores, float* out,
             int out_stride) {
   static_assert(SCORE_ROWS <= ATTENTION_ROWS);
   attend_in_tiles<SCORE_ROWS>(query, query_stride, count, head, scores, out, out_stride);
 }
+#endif
 
 }  // namespace

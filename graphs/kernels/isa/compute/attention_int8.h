@@ -88,7 +88,7 @@ void pack_keys(const float* keys, int stride, int count, int size, int first, in
 }
 
 // Packs the values of at most TOKENS tokens from `first` on.
-inline void pack_some_values(const float* values, int stride, int count, int size, int first, int capacity,
+inline void pack_some_values(const float* values, int stride, int count, int size, int first, int padded,
                              int8_t* panels, float* steps) {
   float found[TOKENS], factors[TOKENS];
   scale_tokens(values, stride, count, size, found, factors);
@@ -107,7 +107,7 @@ inline void pack_some_values(const float* values, int stride, int count, int siz
         }
         quantize_channels(from, factors[done + i], q[i]);
       }
-      int8_t* to = panels + static_cast<size_t>(c / INT8_PANEL) * INT8_PANEL * capacity +
+      int8_t* to = panels + static_cast<size_t>(c / INT8_PANEL) * INT8_PANEL * padded +
                    static_cast<size_t>(token - position) * INT8_PANEL;
       const int column = c % INT8_PANEL;
       if (at_once == GROUP)
@@ -120,12 +120,12 @@ inline void pack_some_values(const float* values, int stride, int count, int siz
   }
 }
 
-// Packs the values of `count` tokens from `first` on as the rows of a weight [capacity, size], with one step per token.
-void pack_values(const float* values, int stride, int count, int size, int first, int capacity, int8_t* panels,
+// Packs the values of `count` tokens from `first` on as the rows of a weight [padded, size], with one step per token.
+void pack_values(const float* values, int stride, int count, int size, int first, int padded, int8_t* panels,
                  float* steps) {
   for (int done = 0; done < count; done += TOKENS)
     pack_some_values(values + static_cast<size_t>(done) * stride, stride,
-                     count - done < TOKENS ? count - done : TOKENS, size, first + done, capacity, panels, steps);
+                     count - done < TOKENS ? count - done : TOKENS, size, first + done, padded, panels, steps);
 }
 
 // 2^x for x ≤ 0; 0 below -100, so that padding has no weight, however large its values are. With x = n + r it is
@@ -139,6 +139,40 @@ inline Floats exp2_of(Floats x) {
   p = fma(p, r, splat(0.69326097f));
   p = fma(p, r, splat(0.99992806f));
   return reinterpret_cast<Floats>((reinterpret_cast<Ints>(p) + (exponent << 23)) & kept);
+}
+
+// As many bytes of -1 as a chunk has, then as many of 0: a chunk of it that begins `count` bytes before the zeros is a
+// mask of the first `count` bytes.
+struct ByteMasks {
+  int8_t bytes[2 * CHUNK] = {};
+  constexpr ByteMasks() {
+    for (int i = 0; i < CHUNK; i++) bytes[i] = -1;
+  }
+};
+constexpr ByteMasks BYTE_MASKS;
+
+// Quantizes at most LANES rows of weighted probabilities to 0 to 2·QUANTIZED_MAX, less QUANTIZED_MAX.
+inline void round_probabilities(const float* x, int x_stride, int rows, int padded, const float* factors, int8_t* q,
+                                int first, int stride, int32_t* starts) {
+  Ints sum[LANES] = {};
+  for (int i = 0; i < rows; i++) {
+    const float factor = factors[i];
+    Ints total{};
+    for_each_chunk(x + static_cast<size_t>(i) * x_stride, padded, [&](int column, const Floats (&numbers)[4]) {
+      Bytes chunk{};
+      if (factor != 0.0f) {  // times a number that is not finite, 0 would be NaN
+        Ints rounded[4];
+        UNROLLED for (int v = 0; v < 4; v++)
+          rounded[v] = round_to_nearest(numbers[v] * factor) - static_cast<int32_t>(QUANTIZED_MAX);
+        chunk = narrow(rounded);
+        if (column + CHUNK > padded) chunk &= load_bytes(BYTE_MASKS.bytes + CHUNK - (padded - column));
+      }
+      total = add_bytes(total, chunk);
+      store_chunk(q, first + i, stride, column, chunk);
+    });
+    sum[i] = total;
+  }
+  store_starts(sum, rows, starts);
 }
 
 // Softmax, to base 2, of at most LANES rows of scores from row `first` on; see `quantized_softmax`.
@@ -173,11 +207,12 @@ inline void softmax_rows(float* scores, int stride, int rows, int padded, const 
   scale_rows(reduce_rows(largest, [](Ints a, Ints b) { return maximum(a, b); }), found, factors);
   store(total, reduce_rows(totals, [](Floats a, Floats b) { return a + b; }));
   for (int i = 0; i < rows; i++) {
-    steps[i] = found[i] / total[i];
+    steps[i] = 0.5f * found[i] / total[i];
+    factors[i] *= 2.0f;
     // A row whose sum is NaN has a NaN that was not the largest number: its sign may be set.
     if (__builtin_isnan(steps[i])) factors[i] = 0.0f;
   }
-  round_rows(scores, stride, rows, padded, factors, quantized, first, quantized_stride, starts);
+  round_probabilities(scores, stride, rows, padded, factors, quantized, first, quantized_stride, starts);
 }
 
 // Softmax, to base 2, of rows of scores, each probability times the step of its value, quantized with one step per row.

@@ -53,6 +53,16 @@ INLINED void epilogue_int8(const Ints (&sums)[ROWS][COUNT], const Rows& rows, in
   epilogue(dequantized, weight.bias ? weight.bias + column : nullptr, has_relu, output);
 }
 
+// Adds what the accumulators of each column start with.
+template <int ROWS, int COUNT>
+INLINED void add_starts(Ints (&sums)[ROWS][COUNT], const Weight& weight, int column) {
+  if (!weight.starts) return;
+  UNROLLED for (int v = 0; v < COUNT; v++) {
+    const Ints start = reinterpret_cast<Ints>(load_bytes(weight.starts + column + v * LANES));
+    UNROLLED for (int i = 0; i < ROWS; i++) sums[i][v] += start;
+  }
+}
+
 // sums[i][v] += factors[i] · columns[v]: an outer product of one column of activations and one row of a panel.
 template <int ROWS, int COUNT>
 INLINED void add_product(Floats (&sums)[ROWS][COUNT], const Floats (&factors)[ROWS], const float* columns) {
@@ -110,6 +120,7 @@ struct Int8 {
         UNROLLED for (int v = 0; v < INT8_VECTORS; v++) sums[i][v] = dot(sums[i][v], columns[v], quad);
       }
     }
+    add_starts(sums, weight, column);
     epilogue_int8(sums, rows, first, weight, column, has_relu, output);
   }
 };
@@ -195,8 +206,10 @@ void multiply_int8(const Rows& rows, int count, const Weight& weight, const Outp
 }
 #endif
 
+#ifndef SHARED_FLOAT
 void multiply_float(const Rows& rows, int count, const Weight& weight, const Output& output) {
   multiply<Float>(rows, count, weight, output);
 }
+#endif
 
 }  // namespace

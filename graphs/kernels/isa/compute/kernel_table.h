@@ -9,11 +9,20 @@
 #define PEAKS
 #endif
 
+// The float32 kernels: this file's own, or those of the instruction set that SHARED_FLOAT names.
+#ifdef SHARED_FLOAT
+#define JOINED(name, isa) name##_##isa
+#define OF_ISA(name, isa) JOINED(name, isa)
+#define FLOAT_KERNEL(name) mbert::OF_ISA(name, SHARED_FLOAT)
+#else
+#define FLOAT_KERNEL(name) name
+#endif
+
 #define MBERT_ISA(symbol, label, is_supported)                                                                  \
   namespace mbert {                                                                                             \
   extern const Isa symbol;                                                                                      \
-  const Isa symbol = {label,          is_supported, INT8_PANEL,    FLOAT_PANEL,    LANES,  DEPTH,                 \
-                      pack_int8,      pack_float,   quantize,      multiply_int8,  multiply_float,                \
-                      attend,         pack_keys,    pack_values,   quantized_softmax,                             \
-                      transpose PEAKS};                                                                           \
+  const Isa symbol = {label,        is_supported, INT8_PANEL,  FLOAT_PANEL, LANES, DEPTH, SHIFT,                 \
+                      pack_int8,    FLOAT_KERNEL(pack_float),  quantize,    multiply_int8,                       \
+                      FLOAT_KERNEL(multiply_float),            FLOAT_KERNEL(attend),                             \
+                      pack_keys,    pack_values,  quantized_softmax,        transpose PEAKS};                    \
   }

@@ -35,11 +35,13 @@ void pack_int8(const int8_t* weight, int k, int n, void* panels) {
         }
 }
 
+#ifndef SHARED_FLOAT
 void pack_float(const float* weight, int k, int n, void* panels) {
   float* to = static_cast<float*>(panels);
   for (int column = 0; column < n; column += FLOAT_PANEL)
     for (int i = 0; i < k; i++)
       for (int j = column; j < column + FLOAT_PANEL; j++) *to++ = j < n ? weight[static_cast<size_t>(i) * n + j] : 0.0f;
 }
+#endif
 
 }  // namespace

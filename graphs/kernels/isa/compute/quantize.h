@@ -127,8 +127,18 @@ inline Ints add_bytes(Ints sum, Bytes chunk) {
 #endif
 }
 
-// Rounds at most LANES rows times their factors. Where weights are unsigned, 128 too large, the accumulators of a row
-// start with -128 times the sum of its bytes.
+// Stores what the accumulators of rows start with, from the sums of their bytes by lane: where weights are unsigned, 128
+// too large, -128 times the sum.
+inline void store_starts(Ints (&sums)[LANES], int rows, int32_t* starts) {
+  int32_t totals[LANES] = {};
+  if (UNSIGNED_WEIGHTS) {
+    const Ints all = reduce_rows(sums, [](Ints a, Ints b) { return a + b; });
+    __builtin_memcpy(totals, &all, sizeof(all));
+  }
+  for (int i = 0; i < rows; i++) starts[i] = -SHIFT * totals[i];
+}
+
+// Rounds at most LANES rows times their factors.
 inline void round_rows(const float* x, int x_stride, int rows, int k, const float* factors, int8_t* q, int first,
                        int stride, int32_t* starts) {
   Ints sum[LANES] = {};
@@ -149,12 +159,7 @@ inline void round_rows(const float* x, int x_stride, int rows, int k, const floa
     });
     sum[i] = total;
   }
-  int32_t totals[LANES] = {};
-  if (UNSIGNED_WEIGHTS) {
-    const Ints all = reduce_rows(sum, [](Ints a, Ints b) { return a + b; });
-    __builtin_memcpy(totals, &all, sizeof(all));
-  }
-  for (int i = 0; i < rows; i++) starts[i] = -SHIFT * totals[i];
+  store_starts(sum, rows, starts);
 }
 
 void quantize(const float* x, int x_stride, int rows, int k, void* quantized, int stride, float* steps, int32_t* starts) {

@@ -1,17 +1,12 @@
 // AMX: one instruction multiplies a tile of 16 rows of 64 bytes by one of 16 columns. Everything else is AVX-512.
-#define LANES 16
-#define HAS_FMA
 #define INT8_ROWS 6
 #define INT8_VECTORS 4
-#define FLOAT_ROWS 12
-#define FLOAT_VECTORS 2
-#define SCORE_ROWS 8
-#define SCORE_VECTORS 3
-#define VALUE_VECTORS 2
 #define UNSIGNED_WEIGHTS false
 #define DEPTH 64
 #define CUSTOM_MULTIPLY_INT8
+#define SHARED_FLOAT avx512
 
+#include "isa/x86/avx512.h"
 #include "isa/processor.h"
 #include "isa/vectors.h"
 
@@ -103,6 +98,7 @@ struct Spilled {
     UNROLLED for (int i = 0; i < ROWS; i++)
       UNROLLED for (int v = 0; v < INT8_VECTORS; v++)
         sums[i][v] = reinterpret_cast<Ints>(load_bytes(from.rows[first + i] + v * LANES));
+    add_starts(sums, weight, column);
     epilogue_int8(sums, rows, first, weight, column, has_relu, output);
   }
 };

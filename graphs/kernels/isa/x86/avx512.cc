@@ -1,16 +1,10 @@
 // AVX-512 without VNNI: products of the weights' magnitudes, with the weights' signs moved to the activations by a
 // mask.
-#define LANES 16
-#define HAS_FMA
 #define INT8_ROWS 5
 #define INT8_VECTORS 4
-#define FLOAT_ROWS 12
-#define FLOAT_VECTORS 2
-#define SCORE_ROWS 8
-#define SCORE_VECTORS 3
-#define VALUE_VECTORS 2
 #define UNSIGNED_WEIGHTS false
 
+#include "isa/x86/avx512.h"
 #include "isa/processor.h"
 #include "isa/vectors.h"
 
@@ -33,5 +27,20 @@ inline Ints dot(Ints sum, Prepared weights, Quad quad) {
 }  // namespace
 
 #include "isa/compute.h"
+
+namespace mbert {
+
+void pack_float_avx512(const float* weight, int k, int n, void* panels) { pack_float(weight, k, n, panels); }
+
+void multiply_float_avx512(const Rows& rows, int count, const Weight& weight, const Output& output) {
+  multiply_float(rows, count, weight, output);
+}
+
+void attend_avx512(const float* query, int query_stride, int count, const Head& head, float* scores, float* out,
+                   int out_stride) {
+  attend(query, query_stride, count, head, scores, out, out_stride);
+}
+
+}  // namespace mbert
 
 MBERT_ISA(isa_avx512, "avx512", mbert::has_avx512)

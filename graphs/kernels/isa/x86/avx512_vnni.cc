@@ -1,15 +1,10 @@
 // AVX-512 with VNNI: 64 products of bytes in one instruction.
-#define LANES 16
-#define HAS_FMA
 #define INT8_ROWS 12
 #define INT8_VECTORS 2
-#define FLOAT_ROWS 12
-#define FLOAT_VECTORS 2
-#define SCORE_ROWS 8
-#define SCORE_VECTORS 3
-#define VALUE_VECTORS 2
 #define UNSIGNED_WEIGHTS true
+#define SHARED_FLOAT avx512
 
+#include "isa/x86/avx512.h"
 #include "isa/processor.h"
 #include "isa/vectors.h"
 
