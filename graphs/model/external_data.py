@@ -112,7 +112,8 @@ def check_numbers(path: Path) -> None:
         entries = {entry.key: entry.value for entry in tensor.external_data}
         for key in NUMBERS:
             value = entries.get(key, "0")
-            if not (value.isdecimal() and len(value) <= MOST_DIGITS):
+            # A text that is not UTF-8 is bytes.
+            if isinstance(value, bytes) or not value.isdecimal() or len(value) > MOST_DIGITS:
                 place = f"the {key} of the tensor {_shown(tensor.name)} in {_shown(entries.get('location', ''))}"
                 raise ExternalDataError(
                     f"{path}: {place} is {_shown(value)}; expected a number of bytes, at least 0: export it again"

@@ -143,6 +143,12 @@ def test_a_name_that_is_not_utf8(home: Path) -> None:
     assert "keeps its weights in w?bin, which is not there" in refusal(path)
 
 
+def test_a_number_that_is_not_utf8(home: Path) -> None:
+    path = model(home / "model.onnx", "w.bin", offset="one")
+    path.write_bytes(path.read_bytes().replace(b"one", b"o\xffe"))
+    assert "expected a number of bytes" in refusal(path)
+
+
 def test_a_pipe_is_not_waited_for(home: Path) -> None:
     os.mkfifo(home / "pipe")
     with pytest.raises(ExternalDataError, match="which is not a regular file"):
