@@ -17,35 +17,21 @@ static_assert(INT8_PANEL % DEPTH == 0);
 constexpr int TOKENS = 64;
 static_assert(TOKENS % LANES == 0 && TOKENS % GROUP == 0);
 
-// Calls function(c, x + c) for every CHANNELS channels of a row; the last ones are padded with zeros.
-template <class Function>
-inline void for_channels(const float* x, int size, Function function) {
-  int c = 0;
-  for (; c + CHANNELS <= size; c += CHANNELS) function(c, x + c);
-  if (c == size) return;
-  float last[CHANNELS] = {};
-  for (int j = 0; c + j < size; j++) last[j] = x[c + j];
-  function(c, last);
-}
-
 // The steps and factors of at most TOKENS rows; see `scale_rows`.
 inline void scale_tokens(const float* x, int stride, int count, int size, float* steps, float* factors) {
-  for (int first = 0; first < count; first += LANES) {
-    Ints largest[LANES] = {};
-    for (int i = 0; i < LANES && first + i < count; i++) {
-      Ints highest{};
-      for_channels(x + static_cast<size_t>(first + i) * stride, size, [&](int, const float* part) {
-        UNROLLED for (int j = 0; j < CHANNELS; j += LANES)
-          highest = maximum(highest, reinterpret_cast<Ints>(load(part + j)) & 0x7fffffff);
-      });
-      largest[i] = highest;
-    }
-    scale_rows(reduce_rows(largest, [](Ints a, Ints b) { return maximum(a, b); }), steps + first, factors + first);
-  }
+  for (int first = 0; first < count; first += LANES)
+    scale_rows(x + static_cast<size_t>(first) * stride, stride, count - first < LANES ? count - first : LANES, size,
+               steps + first, factors + first);
 }
 
-inline void quantize_channels(const float* x, float factor, int8_t* q) {
+// Quantizes CHANNELS channels, of which the row has `count`; the others become 0.
+inline void quantize_channels(const float* x, int count, float factor, int8_t* q) {
   typedef int8_t Narrow __attribute__((vector_size(LANES)));
+  float last[CHANNELS] = {};
+  if (count < CHANNELS) {
+    for (int j = 0; j < count; j++) last[j] = x[j];
+    x = last;
+  }
   const Ints kept = splat(factor == 0.0f ? 0 : -1);
   UNROLLED for (int j = 0; j < CHANNELS; j += LANES) {
     const Ints rounded = round_to_nearest(load(x + j) * factor) & kept;
@@ -64,18 +50,11 @@ inline void pack_some_keys(const float* keys, int stride, int count, int size, i
     const int token = first + i, column = token % INT8_PANEL;
     steps[token] = found[i];
     int8_t* to = panels + static_cast<size_t>(token / INT8_PANEL) * INT8_PANEL * k;
-    const auto store_groups = [&](int c, const int8_t* q) {
+    int8_t q[CHANNELS];
+    for (int c = 0; c < k; c += CHANNELS) {
+      quantize_channels(keys + c, size - c, factors[i], q);
       for (int g = 0; g < CHANNELS && c + g < k; g += GROUP)
         store_group(to + static_cast<size_t>(c + g) * INT8_PANEL, column, q + g);
-    };
-    int8_t q[CHANNELS];
-    for_channels(keys, size, [&](int c, const float* part) {
-      quantize_channels(part, factors[i], q);
-      store_groups(c, q);
-    });
-    for (int c = round_up(size, CHANNELS); c < k; c += CHANNELS) {
-      for (int j = 0; j < CHANNELS; j++) q[j] = static_cast<int8_t>(SHIFT);
-      store_groups(c, q);
     }
   }
 }
@@ -98,15 +77,8 @@ inline void pack_some_values(const float* values, int stride, int count, int siz
     const int at_once = position == 0 && count - done >= GROUP ? GROUP : 1;
     int8_t q[GROUP][CHANNELS];
     for (int c = 0; c < size; c += CHANNELS) {
-      for (int i = 0; i < at_once; i++) {
-        const float* from = values + static_cast<size_t>(done + i) * stride + c;
-        float last[CHANNELS] = {};
-        if (c + CHANNELS > size) {
-          for (int j = 0; c + j < size; j++) last[j] = from[j];
-          from = last;
-        }
-        quantize_channels(from, factors[done + i], q[i]);
-      }
+      for (int i = 0; i < at_once; i++)
+        quantize_channels(values + static_cast<size_t>(done + i) * stride + c, size - c, factors[done + i], q[i]);
       int8_t* to = panels + static_cast<size_t>(c / INT8_PANEL) * INT8_PANEL * padded +
                    static_cast<size_t>(token - position) * INT8_PANEL;
       const int column = c % INT8_PANEL;
@@ -151,30 +123,6 @@ struct ByteMasks {
 };
 constexpr ByteMasks BYTE_MASKS;
 
-// Quantizes at most LANES rows of weighted probabilities to 0 to 2·QUANTIZED_MAX, less QUANTIZED_MAX.
-inline void round_probabilities(const float* x, int x_stride, int rows, int padded, const float* factors, int8_t* q,
-                                int first, int stride, int32_t* starts) {
-  Ints sum[LANES] = {};
-  for (int i = 0; i < rows; i++) {
-    const float factor = factors[i];
-    Ints total{};
-    for_each_chunk(x + static_cast<size_t>(i) * x_stride, padded, [&](int column, const Floats (&numbers)[4]) {
-      Bytes chunk{};
-      if (factor != 0.0f) {  // times a number that is not finite, 0 would be NaN
-        Ints rounded[4];
-        UNROLLED for (int v = 0; v < 4; v++)
-          rounded[v] = round_to_nearest(numbers[v] * factor) - static_cast<int32_t>(QUANTIZED_MAX);
-        chunk = narrow(rounded);
-        if (column + CHUNK > padded) chunk &= load_bytes(BYTE_MASKS.bytes + CHUNK - (padded - column));
-      }
-      total = add_bytes(total, chunk);
-      store_chunk(q, first + i, stride, column, chunk);
-    });
-    sum[i] = total;
-  }
-  store_starts(sum, rows, starts);
-}
-
 // Softmax, to base 2, of at most LANES rows of scores from row `first` on; see `quantized_softmax`.
 inline void softmax_rows(float* scores, int stride, int rows, int padded, const float* value_steps, int8_t* quantized,
                          int first, int quantized_stride, float* steps, int32_t* starts) {
@@ -204,7 +152,7 @@ inline void softmax_rows(float* scores, int stride, int rows, int padded, const 
     totals[i] = sum;
     largest[i] = highest;
   }
-  scale_rows(reduce_rows(largest, [](Ints a, Ints b) { return maximum(a, b); }), found, factors);
+  scales_of(reduce_rows(largest, [](Ints a, Ints b) { return maximum(a, b); }), found, factors);
   store(total, reduce_rows(totals, [](Floats a, Floats b) { return a + b; }));
   for (int i = 0; i < rows; i++) {
     steps[i] = 0.5f * found[i] / total[i];
@@ -212,7 +160,13 @@ inline void softmax_rows(float* scores, int stride, int rows, int padded, const 
     // A row whose sum is NaN has a NaN that was not the largest number: its sign may be set.
     if (__builtin_isnan(steps[i])) factors[i] = 0.0f;
   }
-  round_probabilities(scores, stride, rows, padded, factors, quantized, first, quantized_stride, starts);
+  // From 0 to 2·QUANTIZED_MAX, and stored less QUANTIZED_MAX; after the last score there are zeros.
+  round_rows(scores, stride, rows, padded, factors, quantized, first, quantized_stride, starts,
+             [&](int column, const Floats (&numbers)[4], float factor) {
+               const Bytes chunk = quantize_chunk(numbers, factor, static_cast<int32_t>(QUANTIZED_MAX));
+               if (column + CHUNK <= padded) return chunk;
+               return chunk & load_bytes(BYTE_MASKS.bytes + CHUNK - (padded - column));
+             });
 }
 
 // Softmax, to base 2, of rows of scores, each probability times the step of its value, quantized with one step per row.

@@ -91,7 +91,7 @@ INLINED Vector reduce_rows(Vector (&rows)[LANES], Operation operation) {
 // Writes the steps of LANES rows whose largest magnitudes have these bits, and the factors that numbers are multiplied
 // by before they are rounded. The factor is 0 for a row of zeros, and for one that is not finite: its step is NaN, so
 // that its products are NaN, too.
-inline void scale_rows(Ints peaks, float* steps, float* factors) {
+inline void scales_of(Ints peaks, float* steps, float* factors) {
   const Floats peak = reinterpret_cast<Floats>(peaks);
   const Ints is_finite = peaks < INFINITY_BITS;
   const Ints is_nonzero = is_finite & (peak >= SMALLEST_PEAK);
@@ -111,9 +111,16 @@ inline Ints largest_of_row(const float* x, int k) {
   return maximum(maximum(largest[0], largest[1]), maximum(largest[2], largest[3]));
 }
 
-inline Bytes quantize_chunk(const Floats (&numbers)[4], float factor) {
+// Writes the steps and factors of at most LANES rows.
+inline void scale_rows(const float* x, int x_stride, int rows, int k, float* steps, float* factors) {
+  Ints largest[LANES] = {};
+  for (int i = 0; i < rows; i++) largest[i] = largest_of_row(x + static_cast<size_t>(i) * x_stride, k);
+  scales_of(reduce_rows(largest, [](Ints a, Ints b) { return maximum(a, b); }), steps, factors);
+}
+
+inline Bytes quantize_chunk(const Floats (&numbers)[4], float factor, int32_t offset = 0) {
   Ints rounded[4];
-  UNROLLED for (int v = 0; v < 4; v++) rounded[v] = round_to_nearest(numbers[v] * factor);
+  UNROLLED for (int v = 0; v < 4; v++) rounded[v] = round_to_nearest(numbers[v] * factor) - offset;
   return narrow(rounded);
 }
 
@@ -138,9 +145,10 @@ inline void store_starts(Ints (&sums)[LANES], int rows, int32_t* starts) {
   for (int i = 0; i < rows; i++) starts[i] = -SHIFT * totals[i];
 }
 
-// Rounds at most LANES rows times their factors.
+// Rounds at most LANES rows times their factors: chunk_of(column, numbers, factor) returns the bytes of a chunk.
+template <class Function>
 inline void round_rows(const float* x, int x_stride, int rows, int k, const float* factors, int8_t* q, int first,
-                       int stride, int32_t* starts) {
+                       int stride, int32_t* starts, Function chunk_of) {
   Ints sum[LANES] = {};
   for (int i = 0; i < rows; i++) {
     const float factor = factors[i];
@@ -153,7 +161,7 @@ inline void round_rows(const float* x, int x_stride, int rows, int k, const floa
     }
     Ints total{};
     for_each_chunk(row, k, [&](int column, const Floats (&numbers)[4]) {
-      const Bytes chunk = quantize_chunk(numbers, factor);
+      const Bytes chunk = chunk_of(column, numbers, factor);
       total = add_bytes(total, chunk);
       store_chunk(q, first + i, stride, column, chunk);
     });
@@ -165,12 +173,11 @@ inline void round_rows(const float* x, int x_stride, int rows, int k, const floa
 void quantize(const float* x, int x_stride, int rows, int k, void* quantized, int stride, float* steps, int32_t* starts) {
   for (int first = 0; first < rows; first += LANES, x += static_cast<size_t>(LANES) * x_stride) {
     const int count = rows - first < LANES ? rows - first : LANES;
-    Ints largest[LANES] = {};
-    for (int i = 0; i < count; i++) largest[i] = largest_of_row(x + static_cast<size_t>(i) * x_stride, k);
     float found[LANES], factors[LANES];
-    scale_rows(reduce_rows(largest, [](Ints a, Ints b) { return maximum(a, b); }), found, factors);
+    scale_rows(x, x_stride, count, k, found, factors);
     for (int i = 0; i < count; i++) steps[first + i] = found[i];
-    round_rows(x, x_stride, count, k, factors, static_cast<int8_t*>(quantized), first, stride, starts + first);
+    round_rows(x, x_stride, count, k, factors, static_cast<int8_t*>(quantized), first, stride, starts + first,
+               [](int, const Floats (&numbers)[4], float factor) { return quantize_chunk(numbers, factor); });
   }
 }
 
