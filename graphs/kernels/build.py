@@ -71,8 +71,8 @@ AVX512 = "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width
 # By architecture: the source file of each instruction set, and the compiler's flags for it.
 INSTRUCTION_SETS = {
     "x86_64": {
-        "isa/x86/avx2": "-mavx2 -mfma",
-        "isa/x86/avx_vnni": "-mavx2 -mfma -mavxvnni",
+        "isa/x86/avx2": "-mavx2 -mfma -mf16c",
+        "isa/x86/avx_vnni": "-mavx2 -mfma -mf16c -mavxvnni",
         "isa/x86/avx512": AVX512,
         "isa/x86/avx512_vnni": f"{AVX512} -mavx512vnni",
         "isa/x86/amx": f"{AVX512} -mamx-tile -mamx-int8",

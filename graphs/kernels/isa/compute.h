@@ -3,7 +3,7 @@
 //
 //   LANES, HAS_FMA            floats of a vector, and whether there is a fused multiply-add: see vectors.h
 //   INT8_ROWS, INT8_VECTORS   the tile of an int8 product: rows by vectors of columns, accumulated in registers
-//   FLOAT_ROWS, FLOAT_VECTORS the same of a float32 product
+//   FLOAT_ROWS, FLOAT_VECTORS the same of a product with float32 or float16 weights
 //   SCORE_ROWS, SCORE_VECTORS the tile of attention's scores
 //   VALUE_VECTORS             with SCORE_ROWS, the tile of attention's weighted sum of values
 //   UNSIGNED_WEIGHTS          whether `dot` takes weights plus 128; accumulators then start with -128 times the row's sum
@@ -18,7 +18,7 @@
 //   BY_LANE                   an instruction multiplies a vector by one lane of another
 //   PAIRED_ROWS               activations are interleaved by pairs of rows: eight of one row, then eight of the other
 //   PAIRED_WEIGHTS            of four weights, the first two of all columns of a vector are stored before the other two
-//   SHARED_FLOAT              the instruction set whose float32 kernels it uses: those of x86/avx512.h
+//   SHARED_FLOAT              the instruction set whose float kernels it uses: those of x86/avx512.h or x86/avx2.h
 //   AHEAD                     the prefetch distance in bytes (default: 8192)
 //
 // Int8 products are bit-identical for all instruction sets: accumulators are integers, and the epilogue consists of
@@ -27,6 +27,7 @@
 
 #include "isa/compute/tile.h"
 
+#include "isa/compute/half.h"
 #include "isa/compute/pack.h"
 #include "isa/compute/quantize.h"
 #include "isa/compute/gemm.h"

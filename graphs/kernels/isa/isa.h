@@ -19,7 +19,7 @@ constexpr int QUERY_ROWS = 24;
 constexpr int ROWS_AT_ONCE = 32;
 
 // A packed weight [k, n]: panels of `Isa::panel_int8` or `panel_float` columns. An int8 panel is [k/4][columns][4] (or 8
-// for 4), with k padded to a multiple of `Isa::depth`; a float panel is [k][columns]. Padding is 0.
+// for 4), with k padded to a multiple of `Isa::depth`; a panel of float32 or float16 is [k][columns]. Padding is 0.
 struct Weight {
   int k = 0, n = 0;
   void* panels = nullptr;
@@ -69,10 +69,17 @@ struct Isa {
 
   void (*pack_int8)(const int8_t* weight, int k, int n, void* panels);
   void (*pack_float)(const float* weight, int k, int n, void* panels);
+  // float16 numbers are uint16_t with their bits. Panels of float16 have `panel_float` columns, too.
+  void (*pack_half)(const uint16_t* weight, int k, int n, void* panels);
   // Quantizes rows of k floats, with one step per row, into rows of `stride` bytes, padded with 0.
   void (*quantize)(const float* x, int x_stride, int rows, int k, void* q, int stride, float* steps, int32_t* starts);
   void (*multiply_int8)(const Rows& rows, int count, const Weight& weight, const Output& output);
   void (*multiply_float)(const Rows& rows, int count, const Weight& weight, const Output& output);
+  // Rows, bias and output are float32; the weight is float16.
+  void (*multiply_half)(const Rows& rows, int count, const Weight& weight, const Output& output);
+  // Conversions of `count` numbers: exact; and rounded to the nearest, ties to even, or to infinity.
+  void (*halves_to_floats)(const uint16_t* from, size_t count, float* to);
+  void (*floats_to_halves)(const float* from, size_t count, uint16_t* to);
   // softmax(query·keys + mask)·values for `count` rows; `scores` holds count · padded floats.
   void (*attend)(const float* query, int query_stride, int count, const Head& head, float* scores, float* out,
                  int out_stride);

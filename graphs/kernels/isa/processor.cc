@@ -40,7 +40,7 @@ Registers features(uint32_t subleaf) {
 
 bool has_avx2() {
   const uint32_t one = cpuid(1, 0).c;
-  return (xcr0() & YMM) == YMM && bit(one, 28) && bit(one, 12) && bit(features(0).b, 5);
+  return (xcr0() & YMM) == YMM && bit(one, 28) && bit(one, 12) && bit(one, 29) && bit(features(0).b, 5);
 }
 
 bool has_avx512() {

@@ -4,7 +4,7 @@
 namespace mbert {
 
 bool always();
-bool has_avx2();          // and FMA
+bool has_avx2();          // and FMA and F16C
 bool has_avx512();        // F, BW, DQ and VL
 bool has_avx512_vnni();
 bool has_avx_vnni();

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kernel_driver import WIDTHS, build_driver, check_blocks, run
+from kernel_driver import WIDTHS, build_driver, check_blocks, check_halves, run
 from kernel_models import Widths, ffn_feed, with_8_bit_weights
 
 from perf.devices.emulated.processors import PROCESSORS
@@ -37,6 +37,11 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("isa", ISAS)
 def test_blocks(isa: str, widths: Widths, driver: Path) -> None:
     check_blocks(emulated(isa, driver), isa, widths)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_float16_weights(isa: str, driver: Path) -> None:
+    check_halves(emulated(isa, driver), isa)
 
 
 def test_int8_is_bit_identical_on_any_processor(driver: Path) -> None:

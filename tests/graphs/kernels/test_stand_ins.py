@@ -1,4 +1,7 @@
-"""The kernels for AMX and AVX-VNNI on a machine that has neither: stand_ins.h emulates their instructions."""
+"""The kernels for AMX and AVX-VNNI on a machine that has neither: stand_ins.h emulates their instructions.
+
+Also products with float16 weights, of every instruction set, without a block.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kernel_driver import HERE, WIDTHS, build_driver, check_blocks, run
+from built_kernels import ISAS
+from kernel_driver import HERE, WIDTHS, build_driver, check_blocks, check_halves, run
 from kernel_models import Widths, ffn_feed, with_8_bit_weights
 
 from graphs import kernels
@@ -29,6 +33,11 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("isa", EMULATED)
 def test_blocks(isa: str, widths: Widths, driver: Path) -> None:
     check_blocks([str(driver)], isa, widths)
+
+
+@pytest.mark.parametrize("isa", [*EMULATED, *(isa for isa in ISAS if isa not in EMULATED)])
+def test_float16_weights(isa: str, driver: Path) -> None:
+    check_halves([str(driver)], isa)
 
 
 def test_int8_is_bit_identical_with_other_instructions(driver: Path) -> None:

@@ -1,9 +1,11 @@
 // Runs a fused block with one instruction set, without onnxruntime, so that tests can run kernels for another processor
 // under an emulator. Reads the operator's inputs in order, as raw binary data, from standard input; writes y the same
-// way to standard output.
+// way to standard output. Runs also a product with a float16 weight, and converts float16 numbers, then float32 ones.
 //
 //   driver ffn ISA INT8 tokens intra intermediate hidden networks
 //   driver attention ISA INT8 batch length intra hidden heads
+//   driver product ISA 0 rows k n has_bias EPILOGUE       (0: none, 1: ReLU, 2: residual)
+//   driver convert ISA 0 halves floats 0 0 0
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +55,35 @@ static void weight(const Isa& isa, bool int8, Weight* to, int k, int n, bool has
   if (has_bias) to->bias = padded(isa, int8, n);
 }
 
+static void write(const void* numbers, size_t bytes) { fwrite(numbers, 1, bytes, stdout); }
+
+// y = relu?(x·weight + bias?) + residual?, where the weight is float16.
+static void multiply(const Isa& isa, int rows, int k, int n, bool has_bias, int epilogue) {
+  const float* x = read_floats(static_cast<size_t>(rows) * k);
+  const uint16_t* numbers = static_cast<uint16_t*>(read(static_cast<size_t>(k) * n * sizeof(uint16_t)));
+  Weight weight{k, n};
+  weight.panels = unwritten(static_cast<size_t>(k) * round_up(n, isa.panel_float) * sizeof(uint16_t));
+  isa.pack_half(numbers, k, n, weight.panels);
+  if (has_bias) weight.bias = padded(isa, false, n);
+  const size_t count = static_cast<size_t>(rows) * n;
+  float* y = reinterpret_cast<float*>(unwritten(count * sizeof(float)));
+  Output output{y, n, epilogue == 1};
+  if (epilogue == 2) output.residual = read_floats(count), output.residual_stride = n;
+  isa.multiply_half({x, k}, rows, weight, output);
+  write(y, count * sizeof(float));
+}
+
+static void convert(const Isa& isa, size_t halves, size_t floats) {
+  const uint16_t* half = static_cast<uint16_t*>(read(halves * sizeof(uint16_t)));
+  float* widened = reinterpret_cast<float*>(unwritten(halves * sizeof(float)));
+  isa.halves_to_floats(half, halves, widened);
+  write(widened, halves * sizeof(float));
+  const float* numbers = read_floats(floats);
+  uint16_t* rounded = reinterpret_cast<uint16_t*>(unwritten(floats * sizeof(uint16_t)));
+  isa.floats_to_halves(numbers, floats, rounded);
+  write(rounded, floats * sizeof(uint16_t));
+}
+
 int main(int argc, char** argv) {
   if (argc != 9) return 2;
   const Isa* isa = nullptr;
@@ -62,6 +93,8 @@ int main(int argc, char** argv) {
   const bool int8 = atoi(argv[3]);
   int sizes[5];
   for (int i = 0; i < 5; i++) sizes[i] = atoi(argv[4 + i]);
+  if (!strcmp(argv[1], "product")) return multiply(*isa, sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]), 0;
+  if (!strcmp(argv[1], "convert")) return convert(*isa, sizes[0], sizes[1]), 0;
   float* y = nullptr;
   size_t count = 0;
   if (!strcmp(argv[1], "ffn")) {
@@ -104,6 +137,6 @@ int main(int argc, char** argv) {
       block.attend(*isa, projected, {mask, {length, 0, 0, 1}}, i, y + static_cast<size_t>(i) * length * block.intra, 0,
                    length, scratch);
   }
-  fwrite(y, sizeof(float), count, stdout);
+  write(y, count * sizeof(float));
   return 0;
 }

@@ -1,4 +1,4 @@
-"""Builds and runs a program that computes one fused block without onnxruntime."""
+"""Builds and runs a program that computes one fused block, or a product, without onnxruntime."""
 
 from __future__ import annotations
 
@@ -61,10 +61,14 @@ def run(driver: Sequence[str], isa: str, feed: Arrays, widths: Widths) -> np.nda
     if is_int8:
         names = [part for n in names for part in ((n, n.replace("weight", "scale")) if "weight" in n else (n,))]
     arrays = [feed[name] if feed[name].dtype == np.int8 else feed[name].astype(np.float32) for name in names]
-    command = [*driver, *map(str, sizes)]
+    return np.frombuffer(output([*driver, *map(str, sizes)], arrays), np.float32).reshape(len(feed["x"]), -1)
+
+
+def output(command: Sequence[str], arrays: Sequence[np.ndarray]) -> bytes:
+    """Returns what the program writes, given these inputs."""
     done = subprocess.run(command, input=b"".join(array.tobytes() for array in arrays), capture_output=True)
     assert done.returncode == 0, (done.returncode, done.stderr)
-    return np.frombuffer(done.stdout, np.float32).reshape(len(feed["x"]), -1)
+    return done.stdout
 
 
 def check_blocks(driver: Sequence[str], isa: str, widths: Widths) -> None:
@@ -80,3 +84,68 @@ def check_blocks(driver: Sequence[str], isa: str, widths: Widths) -> None:
         assert off(run(driver, isa, feed, widths), attention_by_hand(feed)) < 1e-6
         feed = with_8_bit_weights(feed)
         assert off(run(driver, isa, feed, widths), attention_by_hand(real(feed), rows_in_8_bits)) < FLIPPED
+
+
+# Rows by [k, n]: around tiles, vectors and panels; k in whole vectors and not.
+PRODUCTS = [(1, 1, 1), (2, 7, 17), (5, 33, 16), (6, 128, 96), (7, 64, 31), (13, 37, 50), (25, 130, 65), (70, 512, 33)]
+
+
+def check_halves(driver: Sequence[str], isa: str) -> None:
+    """Checks products with float16 weights against float64, and conversions of float16 against numpy's."""
+    rng = np.random.default_rng(0)
+    for rows, k, n in PRODUCTS:
+        x = rng.normal(size=(rows, k)).astype(np.float32)
+        # Weights of all magnitudes; without these, a weight that is lost to underflow would not show.
+        scale = np.float32(10.0) ** -rng.integers(0, 8, n).astype(np.float32)
+        weight = (rng.normal(size=(k, n)) * scale).astype(np.float16)
+        bias, residual = rng.normal(size=n).astype(np.float32) * scale, rng.normal(size=(rows, n)).astype(np.float32)
+        plain = x.astype(np.float64) @ weight.astype(np.float64)
+        size = np.abs(x).astype(np.float64) @ np.abs(weight).astype(np.float64) + np.abs(bias) + 1e-30
+        for epilogue, expected in enumerate([plain, np.maximum(plain + bias, 0), plain + residual]):
+            y = product(driver, isa, x, weight, bias if epilogue == 1 else None, epilogue, residual)
+            assert np.max(np.abs(y - expected) / (size + np.abs(residual) * (epilogue == 2))) < 1e-6, (rows, k, n)
+    check_conversions(driver, isa)
+
+
+def product(
+    driver: Sequence[str],
+    isa: str,
+    x: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray | None,
+    epilogue: int,
+    residual: np.ndarray,
+) -> np.ndarray:
+    """Returns rows · float16 weight + bias, then ReLU (epilogue 1) or + residual (epilogue 2)."""
+    (rows, k), n = x.shape, weight.shape[1]
+    arrays = [x, weight, *([] if bias is None else [bias]), *([residual] if epilogue == 2 else [])]
+    sizes = [rows, k, n, int(bias is not None), epilogue]
+    return np.frombuffer(output([*driver, "product", isa, "0", *map(str, sizes)], arrays), np.float32).reshape(rows, n)
+
+
+def check_conversions(driver: Sequence[str], isa: str) -> None:
+    """Checks all float16 numbers, and float32 numbers around every tie, of all magnitudes, and not finite."""
+    halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    positive = halves[:0x7C00].astype(np.float64)
+    ties = ((positive[:-1] + positive[1:]) / 2).astype(np.float32)
+    limit = np.array([65504, 65519.996, 65520, 65536, 1e30, np.inf, np.nan, 1e-10, 1e-40, 0], np.float32)
+    bits = np.random.default_rng(0).integers(0, 2**32, 10007, np.uint32).view(np.float32)
+    floats = np.concatenate(
+        [ties, np.nextafter(ties, np.float32(0)), np.nextafter(ties, np.float32(1e30)), limit, bits]
+    )
+    floats = np.concatenate([floats, -floats])
+    for count in (1, 15, len(halves)):
+        sizes = [count, count if count < 16 else len(floats)]
+        given = [halves[-count:], floats[: sizes[1]]]
+        found = output([*driver, "convert", isa, "0", *map(str, sizes), "0", "0", "0"], given)
+        widened, rounded = np.frombuffer(found[: 4 * count], np.float32), np.frombuffer(found[4 * count :], np.float16)
+        with np.errstate(all="ignore"):
+            check_equal(widened, given[0].astype(np.float32))
+            check_equal(rounded, given[1].astype(np.float16))
+
+
+def check_equal(found: np.ndarray, expected: np.ndarray) -> None:
+    """Checks that two arrays are equal, with NaN in the same places, and zeros of the same sign."""
+    np.testing.assert_array_equal(found, expected)
+    is_number = ~np.isnan(expected)
+    np.testing.assert_array_equal(np.signbit(found[is_number]), np.signbit(expected[is_number]))

@@ -1,6 +1,6 @@
 // A stress test of the whole library, built with a sanitizer. A small fake of onnxruntime's C API creates nodes, runs
 // them from ten threads at once with several threads per run, creates malformed nodes, and checks that all memory is
-// released. MBERT_KERNELS_ISA chooses the instruction set. Prints the number of blocks and of malformed nodes.
+// released. Runs also products with float16 weights. MBERT_KERNELS_ISA chooses the instruction set. Prints the number of blocks and of malformed nodes.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "operators/isa_selection.h"
 #include "ort/abi.h"
 
 using namespace mbert;
@@ -297,6 +298,24 @@ void run_malformed(int number) {
   release(status);
 }
 
+// Products with float16 weights, and conversions, in memory that is exactly as large as they need.
+void stress_halves(const Isa& isa) {
+  for (int size : {1, 4, 7, 17, 33, 70}) {
+    const int rows = size, k = 2 * size + 1, n = 3 * size;
+    std::vector<float> x(rows * k), y(rows * n), bias(round_up(n, isa.panel_float)), numbers(k * n);
+    std::vector<uint16_t> halves(k * n), panels(k * round_up(n, isa.panel_float));
+    for (uint16_t& one : halves) one = static_cast<uint16_t>(random_bits());  // infinities and NaN, too
+    isa.halves_to_floats(halves.data(), halves.size(), numbers.data());
+    isa.floats_to_halves(numbers.data(), numbers.size(), halves.data());
+    Weight weight{k, n};
+    isa.pack_half(halves.data(), k, n, panels.data());
+    weight.panels = panels.data();
+    weight.bias = bias.data();
+    isa.multiply_half({x.data(), k}, rows, weight, {y.data(), n, true});
+    isa.multiply_half({x.data(), k}, rows, weight, {y.data(), n, false, y.data(), n});
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -311,6 +330,8 @@ int main() {
   const Widths widths[] = {{512, 128, 512, 4, 4}, {64, 48, 80, 3, 1}, {33, 20, 37, 5, 2}, {24, 65, 30, 1, 1}};
   const std::vector<int> texts[] = {{1}, {7}, {33, 5, 1}, {64, 64}};
   int stressed = 0;
+  Message why_not;
+  stress_halves(*chosen_isa(&why_not));
   for (int number = 0; number < 4; number++)
     for (const Widths& one : widths)
       for (const std::vector<int>& lengths : texts) stress(number, one, lengths), stressed++;

@@ -2,6 +2,7 @@
 // dequantizes, adds bias and residual, applies ReLU, and stores.
 #pragma once
 
+#include "isa/compute/half.h"
 #include "isa/compute/tile.h"
 
 namespace {
@@ -64,22 +65,24 @@ INLINED void add_starts(Ints (&sums)[ROWS][COUNT], const Weight& weight, int col
 }
 
 // sums[i][v] += factors[i] · columns[v]: an outer product of one column of activations and one row of a panel.
-template <int ROWS, int COUNT>
-INLINED void add_product(Floats (&sums)[ROWS][COUNT], const Floats (&factors)[ROWS], const float* columns) {
+template <int ROWS, int COUNT, class Element>
+INLINED void add_product(Floats (&sums)[ROWS][COUNT], const Floats (&factors)[ROWS], const Element* columns) {
   Floats loaded[COUNT];
-  UNROLLED for (int v = 0; v < COUNT; v++) loaded[v] = load(columns + v * LANES);
+  UNROLLED for (int v = 0; v < COUNT; v++) loaded[v] = load_columns(columns + v * LANES);
   UNROLLED for (int i = 0; i < ROWS; i++)
     UNROLLED for (int v = 0; v < COUNT; v++) sums[i][v] = fma(factors[i], loaded[v], sums[i][v]);
 }
 
 // sums[i][v] += Σ rows[i][s] · columns[s][v] for s < depth. FETCH: prefetches the columns, which must be contiguous.
-template <int ROWS, int COUNT, bool FETCH = false>
-INLINED void add_products(Floats (&sums)[ROWS][COUNT], const float* rows, size_t row_stride, const float* columns,
+// Element: float, or uint16_t for the bits of float16.
+template <int ROWS, int COUNT, bool FETCH = false, class Element>
+INLINED void add_products(Floats (&sums)[ROWS][COUNT], const float* rows, size_t row_stride, const Element* columns,
                          size_t column_stride, int depth) {
+  constexpr int BYTES = sizeof(Element) * COUNT * LANES;
   int s = 0;
 #ifdef BY_LANE
   for (; s + LANES <= depth; s += LANES) {
-    if (FETCH) fetch_ahead<4 * LANES * COUNT * LANES>(columns);
+    if (FETCH) fetch_ahead<LANES * BYTES>(columns);
     Floats numbers[ROWS];
     UNROLLED for (int i = 0; i < ROWS; i++) numbers[i] = load(rows + i * row_stride + s);
     UNROLLED for (int lane = 0; lane < LANES; lane++, columns += column_stride) {
@@ -90,7 +93,7 @@ INLINED void add_products(Floats (&sums)[ROWS][COUNT], const float* rows, size_t
   }
 #endif
   for (; s < depth; s++, columns += column_stride) {
-    if (FETCH) fetch_ahead<4 * COUNT * LANES>(columns);
+    if (FETCH) fetch_ahead<BYTES>(columns);
     Floats factors[ROWS];
     UNROLLED for (int i = 0; i < ROWS; i++) factors[i] = splat(rows[i * row_stride + s]);
     add_product(sums, factors, columns);
@@ -126,6 +129,8 @@ struct Int8 {
 };
 #endif
 
+// A product with float weights. Element: their type; float, or uint16_t for the bits of float16.
+template <class Element>
 struct Float {
   static constexpr int TILE_ROWS = FLOAT_ROWS, PANEL = FLOAT_PANEL;
 
@@ -133,7 +138,7 @@ struct Float {
   static inline void tile(const Rows& rows, int first, const Weight& weight, int column, bool has_relu,
                           const TileOutput& output) {
     const float* a = static_cast<const float*>(rows.data) + static_cast<size_t>(first) * rows.stride;
-    const float* w = static_cast<const float*>(weight.panels) + static_cast<size_t>(column) * weight.k;
+    const Element* w = static_cast<const Element*>(weight.panels) + static_cast<size_t>(column) * weight.k;
     Floats sums[ROWS][FLOAT_VECTORS] = {};
     add_products<ROWS, FLOAT_VECTORS, FETCH>(sums, a, rows.stride, w, FLOAT_PANEL, weight.k);
     epilogue(sums, weight.bias ? weight.bias + column : nullptr, has_relu, output);
@@ -208,7 +213,11 @@ void multiply_int8(const Rows& rows, int count, const Weight& weight, const Outp
 
 #ifndef SHARED_FLOAT
 void multiply_float(const Rows& rows, int count, const Weight& weight, const Output& output) {
-  multiply<Float>(rows, count, weight, output);
+  multiply<Float<float>>(rows, count, weight, output);
+}
+
+void multiply_half(const Rows& rows, int count, const Weight& weight, const Output& output) {
+  multiply<Float<uint16_t>>(rows, count, weight, output);
 }
 #endif
 

@@ -9,7 +9,7 @@
 #define PEAKS
 #endif
 
-// The float32 kernels: this file's own, or those of the instruction set that SHARED_FLOAT names.
+// The float kernels: this file's own, or those of the instruction set that SHARED_FLOAT names.
 #ifdef SHARED_FLOAT
 #define JOINED(name, isa) name##_##isa
 #define OF_ISA(name, isa) JOINED(name, isa)
@@ -22,7 +22,10 @@
   namespace mbert {                                                                                             \
   extern const Isa symbol;                                                                                      \
   const Isa symbol = {label,        is_supported, INT8_PANEL,  FLOAT_PANEL, LANES, DEPTH, SHIFT,                 \
-                      pack_int8,    FLOAT_KERNEL(pack_float),  quantize,    multiply_int8,                       \
-                      FLOAT_KERNEL(multiply_float),            FLOAT_KERNEL(attend),                             \
+                      pack_int8,    FLOAT_KERNEL(pack_float),               FLOAT_KERNEL(pack_half),             \
+                      quantize,     multiply_int8,                                                               \
+                      FLOAT_KERNEL(multiply_float),            FLOAT_KERNEL(multiply_half),                      \
+                      FLOAT_KERNEL(halves_to_floats),          FLOAT_KERNEL(floats_to_halves),                   \
+                      FLOAT_KERNEL(attend),                                                                      \
                       pack_keys,    pack_values,  quantized_softmax,        transpose PEAKS};                    \
   }

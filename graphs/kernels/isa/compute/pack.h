@@ -36,12 +36,18 @@ void pack_int8(const int8_t* weight, int k, int n, void* panels) {
 }
 
 #ifndef SHARED_FLOAT
-void pack_float(const float* weight, int k, int n, void* panels) {
-  float* to = static_cast<float*>(panels);
+// Element: float, or uint16_t for the bits of float16, in which 0 is 0, too.
+template <class Element>
+void pack_floats(const Element* weight, int k, int n, void* panels) {
+  Element* to = static_cast<Element*>(panels);
   for (int column = 0; column < n; column += FLOAT_PANEL)
     for (int i = 0; i < k; i++)
-      for (int j = column; j < column + FLOAT_PANEL; j++) *to++ = j < n ? weight[static_cast<size_t>(i) * n + j] : 0.0f;
+      for (int j = column; j < column + FLOAT_PANEL; j++)
+        *to++ = j < n ? weight[static_cast<size_t>(i) * n + j] : Element{};
 }
+
+void pack_float(const float* weight, int k, int n, void* panels) { pack_floats(weight, k, n, panels); }
+void pack_half(const uint16_t* weight, int k, int n, void* panels) { pack_floats(weight, k, n, panels); }
 #endif
 
 }  // namespace

@@ -1,16 +1,10 @@
 // AVX2 and FMA. Its product of unsigned and signed bytes adds pairs in 16 bits, which would saturate for weights plus
 // 128: products are of the weights' magnitudes, with the weights' signs moved to the activations.
-#define LANES 8
-#define HAS_FMA
 #define INT8_ROWS 5
 #define INT8_VECTORS 2
-#define FLOAT_ROWS 6
-#define FLOAT_VECTORS 2
-#define SCORE_ROWS 4
-#define SCORE_VECTORS 2
-#define VALUE_VECTORS 2
 #define UNSIGNED_WEIGHTS false
 
+#include "isa/x86/avx2.h"
 #include "isa/processor.h"
 #include "isa/vectors.h"
 
@@ -31,5 +25,7 @@ inline Ints dot(Ints sum, Prepared weights, Quad quad) {
 }  // namespace
 
 #include "isa/compute.h"
+
+DEFINE_SHARED_FLOATS(avx2)
 
 MBERT_ISA(isa_avx2, "avx2", mbert::has_avx2)

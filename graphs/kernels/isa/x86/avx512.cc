@@ -28,19 +28,6 @@ inline Ints dot(Ints sum, Prepared weights, Quad quad) {
 
 #include "isa/compute.h"
 
-namespace mbert {
-
-void pack_float_avx512(const float* weight, int k, int n, void* panels) { pack_float(weight, k, n, panels); }
-
-void multiply_float_avx512(const Rows& rows, int count, const Weight& weight, const Output& output) {
-  multiply_float(rows, count, weight, output);
-}
-
-void attend_avx512(const float* query, int query_stride, int count, const Head& head, float* scores, float* out,
-                   int out_stride) {
-  attend(query, query_stride, count, head, scores, out, out_stride);
-}
-
-}  // namespace mbert
+DEFINE_SHARED_FLOATS(avx512)
 
 MBERT_ISA(isa_avx512, "avx512", mbert::has_avx512)

@@ -1,5 +1,5 @@
-// What all instruction sets with AVX-512 share: vectors, tiles of float32, and the float32 kernels, which avx512.cc
-// defines. Copies in each of them would make the library larger by a sixth.
+// What all instruction sets with AVX-512 share: vectors, tiles of floats, and the float kernels, which avx512.cc
+// defines.
 #pragma once
 
 #define LANES 16
@@ -10,13 +10,6 @@
 #define SCORE_VECTORS 3
 #define VALUE_VECTORS 2
 
-#include "isa/isa.h"
+#include "isa/x86/shared_floats.h"
 
-namespace mbert {
-
-void pack_float_avx512(const float* weight, int k, int n, void* panels);
-void multiply_float_avx512(const Rows& rows, int count, const Weight& weight, const Output& output);
-void attend_avx512(const float* query, int query_stride, int count, const Head& head, float* scores, float* out,
-                   int out_stride);
-
-}  // namespace mbert
+DECLARE_SHARED_FLOATS(avx512)

@@ -1,15 +1,10 @@
 // AVX-VNNI: VNNI's product of 32 bytes in one instruction, for processors without AVX-512.
-#define LANES 8
-#define HAS_FMA
 #define INT8_ROWS 6
 #define INT8_VECTORS 2
-#define FLOAT_ROWS 6
-#define FLOAT_VECTORS 2
-#define SCORE_ROWS 4
-#define SCORE_VECTORS 2
-#define VALUE_VECTORS 2
 #define UNSIGNED_WEIGHTS true
+#define SHARED_FLOAT avx2
 
+#include "isa/x86/avx2.h"
 #include "isa/processor.h"
 #include "isa/vectors.h"
 
