@@ -7,10 +7,6 @@ namespace {
 
 constexpr float PADDING_MASK = -__builtin_inff();
 
-// A mask at or below this removes the token from softmax: e^-100 is already negligible in float32, and scores are far
-// below 1e30. Exporters write half of float32's lowest number, the lowest number, or −∞.
-constexpr float MASKED = -1e30f;
-
 // Finite numbers of a mask are clamped to ±this: float32's lowest number, which exporters write, would become −∞ when it
 // is scaled, and a row of −∞ has no softmax.
 constexpr float MOST_OF_MASK = 2e38f;
@@ -21,36 +17,34 @@ float scaled(float x, float scale) {
   return x * scale;
 }
 
-// Writes a row of a mask times `scale`, padded to whole vectors, and returns the number of tokens that are attended to:
-// without the padding at the end, whose weight in softmax is 0, unless the whole row is padding.
+// Writes a row of a mask times `scale`, padded to whole vectors, and returns the number of tokens that are attended to.
 int pad_mask(const float* row, int64_t stride, int tokens, int padded, float scale, float* to) {
-  int length = tokens;
-  while (length > 0 && row[(length - 1) * stride] <= MASKED) length--;
-  if (length == 0) length = tokens;
+  const int length = unpadded_length(row, stride, tokens);
   for (int i = 0; i < padded; i++) to[i] = i < length ? scaled(row[i * stride], scale) : PADDING_MASK;
   return length;
 }
 
 }  // namespace
 
-size_t BottleneckAttention::projected_bytes(const Isa& isa, int batch, int length) const {
-  const size_t tokens = static_cast<size_t>(batch) * length;
-  const size_t bytes = round_up_to_cache_line(tokens * 5 * intra * sizeof(float));
-  if (int8) return bytes + packed_heads_bytes(isa, static_cast<size_t>(batch) * heads, head_size(), length);
+size_t BottleneckAttention::projected_bytes(const Isa& isa, const Sequences& sequences) const {
+  const size_t rows = sequences.rows, count = sequences.count;
+  const size_t bytes = round_up_to_cache_line(rows * 5 * intra * sizeof(float));
+  if (int8) return bytes + packed_heads_bytes(isa, count * heads, head_size(), sequences.longest);
   // The last row of values is read up to a whole vector.
-  return bytes + (static_cast<size_t>(batch) * intra * padded_length(isa, length) + isa.lanes) * sizeof(float);
+  return bytes + (count * intra * padded_length(isa, sequences.longest) + isa.lanes) * sizeof(float);
 }
 
-BottleneckAttention::Projected BottleneckAttention::projected(const Isa& isa, char* memory, int batch,
-                                                              int length) const {
-  const size_t tokens = static_cast<size_t>(batch) * length;
+BottleneckAttention::Projected BottleneckAttention::projected(const Isa& isa, char* memory,
+                                                              const Sequences& sequences) const {
+  const size_t rows = sequences.rows;
   Projected result{};
-  result.length = length;
+  result.sequences = sequences;
   result.parts = reinterpret_cast<float*>(memory);
-  result.query_key = result.parts + tokens * 3 * intra;
-  char* own = memory + round_up_to_cache_line(tokens * 5 * intra * sizeof(float));
+  result.query_key = result.parts + rows * 3 * intra;
+  char* own = memory + round_up_to_cache_line(rows * 5 * intra * sizeof(float));
   if (int8)
-    result.packed = packed_heads(isa, own, static_cast<size_t>(batch) * heads, head_size(), length);
+    result.packed =
+        packed_heads(isa, own, static_cast<size_t>(sequences.count) * heads, head_size(), sequences.longest);
   else
     result.keys = reinterpret_cast<float*>(own);
   return result;
@@ -66,80 +60,89 @@ void BottleneckAttention::project(const Isa& isa, const float* x, const Projecte
   float* query_key = to.query_key + static_cast<size_t>(first) * 2 * intra;
   product(isa, int8, x, hidden, rows, weight_in, quantized, {parts, 3 * intra, false, nullptr, 0});
   product(isa, int8, parts + intra, 3 * intra, rows, weight_qk, quantized, {query_key, 2 * intra, false, nullptr, 0});
+  pack(isa, to, first, rows);
+}
 
-  for (int row = 0; row < rows;) {
-    const int token = first + row, sequence = token / to.length, position = token % to.length;
-    const int count = to.length - position < rows - row ? to.length - position : rows - row;
-    const float* keys = query_key + static_cast<size_t>(row) * 2 * intra + intra;
-    const float* values = parts + static_cast<size_t>(row) * 3 * intra + 2 * intra;
-    if (int8)
+// Lays out the keys and values of rows as attention reads them.
+void BottleneckAttention::pack(const Isa& isa, const Projected& to, int first, int rows) const {
+  const int size = head_size();
+  for_each_sequence(to.sequences, first, rows, [&](int sequence, int position, int row, int count) {
+    const int length = to.sequences.length(sequence);
+    const float* keys = to.query_key + static_cast<size_t>(row) * 2 * intra + intra;
+    const float* values = to.parts + static_cast<size_t>(row) * 3 * intra + 2 * intra;
+    if (int8) {
       for (int head = 0; head < heads; head++)
-        pack_head(isa, to.packed, static_cast<size_t>(sequence) * heads + head, head_size(), to.length,
-                  {keys + head * head_size(), 2 * intra, values + head * head_size(), 3 * intra, position, count});
-    else
-      transpose_keys(isa, keys, to, sequence, position, count);
-    row += count;
-  }
+        pack_head(isa, to.packed, static_cast<size_t>(sequence) * heads + head, size, length,
+                  {keys + head * size, 2 * intra, values + head * size, 3 * intra, position, count});
+      return;
+    }
+    // Keys, [row][channel], become [channel][position].
+    const int padded = padded_length(isa, to.sequences.longest);
+    float* transposed = to.keys + static_cast<size_t>(sequence) * intra * padded + position;
+    isa.transpose(keys, 2 * intra, count, intra, transposed, padded);
+    // Pads the keys after the last token to a whole vector. Any finite number will do: the mask removes them.
+    if (position + count == length)
+      for (int i = 0; i < intra; i++)
+        for (int j = count; j < padded_length(isa, length) - position; j++)
+          transposed[static_cast<size_t>(i) * padded + j] = 0.0f;
+  });
 }
 
-// Writes the keys of a part of a sequence, [token][channel], as [channel][token].
-void BottleneckAttention::transpose_keys(const Isa& isa, const float* from, const Projected& to, int sequence,
-                                         int position, int count) const {
-  const int padded = padded_length(isa, to.length);
-  float* keys = to.keys + static_cast<size_t>(sequence) * intra * padded + position;
-  isa.transpose(from, 2 * intra, count, intra, keys, padded);
-  // Pads the keys after the last token to a whole vector. Any finite number will do: the mask removes them.
-  if (position + count == to.length)
-    for (int i = 0; i < intra; i++)
-      for (int j = count; j < padded - position; j++) keys[static_cast<size_t>(i) * padded + j] = 0.0f;
+size_t BottleneckAttention::heads_scratch(const Isa& isa, const Sequences& sequences) const {
+  const int padded = padded_length(isa, sequences.longest);
+  return float_bytes(1, padded) +
+         (int8 ? packed_scratch(padded, head_size()) : float_bytes(ATTENTION_ROWS, padded));
 }
 
-size_t BottleneckAttention::attend_scratch(const Isa& isa, int length, int rows) const {
-  const int padded = padded_length(isa, length);
-  const size_t head = int8 ? packed_scratch(padded, head_size()) : float_bytes(ATTENTION_ROWS, padded);
-  return float_bytes(rows, intra) + head + float_bytes(1, padded) + quantized_bytes(rows, intra);
-}
-
-void BottleneckAttention::attend(const Isa& isa, const Projected& from, const Mask& mask, int sequence, float* y,
-                                 int first, int rows, char* memory) const {
+// Computes the heads' outputs of rows, context [rows, intra].
+void BottleneckAttention::attend_heads(const Isa& isa, const Projected& from, const Mask& mask, int first, int rows,
+                                       float* context, char* memory) const {
   Scratch scratch(memory);
-  const int size = head_size(), padded = padded_length(isa, from.length);
-  float* context = scratch.take<float>(static_cast<size_t>(rows) * intra);
-  char* head_memory =
-      scratch.take<char>(int8 ? packed_scratch(padded, size) : float_bytes(ATTENTION_ROWS, padded));
+  const int size = head_size(), padded = padded_length(isa, from.sequences.longest);
   float* padded_mask = scratch.take<float>(padded);
-  const Quantized quantized = take_quantized(scratch, rows, intra);
-
-  const size_t start = static_cast<size_t>(sequence) * from.length, token = start + first;
-  const float* keys = int8 ? nullptr : from.keys + static_cast<size_t>(sequence) * intra * padded;
-  const float* values = from.parts + start * 3 * intra + 2 * intra;
-  const float* queries = from.query_key + token * 2 * intra;
+  char* head_memory = scratch.take<char>(0);
   // A padding mask is the same for all heads and rows. Where rows have masks of their own, they are computed one by
   // one.
-  const bool heads_differ = mask.strides[1] != 0;
-  const int at_once = mask.strides[2] ? 1 : rows;
-  int length = 0;
-  for (int head = 0; head < heads; head++) {
-    const int channel = head * size;
-    for (int row = 0; row < rows; row += at_once) {
-      if (heads_differ || at_once < rows || head == 0)
-        length = pad_mask(mask.row(sequence, head, first + row), mask.strides[3], from.length, padded,
-                          int8 ? LOG2_E : 1.0f, padded_mask);
-      const float* query = queries + static_cast<size_t>(row) * 2 * intra + channel;
-      float* to = context + static_cast<size_t>(row) * intra + channel;
-      if (int8) {
-        attend_packed(isa, from.packed,
-                      {query, 2 * intra, at_once, static_cast<size_t>(sequence) * heads + head, size, length,
-                       padded_mask, to, intra},
-                      head_memory);
-        continue;
+  const bool heads_differ = mask.strides[1] != 0, rows_differ = mask.strides[2] != 0;
+  for_each_sequence(from.sequences, first, rows, [&](int sequence, int position, int begin, int count) {
+    const int own = from.sequences.length(sequence), at_once = rows_differ ? 1 : count;
+    const float* keys = int8 ? nullptr : from.keys + static_cast<size_t>(sequence) * intra * padded;
+    const float* values = from.parts + static_cast<size_t>(from.sequences.starts[sequence]) * 3 * intra + 2 * intra;
+    int length = 0;
+    for (int head = 0; head < heads; head++) {
+      const int channel = head * size;
+      for (int row = 0; row < count; row += at_once) {
+        if (heads_differ || rows_differ || head == 0)
+          length = pad_mask(mask.row(sequence, head, position + row), mask.strides[3], own, padded_length(isa, own),
+                            int8 ? LOG2_E : 1.0f, padded_mask);
+        const float* query = from.query_key + static_cast<size_t>(begin + row) * 2 * intra + channel;
+        float* to = context + static_cast<size_t>(begin - first + row) * intra + channel;
+        if (int8) {
+          attend_packed(isa, from.packed,
+                        {query, 2 * intra, at_once, static_cast<size_t>(sequence) * heads + head, size, length,
+                         padded_mask, to, intra},
+                        head_memory);
+          continue;
+        }
+        const Head view{keys + static_cast<size_t>(channel) * padded, values + channel, 3 * intra, length, padded, size,
+                        padded_mask};
+        isa.attend(query, 2 * intra, at_once, view, reinterpret_cast<float*>(head_memory), to, intra);
       }
-      const Head view{keys + static_cast<size_t>(channel) * padded, values + channel, 3 * intra, length, padded, size,
-                      padded_mask};
-      isa.attend(query, 2 * intra, at_once, view, reinterpret_cast<float*>(head_memory), to, intra);
     }
-  }
-  const float* inner = from.parts + token * 3 * intra;
+  });
+}
+
+size_t BottleneckAttention::attend_scratch(const Isa& isa, const Sequences& sequences, int rows) const {
+  return float_bytes(rows, intra) + quantized_bytes(rows, intra) + heads_scratch(isa, sequences);
+}
+
+void BottleneckAttention::attend(const Isa& isa, const Projected& from, const Mask& mask, float* y, int first, int rows,
+                                 char* memory) const {
+  Scratch scratch(memory);
+  float* context = scratch.take<float>(static_cast<size_t>(rows) * intra);
+  const Quantized quantized = take_quantized(scratch, rows, intra);
+  attend_heads(isa, from, mask, first, rows, context, scratch.take<char>(0));
+  const float* inner = from.parts + static_cast<size_t>(first) * 3 * intra;
   product(isa, int8, context, intra, rows, weight_out, quantized, {y, intra, false, inner, 3 * intra});
 }
 

@@ -1,6 +1,7 @@
-// The two operators as arithmetic on rows of tokens, independent of onnxruntime.
+// The two operators of a layer as arithmetic on rows of tokens, independent of onnxruntime.
 #pragma once
 
+#include "blocks/sequences.h"
 #include "isa/isa.h"
 
 namespace mbert {
@@ -29,18 +30,6 @@ struct StackedFFN {
   void run(const Isa& isa, const float* x, const float* residual, float* y, int rows, char* scratch) const;
 };
 
-// What is added to the scores [batch, heads, seq, seq]: numbers, and the elements from one index to the next of each
-// axis, 0 where all indices have the same number.
-struct Mask {
-  const float* data = nullptr;
-  int64_t strides[4] = {};
-
-  // The first number of a row of scores.
-  const float* row(int sequence, int head, int query) const {
-    return data + sequence * strides[0] + head * strides[1] + query * strides[2];
-  }
-};
-
 // Keys and values of every sequence and head as packed int8 weights, with one quantization step per token.
 struct PackedHeads {
   size_t key_bytes = 0, value_bytes = 0;  // of one head
@@ -55,31 +44,34 @@ struct BottleneckAttention {
   Weight weight_in, weight_qk, weight_out;
 
   int head_size() const { return intra / heads; }
-  // The length of a sequence rounded up to whole vectors, in int8 to whole panels.
+  // A length rounded up to whole vectors, in int8 to whole panels.
   int padded_length(const Isa& isa, int length) const { return round_up(length, int8 ? isa.panel_int8 : isa.lanes); }
 
-  // The projections, which the first phase writes and the second reads, of all tokens of all sequences.
+  // The projections, which the first phase writes and the second reads, of all rows of all sequences.
   struct Projected {
-    float* parts;      // [token][inner stream | input of queries and keys | value]
-    float* query_key;  // [token][query | key]
-    int length;        // tokens of a sequence
-    float* keys;       // float32, transposed: [sequence][channel][token, padded]
+    float* parts;      // [row][inner stream | input of queries and keys | value]
+    float* query_key;  // [row][query | key]
+    Sequences sequences;
+    float* keys;         // float32, transposed: [sequence][channel][position, padded]
     PackedHeads packed;  // int8
   };
-  size_t projected_bytes(const Isa& isa, int batch, int length) const;
-  Projected projected(const Isa& isa, char* memory, int batch, int length) const;
+  size_t projected_bytes(const Isa& isa, const Sequences& sequences) const;
+  Projected projected(const Isa& isa, char* memory, const Sequences& sequences) const;
 
   size_t project_scratch(int rows) const;
-  // The first phase of tokens [first, first + rows), counted over all sequences. `x` begins at the first of them.
+  // The first phase of rows [first, first + rows). `x` begins at the first of them.
   void project(const Isa& isa, const float* x, const Projected& to, int first, int rows, char* scratch) const;
 
-  void transpose_keys(const Isa& isa, const float* from, const Projected& to, int sequence, int position,
-                      int count) const;
-
-  size_t attend_scratch(const Isa& isa, int length, int rows) const;
-  // The second phase: y = inner stream + attention·weight_out for tokens [first, first + rows) of one sequence.
-  void attend(const Isa& isa, const Projected& from, const Mask& mask, int sequence, float* y, int first, int rows,
+  size_t attend_scratch(const Isa& isa, const Sequences& sequences, int rows) const;
+  // The second phase: y = inner stream + attention·weight_out of rows [first, first + rows). `y` begins at the first.
+  void attend(const Isa& isa, const Projected& from, const Mask& mask, float* y, int first, int rows,
               char* scratch) const;
+
+ private:
+  void pack(const Isa& isa, const Projected& to, int first, int rows) const;
+  size_t heads_scratch(const Isa& isa, const Sequences& sequences) const;
+  void attend_heads(const Isa& isa, const Projected& from, const Mask& mask, int first, int rows, float* context,
+                    char* scratch) const;
 };
 
 }  // namespace mbert

@@ -19,7 +19,6 @@
 //   PAIRED_ROWS               activations are interleaved by pairs of rows: eight of one row, then eight of the other
 //   PAIRED_WEIGHTS            of four weights, the first two of all columns of a vector are stored before the other two
 //   SHARED_FLOAT              the instruction set whose float kernels it uses: those of x86/avx512.h or x86/avx2.h
-//   AHEAD                     the prefetch distance in bytes (default: 8192)
 //
 // Int8 products are bit-identical for all instruction sets: accumulators are integers, and the epilogue consists of
 // single multiplications and additions, which are never fused.

@@ -46,7 +46,7 @@ void Node::destroy() {
   if (__atomic_sub_fetch(&live_nodes, 1, __ATOMIC_ACQ_REL) == 0) scratch_pool.empty(own);
 }
 
-Status Node::task_rows(OrtKernelContext* context, int64_t rows, int most, int* rows_per_task) {
+Status Node::find_threads(OrtKernelContext* context, int* found) {
   if (__atomic_load_n(&tries, __ATOMIC_RELAXED) < TRIES) {
     __atomic_add_fetch(&tries, 1, __ATOMIC_RELAXED);
     Probe seen;
@@ -56,9 +56,15 @@ Status Node::task_rows(OrtKernelContext* context, int64_t rows, int most, int* r
                                                              __ATOMIC_RELAXED)) {
     }
   }
-  const int64_t workers = __atomic_load_n(&threads, __ATOMIC_RELAXED);
+  *found = __atomic_load_n(&threads, __ATOMIC_RELAXED);
+  return nullptr;
+}
+
+Status Node::task_rows(OrtKernelContext* context, int64_t rows, int most, int* rows_per_task) {
+  int workers = 1;
+  TRY(find_threads(context, &workers));
   // The fewest tasks per thread with which no task exceeds `most` rows.
-  const int64_t rounds = (rows + workers * most - 1) / (workers * most);
+  const int64_t rounds = (rows + int64_t{workers} * most - 1) / (int64_t{workers} * most);
   const int64_t tasks = rounds * workers;
   *rows_per_task = static_cast<int>((rows + tasks - 1) / tasks);
   return nullptr;
@@ -68,6 +74,23 @@ Status Node::parallel(OrtKernelContext* context, void (*task)(void*, size_t), si
   if (count > 1 && __atomic_load_n(&threads, __ATOMIC_RELAXED) > 1) return ort.parallel(context, task, count, data);
   for (size_t number = 0; number < count; number++) task(data, number);
   return nullptr;
+}
+
+Status Node::run_in_order(OrtKernelContext* context, Phases* run) const {
+  const auto take_chunks = [](void* data, size_t) {
+    Phases& shared = *static_cast<Phases*>(data);
+    for (;;) {
+      const int64_t number = __atomic_fetch_add(&shared.taken, 1, __ATOMIC_RELAXED);
+      if (number >= shared.count) return;
+      const int64_t phase = number / shared.chunks, before = phase * shared.chunks;
+      while (__atomic_load_n(&shared.done, __ATOMIC_ACQUIRE) < before) pause_spinning();
+      shared.compute(shared.work, static_cast<int>(phase), static_cast<int>(number - before));
+      __atomic_add_fetch(&shared.done, 1, __ATOMIC_RELEASE);
+    }
+  };
+  // A thread that comes after the last chunk was taken has nothing to do.
+  const int known = __atomic_load_n(&threads, __ATOMIC_RELAXED);
+  return parallel(context, take_chunks, known < run->chunks ? known : run->chunks, run);
 }
 
 }  // namespace mbert

@@ -18,15 +18,39 @@ inline void pause_spinning() {
 #endif
 }
 
+// Chunks of phases, which threads take in order from a counter. A thread that has taken a chunk waits for the phases
+// before it. All their chunks were taken earlier, by threads that are computing them: so there is no deadlock, however
+// many threads take part, and whenever they come.
+struct Phases {
+  const void* work;
+  void (*compute)(const void* work, int phase, int chunk);
+  int64_t count;  // of all chunks of all phases
+  int chunks;     // of a phase
+  int64_t taken, done;
+};
+
 struct Node {
   explicit Node(const OrtApi* api);
   // Frees its own memory; the last node of the process also empties the scratch pool.
   void destroy();
 
+  // Returns the threads of the session, as far as they are known.
+  Status find_threads(OrtKernelContext* context, int* found);
   // Computes the rows of a task: an equal share for each thread, or equal parts of a share that exceeds `most`.
   Status task_rows(OrtKernelContext* context, int64_t rows, int most, int* rows_per_task);
   // Runs tasks 0 to count - 1 on all threads of the session.
   Status parallel(OrtKernelContext* context, void (*task)(void*, size_t), size_t count, void* data) const;
+  // Computes phases 0 to phases - 1 on all threads of the session, each after the one before it, in `chunks` chunks
+  // that are independent of each other: work.compute(phase, chunk).
+  template <class Work>
+  Status run_phases(OrtKernelContext* context, int phases, int chunks, const Work& work) const {
+    Phases run{&work, [](const void* any, int phase, int chunk) {
+                 static_cast<const Work*>(any)->compute(phase, chunk);
+               }, static_cast<int64_t>(phases) * chunks, chunks, 0, 0};
+    return run_in_order(context, &run);
+  }
+
+  Status run_in_order(OrtKernelContext* context, Phases* run) const;
 
   Ort ort;
   const Isa* isa = nullptr;

@@ -15,6 +15,30 @@ void WeightReader::read(Weight* weight, int* k, int* n, bool has_bias, const cha
   if (!status_) status_ = read_one(weight, k, n, has_bias, name);
 }
 
+void WeightReader::read(BottleneckAttention* block) {
+  int columns_in = 3 * block->intra;
+  read(&block->weight_in, &block->hidden, &columns_in, true, "weight_in");
+  if (columns_in % 3)
+    refuse(Message() << "weight_in has " << columns_in << " columns; expected a multiple of 3");
+  block->intra = columns_in / 3;
+  int columns_qk = 2 * block->intra;
+  read(&block->weight_qk, &block->intra, &columns_qk, true, "weight_qk");
+  read(&block->weight_out, &block->intra, &block->intra, false, "weight_out");
+}
+
+void WeightReader::read(StackedFFN* block, int networks) {
+  block->networks = networks;
+  for (int i = 0; i < networks; i++) {
+    read(&block->weight1[i], &block->intra, &block->intermediate, true, "weight1");
+    read(&block->weight2[i], &block->intermediate, &block->intra, false, "weight2");
+  }
+  read(&block->weight_out, &block->intra, &block->hidden, false, "weight_out");
+}
+
+void WeightReader::read(float** factors, int* n, const char* name) {
+  if (!status_) status_ = vector(factors, n, name, "vector");
+}
+
 void WeightReader::refuse(const Message& message) {
   if (!status_) status_ = ort_.fail(message);
 }
@@ -41,24 +65,25 @@ Status WeightReader::read_one(Weight* weight, int* k, int* n, bool has_bias, con
   TRY(take_weight_memory(ort_, bytes, &weight->panels));
   if (int8_) {
     isa_.pack_int8(static_cast<const int8_t*>(tensor.data), rows, columns, weight->panels);
-    TRY(vector(&weight->scales, columns, name, "scale"));
+    TRY(vector(&weight->scales, n, name, "scale"));
   } else {
     isa_.pack_float(tensor.floats(), rows, columns, static_cast<float*>(weight->panels));
   }
-  return has_bias ? vector(&weight->bias, columns, name, "bias") : nullptr;
+  return has_bias ? vector(&weight->bias, n, name, "bias") : nullptr;
 }
 
-Status WeightReader::vector(float** padded, int n, const char* name, const char* what) {
+Status WeightReader::vector(float** padded, int* n, const char* name, const char* what) {
   Tensor tensor;
   TRY(ort_.constant(info_, next_++, Message() << "the " << what << " of " << name, &tensor));
-  if (!tensor.is(FLOAT, 1) || tensor.sizes[0] != n)
-    return ort_.fail(Message() << "the " << what << " of " << name << " is " << tensor << "; expected float [" << n
+  if (!tensor.is(FLOAT, 1) || tensor.sizes[0] < 1 || tensor.sizes[0] > MAX_SIZE || (*n && tensor.sizes[0] != *n))
+    return ort_.fail(Message() << "the " << what << " of " << name << " is " << tensor << "; expected float [" << *n
                                << "]");
-  const int padded_n = round_up(n, isa_.panel(int8_));
+  *n = static_cast<int>(tensor.sizes[0]);
+  const int padded_n = round_up(*n, isa_.panel(int8_));
   void* memory = nullptr;
   TRY(take_weight_memory(ort_, padded_n * sizeof(float), &memory));
   *padded = static_cast<float*>(memory);
-  for (int i = 0; i < padded_n; i++) (*padded)[i] = i < n ? tensor.floats()[i] : 0.0f;
+  for (int i = 0; i < padded_n; i++) (*padded)[i] = i < *n ? tensor.floats()[i] : 0.0f;
   return nullptr;
 }
 
@@ -66,6 +91,22 @@ void release(const Ort& ort, Weight* weight) {
   release_weight_memory(ort, weight->panels);
   release_weight_memory(ort, weight->scales);
   release_weight_memory(ort, weight->bias);
+}
+
+void release(const Ort& ort, float** numbers) { release_weight_memory(ort, *numbers); }
+
+void release(const Ort& ort, BottleneckAttention* block) {
+  release(ort, &block->weight_in);
+  release(ort, &block->weight_qk);
+  release(ort, &block->weight_out);
+}
+
+void release(const Ort& ort, StackedFFN* block) {
+  for (int i = 0; i < block->networks; i++) {
+    release(ort, &block->weight1[i]);
+    release(ort, &block->weight2[i]);
+  }
+  release(ort, &block->weight_out);
 }
 
 }  // namespace mbert

@@ -75,6 +75,22 @@ Status Ort::constant(const OrtKernelInfo* info, size_t index, const Message& nam
   return read(value, tensor);
 }
 
+Status Ort::attribute(const OrtKernelInfo* info, const char* name, int64_t* number) const {
+  return entry<Status (*)(const OrtKernelInfo*, const char*, int64_t*)>(KernelInfoGetAttribute_int64)(info, name,
+                                                                                                      number);
+}
+
+Status Ort::attribute(const OrtKernelInfo* info, const char* name, int64_t* numbers, size_t count) const {
+  const auto read = entry<Status (*)(const OrtKernelInfo*, const char*, int64_t*, size_t*)>(
+      KernelInfoGetAttributeArray_int64);
+  size_t found = 0;
+  TRY(read(info, name, nullptr, &found));
+  if (found != count)
+    return fail(Message() << "attribute " << name << " has " << static_cast<int64_t>(found) << " numbers; expected "
+                          << static_cast<int64_t>(count));
+  return count ? read(info, name, numbers, &found) : nullptr;
+}
+
 Status Ort::input_count(const OrtKernelInfo* info, size_t* count) const {
   return entry<Status (*)(const OrtKernelInfo*, size_t*)>(KernelInfo_GetInputCount)(info, count);
 }

@@ -56,6 +56,9 @@ class Ort {
   Status read(const OrtValue* value, Tensor* tensor) const;
   // Reads an input of a node that is being created, which must be an initializer. `name` is for the error.
   Status constant(const OrtKernelInfo* info, size_t index, const Message& name, Tensor* tensor) const;
+  // Reads an attribute of a node that is being created: one number, or a list of exactly `count`.
+  Status attribute(const OrtKernelInfo* info, const char* name, int64_t* number) const;
+  Status attribute(const OrtKernelInfo* info, const char* name, int64_t* numbers, size_t count) const;
   Status input_count(const OrtKernelInfo* info, size_t* count) const;
   Status input(OrtKernelContext* context, size_t index, Tensor* tensor) const;
   Status output(OrtKernelContext* context, const int64_t* sizes, size_t rank, float** data) const;

@@ -16,7 +16,7 @@
 #include <sys/mman.h>
 #endif
 
-#include "blocks/blocks.h"
+#include "blocks/encoder.h"
 #include "isa/known_isas.h"
 
 using namespace mbert;
@@ -97,11 +97,6 @@ Weight weight(const Isa& isa, bool int8, int k, int n, bool has_bias) {
   return result;
 }
 
-struct Layer {
-  BottleneckAttention attention;
-  StackedFFN ffn;
-};
-
 Layer layer(const Isa& isa, bool int8) {
   Layer result;
   BottleneckAttention& attention = result.attention;
@@ -172,61 +167,39 @@ Isa timed_isa() {
 
 struct Model {
   Layer layers[LAYERS];
-  int tokens;
-  bool int8;
-  float *x, *inner, *mask;
-  char* projected;
+  Encoder encoder;
+  int starts[2];
+  float *x, *y, *mask;
   char* scratch;
 
-  // Allocates inputs and scratch for a text of `length` tokens.
-  void allocate(const Isa& isa, bool is_int8, int length) {
-    tokens = length;
-    int8 = is_int8;
-    x = random_floats(static_cast<size_t>(tokens) * HIDDEN, 1.0f);
-    inner = random_floats(static_cast<size_t>(tokens) * INTRA, 1.0f);
-    mask = static_cast<float*>(calloc(tokens, sizeof(float)));
-    const BottleneckAttention& attention = layers[0].attention;
-    projected = static_cast<char*>(memory(attention.projected_bytes(isa, 1, tokens)));
-    const size_t parts[] = {attention.project_scratch(tokens), attention.attend_scratch(isa, tokens, tokens),
-                            layers[0].ffn.scratch(tokens)};
-    size_t most = 0;
-    for (size_t part : parts) most = part > most ? part : most;
-    scratch = static_cast<char*>(memory(most));
+  // Allocates input, output and scratch for a text of `length` tokens.
+  void allocate(const Isa& isa, int length) {
+    starts[0] = 0;
+    starts[1] = length;
+    x = random_floats(static_cast<size_t>(length) * HIDDEN, 1.0f);
+    y = random_floats(static_cast<size_t>(length) * HIDDEN, 1.0f);
+    mask = static_cast<float*>(calloc(length, sizeof(float)));
+    scratch = static_cast<char*>(memory(planned(isa).scratch()));
   }
 
   void free_buffers() {
     free(x);
-    free(inner);
+    free(y);
     free(mask);
-    free(projected);
     free(scratch);
   }
 
-  // Runs one layer as a session with one thread does: one block of rows after the other.
-  void run(const Isa& isa, const Layer& one) const {
-    const int most = int8 ? BLOCK_ROWS_INT8 : BLOCK_ROWS_FLOAT;
-    const int blocks = (tokens + most - 1) / most, rows = (tokens + blocks - 1) / blocks;
-    const BottleneckAttention::Projected parts = one.attention.projected(isa, projected, 1, tokens);
-    for (int first = 0; first < tokens; first += rows)
-      one.attention.project(isa, x + first * HIDDEN, parts, first, rows_from(first, rows), scratch);
-    for (int first = 0; first < tokens; first += rows)
-      one.attention.attend(isa, parts, {mask, {0, 0, 0, 1}}, 0, inner + first * INTRA, first, rows_from(first, rows),
-                           scratch);
-    for (int first = 0; first < tokens; first += rows)
-      one.ffn.run(isa, inner + first * INTRA, x + first * HIDDEN, x + first * HIDDEN, rows_from(first, rows),
-                  scratch);
+  // Plans a run on one thread.
+  EncoderRun planned(const Isa& isa) const {
+    return EncoderRun(isa, encoder, {1, starts[1], starts[1], starts}, {mask, {0, 0, 0, 1}}, HEADS, 1);
   }
 
   void run(const Isa& isa) const {
-    for (const Layer& one : layers) {
-      run(isa, one);
-      // Clips, because values grow from one random layer to the next.
-      for (int i = 0; i < tokens * HIDDEN; i++) x[i] = x[i] > 1.0f ? 1.0f : x[i] < -1.0f ? -1.0f : x[i];
-    }
+    EncoderRun one = planned(isa);
+    one.use(starts, x, y, scratch);
+    for (int phase = 0; phase < one.phases(); phase++)
+      for (int chunk = 0; chunk < one.chunks(); chunk++) one.compute(phase, chunk);
   }
-
-  // The rows of the block that begins at `first`.
-  int rows_from(int first, int rows) const { return tokens - first < rows ? tokens - first : rows; }
 };
 
 void take_weight_memory() {
@@ -241,12 +214,13 @@ void run_layer(const Isa& isa, int tokens, int times) {
   take_weight_memory();
   Model* model = static_cast<Model*>(memory(sizeof(Model)));
   model->layers[0] = layer(isa, true);
-  model->allocate(isa, true, tokens);
-  for (int i = 0; i < times; i++) model->run(isa, model->layers[0]);
+  model->encoder = {1, model->layers};
+  model->allocate(isa, tokens);
+  for (int i = 0; i < times; i++) model->run(isa);
 }
 
 void profile(const Isa& isa, bool int8, int tokens, Model& model) {
-  model.allocate(isa, int8, tokens);
+  model.allocate(isa, tokens);
   const double whole = median_ms([&] { model.run(isa); });
   quantizing = multiplying = attending = 0;
   const Isa wrapped = timed_isa();
@@ -319,6 +293,7 @@ int main(int argc, char** argv) {
     weight_bytes = 0;
     take_weight_memory();
     for (Layer& one : model->layers) one = layer(*isa, int8);
+    model->encoder = {LAYERS, model->layers};
     for (int i = 0; i < count; i++) profile(*isa, int8, lengths[i], *model);
     const double rate = read_rate(weight_bytes);
     printf("        %-7s  %.1f MB of weights, read once at %.1f GB/s: %.3f ms\n", int8 ? "int8" : "float32",

@@ -129,13 +129,14 @@ int main(int argc, char** argv) {
     weight(*isa, int8, &block.weight_out, block.intra, block.intra, false);
     count = static_cast<size_t>(tokens) * block.intra;
     y = static_cast<float*>(calloc(count, sizeof(float)));
-    char* memory = unwritten(block.projected_bytes(*isa, batch, length));
-    const BottleneckAttention::Projected projected = block.projected(*isa, memory, batch, length);
-    char* scratch = unwritten(block.project_scratch(tokens) + block.attend_scratch(*isa, length, length));
+    int* starts = static_cast<int*>(calloc(batch + 1, sizeof(int)));
+    for (int i = 0; i <= batch; i++) starts[i] = i * length;
+    const Sequences sequences{batch, tokens, length, starts};
+    const BottleneckAttention::Projected projected =
+        block.projected(*isa, unwritten(block.projected_bytes(*isa, sequences)), sequences);
+    char* scratch = unwritten(block.project_scratch(tokens) + block.attend_scratch(*isa, sequences, tokens));
     block.project(*isa, x, projected, 0, tokens, scratch);
-    for (int i = 0; i < batch; i++)
-      block.attend(*isa, projected, {mask, {length, 0, 0, 1}}, i, y + static_cast<size_t>(i) * length * block.intra, 0,
-                   length, scratch);
+    block.attend(*isa, projected, {mask, {length, 0, 0, 1}}, y, 0, tokens, scratch);
   }
   write(y, count * sizeof(float));
   return 0;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <atomic>
+#include <map>
 #include <mutex>
 #include <random>
 #include <string>
@@ -33,6 +34,7 @@ struct OrtTensorTypeAndShapeInfo {
 struct OrtKernelInfo {
   std::vector<OrtValue> inputs;
   size_t at_run_time;  // number of leading inputs that are not constants
+  std::map<std::string, std::vector<int64_t>> attributes;
 };
 struct OrtKernelContext {
   const std::vector<OrtValue>* inputs;
@@ -134,6 +136,20 @@ const OrtApi* the_api(uint32_t version) {
       *count = info->inputs.size();
       return nullptr;
     });
+    set(api, KernelInfoGetAttribute_int64, +[](const OrtKernelInfo* info, const char* name, int64_t* out) -> OrtStatus* {
+      const auto found = info->attributes.find(name);
+      if (found == info->attributes.end()) return fail(ORT_FAIL, "no such attribute");
+      *out = found->second[0];
+      return nullptr;
+    });
+    set(api, KernelInfoGetAttributeArray_int64,
+        +[](const OrtKernelInfo* info, const char* name, int64_t* out, size_t* size) -> OrtStatus* {
+          const auto found = info->attributes.find(name);
+          if (found == info->attributes.end()) return fail(ORT_FAIL, "no such attribute");
+          for (size_t i = 0; out && i < found->second.size() && i < *size; i++) out[i] = found->second[i];
+          *size = found->second.size();
+          return nullptr;
+        });
     set(api, KernelInfoGetConstantInput_tensor,
         +[](const OrtKernelInfo* info, size_t index, int* constant, const OrtValue** value) -> OrtStatus* {
           *constant = index >= info->at_run_time && index < info->inputs.size();
@@ -200,7 +216,21 @@ struct Widths {
   int64_t hidden, intra, wide, heads, networks;
 };
 
-// Random inputs for a node of the number-th operator.
+void add_ffn(std::vector<OrtValue>& inputs, bool int8, const Widths& w) {
+  for (int64_t i = 0; i < w.networks; i++) {
+    add_weight(inputs, int8, w.intra, w.wide, true);
+    add_weight(inputs, int8, w.wide, w.intra, false);
+  }
+  add_weight(inputs, int8, w.intra, w.hidden, false);
+}
+
+void add_attention(std::vector<OrtValue>& inputs, bool int8, const Widths& w) {
+  add_weight(inputs, int8, w.hidden, 3 * w.intra, true);
+  add_weight(inputs, int8, w.intra, 2 * w.intra, true);
+  add_weight(inputs, int8, w.intra, w.intra, false);
+}
+
+// Random inputs for a node of the number-th operator: StackedFFN, BottleneckAttention, Encoder, in float32 and in int8.
 OrtKernelInfo node_of(int number, const Widths& w, const std::vector<int>& lengths) {
   OrtKernelInfo info;
   std::vector<OrtValue>& inputs = info.inputs;
@@ -210,11 +240,7 @@ OrtKernelInfo node_of(int number, const Widths& w, const std::vector<int>& lengt
   for (int length : lengths) longest = length > longest ? length : longest;
   if (number < 2) {
     inputs = {floats({batch * longest, w.intra}), floats({batch * longest, w.hidden})};
-    for (int64_t i = 0; i < w.networks; i++) {
-      add_weight(inputs, int8, w.intra, w.wide, true);
-      add_weight(inputs, int8, w.wide, w.intra, false);
-    }
-    add_weight(inputs, int8, w.intra, w.hidden, false);
+    add_ffn(inputs, int8, w);
     info.at_run_time = 2;
     return info;
   }
@@ -228,10 +254,17 @@ OrtKernelInfo node_of(int number, const Widths& w, const std::vector<int>& lengt
   const int64_t split[] = {batch, longest, w.heads, w.intra / w.heads};
   memcpy(heads.data.data(), split, sizeof(split));
   inputs = {floats({batch * longest, w.hidden}), mask, heads};
-  add_weight(inputs, int8, w.hidden, 3 * w.intra, true);
-  add_weight(inputs, int8, w.intra, 2 * w.intra, true);
-  add_weight(inputs, int8, w.intra, w.intra, false);
   info.at_run_time = 3;
+  if (number < 4) {
+    add_attention(inputs, int8, w);
+    return info;
+  }
+  info.attributes = {{"layers", {3}}, {"networks", {w.networks}}, {"factors", {0, 1, 0}}};
+  for (int64_t layer = 0; layer < 3; layer++) {
+    if (layer == 1) inputs.push_back(floats({w.hidden}));
+    add_attention(inputs, int8, w);
+    add_ffn(inputs, int8, w);
+  }
   return info;
 }
 
@@ -279,12 +312,15 @@ void run_malformed(int number) {
   OrtKernelInfo info = node_of(number, widths, {5, 2});
   const OrtCustomOp* op = ops[number];
   OrtValue& one = info.inputs[random_bits() % info.inputs.size()];
-  switch (random_bits() % 6) {
+  const char* const names[] = {"layers", "networks", "factors"};
+  switch (random_bits() % (info.attributes.empty() ? 6 : 8)) {
     case 0: info.inputs.pop_back(); break;
     case 1: info.inputs.push_back(floats({3})); break;
     case 2: one.type = one.type == FLOAT ? INT8 : FLOAT; break;
     case 3: one.sizes.push_back(1); break;
     case 4: one.sizes.pop_back(); break;
+    case 6: info.attributes.erase(names[random_bits() % 3]); break;
+    case 7: info.attributes[names[random_bits() % 3]] = {static_cast<int64_t>(random_bits() % 5) - 1}; break;
     default: one.sizes[random_bits() % one.sizes.size()] = random_bits() % 70; break;
   }
   for (OrtValue& value : info.inputs) value.data.resize(bytes_of(value));
@@ -325,23 +361,23 @@ int main() {
   for (OrtSessionOptions& one : options) sessions.emplace_back([&] { release(RegisterCustomOps(&one, &base)); });
   for (std::thread& one : sessions) one.join();
   ops = options[0].domain->ops;
-  if (domains != 1 || ops.size() != 4) return fprintf(stderr, "%d domains\n", static_cast<int>(domains)), 1;
+  if (domains != 1 || ops.size() != 6) return fprintf(stderr, "%d domains\n", static_cast<int>(domains)), 1;
 
   const Widths widths[] = {{512, 128, 512, 4, 4}, {64, 48, 80, 3, 1}, {33, 20, 37, 5, 2}, {24, 65, 30, 1, 1}};
   const std::vector<int> texts[] = {{1}, {7}, {33, 5, 1}, {64, 64}};
   int stressed = 0;
   Message why_not;
   stress_halves(*chosen_isa(&why_not));
-  for (int number = 0; number < 4; number++)
+  for (int number = 0; number < 6; number++)
     for (const Widths& one : widths)
       for (const std::vector<int>& lengths : texts) stress(number, one, lengths), stressed++;
-  for (int i = 0; i < 400; i++) run_malformed(i % 4);
+  for (int i = 0; i < 600; i++) run_malformed(i % 6);
   if (heap.live || statuses) {
     fprintf(stderr, "%d allocations and %d statuses were not released\n", static_cast<int>(heap.live),
             static_cast<int>(statuses));
     return 1;
   }
   if (wrong) return fprintf(stderr, "%d runs were wrong\n", static_cast<int>(wrong)), 1;
-  printf("%d blocks, 400 malformed nodes\n", stressed);
+  printf("%d blocks, 600 malformed nodes\n", stressed);
   return 0;
 }

@@ -37,7 +37,7 @@ struct Int8 {
     }
     Ints sums[ROWS][INT8_VECTORS] = {};
     for (int step = 0; step < k; step += DEPTH, w += DEPTH * INT8_PANEL) {
-      if (FETCH) fetch_ahead<DEPTH * INT8_PANEL>(w);
+      if (FETCH) fetch_ahead<DEPTH * INT8_PANEL, INT8_AHEAD>(w);
       int8x16_t numbers[ROWS];
       UNROLLED for (int i = 0; i < ROWS; i++) numbers[i] = vld1q_s8(at[i] + step);
       add<ROWS, 0>(sums, numbers, w);

@@ -43,7 +43,7 @@ struct Int8 {
     // used.
     int32x4_t sums[PAIRS][COLUMN_PAIRS] = {};
     for (int step = 0; step < k; step += DEPTH, w += DEPTH * INT8_PANEL) {
-      if (FETCH) fetch_ahead<DEPTH * INT8_PANEL>(w);
+      if (FETCH) fetch_ahead<DEPTH * INT8_PANEL, INT8_AHEAD>(w);
       UNROLLED for (int g = 0; g < DEPTH / GROUP; g++) {
         // Accumulators and activations leave five registers for weights, so this barrier keeps the next group's loads
         // from being hoisted, which would spill accumulators.

@@ -82,7 +82,7 @@ INLINED void add_products(Floats (&sums)[ROWS][COUNT], const float* rows, size_t
   int s = 0;
 #ifdef BY_LANE
   for (; s + LANES <= depth; s += LANES) {
-    if (FETCH) fetch_ahead<LANES * BYTES>(columns);
+    if (FETCH) fetch_ahead<LANES * BYTES, FLOAT_AHEAD>(columns);
     Floats numbers[ROWS];
     UNROLLED for (int i = 0; i < ROWS; i++) numbers[i] = load(rows + i * row_stride + s);
     UNROLLED for (int lane = 0; lane < LANES; lane++, columns += column_stride) {
@@ -93,7 +93,7 @@ INLINED void add_products(Floats (&sums)[ROWS][COUNT], const float* rows, size_t
   }
 #endif
   for (; s < depth; s++, columns += column_stride) {
-    if (FETCH) fetch_ahead<BYTES>(columns);
+    if (FETCH) fetch_ahead<BYTES, FLOAT_AHEAD>(columns);
     Floats factors[ROWS];
     UNROLLED for (int i = 0; i < ROWS; i++) factors[i] = splat(rows[i * row_stride + s]);
     add_product(sums, factors, columns);
@@ -115,7 +115,7 @@ struct Int8 {
       UNROLLED for (int v = 0; v < INT8_VECTORS; v++)
         sums[i][v] = UNSIGNED_WEIGHTS ? splat(rows.starts[first + i]) : Ints{};
     for (int step = 0; step < k; step += 4, w += 4 * PANEL) {
-      if (FETCH) fetch_ahead<4 * PANEL>(w);
+      if (FETCH) fetch_ahead<4 * PANEL, INT8_AHEAD>(w);
       Prepared columns[INT8_VECTORS];
       UNROLLED for (int v = 0; v < INT8_VECTORS; v++) columns[v] = prepare(load_bytes(w + v * 4 * LANES));
       UNROLLED for (int i = 0; i < ROWS; i++) {

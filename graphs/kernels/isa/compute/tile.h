@@ -32,13 +32,18 @@ constexpr int32_t SHIFT = UNSIGNED_WEIGHTS ? 128 : 0;
 
 // The prefetch distance in weights, in bytes. A short text reads every weight once, from far away in the memory
 // hierarchy, and the hardware prefetcher stops at each page boundary of 4096 bytes. The next weight follows the end of
-// a weight.
-#ifndef AHEAD
-#define AHEAD 8192
+// a weight. Int8 weights of a whole model fit a large L3 cache, from which far more can be on its way than from memory:
+// with 65,536 bytes in place of 8,192, whole int8 models took 0.90 times as long at 8 tokens on an AMD EPYC 9005, and
+// float32 ones 1.04 times. Not measured on aarch64.
+#if defined(__x86_64__)
+constexpr int INT8_AHEAD = 65536;
+#else
+constexpr int INT8_AHEAD = 8192;
 #endif
+constexpr int FLOAT_AHEAD = 8192;
 
 // Prefetches BYTES bytes, AHEAD bytes after the BYTES bytes at `weights` that are read now.
-template <int BYTES>
+template <int BYTES, int AHEAD>
 inline void fetch_ahead(const void* weights) {
   for (int line = 0; line < BYTES; line += static_cast<int>(mbert::CACHE_LINE))
     __builtin_prefetch(static_cast<const char*>(weights) + AHEAD + line);

@@ -43,7 +43,7 @@ inline void two_tiles(const int8_t* a, size_t stride, const int8_t* w, int k, Sp
     _tile_zero(3);
     const int8_t* columns = w + half * 128;
     for (int step = 0; step < k; step += DEPTH, columns += DEPTH * INT8_PANEL) {
-      if (FIRST && half == 0) fetch_ahead<DEPTH * INT8_PANEL>(columns);
+      if (FIRST && half == 0) fetch_ahead<DEPTH * INT8_PANEL, INT8_AHEAD>(columns);
       _tile_loadd(6, columns, 4 * INT8_PANEL);
       _tile_loadd(7, columns + 64, 4 * INT8_PANEL);
       _tile_loadd(4, a + step, stride);
@@ -69,7 +69,7 @@ inline void one_tile(const int8_t* a, size_t stride, const int8_t* w, int k, Spi
   _tile_zero(2);
   _tile_zero(3);
   for (int step = 0; step < k; step += DEPTH, w += DEPTH * INT8_PANEL) {
-    if (FIRST) fetch_ahead<DEPTH * INT8_PANEL>(w);
+    if (FIRST) fetch_ahead<DEPTH * INT8_PANEL, INT8_AHEAD>(w);
     _tile_loadd(4, a + step, stride);
     _tile_loadd(6, w, 4 * INT8_PANEL);
     _tile_dpbssd(0, 4, 6);

@@ -1,7 +1,7 @@
 // The nodes of mbert.StackedFFN and mbert.StackedFFNInt8.
 #include "blocks/blocks.h"
 #include "operators/node.h"
-#include "operators/nodes.h"
+#include "operators/nodes/nodes.h"
 #include "ort/scratch.h"
 #include "operators/weights.h"
 
@@ -24,12 +24,7 @@ struct FfnOp {
   static void destroy(void* memory) {
     FfnNode* node = static_cast<FfnNode*>(memory);
     if (!node) return;
-    const Ort& ort = node->ort;
-    for (int i = 0; i < node->block.networks; i++) {
-      release(ort, &node->block.weight1[i]);
-      release(ort, &node->block.weight2[i]);
-    }
-    release(ort, &node->block.weight_out);
+    release(node->ort, &node->block);
     node->destroy();
   }
 
@@ -42,13 +37,8 @@ struct FfnOp {
                                       << " networks");
     StackedFFN& block = node->block;
     block.int8 = INT8;
-    block.networks = static_cast<int>(networks);
     WeightReader reader(node->ort, *node->isa, info, INT8, FIRST_WEIGHT);
-    for (int i = 0; i < block.networks; i++) {
-      reader.read(&block.weight1[i], &block.intra, &block.intermediate, true, "weight1");
-      reader.read(&block.weight2[i], &block.intermediate, &block.intra, false, "weight2");
-    }
-    reader.read(&block.weight_out, &block.intra, &block.hidden, false, "weight_out");
+    reader.read(&block, static_cast<int>(networks));
     return reader.status();
   }
 

@@ -1,0 +1,11 @@
+// The operators' descriptions for onnxruntime.
+#pragma once
+
+#include "ort/abi.h"
+
+namespace mbert {
+
+extern const OrtCustomOp stacked_ffn_op, stacked_ffn_int8_op, bottleneck_attention_op, bottleneck_attention_int8_op,
+    encoder_op, encoder_int8_op;
+
+}  // namespace mbert

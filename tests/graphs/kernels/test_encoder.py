@@ -1,0 +1,152 @@
+"""A run of layers as one operator computes what its layers' operators compute one after the other, without padding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnxruntime
+import pytest
+from built_kernels import LIBRARY, needs_kernels
+from kernel_models import LOWEST, Arrays, Widths, attention_feed, ffn_feed, session, with_8_bit_weights
+from onnx import TensorProto, helper, numpy_helper
+
+from graphs.functions import DOMAIN, VERSION
+
+pytestmark = needs_kernels
+
+WIDTHS = [Widths(64, 32, 80, 4, 2), Widths(40, 36, 33, 3, 1)]
+# Lengths of the texts of a batch.
+BATCHES = ([1], [7], [13, 13], [5, 70, 33], [64, 1, 1], [130])
+FACTORS = (0, 1, 0)
+
+ATTENTION = ("weight_in", "bias_in", "weight_qk", "bias_qk", "weight_out")
+
+
+def weights(layer: Mapping[str, np.ndarray], names: list[str]) -> list[str]:
+    """Returns the names of a block's inputs in order, with the scale after each int8 weight."""
+    found = []
+    for name in names:
+        scale = name.replace("weight", "scale")
+        found += [name, scale] if name.startswith("weight") and scale in layer else [name]
+    return found
+
+
+def layers_of(widths: Widths, is_int8: bool) -> tuple[list[Arrays], list[Arrays]]:
+    """Returns the inputs of the attention and of the FFNs of each layer."""
+    attentions = [attention_feed(widths, [2], seed) for seed in range(len(FACTORS))]
+    ffns = [ffn_feed(widths, 2, seed) for seed in range(len(FACTORS))]
+    if is_int8:
+        attentions, ffns = [with_8_bit_weights(a) for a in attentions], [with_8_bit_weights(f) for f in ffns]
+    return attentions, ffns
+
+
+def encoder_session(
+    widths: Widths, is_int8: bool, *, one: bool, threads: int = 1, change: Mapping[str, object] | None = None
+) -> onnxruntime.InferenceSession:
+    """Returns a session of the layers as one node, or as two nodes each. `change` replaces attributes of the one."""
+    suffix = "Int8" if is_int8 else ""
+    ffn = [f"{part}_{i}" for i in range(widths.networks) for part in ("weight1", "bias1", "weight2")] + ["weight_out"]
+    constants, nodes, inputs, x = [], [], ["x", "mask", "heads"], "x"
+
+    def constant(name: str, array: np.ndarray) -> str:
+        kept = array if array.dtype == np.int8 else array.astype(np.float32)
+        constants.append(numpy_helper.from_array(kept, name))
+        return name
+
+    for number, (attention, stacked) in enumerate(zip(*layers_of(widths, is_int8), strict=True)):
+        scaled = x
+        if FACTORS[number]:
+            factor = constant(f"{number}.factor", np.linspace(0.5, 2, widths.hidden))
+            inputs.append(factor)
+            scaled = f"{number}.scaled"
+            nodes.append(helper.make_node("Mul", [x, factor], [scaled]))
+        own = [constant(f"{number}.a.{n}", attention[n]) for n in weights(attention, list(ATTENTION))]
+        other = [constant(f"{number}.f.{n}", stacked[n]) for n in weights(stacked, ffn)]
+        inputs += [*own, *other]
+        inner, y = f"{number}.inner", f"{number}.y"
+        nodes += [
+            helper.make_node(f"BottleneckAttention{suffix}", [scaled, "mask", "heads", *own], [inner], domain=DOMAIN),
+            helper.make_node(f"StackedFFN{suffix}", [inner, x, *other], [y], domain=DOMAIN),
+        ]
+        x = y
+    if one:
+        attributes = {"layers": len(FACTORS), "networks": widths.networks, "factors": FACTORS} | dict(change or {})
+        nodes = [helper.make_node(f"Encoder{suffix}", inputs, [x], domain=DOMAIN, **attributes)]
+    kinds = {"x": (TensorProto.FLOAT, 2), "mask": (TensorProto.FLOAT, 4), "heads": (TensorProto.INT64, 1)}
+    graph = helper.make_graph(
+        nodes,
+        "layers",
+        [helper.make_tensor_value_info(n, kind, [None] * rank) for n, (kind, rank) in kinds.items()],
+        [helper.make_tensor_value_info(x, TensorProto.FLOAT, [None, None])],
+        constants,
+    )
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid(DOMAIN, VERSION)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    return session(model.SerializeToString(), LIBRARY, threads)
+
+
+def inputs_of(widths: Widths, lengths: list[int]) -> Arrays:
+    feed = attention_feed(widths, lengths)
+    return {
+        "x": feed["x"].astype(np.float32),
+        "mask": feed["mask"].astype(np.float32),
+        "heads": feed["heads"].astype(np.int64),
+    }
+
+
+def outputs(opened: onnxruntime.InferenceSession, feed: Arrays) -> np.ndarray:
+    y = opened.run(None, feed)[0]
+    assert isinstance(y, np.ndarray)
+    return y
+
+
+@pytest.mark.parametrize("is_int8", [False, True], ids=["float32", "int8"])
+def test_one_operator_is_its_layers(isa: str, is_int8: bool) -> None:
+    for widths in WIDTHS:
+        blocks = encoder_session(widths, is_int8, one=False)
+        encoders = [encoder_session(widths, is_int8, one=True, threads=threads) for threads in (1, 3)]
+        for lengths in BATCHES:
+            feed = inputs_of(widths, lengths)
+            real = feed["mask"].reshape(-1) > LOWEST
+            expected = outputs(blocks, feed)
+            feed["x"][~real] = np.nan  # padding is not read
+            for encoder in encoders:
+                for _ in range(3):
+                    found = outputs(encoder, feed)
+                    np.testing.assert_array_equal(found[real], expected[real])
+                    assert not found[~real].any()
+
+
+@pytest.mark.parametrize("is_int8", [False, True], ids=["float32", "int8"])
+def test_masks_that_are_not_padding_at_the_end(is_int8: bool) -> None:
+    """All rows are computed where a text has no token, where padding comes first, and where masks differ by row."""
+    widths = WIDTHS[0]
+    blocks, encoder = (encoder_session(widths, is_int8, one=one) for one in (False, True))
+    feed = inputs_of(widths, [9, 9])
+    empty, first, rows = (feed["mask"].copy() for _ in range(3))
+    empty[1], first[0, ..., :4] = LOWEST, LOWEST
+    rows = np.where(np.tri(9, dtype=bool), 0, LOWEST).astype(np.float32)[None, None]
+    for mask in (empty, first, rows):
+        np.testing.assert_array_equal(*(outputs(opened, feed | {"mask": mask}) for opened in (blocks, encoder)))
+    nothing = {"x": feed["x"][:0], "mask": feed["mask"][:0], "heads": np.array([0, 9, 4, 8])}
+    assert outputs(encoder, nothing).shape == (0, 64)
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"layers": 0}, "Encoder has layers = 0 and networks = 2; expected 1 to 1024 layers of 1 to 16 networks"),
+        ({"networks": 17}, "Encoder has layers = 3 and networks = 17; expected"),
+        ({"factors": [0, 1]}, "attribute factors has 2 numbers; expected 3"),
+        ({"factors": [0, 0, 0]}, "Encoder has 40 inputs; expected 39 for 3 layers of 2 networks"),
+        (
+            {"factors": [1, 0, 0]},
+            r"the vector of factor is float \[\d+\]|weight_in is float \[64\]|is float \[64, 96\]",
+        ),
+        ({"networks": 1}, "Encoder has 40 inputs; expected 31 for 3 layers of 1 networks"),
+    ],
+)
+def test_wrong_attributes_are_refused(change: Mapping[str, object], line: str) -> None:
+    with pytest.raises(Exception, match=line):
+        encoder_session(WIDTHS[0], False, one=True, change=change)
