@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -71,7 +72,8 @@ def encoder_session(
         ]
         x = y
     if one:
-        attributes = {"layers": len(FACTORS), "networks": widths.networks, "factors": FACTORS} | dict(change or {})
+        attributes: dict[str, Any] = {"layers": len(FACTORS), "networks": widths.networks, "factors": FACTORS}
+        attributes.update(change or {})
         nodes = [helper.make_node(f"Encoder{suffix}", inputs, [x], domain=DOMAIN, **attributes)]
     kinds = {"x": (TensorProto.FLOAT, 2), "mask": (TensorProto.FLOAT, 4), "heads": (TensorProto.INT64, 1)}
     graph = helper.make_graph(
@@ -128,7 +130,7 @@ def test_masks_that_are_not_padding_at_the_end(is_int8: bool) -> None:
     empty[1], first[0, ..., :4] = LOWEST, LOWEST
     rows = np.where(np.tri(9, dtype=bool), 0, LOWEST).astype(np.float32)[None, None]
     for mask in (empty, first, rows):
-        np.testing.assert_array_equal(*(outputs(opened, feed | {"mask": mask}) for opened in (blocks, encoder)))
+        np.testing.assert_array_equal(outputs(encoder, feed | {"mask": mask}), outputs(blocks, feed | {"mask": mask}))
     nothing = {"x": feed["x"][:0], "mask": feed["mask"][:0], "heads": np.array([0, 9, 4, 8])}
     assert outputs(encoder, nothing).shape == (0, 64)
 
