@@ -16,7 +16,7 @@
 //   CUSTOM_MULTIPLY_INT8      it has its own multiply_int8 (and peak_int8), and no Prepared, Quad and dot
 //   GROUP, DEPTH              consecutive weights of one column; the multiple to which k is padded (default: 4, GROUP)
 //   BY_LANE                   an instruction multiplies a vector by one lane of another
-//   PAIRED_ROWS               activations are interleaved by pairs of rows: eight of one row, then eight of the other
+//   PAIRED_ROWS               activations are interleaved by pairs of rows: so many of one row, then of the other
 //   PAIRED_WEIGHTS            of four weights, the first two of all columns of a vector are stored before the other two
 //   SHARED_FLOAT              the instruction set whose float kernels it uses: those of x86/avx512.h or x86/avx2.h
 //

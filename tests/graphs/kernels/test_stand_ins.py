@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from built_kernels import ISAS
 from kernel_driver import HERE, WIDTHS, build_driver, check_blocks, check_halves, run
-from kernel_models import Widths, ffn_feed, with_8_bit_weights
+from kernel_models import Widths, attention_feed, ffn_feed, with_8_bit_weights
 
 from graphs import kernels
 from graphs.kernels import build
@@ -38,6 +38,18 @@ def test_blocks(isa: str, widths: Widths, driver: Path) -> None:
 @pytest.mark.parametrize("isa", [*EMULATED, *(isa for isa in ISAS if isa not in EMULATED)])
 def test_float16_weights(isa: str, driver: Path) -> None:
     check_halves([str(driver)], isa)
+
+
+def test_amx_is_bit_identical_with_any_number_of_rows(driver: Path) -> None:
+    widths = Widths(40, 36, 112, 1, 1)
+    for rows in range(1, 71):
+        feed = with_8_bit_weights(ffn_feed(widths, rows))
+        amx, other = (run([str(driver)], isa, feed, widths) for isa in ("amx", "portable"))
+        np.testing.assert_array_equal(amx, other, err_msg=f"{rows} rows")
+        # Padded texts. Softmax depends on the width of vectors, which is the same in these two.
+        feed = with_8_bit_weights(attention_feed(widths, [rows, (rows + 1) // 2, 1]))
+        amx, other = (run([str(driver)], isa, feed, widths) for isa in ("amx", "avx512-vnni"))
+        np.testing.assert_array_equal(amx, other, err_msg=f"{rows} tokens")
 
 
 def test_int8_is_bit_identical_with_other_instructions(driver: Path) -> None:

@@ -11,6 +11,7 @@
 #define VALUE_VECTORS 4
 #define UNSIGNED_WEIGHTS false
 #define DEPTH 16
+#define PAIRED_ROWS 16
 #define CUSTOM_MULTIPLY_INT8
 
 #include "isa/processor.h"
@@ -20,48 +21,75 @@
 
 namespace {
 
+// Loads 32 bytes, and adds BYTES to the pointer: one instruction, where the compiler would take two.
+template <int BYTES>
+INLINED void load_pair(const int8_t*& at, int8x16_t& first, int8x16_t& second) {
+  __asm__("ldp %q0, %q1, [%2], %3"
+          : "=w"(first), "=w"(second), "+r"(at)
+          : "i"(BYTES), "m"(*reinterpret_cast<const int8_t(*)[32]>(at)));
+}
+
 struct Int8 {
   static constexpr int TILE_ROWS = INT8_ROWS, PANEL = INT8_PANEL;
 
   template <int ROWS, bool FETCH>
-  static inline void tile(const Rows& rows, int first, const Weight& weight, int column, bool has_relu,
+  static INLINED void tile(const Rows& rows, int first, const Weight& weight, int column, bool has_relu,
                           const TileOutput& output) {
     const int k = round_up(weight.k, DEPTH);
     const int8_t* a = static_cast<const int8_t*>(rows.data) + static_cast<size_t>(first) * rows.stride;
     const int8_t* w = static_cast<const int8_t*>(weight.panels) + static_cast<size_t>(column) * k;
-    // One pointer per row, opaque to the compiler: otherwise it derives them from each other anew in every step.
-    const int8_t* at[ROWS];
-    UNROLLED for (int i = 0; i < ROWS; i++) {
-      at[i] = a + static_cast<size_t>(i) * rows.stride;
-      __asm__("" : "+r"(at[i]));
+    // One pointer per pair of rows, opaque to the compiler: otherwise it derives them from each other anew in every
+    // step.
+    constexpr int PAIRS = (ROWS + 1) / 2;
+    const int8_t* at[PAIRS];
+    UNROLLED for (int p = 0; p < PAIRS; p++) {
+      at[p] = a + static_cast<size_t>(2 * p) * rows.stride;
+      __asm__("" : "+r"(at[p]));
     }
     Ints sums[ROWS][INT8_VECTORS] = {};
-    for (int step = 0; step < k; step += DEPTH, w += DEPTH * INT8_PANEL) {
-      if (FETCH) fetch_ahead<DEPTH * INT8_PANEL, INT8_AHEAD>(w);
-      int8x16_t numbers[ROWS];
-      UNROLLED for (int i = 0; i < ROWS; i++) numbers[i] = vld1q_s8(at[i] + step);
-      add<ROWS, 0>(sums, numbers, w);
-      add<ROWS, 1>(sums, numbers, w);
-      add<ROWS, 2>(sums, numbers, w);
-      add<ROWS, 3>(sums, numbers, w);
+    for (const int8_t* end = w + static_cast<size_t>(k) * INT8_PANEL; w != end;) {
+      if (FETCH) fetch_ahead<STEP, INT8_AHEAD>(w);
+      int8x16_t numbers[2 * PAIRS], columns[2];  // the second row of a last, odd one is not used
+      UNROLLED for (int p = 0; p < PAIRS; p++) load_pair<2 * DEPTH>(at[p], numbers[2 * p], numbers[2 * p + 1]);
+      load_pair<STEP>(w, columns[0], columns[1]);
+      add<ROWS, 0, 0>(sums, numbers, columns);
+      add_next<ROWS, 0, 2>(sums, numbers, w);
+      add_next<ROWS, 1, 0>(sums, numbers, w);
+      add_next<ROWS, 1, 2>(sums, numbers, w);
+      add_next<ROWS, 2, 0>(sums, numbers, w);
+      add_next<ROWS, 2, 2>(sums, numbers, w);
+      add_next<ROWS, 3, 0>(sums, numbers, w);
+      add_next<ROWS, 3, 2>(sums, numbers, w);
     }
     add_starts(sums, weight, column);
     epilogue_int8(sums, rows, first, weight, column, has_relu, output);
   }
 
  private:
-  // Multiplies the QUAD-th four of each row's 16 activations by their weights. The instruction selects the four itself.
-  template <int ROWS, int QUAD>
-  static INLINED void add(Ints (&sums)[ROWS][INT8_VECTORS], const int8x16_t (&numbers)[ROWS], const int8_t* w) {
+  // Bytes of weights of one step.
+  static constexpr int STEP = DEPTH * INT8_PANEL;
+
+  // Multiplies the QUAD-th four of each row's 16 activations by two vectors of weights, from column vector FIRST on. The
+  // instruction selects the four itself.
+  template <int ROWS, int QUAD, int FIRST, size_t NUMBERS>
+  static INLINED void add(Ints (&sums)[ROWS][INT8_VECTORS], const int8x16_t (&numbers)[NUMBERS],
+                          const int8x16_t (&columns)[2]) {
+    UNROLLED for (int v = 0; v < 2; v++)
+      UNROLLED for (int i = 0; i < ROWS; i++)
+        sums[i][FIRST + v] = reinterpret_cast<Ints>(
+            vdotq_laneq_s32(reinterpret_cast<int32x4_t>(sums[i][FIRST + v]), columns[v], numbers[i], QUAD));
+  }
+
+  // The same with weights of the step before `next`.
+  template <int ROWS, int QUAD, int FIRST, size_t NUMBERS>
+  static INLINED void add_next(Ints (&sums)[ROWS][INT8_VECTORS], const int8x16_t (&numbers)[NUMBERS],
+                               const int8_t* next) {
     // Accumulators and activations leave two registers for weights, so this barrier keeps loads from being hoisted,
     // which would spill accumulators.
     __asm__ volatile("" : : : "memory");
-    UNROLLED for (int v = 0; v < INT8_VECTORS; v++) {
-      const int8x16_t columns = vld1q_s8(w + QUAD * 4 * INT8_PANEL + v * 4 * LANES);
-      UNROLLED for (int i = 0; i < ROWS; i++)
-        sums[i][v] = reinterpret_cast<Ints>(
-            vdotq_laneq_s32(reinterpret_cast<int32x4_t>(sums[i][v]), columns, numbers[i], QUAD));
-    }
+    const int8_t* w = next - STEP + (QUAD * INT8_VECTORS + FIRST) * 4 * LANES;
+    const int8x16_t columns[2] = {vld1q_s8(w), vld1q_s8(w + 4 * LANES)};
+    add<ROWS, QUAD, FIRST>(sums, numbers, columns);
   }
 };
 

@@ -12,7 +12,7 @@
 #define UNSIGNED_WEIGHTS false
 #define GROUP 8
 #define DEPTH 16
-#define PAIRED_ROWS
+#define PAIRED_ROWS 8
 #define CUSTOM_MULTIPLY_INT8
 
 #include "isa/processor.h"
@@ -26,9 +26,9 @@ struct Int8 {
   static constexpr int TILE_ROWS = INT8_ROWS, PANEL = INT8_PANEL;
 
   template <int ROWS, bool FETCH>
-  static inline void tile(const Rows& rows, int first, const Weight& weight, int column, bool has_relu,
+  static INLINED void tile(const Rows& rows, int first, const Weight& weight, int column, bool has_relu,
                           const TileOutput& output) {
-    constexpr int PAIRS = (ROWS + 1) / 2, COLUMN_PAIRS = INT8_PANEL / 2;
+    constexpr int PAIRS = (ROWS + 1) / 2, COLUMN_PAIRS = INT8_PANEL / 2, STEP = DEPTH * INT8_PANEL;
     const int k = round_up(weight.k, DEPTH);
     const int8_t* a = static_cast<const int8_t*>(rows.data) + static_cast<size_t>(first) * rows.stride;
     const int8_t* w = static_cast<const int8_t*>(weight.panels) + static_cast<size_t>(column) * k;
@@ -42,17 +42,21 @@ struct Int8 {
     // Each accumulator holds row 0 by columns 0 and 1, then row 1 by the same. The second row of a last, odd one is not
     // used.
     int32x4_t sums[PAIRS][COLUMN_PAIRS] = {};
-    for (int step = 0; step < k; step += DEPTH, w += DEPTH * INT8_PANEL) {
-      if (FETCH) fetch_ahead<DEPTH * INT8_PANEL, INT8_AHEAD>(w);
-      UNROLLED for (int g = 0; g < DEPTH / GROUP; g++) {
-        // Accumulators and activations leave five registers for weights, so this barrier keeps the next group's loads
-        // from being hoisted, which would spill accumulators.
-        __asm__ volatile("" : : : "memory");
-        int8x16_t numbers[PAIRS];
-        UNROLLED for (int p = 0; p < PAIRS; p++) numbers[p] = vld1q_s8(at[p] + 2 * (step + g * GROUP));
-        UNROLLED for (int c = 0; c < COLUMN_PAIRS; c++) {
-          const int8x16_t columns = vld1q_s8(w + g * GROUP * INT8_PANEL + 2 * GROUP * c);
-          UNROLLED for (int p = 0; p < PAIRS; p++) sums[p][c] = vmmlaq_s32(sums[p][c], numbers[p], columns);
+    for (const int8_t* end = w + static_cast<size_t>(k) * INT8_PANEL; w != end; w += STEP) {
+      if (FETCH) fetch_ahead<STEP, INT8_AHEAD>(w);
+      int8x16_t numbers[PAIRS][DEPTH / GROUP];
+      UNROLLED for (int p = 0; p < PAIRS; p++) {
+        UNROLLED for (int g = 0; g < DEPTH / GROUP; g++) numbers[p][g] = vld1q_s8(at[p] + 2 * GROUP * g);
+        at[p] += 2 * DEPTH;
+      }
+      UNROLLED for (int c = 0; c < DEPTH / GROUP * COLUMN_PAIRS; c++) {
+        // Accumulators and activations leave two registers for weights, so this barrier keeps loads from being hoisted,
+        // which would spill accumulators.
+        if (c % 2 == 0) __asm__ volatile("" : : : "memory");
+        const int8x16_t columns = vld1q_s8(w + 2 * GROUP * c);
+        UNROLLED for (int p = 0; p < PAIRS; p++) {
+          int32x4_t& sum = sums[p][c % COLUMN_PAIRS];
+          sum = vmmlaq_s32(sum, numbers[p][c / COLUMN_PAIRS], columns);
         }
       }
     }

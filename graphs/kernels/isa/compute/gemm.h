@@ -15,30 +15,24 @@ struct TileOutput {
   int residual_stride;
 };
 
-template <bool RESIDUAL, int ROWS, int COUNT>
-INLINED void store_tile(const Floats (&sums)[ROWS][COUNT], const float* bias, float floor, TileOutput output) {
-  Floats biases[COUNT] = {};
-  if (bias)
-    UNROLLED for (int v = 0; v < COUNT; v++) biases[v] = load(bias + v * LANES);
-  UNROLLED for (int i = 0; i < ROWS; i++)
-    UNROLLED for (int v = 0; v < COUNT; v++) {
-      Floats y = sums[i][v] + biases[v];
-      if (RESIDUAL)
-        y += load(output.residual + i * output.residual_stride + v * LANES);
-      else
-        y = maximum(y, splat(floor));
-      store(output.data + i * output.stride + v * LANES, y);
-    }
-}
-
-// The epilogue of float accumulators: bias, then residual or ReLU, then the store. Without ReLU, the floor is -inf: a
-// variant of its own would make the library larger by all its tiles.
+// The epilogue of float accumulators: bias, ReLU, residual, then the store. Each part is there once and is skipped where
+// a product lacks it: variants for each combination would make the library larger by all its tiles.
 template <int ROWS, int COUNT>
-INLINED void epilogue(const Floats (&sums)[ROWS][COUNT], const float* bias, bool has_relu, const TileOutput& output) {
+INLINED void epilogue(Floats (&sums)[ROWS][COUNT], const float* bias, bool has_relu, const TileOutput& output) {
+  if (bias)
+    UNROLLED for (int v = 0; v < COUNT; v++) {
+      const Floats column = load(bias + v * LANES);
+      UNROLLED for (int i = 0; i < ROWS; i++) sums[i][v] += column;
+    }
+  if (has_relu)
+    UNROLLED for (int i = 0; i < ROWS; i++)
+      UNROLLED for (int v = 0; v < COUNT; v++) sums[i][v] = maximum(sums[i][v], Floats{});
   if (output.residual)
-    store_tile<true>(sums, bias, 0.0f, output);
-  else
-    store_tile<false>(sums, bias, has_relu ? 0.0f : -__builtin_inff(), output);
+    UNROLLED for (int i = 0; i < ROWS; i++)
+      UNROLLED for (int v = 0; v < COUNT; v++)
+        sums[i][v] += load(output.residual + i * output.residual_stride + v * LANES);
+  UNROLLED for (int i = 0; i < ROWS; i++)
+    UNROLLED for (int v = 0; v < COUNT; v++) store(output.data + i * output.stride + v * LANES, sums[i][v]);
 }
 
 // The epilogue of int32 accumulators: dequantizes by the row's step and the column's scale, then as above.
