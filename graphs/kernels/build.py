@@ -51,6 +51,7 @@ COMMON = (
     "operators/library",
     "operators/node",
     "operators/nodes/bottleneck_attention",
+    "operators/nodes/embeddings",
     "operators/nodes/encoder",
     "operators/nodes/stacked_ffn",
     "operators/scores",

@@ -29,7 +29,7 @@ int pad_mask(const float* row, int64_t stride, int tokens, int padded, float sca
 size_t BottleneckAttention::projected_bytes(const Isa& isa, const Sequences& sequences) const {
   const size_t rows = sequences.rows, count = sequences.count;
   const size_t bytes = round_up_to_cache_line(rows * 5 * intra * sizeof(float));
-  if (int8) return bytes + packed_heads_bytes(isa, count * heads, head_size(), sequences.longest);
+  if (is_int8()) return bytes + packed_heads_bytes(isa, count * heads, head_size(), sequences.longest);
   // The last row of values is read up to a whole vector.
   return bytes + (count * intra * padded_length(isa, sequences.longest) + isa.lanes) * sizeof(float);
 }
@@ -42,7 +42,7 @@ BottleneckAttention::Projected BottleneckAttention::projected(const Isa& isa, ch
   result.parts = reinterpret_cast<float*>(memory);
   result.query_key = result.parts + rows * 3 * intra;
   char* own = memory + round_up_to_cache_line(rows * 5 * intra * sizeof(float));
-  if (int8)
+  if (is_int8())
     result.packed =
         packed_heads(isa, own, static_cast<size_t>(sequences.count) * heads, head_size(), sequences.longest);
   else
@@ -58,8 +58,8 @@ void BottleneckAttention::project(const Isa& isa, const float* x, const Projecte
   const Quantized quantized = take_quantized(scratch, rows, maximum(hidden, intra));
   float* parts = to.parts + static_cast<size_t>(first) * 3 * intra;
   float* query_key = to.query_key + static_cast<size_t>(first) * 2 * intra;
-  product(isa, int8, x, hidden, rows, weight_in, quantized, {parts, 3 * intra, false, nullptr, 0});
-  product(isa, int8, parts + intra, 3 * intra, rows, weight_qk, quantized, {query_key, 2 * intra, false, nullptr, 0});
+  product(isa, precision, x, hidden, rows, weight_in, quantized, {parts, 3 * intra, false, nullptr, 0});
+  product(isa, precision, parts + intra, 3 * intra, rows, weight_qk, quantized, {query_key, 2 * intra, false, nullptr, 0});
   pack(isa, to, first, rows);
 }
 
@@ -70,7 +70,7 @@ void BottleneckAttention::pack(const Isa& isa, const Projected& to, int first, i
     const int length = to.sequences.length(sequence);
     const float* keys = to.query_key + static_cast<size_t>(row) * 2 * intra + intra;
     const float* values = to.parts + static_cast<size_t>(row) * 3 * intra + 2 * intra;
-    if (int8) {
+    if (is_int8()) {
       for (int head = 0; head < heads; head++)
         pack_head(isa, to.packed, static_cast<size_t>(sequence) * heads + head, size, length,
                   {keys + head * size, 2 * intra, values + head * size, 3 * intra, position, count});
@@ -91,7 +91,7 @@ void BottleneckAttention::pack(const Isa& isa, const Projected& to, int first, i
 size_t BottleneckAttention::heads_scratch(const Isa& isa, const Sequences& sequences) const {
   const int padded = padded_length(isa, sequences.longest);
   return float_bytes(1, padded) +
-         (int8 ? packed_scratch(padded, head_size()) : float_bytes(ATTENTION_ROWS, padded));
+         (is_int8() ? packed_scratch(padded, head_size()) : float_bytes(ATTENTION_ROWS, padded));
 }
 
 // Computes the heads' outputs of rows, context [rows, intra].
@@ -106,7 +106,7 @@ void BottleneckAttention::attend_heads(const Isa& isa, const Projected& from, co
   const bool heads_differ = mask.strides[1] != 0, rows_differ = mask.strides[2] != 0;
   for_each_sequence(from.sequences, first, rows, [&](int sequence, int position, int begin, int count) {
     const int own = from.sequences.length(sequence), at_once = rows_differ ? 1 : count;
-    const float* keys = int8 ? nullptr : from.keys + static_cast<size_t>(sequence) * intra * padded;
+    const float* keys = is_int8() ? nullptr : from.keys + static_cast<size_t>(sequence) * intra * padded;
     const float* values = from.parts + static_cast<size_t>(from.sequences.starts[sequence]) * 3 * intra + 2 * intra;
     int length = 0;
     for (int head = 0; head < heads; head++) {
@@ -114,10 +114,10 @@ void BottleneckAttention::attend_heads(const Isa& isa, const Projected& from, co
       for (int row = 0; row < count; row += at_once) {
         if (heads_differ || rows_differ || head == 0)
           length = pad_mask(mask.row(sequence, head, position + row), mask.strides[3], own, padded_length(isa, own),
-                            int8 ? LOG2_E : 1.0f, padded_mask);
+                            is_int8() ? LOG2_E : 1.0f, padded_mask);
         const float* query = from.query_key + static_cast<size_t>(begin + row) * 2 * intra + channel;
         float* to = context + static_cast<size_t>(begin - first + row) * intra + channel;
-        if (int8) {
+        if (is_int8()) {
           attend_packed(isa, from.packed,
                         {query, 2 * intra, at_once, static_cast<size_t>(sequence) * heads + head, size, length,
                          padded_mask, to, intra},
@@ -143,7 +143,7 @@ void BottleneckAttention::attend(const Isa& isa, const Projected& from, const Ma
   const Quantized quantized = take_quantized(scratch, rows, intra);
   attend_heads(isa, from, mask, first, rows, context, scratch.take<char>(0));
   const float* inner = from.parts + static_cast<size_t>(first) * 3 * intra;
-  product(isa, int8, context, intra, rows, weight_out, quantized, {y, intra, false, inner, 3 * intra});
+  product(isa, precision, context, intra, rows, weight_out, quantized, {y, intra, false, inner, 3 * intra});
 }
 
 }  // namespace mbert

@@ -10,7 +10,7 @@ constexpr int MAX_NETWORKS = 16;
 
 // The most rows of a block. Each panel of weights is read once for all rows of a block, whose activations stay in the
 // L2 cache. Float weights are four times as large and come from farther away, so larger blocks pay.
-constexpr int BLOCK_ROWS_INT8 = 64, BLOCK_ROWS_FLOAT = 128;
+constexpr int most_rows(Precision precision) { return precision == Precision::INT8 ? 64 : 128; }
 
 // Scratch for quantized rows: the activations, and the step of each row, and what its accumulators start with.
 struct Quantized {
@@ -21,7 +21,7 @@ struct Quantized {
 
 struct StackedFFN {
   int networks = 0, intra = 0, intermediate = 0, hidden = 0;
-  bool int8 = false;
+  Precision precision = Precision::FLOAT;
   Weight weight1[MAX_NETWORKS], weight2[MAX_NETWORKS], weight_out;
 
   // Bytes of scratch for a block of rows.
@@ -40,12 +40,15 @@ struct PackedHeads {
 
 struct BottleneckAttention {
   int intra = 0, hidden = 0, heads = 0;
-  bool int8 = false;
+  Precision precision = Precision::FLOAT;
   Weight weight_in, weight_qk, weight_out;
 
   int head_size() const { return intra / heads; }
+  bool is_int8() const { return precision == Precision::INT8; }
   // A length rounded up to whole vectors, in int8 to whole panels.
-  int padded_length(const Isa& isa, int length) const { return round_up(length, int8 ? isa.panel_int8 : isa.lanes); }
+  int padded_length(const Isa& isa, int length) const {
+    return round_up(length, is_int8() ? isa.panel_int8 : isa.lanes);
+  }
 
   // The projections, which the first phase writes and the second reads, of all rows of all sequences.
   struct Projected {

@@ -15,7 +15,7 @@ EncoderRun::EncoderRun(const Isa& isa, const Encoder& encoder, const Sequences& 
     : isa_(isa), encoder_(encoder), sequences_(sequences), mask_(mask), heads_(heads) {
   const StackedFFN& ffn = encoder.ffn();
   // The fewest chunks per thread with which no chunk exceeds the most rows of a block.
-  const int64_t most = ffn.int8 ? BLOCK_ROWS_INT8 : BLOCK_ROWS_FLOAT, rows = sequences.rows;
+  const int64_t most = most_rows(ffn.precision), rows = sequences.rows;
   const int64_t wanted = (rows + threads * most - 1) / (threads * most) * threads;
   rows_per_chunk_ = static_cast<int>((rows + wanted - 1) / wanted);
   chunks_ = static_cast<int>((rows + rows_per_chunk_ - 1) / rows_per_chunk_);

@@ -42,10 +42,11 @@ inline Quantized take_quantized(Scratch& scratch, int rows, int columns) {
 }
 
 // output = rows·weight + …, in the precision of the weight. Int8 quantizes the rows first.
-inline void product(const Isa& isa, bool int8, const float* x, int stride, int rows, const Weight& weight,
+inline void product(const Isa& isa, Precision precision, const float* x, int stride, int rows, const Weight& weight,
                     const Quantized& quantized, const Output& output) {
-  if (!int8) {
-    isa.multiply_float({x, stride, nullptr, nullptr}, rows, weight, output);
+  if (precision != Precision::INT8) {
+    const auto multiply = precision == Precision::HALF ? isa.multiply_half : isa.multiply_float;
+    multiply({x, stride, nullptr, nullptr}, rows, weight, output);
     return;
   }
   const int padded_k = round_up(weight.k, isa.depth);

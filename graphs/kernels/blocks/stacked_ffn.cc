@@ -14,11 +14,11 @@ void StackedFFN::run(const Isa& isa, const float* x, const float* residual, floa
   const Quantized quantized = take_quantized(scratch, rows, maximum(intra, intermediate));
   const float* u = x;
   for (int i = 0; i < networks; i++) {
-    product(isa, int8, u, intra, rows, weight1[i], quantized, {wide, intermediate, true, nullptr, 0});
-    product(isa, int8, wide, intermediate, rows, weight2[i], quantized, {stream, intra, false, u, intra});
+    product(isa, precision, u, intra, rows, weight1[i], quantized, {wide, intermediate, true, nullptr, 0});
+    product(isa, precision, wide, intermediate, rows, weight2[i], quantized, {stream, intra, false, u, intra});
     u = stream;
   }
-  product(isa, int8, u, intra, rows, weight_out, quantized, {y, hidden, false, residual, hidden});
+  product(isa, precision, u, intra, rows, weight_out, quantized, {y, hidden, false, residual, hidden});
 }
 
 }  // namespace mbert

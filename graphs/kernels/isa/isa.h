@@ -57,6 +57,9 @@ struct Head {
   const float* mask = nullptr;  // [padded]
 };
 
+// The type of weights. Activations are float32, or quantized to int8 where weights are int8.
+enum class Precision { FLOAT, INT8, HALF };
+
 struct Isa {
   const char* name;
   bool (*is_supported)();
@@ -65,7 +68,9 @@ struct Isa {
   int depth;  // the multiple to which k is padded in int8
   int weight_shift;  // what packed int8 weights are too large by: 0, or 128
 
-  int panel(bool int8) const { return int8 ? panel_int8 : panel_float; }
+  int panel(Precision precision) const { return precision == Precision::INT8 ? panel_int8 : panel_float; }
+  // Bytes of a packed weight [k, n].
+  size_t packed_bytes(Precision precision, int k, int n) const;
 
   void (*pack_int8)(const int8_t* weight, int k, int n, void* panels);
   void (*pack_float)(const float* weight, int k, int n, void* panels);
@@ -110,6 +115,12 @@ inline size_t round_up_to_cache_line(size_t bytes) { return (bytes + CACHE_LINE 
 inline int round_up(int number, int multiple) {
   const unsigned step = static_cast<unsigned>(multiple);
   return static_cast<int>((static_cast<unsigned>(number) + step - 1) / step * step);
+}
+
+inline size_t Isa::packed_bytes(Precision precision, int k, int n) const {
+  const size_t columns = round_up(n, panel(precision));
+  if (precision == Precision::INT8) return columns * round_up(k, depth);
+  return columns * k * (precision == Precision::HALF ? sizeof(uint16_t) : sizeof(float));
 }
 
 }  // namespace mbert

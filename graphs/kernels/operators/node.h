@@ -90,7 +90,7 @@ constexpr OrtCustomOp custom_op() {
   op.GetExecutionProviderType = [](const OrtCustomOp*) -> const char* { return nullptr; };
   op.GetInputType = [](const OrtCustomOp*, size_t) { return UNDEFINED; };
   op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
-  op.GetOutputType = [](const OrtCustomOp*, size_t) { return FLOAT; };
+  op.GetOutputType = [](const OrtCustomOp*, size_t) { return Op::TYPE; };
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
   op.KernelDestroy = [](void* node) { Op::destroy(node); };
   op.GetInputCharacteristic = [](const OrtCustomOp*, size_t) { return VARIADIC; };

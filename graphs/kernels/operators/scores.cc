@@ -48,7 +48,7 @@ void Scores::write_starts(bool skip_padding, int* starts) const {
 }
 
 Status read_scores(const Ort& ort, OrtKernelContext* context, const char* name, int64_t tokens, int intra,
-                   int max_length, Scores* scores) {
+                   int max_length, int mask_type, Scores* scores) {
   Tensor mask, heads;
   TRY(ort.input(context, 1, &mask));
   TRY(ort.input(context, 2, &heads));
@@ -70,8 +70,9 @@ Status read_scores(const Ort& ort, OrtKernelContext* context, const char* name, 
                               << "] tokens; expected at most " << (1 << 20) << " sequences of " << max_length
                               << " tokens");
   const int64_t sizes[] = {scores->batch, scores->heads, scores->length, scores->length};
-  if (mask.type != FLOAT || !mask.broadcasts_to(sizes, 4, scores->mask.strides))
-    return ort.fail(Message() << name << ": mask is " << mask << "; expected float [batch, 1, 1, seq], or what else "
+  if (mask.type != mask_type || !mask.broadcasts_to(sizes, 4, scores->mask.strides))
+    return ort.fail(Message() << name << ": mask is " << mask << "; expected "
+                              << (mask_type == FLOAT16 ? "float16" : "float") << " [batch, 1, 1, seq], or what else "
                               << "broadcasts to the scores [" << sizes[0] << ", " << sizes[1] << ", " << sizes[2]
                               << ", " << sizes[3] << "]");
   scores->mask.data = mask.floats();

@@ -2,12 +2,13 @@
 #pragma once
 
 #include "blocks/sequences.h"
+#include "isa/isa.h"
 #include "ort/ort.h"
 
 namespace mbert {
 
 // The longest sequence of a block. In 8 bits, the sum of as many products of bytes fits 32 bits.
-constexpr int longest_sequence(bool int8) { return 1 << (int8 ? 16 : 20); }
+constexpr int longest_sequence(Precision precision) { return 1 << (precision == Precision::INT8 ? 16 : 20); }
 
 // The scores [batch, heads, length, length] of a run.
 struct Scores {
@@ -24,8 +25,9 @@ struct Scores {
   int rows(int sequence, bool skip_padding) const;
 };
 
-// Reads and checks `mask` (input 1) and `heads` (input 2) of the operator `name`, for x [tokens, …] and `intra` channels.
+// Reads and checks `mask` (input 1) and `heads` (input 2) of the operator `name`, for x [tokens, …] and `intra`
+// channels. The data of a float16 mask is left to the caller, which converts it.
 Status read_scores(const Ort& ort, OrtKernelContext* context, const char* name, int64_t tokens, int intra,
-                   int max_length, Scores* scores);
+                   int max_length, int mask_type, Scores* scores);
 
 }  // namespace mbert

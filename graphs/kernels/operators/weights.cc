@@ -9,6 +9,14 @@ namespace {
 // The largest k: the sum of this many products of bytes fits 32 bits. The same limit serves for n.
 constexpr int64_t MAX_SIZE = 1 << 16;
 
+int type_of(Precision precision) {
+  return precision == Precision::INT8 ? INT8 : precision == Precision::HALF ? FLOAT16 : FLOAT;
+}
+
+const char* name_of(Precision precision) {
+  return precision == Precision::INT8 ? "int8" : precision == Precision::HALF ? "float16" : "float";
+}
+
 }  // namespace
 
 void WeightReader::read(Weight* weight, int* k, int* n, bool has_bias, const char* name) {
@@ -48,9 +56,8 @@ Status WeightReader::status() { return status_; }
 Status WeightReader::read_one(Weight* weight, int* k, int* n, bool has_bias, const char* name) {
   Tensor tensor;
   TRY(ort_.constant(info_, next_++, Message() << name, &tensor));
-  if (!tensor.is(int8_ ? INT8 : FLOAT, 2))
-    return ort_.fail(Message() << name << " is " << tensor << "; expected " << (int8_ ? "int8" : "float")
-                               << " [in, out]");
+  if (!tensor.is(type_of(precision_), 2))
+    return ort_.fail(Message() << name << " is " << tensor << "; expected " << name_of(precision_) << " [in, out]");
   for (int i = 0; i < 2; i++)
     if (tensor.sizes[i] < 1 || tensor.sizes[i] > MAX_SIZE)
       return ort_.fail(Message() << name << " is " << tensor << "; expected sizes of 1 to " << MAX_SIZE);
@@ -60,14 +67,14 @@ Status WeightReader::read_one(Weight* weight, int* k, int* n, bool has_bias, con
                                << (*n ? *n : columns) << "]");
   *k = weight->k = rows;
   *n = weight->n = columns;
-  const size_t padded = round_up(columns, isa_.panel(int8_));
-  const size_t bytes = int8_ ? padded * round_up(rows, isa_.depth) : padded * rows * sizeof(float);
-  TRY(take_weight_memory(ort_, bytes, &weight->panels));
-  if (int8_) {
+  TRY(take_weight_memory(ort_, isa_.packed_bytes(precision_, rows, columns), &weight->panels));
+  if (precision_ == Precision::INT8) {
     isa_.pack_int8(static_cast<const int8_t*>(tensor.data), rows, columns, weight->panels);
     TRY(vector(&weight->scales, n, name, "scale"));
+  } else if (precision_ == Precision::HALF) {
+    isa_.pack_half(static_cast<const uint16_t*>(tensor.data), rows, columns, weight->panels);
   } else {
-    isa_.pack_float(tensor.floats(), rows, columns, static_cast<float*>(weight->panels));
+    isa_.pack_float(tensor.floats(), rows, columns, weight->panels);
   }
   return has_bias ? vector(&weight->bias, n, name, "bias") : nullptr;
 }
@@ -75,15 +82,21 @@ Status WeightReader::read_one(Weight* weight, int* k, int* n, bool has_bias, con
 Status WeightReader::vector(float** padded, int* n, const char* name, const char* what) {
   Tensor tensor;
   TRY(ort_.constant(info_, next_++, Message() << "the " << what << " of " << name, &tensor));
-  if (!tensor.is(FLOAT, 1) || tensor.sizes[0] < 1 || tensor.sizes[0] > MAX_SIZE || (*n && tensor.sizes[0] != *n))
-    return ort_.fail(Message() << "the " << what << " of " << name << " is " << tensor << "; expected float [" << *n
-                               << "]");
+  const bool is_half = precision_ == Precision::HALF;
+  if (!tensor.is(is_half ? FLOAT16 : FLOAT, 1) || tensor.sizes[0] < 1 || tensor.sizes[0] > MAX_SIZE ||
+      (*n && tensor.sizes[0] != *n))
+    return ort_.fail(Message() << "the " << what << " of " << name << " is " << tensor << "; expected "
+                               << (is_half ? "float16 [" : "float [") << *n << "]");
   *n = static_cast<int>(tensor.sizes[0]);
-  const int padded_n = round_up(*n, isa_.panel(int8_));
+  const int padded_n = round_up(*n, isa_.panel(precision_));
   void* memory = nullptr;
   TRY(take_weight_memory(ort_, padded_n * sizeof(float), &memory));
   *padded = static_cast<float*>(memory);
-  for (int i = 0; i < padded_n; i++) (*padded)[i] = i < *n ? tensor.floats()[i] : 0.0f;
+  if (is_half)
+    isa_.halves_to_floats(static_cast<const uint16_t*>(tensor.data), *n, *padded);
+  else
+    for (int i = 0; i < *n; i++) (*padded)[i] = tensor.floats()[i];
+  for (int i = *n; i < padded_n; i++) (*padded)[i] = 0.0f;
   return nullptr;
 }
 

@@ -9,8 +9,8 @@ namespace mbert {
 // Reads a node's weights in the order of its inputs. Keeps the first error; calls after it do nothing.
 class WeightReader {
  public:
-  WeightReader(const Ort& ort, const Isa& isa, const OrtKernelInfo* info, bool int8, size_t first)
-      : ort_(ort), isa_(isa), info_(info), int8_(int8), next_(first) {}
+  WeightReader(const Ort& ort, const Isa& isa, const OrtKernelInfo* info, Precision precision, size_t first)
+      : ort_(ort), isa_(isa), info_(info), precision_(precision), next_(first) {}
 
   // Reads a weight [k, n], the scale that follows it in int8, and its bias if it has one. Where *k or *n is 0, it is
   // set from the weight; otherwise the weight must agree.
@@ -32,7 +32,7 @@ class WeightReader {
   const Ort& ort_;
   const Isa& isa_;
   const OrtKernelInfo* info_;
-  bool int8_;
+  Precision precision_;
   size_t next_;
   Status status_ = nullptr;
 };

@@ -39,7 +39,9 @@ Message& Message::operator<<(const Tensor& tensor) {
   switch (tensor.type) {
     case FLOAT: *this << "float"; break;
     case INT8: *this << "int8"; break;
+    case INT32: *this << "int32"; break;
     case INT64: *this << "int64"; break;
+    case FLOAT16: *this << "float16"; break;
     default: *this << "type " << tensor.type; break;
   }
   *this << " [";
@@ -103,11 +105,11 @@ Status Ort::input(OrtKernelContext* context, size_t index, Tensor* tensor) const
   return read(value, tensor);
 }
 
-Status Ort::output(OrtKernelContext* context, const int64_t* sizes, size_t rank, float** data) const {
+Status Ort::output(OrtKernelContext* context, const int64_t* sizes, size_t rank, void** data) const {
   OrtValue* value = nullptr;
   TRY(entry<Status (*)(OrtKernelContext*, size_t, const int64_t*, size_t, OrtValue**)>(KernelContext_GetOutput)(
       context, 0, sizes, rank, &value));
-  return entry<Status (*)(OrtValue*, void**)>(GetTensorMutableData)(value, reinterpret_cast<void**>(data));
+  return entry<Status (*)(OrtValue*, void**)>(GetTensorMutableData)(value, data);
 }
 
 Status Ort::parallel(OrtKernelContext* context, void (*task)(void*, size_t), size_t count, void* data) const {

@@ -29,6 +29,11 @@ struct Tensor {
   void* data = nullptr;
 
   bool is(int expected_type, int expected_rank) const { return type == expected_type && rank == expected_rank; }
+  size_t count() const {
+    size_t result = 1;
+    for (int axis = 0; axis < rank && axis < MAX_RANK; axis++) result *= sizes[axis];
+    return result;
+  }
   const float* floats() const { return static_cast<const float*>(data); }
   // Returns whether the tensor broadcasts to a shape, and the elements from one index to the next of each axis of that
   // shape: 0 where the tensor has one index only.
@@ -61,7 +66,7 @@ class Ort {
   Status attribute(const OrtKernelInfo* info, const char* name, int64_t* numbers, size_t count) const;
   Status input_count(const OrtKernelInfo* info, size_t* count) const;
   Status input(OrtKernelContext* context, size_t index, Tensor* tensor) const;
-  Status output(OrtKernelContext* context, const int64_t* sizes, size_t rank, float** data) const;
+  Status output(OrtKernelContext* context, const int64_t* sizes, size_t rank, void** data) const;
   Status parallel(OrtKernelContext* context, void (*task)(void*, size_t), size_t count, void* data) const;
   // Allocates memory that is aligned to a cache line.
   Status allocate(size_t bytes, void** memory) const;

@@ -38,7 +38,7 @@ struct OrtKernelInfo {
 };
 struct OrtKernelContext {
   const std::vector<OrtValue>* inputs;
-  OrtValue output;
+  OrtValue output;  // of the operator's type
   int threads;
 };
 struct OrtCustomOpDomain {
@@ -66,7 +66,7 @@ OrtStatus* fail(int, const char* message) {
 size_t bytes_of(const OrtValue& value) {
   size_t count = 1;
   for (int64_t size : value.sizes) count *= size;
-  return count * (value.type == INT8 ? 1 : value.type == INT64 ? 8 : 4);
+  return count * (value.type == INT8 ? 1 : value.type == FLOAT16 ? 2 : value.type == INT64 ? 8 : 4);
 }
 
 template <class Function>
@@ -200,11 +200,34 @@ OrtValue floats(std::vector<int64_t> sizes, float size = 1) {
   return result;
 }
 
-void add_weight(std::vector<OrtValue>& inputs, bool int8, int64_t k, int64_t n, bool bias) {
-  if (int8) {
-    OrtValue result{INT8, {k, n}, std::vector<char>(k * n)};
-    for (char& one : result.data) one = static_cast<char>(static_cast<int>(random_bits() % 255) - 127);
-    inputs.push_back(result);
+// Random numbers of float16 between 0.25 and 0.5, of either sign.
+OrtValue halves(std::vector<int64_t> sizes) {
+  OrtValue result{FLOAT16, sizes, {}};
+  result.data.resize(bytes_of(result));
+  uint16_t* values = reinterpret_cast<uint16_t*>(result.data.data());
+  for (size_t i = 0; i < result.data.size() / 2; i++)
+    values[i] = static_cast<uint16_t>(0x3400 + random_bits() % 0x400 + random_bits() % 2 * 0x8000);
+  return result;
+}
+
+OrtValue reals(int type, std::vector<int64_t> sizes) { return type == FLOAT16 ? halves(sizes) : floats(sizes); }
+
+OrtValue bytes(std::vector<int64_t> sizes) {
+  OrtValue result{INT8, sizes, {}};
+  result.data.resize(bytes_of(result));
+  for (char& one : result.data) one = static_cast<char>(static_cast<int>(random_bits() % 255) - 127);
+  return result;
+}
+
+// Weights and biases of a type: FLOAT, INT8 (with scales), or FLOAT16.
+void add_weight(std::vector<OrtValue>& inputs, int type, int64_t k, int64_t n, bool bias) {
+  if (type == FLOAT16) {
+    inputs.push_back(halves({k, n}));
+    if (bias) inputs.push_back(halves({n}));
+    return;
+  }
+  if (type == INT8) {
+    inputs.push_back(bytes({k, n}));
     inputs.push_back(floats({n}, 0.002f));
   } else {
     inputs.push_back(floats({k, n}, 1 / sqrtf(static_cast<float>(k))));
@@ -216,31 +239,66 @@ struct Widths {
   int64_t hidden, intra, wide, heads, networks;
 };
 
-void add_ffn(std::vector<OrtValue>& inputs, bool int8, const Widths& w) {
+void add_ffn(std::vector<OrtValue>& inputs, int type, const Widths& w) {
   for (int64_t i = 0; i < w.networks; i++) {
-    add_weight(inputs, int8, w.intra, w.wide, true);
-    add_weight(inputs, int8, w.wide, w.intra, false);
+    add_weight(inputs, type, w.intra, w.wide, true);
+    add_weight(inputs, type, w.wide, w.intra, false);
   }
-  add_weight(inputs, int8, w.intra, w.hidden, false);
+  add_weight(inputs, type, w.intra, w.hidden, false);
 }
 
-void add_attention(std::vector<OrtValue>& inputs, bool int8, const Widths& w) {
-  add_weight(inputs, int8, w.hidden, 3 * w.intra, true);
-  add_weight(inputs, int8, w.intra, 2 * w.intra, true);
-  add_weight(inputs, int8, w.intra, w.intra, false);
+void add_attention(std::vector<OrtValue>& inputs, int type, const Widths& w) {
+  add_weight(inputs, type, w.hidden, 3 * w.intra, true);
+  add_weight(inputs, type, w.intra, 2 * w.intra, true);
+  add_weight(inputs, type, w.intra, w.intra, false);
 }
 
-// Random inputs for a node of the number-th operator: StackedFFN, BottleneckAttention, Encoder, in float32 and in int8.
+// The operators in the order of their domain.
+enum Block { FFN, ATTENTION, ENCODER, EMBEDDINGS };
+constexpr struct {
+  Block block;
+  int type;
+} OPERATORS[] = {{FFN, FLOAT},       {FFN, INT8},       {ATTENTION, FLOAT},   {ATTENTION, INT8},
+                 {ENCODER, FLOAT},   {ENCODER, INT8},   {ENCODER, FLOAT16},
+                 {EMBEDDINGS, FLOAT}, {EMBEDDINGS, INT8}, {EMBEDDINGS, FLOAT16}};
+constexpr int COUNT = sizeof(OPERATORS) / sizeof(OPERATORS[0]);
+
+// Random inputs for a node of embeddings, whose batch has the lengths of these texts.
+OrtKernelInfo embeddings_of(int type, const Widths& w, int64_t batch, int64_t length) {
+  constexpr int64_t VOCABULARY = 30, TYPES = 2, POSITIONS = 64;
+  OrtKernelInfo info;
+  info.at_run_time = 2;
+  for (int64_t rows : {VOCABULARY, TYPES}) {
+    OrtValue ids{INT64, {batch, length}, std::vector<char>(batch * length * 8)};
+    int64_t* values = reinterpret_cast<int64_t*>(ids.data.data());
+    for (int64_t i = 0; i < batch * length; i++) values[i] = random_bits() % rows;
+    info.inputs.push_back(ids);
+  }
+  if (type == INT8) {
+    info.inputs.push_back(bytes({VOCABULARY, w.intra}));
+    info.inputs.push_back(floats({VOCABULARY, 1}, 0.01f));
+  } else {
+    info.inputs.push_back(reals(type, {VOCABULARY, w.intra}));
+  }
+  info.inputs.push_back(reals(type, {POSITIONS, w.hidden}));
+  info.inputs.push_back(reals(type, {TYPES, w.hidden}));
+  add_weight(info.inputs, type, 3 * w.intra, w.hidden, false);
+  return info;
+}
+
+// Random inputs for a node of the number-th operator.
 OrtKernelInfo node_of(int number, const Widths& w, const std::vector<int>& lengths) {
   OrtKernelInfo info;
   std::vector<OrtValue>& inputs = info.inputs;
-  const bool int8 = number % 2;
+  const int type = OPERATORS[number].type;
+  const Block block = OPERATORS[number].block;
   const int64_t batch = static_cast<int64_t>(lengths.size());
   int64_t longest = 0;
   for (int length : lengths) longest = length > longest ? length : longest;
-  if (number < 2) {
+  if (block == EMBEDDINGS) return embeddings_of(type, w, batch, longest);
+  if (block == FFN) {
     inputs = {floats({batch * longest, w.intra}), floats({batch * longest, w.hidden})};
-    add_ffn(inputs, int8, w);
+    add_ffn(inputs, type, w);
     info.at_run_time = 2;
     return info;
   }
@@ -250,20 +308,21 @@ OrtKernelInfo node_of(int number, const Widths& w, const std::vector<int>& lengt
       reinterpret_cast<float*>(mask.data.data())[i * longest + j] = -INFINITY;
   // Networks of one head get masks for every row, too.
   if (w.heads == 1) mask = floats({longest, longest});
+  if (type == FLOAT16) mask = halves({longest, longest});
   OrtValue heads{INT64, {4}, std::vector<char>(32)};
   const int64_t split[] = {batch, longest, w.heads, w.intra / w.heads};
   memcpy(heads.data.data(), split, sizeof(split));
-  inputs = {floats({batch * longest, w.hidden}), mask, heads};
+  inputs = {reals(type, {batch * longest, w.hidden}), mask, heads};
   info.at_run_time = 3;
-  if (number < 4) {
-    add_attention(inputs, int8, w);
+  if (block == ATTENTION) {
+    add_attention(inputs, type, w);
     return info;
   }
   info.attributes = {{"layers", {3}}, {"networks", {w.networks}}, {"factors", {0, 1, 0}}};
   for (int64_t layer = 0; layer < 3; layer++) {
-    if (layer == 1) inputs.push_back(floats({w.hidden}));
-    add_attention(inputs, int8, w);
-    add_ffn(inputs, int8, w);
+    if (layer == 1) inputs.push_back(reals(type, {w.hidden}));
+    add_attention(inputs, type, w);
+    add_ffn(inputs, type, w);
   }
   return info;
 }
@@ -278,7 +337,7 @@ void release(OrtStatus* status) {
 }
 
 std::vector<char> run(const OrtCustomOp* op, void* node, const OrtKernelInfo& info, int threads) {
-  OrtKernelContext context{&info.inputs, {}, threads};
+  OrtKernelContext context{&info.inputs, {op->GetOutputType(op, 0), {}, {}}, threads};
   OrtStatus* status = op->KernelComputeV2(node, &context);
   if (status) fprintf(stderr, "%s\n", status->message.c_str()), wrong++;
   release(status);
@@ -327,7 +386,7 @@ void run_malformed(int number) {
   void* node = nullptr;
   OrtStatus* status = op->CreateKernelV2(op, the_api(API_VERSION), &info, &node);
   if (!status) {
-    OrtKernelContext context{&info.inputs, {}, 2};
+    OrtKernelContext context{&info.inputs, {op->GetOutputType(op, 0), {}, {}}, 2};
     release(op->KernelComputeV2(node, &context));
     op->KernelDestroy(node);
   }
@@ -361,23 +420,23 @@ int main() {
   for (OrtSessionOptions& one : options) sessions.emplace_back([&] { release(RegisterCustomOps(&one, &base)); });
   for (std::thread& one : sessions) one.join();
   ops = options[0].domain->ops;
-  if (domains != 1 || ops.size() != 6) return fprintf(stderr, "%d domains\n", static_cast<int>(domains)), 1;
+  if (domains != 1 || ops.size() != COUNT) return fprintf(stderr, "%d domains\n", static_cast<int>(domains)), 1;
 
   const Widths widths[] = {{512, 128, 512, 4, 4}, {64, 48, 80, 3, 1}, {33, 20, 37, 5, 2}, {24, 65, 30, 1, 1}};
   const std::vector<int> texts[] = {{1}, {7}, {33, 5, 1}, {64, 64}};
   int stressed = 0;
   Message why_not;
   stress_halves(*chosen_isa(&why_not));
-  for (int number = 0; number < 6; number++)
+  for (int number = 0; number < COUNT; number++)
     for (const Widths& one : widths)
       for (const std::vector<int>& lengths : texts) stress(number, one, lengths), stressed++;
-  for (int i = 0; i < 600; i++) run_malformed(i % 6);
+  for (int i = 0; i < 1000; i++) run_malformed(i % COUNT);
   if (heap.live || statuses) {
     fprintf(stderr, "%d allocations and %d statuses were not released\n", static_cast<int>(heap.live),
             static_cast<int>(statuses));
     return 1;
   }
   if (wrong) return fprintf(stderr, "%d runs were wrong\n", static_cast<int>(wrong)), 1;
-  printf("%d blocks, 600 malformed nodes\n", stressed);
+  printf("%d blocks, 1000 malformed nodes\n", stressed);
   return 0;
 }

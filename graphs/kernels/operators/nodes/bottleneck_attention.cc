@@ -15,13 +15,15 @@ struct AttentionNode : Node {
   BottleneckAttention block;
 };
 
-template <bool INT8>
+template <Precision PRECISION>
 struct AttentionOp {
+  static constexpr bool IS_INT8 = PRECISION == Precision::INT8;
   using NodeType = AttentionNode;
-  static constexpr const char* NAME = INT8 ? "BottleneckAttentionInt8" : "BottleneckAttention";
+  static constexpr int TYPE = FLOAT;  // of y
+  static constexpr const char* NAME = IS_INT8 ? "BottleneckAttentionInt8" : "BottleneckAttention";
   // Inputs: x, mask, heads; then three weights, of which two have biases, and all have scales in int8.
-  static constexpr size_t FIRST_WEIGHT = 3, INPUTS = INT8 ? 11 : 8;
-  static constexpr int MAX_LENGTH = longest_sequence(INT8);
+  static constexpr size_t FIRST_WEIGHT = 3, INPUTS = IS_INT8 ? 11 : 8;
+  static constexpr int MAX_LENGTH = longest_sequence(PRECISION);
 
   static void destroy(void* memory) {
     AttentionNode* node = static_cast<AttentionNode*>(memory);
@@ -34,8 +36,8 @@ struct AttentionOp {
     if (count != INPUTS)
       return node->ort.fail(Message() << NAME << " has " << static_cast<int64_t>(count) << " inputs; expected "
                                       << static_cast<int64_t>(INPUTS));
-    node->block.int8 = INT8;
-    WeightReader reader(node->ort, *node->isa, info, INT8, FIRST_WEIGHT);
+    node->block.precision = PRECISION;
+    WeightReader reader(node->ort, *node->isa, info, PRECISION, FIRST_WEIGHT);
     reader.read(&node->block);
     return reader.status();
   }
@@ -73,13 +75,13 @@ struct AttentionOp {
     if (!x.is(FLOAT, 2) || x.sizes[1] != block.hidden)
       return ort.fail(Message() << NAME << ": x is " << x << "; expected float [tokens, " << block.hidden << "]");
     Scores scores;
-    TRY(read_scores(ort, context, NAME, x.sizes[0], block.intra, MAX_LENGTH, &scores));
+    TRY(read_scores(ort, context, NAME, x.sizes[0], block.intra, MAX_LENGTH, FLOAT, &scores));
     block.heads = static_cast<int>(scores.heads);
     Run run{&isa, &block, x.floats(), scores.mask, nullptr, static_cast<int>(x.sizes[0]), 0, {}, nullptr, 0};
     const int64_t sizes[] = {x.sizes[0], block.intra};
-    TRY(ort.output(context, sizes, 2, &run.y));
+    TRY(ort.output(context, sizes, 2, reinterpret_cast<void**>(&run.y)));
     if (!run.rows) return nullptr;
-    TRY(node->task_rows(context, run.rows, INT8 ? BLOCK_ROWS_INT8 : BLOCK_ROWS_FLOAT, &run.rows_per_chunk));
+    TRY(node->task_rows(context, run.rows, most_rows(PRECISION), &run.rows_per_chunk));
     const int chunks = (run.rows + run.rows_per_chunk - 1) / run.rows_per_chunk;
 
     Sequences sequences = scores.sequences(false);
@@ -103,7 +105,7 @@ struct AttentionOp {
 
 }  // namespace
 
-constexpr OrtCustomOp bottleneck_attention_op = custom_op<AttentionOp<false>>();
-constexpr OrtCustomOp bottleneck_attention_int8_op = custom_op<AttentionOp<true>>();
+constexpr OrtCustomOp bottleneck_attention_op = custom_op<AttentionOp<Precision::FLOAT>>();
+constexpr OrtCustomOp bottleneck_attention_int8_op = custom_op<AttentionOp<Precision::INT8>>();
 
 }  // namespace mbert

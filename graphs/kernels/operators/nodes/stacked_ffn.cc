@@ -14,12 +14,14 @@ struct FfnNode : Node {
   StackedFFN block;
 };
 
-template <bool INT8>
+template <Precision PRECISION>
 struct FfnOp {
+  static constexpr bool IS_INT8 = PRECISION == Precision::INT8;
   using NodeType = FfnNode;
-  static constexpr const char* NAME = INT8 ? "StackedFFNInt8" : "StackedFFN";
+  static constexpr int TYPE = FLOAT;  // of y
+  static constexpr const char* NAME = IS_INT8 ? "StackedFFNInt8" : "StackedFFN";
   // Inputs: x and residual; two weights and a bias for each network; the last weight. In int8 all weights have scales.
-  static constexpr size_t FIRST_WEIGHT = 2, PER_NETWORK = INT8 ? 5 : 3, LAST = INT8 ? 2 : 1;
+  static constexpr size_t FIRST_WEIGHT = 2, PER_NETWORK = IS_INT8 ? 5 : 3, LAST = IS_INT8 ? 2 : 1;
 
   static void destroy(void* memory) {
     FfnNode* node = static_cast<FfnNode*>(memory);
@@ -36,8 +38,8 @@ struct FfnOp {
                                       << static_cast<int64_t>(PER_NETWORK) << " for each of 1 to " << MAX_NETWORKS
                                       << " networks");
     StackedFFN& block = node->block;
-    block.int8 = INT8;
-    WeightReader reader(node->ort, *node->isa, info, INT8, FIRST_WEIGHT);
+    block.precision = PRECISION;
+    WeightReader reader(node->ort, *node->isa, info, PRECISION, FIRST_WEIGHT);
     reader.read(&block, static_cast<int>(networks));
     return reader.status();
   }
@@ -90,9 +92,9 @@ struct FfnOp {
     run.x = x.floats();
     run.residual = residual.floats();
     run.rows = x.sizes[0];
-    TRY(ort.output(context, sizes, 2, &run.y));
+    TRY(ort.output(context, sizes, 2, reinterpret_cast<void**>(&run.y)));
     if (!run.rows) return nullptr;
-    TRY(node->task_rows(context, run.rows, INT8 ? BLOCK_ROWS_INT8 : BLOCK_ROWS_FLOAT, &run.rows_per_task));
+    TRY(node->task_rows(context, run.rows, most_rows(PRECISION), &run.rows_per_task));
     run.scratch_bytes = block.scratch(run.rows_per_task);
     const size_t tasks = static_cast<size_t>((run.rows + run.rows_per_task - 1) / run.rows_per_task);
     TRY(scratch_pool.take(ort, tasks * run.scratch_bytes, &run.scratch));
@@ -104,7 +106,7 @@ struct FfnOp {
 
 }  // namespace
 
-constexpr OrtCustomOp stacked_ffn_op = custom_op<FfnOp<false>>();
-constexpr OrtCustomOp stacked_ffn_int8_op = custom_op<FfnOp<true>>();
+constexpr OrtCustomOp stacked_ffn_op = custom_op<FfnOp<Precision::FLOAT>>();
+constexpr OrtCustomOp stacked_ffn_int8_op = custom_op<FfnOp<Precision::INT8>>();
 
 }  // namespace mbert

@@ -1,0 +1,190 @@
+// The nodes of mbert.Embeddings, mbert.EmbeddingsInt8 and mbert.EmbeddingsFloat16.
+#include "blocks/product.h"
+#include "operators/node.h"
+#include "operators/nodes/nodes.h"
+#include "operators/weights.h"
+#include "ort/scratch.h"
+
+namespace mbert {
+
+namespace {
+
+struct EmbeddingsNode : Node {
+  using Node::Node;
+  Weight weight;
+};
+
+// The rows of a table that token numbers select, in float32.
+struct Table {
+  Tensor rows;
+  const float* scales = nullptr;  // int8: [number of rows, 1]
+
+  void copy_row(const Isa& isa, int64_t number, float* to) const {
+    const int64_t width = rows.sizes[1];
+    if (rows.type == FLOAT16) {
+      isa.halves_to_floats(static_cast<const uint16_t*>(rows.data) + number * width, static_cast<size_t>(width), to);
+    } else if (rows.type == INT8) {
+      const int8_t* from = static_cast<const int8_t*>(rows.data) + number * width;
+      for (int64_t i = 0; i < width; i++) to[i] = static_cast<float>(from[i]) * scales[number];
+    } else {
+      const float* from = rows.floats() + number * width;
+      for (int64_t i = 0; i < width; i++) to[i] = from[i];
+    }
+  }
+};
+
+template <Precision PRECISION>
+struct EmbeddingsOp {
+  using NodeType = EmbeddingsNode;
+  static constexpr bool IS_INT8 = PRECISION == Precision::INT8, IS_HALF = PRECISION == Precision::HALF;
+  static constexpr const char* NAME = IS_INT8 ? "EmbeddingsInt8" : IS_HALF ? "EmbeddingsFloat16" : "Embeddings";
+  // The type of y and of the tables, except int8's word embeddings.
+  static constexpr int TYPE = IS_HALF ? FLOAT16 : FLOAT;
+  static constexpr const char* TYPE_NAME = IS_HALF ? "float16" : "float";
+  // In int8, the word embeddings and the weight are each followed by their scales.
+  enum Input : size_t { INPUT_IDS, TOKEN_TYPE_IDS, WORDS, SCALES, POSITIONS = IS_INT8 ? 4 : 3, TYPES, WEIGHT };
+  static constexpr size_t INPUTS = IS_INT8 ? 8 : 6;
+
+  static void destroy(void* memory) {
+    EmbeddingsNode* node = static_cast<EmbeddingsNode*>(memory);
+    if (!node) return;
+    release(node->ort, &node->weight);
+    node->destroy();
+  }
+
+  static Status read(EmbeddingsNode* node, const OrtKernelInfo* info, size_t count) {
+    if (count != INPUTS)
+      return node->ort.fail(Message() << NAME << " has " << static_cast<int64_t>(count) << " inputs; expected "
+                                      << static_cast<int64_t>(INPUTS));
+    WeightReader reader(node->ort, *node->isa, info, PRECISION, WEIGHT);
+    int k = 0, n = 0;
+    reader.read(&node->weight, &k, &n, false, "weight");
+    if (k % 3) reader.refuse(Message() << "weight has " << k << " rows; expected a multiple of 3");
+    return reader.status();
+  }
+
+  // One phase, whose chunks are tokens.
+  struct Run {
+    const EmbeddingsNode* node;
+    Tensor input_ids, token_type_ids;
+    Table words, positions, types;
+    void* y;
+    int tokens, length, tokens_per_chunk;
+    char* scratch;
+    size_t scratch_bytes;
+
+    // y = (next | this | previous word embedding)·weight + position + type
+    void compute(int, int chunk) const {
+      const Isa& isa = *node->isa;
+      const Weight& weight = node->weight;
+      const int first = chunk * tokens_per_chunk, width = weight.k / 3, hidden = weight.n;
+      const int count = tokens - first < tokens_per_chunk ? tokens - first : tokens_per_chunk;
+      Scratch own(scratch + chunk * scratch_bytes);
+      float* trigrams = own.take<float>(static_cast<size_t>(count) * weight.k);
+      float* residual = own.take<float>(static_cast<size_t>(count) * hidden);
+      float* type = own.take<float>(hidden);
+      const Quantized quantized = take_quantized(own, count, weight.k);
+      for (int row = 0; row < count; row++) {
+        const int token = first + row, position = token % length;
+        float* trigram = trigrams + static_cast<size_t>(row) * weight.k;
+        for (int part = 0; part < 3; part++) {
+          const int other = position + 1 - part;
+          if (other >= 0 && other < length)
+            words.copy_row(isa, number(input_ids, token + 1 - part, words), trigram + part * width);
+          else
+            for (int i = 0; i < width; i++) trigram[part * width + i] = 0.0f;
+        }
+        float* sum = residual + static_cast<size_t>(row) * hidden;
+        positions.copy_row(isa, position, sum);
+        types.copy_row(isa, number(token_type_ids, token, types), type);
+        for (int i = 0; i < hidden; i++) sum[i] += type[i];
+      }
+      const size_t start = static_cast<size_t>(first) * hidden;
+      float* to = IS_HALF ? residual : static_cast<float*>(y) + start;
+      product(isa, PRECISION, trigrams, weight.k, count, weight, quantized, {to, hidden, false, residual, hidden});
+      if (IS_HALF)
+        isa.floats_to_halves(to, static_cast<size_t>(count) * hidden, static_cast<uint16_t*>(y) + start);
+    }
+  };
+
+  // The row of a table that a token number means; those below 0 count from the end, as ONNX's Gather has it.
+  static int64_t number(const Tensor& ids, int64_t token, const Table& table) {
+    const int64_t id = ids.type == INT32 ? static_cast<const int32_t*>(ids.data)[token]
+                                         : static_cast<const int64_t*>(ids.data)[token];
+    return id < 0 ? id + table.rows.sizes[0] : id;
+  }
+
+  static Status read_table(const Ort& ort, OrtKernelContext* context, size_t index, const char* name, int type,
+                           const char* type_name, int width, Table* table) {
+    TRY(ort.input(context, index, &table->rows));
+    if (!table->rows.is(type, 2) || table->rows.sizes[1] != width)
+      return ort.fail(Message() << NAME << ": " << name << " is " << table->rows << "; expected " << type_name
+                                << " [rows, " << width << "]");
+    return nullptr;
+  }
+
+  static Status read_numbers(const Ort& ort, OrtKernelContext* context, size_t index, const char* name,
+                             const Table& table, Tensor* ids) {
+    TRY(ort.input(context, index, ids));
+    if (!ids->is(INT64, 2) && !ids->is(INT32, 2))
+      return ort.fail(Message() << NAME << ": " << name << " is " << *ids << "; expected int64 [batch, seq]");
+    const int64_t tokens = ids->sizes[0] * ids->sizes[1], rows = table.rows.sizes[0];
+    for (int64_t token = 0; token < tokens; token++) {
+      const int64_t row = number(*ids, token, table);
+      if (row < 0 || row >= rows)
+        return ort.fail(Message() << NAME << ": " << name << " has an id out of data bounds, "
+                                  << (row < 0 ? row - rows : row) << "; expected " << -rows << " to " << rows - 1);
+    }
+    return nullptr;
+  }
+
+  static Status compute(void* memory, OrtKernelContext* context) {
+    EmbeddingsNode* node = static_cast<EmbeddingsNode*>(memory);
+    const Ort& ort = node->ort;
+    const Weight& weight = node->weight;
+    Run run{};
+    run.node = node;
+    TRY(read_table(ort, context, WORDS, "words", IS_INT8 ? INT8 : TYPE, IS_INT8 ? "int8" : TYPE_NAME, weight.k / 3,
+                   &run.words));
+    TRY(read_table(ort, context, POSITIONS, "positions", TYPE, TYPE_NAME, weight.n, &run.positions));
+    TRY(read_table(ort, context, TYPES, "types", TYPE, TYPE_NAME, weight.n, &run.types));
+    if (IS_INT8) {
+      Table scales;
+      TRY(read_table(ort, context, SCALES, "the scales of words", FLOAT, "float", 1, &scales));
+      if (scales.rows.sizes[0] != run.words.rows.sizes[0])
+        return ort.fail(Message() << NAME << ": words is " << run.words.rows << ", its scales are " << scales.rows
+                                  << "; expected as many rows");
+      run.words.scales = scales.rows.floats();
+    }
+    TRY(read_numbers(ort, context, INPUT_IDS, "input_ids", run.words, &run.input_ids));
+    TRY(read_numbers(ort, context, TOKEN_TYPE_IDS, "token_type_ids", run.types, &run.token_type_ids));
+    const int64_t batch = run.input_ids.sizes[0], length = run.input_ids.sizes[1];
+    if (run.token_type_ids.sizes[0] != batch || run.token_type_ids.sizes[1] != length)
+      return ort.fail(Message() << NAME << ": token_type_ids is " << run.token_type_ids << "; expected [" << batch
+                                << ", " << length << "], as input_ids");
+    if (length > run.positions.rows.sizes[0] || batch * length > (1 << 24))
+      return ort.fail(Message() << NAME << ": input_ids is " << run.input_ids << "; expected at most "
+                                << run.positions.rows.sizes[0] << " tokens, the positions of the model, and 2^24 in all");
+    const int64_t sizes[] = {batch * length, weight.n};
+    TRY(ort.output(context, sizes, 2, &run.y));
+    run.tokens = static_cast<int>(sizes[0]);
+    run.length = static_cast<int>(length);
+    if (!run.tokens) return nullptr;
+    TRY(node->task_rows(context, run.tokens, most_rows(PRECISION), &run.tokens_per_chunk));
+    const int chunks = (run.tokens + run.tokens_per_chunk - 1) / run.tokens_per_chunk;
+    run.scratch_bytes = float_bytes(run.tokens_per_chunk, weight.k) + float_bytes(run.tokens_per_chunk + 1, weight.n) +
+                        quantized_bytes(run.tokens_per_chunk, weight.k) + CACHE_LINE;
+    TRY(scratch_pool.take(ort, chunks * run.scratch_bytes, &run.scratch));
+    Status status = node->run_phases(context, 1, chunks, run);
+    scratch_pool.give_back(ort, run.scratch);
+    return status;
+  }
+};
+
+}  // namespace
+
+constexpr OrtCustomOp embeddings_op = custom_op<EmbeddingsOp<Precision::FLOAT>>();
+constexpr OrtCustomOp embeddings_int8_op = custom_op<EmbeddingsOp<Precision::INT8>>();
+constexpr OrtCustomOp embeddings_float16_op = custom_op<EmbeddingsOp<Precision::HALF>>();
+
+}  // namespace mbert
