@@ -4,8 +4,8 @@
 //   profile [TOKENS ...] [--isa NAME]
 //   profile --run TIMES TOKENS [--isa NAME]     (runs an int8 layer TIMES times, to count its instructions)
 //
-// Prints, for each length, the time of MobileBERT's 24 layers (random weights) in int8 and in float32; the shares of
-// quantization, products, attention and the rest; and multiply-accumulates per second. Prints also the peak rates of a
+// Prints, for each length, the time of MobileBERT's 24 layers (random weights) in int8, float16 and float32; the shares
+// of quantization, products, attention and the rest; and multiply-accumulates per second. Prints also the peak rates of a
 // loop of the same instruction whose operands stay in registers, and the time to read all weights once, which is a
 // lower bound where the weights do not fit the caches.
 #include <stdio.h>
@@ -74,15 +74,15 @@ float* random_floats(size_t count, float size) {
 
 size_t weight_bytes = 0;
 
-Weight weight(const Isa& isa, bool int8, int k, int n, bool has_bias) {
+Weight weight(const Isa& isa, Precision precision, int k, int n, bool has_bias) {
   Weight result;
   result.k = k;
   result.n = n;
-  const size_t columns = round_up(n, isa.panel(int8)), count = static_cast<size_t>(k) * n;
-  const size_t bytes = columns * round_up(k, isa.depth) * (int8 ? 1 : sizeof(float));
+  const size_t columns = round_up(n, isa.panel(precision)), count = static_cast<size_t>(k) * n;
+  const size_t bytes = isa.packed_bytes(precision, k, n);
   weight_bytes += bytes;
   result.panels = weight_memory(bytes);
-  if (int8) {
+  if (precision == Precision::INT8) {
     int8_t* numbers = static_cast<int8_t*>(memory(count));
     for (size_t i = 0; i < count; i++) numbers[i] = static_cast<int8_t>(random_int() | 1);
     isa.pack_int8(numbers, k, n, result.panels);
@@ -90,34 +90,41 @@ Weight weight(const Isa& isa, bool int8, int k, int n, bool has_bias) {
     result.scales = random_floats(columns, 1e-4f);
   } else {
     float* numbers = random_floats(count, 0.05f);
-    isa.pack_float(numbers, k, n, result.panels);
+    if (precision == Precision::HALF) {
+      uint16_t* halves = static_cast<uint16_t*>(memory(count * sizeof(uint16_t)));
+      isa.floats_to_halves(numbers, count, halves);
+      isa.pack_half(halves, k, n, result.panels);
+      free(halves);
+    } else {
+      isa.pack_float(numbers, k, n, result.panels);
+    }
     free(numbers);
   }
   if (has_bias) result.bias = random_floats(columns, 0.1f);
   return result;
 }
 
-Layer layer(const Isa& isa, bool int8) {
+Layer layer(const Isa& isa, Precision precision) {
   Layer result;
   BottleneckAttention& attention = result.attention;
-  attention.int8 = int8;
+  attention.precision = precision;
   attention.hidden = HIDDEN;
   attention.intra = INTRA;
   attention.heads = HEADS;
-  attention.weight_in = weight(isa, int8, HIDDEN, 3 * INTRA, true);
-  attention.weight_qk = weight(isa, int8, INTRA, 2 * INTRA, true);
-  attention.weight_out = weight(isa, int8, INTRA, INTRA, false);
+  attention.weight_in = weight(isa, precision, HIDDEN, 3 * INTRA, true);
+  attention.weight_qk = weight(isa, precision, INTRA, 2 * INTRA, true);
+  attention.weight_out = weight(isa, precision, INTRA, INTRA, false);
   StackedFFN& ffn = result.ffn;
-  ffn.int8 = int8;
+  ffn.precision = precision;
   ffn.hidden = HIDDEN;
   ffn.intra = INTRA;
   ffn.intermediate = INTERMEDIATE;
   ffn.networks = NETWORKS;
   for (int i = 0; i < NETWORKS; i++) {
-    ffn.weight1[i] = weight(isa, int8, INTRA, INTERMEDIATE, true);
-    ffn.weight2[i] = weight(isa, int8, INTERMEDIATE, INTRA, false);
+    ffn.weight1[i] = weight(isa, precision, INTRA, INTERMEDIATE, true);
+    ffn.weight2[i] = weight(isa, precision, INTERMEDIATE, INTRA, false);
   }
-  ffn.weight_out = weight(isa, int8, INTRA, HIDDEN, false);
+  ffn.weight_out = weight(isa, precision, INTRA, HIDDEN, false);
   return result;
 }
 
@@ -145,6 +152,9 @@ Isa timed_isa() {
   };
   isa.multiply_float = [](const Rows& rows, int count, const Weight& w, const Output& output) {
     timed(multiplying, [&] { real->multiply_float(rows, count, w, output); });
+  };
+  isa.multiply_half = [](const Rows& rows, int count, const Weight& w, const Output& output) {
+    timed(multiplying, [&] { real->multiply_half(rows, count, w, output); });
   };
   isa.attend = [](const float* query, int query_stride, int count, const Head& head, float* scores, float* out,
                   int out_stride) {
@@ -213,13 +223,13 @@ void take_weight_memory() {
 void run_layer(const Isa& isa, int tokens, int times) {
   take_weight_memory();
   Model* model = static_cast<Model*>(memory(sizeof(Model)));
-  model->layers[0] = layer(isa, true);
+  model->layers[0] = layer(isa, Precision::INT8);
   model->encoder = {1, model->layers};
   model->allocate(isa, tokens);
   for (int i = 0; i < times; i++) model->run(isa);
 }
 
-void profile(const Isa& isa, bool int8, int tokens, Model& model) {
+void profile(const Isa& isa, const char* name, int tokens, Model& model) {
   model.allocate(isa, tokens);
   const double whole = median_ms([&] { model.run(isa); });
   quantizing = multiplying = attending = 0;
@@ -234,7 +244,7 @@ void profile(const Isa& isa, bool int8, int tokens, Model& model) {
   // Corrected for the overhead of the clock.
   const double rate = macs / multiplying * REPEATS * 1e-6 * instrumented / REPEATS / whole;
   printf("%6d  %-7s  %8.3f ms  %5.1f %%  %5.1f %%  %5.1f %%  %5.1f %%  %8.1f GMAC/s  %8.1f GMAC/s\n", tokens,
-         int8 ? "int8" : "float32", whole, 100 * quantizing / instrumented, 100 * multiplying / instrumented,
+         name, whole, 100 * quantizing / instrumented, 100 * multiplying / instrumented,
          100 * attending / instrumented, 100 * (instrumented - quantizing - multiplying - attending) / instrumented,
          rate, scores / attending * REPEATS * 1e-6);
   model.free_buffers();
@@ -287,16 +297,19 @@ int main(int argc, char** argv) {
   const double float_peak = isa->peak_float(0) * STEPS / median_ms([&] { isa->peak_float(STEPS); }) * 1e-6;
   printf("%s; peak rates: int8 %.0f GMAC/s, float32 %.0f GMAC/s\n", isa->name, int8_peak, float_peak);
   printf("tokens  weights         time  quantize  products  attention   rest        products          attention\n");
-  for (int bits = 8; bits <= 32; bits += 24) {
-    const bool int8 = bits == 8;
+  constexpr struct {
+    Precision precision;
+    const char* name;
+  } KINDS[] = {{Precision::INT8, "int8"}, {Precision::HALF, "float16"}, {Precision::FLOAT, "float32"}};
+  for (const auto& kind : KINDS) {
     Model* model = static_cast<Model*>(memory(sizeof(Model)));
     weight_bytes = 0;
     take_weight_memory();
-    for (Layer& one : model->layers) one = layer(*isa, int8);
+    for (Layer& one : model->layers) one = layer(*isa, kind.precision);
     model->encoder = {LAYERS, model->layers};
-    for (int i = 0; i < count; i++) profile(*isa, int8, lengths[i], *model);
+    for (int i = 0; i < count; i++) profile(*isa, kind.name, lengths[i], *model);
     const double rate = read_rate(weight_bytes);
-    printf("        %-7s  %.1f MB of weights, read once at %.1f GB/s: %.3f ms\n", int8 ? "int8" : "float32",
+    printf("        %-7s  %.1f MB of weights, read once at %.1f GB/s: %.3f ms\n", kind.name,
            static_cast<double>(weight_bytes) * 1e-6, rate, static_cast<double>(weight_bytes) / rate * 1e-6);
   }
   return 0;

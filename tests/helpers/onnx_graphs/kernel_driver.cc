@@ -35,24 +35,24 @@ static char* unwritten(size_t bytes) {
 
 static float* read_floats(size_t count) { return static_cast<float*>(read(count * sizeof(float))); }
 
-static float* padded(const Isa& isa, bool int8, int n) {
+static float* padded(const Isa& isa, Precision precision, int n) {
   float* numbers = read_floats(n);
-  float* result = static_cast<float*>(calloc(round_up(n, isa.panel(int8)), sizeof(float)));
+  float* result = static_cast<float*>(calloc(round_up(n, isa.panel(precision)), sizeof(float)));
   memcpy(result, numbers, n * sizeof(float));
   return result;
 }
 
-static void weight(const Isa& isa, bool int8, Weight* to, int k, int n, bool has_bias) {
+static void weight(const Isa& isa, Precision precision, Weight* to, int k, int n, bool has_bias) {
   to->k = k;
   to->n = n;
-  to->panels = calloc(round_up(n, isa.panel(int8)), round_up(k, isa.depth) * (int8 ? 1 : sizeof(float)));
-  if (int8) {
+  to->panels = calloc(1, isa.packed_bytes(precision, k, n));
+  if (precision == Precision::INT8) {
     isa.pack_int8(static_cast<int8_t*>(read(static_cast<size_t>(k) * n)), k, n, to->panels);
-    to->scales = padded(isa, int8, n);
+    to->scales = padded(isa, precision, n);
   } else {
     isa.pack_float(read_floats(static_cast<size_t>(k) * n), k, n, to->panels);
   }
-  if (has_bias) to->bias = padded(isa, int8, n);
+  if (has_bias) to->bias = padded(isa, precision, n);
 }
 
 static void write(const void* numbers, size_t bytes) { fwrite(numbers, 1, bytes, stdout); }
@@ -64,7 +64,7 @@ static void multiply(const Isa& isa, int rows, int k, int n, bool has_bias, int 
   Weight weight{k, n};
   weight.panels = unwritten(static_cast<size_t>(k) * round_up(n, isa.panel_float) * sizeof(uint16_t));
   isa.pack_half(numbers, k, n, weight.panels);
-  if (has_bias) weight.bias = padded(isa, false, n);
+  if (has_bias) weight.bias = padded(isa, Precision::HALF, n);
   const size_t count = static_cast<size_t>(rows) * n;
   float* y = reinterpret_cast<float*>(unwritten(count * sizeof(float)));
   Output output{y, n, epilogue == 1};
@@ -90,7 +90,7 @@ int main(int argc, char** argv) {
   for (const Isa* one : KNOWN)
     if (!strcmp(one->name, argv[2]) && (STAND_INS || one->is_supported())) isa = one;
   if (!isa) return 4;
-  const bool int8 = atoi(argv[3]);
+  const Precision precision = atoi(argv[3]) ? Precision::INT8 : Precision::FLOAT;
   int sizes[5];
   for (int i = 0; i < 5; i++) sizes[i] = atoi(argv[4 + i]);
   if (!strcmp(argv[1], "product")) return multiply(*isa, sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]), 0;
@@ -100,7 +100,7 @@ int main(int argc, char** argv) {
   if (!strcmp(argv[1], "ffn")) {
     StackedFFN block;
     const int tokens = sizes[0];
-    block.int8 = int8;
+    block.precision = precision;
     block.intra = sizes[1];
     block.intermediate = sizes[2];
     block.hidden = sizes[3];
@@ -108,25 +108,25 @@ int main(int argc, char** argv) {
     const float* x = read_floats(static_cast<size_t>(tokens) * block.intra);
     const float* residual = read_floats(static_cast<size_t>(tokens) * block.hidden);
     for (int i = 0; i < block.networks; i++) {
-      weight(*isa, int8, &block.weight1[i], block.intra, block.intermediate, true);
-      weight(*isa, int8, &block.weight2[i], block.intermediate, block.intra, false);
+      weight(*isa, precision, &block.weight1[i], block.intra, block.intermediate, true);
+      weight(*isa, precision, &block.weight2[i], block.intermediate, block.intra, false);
     }
-    weight(*isa, int8, &block.weight_out, block.intra, block.hidden, false);
+    weight(*isa, precision, &block.weight_out, block.intra, block.hidden, false);
     count = static_cast<size_t>(tokens) * block.hidden;
     y = static_cast<float*>(calloc(count, sizeof(float)));
     block.run(*isa, x, residual, y, tokens, unwritten(block.scratch(tokens)));
   } else {
     BottleneckAttention block;
     const int batch = sizes[0], length = sizes[1], tokens = batch * length;
-    block.int8 = int8;
+    block.precision = precision;
     block.intra = sizes[2];
     block.hidden = sizes[3];
     block.heads = sizes[4];
     const float* x = read_floats(static_cast<size_t>(tokens) * block.hidden);
     const float* mask = read_floats(tokens);
-    weight(*isa, int8, &block.weight_in, block.hidden, 3 * block.intra, true);
-    weight(*isa, int8, &block.weight_qk, block.intra, 2 * block.intra, true);
-    weight(*isa, int8, &block.weight_out, block.intra, block.intra, false);
+    weight(*isa, precision, &block.weight_in, block.hidden, 3 * block.intra, true);
+    weight(*isa, precision, &block.weight_qk, block.intra, 2 * block.intra, true);
+    weight(*isa, precision, &block.weight_out, block.intra, block.intra, false);
     count = static_cast<size_t>(tokens) * block.intra;
     y = static_cast<float*>(calloc(count, sizeof(float)));
     int* starts = static_cast<int*>(calloc(batch + 1, sizeof(int)));

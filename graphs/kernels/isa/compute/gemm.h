@@ -146,35 +146,43 @@ __attribute__((noinline)) void copy_columns(const float* from, int from_stride, 
     for (int j = 0; j < columns; j++) to[j] = from[j];
 }
 
-// Computes one tile. Where the weight ends within the panel, the tile goes to a buffer, and its valid columns are
-// copied.
-template <class Kind, int ROWS, bool FETCH>
-inline void compute_tile(const Rows& rows, int first, const Weight& weight, int column, const Output& output) {
+using TileFunction = void (*)(const Rows& rows, int first, const Weight& weight, int column, bool has_relu,
+                              const TileOutput& output);
+
+// The tiles of a kind by their number of rows, which prefetch.
+template <class Kind>
+struct Tiles {
+  TileFunction of_rows[Kind::TILE_ROWS + 1] = {};
+  constexpr Tiles() { fill<Kind::TILE_ROWS>(); }
+
+ private:
+  template <int ROWS>
+  constexpr void fill() {
+    of_rows[ROWS] = Kind::template tile<ROWS, true>;
+    if constexpr (ROWS > 1) fill<ROWS - 1>();
+  }
+};
+template <class Kind>
+constexpr Tiles<Kind> TILES;
+
+// Computes one tile of `tile_rows` rows. Where the weight ends within the panel, the tile goes to a buffer, and its valid
+// columns are copied. The tile is a pointer, because a variant of this for each tile would be a tenth of the library.
+template <class Kind>
+__attribute__((noinline)) void compute_tile(TileFunction tile, int tile_rows, const Rows& rows, int first,
+                                            const Weight& weight, int column, const Output& output) {
+  constexpr int PANEL = Kind::PANEL;
   float* to = output.data + static_cast<size_t>(first) * output.stride + column;
   const float* residual =
       output.residual ? output.residual + static_cast<size_t>(first) * output.residual_stride + column : nullptr;
-  TileOutput tile_output{to, output.stride, residual, output.residual_stride};
-  constexpr int PANEL = Kind::PANEL;
-  float buffer[ROWS * PANEL], residual_buffer[ROWS * PANEL];
   const int columns = weight.n - column;
-  if (columns < PANEL) {
-    tile_output = {buffer, PANEL, residual ? residual_buffer : nullptr, PANEL};
-    if (residual) copy_columns(residual, output.residual_stride, ROWS, columns, residual_buffer, PANEL);
+  if (columns >= PANEL) {
+    tile(rows, first, weight, column, output.relu, {to, output.stride, residual, output.residual_stride});
+    return;
   }
-  Kind::template tile<ROWS, FETCH>(rows, first, weight, column, output.relu, tile_output);
-  if (columns < PANEL) copy_columns(buffer, PANEL, ROWS, columns, to, output.stride);
-}
-
-// The remainder of a block: `count` rows, at most ROWS, which are fewer than a whole tile has.
-template <class Kind, int ROWS>
-inline void remainder_rows(const Rows& rows, int first, int count, const Weight& weight, int column,
-                           const Output& output) {
-  if constexpr (ROWS > 0) {
-    if (count == ROWS)
-      compute_tile<Kind, ROWS, true>(rows, first, weight, column, output);
-    else
-      remainder_rows<Kind, ROWS - 1>(rows, first, count, weight, column, output);
-  }
+  float buffer[Kind::TILE_ROWS * PANEL], residual_buffer[Kind::TILE_ROWS * PANEL];
+  if (residual) copy_columns(residual, output.residual_stride, tile_rows, columns, residual_buffer, PANEL);
+  tile(rows, first, weight, column, output.relu, {buffer, PANEL, residual ? residual_buffer : nullptr, PANEL});
+  copy_columns(buffer, PANEL, tile_rows, columns, to, output.stride);
 }
 
 template <class Kind>
@@ -185,17 +193,18 @@ inline void multiply(const Rows& rows, int count, const Weight& weight, const Ou
   int whole = count / TILE_ROWS, left = count % TILE_ROWS;
   if (whole && left && left <= TILE_ROWS / 2) whole--, left += TILE_ROWS;
   const int half = left > TILE_ROWS ? (left / 2 + 1) & ~1 : 0;  // even, for rows that are interleaved by pairs
+  const auto compute = [&](TileFunction tile, int tile_rows, int first, int column) {
+    if (tile_rows) compute_tile<Kind>(tile, tile_rows, rows, first, weight, column, output);
+  };
   // A panel of weights stays in the L1 cache while all rows of the block are multiplied by it; the first tile
-  // prefetches the next panel.
+  // prefetches.
   for (int column = 0; column < weight.n; column += Kind::PANEL) {
     int first = 0;
     for (; first < whole * TILE_ROWS; first += TILE_ROWS)
-      if (first == 0)
-        compute_tile<Kind, TILE_ROWS, true>(rows, first, weight, column, output);
-      else
-        compute_tile<Kind, TILE_ROWS, false>(rows, first, weight, column, output);
-    remainder_rows<Kind, TILE_ROWS>(rows, first, half, weight, column, output);
-    remainder_rows<Kind, TILE_ROWS>(rows, first + half, left - half, weight, column, output);
+      compute(first ? Kind::template tile<TILE_ROWS, false> : Kind::template tile<TILE_ROWS, true>, TILE_ROWS, first,
+              column);
+    compute(TILES<Kind>.of_rows[half], half, first, column);
+    compute(TILES<Kind>.of_rows[left - half], left - half, first + half, column);
   }
 }
 

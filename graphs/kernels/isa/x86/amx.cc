@@ -97,7 +97,7 @@ inline void store_one_by_four(int32_t* sums) {
 // The epilogue's input: accumulators loaded from where tiles were stored, VECTORS vectors of columns.
 template <int VECTORS>
 struct Stored {
-  static constexpr int PANEL = VECTORS * LANES;
+  static constexpr int PANEL = VECTORS * LANES, TILE_ROWS = 16 / VECTORS;
 
   template <int ROWS, bool FETCH>
   static inline void tile(const Rows& rows, int first, const Weight& weight, int column, bool has_relu,
@@ -116,15 +116,15 @@ struct Stored {
 template <int VECTORS>
 inline void finish(const int32_t* sums, const Unit& unit, const Rows& rows, const Weight& weight,
                    const Output& output) {
-  constexpr int AT_ONCE = 16 / VECTORS;
   const Rows stored{sums, VECTORS * LANES, rows.steps + unit.first, nullptr};
   Output to = output;
   to.data += static_cast<size_t>(unit.first) * to.stride;
   if (to.residual) to.residual += static_cast<size_t>(unit.first) * to.residual_stride;
-  int first = 0;
-  for (; first + AT_ONCE <= unit.count; first += AT_ONCE)
-    compute_tile<Stored<VECTORS>, AT_ONCE, false>(stored, first, weight, unit.column, to);
-  remainder_rows<Stored<VECTORS>, AT_ONCE - 1>(stored, first, unit.count - first, weight, unit.column, to);
+  using Kind = Stored<VECTORS>;
+  for (int first = 0; first < unit.count; first += Kind::TILE_ROWS) {
+    const int count = unit.count - first < Kind::TILE_ROWS ? unit.count - first : Kind::TILE_ROWS;
+    compute_tile<Kind>(TILES<Kind>.of_rows[count], count, stored, first, weight, unit.column, to);
+  }
 }
 
 // The unit of tiles and the vector units work at the same time: while the products of a unit are computed, the epilogue
