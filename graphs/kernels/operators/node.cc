@@ -6,13 +6,14 @@ namespace mbert {
 
 namespace {
 
-// Observes the number of threads of a session, which onnxruntime's API does not report. The first runs of a node ask
-// for more tasks than there are threads, and each task waits a little for others to arrive.
+// Observes the number of threads of a session, which onnxruntime's API does not report. Some runs of a node ask for more
+// tasks than there are threads, and each task waits a little for others to arrive. On a busy processor they may come too
+// late, so runs 1, 2, 4, 8 and so on observe again, and the largest number counts.
 struct Probe {
   int inside = 0, most = 0, alone = 0;
 };
 
-constexpr int PROBES = 64, TRIES = 3, PATIENCE = 20000;
+constexpr int PROBES = 64, PATIENCE = 20000;
 
 void probe(void* data, size_t) {
   Probe& seen = *static_cast<Probe*>(data);
@@ -47,8 +48,8 @@ void Node::destroy() {
 }
 
 Status Node::find_threads(OrtKernelContext* context, int* found) {
-  if (__atomic_load_n(&tries, __ATOMIC_RELAXED) < TRIES) {
-    __atomic_add_fetch(&tries, 1, __ATOMIC_RELAXED);
+  const uint64_t run = __atomic_add_fetch(&runs, 1, __ATOMIC_RELAXED);
+  if ((run & (run - 1)) == 0) {
     Probe seen;
     TRY(ort.parallel(context, probe, PROBES, &seen));
     int known = __atomic_load_n(&threads, __ATOMIC_RELAXED);

@@ -54,8 +54,9 @@ struct Node {
 
   Ort ort;
   const Isa* isa = nullptr;
-  // The most threads that were observed to work at once, and the number of observations.
-  int threads = 1, tries = 0;
+  // The most threads that were observed to work at once.
+  int threads = 1;
+  uint64_t runs = 0;
 };
 
 // Creates a node of the class `Op::NodeType`. `Op::read` packs its weights; where that fails, the node is destroyed.
