@@ -57,6 +57,7 @@ COMMON = (
     "operators/scores",
     "operators/weights",
     "ort/libc",
+    "ort/mapped_pages",
     "ort/ort",
     "ort/scratch",
     "ort/weight_memory",

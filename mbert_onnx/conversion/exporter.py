@@ -17,6 +17,7 @@ from graphs.pipeline import TARGETS, optimize
 from graphs.reports.census import take_census
 from mbert_onnx.bundles.inputs import Shapes
 from mbert_onnx.bundles.model_file import TextModel, TextReader
+from mbert_onnx.bundles.onnx_writer import save_model
 from mbert_onnx.bundles.records import TOKENIZER, VARIANTS
 from mbert_onnx.bundles.types import Progress
 from mbert_onnx.bundles.writer import check_destination, writing
@@ -365,7 +366,7 @@ def _write(model: ir.Model, request: _Request, source: _Source, folder: Path, cl
     file = folder / VARIANTS[request.precision.precision]
     file.parent.mkdir()
     sign(model, source.checkpoint.task.name, ignores_padding=request.ignore_padding)
-    ir.save(model, file)
+    save_model(model, file)
     return file
 
 

@@ -22,7 +22,7 @@ from graphs.model.precision_of import precision_of, quantized_operators
 from graphs.pipeline import STAGES, TARGETS, Stage, compared_form
 from graphs.pipeline import optimize as optimize_graph
 from mbert_onnx.bundles.model_file import find_file, open_session, read_text_model
-from mbert_onnx.bundles.onnx_writer import check_file_destination, writing_file
+from mbert_onnx.bundles.onnx_writer import check_file_destination, save_model, writing_file
 from mbert_onnx.bundles.ports import Ports, rename_inputs, restore_inputs
 from mbert_onnx.bundles.reader import Bundle
 from mbert_onnx.bundles.session_errors import LoadError
@@ -354,10 +354,10 @@ def _write(source: _Source, outcome: Outcome, file: Path) -> None:
     """Writes the optimized graph in one file, with the file's own names; a copy where nothing was optimized."""
     if outcome.changed:
         restore_inputs(outcome.model.graph, source.ports)
-        ir.save(outcome.model, file)
+        save_model(outcome.model, file)
         rename_inputs(outcome.model.graph)
     elif source.has_external:
-        ir.save(read_model(source.path), file)
+        save_model(read_model(source.path), file)
     else:
         shutil.copyfile(source.path, file)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import onnxruntime as ort
 
+from mbert_onnx._requirements import require_beside
 from mbert_onnx.bundles.inputs import first_line
 from mbert_onnx.bundles.ports import named_session
 from mbert_onnx.bundles.reader import Bundle, read_bundle
@@ -74,7 +75,10 @@ def load(
         library = None
 
     def opened(library: Path | None) -> ort.InferenceSession:
-        return _session(bundle.model_path, session_options or _quiet_options(), providers, threads, library)
+        options = session_options or _quiet_options()
+        # Weights that the kernels pack are in memory once only if they are mapped.
+        is_mapped = library is not None and provider == CPU and session_options is None
+        return _session(bundle.model_path, options, providers, threads, library, is_mapped=is_mapped)
 
     try:
         try:
@@ -131,10 +135,22 @@ def _quiet_options() -> ort.SessionOptions:
 
 
 def _session(
-    path: Path, options: ort.SessionOptions, providers: list[Any], threads: int | None, library: Path | None
+    path: Path,
+    options: ort.SessionOptions,
+    providers: list[Any],
+    threads: int | None,
+    library: Path | None,
+    *,
+    is_mapped: bool,
 ) -> ort.InferenceSession:
     if threads is not None:
         options.intra_op_num_threads = threads
     if library is not None:
         options.register_custom_ops_library(str(library))
+    if is_mapped:
+        with contextlib.suppress(MbertError):  # a model also runs without `perf`
+            require_beside("perf")
+            from perf.sessions.runtimes.mapped_weights import open_mapped
+
+            return open_mapped(path, options, providers=providers)
     return ort.InferenceSession(str(path), options, providers=providers)

@@ -89,14 +89,13 @@ def _digest(path: Path) -> str:
 
 def _optimize(given: Path, output: Path) -> None:
     """Writes the optimized graph, verified as by `mbert_onnx.optimize`."""
-    import onnx_ir as ir
-
     from graphs.errors import GraphError
     from graphs.model.loading import read_model
     from graphs.pipeline import optimize
+    from mbert_onnx.bundles.onnx_writer import save_model
 
     outcome = optimize(read_model(given))
-    ir.save(outcome.model, output)
+    save_model(outcome.model, output)
     if outcome.judge is not None and not outcome.judge.error_of_file(output) <= outcome.judge.bound:
         raise GraphError("the optimized graph is not the same model")
 

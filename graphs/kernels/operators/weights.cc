@@ -17,6 +17,10 @@ const char* name_of(Precision precision) {
   return precision == Precision::INT8 ? "int8" : precision == Precision::HALF ? "float16" : "float";
 }
 
+size_t element_bytes(Precision precision) {
+  return precision == Precision::INT8 ? 1 : precision == Precision::HALF ? sizeof(uint16_t) : sizeof(float);
+}
+
 }  // namespace
 
 void WeightReader::read(Weight* weight, int* k, int* n, bool has_bias, const char* name) {
@@ -76,6 +80,7 @@ Status WeightReader::read_one(Weight* weight, int* k, int* n, bool has_bias, con
   } else {
     isa_.pack_float(tensor.floats(), rows, columns, weight->panels);
   }
+  mapped_.give_back(tensor.data, element_bytes(precision_) * rows * columns);
   return has_bias ? vector(&weight->bias, n, name, "bias") : nullptr;
 }
 

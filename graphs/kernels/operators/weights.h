@@ -2,6 +2,7 @@
 #pragma once
 
 #include "blocks/blocks.h"
+#include "ort/mapped_pages.h"
 #include "ort/ort.h"
 
 namespace mbert {
@@ -34,6 +35,7 @@ class WeightReader {
   const OrtKernelInfo* info_;
   Precision precision_;
   size_t next_;
+  MappedPages mapped_;
   Status status_ = nullptr;
 };
 

@@ -1,6 +1,7 @@
 #include "ort/weight_memory.h"
 
 #include "isa/isa.h"
+#include "ort/system_call.h"
 
 namespace mbert {
 
@@ -37,21 +38,10 @@ struct Lock {
 };
 
 // Asks Linux for pages of 2 MB (transparent huge pages); a failure is ignored.
-void ask_for_large_pages(void* memory, size_t bytes) {
-  [[maybe_unused]] constexpr long HUGE = 14;
-#if defined(__linux__) && defined(__x86_64__)
-  constexpr long MADVISE = 28;
-  long result;
-  __asm__ volatile("syscall" : "=a"(result) : "a"(MADVISE), "D"(memory), "S"(bytes), "d"(HUGE)
-                   : "rcx", "r11", "memory");
-#elif defined(__linux__) && defined(__aarch64__)
-  register long number __asm__("x8") = 233;
-  register void* first __asm__("x0") = memory;
-  register size_t second __asm__("x1") = bytes;
-  register long third __asm__("x2") = HUGE;
-  __asm__ volatile("svc 0" : "+r"(first) : "r"(number), "r"(second), "r"(third) : "memory");
-#else
-  (void)memory, (void)bytes;
+void ask_for_large_pages([[maybe_unused]] void* memory, [[maybe_unused]] size_t bytes) {
+#if MBERT_SYSTEM_CALLS
+  constexpr long HUGE = 14;
+  system_call(MADVISE, reinterpret_cast<long>(memory), static_cast<long>(bytes), HUGE);
 #endif
 }
 

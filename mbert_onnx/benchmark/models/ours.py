@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import onnx_ir as ir
-
 from graphs.model.embeddings import embedding_rows
 from graphs.model.loading import read_model
 from mbert_onnx.benchmark.measures import precision_of
@@ -16,6 +14,7 @@ from mbert_onnx.benchmark.models.builder import BuiltModel, ModelBuilder
 from mbert_onnx.benchmark.models.prefixes import Request
 from mbert_onnx.bundles.limits import expected_limits, file_limits
 from mbert_onnx.bundles.model_file import TextReader, find_file, is_file, open_session
+from mbert_onnx.bundles.onnx_writer import save_model
 from mbert_onnx.bundles.ports import rename_ports
 from mbert_onnx.bundles.reader import Bundle, is_bundle, read_bundle
 from mbert_onnx.conversion.comparison.accuracy import agreement_text
@@ -91,7 +90,7 @@ def _with_transformers_names(built: BuiltModel, builder: ModelBuilder) -> BuiltM
     model = read_model(file)
     note = rename_ports(model, task)
     copy = builder.new_folder() / file.name
-    ir.save(model, copy)
+    save_model(model, copy)
     return replace(built, subject=replace(built.subject, path=copy, notes=(*built.subject.notes, note)))
 
 

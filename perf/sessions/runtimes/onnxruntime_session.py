@@ -10,13 +10,15 @@ import onnxruntime as ort
 from perf.errors import PerfError, one_line
 from perf.providers import CPU, Provider
 from perf.providers.plugin import LOG_ERRORS_ONLY, devices, is_installed
+from perf.sessions.runtimes.mapped_weights import open_mapped
 from perf.sessions.session import Placement
 
 
 def open_session(path: Path, provider: Provider, threads: int, library: Path | None = None) -> ort.InferenceSession:
     """Opens a session for one file on one provider, with the CPU for other nodes and `threads` threads in an operator.
 
-    `library` has custom operators, which replace functions of the same names.
+    `library` has custom operators, which replace functions of the same names. A file that runs with them on the CPU is
+    opened as `mbert_onnx.load` does: its weights are mapped from the file.
 
     Raises:
         PerfError: no such file, a file that onnxruntime does not load, or a provider that takes no node of it.
@@ -30,6 +32,9 @@ def open_session(path: Path, provider: Provider, threads: int, library: Path | N
         if plugged:
             options.add_provider_for_devices(plugged, dict(provider.options))
             session = ort.InferenceSession(str(path), sess_options=options)
+        elif library is not None and provider.ort_name == CPU.ort_name:
+            # Weights that the kernels pack are in memory once only if they are mapped.
+            session = open_mapped(path, options, providers=[CPU.ort_name])
         else:
             session = ort.InferenceSession(
                 str(path),

@@ -168,7 +168,7 @@ def model_of(feed: Arrays, widths: Widths) -> bytes:
     return bytes(proto.SerializeToString())
 
 
-def session(model: bytes, library: Path | None, threads: int = 1) -> onnxruntime.InferenceSession:
+def session(model: bytes | Path, library: Path | None, threads: int = 1) -> onnxruntime.InferenceSession:
     """Returns a session with the kernels, or without (None)."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

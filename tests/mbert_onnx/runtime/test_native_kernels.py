@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -61,6 +62,15 @@ def test_load_computes_blocks_by_kernels_unless_told_otherwise(task: str, export
     found, expected = (mbert_onnx.load(bundle, kernels=kernels).logits(IDS) for kernels in ("native", "portable"))
     for name, logits in expected.items():
         np.testing.assert_allclose(found[name], logits, atol=1e-5 * float(np.abs(logits).max()))
+
+
+@needs_kernels
+@pytest.mark.skipif(sys.platform != "linux", reason="the mappings of a process are in /proc")
+def test_load_maps_the_weights_of_a_file_that_runs_with_kernels(exported: Exports, tmp_path: Path) -> None:
+    bundle = shutil.copytree(exported().bundle, tmp_path / "bundle")
+    for kernels, is_mapped in (("portable", False), ("auto", True)):
+        model = mbert_onnx.load(bundle, kernels=kernels)
+        assert (str(model.bundle.model_path.resolve()) in Path("/proc/self/maps").read_text()) == is_mapped
 
 
 @needs_kernels

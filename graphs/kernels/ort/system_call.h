@@ -1,0 +1,46 @@
+// System calls of Linux without a C library.
+#pragma once
+
+#include <stdint.h>
+
+#if defined(__linux__) && (defined(__x86_64__) || defined(__aarch64__))
+#define MBERT_SYSTEM_CALLS 1
+
+namespace mbert {
+
+#if defined(__x86_64__)
+constexpr long READ = 0, CLOSE = 3, PREAD = 17, MADVISE = 28, OPENAT = 257;
+#else
+constexpr long OPENAT = 56, CLOSE = 57, READ = 63, PREAD = 67, MADVISE = 233;
+#endif
+
+// Calls the kernel. Returns its result, or a negative error number.
+inline long system_call(long number, long a, long b = 0, long c = 0, long d = 0) {
+#if defined(__x86_64__)
+  long result;
+  register long fourth __asm__("r10") = d;
+  __asm__ volatile("syscall"
+                   : "=a"(result)
+                   : "a"(number), "D"(a), "S"(b), "d"(c), "r"(fourth)
+                   : "rcx", "r11", "memory");
+  return result;
+#else
+  register long call __asm__("x8") = number;
+  register long first __asm__("x0") = a;
+  register long second __asm__("x1") = b;
+  register long third __asm__("x2") = c;
+  register long fourth __asm__("x3") = d;
+  __asm__ volatile("svc 0" : "+r"(first) : "r"(call), "r"(second), "r"(third), "r"(fourth) : "memory");
+  return first;
+#endif
+}
+
+// Opens a file for reading. Returns its descriptor, or a negative error number.
+inline int open_for_reading(const char* path) {
+  constexpr long OF_WORKING_FOLDER = -100, CLOSE_ON_EXEC = 02000000;
+  return static_cast<int>(system_call(OPENAT, OF_WORKING_FOLDER, reinterpret_cast<long>(path), CLOSE_ON_EXEC));
+}
+
+}  // namespace mbert
+
+#endif
