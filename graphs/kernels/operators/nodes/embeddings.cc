@@ -83,16 +83,19 @@ struct EmbeddingsOp {
       float* trigrams = own.take<float>(static_cast<size_t>(count) * weight.k);
       float* residual = own.take<float>(static_cast<size_t>(count) * hidden);
       float* type = own.take<float>(hidden);
+      // The words of these tokens, and of one more on either side.
+      float* near = own.take<float>((count + size_t{2}) * width);
       const Quantized quantized = take_quantized(own, count, weight.k);
+      for (int token = first ? first - 1 : 0; token <= first + count && token < tokens; token++)
+        words.copy_row(isa, number(input_ids, token, words), near + static_cast<size_t>(token - first + 1) * width);
       for (int row = 0; row < count; row++) {
         const int token = first + row, position = token % length;
         float* trigram = trigrams + static_cast<size_t>(row) * weight.k;
-        for (int part = 0; part < 3; part++) {
-          const int other = position + 1 - part;
-          if (other >= 0 && other < length)
-            words.copy_row(isa, number(input_ids, token + 1 - part, words), trigram + part * width);
-          else
-            for (int i = 0; i < width; i++) trigram[part * width + i] = 0.0f;
+        for (int part = 0; part < 3; part++, trigram += width) {
+          const int shift = 1 - part;  // the next word, this one, the previous one
+          const bool is_inside = position + shift >= 0 && position + shift < length;
+          const float* word = near + static_cast<size_t>(row + 1 + shift) * width;
+          for (int i = 0; i < width; i++) trigram[i] = is_inside ? word[i] : 0.0f;
         }
         float* sum = residual + static_cast<size_t>(row) * hidden;
         positions.copy_row(isa, position, sum);
@@ -173,7 +176,8 @@ struct EmbeddingsOp {
     TRY(node->task_rows(context, run.tokens, most_rows(PRECISION), &run.tokens_per_chunk));
     const int chunks = (run.tokens + run.tokens_per_chunk - 1) / run.tokens_per_chunk;
     run.scratch_bytes = float_bytes(run.tokens_per_chunk, weight.k) + float_bytes(run.tokens_per_chunk + 1, weight.n) +
-                        quantized_bytes(run.tokens_per_chunk, weight.k) + CACHE_LINE;
+                        float_bytes(run.tokens_per_chunk + 2, weight.k / 3) +
+                        quantized_bytes(run.tokens_per_chunk, weight.k) + 2 * CACHE_LINE;
     TRY(scratch_pool.take(ort, chunks * run.scratch_bytes, &run.scratch));
     Status status = node->run_phases(context, 1, chunks, run);
     scratch_pool.give_back(ort, run.scratch);
