@@ -12,7 +12,7 @@ from perf.outputs.measure import Measure
 from perf.presentation.warnings import find_warnings
 from perf.providers import Provider, resolve
 from perf.providers.plugin import imitation
-from perf.results.report import Failure, Report, SubjectReport
+from perf.results.report import Failure, RaggedModel, Report, SubjectReport
 from perf.sessions.opener import Opener
 from perf.sessions.runtimes import ONNXRUNTIME
 from perf.sessions.session import fallback_warning
@@ -21,6 +21,7 @@ from perf.sessions.types import Progress, no_progress
 from perf.timing.description import Description, describe
 from perf.timing.inspection import Inspection, inspect
 from perf.timing.options import SEQ_LENS, BenchOptions
+from perf.timing.padding.ragged import with_ragged
 from perf.timing.profiling import CountMacs, Profiled, profile
 from perf.timing.repetitions import REPETITIONS, Timed, time_all
 from perf.timing.roster import Roster
@@ -42,8 +43,8 @@ def bench(
 
     Everything is repeated six times with fresh sessions, opened in one order and then in the other, since two
     sessions of the same file already differ by 1 or 2 %. A repetition of a cell is a warm-up, then rounds in which
-    every subject runs once. Disturbed repetitions are repeated. A model that this process's onnxruntime does not
-    run is run by a worker, which times itself.
+    every subject runs once; on a ragged batch, its texts one by one, too. Disturbed repetitions are repeated. A model
+    that this process's onnxruntime does not run is run by a worker, which times itself.
 
     A model that fails at any stage is among the report's failures; the others go on. A KeyboardInterrupt ends the
     timing, and the report has the measurements until then.
@@ -68,12 +69,13 @@ def bench(
         run = Run(provider, Roster(subjects, failures), opener, progress or no_progress)
         inspection = inspect(run, options)
         descriptions = describe(run, inspection, measure)
+        inspection, ragged_models = with_ragged(run, inspection, measure)
         timed = time_all(run, inspection)
     profiled = Profiled(_compare(run.roster, descriptions, measure))
     if options.profile and not timed.interrupted:
         cells = timed.cells(run.roster.names, inspection)
         profiled = profile(profiled.reports, run, inspection, count_macs, cells)
-    return _report(start, machine, run, inspection, timed, profiled)
+    return _report(start, machine, run, inspection, timed, profiled, ragged_models)
 
 
 def _check(subjects: Sequence[Subject]) -> None:
@@ -110,9 +112,17 @@ def _compare(roster: Roster, descriptions: Mapping[str, Description], measure: M
 
 
 def _report(
-    start: str, machine: host.Machine, run: Run, inspection: Inspection, timed: Timed, profiled: Profiled
+    start: str,
+    machine: host.Machine,
+    run: Run,
+    inspection: Inspection,
+    timed: Timed,
+    profiled: Profiled,
+    ragged_models: Sequence[RaggedModel],
 ) -> Report:
-    arguments, cells = inspection.arguments, timed.cells(run.roster.names, inspection)
+    arguments, names = inspection.arguments, run.roster.names
+    cells, ragged = timed.cells(names, inspection), timed.ragged_cells(names, inspection)
+    ragged_models = [model for model in ragged_models if model.name in names]
     interrupted = timed.interrupted or profiled.interrupted
     return Report(
         date=start,
@@ -129,10 +139,11 @@ def _report(
                 machine,
                 arguments,
                 timed.other_cores,
-                cells,
+                (*cells, *ragged),
                 profiled.reports,
                 timed.speed_check_ms,
                 interrupted=interrupted,
+                ragged_models=ragged_models,
             ),
         ),
         error_seq_len=error_seq_len(arguments.seq_lens),
@@ -140,6 +151,8 @@ def _report(
         failures=tuple(run.roster.failures),
         peaks=profiled.peaks,
         interrupted=interrupted,
+        ragged=ragged,
+        ragged_models=tuple(ragged_models),
     )
 
 

@@ -33,6 +33,7 @@ def bench(
     kernels: str = AUTO,
     device: str = LOCAL,
     profile: bool = False,
+    ragged: Sequence[int] | None = None,
     command: Sequence[str] = (),
     json: str | Path | None = None,
     progress: Progress | None = None,
@@ -58,6 +59,8 @@ def bench(
         device: The machine that runs the models: `local`, or `ssh://[user@]host[:port]`, to which this package is
             copied unless it is installed there.
         profile: Whether to measure the machine's peak speed, and the time that each model spends in its blocks.
+        ragged: Lengths in tokens of 2 to 1,024 texts, which are also timed in one batch, padded to the longest, and one
+            by one at their own lengths. Without `seq_lens`, the longest of them is then the only other length.
         command: The command line that called this, for the report.
         json: The file to which the report is written, with all raw times.
         progress: Called with a line at the start of each stage.
@@ -82,12 +85,19 @@ def bench(
         budget_s=budget,
         seed=seed,
         profile=profile,
+        ragged=() if ragged is None else tuple(ragged),
     )
     with ExitStack() as stack:
         # Connected first: a host that is down is reported before minutes are spent on models.
         connected = stack.enter_context(find_device(device, provider=provider, kernels=kernels))
         builder = ModelBuilder(
-            stack, task=task, seed=seed, seq_lens=seq_lens, batch=batch, kernels=PORTABLE, progress=progress
+            stack,
+            task=task,
+            seed=seed,
+            seq_lens=options.chosen_lengths,
+            batch=batch,
+            kernels=PORTABLE,
+            progress=progress,
         )
         report = connected.bench(_job(names, builder, options, kernels), progress)
     report = replace(report, command=tuple(command))

@@ -12,21 +12,18 @@ from rich.table import Table
 from rich.text import Text
 
 from perf.machine.machine import Machine
+from perf.presentation.formats import EMPTY, UNSTABLE, ms_text, ratio_text, share_text, time_text
+from perf.presentation.ragged import (
+    LEFT_OUT_HEADERS,
+    ragged_headers,
+    ragged_left_out,
+    ragged_notes,
+    ragged_rows,
+    ragged_title,
+)
 from perf.presentation.warnings import counted
-from perf.results.report import Measurement, Report, threads_text
+from perf.results.report import AnyCell, Measurement, Report, threads_text
 from perf.sessions.session import Placement
-from perf.statistics import Ratio
-
-NO_DIFFERENCE = "no significant difference"
-TOO_FEW = "too few repetitions"
-EMPTY = "–"
-"""Stands for a difference or error that there is none of; a note below the table says why."""
-
-UNSTABLE = "*"
-"""Marks a median whose interval is wider than requested."""
-
-CLOSE = 0.01
-"""A ratio this close to 1 is printed with three decimals, to avoid "1.00× (1.00–1.00)"."""
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -40,6 +37,7 @@ def print_report(report: Report, console: Console) -> None:
                     last = number == len(cell.measurements) - 1
                     _row(table, [str(cell.seq_len) if number == 0 else "", *time_row(item, report)], end_section=last)
         console.print(table)
+    _print_ragged(report, console)
     files = _table("files", file_headers(report))
     for row in file_rows(report):
         _row(files, row)
@@ -55,6 +53,21 @@ def print_report(report: Report, console: Console) -> None:
         console.print(Text.assemble(("warning: ", "yellow"), warning), soft_wrap=True)
 
 
+def _print_ragged(report: Report, console: Console) -> None:
+    """Prints the table of the ragged batch, and the models that are left out; nothing without one."""
+    if report.ragged:
+        table = _table(ragged_title(report), ragged_headers(report))
+        rows = ragged_rows(report)
+        for number, row in enumerate(rows):
+            _row(table, row, end_section=number + 1 < len(rows) and rows[number + 1][0] != "")
+        console.print(table)
+    if left_out := ragged_left_out(report):
+        table = _table(f"not timed: {ragged_title(report)}", LEFT_OUT_HEADERS)
+        for pair in left_out:
+            _row(table, pair)
+        console.print(table)
+
+
 def to_markdown(report: Report) -> str:
     """Returns the same tables as Markdown, ending in a line break."""
     lines = [_conditions(report), ""]
@@ -64,6 +77,11 @@ def to_markdown(report: Report) -> str:
         for item in cell.measurements
     ]
     lines += [*_markdown_table(["threads", *time_headers(report)], rows), ""]
+    if report.ragged:
+        lines += [f"{ragged_title(report)}:", ""]
+        lines += [*_markdown_table(ragged_headers(report), _filled(ragged_rows(report))), ""]
+    if left_out := ragged_left_out(report):
+        lines += [f"not timed: {ragged_title(report)}:", "", *_markdown_table(LEFT_OUT_HEADERS, left_out), ""]
     lines += [*_markdown_table(file_headers(report), file_rows(report)), ""]
     if report.failures:
         rows = [[failure.name, failure.reason] for failure in report.failures]
@@ -108,14 +126,13 @@ def time_row(item: Measurement, report: Report) -> list[str]:
     """Returns the row of one model in one cell."""
     row = [
         item.subject,
-        f"{_ms(item.median_ms, item.median_ms)} ± {_ms(item.half_width_ms, item.median_ms)}"
-        f"{'' if item.stable else UNSTABLE}",
-        _ms(item.p90_ms, item.median_ms),
-        _ms(item.p99_ms, item.median_ms),
+        time_text(item),
+        ms_text(item.p90_ms, item.median_ms),
+        ms_text(item.p99_ms, item.median_ms),
         f"{item.tokens_per_second:,.0f}",
     ]
     is_first = item.subject == report.subjects[0].name
-    return [*row, _ratio(item.speedup, is_first)] if len(report.subjects) > 1 else row
+    return [*row, ratio_text(item.speedup, is_first)] if len(report.subjects) > 1 else row
 
 
 def file_rows(report: Report) -> list[list[str]]:
@@ -123,16 +140,16 @@ def file_rows(report: Report) -> list[list[str]]:
     return [
         [
             subject.name,
-            _ms(subject.footprint.load_ms, subject.footprint.load_ms),
+            ms_text(subject.footprint.load_ms, subject.footprint.load_ms),
             decimal(subject.footprint.peak_bytes),
             decimal(subject.file.size_bytes),
             ", ".join(
                 f"{count} {provider.removesuffix('ExecutionProvider')}{_parts(subject.placement, provider)}"
                 for provider, count in subject.placement.nodes.items()
             ),
-            *([_share(subject.difference)] if _has_differences(report) else []),
-            *([_share(subject.cpu_difference)] if _has_cpu_differences(report) else []),
-            *([_share(subject.error, 2)] if _has_errors(report) else []),
+            *([share_text(subject.difference)] if _has_differences(report) else []),
+            *([share_text(subject.cpu_difference)] if _has_cpu_differences(report) else []),
+            *([share_text(subject.error, 2)] if _has_errors(report) else []),
         ]
         for subject in report.subjects
     ]
@@ -141,10 +158,6 @@ def file_rows(report: Report) -> list[list[str]]:
 def _parts(placed: Placement, provider: str) -> str:
     parts = placed.partitions.get(provider, 0)
     return "" if not parts else f" in {parts} partition{'s' if parts > 1 else ''}"
-
-
-def _share(value: float | None, digits: int = 1) -> str:
-    return EMPTY if value is None else f"{value:.{digits}g}"
 
 
 def _conditions(report: Report) -> str:
@@ -169,6 +182,7 @@ def notes(report: Report) -> list[str]:
         "± is the 95 % interval of the median. Load time is the median of fresh processes; peak memory is the increase "
         f"from loading and one run of {max(arguments.seq_lens)} tokens with {threads_text(max(arguments.threads))}."
     ]
+    lines += ragged_notes(report)
     if _has_differences(report):
         lines += _notes_on_differences(report)
     if _has_errors(report):
@@ -186,17 +200,19 @@ def notes(report: Report) -> list[str]:
         lines += _note_on_empty("from the CPU's", without, "not run by onnxruntime, or without comparable outputs")
     lines += [f"{subject.name}: {note}" for subject in report.subjects for note in subject.notes]
     lines += _notes_on_repeats(report)
-    if any(not item.stable for cell in report.cells for item in cell.measurements):
+    cells: tuple[AnyCell, ...] = (*report.cells, *report.ragged)
+    if any(not item.stable for cell in cells for item in cell.measurements):
         lines.append(f"{UNSTABLE} unstable: the interval is wider than the requested ±{arguments.precision:.1%}.")
     return lines
 
 
 def _notes_on_repeats(report: Report) -> list[str]:
     """Returns how many repetitions were repeated because they were disturbed, and by what; none if none was."""
-    causes = sum((Counter(cell.repeated) for cell in report.cells), Counter[str]())
+    cells: tuple[AnyCell, ...] = (*report.cells, *report.ragged)
+    causes = sum((Counter(cell.repeated) for cell in cells), Counter[str]())
     if not causes:
         return []
-    done = sum(len(cell.rounds) for cell in report.cells)
+    done = sum(len(cell.rounds) for cell in cells)
     return [
         f"{done} repetitions were timed, and {causes.total()} repeated because of a disturbance ({counted(causes)})."
     ]
@@ -218,22 +234,6 @@ def _note_on_empty(column: str, names: Sequence[str], reason: str) -> list[str]:
     return [f"{column} {EMPTY} of {', '.join(names)}: {reason}."] if names else []
 
 
-def _ms(value: float, scale: float) -> str:
-    """Formats milliseconds with three or four significant digits for a time of the size `scale`."""
-    return f"{value:.{3 if scale < 1 else 2 if scale < 100 else 1}f}"
-
-
-def _ratio(speedup: Ratio | None, is_first: bool) -> str:
-    if is_first:
-        return "1×"
-    if speedup is None:
-        return TOO_FEW
-    if not speedup.significant:
-        return NO_DIFFERENCE
-    digits = 3 if abs(speedup.median - 1) < CLOSE else 2
-    return f"{speedup.median:.{digits}f}× ({speedup.low:.{digits}f}–{speedup.high:.{digits}f})"
-
-
 def _table(title: str, headers: Sequence[str]) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for header in headers:
@@ -250,6 +250,14 @@ def _row(table: Table, cells: Iterable[str], *, end_section: bool = False) -> No
 
 def _line(console: Console, text: str) -> None:
     console.print(Text(text), soft_wrap=True)
+
+
+def _filled(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Repeats the first cell of a section in each of its rows, since Markdown tables have no sections."""
+    found: list[list[str]] = []
+    for first, *others in rows:
+        found.append([first or found[-1][0], *others])
+    return found
 
 
 def _markdown_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

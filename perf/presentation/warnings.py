@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from perf.machine.machine import Machine
-from perf.results.report import Arguments, Cell, SubjectReport, threads_text
+from perf.results.report import AnyCell, Arguments, RaggedModel, SubjectReport
 from perf.statistics import FEWEST
 from perf.timing.disturbance.causes import SPEED_CHECK, SPREAD, STEAL
 from perf.timing.disturbance.speed_check import MOVED
@@ -39,15 +39,17 @@ def find_warnings(
     machine: Machine,
     arguments: Arguments,
     other_cores: float,
-    cells: Sequence[Cell],
+    cells: Sequence[AnyCell],
     subjects: Sequence[SubjectReport] = (),
     speed_check_ms: Sequence[float] = (),
     *,
     interrupted: bool = False,
+    ragged_models: Sequence[RaggedModel] = (),
 ) -> list[str]:
     """Returns the warnings, ordered by cause: models, threads, machine, other programs, disturbances, warm-up,
     intervals."""
     models = [*_broken(subjects), *_different(subjects), *_padding(subjects), *_lost(subjects)]
+    models += _ragged(subjects, ragged_models)
     found = [
         *_cut_short(cells, interrupted),
         *models,
@@ -121,7 +123,25 @@ def _padding(subjects: Sequence[SubjectReport]) -> list[str]:
     ]
 
 
-def _cut_short(cells: Sequence[Cell], interrupted: bool) -> list[str]:
+def _ragged(subjects: Sequence[SubjectReport], models: Sequence[RaggedModel]) -> list[str]:
+    """Returns models that break or differ on the ragged batch only."""
+    broken = {subject.name for subject in subjects if subject.non_finite}
+    alike = {one.name for one in _comparable(subjects) if one.difference is not None and one.difference <= ANOTHER}
+    return [
+        f"{model.name} is not usable: its outputs {', '.join(model.non_finite)} are NaN or infinite on the ragged "
+        "batch; disregard its times there, and time a model whose outputs are finite"
+        for model in models
+        if model.non_finite and model.name not in broken
+    ] + [
+        f"{model.name} handles a ragged batch differently from {subjects[0].name}: its outputs there have the centred "
+        f"error {model.difference:.2g}; give it texts of one length"
+        for model in models
+        if model.difference is not None and not model.difference <= ANOTHER
+        if model.name in alike and not model.non_finite
+    ]
+
+
+def _cut_short(cells: Sequence[AnyCell], interrupted: bool) -> list[str]:
     if not interrupted:
         return []
     done = [len(cell.rounds) for cell in cells]
@@ -133,13 +153,13 @@ def _cut_short(cells: Sequence[Cell], interrupted: bool) -> list[str]:
     ]
 
 
-def _few(cells: Sequence[Cell]) -> str | None:
+def _few(cells: Sequence[AnyCell]) -> str | None:
     found = [(item.runs, cell, item) for cell in cells for item in cell.measurements if item.runs < FEW]
     if not found:
         return None
     runs, cell, item = min(found, key=lambda entry: entry[0])
     return (
-        f"too few runs for percentiles in {_share(found, cells)}, the fewest {item.subject} at {_where(cell)} "
+        f"too few runs for percentiles in {_share(found, cells)}, the fewest {item.subject} at {cell.place} "
         f"({runs}): p90 and p99 are the slowest or second slowest run; pass a longer --budget"
     )
 
@@ -203,7 +223,7 @@ def _others(machine: Machine, other_cores: float) -> str | None:
     )
 
 
-def _disturbed(cells: Sequence[Cell]) -> str | None:
+def _disturbed(cells: Sequence[AnyCell]) -> str | None:
     """Returns how many repetitions stayed disturbed, by what, and what removes these causes."""
     found = [cell for cell in cells if cell.disturbed]
     if not found:
@@ -213,7 +233,7 @@ def _disturbed(cells: Sequence[Cell]) -> str | None:
     advice = ", and ".join(dict.fromkeys(REMEDIES[cause] for cause in total))
     return (
         f"{total.total()} of {sum(len(cell.rounds) for cell in cells)} repetitions remain disturbed "
-        f"({counted(total)}), the most at {_where(worst)} ({sum(worst.disturbed.values())} of {len(worst.rounds)}); "
+        f"({counted(total)}), the most at {worst.place} ({sum(worst.disturbed.values())} of {len(worst.rounds)}); "
         f"{advice}, and repeat"
     )
 
@@ -223,7 +243,7 @@ def counted(causes: Mapping[str, int]) -> str:
     return ", ".join(f"{cause} {number}" for cause, number in causes.items())
 
 
-def _unsteady(cells: Sequence[Cell]) -> str | None:
+def _unsteady(cells: Sequence[AnyCell]) -> str | None:
     found = [
         (item.unsteady_repetitions, cell, item)
         for cell in cells
@@ -235,26 +255,22 @@ def _unsteady(cells: Sequence[Cell]) -> str | None:
     count, cell, item = max(found, key=lambda entry: entry[0])
     return (
         f"warm-up ended in {_share(found, cells)} while times still changed by over {STEADY:.0%} in most repetitions, "
-        f"the most in {item.subject} at {_where(cell)} ({count} of {len(cell.rounds)} repetitions); "
+        f"the most in {item.subject} at {cell.place} ({count} of {len(cell.rounds)} repetitions); "
         "end other programs, or pass a longer --budget"
     )
 
 
-def _unstable(arguments: Arguments, cells: Sequence[Cell]) -> str | None:
+def _unstable(arguments: Arguments, cells: Sequence[AnyCell]) -> str | None:
     found = [(item.relative_half_width, cell, item) for cell in cells for item in cell.measurements if not item.stable]
     if not found:
         return None
     width, cell, item = max(found, key=lambda entry: entry[0])
     return (
         f"unstable: {_share(found, cells)} have a wider interval than the requested ±{arguments.precision:.1%}, the "
-        f"widest {item.subject} at {_where(cell)}, ±{width:.1%} after {item.runs} runs; "
+        f"widest {item.subject} at {cell.place}, ±{width:.1%} after {item.runs} runs; "
         "end other programs, pass a longer --budget, or a wider --precision"
     )
 
 
-def _share(found: Sequence[object], cells: Sequence[Cell]) -> str:
+def _share(found: Sequence[object], cells: Sequence[AnyCell]) -> str:
     return f"{len(found)} of {sum(len(cell.measurements) for cell in cells)} medians"
-
-
-def _where(cell: Cell) -> str:
-    return f"{cell.seq_len} tokens, {threads_text(cell.threads)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,8 @@ SPEED_CHECK_KEY = "guard_ms"
 class Arguments:
     """Options of the benchmark, defaults filled in.
 
-    `precision` is a share of the median, `budget_s` seconds per cell, and `device` the value of `--device`.
+    `precision` is a share of the median, `budget_s` seconds per cell, and `device` the value of `--device`. `ragged`
+    has the lengths of the texts of the ragged batch; empty without one.
     """
 
     provider: str
@@ -40,6 +42,7 @@ class Arguments:
     seed: int
     vocab_size: int
     device: str = "local"
+    ragged: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,78 @@ class Cell:
     repeated: dict[str, int] = field(default_factory=dict)
     disturbed: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def place(self) -> str:
+        """The cell in words: "128 tokens, 1 thread"."""
+        return f"{self.seq_len} tokens, {threads_text(self.threads)}"
+
+
+@dataclass(frozen=True)
+class RaggedResult:
+    """One model on texts of different lengths: in one batch, and one by one at their own lengths in the same session.
+
+    Args:
+        subject: The model's name.
+        batch: The time of the batch, padded to the longest text; its speedup is that over the batch of the first model
+            of the cell.
+        one_by_one: The sum of the times of its texts; its speedup is that over the sum of that model. In both, tokens
+            per second are those of the texts, without padding.
+        cost: The time of the batch divided by that sum, from the quotients of the rounds; None for too few repetitions.
+    """
+
+    subject: str
+    batch: Measurement
+    one_by_one: Measurement
+    cost: Ratio | None
+
+
+@dataclass(frozen=True)
+class RaggedCell:
+    """All models that take a ragged batch at one thread count; `lengths` are those of its texts in tokens.
+
+    The other fields are those of `Cell`.
+    """
+
+    lengths: tuple[int, ...]
+    threads: int
+    rounds: tuple[int, ...]
+    results: tuple[RaggedResult, ...]
+    repeated: dict[str, int] = field(default_factory=dict)
+    disturbed: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def measurements(self) -> tuple[Measurement, ...]:
+        """All measurements of all models."""
+        return tuple(item for result in self.results for item in (result.batch, result.one_by_one))
+
+    @property
+    def place(self) -> str:
+        """The cell in words: "8 texts of 16 to 128 tokens, 1 thread"."""
+        return f"{ragged_text(self.lengths)}, {threads_text(self.threads)}"
+
+
+AnyCell = Cell | RaggedCell
+
+
+@dataclass(frozen=True)
+class RaggedModel:
+    """Outputs of one model on the ragged batch; padded positions are not compared.
+
+    Args:
+        name: The model's name.
+        left_out: The reason why it is not timed on the batch; empty if it is.
+        difference: Centred error of the outputs from the first model's. None for the first, if the two share no output,
+            and if one of them is left out.
+        batch_difference: Centred error of the outputs from its own on the same texts one by one; None if left out.
+        non_finite: The outputs that are NaN or infinite.
+    """
+
+    name: str
+    left_out: str = ""
+    difference: float | None = None
+    batch_difference: float | None = None
+    non_finite: tuple[str, ...] = ()
+
 
 @dataclass(frozen=True)
 class Report:
@@ -149,6 +224,8 @@ class Report:
         peaks: Peak arithmetic and memory throughput of the machine, if measured.
         command: The words of the command line, if there was one.
         interrupted: The benchmark was interrupted before all repetitions were done.
+        ragged: The times of the ragged batch, by number of threads; empty without one.
+        ragged_models: Every model's outputs on it, or why the model is left out.
     """
 
     date: str
@@ -165,20 +242,23 @@ class Report:
     peaks: tuple[Peaks, ...] = ()
     command: tuple[str, ...] = ()
     interrupted: bool = False
+    ragged: tuple[RaggedCell, ...] = ()
+    ragged_models: tuple[RaggedModel, ...] = ()
 
     @property
     def broken(self) -> tuple[str, ...]:
         """The models with outputs that are NaN or infinite."""
-        return tuple(subject.name for subject in self.subjects if subject.non_finite)
+        found = {model.name for model in self.ragged_models if model.non_finite}
+        return tuple(subject.name for subject in self.subjects if subject.non_finite or subject.name in found)
 
     def to_json(self) -> dict[str, Any]:
         """Returns the JSON form: the schema's name and version, then every field, raw times included."""
         content = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **asdict(self)}
         content[SPEED_CHECK_KEY] = content.pop("speed_check_ms")
-        for subject in content["subjects"]:
-            for key in ("difference", "error", "cpu_difference", "padded_difference"):
-                if subject[key] == math.inf:  # JSON has no infinity
-                    subject[key] = "inf"
+        for item in (*content["subjects"], *content["ragged_models"]):
+            for key in ("difference", "error", "cpu_difference", "padded_difference", "batch_difference"):
+                if item.get(key) == math.inf:  # JSON has no infinity
+                    item[key] = "inf"
         return content
 
     def write_json(self, path: Path) -> None:
@@ -189,3 +269,8 @@ class Report:
 def threads_text(count: int) -> str:
     """Returns "1 thread", "2 threads"."""
     return f"{count} thread" if count == 1 else f"{count} threads"
+
+
+def ragged_text(lengths: Sequence[int]) -> str:
+    """Returns "8 texts of 16 to 128 tokens"."""
+    return f"{len(lengths)} texts of {min(lengths)} to {max(lengths)} tokens"

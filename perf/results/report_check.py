@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from perf.results.report import Report
+from perf.results.report import AnyCell, RaggedCell, Report
 
 # More than any time, size or count of a benchmark, and still exact enough as a float.
 LARGEST = 10**18
@@ -19,6 +19,8 @@ MOST_REPETITIONS = 100
 POSITIVE = {
     "seq_lens",
     "seq_len",
+    "ragged",
+    "lengths",
     "threads",
     "batch",
     "error_seq_len",
@@ -38,7 +40,7 @@ POSITIVE = {
     "high",
 }
 # Centred errors, which may be infinite.
-UNBOUNDED = {"difference", "error", "cpu_difference", "padded_difference"}
+UNBOUNDED = {"difference", "error", "cpu_difference", "padded_difference", "batch_difference"}
 # The one number that may be negative.
 SIGNED = "seed"
 
@@ -52,8 +54,11 @@ def fault_in(report: Report) -> str | None:
     if not report.arguments.seq_lens or not report.arguments.threads:
         return "arguments has no seq_lens, or no threads"
     names = {subject.name for subject in report.subjects}
-    unknown = [item.subject for cell in report.cells for item in cell.measurements if item.subject not in names]
-    for cell in report.cells:
+    cells: tuple[AnyCell, ...] = (*report.cells, *report.ragged)
+    unknown = [item.subject for cell in cells for item in cell.measurements if item.subject not in names]
+    for cell in cells:
+        if isinstance(cell, RaggedCell) and not cell.lengths:
+            return "a ragged batch has no lengths"
         if len(cell.rounds) > MOST_REPETITIONS:
             return f"a cell has {len(cell.rounds)} repetitions, more than {MOST_REPETITIONS}"
         wrong = [item.subject for item in cell.measurements if len(item.times_ms) != sum(cell.rounds)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from perf.errors import PerfError
 from perf.machine.steal import StealWatch
 from perf.results.report import Cell, Measurement
 from perf.sessions.session import Session, Timer, first_run, timer
+from perf.sessions.types import Feed
 from perf.statistics import FEWEST, ratio, summarise
 from perf.timing.rounds import timed_rounds
 from perf.timing.warmup import warm_up
@@ -33,13 +34,15 @@ class RunError(PerfError):
 class Repetition:
     """Times in ms of each model by name, round by round, and whether they were steady after the warm-up.
 
-    `stolen_cores`: the steal time meanwhile, in cores; `speed_check_ms`: the time of the speed check before it.
+    `stolen_cores`: the steal time meanwhile, in cores; `speed_check_ms`: the time of the speed check before it;
+    `one_by_one_ms`: of a ragged batch, the sums of the times of its texts, in the same rounds.
     """
 
     times_ms: Mapping[str, np.ndarray]
     steady: Mapping[str, bool]
     stolen_cores: float = 0.0
     speed_check_ms: float = 0.0
+    one_by_one_ms: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def rounds(self) -> int:
@@ -60,14 +63,23 @@ def repeat(
         RunError: a model does not take its feeds, or has died.
     """
     for name, session in sessions.items():
-        with _named(name):
+        with failing_as(name):
             first_run(name, session, feeds[name])
-    runs = [_timer(name, session, feeds[name]) for name, session in sessions.items()]
+    runs = [named_timer(name, session, feeds[name]) for name, session in sessions.items()]
+    times_ms, steady, stolen = time_runs(runs, precision=precision, budget_s=budget_s, seed=seed)
+    return Repetition(
+        dict(zip(sessions, times_ms, strict=True)), dict(zip(sessions, steady, strict=True)), stolen_cores=stolen
+    )
+
+
+def time_runs(
+    runs: Sequence[Timer], *, precision: float, budget_s: float, seed: int
+) -> tuple[np.ndarray, tuple[bool, ...], float]:
+    """Warms up, then times in rounds: returns ms [runs, rounds], which were steady, and the stolen cores meanwhile."""
     watch = StealWatch()
     steady = warm_up(runs, limit_s=budget_s * WARM_UP_SHARE, clock=time.perf_counter_ns)
     times_ns = timed_rounds(runs, precision=precision, budget_s=budget_s, seed=seed, clock=time.perf_counter_ns)
-    times_ms, stolen = dict(zip(sessions, times_ns / 1e6, strict=True)), watch.cores()
-    return Repetition(times_ms, dict(zip(sessions, steady, strict=True)), stolen)
+    return times_ns / 1e6, steady, watch.cores()
 
 
 def combine(
@@ -89,12 +101,27 @@ def combine(
         precision: The target for intervals, as a share of the median.
     """
     rounds = tuple(part.rounds for part in repetitions)
-    times_ms = {name: np.concatenate([part.times_ms[name] for part in repetitions]) for name in tokens}
+    series = [part.times_ms for part in repetitions]
+    return Cell(seq_len, threads, rounds, measurements(tokens, repetitions, series, precision))
+
+
+def measurements(
+    tokens: Mapping[str, int],
+    repetitions: Sequence[Repetition],
+    series: Sequence[Mapping[str, np.ndarray]],
+    precision: float,
+) -> tuple[Measurement, ...]:
+    """Returns the statistics of each model, over the times in ms that `series` has of each repetition.
+
+    `tokens` and `precision` are those of `combine`.
+    """
+    rounds = tuple(part.rounds for part in repetitions)
+    times_ms = {name: np.concatenate([part[name] for part in series]) for name in tokens}
     first = next(iter(tokens))
-    measurements = []
-    for name, series in times_ms.items():
-        summary = summarise(series)
-        measurements.append(
+    found = []
+    for name, times in times_ms.items():
+        summary = summarise(times)
+        found.append(
             Measurement(
                 subject=name,
                 median_ms=summary.median,
@@ -103,29 +130,31 @@ def combine(
                 p90_ms=summary.p90,
                 p99_ms=summary.p99,
                 tokens_per_second=tokens[name] / summary.median * 1e3,
-                runs=len(series),
-                stable=len(series) >= FEWEST and summary.relative_half_width <= precision,
+                runs=len(times),
+                stable=len(times) >= FEWEST and summary.relative_half_width <= precision,
                 unsteady_repetitions=sum(not part.steady[name] for part in repetitions),
-                speedup=ratio(times_ms[first], series, rounds) if name != first and len(rounds) >= FEWEST else None,
-                times_ms=tuple(series.tolist()),
+                speedup=ratio(times_ms[first], times, rounds) if name != first and len(rounds) >= FEWEST else None,
+                times_ms=tuple(times.tolist()),
             )
         )
-    return Cell(seq_len, threads, rounds, tuple(measurements))
+    return tuple(found)
 
 
-def _timer(name: str, session: Session, feed: dict[str, np.ndarray]) -> Timer:
-    with _named(name):
+def named_timer(name: str, session: Session, feed: Feed) -> Timer:
+    """Returns the function that times a session on one input, whose errors are RunErrors of the model `name`."""
+    with failing_as(name):
         run = timer(session, feed)
 
     def timed(after_another: bool) -> int:
-        with _named(name):
+        with failing_as(name):
             return run(after_another)
 
     return timed
 
 
 @contextmanager
-def _named(name: str) -> Iterator[None]:
+def failing_as(name: str) -> Iterator[None]:
+    """Turns a PerfError into a RunError of the model `name`."""
     try:
         yield
     except PerfError as error:

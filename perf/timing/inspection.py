@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from perf.errors import PerfUsageError
 from perf.results.report import Arguments
 from perf.sessions.inputs import DEFAULT_VOCAB_SIZE, DeclaredInput, declared_inputs, fixed_seq_len, synthesise
 from perf.sessions.opener import describe, placement
+from perf.sessions.padding import RaggedFeed
 from perf.sessions.session import Placement
 from perf.sessions.subject import Subject
 from perf.sessions.types import Feeds
@@ -37,12 +38,15 @@ class Inspection:
         files: The files of each model, by its name and path.
         feeds: The inputs of each model, by its name and by length.
         notes: Lengths that are left out, and why, a line each.
+        ragged: The inputs of the ragged batch of each model that takes it, by its name; see
+            `perf.timing.padding.ragged`.
     """
 
     arguments: Arguments
     files: Mapping[str, Mapping[Path, InspectedFile]]
     feeds: Feeds
     notes: tuple[str, ...] = ()
+    ragged: Mapping[str, RaggedFeed] = field(default_factory=dict)
 
     def tokens(self, name: str, seq_len: int) -> int:
         """Returns the number of tokens that a model reads in one run at a length."""
@@ -56,7 +60,7 @@ def inspect(run: Run, options: BenchOptions) -> Inspection:
     Raises PerfError when no model is left, PerfUsageError where models take no common length.
     """
     files = run.roster.each(lambda subject: _inspect_files(subject, run, options.threads[0]))
-    seq_lens, notes = _seq_lens(options.seq_lens, run.roster.subjects, files)
+    seq_lens, notes = _seq_lens(options.chosen_lengths, run.roster.subjects, files)
     arguments = Arguments(
         provider=run.provider.name,
         seq_lens=seq_lens,
@@ -66,6 +70,7 @@ def inspect(run: Run, options: BenchOptions) -> Inspection:
         budget_s=options.budget_s,
         seed=options.seed,
         vocab_size=min(subject.vocab_size or DEFAULT_VOCAB_SIZE for subject in run.roster.subjects),
+        ragged=options.ragged,
     )
     feeds = run.roster.each(lambda subject: _feeds(subject, files[subject.name], arguments))
     return Inspection(arguments, files, feeds, notes)

@@ -24,6 +24,8 @@ class BenchOptions:
         seq_lens: Lengths in tokens; None: 8, 32, 128 and 384, or the length of models with fixed shapes. Those
             that a model does not take are left out, with a note.
         batch: Sequences per run, 1 to 1,024.
+        ragged: Lengths in tokens of the texts of a batch that is timed, too, padded to the longest, 2 to 1,024 texts.
+            Without `seq_lens`, the longest of them is then the only other length.
         threads: Numbers of onnxruntime's threads within an operator, 1 to 1,024.
         precision: Target for the 95 % interval of every median, as a share of it: timing of a cell ends when all are
             within ± this share,
@@ -44,10 +46,18 @@ class BenchOptions:
     budget_s: float = 10.0
     seed: int = 0
     profile: bool = False
+    ragged: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.seq_lens is not None:
             check_sizes("seq-len", MAX_SEQ_LEN, *self.seq_lens)
+        if self.ragged:
+            check_sizes("ragged", MAX_SEQ_LEN, *self.ragged)
+            if not 2 <= len(self.ragged) <= MAX_BATCH:
+                raise PerfUsageError(
+                    f"--ragged has {len(self.ragged)} length{'s' if len(self.ragged) > 1 else ''}; expected those of 2 "
+                    f"to {MAX_BATCH:,} texts, such as 16,64,128"
+                )
         check_sizes("threads", MAX_THREADS, *self.threads)
         check_sizes("batch", MAX_BATCH, self.batch)
         if not 0 < self.precision < 1:
@@ -57,6 +67,11 @@ class BenchOptions:
                 f"--budget is {self.budget_s}; expected seconds per cell such as 10, at most {MAX_BUDGET_S:,}"
             )
         named(self.provider)
+
+    @property
+    def chosen_lengths(self) -> tuple[int, ...] | None:
+        """The lengths that were chosen, in tokens; None for the default ones."""
+        return (max(self.ragged),) if self.seq_lens is None and self.ragged else self.seq_lens
 
 
 def check_sizes(option: str, most: int, *values: int) -> None:

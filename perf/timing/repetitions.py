@@ -9,10 +9,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from statistics import median
 
 from perf.machine.machine import OthersWatch
-from perf.results.report import Cell, threads_text
+from perf.results.report import Cell, RaggedCell, ragged_text, threads_text
 from perf.sessions.session import Session
 from perf.sessions.subject import Subject
 from perf.statistics import FEWEST
@@ -20,8 +21,12 @@ from perf.timing.cell import Repetition, RunError, combine, repeat
 from perf.timing.disturbance.causes import causes
 from perf.timing.disturbance.speed_check import speed_check_ms
 from perf.timing.inspection import Inspection
+from perf.timing.padding.ragged import combine_ragged, repeat_ragged
 from perf.timing.roster import Roster
 from perf.timing.run import Run
+
+Length = int | tuple[int, ...]
+"""The length of a cell in tokens, or the lengths of the texts of a ragged batch."""
 
 REPETITIONS = FEWEST
 """Repetitions of each cell, with fresh sessions: the fewest values whose median has a 95 % interval."""
@@ -35,14 +40,14 @@ class Timed:
     """The measured times.
 
     Args:
-        parts: The repetitions of each cell, by (threads, seq_len).
+        parts: The repetitions of each cell, by threads and length.
         repeated: How many repetitions of each cell were repeated, by cause.
         other_cores: How many cores' worth of time other programs used meanwhile.
         interrupted: Whether a KeyboardInterrupt ended it early.
     """
 
-    parts: dict[tuple[int, int], list[Repetition]]
-    repeated: dict[tuple[int, int], Counter[str]] = field(default_factory=dict)
+    parts: dict[tuple[int, Length], list[Repetition]]
+    repeated: dict[tuple[int, Length], Counter[str]] = field(default_factory=dict)
     other_cores: float = 0.0
     interrupted: bool = False
 
@@ -54,27 +59,44 @@ class Timed:
             found.update(dict.fromkeys((number, threads, part.speed_check_ms) for number, part in enumerate(parts)))
         return [check for *_, check in sorted(found, key=lambda key: key[:2])]
 
-    def disturbed(self, names: Sequence[str]) -> dict[tuple[int, int], dict[int, str]]:
+    def disturbed(self, names: Sequence[str]) -> dict[tuple[int, Length], dict[int, str]]:
         """Returns the disturbed repetitions of each cell by index, with the cause; of the models of these names."""
         usual = median(self.speed_check_ms)
         return {key: causes(parts, names, usual) for key, parts in self.parts.items()}
 
     def cells(self, names: list[str], inspection: Inspection) -> tuple[Cell, ...]:
-        """Returns the statistics of each cell, of the models of these names."""
+        """Returns the statistics of each cell with texts of one length, of the models of these names."""
         disturbed = self.disturbed(names)
         return tuple(
             replace(
                 combine(
-                    {name: inspection.tokens(name, seq_len) for name in names},
+                    {name: inspection.tokens(name, length) for name in names},
                     parts,
-                    seq_len=seq_len,
+                    seq_len=length,
                     threads=threads,
                     precision=inspection.arguments.precision,
                 ),
-                repeated=dict(self.repeated.get((threads, seq_len), {})),
-                disturbed=dict(Counter(disturbed[threads, seq_len].values())),
+                repeated=dict(self.repeated.get((threads, length), {})),
+                disturbed=dict(Counter(disturbed[threads, length].values())),
             )
-            for (threads, seq_len), parts in self.parts.items()
+            for (threads, length), parts in self.parts.items()
+            if isinstance(length, int)
+        )
+
+    def ragged_cells(self, names: list[str], inspection: Inspection) -> tuple[RaggedCell, ...]:
+        """Returns the statistics of the ragged batch, of those models of these names that take it."""
+        disturbed = self.disturbed(names)
+        tokens = {name: inspection.ragged[name].tokens for name in names if name in inspection.ragged}
+        return tuple(
+            replace(
+                combine_ragged(
+                    tokens, parts, lengths=length, threads=threads, precision=inspection.arguments.precision
+                ),
+                repeated=dict(self.repeated.get((threads, length), {})),
+                disturbed=dict(Counter(disturbed[threads, length].values())),
+            )
+            for (threads, length), parts in self.parts.items()
+            if isinstance(length, tuple) and parts and tokens
         )
 
 
@@ -90,12 +112,13 @@ def time_all(run: Run, inspection: Inspection, clock: Callable[[], float] = time
         KeyboardInterrupt: before anything was measured.
     """
     watch, arguments = OthersWatch(), inspection.arguments
-    timed = Timed({(threads, seq_len): [] for threads in arguments.threads for seq_len in arguments.seq_lens})
+    lengths: list[Length] = [*arguments.seq_lens, *([arguments.ragged] if inspection.ragged else [])]
+    timed = Timed({(threads, length): [] for threads in arguments.threads for length in lengths})
     start = clock()
     try:
         for number in range(REPETITIONS):
             for threads in arguments.threads:
-                _time(run, inspection, timed, number, threads, dict.fromkeys(arguments.seq_lens))
+                _time(run, inspection, timed, number, threads, dict.fromkeys(lengths))
         _repeat_disturbed(run, inspection, timed, clock() + REPEAT_SHARE * (clock() - start), clock)
     except KeyboardInterrupt:
         timed.interrupted = True
@@ -109,20 +132,20 @@ def time_all(run: Run, inspection: Inspection, clock: Callable[[], float] = time
 def _repeat_disturbed(run: Run, inspection: Inspection, timed: Timed, end: float, clock: Callable[[], float]) -> None:
     """Repeats disturbed repetitions, all lengths with the same sessions together; begins none after `end`."""
     while True:
-        found: dict[tuple[int, int], dict[int, str]] = {}
-        for (threads, seq_len), disturbed in timed.disturbed(run.roster.names).items():
+        found: dict[tuple[int, int], dict[Length, str]] = {}
+        for (threads, length), disturbed in timed.disturbed(run.roster.names).items():
             for number, cause in disturbed.items():
-                found.setdefault((number, threads), {})[seq_len] = cause
+                found.setdefault((number, threads), {})[length] = cause
         if not found:
             return
-        for (number, threads), by_length in sorted(found.items()):
+        for (number, threads), by_length in sorted(found.items(), key=lambda item: item[0]):
             if clock() >= end:
                 return
             _time(run, inspection, timed, number, threads, by_length)
 
 
 def _time(
-    run: Run, inspection: Inspection, timed: Timed, number: int, threads: int, lengths: Mapping[int, str | None]
+    run: Run, inspection: Inspection, timed: Timed, number: int, threads: int, lengths: Mapping[Length, str | None]
 ) -> None:
     """Times one repetition at these lengths, with fresh sessions.
 
@@ -131,47 +154,63 @@ def _time(
         timed: Receives the times, in place of those of the same repetition.
         number: The repetition's index.
         threads: The number of threads.
-        lengths: The lengths in tokens, with the cause where a disturbed repetition is repeated.
+        lengths: The lengths, with the cause where a disturbed repetition is repeated.
     """
     check = speed_check_ms()
-    sessions = _open(run, threads, list(lengths), reverse=number % 2 == 1)
-    for seq_len, cause in lengths.items():
+    sessions = _open(run, inspection, threads, list(lengths), reverse=number % 2 == 1)
+    for length, cause in lengths.items():
         again = "" if cause is None else f" again ({cause})"
-        run.progress(f"repetition {number + 1} of {REPETITIONS}{again}: {threads_text(threads)}, {seq_len} tokens")
-        part = _repeat(run.roster, sessions, inspection, seq_len, inspection.arguments.seed + number)
-        timed.parts[threads, seq_len][number : number + 1] = [replace(part, speed_check_ms=check)]
+        where = f"{length} tokens" if isinstance(length, int) else ragged_text(length)
+        run.progress(f"repetition {number + 1} of {REPETITIONS}{again}: {threads_text(threads)}, {where}")
+        part = _repeat(run.roster, sessions, inspection, length, inspection.arguments.seed + number)
+        if part is None:
+            continue
+        timed.parts[threads, length][number : number + 1] = [replace(part, speed_check_ms=check)]
         if cause is not None:
-            timed.repeated.setdefault((threads, seq_len), Counter())[cause] += 1
+            timed.repeated.setdefault((threads, length), Counter())[cause] += 1
 
 
 def _repeat(
-    roster: Roster, sessions: dict[str, dict[int, Session]], inspection: Inspection, seq_len: int, seed: int
-) -> Repetition:
-    """Runs one repetition of one cell; restarts it without a model that fails in it."""
-    while True:
+    roster: Roster, sessions: dict[str, dict[Length, Session]], inspection: Inspection, length: Length, seed: int
+) -> Repetition | None:
+    """Runs one repetition of one cell; restarts it without a model that fails in it.
+
+    Returns None for a ragged batch if the models that take it have all failed.
+    """
+    arguments = inspection.arguments
+    precision = arguments.precision * REPETITIONS**0.5  # all together are that much more precise
+    budget_s = arguments.budget_s / REPETITIONS
+    while opened := {name: by_length[length] for name, by_length in sessions.items() if length in by_length}:
         try:
-            return repeat(
-                {name: by_length[seq_len] for name, by_length in sessions.items()},
-                {name: inspection.feeds[name][seq_len] for name in sessions},
-                precision=inspection.arguments.precision * REPETITIONS**0.5,  # all together are that much more precise
-                budget_s=inspection.arguments.budget_s / REPETITIONS,
-                seed=seed,
-            )
+            if isinstance(length, tuple):
+                return repeat_ragged(opened, inspection.ragged, precision=precision, budget_s=budget_s, seed=seed)
+            feeds = {name: inspection.feeds[name][length] for name in opened}
+            return repeat(opened, feeds, precision=precision, budget_s=budget_s, seed=seed)
         except RunError as error:
             roster.drop(error.name, error)
             del sessions[error.name]
+    return None
 
 
-def _open(run: Run, threads: int, seq_lens: Sequence[int], *, reverse: bool) -> dict[str, dict[int, Session]]:
+def _open(
+    run: Run, inspection: Inspection, threads: int, lengths: Sequence[Length], *, reverse: bool
+) -> dict[str, dict[Length, Session]]:
     """Opens each model's session for each length, one and the same where one file takes all lengths.
 
     A session that is opened later is often faster, because of its place in memory, so both orders are used.
     """
 
-    def open_all(subject: Subject) -> dict[int, Session]:
-        files = dict.fromkeys(subject.file(seq_len) for seq_len in seq_lens)
-        sessions = {file: run.opener.open(subject, file, run.provider, threads) for file in files}
-        return {seq_len: sessions[subject.file(seq_len)] for seq_len in seq_lens}
+    def open_all(subject: Subject) -> dict[Length, Session]:
+        files: dict[Length, Path] = {}
+        for length in lengths:
+            if isinstance(length, int):
+                files[length] = subject.file(length)
+            elif subject.name in inspection.ragged:
+                files[length] = subject.path
+        sessions = {
+            file: run.opener.open(subject, file, run.provider, threads) for file in dict.fromkeys(files.values())
+        }
+        return {length: sessions[file] for length, file in files.items()}
 
     opened = run.roster.each(open_all, reverse=reverse)
     return {name: opened[name] for name in run.roster.names}

@@ -20,8 +20,8 @@ from mbert_onnx.runtime.size_limits import MAX_BATCH, MAX_TEXTS
 MEASUREMENT_GROUP, TEXTS_GROUP, MACHINE_GROUP, OUTPUT_GROUP = "Measurement", "Real texts", "Machine", "Output"
 
 # Options that do not apply to `--device emulated-arm64`, to `--texts`, and without `--texts`, by parameter.
-NOT_FOR_EMULATED = ("threads", "precision", "budget", "profile", "markdown")
-NOT_FOR_TEXTS = ("batch", "precision", "budget", "profile", "markdown")
+NOT_FOR_EMULATED = ("threads", "precision", "budget", "profile", "markdown", "ragged")
+NOT_FOR_TEXTS = ("batch", "precision", "budget", "profile", "markdown", "ragged")
 ONLY_FOR_TEXTS = ("first",)
 
 # The name of the source of a parameter that the command line has.
@@ -55,13 +55,22 @@ def bench(
         typer.Option(
             metavar="N,...",
             help="Lengths of the texts, in tokens. Default: 8,32,128,384; for a model of fixed shape, its length; with "
-            "--texts, 384. Lengths that a model does not take are left out.",
+            "--texts, 384; with --ragged, its longest. Lengths that a model does not take are left out.",
             rich_help_panel=MEASUREMENT_GROUP,
         ),
     ] = None,
     batch: Annotated[
         int, typer.Option(min=1, max=MAX_BATCH, metavar="N", help="Texts per run.", rich_help_panel=MEASUREMENT_GROUP)
     ] = 1,
+    ragged: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,...",
+            help="Also time one batch of texts of these lengths in tokens, padded to the longest, and the same texts "
+            "one by one. Models that take no such batch, for example those of fixed length, are left out of it.",
+            rich_help_panel=MEASUREMENT_GROUP,
+        ),
+    ] = None,
     threads: Annotated[
         str,
         typer.Option(
@@ -170,6 +179,7 @@ def bench(
             seed=seed,
             kernels=kernels,
             profile=profile,
+            ragged=None if ragged is None else numbers("--ragged", ragged),
             device=device,
             command=command,
             json=json_file,

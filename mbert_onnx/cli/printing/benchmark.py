@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from perf.devices.emulated.report import EmulatedReport
     from perf.presentation.comparison import Comparison
     from perf.results.report import Report
-    from perf.timing.texts import TextsReport
+    from perf.timing.padding.texts import TextsReport
 
 
 def print_bench(report: Report, markdown: bool) -> None:
@@ -25,7 +25,7 @@ def print_bench(report: Report, markdown: bool) -> None:
 
 def print_bench_texts(report: TextsReport) -> None:
     """Prints a report of `bench --texts`."""
-    from perf.timing.texts import print_texts
+    from perf.timing.padding.texts import print_texts
 
     print_texts(report, new_console())
 

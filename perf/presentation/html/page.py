@@ -87,7 +87,7 @@ def page(
         "dark": declarations(dark=True),
         "legend": [(swatch(item.look), item.label) for item in series],
         "latency": contents.latency_charts(reports, series),
-        "tables": tables.time_tables(reports, names),
+        "tables": [*tables.time_tables(reports, names), *tables.ragged_tables(reports, names)],
         "quality_name": quality_name,
         "tradeoffs": tradeoffs,
         "fronts": fronts,

@@ -9,6 +9,7 @@ from shlex import join
 from rich.filesize import decimal
 
 from perf.presentation.html.plots.roofline import Reached
+from perf.presentation.ragged import ragged_headers, ragged_left_out, ragged_notes, ragged_rows, ragged_title
 from perf.presentation.table import file_headers, file_rows, notes, time_headers, time_row
 from perf.results.report import Report, threads_text
 
@@ -48,6 +49,21 @@ def time_tables(reports: Sequence[Report], names: Sequence[str]) -> list[Table]:
         )
         for report, name in zip(reports, names, strict=True)
         for threads in dict.fromkeys([cell.threads for cell in report.cells] or report.arguments.threads[:1])
+    ]
+
+
+def ragged_tables(reports: Sequence[Report], names: Sequence[str]) -> list[Table]:
+    """Returns a table of the ragged batch for each report that has one; it lists the models that are left out."""
+    return [
+        Table(
+            _caption(reports, name, ragged_title(report)),
+            ragged_headers(report),
+            ragged_rows(report),
+            ragged_left_out(report),
+            ragged_notes(report),
+        )
+        for report, name in zip(reports, names, strict=True)
+        if report.ragged or ragged_left_out(report)
     ]
 
 
@@ -120,6 +136,7 @@ def conditions(report: Report) -> list[tuple[str, str]]:
     own = f"onnxruntime {software.onnxruntime}"
     runtimes = dict.fromkeys(item.runtime for item in report.subjects if item.runtime not in ("", own))
     threads, lengths = ", ".join(map(str, asked.threads)), ", ".join(map(str, asked.seq_lens))
+    ragged = f"ragged batch {', '.join(map(str, asked.ragged))}; " if asked.ragged else ""
     rows = {
         "date": report.date,
         "processor": machine.cpu,
@@ -132,8 +149,9 @@ def conditions(report: Report) -> list[tuple[str, str]]:
         "provider": asked.provider,
         "versions": f"{own} ({software.onnxruntime_build}), Python {software.python}, NumPy {software.numpy}",
         "other runtimes": ", ".join(runtimes),
-        "arguments": f"batch {asked.batch}; lengths {lengths}; threads {threads}; precision ±{asked.precision:.1%}; "
-        f"budget {asked.budget_s:g} s for each cell; seed {asked.seed}; ids below {asked.vocab_size}",
+        "arguments": f"batch {asked.batch}; lengths {lengths}; {ragged}threads {threads}; "
+        f"precision ±{asked.precision:.1%}; budget {asked.budget_s:g} s for each cell; seed {asked.seed}; "
+        f"ids below {asked.vocab_size}",
         "other programs": f"{report.other_cores:.2f} cores while the models were timed",
         "command": join(report.command),
     }

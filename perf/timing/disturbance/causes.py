@@ -32,13 +32,14 @@ def causes(repetitions: Sequence[Repetition], names: Sequence[str], usual_speed_
 
     Args:
         repetitions: The cell's repetitions.
-        names: The models whose times count.
+        names: The models whose times count; they are in all of the repetitions or in none.
         usual_speed_check_ms: The median of all speed checks.
     """
     slow: set[int] = set()
-    for name in names:
-        medians = [float(np.median(one.times_ms[name])) for one in repetitions]
-        slow |= {number for number, one in enumerate(medians) if one > (1 + SLOWED) * median(medians)}
+    for series in ([one.times_ms for one in repetitions], [one.one_by_one_ms for one in repetitions]):
+        for name in names:
+            medians = [float(np.median(times[name])) for times in series if name in times]
+            slow |= {number for number, one in enumerate(medians) if one > (1 + SLOWED) * median(medians)}
     found = {}
     for number, one in enumerate(repetitions):
         if one.stolen_cores > STOLEN:
