@@ -185,6 +185,9 @@ $(VENV)/docs-installed: $(VENV)/installed
 docs-outputs: setup ## Run the command blocks of README.md and Getting started, and write their outputs into the pages
 	$(BIN)/python tests/helpers/documentation/documented_commands.py README.md docs/getting-started.md
 
+# transformers' own export.
+T := transformers:random
+
 bench: setup ## Time our export against transformers' own, 1 and 2 threads, 8 to 384 tokens; nothing else should run
 	@mkdir -p $(BUILD)
 	$(BIN)/mbert-onnx bench transformers:random random --seq-len 8,32,128,384 --threads 1,2 --budget $(BUDGET) \
@@ -209,19 +212,24 @@ bench-int8: setup ## Time onnxruntime's dynamic int8 of transformers' own export
 		openvino-int8:transformers:random openvino-int8-fixed:transformers:random \
 		--seq-len 8,32,128,384 --threads 1,2 --budget $(BUDGET) --json $(BUILD)/bench-int8.json
 
-# The first of each line is what the others are compared with.
-bench-kernels: setup ## Time our int8 and fp32 with the native kernels against onnxruntime, LiteRT, OpenVINO and torch
-	@mkdir -p $(BUILD)
-	$(BIN)/mbert-onnx bench native:int8:random portable:int8:random ort-dynamic:transformers:random \
-		litert-int8:random openvino-int8:transformers:random openvino-int8-fixed:transformers:random \
-		--seq-len 8,32,128,384 --threads 1,2 --budget $(BUDGET) --json $(BUILD)/bench-kernels-int8.json
-	$(BIN)/mbert-onnx bench native:random portable:random transformers:random litert:random torch:random \
-		torch-compile:random --seq-len 8,32,128,384 --threads 1,2 --budget $(BUDGET) --json $(BUILD)/bench-kernels-fp32.json
+# The first of each run is what the others are compared with. fp16 runs with the kernels where they compute it. A peer
+# that cannot be had is a row that says why, and no reason to stop. About 15 minutes with BUDGET=6.
+KERNELS := $(BUILD)/bench-kernels
+KERNELS_INT8 := native:int8:random litert-int8:random openvino-int8-fixed:$(T) ort-dynamic:$(T)
+KERNELS_FLOAT := native:random portable:random litert:random openvino-fixed:$(T) $(T) fp16:random
+bench-kernels: setup ## Time our int8, fp32 and fp16 with the native kernels against onnxruntime, LiteRT and OpenVINO, and print the targets
+	@mkdir -p $(BUILD) && rm -f $(KERNELS)-int8.json $(KERNELS)-fp32.json
+	$(BIN)/mbert-onnx bench $(KERNELS_INT8) --seq-len 8,32,128,384 --ragged 16,32,48,64,80,96,112,128 --threads 1,2 \
+		--budget $(BUDGET) --json $(KERNELS)-int8.json || test -s $(KERNELS)-int8.json
+	$(BIN)/mbert-onnx bench $(KERNELS_FLOAT) --seq-len 8,32,128,384 --threads 1,2 \
+		--budget $(BUDGET) --json $(KERNELS)-fp32.json || test -s $(KERNELS)-fp32.json
+	$(BIN)/python graphs/kernels/build.py --profile --output $(BUILD)
+	$(BUILD)/profile 8 > $(BUILD)/profile.txt
+	$(BIN)/python tests/helpers/documentation/kernel_targets.py $(KERNELS)-int8.json $(KERNELS)-fp32.json $(BUILD)/profile.txt
 
 # All that a user would pick instead, each in an environment of its own, which takes some gigabytes of disk; the first is
 # what the others are compared with. One that cannot take the model is a row that says why, and no reason to stop. TVM,
 # whose code nobody tunes here, needs seconds for what the others need milliseconds for, and is timed apart.
-T := transformers:random
 PRESETS := arm64 avx2 avx512 avx512_vnni ppc64le tensorrt
 FLOATS := random portable:random $(T) ort-transformers:$(T) torch:random torch-compile:random openvino:$(T) \
 	openvino-fixed:$(T) openvino-bf16-fixed:$(T) litert:random executorch:random ncnn:random mnn:$(T) iree:$(T)

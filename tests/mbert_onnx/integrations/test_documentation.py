@@ -6,17 +6,18 @@ import ast
 import re
 import shlex
 from collections.abc import Collection
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import kernel_targets
 import pytest
 import readme_table
 import typer.main
 from documented_commands import FENCE, PAGES, ROOT, Step, blocks, run
 from exported_checkpoints import Exports
-from perf_reports import report
+from perf_reports import measurement, report
 
 from graphs.ledger import Entry
 from graphs.lowering.bit_search import Trial
@@ -28,6 +29,9 @@ from mbert_onnx.conversion.comparison.padding import Padding, PaddingEffect
 from mbert_onnx.conversion.damage import Damage
 from mbert_onnx.conversion.reports import OptimizeReport, Verdict
 from mbert_onnx.diagnosis.ranges import Diagnosis, Prospect
+from perf.machine.footprint import Footprint
+from perf.results.report import RaggedCell, RaggedResult
+from perf.statistics import Ratio
 
 DOCUMENTS = sorted(
     [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
@@ -177,6 +181,42 @@ def test_the_table_of_the_readme_has_a_report_s_medians(tmp_path: Path) -> None:
     assert "old" not in text
     assert text.startswith("before\n<!--")
     assert text.endswith("-->\nafter\n")
+
+
+def test_the_targets_of_the_kernels_are_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two models: 1.25 times as fast as the other, with 128 tokens and one thread; the others are not measured."""
+    slower = Ratio(0.8, 0.75, 0.81, significant=True)
+    for name, first, other in (("int8", "native:int8:random", "litert-int8:random"), ("fp32", "fp16:random", "x")):
+        made = report(other)
+        first_subject = replace(made.subjects[0], name=first, footprint=Footprint((50.0,), 50.0, 71_000_000))
+        ours, theirs = measurement(first, 8.0, None), measurement(other, 10.0, slower)
+        batch = RaggedResult(first, ours, ours, Ratio(1.1, 1.0, 1.2, significant=False))
+        replace(
+            made,
+            subjects=(first_subject, *made.subjects[1:]),
+            cells=(replace(made.cells[0], measurements=(ours, theirs)),),
+            ragged=(RaggedCell((16, 128), 1, (4,) * 6, (batch,)),),
+        ).write_json(tmp_path / f"{name}.json")
+    (tmp_path / "profile.txt").write_text("avx512-vnni; peak rates: int8 400 GMAC/s, float32 130 GMAC/s\n")
+    kernel_targets.main(*(str(tmp_path / name) for name in ("int8.json", "fp32.json", "profile.txt")))
+    printed = capsys.readouterr().out
+    for line in (
+        "| int8 over LiteRT int8, 128 tokens, 1 thread | 1.25 (1.23–1.33) | ≥ 1.4 | ≥ 1.55 | **no** |",
+        "| int8 over LiteRT int8, 8 tokens, 1 thread | – | ≥ 2.2 | ≥ 2.8 | not measured |",
+        "| int8, batch of 2 texts of 16 to 128 tokens, 1 thread: by its texts one by one | 1.10 (1.00–1.20) | ≤ 1.08 "
+        "| – | **no** |",
+        "| int8, 128 tokens, 1 thread: by the time of 2.69 GMAC in registers at 400 GMAC/s | 1.19 | ≤ 1.35 | ≤ 1.25 "
+        "| goal |",
+        "| int8, load time | 50.0 ms | ≤ 60 ms | – | yes |",
+        "| int8, peak memory | 71.0 MB | ≤ 72 MB | – | yes |",
+        "| fp32, peak memory | – | ≤ 135 MB | – | not measured |",
+        "3 of 63 targets and 1 of 22 goals are reached.",
+        "fp16 ran without the native kernels.",
+    ):
+        assert line in printed.splitlines(), printed
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8").replace("$(T)", "transformers:random")
+    compared = {name for one in kernel_targets.COMPARISONS for name in (one.model, one.other, kernel_targets.DYNAMIC)}
+    assert compared <= {*re.findall(r"[\w:-]+", makefile)}
 
 
 def test_the_site_lists_every_page() -> None:
