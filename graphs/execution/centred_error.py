@@ -22,6 +22,9 @@ from graphs.execution.types import Feed, Outputs, Runner
 # spread is not much more than float32 rounding.
 NEARLY_CONSTANT = 1e-3
 
+# The axes of attention's probabilities and scores: batch, heads, queries, keys.
+ATTENTION_AXES = 4
+
 
 @dataclass
 class CentredError:
@@ -90,14 +93,27 @@ def real_rows(values: np.ndarray, mask: np.ndarray | None = None, row_axes: int 
 
             None for an output of unknown meaning. The last axis is then the channels and all other axes are rows; a
             vector, or what remains of a matrix once its rows are flattened by the mask, has one channel. Rows of
-            padding are dropped where the mask's shape is that of the leading axes; otherwise texts without a real
-            token are, where the first axis is the mask's batch.
+            padding are dropped where the leading axes have the mask's shape or are one axis of its size, and where
+            the axes are those of attention, ``[batch, heads, seq, seq]``; otherwise texts without a real token are,
+            where the first axis is the mask's batch.
     """
     if row_axes is not None:
         rows = values.reshape(math.prod(values.shape[:row_axes]), math.prod(values.shape[row_axes:]))
         return rows if mask is None else rows[mask.astype(bool).any(axis=tuple(range(row_axes, mask.ndim))).ravel()]
     if mask is not None and values.shape[: mask.ndim] == mask.shape:
         values = values[mask.astype(bool)]
+    elif mask is not None and values.ndim > 1 and values.shape[:1] == (mask.size,):
+        values = values[mask.astype(bool).ravel()]
+    elif (
+        mask is not None
+        and values.ndim == ATTENTION_AXES
+        and (values.shape[0], *values.shape[2:])
+        == (
+            *mask.shape,
+            mask.shape[-1],
+        )
+    ):
+        values = values.transpose(0, 2, 1, 3)[mask.astype(bool)]
     elif mask is not None and values.ndim and values.shape[0] == mask.shape[0]:
         values = values[mask.reshape(mask.shape[0], -1).any(axis=1)]
     if values.ndim < 2:

@@ -150,6 +150,10 @@ def test_rows_and_channels_of_unknown_axes() -> None:
     mask = np.array([[1, 1, 0], [1, 0, 0]])
     assert real_rows(np.arange(12.0).reshape(2, 3, 2), mask).tolist() == [[0, 1], [2, 3], [6, 7]]
     assert real_rows(np.arange(6.0).reshape(2, 3), mask).tolist() == [[0], [1], [3]]
+    assert real_rows(np.arange(12.0).reshape(6, 2), mask).tolist() == [[0, 1], [2, 3], [6, 7]]  # [batch * seq, 2]
+    scores = np.arange(36.0).reshape(2, 2, 3, 3)  # [batch, heads, queries, keys]
+    queries = [scores[0, :, 0], scores[0, :, 1], scores[1, :, 0]]
+    assert np.array_equal(real_rows(scores, mask), np.concatenate(queries))
     assert real_rows(np.arange(4.0).reshape(2, 2), mask).tolist() == [[0, 1], [2, 3]]
     assert real_rows(np.arange(24.0).reshape(4, 3, 2), mask).shape == (12, 2)
     assert real_rows(np.zeros((3, 0)), None).shape == (3, 0)
