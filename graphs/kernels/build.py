@@ -22,8 +22,8 @@ HERE = Path(__file__).parent
 # File name of the library, by system.
 NAMES = {"linux": "libmbert_kernels.so", "macos": "libmbert_kernels.dylib", "windows": "mbert_kernels.dll"}
 
-# zig's triples, by our names. 2.17 is the oldest glibc that Python wheels support; the library uses one function of it,
-# `getenv`.
+# zig's triples, by our names. 2.17 is the oldest glibc that Python wheels support; of it the library uses
+# `getenv` and `getauxval`.
 TARGETS = {
     "x86_64-linux": "x86_64-linux-gnu.2.17",
     "aarch64-linux": "aarch64-linux-gnu.2.17",

@@ -6,6 +6,9 @@ namespace mbert {
 
 #if MBERT_SYSTEM_CALLS
 
+// Declared here, because the library has no C headers: every C library on Linux has it.
+extern "C" unsigned long getauxval(unsigned long);
+
 namespace {
 
 // A page's entry in /proc/self/pagemap: whether it is resident, and whether its memory is a file's. A private page
@@ -13,33 +16,25 @@ namespace {
 constexpr uint64_t RESIDENT = uint64_t{1} << 63, OF_FILE = uint64_t{1} << 61;
 constexpr int ENTRIES = 256;  // read at once
 
-// Returns the size of a page, or 0 where the kernel does not say.
-size_t page_size() {
-  constexpr long PAGE_SIZE_ENTRY = 6;
-  static size_t known = 0;
-  if (const size_t page = __atomic_load_n(&known, __ATOMIC_RELAXED)) return page;
-  const int file = open_for_reading("/proc/self/auxv");
-  if (file < 0) return 0;
-  long entries[128];
-  const long bytes = system_call(READ, file, reinterpret_cast<long>(entries), sizeof(entries));
-  system_call(CLOSE, file);
-  for (int i = 0; i + 1 < bytes / static_cast<long>(sizeof(long)); i += 2)
-    if (entries[i] == PAGE_SIZE_ENTRY) __atomic_store_n(&known, static_cast<size_t>(entries[i + 1]), __ATOMIC_RELAXED);
-  return __atomic_load_n(&known, __ATOMIC_RELAXED);
+constexpr unsigned long PAGE_BYTES = 6;  // a key of getauxval
+
+// Returns an address within itself, whose page is resident because it is executed.
+__attribute__((noinline)) uintptr_t address_of_code() {
+  __asm__ volatile("" ::: "memory");
+  return reinterpret_cast<uintptr_t>(&address_of_code);
 }
 
 }  // namespace
 
 MappedPages::MappedPages() {
-  page_ = page_size();
+  page_ = getauxval(PAGE_BYTES);
   if (page_) table_ = open_for_reading("/proc/self/pagemap");
   if (table_ < 0) return;
   // An emulator's guest has other addresses than the process that the table is of. So the table must say what is known
   // of two pages: the stack's is not a file's, and that of this library's code is.
   volatile char on_stack = 0;
   on_stack = 1;
-  const uintptr_t code = reinterpret_cast<uintptr_t>(&page_size);
-  if (!are_of_file(reinterpret_cast<uintptr_t>(&on_stack), 1) && are_of_file(code, 1)) return;
+  if (!are_of_file(reinterpret_cast<uintptr_t>(&on_stack), 1) && are_of_file(address_of_code(), 1)) return;
   system_call(CLOSE, table_);
   table_ = -1;
 }

@@ -9,9 +9,9 @@
 namespace mbert {
 
 #if defined(__x86_64__)
-constexpr long READ = 0, CLOSE = 3, PREAD = 17, MADVISE = 28, OPENAT = 257;
+constexpr long CLOSE = 3, PREAD = 17, MADVISE = 28, OPENAT = 257;
 #else
-constexpr long OPENAT = 56, CLOSE = 57, READ = 63, PREAD = 67, MADVISE = 233;
+constexpr long OPENAT = 56, CLOSE = 57, PREAD = 67, MADVISE = 233;
 #endif
 
 // Calls the kernel. Returns its result, or a negative error number.

@@ -55,8 +55,8 @@ def open_mapped(path: Path, options: ort.SessionOptions, **arguments: Any) -> or
     except (OSError, ValueError):
         model = None
     if model is not None:
-        options.add_session_config_entry(FOLDER_OPTION, str(real.parent))
         try:
+            options.add_session_config_entry(FOLDER_OPTION, str(real.parent))
             session = ort.InferenceSession(model, options, **arguments)
             # onnxruntime opened the file by its name, which may be that of another one by now.
             if _identity(real.stat()) == _identity(before):

@@ -13,6 +13,9 @@ VARINT, BYTES = 0, 2
 FIXED = {1: 8, 5: 4}
 """Wire types of values of a fixed size, and that size in bytes."""
 
+LONGEST = 10
+"""Bytes of the longest varint, of 64 bits."""
+
 MORE = 1 << 7
 """Set in each byte of a varint but its last one."""
 
@@ -47,15 +50,13 @@ def fields(data: Buffer, start: int, end: int) -> Iterator[tuple[int, int, int, 
 
 
 def read_varint(data: Buffer, at: int, end: int) -> tuple[int, int]:
-    """Returns a varint and the offset after it. Raises ValueError where it does not end before `end`."""
-    value = shift = 0
-    while at < end:
-        byte = data[at]
-        at += 1
-        value |= (byte & ~MORE) << shift
+    """Returns a varint and the offset after it. Raises ValueError where it has no end before `end`."""
+    value = 0
+    for index, place in enumerate(range(at, min(end, at + LONGEST))):
+        byte = data[place]
+        value |= (byte & ~MORE) << 7 * index
         if byte < MORE:
-            return value, at
-        shift += 7
+            return value, place + 1
     raise ValueError("a varint does not end")
 
 

@@ -141,7 +141,9 @@ def test_the_error_of_a_damaged_file_is_onnxruntimes_own(tmp_path: Path, damage:
     assert str(found.value) == str(expected.value)
 
 
-@pytest.mark.parametrize("data", [b"\x0a", b"\x0a\x05abc", b"\x80\x80", b"\x0b", b"\x09abc", b"\x0f\x00"])
+@pytest.mark.parametrize(
+    "data", [b"\x0a", b"\x0a\x05abc", b"\x80\x80", b"\x80" * 100 + b"\x01", b"\x0b", b"\x09abc", b"\x0f\x00"]
+)
 def test_bytes_that_are_no_message_are_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"a field|a varint"):
         list(fields(data, 0, len(data)))
