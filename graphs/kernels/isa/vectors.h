@@ -72,6 +72,10 @@ inline float max_of_lanes(Floats x) {
 inline Ints round_to_nearest(Floats x) {
 #if defined(__aarch64__)
   return reinterpret_cast<Ints>(vcvtnq_s32_f32(reinterpret_cast<float32x4_t>(x)));
+#elif LANES == 16
+  return reinterpret_cast<Ints>(_mm512_cvtps_epi32(reinterpret_cast<__m512>(x)));
+#elif LANES == 8
+  return reinterpret_cast<Ints>(_mm256_cvtps_epi32(reinterpret_cast<__m256>(x)));
 #else
   // The sum with 1.5 · 2^23 has the rounded integer in its last bits.
   return reinterpret_cast<Ints>(x + 12582912.0f) - 0x4b400000;

@@ -40,23 +40,93 @@ inline void quantize_channels(const float* x, int count, float factor, int8_t* q
   }
 }
 
+// Whether four bytes of one column follow each other in a panel, so that whole vectors of packed weights are stored.
+#if GROUP == 4 && !defined(PAIRED_WEIGHTS)
+#define WHOLE_GROUPS true
+#else
+#define WHOLE_GROUPS false
+#endif
+
+constexpr Bytes SHIFTS = Bytes{} + static_cast<int8_t>(SHIFT);
+
+// Stores the first `count` lanes of four bytes.
+inline void store_lanes(int8_t* to, Bytes lanes, int count) {
+  if (count == LANES) {
+    *reinterpret_cast<UnalignedBytes*>(to) = lanes;
+    return;
+  }
+#if LANES == 16
+  _mm512_mask_storeu_epi32(to, static_cast<__mmask16>((1 << count) - 1), reinterpret_cast<__m512i>(lanes));
+#else
+  int32_t numbers[LANES];
+  __builtin_memcpy(numbers, &lanes, sizeof(lanes));
+  for (int i = 0; i < count; i++) __builtin_memcpy(to + 4 * i, numbers + i, 4);
+#endif
+}
+
+// Packs the keys of at most LANES tokens, whose columns are in one vector: a row of them is a token's bytes in groups of
+// four, and transposed a group of all tokens.
+inline void pack_columns(const float* keys, int stride, int count, int size, const float* factors, int8_t* to) {
+  static_assert(DEPTH <= CHUNK);
+  const int k = round_up(size, DEPTH);
+  for (int c = 0; c < k; c += CHUNK) {
+    Floats block[LANES] = {};
+    for (int i = 0; i < count; i++) {
+      Floats numbers[4] = {};
+      const float* x = keys + static_cast<size_t>(i) * stride + c;
+      if (size - c == 2 * LANES) {  // a head of MobileBERT, with vectors of 16
+        numbers[0] = load(x);
+        numbers[1] = load(x + LANES);
+      } else if (size - c >= CHUNK) {
+        load_chunk(x, numbers);
+      } else {
+        load_part(x, size - c, numbers);
+      }
+      const Bytes chunk = factors[i] == 0.0f ? Bytes{} : quantize_chunk(numbers, factors[i]);
+      block[i] = reinterpret_cast<Floats>(chunk + SHIFTS);
+    }
+    transpose(block);
+    for (int g = 0; g < LANES && c + g * GROUP < k; g++)
+      store_lanes(to + static_cast<size_t>(c + g * GROUP) * INT8_PANEL, reinterpret_cast<Bytes>(block[g]), count);
+  }
+}
+
 // Packs the keys of at most TOKENS tokens from `first` on.
 inline void pack_some_keys(const float* keys, int stride, int count, int size, int first, int8_t* panels,
                            float* steps) {
   const int k = round_up(size, DEPTH);
   float found[TOKENS], factors[TOKENS];
   scale_tokens(keys, stride, count, size, found, factors);
-  for (int i = 0; i < count; i++, keys += stride) {
+  for (int i = 0; i < count; i++) steps[first + i] = found[i];
+  for (int i = 0; i < count;) {
     const int token = first + i, column = token % INT8_PANEL;
-    steps[token] = found[i];
     int8_t* to = panels + static_cast<size_t>(token / INT8_PANEL) * INT8_PANEL * k;
+    const int room = LANES - column % LANES, at_once = count - i < room ? count - i : room;
+    if (WHOLE_GROUPS && at_once > LANES / 2) {
+      pack_columns(keys, stride, at_once, size, factors + i, to + 4 * column);
+      keys += static_cast<size_t>(at_once) * stride;
+      i += at_once;
+      continue;
+    }
     int8_t q[CHANNELS];
     for (int c = 0; c < k; c += CHANNELS) {
       quantize_channels(keys + c, size - c, factors[i], q);
       for (int g = 0; g < CHANNELS && c + g < k; g += GROUP)
         store_group(to + static_cast<size_t>(c + g) * INT8_PANEL, column, q + g);
     }
+    keys += stride;
+    i++;
   }
+}
+
+// Packs a vector of channels of four tokens.
+inline void pack_four_values(const float* values, int stride, const float* factors, int8_t* to) {
+  Ints four{};
+  UNROLLED for (int i = 0; i < 4; i++) {
+    const Ints kept = splat(factors[i] == 0.0f ? 0 : 0xff);
+    four |= (round_to_nearest(load(values + static_cast<size_t>(i) * stride) * factors[i]) & kept) << (8 * i);
+  }
+  *reinterpret_cast<UnalignedBytes*>(to) = reinterpret_cast<Bytes>(four) + SHIFTS;
 }
 
 // Packs the keys of `count` tokens from `first` on as the columns of a weight [size, tokens], with one step per token.
@@ -77,11 +147,17 @@ inline void pack_some_values(const float* values, int stride, int count, int siz
     const int at_once = position == 0 && count - done >= GROUP ? GROUP : 1;
     int8_t q[GROUP][CHANNELS];
     for (int c = 0; c < size; c += CHANNELS) {
-      for (int i = 0; i < at_once; i++)
-        quantize_channels(values + static_cast<size_t>(done + i) * stride + c, size - c, factors[done + i], q[i]);
+      const float* x = values + static_cast<size_t>(done) * stride + c;
       int8_t* to = panels + static_cast<size_t>(c / INT8_PANEL) * INT8_PANEL * padded +
                    static_cast<size_t>(token - position) * INT8_PANEL;
       const int column = c % INT8_PANEL;
+      if (WHOLE_GROUPS && at_once == GROUP && size - c >= CHANNELS) {
+        for (int j = 0; j < CHANNELS; j += LANES)
+          pack_four_values(x + j, stride, factors + done, to + 4 * (column + j));
+        continue;
+      }
+      for (int i = 0; i < at_once; i++)
+        quantize_channels(x + static_cast<size_t>(i) * stride, size - c, factors[done + i], q[i]);
       if (at_once == GROUP)
         for (int j = 0; j < CHANNELS; j++)
           for (int i = 0; i < GROUP; i++) to[packed_offset(column + j, i)] = q[i][j];
@@ -127,7 +203,10 @@ constexpr ByteMasks BYTE_MASKS;
 inline void softmax_rows(float* scores, int stride, int rows, int padded, const float* value_steps, int8_t* quantized,
                          int first, int quantized_stride, float* steps, int32_t* starts) {
   // Each part is computed for all rows, because the horizontal operations of one row would wait for each other.
-  Floats peaks[LANES] = {}, totals[LANES] = {};
+  Floats peaks[LANES], totals[LANES];
+  Ints largest[LANES];
+  clear_after(rows, peaks, totals);
+  clear_after(rows, largest);
   for (int i = 0; i < rows; i++) {
     const float* x = scores + static_cast<size_t>(i) * stride;
     Floats highest = load(x);
@@ -136,7 +215,6 @@ inline void softmax_rows(float* scores, int stride, int rows, int padded, const 
   }
   float peak[LANES], total[LANES], found[LANES], factors[LANES];
   store(peak, reduce_rows(peaks, [](Floats a, Floats b) { return maximum(a, b); }));
-  Ints largest[LANES] = {};
   for (int i = 0; i < rows; i++) {
     float* x = scores + static_cast<size_t>(i) * stride;
     const float own_peak = peak[i];

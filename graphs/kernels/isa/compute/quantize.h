@@ -32,6 +32,20 @@ INLINED void load_chunk(const float* x, Floats (&numbers)[4]) {
 #endif
 }
 
+// Loads the first `count` numbers of a chunk; the others stay 0.
+INLINED void load_part(const float* x, int count, Floats (&numbers)[4]) {
+  UNROLLED for (int v = 0; v < 4; v++) {
+    const int remaining = count - v * LANES;
+    if (remaining >= LANES) {
+      numbers[v] = load(x + v * LANES);
+    } else if (remaining > 0) {
+      float last[LANES] = {};
+      for (int j = 0; j < remaining; j++) last[j] = x[v * LANES + j];
+      numbers[v] = load(last);
+    }
+  }
+}
+
 // Calls function(i, numbers) with the four vectors of every chunk of a row; the last chunk is padded with zeros.
 template <class Function>
 inline void for_each_chunk(const float* x, int k, Function function) {
@@ -50,16 +64,7 @@ inline void for_each_chunk(const float* x, int k, Function function) {
     function(i, numbers);
     return;
   }
-  UNROLLED for (int v = 0; v < 4; v++) {
-    const int remaining = k - i - v * LANES;
-    if (remaining >= LANES) {
-      numbers[v] = load(x + i + v * LANES);
-    } else if (remaining > 0) {
-      float last[LANES] = {};
-      for (int j = 0; j < remaining; j++) last[j] = x[i + v * LANES + j];
-      numbers[v] = load(last);
-    }
-  }
+  load_part(x + i, k - i, numbers);
   function(i, numbers);
 }
 
@@ -122,9 +127,16 @@ inline Ints largest_of_row(const float* x, int k) {
   return maximum(maximum(largest[0], largest[1]), maximum(largest[2], largest[3]));
 }
 
+// Sets the vectors after the first `rows` to 0.
+template <class... Vector>
+inline void clear_after(int rows, Vector (&... vectors)[LANES]) {
+  for (int i = rows; i < LANES; i++) ((vectors[i] = Vector{}), ...);
+}
+
 // Writes the steps and factors of at most LANES rows.
 inline void scale_rows(const float* x, int x_stride, int rows, int k, float* steps, float* factors) {
-  Ints largest[LANES] = {};
+  Ints largest[LANES];
+  clear_after(rows, largest);
   for (int i = 0; i < rows; i++) largest[i] = largest_of_row(x + static_cast<size_t>(i) * x_stride, k);
   scales_of(reduce_rows(largest, [](Ints a, Ints b) { return maximum(a, b); }), steps, factors);
 }
@@ -160,7 +172,8 @@ inline void store_starts(Ints (&sums)[LANES], int rows, int32_t* starts) {
 template <class Function>
 inline void round_rows(const float* x, int x_stride, int rows, int k, const float* factors, int8_t* q, int first,
                        int stride, int32_t* starts, Function chunk_of) {
-  Ints sum[LANES] = {};
+  Ints sum[LANES];
+  clear_after(rows, sum);
   for (int i = 0; i < rows; i++) {
     const float factor = factors[i];
     const float* row = x + static_cast<size_t>(i) * x_stride;
@@ -168,6 +181,7 @@ inline void round_rows(const float* x, int x_stride, int rows, int k, const floa
       for_each_chunk(row, k, [&](int column, const Floats (&)[4]) {
         store_chunk(q, first + i, stride, column, Bytes{});
       });
+      sum[i] = Ints{};
       continue;
     }
     Ints total{};
