@@ -17,7 +17,7 @@ def ragged_title(report: Report) -> str:
 
 def ragged_headers(report: Report) -> list[str]:
     """Returns the headers of the table."""
-    first = next((cell.results[0].subject for cell in report.ragged if cell.results), report.subjects[0].name)
+    first = next((cell.results[0].subject for cell in report.ragged if cell.results), "the first")
     return ["threads", "model", "batch ms", "one by one ms", "ratio", f"against {first}"]
 
 

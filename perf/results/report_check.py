@@ -56,6 +56,8 @@ def fault_in(report: Report) -> str | None:
     names = {subject.name for subject in report.subjects}
     cells: tuple[AnyCell, ...] = (*report.cells, *report.ragged)
     unknown = [item.subject for cell in cells for item in cell.measurements if item.subject not in names]
+    if (report.ragged or report.ragged_models) and not report.arguments.ragged:
+        return "arguments has no lengths of its ragged batch"
     for cell in cells:
         if isinstance(cell, RaggedCell) and not cell.lengths:
             return "a ragged batch has no lengths"

@@ -9,7 +9,7 @@ from shlex import join
 from rich.filesize import decimal
 
 from perf.presentation.html.plots.roofline import Reached
-from perf.presentation.ragged import ragged_headers, ragged_left_out, ragged_notes, ragged_rows, ragged_title
+from perf.presentation.ragged import ragged_headers, ragged_left_out, ragged_rows, ragged_title
 from perf.presentation.table import file_headers, file_rows, notes, time_headers, time_row
 from perf.results.report import Report, threads_text
 
@@ -60,7 +60,6 @@ def ragged_tables(reports: Sequence[Report], names: Sequence[str]) -> list[Table
             ragged_headers(report),
             ragged_rows(report),
             ragged_left_out(report),
-            ragged_notes(report),
         )
         for report, name in zip(reports, names, strict=True)
         if report.ragged or ragged_left_out(report)

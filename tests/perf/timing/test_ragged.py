@@ -28,6 +28,7 @@ from perf.sessions.padding import RaggedFeed, ragged
 from perf.sessions.session import Placement, Session, Timer
 from perf.statistics import ratio
 from perf.timing import description, repetitions
+from perf.timing.cell import RunError
 from perf.timing.inspection import InspectedFile, Inspection
 from perf.timing.padding.ragged import combine_ragged, repeat_ragged, with_ragged
 from perf.timing.roster import Roster
@@ -181,6 +182,12 @@ def test_report_of_a_ragged_batch(report: Report, tmp_path: Path) -> None:
     assert not report.failures
     report.write_json(tmp_path / "report.json")
     assert read_report(tmp_path / "report.json").ragged == report.ragged
+    cut = replace(report.ragged[0], lengths=()), replace(report.ragged[0], rounds=(1,))
+    without = replace(report, arguments=replace(report.arguments, ragged=()))
+    for broken in (without, *(replace(report, ragged=(cell,)) for cell in cut)):
+        broken.write_json(tmp_path / "report.json")
+        with pytest.raises(PerfError, match="is not a valid report: a"):
+            read_report(tmp_path / "report.json")
 
 
 def test_tables_of_a_ragged_batch(report: Report) -> None:
@@ -199,3 +206,23 @@ def test_tables_of_a_ragged_batch(report: Report) -> None:
 def test_bad_lengths_are_refused(lengths: tuple[int, ...], says: str) -> None:
     with pytest.raises(PerfUsageError, match=says):
         BenchOptions(ragged=lengths)
+
+
+def test_a_model_that_fails_on_the_batch_while_it_is_timed_is_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also the only one that takes it: there is no ragged batch then, and the others are timed."""
+
+    def dies(sessions: Mapping[str, Session], *_: Any, **__: Any) -> None:
+        raise RunError("free", PerfError("it died"))
+
+    monkeypatch.setattr(description, "footprint", lambda *_, **__: Footprint((1.0,), 1.0, 1))
+    monkeypatch.setattr(repetitions, "REPEAT_SHARE", 0.0)
+    monkeypatch.setattr(repetitions, "repeat_ragged", dies)
+    free = Subject("free", token_model(tmp_path / "a.onnx", mask=TensorProto.INT64), VOCAB_SIZE)
+    fixed = Subject("fixed", token_model(tmp_path / "b.onnx", shape=[1, 5], mask=TensorProto.INT64), VOCAB_SIZE)
+    report = bench([free, fixed], BenchOptions(precision=0.5, budget_s=0.01, threads=(1,), ragged=LENGTHS))
+    assert [(failure.name, failure.reason) for failure in report.failures] == [("free", "it died")]
+    assert [subject.name for subject in report.subjects] == ["fixed"]
+    assert (report.ragged, [model.name for model in report.ragged_models]) == ((), ["fixed"])
+    assert len(report.cells[0].rounds) == REPETITIONS
