@@ -193,6 +193,7 @@ def test_the_targets_of_the_kernels_are_judged(tmp_path: Path, capsys: pytest.Ca
         batch = RaggedResult(first, ours, ours, Ratio(1.1, 1.0, 1.2, significant=False))
         replace(
             made,
+            arguments=replace(made.arguments, ragged=(16, 128)),
             subjects=(first_subject, *made.subjects[1:]),
             cells=(replace(made.cells[0], measurements=(ours, theirs)),),
             ragged=(RaggedCell((16, 128), 1, (4,) * 6, (batch,)),),
