@@ -18,7 +18,14 @@ struct Ones {
 };
 constexpr Ones ONES;
 
-PackedHeads layout(const Isa& isa, int size, int length) {
+// The instruction set for a number of tokens, whether or not they are padded to whole panels: no instruction set has
+// panels wider than SHORT_SEQUENCE.
+const Isa& isa_for(const Isa& isa, int tokens) {
+  return isa.short_attention && tokens <= SHORT_SEQUENCE ? *isa.short_attention : isa;
+}
+
+PackedHeads layout(const Isa& any, int size, int length) {
+  const Isa& isa = isa_for(any, length);
   PackedHeads result;
   result.padded = round_up(length, isa.panel_int8);
   result.key_bytes = round_up_to_cache_line(static_cast<size_t>(result.padded) * round_up(size, isa.depth));
@@ -69,7 +76,8 @@ PackedHeads packed_heads(const Isa& isa, char* memory, size_t heads, int size, i
   return result;
 }
 
-void pack_head(const Isa& isa, const PackedHeads& to, size_t head, int size, int length, const HeadPart& part) {
+void pack_head(const Isa& any, const PackedHeads& to, size_t head, int size, int length, const HeadPart& part) {
+  const Isa& isa = isa_for(any, to.padded);
   float *key_steps = to.key_steps + head * to.padded, *value_steps = to.value_steps + head * to.padded;
   isa.pack_keys(part.keys, part.key_stride, part.count, size, part.first, to.keys + head * to.key_bytes, key_steps);
   isa.pack_values(part.values, part.value_stride, part.count, size, part.first, to.padded,
@@ -85,7 +93,8 @@ size_t packed_scratch(int padded, int size) {
          float_bytes(1, round_up(size, Ones::MOST));
 }
 
-void attend_packed(const Isa& isa, const PackedHeads& from, const Queries& queries, char* memory) {
+void attend_packed(const Isa& any, const PackedHeads& from, const Queries& queries, char* memory) {
+  const Isa& isa = isa_for(any, from.padded);
   Scratch scratch(memory);
   const int size = queries.size, padded = round_up(queries.length, isa.panel_int8);
   float* scores = scratch.take<float>(static_cast<size_t>(QUERY_ROWS) * padded);

@@ -18,6 +18,7 @@
 //   BY_LANE                   an instruction multiplies a vector by one lane of another
 //   PAIRED_ROWS               activations are interleaved by pairs of rows: so many of one row, then of the other
 //   PAIRED_WEIGHTS            of four weights, the first two of all columns of a vector are stored before the other two
+//   SHORT_ATTENTION           a pointer to the instruction set for int8 attention of short sequences (default: this one)
 //   SHARED_FLOAT              the instruction set whose float kernels it uses: those of x86/avx512.h or x86/avx2.h
 //
 // Int8 products are bit-identical for all instruction sets: accumulators are integers, and the epilogue consists of

@@ -15,6 +15,9 @@ constexpr int ATTENTION_ROWS = 8;
 // The most rows of queries that are attended to at once in 8 bits: their scores stay in the L1 cache.
 constexpr int QUERY_ROWS = 24;
 
+// The most tokens of a sequence for whose int8 attention `Isa::short_attention` is used.
+constexpr int SHORT_SEQUENCE = 64;
+
 // Int8 products may read rows in groups of this many, so buffers of quantized rows are padded to a multiple of it.
 constexpr int ROWS_AT_ONCE = 32;
 
@@ -63,6 +66,9 @@ enum class Precision { FLOAT, INT8, HALF };
 struct Isa {
   const char* name;
   bool (*is_supported)();
+  // The instruction set for int8 attention of sequences of at most SHORT_SEQUENCE tokens, which every processor with
+  // this one has; null: this one.
+  const Isa* short_attention;
   int panel_int8, panel_float;  // columns of a panel of packed weights
   int lanes;  // floats of a vector
   int depth;  // the multiple to which k is padded in int8

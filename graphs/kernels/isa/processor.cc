@@ -64,7 +64,7 @@ static bool request_tiles() {
 bool has_amx() {
   constexpr uint32_t TILES = 0x60000;
   const uint32_t seven = features(0).d;
-  return has_avx512() && bit(seven, 24) && bit(seven, 25) && (xcr0() & TILES) == TILES && request_tiles();
+  return has_avx512_vnni() && bit(seven, 24) && bit(seven, 25) && (xcr0() & TILES) == TILES && request_tiles();
 }
 #else
 bool has_amx() { return false; }

@@ -18,10 +18,16 @@
 #define FLOAT_KERNEL(name) name
 #endif
 
+// The instruction set for int8 attention of short sequences: this one, or what SHORT_ATTENTION points to.
+#ifndef SHORT_ATTENTION
+#define SHORT_ATTENTION nullptr
+#endif
+
 #define MBERT_ISA(symbol, label, is_supported)                                                                  \
   namespace mbert {                                                                                             \
   extern const Isa symbol;                                                                                      \
-  const Isa symbol = {label,        is_supported, INT8_PANEL,  FLOAT_PANEL, LANES, DEPTH, SHIFT,                 \
+  const Isa symbol = {label,        is_supported, SHORT_ATTENTION,                                               \
+                      INT8_PANEL,   FLOAT_PANEL,  LANES,       DEPTH,       SHIFT,                               \
                       pack_int8,    FLOAT_KERNEL(pack_float),               FLOAT_KERNEL(pack_half),             \
                       quantize,     multiply_int8,                                                               \
                       FLOAT_KERNEL(multiply_float),            FLOAT_KERNEL(multiply_half),                      \
