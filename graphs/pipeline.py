@@ -45,6 +45,8 @@ from graphs.passes.fold.merge_linear import MergeLinear
 from graphs.passes.fold.scale_query import ScaleQuery
 from graphs.passes.fold.separate_residual import SeparateResidual
 from graphs.passes.fuse.fuse_attention import FuseAttention
+from graphs.passes.fuse.fuse_embeddings import FuseEmbeddings
+from graphs.passes.fuse.fuse_encoder import FuseEncoder
 from graphs.passes.fuse.fuse_ffn import FuseFFN
 from graphs.passes.lower.equalize_input import EqualizeInput
 from graphs.passes.lower.halve import Halve
@@ -146,7 +148,9 @@ STAGES = (
         ("mobile",),
         ("int8",),
     ),
-    Stage(NameNodes, "names the new nodes", precisions=("int8",)),
+    Stage(FuseEncoder, "when layers are in their final precision", ("cpu", "web"), function=True),
+    Stage(FuseEmbeddings, "when tables and products are in their final precision", ("cpu", "web"), function=True),
+    Stage(NameNodes, "names the new nodes"),
 )
 
 # Passes after which the graph is the one that the results are compared with, in float64.

@@ -21,8 +21,8 @@ SCOPES = "pkg.torch.onnx.name_scopes"
 # The operators that may stand between a weight and the node that it belongs to.
 STORED = frozenset(("Cast", "DequantizeLinear", "Identity", "Reshape", "Transpose"))
 
-# The names of the nodes before the first layer, and of those after the last.
-EMBEDDINGS, HEAD = "embeddings", "head"
+# The names of the nodes before the first layer, of those that compute several layers, and of those after the last.
+EMBEDDINGS, ENCODER, HEAD = "embeddings", "encoder", "head"
 
 
 def with_layer(name: str) -> str | None:
@@ -47,7 +47,7 @@ def module_of(node: ir.Node) -> str | None:
 
 
 def layer_of(node: ir.Node) -> str:
-    """Returns the layer of a node: `layer.7`, `embeddings` or `head`."""
+    """Returns the layer of a node: `layer.7`, `embeddings`, `head`, or `encoder` for fused layers."""
     return (node.name or "").split("/")[0]
 
 

@@ -1,4 +1,4 @@
-"""Profile of a model by kind of block (embeddings, attention, FFN, rest), from onnxruntime's profiler."""
+"""Profile of a model by kind of block (embeddings, attention, FFN, whole layers, rest), by onnxruntime's profiler."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import onnxruntime as ort
 from perf.errors import PerfError, one_line
 from perf.providers.plugin import LOG_ERRORS_ONLY
 
-EMBEDDINGS, ATTENTION, FFN, REST = "embeddings", "attention", "FFN", "rest"
-BLOCKS = (EMBEDDINGS, ATTENTION, FFN, REST)
+EMBEDDINGS, ATTENTION, FFN, ENCODER, REST = "embeddings", "attention", "FFN", "encoder", "rest"
+BLOCKS = (EMBEDDINGS, ATTENTION, FFN, ENCODER, REST)
 
 PARTS = {
     "attention": ATTENTION,
@@ -34,6 +34,9 @@ PARTS = {
 IN_LAYER = re.compile(rf"\blayer[./]\d+[./]({'|'.join(PARTS)})\b")
 IN_EMBEDDINGS = re.compile(r"\bembeddings\b")
 IN_HEAD = re.compile(r"\b(head|qa_outputs|classifier|pooler|cls|lm_head)\b")
+
+WHOLE_LAYERS = ("Encoder", "EncoderInt8", "EncoderFloat16")
+"""Operators of the domain `mbert` that compute attention and FFN of several layers, in the block `encoder`."""
 
 PRODUCTS = ("DynamicQuantizeMatMul", "Gemm", "FusedGemm", "MatMul", "FusedMatMul", "MatMulInteger")
 PREPARING = ("DynamicQuantizeLinear", "MatMulIntegerToFloat", "QuantizeLinear", "DequantizeLinear", *PRODUCTS)
@@ -100,7 +103,7 @@ def node_blocks(graph: ir.Graph) -> list[str]:
 
     The block is that of the module in the name of the node's weights, outputs or itself; otherwise, for products with
     weights and quantizers, that of the node that reads the output; otherwise that of the latest input, where attention
-    and FFN precede embeddings.
+    and FFN precede embeddings. An operator for several layers is a block of its own.
     """
     nodes = list(graph)
     block_of = {node: _named(node) for node in nodes}
@@ -113,7 +116,7 @@ def node_blocks(graph: ir.Graph) -> list[str]:
     for node in nodes:
         producers = {value.producer() for value in node.inputs if value is not None}
         sources = sorted((source for source in producers if source in place), key=place.__getitem__)
-        if any(source in behind_layers or block_of[source] == FFN for source in sources):
+        if any(source in behind_layers or block_of[source] in (FFN, ENCODER) for source in sources):
             behind_layers.add(node)
         if block_of[node] is None:
             block_of[node] = _nearest(block_of[source] for source in sources)
@@ -125,6 +128,8 @@ def node_blocks(graph: ir.Graph) -> list[str]:
 
 
 def _named(node: ir.Node) -> str | None:
+    if node.op_type in WHOLE_LAYERS:
+        return ENCODER
     weights = [value.name for value in node.inputs if value is not None and value.is_initializer()]
     for name in (*weights, *(value.name for value in node.outputs), node.name):
         text = (name or "").lstrip("/")
@@ -146,7 +151,7 @@ def _prepares(node: ir.Node) -> bool:
 
 def _nearest(sources: Iterable[str | None]) -> str:
     known = [block for block in sources if block is not None]
-    layers = [block for block in known if block in (ATTENTION, FFN)]
+    layers = [block for block in known if block in (ATTENTION, FFN, ENCODER)]
     return (layers or [block for block in known if block == EMBEDDINGS] or [REST])[-1]
 
 

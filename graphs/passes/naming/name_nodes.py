@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from graphs.ir.layer_names import EMBEDDINGS, HEAD, LAYER, STORED
+from graphs.functions import DOMAIN, encoder
+from graphs.ir.layer_names import EMBEDDINGS, ENCODER, HEAD, LAYER, STORED
 from graphs.ir.rewrite import Rewrite
 
 
@@ -20,7 +21,8 @@ class NameNodes(Rewrite):
         layer.7/Gemm_3: layer.7/Softmax_0 … ── layer.7/Gemm_3
 
     A node without a weight belongs to the layer of the nodes before it; nodes before any layer belong to
-    ``embeddings``, those after the last to ``head``. Inputs, outputs and initializers keep their names.
+    ``embeddings``, those after the last to ``head``, and operators that compute several layers to ``encoder``. Inputs,
+    outputs and initializers keep their names.
     """
 
     def rewrite(self, model: ir.Model) -> None:
@@ -42,7 +44,9 @@ class NameNodes(Rewrite):
 
 
 def _layer(node: ir.Node) -> str | None:
-    """Returns `layer.7` if the node reads a weight of layer 7; None for a node without such a weight."""
+    """Returns `layer.7` if the node reads a weight of layer 7, and `encoder` for one of several; None for others."""
+    if node.domain == DOMAIN and node.op_type in encoder.NAMES:
+        return ENCODER
     for read in node.inputs:
         value = read
         while value is not None and (form := value.producer()) is not None and form.op_type in STORED:

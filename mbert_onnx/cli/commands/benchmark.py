@@ -135,7 +135,7 @@ def bench(
         typer.Option(
             "--profile",
             help="Also measure the peak speed of this machine's arithmetic and memory, and each model's time in "
-            "embeddings, attention, FFN and the rest.",
+            "embeddings, attention, FFN (or both of all layers, where one kernel computes them) and the rest.",
             rich_help_panel=MEASUREMENT_GROUP,
         ),
     ] = False,

@@ -83,8 +83,8 @@ def test_blocks_are_operators_of_8_bits_unless_switched_off(exported: Exports, t
     options: dict[str, Any] = {"precision": "int8", "calibrate": texts, "min_agreement": 0}
     files = {True: exported(**options).model, False: exported(functions=False, **options).model}
     found = {functions: [node.op_type for node in onnx.load(file).graph.node] for functions, file in files.items()}
-    assert found[True].count("StackedFFNInt8") == found[True].count("BottleneckAttentionInt8") == 2
-    assert "StackedFFNInt8" not in found[False]
+    assert found[True].count("EncoderInt8") == 1
+    assert "EncoderInt8" not in found[False]
     assert "MatMulInteger" in found[False]
     assert not {"MatMul", "Gemm"} & set(found[True]) - {"Gemm"}
 

@@ -96,8 +96,8 @@ def test_the_cpu_takes_all_and_our_kernels_take_blocks(exported: Exports) -> Non
     assert list(found) == ["cpu", "cpu+native"]
     assert all(one.forecast.asked and not one.forecast.left and not one.alternatives for one in found.values())
     if library_for(AUTO) is not None:
-        assert found["cpu+native"].forecast.taken["StackedFFN"] == 2
-    assert "StackedFFN" not in found["cpu"].forecast.taken
+        assert found["cpu+native"].forecast.taken.keys() & {"Encoder", "StackedFFN"}
+    assert not found["cpu"].forecast.taken.keys() & {"Encoder", "StackedFFN"}
 
 
 @pytest.mark.full

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from perf.machine.node_profile import ATTENTION, BLOCKS, EMBEDDINGS, FFN, REST
+from perf.machine.node_profile import ATTENTION, BLOCKS, EMBEDDINGS, ENCODER, FFN, REST
 from perf.presentation.html.plots.drawing import shortened
 from perf.presentation.html.series import Series
 from perf.results.report import threads_text
 
-COLOURS = {EMBEDDINGS: "#cc79a7", ATTENTION: "#0072b2", FFN: "#e69f00", REST: "#9a9a9a"}
+COLOURS = {EMBEDDINGS: "#cc79a7", ATTENTION: "#0072b2", FFN: "#e69f00", ENCODER: "#009e73", REST: "#9a9a9a"}
 
 BAR_IN = 0.38
 FRAME_IN = 0.75
