@@ -82,6 +82,7 @@ def names(node: ir.Node) -> list[str]:
         ("axis = 2", "axis = -1"),
         ("(input_ids)\n", "(token_type_ids)\n"),
         ("(positions, zero, length, zero, one)", "(positions, zero, length, zero)"),
+        ("Shape <start = 1, end = 2> (input_ids)", "Shape <start = -1> (token_type_ids)"),
     ],
 )
 def test_embeddings_become_one_node(old: str, new: str) -> None:
@@ -133,6 +134,7 @@ MISSES = {
     "another order": ("(following, looked_up, previous)", "(previous, looked_up, following)", "take the next token"),
     "positions from the second on": ("(positions, zero, length", "(positions, one, length", "take the first rows"),
     "positions at ids": ("Slice(positions, zero, length, zero, one)", "Gather(positions, input_ids)", "expected Slice"),
+    "as many positions as texts": ("start = 1, end = 2", "start = 0, end = 1", "does not count the tokens"),
     "a bias": ("added = Reshape(located, narrow)", "added = Identity(bias)", "expected Reshape"),
     "two readers": ("located = Add", "copy = Relu(rows) located = Add", "the trigrams have 2 readers"),
     "a factor": ("Gemm(", "Gemm <alpha = 0.5> (", "expected a Gemm with the residual"),
