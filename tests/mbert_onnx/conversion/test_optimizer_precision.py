@@ -247,7 +247,7 @@ def test_what_does_not_run_is_not_written(
     exported: Exports, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = exported().bundle
-    monkeypatch.setattr(ir, "save", lambda _, path: Path(path).write_bytes(b"no model"))
+    monkeypatch.setattr(optimizer, "save_model", lambda _, path: path.write_bytes(b"no model"))
     with pytest.raises(PrecisionError, match=r"^the file does not run in onnxruntime \(.*\), nothing is written"):
         optimize(bundle, tmp_path / "lower.onnx", precision="fp16", calibrate=texts, min_agreement=0)
     assert names_in(tmp_path) == []
