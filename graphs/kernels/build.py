@@ -85,8 +85,8 @@ INSTRUCTION_SETS = {
     },
     "aarch64": {
         "isa/arm/neon": "",
-        "isa/arm/neon_i8mm": "-mcpu=generic+dotprod+i8mm",
-        "isa/arm/neon_dotprod": "-mcpu=generic+dotprod",
+        "isa/arm/neon_i8mm": "-mcpu=generic+fullfp16+dotprod+i8mm",
+        "isa/arm/neon_dotprod": "-mcpu=generic+fullfp16+dotprod",
     },
 }
 

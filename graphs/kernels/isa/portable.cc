@@ -9,6 +9,7 @@
 #define VALUE_VECTORS 2
 #define UNSIGNED_WEIGHTS false
 #define DEPTH 16
+#define CONVERT_ONCE_FROM 1
 
 #include "isa/processor.h"
 #include "isa/vectors.h"

@@ -75,9 +75,10 @@ bool has_amx() { return false; }
 #if defined(__linux__)
 // Declared here, because the library has no C headers: every C library on Linux has it. The bits are Linux's.
 extern "C" unsigned long getauxval(unsigned long);
-constexpr unsigned long HWCAP = 16, HWCAP2 = 26, DOTPROD = 1ul << 20, I8MM = 1ul << 13;
-bool has_dotprod() { return getauxval(HWCAP) & DOTPROD; }
-bool has_i8mm() { return getauxval(HWCAP2) & I8MM; }
+constexpr unsigned long HWCAP = 16, HWCAP2 = 26, FLOAT16 = 1ul << 10, DOTPROD = 1ul << 20, I8MM = 1ul << 13;
+static bool has_float16() { return getauxval(HWCAP) & FLOAT16; }
+bool has_dotprod() { return has_float16() && getauxval(HWCAP) & DOTPROD; }
+bool has_i8mm() { return has_float16() && getauxval(HWCAP2) & I8MM; }
 #elif defined(__APPLE__)
 extern "C" int sysctlbyname(const char*, void*, unsigned long*, void*, unsigned long);
 static bool has(const char* feature) {
@@ -85,6 +86,7 @@ static bool has(const char* feature) {
   unsigned long size = sizeof(found);
   return sysctlbyname(feature, &found, &size, nullptr, 0) == 0 && found;
 }
+// All of Apple's processors for macOS have float16 arithmetic.
 bool has_dotprod() { return has("hw.optional.arm.FEAT_DotProd"); }
 bool has_i8mm() { return has("hw.optional.arm.FEAT_I8MM"); }
 #else

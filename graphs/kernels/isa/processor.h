@@ -9,7 +9,7 @@ bool has_avx512();        // F, BW, DQ and VL
 bool has_avx512_vnni();
 bool has_avx_vnni();
 bool has_amx();           // tiles and int8; and AVX-512
-bool has_dotprod();
-bool has_i8mm();
+bool has_dotprod();       // and float16 arithmetic, which such processors have, too
+bool has_i8mm();          // likewise
 
 }  // namespace mbert

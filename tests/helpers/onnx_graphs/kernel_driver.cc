@@ -2,10 +2,12 @@
 // under an emulator. Reads the operator's inputs in order, as raw binary data, from standard input; writes y the same
 // way to standard output. Runs also a product with a float16 weight, and converts float16 numbers, then float32 ones.
 //
-//   driver ffn ISA INT8 tokens intra intermediate hidden networks
-//   driver attention ISA INT8 batch length intra hidden heads
-//   driver product ISA 0 rows k n has_bias EPILOGUE       (0: none, 1: ReLU, 2: residual)
-//   driver convert ISA 0 halves floats 0 0 0
+//   driver ffn ISA PRECISION tokens intra intermediate hidden networks
+//   driver attention ISA PRECISION batch length intra hidden heads
+//   driver product ISA 2 rows k n has_bias EPILOGUE       (0: none, 1: ReLU, 2: residual)
+//   driver convert ISA 2 halves floats 0 0 0
+//
+// PRECISION is the number of a Precision (isa/isa.h): that of the weights.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +51,8 @@ static void weight(const Isa& isa, Precision precision, Weight* to, int k, int n
   if (precision == Precision::INT8) {
     isa.pack_int8(static_cast<int8_t*>(read(static_cast<size_t>(k) * n)), k, n, to->panels);
     to->scales = padded(isa, precision, n);
+  } else if (precision == Precision::HALF) {
+    isa.pack_half(static_cast<uint16_t*>(read(static_cast<size_t>(k) * n * sizeof(uint16_t))), k, n, to->panels);
   } else {
     isa.pack_float(read_floats(static_cast<size_t>(k) * n), k, n, to->panels);
   }
@@ -62,7 +66,7 @@ static void multiply(const Isa& isa, int rows, int k, int n, bool has_bias, int 
   const float* x = read_floats(static_cast<size_t>(rows) * k);
   const uint16_t* numbers = static_cast<uint16_t*>(read(static_cast<size_t>(k) * n * sizeof(uint16_t)));
   Weight weight{k, n};
-  weight.panels = unwritten(static_cast<size_t>(k) * round_up(n, isa.panel_float) * sizeof(uint16_t));
+  weight.panels = unwritten(isa.packed_bytes(Precision::HALF, k, n));
   isa.pack_half(numbers, k, n, weight.panels);
   if (has_bias) weight.bias = padded(isa, Precision::HALF, n);
   const size_t count = static_cast<size_t>(rows) * n;
@@ -90,7 +94,7 @@ int main(int argc, char** argv) {
   for (const Isa* one : KNOWN)
     if (!strcmp(one->name, argv[2]) && (STAND_INS || one->is_supported())) isa = one;
   if (!isa) return 4;
-  const Precision precision = atoi(argv[3]) ? Precision::INT8 : Precision::FLOAT;
+  const Precision precision = static_cast<Precision>(atoi(argv[3]));
   int sizes[5];
   for (int i = 0; i < 5; i++) sizes[i] = atoi(argv[4 + i]);
   if (!strcmp(argv[1], "product")) return multiply(*isa, sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]), 0;

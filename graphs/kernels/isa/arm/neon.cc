@@ -6,6 +6,7 @@
 #define FLOAT_ROWS 6
 #define FLOAT_VECTORS 4
 #define BY_LANE
+#define CONVERT_ONCE_FROM 25
 #define SCORE_ROWS 4
 #define SCORE_VECTORS 4
 #define VALUE_VECTORS 4

@@ -13,11 +13,13 @@
 #define DEPTH 16
 #define PAIRED_ROWS 16
 #define CUSTOM_MULTIPLY_INT8
+#define CUSTOM_MULTIPLY_HALF
 
 #include "isa/processor.h"
 #include "isa/vectors.h"
 
 #include "isa/compute.h"
+#include "isa/arm/half_products.h"
 
 namespace {
 

@@ -124,9 +124,9 @@ struct Int8 {
 #endif
 
 // A product with float weights. Element: their type; float, or uint16_t for the bits of float16.
-template <class Element>
+template <class Element, int MOST_ROWS = FLOAT_ROWS>
 struct Float {
-  static constexpr int TILE_ROWS = FLOAT_ROWS, PANEL = FLOAT_PANEL;
+  static constexpr int TILE_ROWS = MOST_ROWS, PANEL = FLOAT_PANEL;
 
   template <int ROWS, bool FETCH>
   static inline void tile(const Rows& rows, int first, const Weight& weight, int column, bool has_relu,
@@ -219,9 +219,39 @@ void multiply_float(const Rows& rows, int count, const Weight& weight, const Out
   multiply<Float<float>>(rows, count, weight, output);
 }
 
+#ifndef CUSTOM_MULTIPLY_HALF
+#ifdef CONVERT_ONCE_FROM
+// The largest panel that multiply_half converts to float32 before its products; it lies on the stack.
+constexpr int MAX_CONVERTED = 16384;
+
+void multiply_half(const Rows& rows, int count, const Weight& weight, const Output& output) {
+  if (count < CONVERT_ONCE_FROM || weight.k > MAX_CONVERTED / FLOAT_PANEL) {
+    multiply<Float<uint16_t, CONVERT_ONCE_FROM == 1 ? 1 : FLOAT_ROWS>>(rows, count, weight, output);
+    return;
+  }
+  alignas(mbert::CACHE_LINE) float panel[MAX_CONVERTED];
+  const uint16_t* from = static_cast<const uint16_t*>(weight.panels);
+  Weight one = weight;
+  Output to = output;
+  one.panels = panel;
+  for (int column = 0; column < weight.n; column += FLOAT_PANEL) {
+    for (int i = 0; i < weight.k; i++, from += FLOAT_PANEL) {
+      fetch_ahead<FLOAT_PANEL * sizeof(uint16_t), FLOAT_AHEAD>(from);
+      for (int j = 0; j < FLOAT_PANEL; j += LANES) store(panel + i * FLOAT_PANEL + j, load_columns(from + j));
+    }
+    one.n = weight.n - column < FLOAT_PANEL ? weight.n - column : FLOAT_PANEL;
+    multiply_float(rows, count, one, to);
+    if (one.bias) one.bias += FLOAT_PANEL;
+    to.data += FLOAT_PANEL;
+    if (to.residual) to.residual += FLOAT_PANEL;
+  }
+}
+#else
 void multiply_half(const Rows& rows, int count, const Weight& weight, const Output& output) {
   multiply<Float<uint16_t>>(rows, count, weight, output);
 }
+#endif
+#endif
 #endif
 
 }  // namespace
