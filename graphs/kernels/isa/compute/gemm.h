@@ -165,24 +165,30 @@ struct Tiles {
 template <class Kind>
 constexpr Tiles<Kind> TILES;
 
+// Where a tile of whole panels reads and writes.
+inline TileOutput output_of(const Output& output, int first, int column) {
+  const float* residual =
+      output.residual ? output.residual + static_cast<size_t>(first) * output.residual_stride + column : nullptr;
+  return {output.data + static_cast<size_t>(first) * output.stride + column, output.stride, residual,
+          output.residual_stride};
+}
+
 // Computes one tile of `tile_rows` rows. Where the weight ends within the panel, the tile goes to a buffer, and its valid
 // columns are copied. The tile is a pointer, because a variant of this for each tile would be a tenth of the library.
 template <class Kind>
 __attribute__((noinline)) void compute_tile(TileFunction tile, int tile_rows, const Rows& rows, int first,
                                             const Weight& weight, int column, const Output& output) {
   constexpr int PANEL = Kind::PANEL;
-  float* to = output.data + static_cast<size_t>(first) * output.stride + column;
-  const float* residual =
-      output.residual ? output.residual + static_cast<size_t>(first) * output.residual_stride + column : nullptr;
+  const TileOutput to = output_of(output, first, column);
   const int columns = weight.n - column;
   if (columns >= PANEL) {
-    tile(rows, first, weight, column, output.relu, {to, output.stride, residual, output.residual_stride});
+    tile(rows, first, weight, column, output.relu, to);
     return;
   }
   float buffer[Kind::TILE_ROWS * PANEL], residual_buffer[Kind::TILE_ROWS * PANEL];
-  if (residual) copy_columns(residual, output.residual_stride, tile_rows, columns, residual_buffer, PANEL);
-  tile(rows, first, weight, column, output.relu, {buffer, PANEL, residual ? residual_buffer : nullptr, PANEL});
-  copy_columns(buffer, PANEL, tile_rows, columns, to, output.stride);
+  if (to.residual) copy_columns(to.residual, to.residual_stride, tile_rows, columns, residual_buffer, PANEL);
+  tile(rows, first, weight, column, output.relu, {buffer, PANEL, to.residual ? residual_buffer : nullptr, PANEL});
+  copy_columns(buffer, PANEL, tile_rows, columns, to.data, to.stride);
 }
 
 template <class Kind>
@@ -199,10 +205,14 @@ inline void multiply(const Rows& rows, int count, const Weight& weight, const Ou
   // A panel of weights stays in the L1 cache while all rows of the block are multiplied by it; the first tile
   // prefetches.
   for (int column = 0; column < weight.n; column += Kind::PANEL) {
+    const bool is_full = weight.n - column >= Kind::PANEL;
     int first = 0;
     for (; first < whole * TILE_ROWS; first += TILE_ROWS)
-      compute(first ? Kind::template tile<TILE_ROWS, false> : Kind::template tile<TILE_ROWS, true>, TILE_ROWS, first,
-              column);
+      if (first && is_full)  // most tiles: without the detour
+        Kind::template tile<TILE_ROWS, false>(rows, first, weight, column, output.relu,
+                                              output_of(output, first, column));
+      else
+        compute(Kind::template tile<TILE_ROWS, true>, TILE_ROWS, first, column);
     compute(TILES<Kind>.of_rows[half], half, first, column);
     compute(TILES<Kind>.of_rows[left - half], left - half, first + half, column);
   }
