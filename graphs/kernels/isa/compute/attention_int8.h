@@ -70,21 +70,14 @@ inline void pack_columns(const float* keys, int stride, int count, int size, con
   static_assert(DEPTH <= CHUNK);
   const int k = round_up(size, DEPTH);
   for (int c = 0; c < k; c += CHUNK) {
-    Floats block[LANES] = {};
-    for (int i = 0; i < count; i++) {
-      Floats numbers[4] = {};
-      const float* x = keys + static_cast<size_t>(i) * stride + c;
-      if (size - c == 2 * LANES) {  // a head of MobileBERT, with vectors of 16
-        numbers[0] = load(x);
-        numbers[1] = load(x + LANES);
-      } else if (size - c >= CHUNK) {
-        load_chunk(x, numbers);
-      } else {
-        load_part(x, size - c, numbers);
-      }
-      const Bytes chunk = factors[i] == 0.0f ? Bytes{} : quantize_chunk(numbers, factors[i]);
-      block[i] = reinterpret_cast<Floats>(chunk + SHIFTS);
-    }
+    const int channels = size - c < CHUNK ? size - c : CHUNK;
+    Floats block[LANES];
+    clear_after(count, block);
+    for (int i = 0; i < count; i++)
+      for_each_chunk(keys + static_cast<size_t>(i) * stride + c, channels, [&](int, const Floats (&numbers)[4]) {
+        const Bytes chunk = factors[i] == 0.0f ? Bytes{} : quantize_chunk(numbers, factors[i]);
+        block[i] = reinterpret_cast<Floats>(chunk + SHIFTS);
+      });
     transpose(block);
     for (int g = 0; g < LANES && c + g * GROUP < k; g++)
       store_lanes(to + static_cast<size_t>(c + g * GROUP) * INT8_PANEL, reinterpret_cast<Bytes>(block[g]), count);

@@ -32,18 +32,12 @@ INLINED void load_chunk(const float* x, Floats (&numbers)[4]) {
 #endif
 }
 
-// Loads the first `count` numbers of a chunk; the others stay 0.
-INLINED void load_part(const float* x, int count, Floats (&numbers)[4]) {
-  UNROLLED for (int v = 0; v < 4; v++) {
-    const int remaining = count - v * LANES;
-    if (remaining >= LANES) {
-      numbers[v] = load(x + v * LANES);
-    } else if (remaining > 0) {
-      float last[LANES] = {};
-      for (int j = 0; j < remaining; j++) last[j] = x[v * LANES + j];
-      numbers[v] = load(last);
-    }
-  }
+// Loads the first `count` numbers of a chunk, and zeros after them. Not inlined: it is rare, and would be in the library
+// several times.
+__attribute__((noinline)) void load_part(const float* x, int count, Floats (&numbers)[4]) {
+  float part[CHUNK] = {};
+  for (int i = 0; i < count; i++) part[i] = x[i];
+  __builtin_memcpy(numbers, part, sizeof(part));
 }
 
 // Calls function(i, numbers) with the four vectors of every chunk of a row; the last chunk is padded with zeros.
@@ -57,13 +51,12 @@ inline void for_each_chunk(const float* x, int k, Function function) {
     function(i, numbers);
   }
   if (i == k) return;
-  Floats numbers[4] = {};
   if (k - i == 2 * LANES) {  // a head of MobileBERT, with vectors of 16
-    numbers[0] = load(x + i);
-    numbers[1] = load(x + i + LANES);
+    const Floats numbers[4] = {load(x + i), load(x + i + LANES)};
     function(i, numbers);
     return;
   }
+  Floats numbers[4];
   load_part(x + i, k - i, numbers);
   function(i, numbers);
 }
