@@ -38,7 +38,7 @@ from mbert_onnx.model.checkpoint_tokenizer.check import embedding_notes
 from mbert_onnx.model.padding import ignores_padding
 from mbert_onnx.model.tokenizer_files import write_tokenizer
 from mbert_onnx.model.torch_threads import idle_threads
-from mbert_onnx.runtime.native_kernels import AUTO, library_for
+from mbert_onnx.runtime.native_kernels import AUTO, library_for, why_not_native
 from mbert_onnx.runtime.size_limits import MAX_BATCH, MAX_SEQ_LEN
 from mbert_onnx.text.sentence_embedding import EmbeddingSettings
 from mbert_onnx.text.tokenizer import padding_id
@@ -147,7 +147,7 @@ def export(
         file = _write(outcome.model, request, source, folder, clock)
 
         clock.start("verify", "verifying against float64")
-        if precision == "fp16" or not outcome.model.functions:
+        if why_not_native(file) is not None:
             library = None  # there is no block that the kernels compute
         verdict: Verdict | Damage
         if gate is None:

@@ -230,7 +230,7 @@ class _Subject:
                 f"{self.path.name}: {bad} NaN or infinite on the held-out texts of {texts.source}; the judge's are "
                 "finite, so that it is not the same model"
             )
-        library = library_for(AUTO) if precision == "int8" and why_not_native(self.path) is None else None
+        library = library_for(AUTO) if why_not_native(self.path) is None else None
         if library is not None:
             native = damage_of(file_runner(self.path, task, library, self.outputs).run)
             damage = replace(damage, kernels_error=native.error, kernels_agreement=native.agreement)

@@ -13,12 +13,11 @@ from mbert_onnx._requirements import require_beside
 from mbert_onnx.bundles.inputs import first_line
 from mbert_onnx.bundles.ports import named_session
 from mbert_onnx.bundles.reader import Bundle, read_bundle
-from mbert_onnx.bundles.records import VARIANTS
 from mbert_onnx.bundles.session_errors import session_error
 from mbert_onnx.errors import BundleError, MbertError, UsageError
 from mbert_onnx.reference import is_reference
 from mbert_onnx.runtime.model import Model
-from mbert_onnx.runtime.native_kernels import AUTO, HALF, library_for, log_portable_run, why_not_native
+from mbert_onnx.runtime.native_kernels import AUTO, library_for, log_portable_run, why_not_native
 from mbert_onnx.runtime.reference_graph import with_optimized_graph
 from mbert_onnx.runtime.size_limits import check_threads
 
@@ -120,8 +119,6 @@ def _why_portable(bundle: Bundle, provider: str, session_options: ort.SessionOpt
     """Returns why a bundle is loaded without the installed kernels, or None if it is loaded with them."""
     if provider != CPU:
         return f"{provider} computes the bodies itself"
-    if bundle.model_path.name == Path(VARIANTS["fp16"]).name:
-        return HALF
     if session_options is not None:
         # The same options may open other sessions, and the library must not be registered twice.
         return "session_options are given; call register_custom_ops_library on them"

@@ -17,8 +17,10 @@ AUTO, NATIVE, PORTABLE = "auto", "native", "portable"
 # Values of `--kernels`: the library where it is installed; the library, or an error; the file's own function bodies.
 CHOICES = (AUTO, NATIVE, PORTABLE)
 
-# The reason why an fp16 file runs without the kernels.
-HALF = "it is in half precision; the kernels are for fp32 and int8"
+# The reason why an fp16 file of an earlier version runs without the kernels, whose other operators have no float16.
+HALF = (
+    "its blocks are in half precision, outside of mbert.EncoderFloat16; `mbert-onnx export` of this version writes that"
+)
 
 
 @dataclass(frozen=True)
@@ -104,14 +106,16 @@ def why_not_native(path: Path) -> str | None:
     import onnx  # imported here, because running a model does not need it
 
     require_beside("graphs")
-    from graphs.functions import DOMAIN
+    from graphs.functions import DOMAIN, embeddings, encoder
 
     model = read_proto(path)
     if not any(function.domain == DOMAIN for function in model.functions):
         return (
             "it has no functions of the domain mbert; `mbert-onnx export` writes them, unless --no-functions is given"
         )
-    if onnx.TensorProto.FLOAT16 in {tensor.data_type for tensor in model.graph.initializer}:
+    halves = {t.name for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT16}
+    others = [node for node in model.graph.node if node.op_type not in (encoder.FLOAT16, embeddings.FLOAT16)]
+    if any(node.domain == DOMAIN and halves.intersection(node.input) for node in others):
         return HALF
     return None
 
