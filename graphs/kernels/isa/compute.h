@@ -20,6 +20,7 @@
 //   PAIRED_WEIGHTS            of four weights, the first two of all columns of a vector are stored before the other two
 //   SHORT_ATTENTION           a pointer to the instruction set for int8 attention of short sequences (default: this one)
 //   SHARED_FLOAT              the instruction set whose float kernels it uses: those of x86/avx512.h or x86/avx2.h
+//   HALF_ROWS                 the rows of a tile of multiply_half (default: FLOAT_ROWS)
 //   CONVERT_ONCE_FROM         the fewest rows for which multiply_half converts each panel of float16 weights once, before
 //                             its products, rather than in every tile (default: never)
 //   CUSTOM_MULTIPLY_HALF      it has its own multiply_half

@@ -10,6 +10,7 @@
 #define UNSIGNED_WEIGHTS false
 #define DEPTH 16
 #define CONVERT_ONCE_FROM 1
+#define HALF_ROWS 1
 
 #include "isa/processor.h"
 #include "isa/vectors.h"

@@ -230,13 +230,16 @@ void multiply_float(const Rows& rows, int count, const Weight& weight, const Out
 }
 
 #ifndef CUSTOM_MULTIPLY_HALF
+#ifndef HALF_ROWS
+#define HALF_ROWS FLOAT_ROWS
+#endif
 #ifdef CONVERT_ONCE_FROM
 // The largest panel that multiply_half converts to float32 before its products; it lies on the stack.
 constexpr int MAX_CONVERTED = 16384;
 
 void multiply_half(const Rows& rows, int count, const Weight& weight, const Output& output) {
   if (count < CONVERT_ONCE_FROM || weight.k > MAX_CONVERTED / FLOAT_PANEL) {
-    multiply<Float<uint16_t, CONVERT_ONCE_FROM == 1 ? 1 : FLOAT_ROWS>>(rows, count, weight, output);
+    multiply<Float<uint16_t, HALF_ROWS>>(rows, count, weight, output);
     return;
   }
   alignas(mbert::CACHE_LINE) float panel[MAX_CONVERTED];
@@ -258,7 +261,7 @@ void multiply_half(const Rows& rows, int count, const Weight& weight, const Outp
 }
 #else
 void multiply_half(const Rows& rows, int count, const Weight& weight, const Output& output) {
-  multiply<Float<uint16_t>>(rows, count, weight, output);
+  multiply<Float<uint16_t, HALF_ROWS>>(rows, count, weight, output);
 }
 #endif
 #endif
