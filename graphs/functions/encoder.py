@@ -79,7 +79,7 @@ def encoder(
         attention: A BottleneckAttention, or BottleneckAttentionInt8 for EncoderInt8. Its opset is that of the result.
         ffn: A StackedFFN, or StackedFFNInt8 for EncoderInt8.
         factors: For each layer 1 if its attention reads x times a vector, else 0.
-        overload: Tells functions of one name apart.
+        overload: Distinguishes functions of one name.
     """
     inputs, lines, stream = ["x", "mask", "heads"], list[str](), "x"
     for layer, factor in enumerate(factors):
