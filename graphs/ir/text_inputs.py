@@ -8,6 +8,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 import numpy as np
 import onnx_ir as ir
 
+from graphs.functions import DOMAIN
+from graphs.functions.embeddings import INT8 as EMBEDDINGS_INT8
+from graphs.functions.embeddings import NAMES as EMBEDDINGS
 from graphs.ir.constants import integers
 
 # transformers' names of the four inputs, by what they hold.
@@ -27,6 +30,18 @@ STORED = frozenset(("Cast", "DequantizeLinear", "Identity"))
 
 # A table of more rows than this holds positions or words, not token types.
 MOST_TYPES = 16
+
+
+def looked_up_in(use: ir.Usage) -> int | None:
+    """Returns which input of a node is the table that it looks ids up in, if it reads ids at this place; else None."""
+    node = use.node
+    if node.op_type == "Gather" and use.idx == 1:
+        return 0
+    if node.domain == DOMAIN and node.op_type in EMBEDDINGS and use.idx <= 1:
+        words = 2
+        types = 5 if node.op_type == EMBEDDINGS_INT8 else 4
+        return words if use.idx == 0 else types
+    return None
 
 
 def recognise(inputs: Collection[ir.Value], known: Mapping[ir.Value, str]) -> dict[ir.Value, str]:
@@ -94,8 +109,9 @@ def _rows(ids: ir.Value) -> int:
     for value in _reached([ids], PASSED):
         for use in value.uses():
             node = use.node
-            if node.op_type == "Gather" and use.idx == 1:
-                largest = max(largest, _table_rows(node.inputs[0]))
+            table = looked_up_in(use)
+            if table is not None:
+                largest = max(largest, _table_rows(node.inputs[table]))
             elif node.op_type == "OneHot" and use.idx == 0:  # rows are taken by a product with a table
                 largest = max(largest, *(integers(node.inputs[1]) or [0]))
     return largest
@@ -112,9 +128,10 @@ def _table_rows(table: ir.Value | None) -> int:
 
 
 def _reaches_softmax(mask: ir.Value) -> bool:
-    """Returns whether a value reaches a softmax, or a fused attention, such as our own or onnxruntime's."""
+    """Returns whether a value reaches a softmax, or fused attention or layers, such as our own or onnxruntime's."""
     readers = (use.node for value in _reached([mask]) for use in value.uses())
-    return any(node.op_type == "Softmax" or (node.domain != "" and "Attention" in node.op_type) for node in readers)
+    fused = re.compile("Attention|Encoder")
+    return any(node.op_type == "Softmax" or (node.domain != "" and fused.search(node.op_type)) for node in readers)
 
 
 def _reached(values: Iterable[ir.Value], operators: Collection[str] | None = None) -> Iterator[ir.Value]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 
 from graphs.ir.constants import add_initializer, constant
-from graphs.ir.text_inputs import IDS, recognise
+from graphs.ir.text_inputs import IDS, looked_up_in, recognise
 from graphs.model.loading import read_model
 
 # The vocabulary size of a graph whose table is not found: below the special tokens of every vocabulary in use.
@@ -37,7 +38,7 @@ def rows_of(graph: ir.Graph, name: str = IDS) -> int | None:
         name: transformers' name of the input; the graph may have another name for it.
     """
     lookup = _lookup_of(graph, name)
-    return None if lookup is None else _rows(lookup.inputs[0])
+    return None if lookup is None else _rows(lookup.table)
 
 
 def has_zero_embedding(model: ir.Model, token: int) -> bool | None:
@@ -56,23 +57,37 @@ def with_zero_embedding(model: ir.Model, token: int) -> ir.Model | None:
     table = _table_of(lookup, token)
     if lookup is None or table is None:
         return None
-    rows = table.astype((lookup.outputs[0].dtype or ir.DataType.FLOAT).numpy())
+    rows = table.astype((lookup.table.dtype or ir.DataType.FLOAT).numpy())
     rows[token] = 0.0
-    lookup.replace_input_with(0, add_initializer(copy.graph, "zero_embedding", rows))
+    lookup.node.replace_input_with(lookup.index, add_initializer(copy.graph, "zero_embedding", rows))
     return copy
 
 
-def _table_of(lookup: ir.Node | None, token: int) -> np.ndarray | None:
+@dataclass(frozen=True)
+class _Lookup:
+    """Lookup of ids: the node, and which of its inputs is the table."""
+
+    node: ir.Node
+    index: int
+
+    @property
+    def table(self) -> ir.Value:
+        table = self.node.inputs[self.index]
+        assert table is not None
+        return table
+
+
+def _table_of(lookup: _Lookup | None, token: int) -> np.ndarray | None:
     """Returns the floating-point table of a lookup, cast or not, if it has a row for the token."""
-    table = None if lookup is None else lookup.inputs[0]
+    table: ir.Value | None = None if lookup is None else lookup.table
     while table is not None and (node := table.producer()) is not None and node.op_type in ("Cast", "Identity"):
         table = node.inputs[0]
     array = constant(table)
     return array if array is not None and array.dtype.kind == "f" and 0 <= token < len(array) else None
 
 
-def _lookup_of(graph: ir.Graph, name: str) -> ir.Node | None:
-    """Returns the node that looks up an input's ids in a table of a known number of rows; None if there is none."""
+def _lookup_of(graph: ir.Graph, name: str) -> _Lookup | None:
+    """Returns the lookup of an input's ids in a table of a known number of rows; None if there is none."""
     ids = next((value for value in graph.inputs if value.name == name), None)
     if ids is None:
         ids = next((value for value, known in recognise(graph.inputs, {}).items() if known == name), None)
@@ -83,9 +98,10 @@ def _lookup_of(graph: ir.Graph, name: str) -> ir.Node | None:
             continue
         seen.add(value)
         for use in value.uses():
-            if use.node.op_type == "Gather" and use.idx == 1:
-                if _rows(use.node.inputs[0]) is not None:
-                    return use.node
+            index = looked_up_in(use)
+            if index is not None:
+                if _rows(use.node.inputs[index]) is not None:
+                    return _Lookup(use.node, index)
             elif use.node.op_type in PASSED and use.idx == 0:
                 waiting.extend(use.node.outputs)
     return None
