@@ -32,15 +32,18 @@ STORED = frozenset(("Cast", "DequantizeLinear", "Identity"))
 MOST_TYPES = 16
 
 
-def looked_up_in(use: ir.Usage) -> int | None:
-    """Returns which input of a node is the table that it looks ids up in, if it reads ids at this place; else None."""
-    node = use.node
-    if node.op_type == "Gather" and use.idx == 1:
+def looked_up_in(node: ir.Node, index: int) -> int | None:
+    """Returns which input of a node is the table in which it looks up the ids of another input; None if it does not.
+
+    Args:
+        node: A node that reads ids.
+        index: Which of its inputs the ids are.
+    """
+    if node.op_type == "Gather" and index == 1:
         return 0
-    if node.domain == DOMAIN and node.op_type in EMBEDDINGS and use.idx <= 1:
-        words = 2
-        types = 5 if node.op_type == EMBEDDINGS_INT8 else 4
-        return words if use.idx == 0 else types
+    if node.domain == DOMAIN and node.op_type in EMBEDDINGS and index <= 1:
+        words, types = 2, 5 if node.op_type == EMBEDDINGS_INT8 else 4
+        return words if index == 0 else types
     return None
 
 
@@ -109,7 +112,7 @@ def _rows(ids: ir.Value) -> int:
     for value in _reached([ids], PASSED):
         for use in value.uses():
             node = use.node
-            table = looked_up_in(use)
+            table = looked_up_in(node, use.idx)
             if table is not None:
                 largest = max(largest, _table_rows(node.inputs[table]))
             elif node.op_type == "OneHot" and use.idx == 0:  # rows are taken by a product with a table

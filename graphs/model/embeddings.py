@@ -98,7 +98,7 @@ def _lookup_of(graph: ir.Graph, name: str) -> _Lookup | None:
             continue
         seen.add(value)
         for use in value.uses():
-            index = looked_up_in(use)
+            index = looked_up_in(use.node, use.idx)
             if index is not None:
                 if _rows(use.node.inputs[index]) is not None:
                     return _Lookup(use.node, index)
