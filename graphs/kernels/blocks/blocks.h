@@ -12,6 +12,12 @@ constexpr int MAX_NETWORKS = 16;
 // L2 cache. Float weights are four times as large and come from farther away, so larger blocks pay.
 constexpr int most_rows(Precision precision) { return precision == Precision::INT8 ? 64 : 128; }
 
+// The fewest rows for which another thread pays. Each thread reads all weights, so with fewer rows they take longer to read
+// than to multiply: float32 weights come from memory, those of int8 mostly from the L3 cache.
+constexpr int fewest_rows(Precision precision) {
+  return precision == Precision::INT8 ? 4 : precision == Precision::HALF ? 6 : 12;
+}
+
 // Scratch for quantized rows: the activations, and the step of each row, and what its accumulators start with.
 struct Quantized {
   void* activations;

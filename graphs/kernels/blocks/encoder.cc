@@ -16,7 +16,9 @@ EncoderRun::EncoderRun(const Isa& isa, const Encoder& encoder, const Sequences& 
   const StackedFFN& ffn = encoder.ffn();
   // The fewest chunks per thread with which no chunk exceeds the most rows of a block.
   const int64_t most = most_rows(ffn.precision), rows = sequences.rows;
-  const int64_t wanted = (rows + threads * most - 1) / (threads * most) * threads;
+  const int64_t enough = (rows + fewest_rows(ffn.precision) - 1) / fewest_rows(ffn.precision);
+  const int64_t workers = threads < enough ? threads : enough;
+  const int64_t wanted = (rows + workers * most - 1) / (workers * most) * workers;
   rows_per_chunk_ = static_cast<int>((rows + wanted - 1) / wanted);
   chunks_ = static_cast<int>((rows + rows_per_chunk_ - 1) / rows_per_chunk_);
   projected_bytes_ = round_up_to_cache_line(attention(*encoder.layer).projected_bytes(isa, sequences));

@@ -1,6 +1,7 @@
 #include "operators/node.h"
 
 #include "ort/scratch.h"
+#include "ort/system_call.h"
 
 namespace mbert {
 
@@ -36,6 +37,21 @@ void probe(void* data, size_t) {
 }
 
 int64_t live_nodes = 0;
+
+// Spins until at least `count` chunks are done. Where another program has taken a thread's core, it may not run for
+// milliseconds; so after about a tenth of a millisecond, this thread offers its own core in each turn.
+void wait_for(const int64_t* done, int64_t count) {
+  constexpr int SPINS = 4096;
+  for (int turn = 0; __atomic_load_n(done, __ATOMIC_ACQUIRE) < count; turn++) {
+    pause_spinning();
+#if MBERT_SYSTEM_CALLS
+    if (turn > SPINS) {
+      system_call(SCHED_YIELD);
+      turn = SPINS;
+    }
+#endif
+  }
+}
 
 }  // namespace
 
@@ -84,7 +100,7 @@ Status Node::run_in_order(OrtKernelContext* context, Phases* run) const {
       const int64_t number = __atomic_fetch_add(&shared.taken, 1, __ATOMIC_RELAXED);
       if (number >= shared.count) return;
       const int64_t phase = number / shared.chunks, before = phase * shared.chunks;
-      while (__atomic_load_n(&shared.done, __ATOMIC_ACQUIRE) < before) pause_spinning();
+      wait_for(&shared.done, before);
       shared.compute(shared.work, static_cast<int>(phase), static_cast<int>(number - before));
       __atomic_add_fetch(&shared.done, 1, __ATOMIC_RELEASE);
     }

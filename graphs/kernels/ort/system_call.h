@@ -9,13 +9,13 @@
 namespace mbert {
 
 #if defined(__x86_64__)
-constexpr long CLOSE = 3, PREAD = 17, MADVISE = 28, OPENAT = 257;
+constexpr long CLOSE = 3, PREAD = 17, SCHED_YIELD = 24, MADVISE = 28, OPENAT = 257;
 #else
-constexpr long OPENAT = 56, CLOSE = 57, PREAD = 67, MADVISE = 233;
+constexpr long OPENAT = 56, CLOSE = 57, PREAD = 67, SCHED_YIELD = 124, MADVISE = 233;
 #endif
 
 // Calls the kernel. Returns its result, or a negative error number.
-inline long system_call(long number, long a, long b = 0, long c = 0, long d = 0) {
+inline long system_call(long number, long a = 0, long b = 0, long c = 0, long d = 0) {
 #if defined(__x86_64__)
   long result;
   register long fourth __asm__("r10") = d;
