@@ -44,12 +44,9 @@ void wait_for(const int64_t* done, int64_t count) {
   constexpr int SPINS = 4096;
   for (int turn = 0; __atomic_load_n(done, __ATOMIC_ACQUIRE) < count; turn++) {
     pause_spinning();
-#if MBERT_SYSTEM_CALLS
-    if (turn > SPINS) {
-      system_call(SCHED_YIELD);
-      turn = SPINS;
-    }
-#endif
+    if (turn <= SPINS) continue;
+    offer_core();
+    turn = SPINS;
   }
 }
 

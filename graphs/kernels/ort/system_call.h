@@ -1,4 +1,4 @@
-// System calls of Linux without a C library.
+// System calls: those of Linux without a C library; and to offer a core, on each system.
 #pragma once
 
 #include <stdint.h>
@@ -44,3 +44,24 @@ inline int open_for_reading(const char* path) {
 }  // namespace mbert
 
 #endif
+
+#if defined(__APPLE__)
+extern "C" int sched_yield();
+#elif defined(_WIN32)
+extern "C" __declspec(dllimport) int __stdcall SwitchToThread();
+#endif
+
+namespace mbert {
+
+// Lets another thread run on this one's core, if one waits.
+inline void offer_core() {
+#if MBERT_SYSTEM_CALLS
+  system_call(SCHED_YIELD);
+#elif defined(__APPLE__)
+  sched_yield();
+#elif defined(_WIN32)
+  SwitchToThread();
+#endif
+}
+
+}  // namespace mbert
