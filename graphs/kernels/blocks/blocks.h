@@ -16,7 +16,7 @@ constexpr int most_rows(Precision precision) { return precision == Precision::IN
 // than to multiply. Chosen on an AMD EPYC 9005 with two cores: float32 with 8 rows took 2.26 ms with two threads, and
 // 2.01 ms with one; with 16 rows, 2.6 ms with two, and 3.3 ms with one.
 constexpr int fewest_rows(Precision precision) {
-  return precision == Precision::INT8 ? 8 : precision == Precision::HALF ? 6 : 12;
+  return precision == Precision::INT8 ? 4 : precision == Precision::HALF ? 6 : 12;
 }
 
 // Scratch for quantized rows: the activations, and the step of each row, and what its accumulators start with.
