@@ -35,9 +35,15 @@ INLINED void load_chunk(const float* x, Floats (&numbers)[4]) {
 // Loads the first `count` numbers of a chunk, and zeros after them. Not inlined: it is rare, and would be in the library
 // several times.
 __attribute__((noinline)) void load_part(const float* x, int count, Floats (&numbers)[4]) {
-  float part[CHUNK] = {};
-  for (int i = 0; i < count; i++) part[i] = x[i];
-  __builtin_memcpy(numbers, part, sizeof(part));
+  UNROLLED for (int v = 0; v < 4; v++, x += LANES, count -= LANES) {
+    if (count >= LANES) {
+      numbers[v] = load(x);
+      continue;
+    }
+    float part[LANES] = {};
+    for (int i = 0; i < count; i++) part[i] = x[i];
+    numbers[v] = load(part);
+  }
 }
 
 // Calls function(i, numbers) with the four vectors of every chunk of a row; the last chunk is padded with zeros.
@@ -53,6 +59,11 @@ inline void for_each_chunk(const float* x, int k, Function function) {
   if (i == k) return;
   if (k - i == 2 * LANES) {  // a head of MobileBERT, with vectors of 16
     const Floats numbers[4] = {load(x + i), load(x + i + LANES)};
+    function(i, numbers);
+    return;
+  }
+  if (k - i == LANES) {  // a head of the built-in student, likewise
+    const Floats numbers[4] = {load(x + i)};
     function(i, numbers);
     return;
   }
