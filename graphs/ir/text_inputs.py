@@ -8,9 +8,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 import numpy as np
 import onnx_ir as ir
 
-from graphs.functions import DOMAIN
-from graphs.functions.embeddings import INT8 as EMBEDDINGS_INT8
-from graphs.functions.embeddings import NAMES as EMBEDDINGS
 from graphs.ir.constants import integers
 
 # transformers' names of the four inputs, by what they hold.
@@ -28,6 +25,9 @@ DROPOUT_MODE = 2
 # The operators that may stand between a table and the lookup, with the table as their first input.
 STORED = frozenset(("Cast", "DequantizeLinear", "Identity"))
 
+# Of our fused embeddings, which input is looked up in which other one: the ids in words, the token types in types.
+FUSED_LOOKUPS = {"Embeddings": {0: 2, 1: 4}, "EmbeddingsFloat16": {0: 2, 1: 4}, "EmbeddingsInt8": {0: 2, 1: 5}}
+
 # A table of more rows than this holds positions or words, not token types.
 MOST_TYPES = 16
 
@@ -41,10 +41,7 @@ def looked_up_in(node: ir.Node, index: int) -> int | None:
     """
     if node.op_type == "Gather" and index == 1:
         return 0
-    if node.domain == DOMAIN and node.op_type in EMBEDDINGS and index <= 1:
-        words, types = 2, 5 if node.op_type == EMBEDDINGS_INT8 else 4
-        return words if index == 0 else types
-    return None
+    return FUSED_LOOKUPS.get(node.op_type, {}).get(index) if node.domain else None
 
 
 def recognise(inputs: Collection[ir.Value], known: Mapping[ir.Value, str]) -> dict[ir.Value, str]:
