@@ -272,5 +272,7 @@ def threads_text(count: int) -> str:
 
 
 def ragged_text(lengths: Sequence[int]) -> str:
-    """Returns "8 texts of 16 to 128 tokens"."""
-    return f"{len(lengths)} texts of {min(lengths)} to {max(lengths)} tokens"
+    """Returns "8 texts of 16 to 128 tokens", or "2 texts of 16 tokens" where all have one length."""
+    shortest, longest = min(lengths), max(lengths)
+    sizes = f"{longest} token{'s' if longest > 1 else ''}"
+    return f"{len(lengths)} texts of {sizes if shortest == longest else f'{shortest} to {sizes}'}"

@@ -72,7 +72,10 @@ def inspect(run: Run, options: BenchOptions) -> Inspection:
         vocab_size=min(subject.vocab_size or DEFAULT_VOCAB_SIZE for subject in run.roster.subjects),
         ragged=options.ragged,
     )
-    feeds = run.roster.each(lambda subject: _feeds(subject, files[subject.name], arguments))
+    advice = "pass another --seq-len"
+    if options.seq_lens is None and options.ragged:  # the length is that of the longest text
+        advice = "pass shorter texts in --ragged, or --seq-len, too"
+    feeds = run.roster.each(lambda subject: _feeds(subject, files[subject.name], arguments, advice))
     return Inspection(arguments, files, feeds, notes)
 
 
@@ -85,12 +88,13 @@ def _inspect_files(subject: Subject, run: Run, threads: int) -> dict[Path, Inspe
 
 
 def _feeds(
-    subject: Subject, files: Mapping[Path, InspectedFile], arguments: Arguments
+    subject: Subject, files: Mapping[Path, InspectedFile], arguments: Arguments, advice: str
 ) -> dict[int, dict[str, np.ndarray]]:
+    """Returns the inputs of one model by length; `advice` says what to do where it does not take a length."""
     sizes = subject.sizes
     for seq_len in arguments.seq_lens:
         if not subject.by_length and not sizes.takes(seq_len):
-            raise PerfUsageError(f"{subject.name} takes {sizes}, not {seq_len}: pass another --seq-len")
+            raise PerfUsageError(f"{subject.name} takes {sizes}, not {seq_len}: {advice}")
     if sizes.batch not in (None, arguments.batch):
         raise PerfUsageError(
             f"{subject.name} runs with batch {sizes.batch} only, not {arguments.batch}: pass --batch {sizes.batch}"

@@ -271,6 +271,7 @@ def test_default_lengths_are_those_that_all_models_take(
     ("sizes", "options", "says"),
     [
         (Sizes(longest=16), {"seq_lens": (32,)}, r"a\.onnx takes 1 to 16 tokens, not 32: pass another --seq-len"),
+        (Sizes(longest=16), {"ragged": (8, 32)}, r"takes 1 to 16 tokens, not 32: pass shorter texts in --ragged, or"),
         (Sizes(shortest=8, step=8), {"seq_lens": (12,)}, r"takes 8 tokens or more in steps of 8, not 12"),
         (Sizes(shortest=16, longest=16), {"seq_lens": (8,)}, r"takes 16 tokens, not 8"),
         (Sizes(batch=1), {"seq_lens": (8,), "batch": 4}, r"runs with batch 1 only, not 4: pass --batch 1"),

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mbert_onnx import read_report
+from perf.errors import PerfError
 from perf.results.report import Report, threads_text
 from perf.statistics import Ratio
 
@@ -240,10 +241,19 @@ def _speed_row(title: str, speed: Ratio | None, target: float, goal: float | Non
 
 
 def main(int8_path: str, floats_path: str, profile_path: str | None = None) -> None:
-    """Prints the table."""
-    profile = "" if profile_path is None else Path(profile_path).read_text(encoding="utf-8")
-    print(table(read_report(int8_path), read_report(floats_path), profile), end="")
+    """Prints the table.
+
+    Raises SystemExit with one line if a file cannot be read.
+    """
+    try:
+        profile = "" if profile_path is None else Path(profile_path).read_text(encoding="utf-8")
+        int8, floats = read_report(int8_path), read_report(floats_path)
+    except (PerfError, OSError, UnicodeDecodeError) as error:
+        raise SystemExit(f"kernel_targets: {error}; `make bench-kernels` writes the files") from None
+    print(table(int8, floats, profile), end="")
 
 
 if __name__ == "__main__":
+    if not 3 <= len(sys.argv) <= 4:
+        raise SystemExit("usage: kernel_targets.py INT8.json FLOATS.json [PROFILE.txt]")
     main(*sys.argv[1:])

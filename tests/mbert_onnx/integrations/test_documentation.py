@@ -215,6 +215,9 @@ def test_the_targets_of_the_kernels_are_judged(tmp_path: Path, capsys: pytest.Ca
         "fp16 ran without the native kernels.",
     ):
         assert line in printed.splitlines(), printed
+    for missing in (("int8.json", "other.json"), ("int8.json", "fp32.json", "other.txt")):
+        with pytest.raises(SystemExit, match=r"kernel_targets: .*other.*`make bench-kernels` writes the files"):
+            kernel_targets.main(*(str(tmp_path / name) for name in missing))
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8").replace("$(T)", "transformers:random")
     compared = {name for one in kernel_targets.COMPARISONS for name in (one.model, one.other, kernel_targets.DYNAMIC)}
     assert compared <= {*re.findall(r"[\w:-]+", makefile)}

@@ -132,6 +132,7 @@ def test_the_batch_and_the_sum_of_its_texts_are_timed_in_the_same_rounds() -> No
     assert all(part.rounds == len(part.one_by_one_ms["first"]) for part in parts)
     cell = combine_ragged(dict.fromkeys(sessions, 10), parts, lengths=LENGTHS, threads=1, precision=0.02)
     assert cell.place == "3 texts of 2 to 5 tokens, 1 thread"
+    assert replace(cell, lengths=(5, 5)).place == "2 texts of 5 tokens, 1 thread"
     first, second = cell.results
     assert (first.batch.median_ms, first.one_by_one.median_ms) == (0.015, 0.010)
     assert first.cost is not None
