@@ -84,14 +84,20 @@ def load(
             session = opened(library)
         except Exception:
             reason = None
-            if kernels == AUTO and library is not None:
+            if library is not None:
                 # Asked only now, since it takes reading the whole file. Where that fails, onnxruntime's error says why.
                 with contextlib.suppress(MbertError):
                     reason = why_not_native(bundle.model_path)
             if reason is None:
                 raise
+            if kernels != AUTO:
+                raise BundleError(
+                    f"the native kernels compute no block of {bundle.model_path}: {reason}; pass --kernels auto"
+                ) from None
             log_portable_run(bundle.model_path, reason)
             session = opened(None)
+    except BundleError:
+        raise
     except Exception as error:  # onnxruntime's exceptions have no common base class
         if is_built_in and not bundle.model_path.is_relative_to(bundle.folder):
             reason = first_line(error).rstrip(".")

@@ -17,9 +17,11 @@ AUTO, NATIVE, PORTABLE = "auto", "native", "portable"
 # Values of `--kernels`: the library where it is installed; the library, or an error; the file's own function bodies.
 CHOICES = (AUTO, NATIVE, PORTABLE)
 
-# The reason why an fp16 file of an earlier version runs without the kernels, whose other operators have no float16.
+# Why an fp16 file of an earlier version, or of MobileBERT_TINY, runs without the kernels: their other operators have no
+# float16.
 HALF = (
-    "its blocks are in half precision, outside of mbert.EncoderFloat16; `mbert-onnx export` of this version writes that"
+    "its blocks are in half precision, outside of mbert.EncoderFloat16, as in files of earlier versions and of models "
+    "without bottleneck attention"
 )
 
 
