@@ -70,7 +70,8 @@ def without_weights(path: Path) -> bytes | None:
     """Returns the serialized model, in which large initializers are external data in the file itself.
 
     None where the file has no initializer that can be mapped: of at least `SMALLEST` bytes, and with a value that
-    begins at a multiple of the size of its elements.
+    begins at a multiple of the size of its elements. None, too, where values are in other files: onnxruntime looks for
+    those beside the path that it is given, which may be a link to a file in another folder.
 
     Raises:
         OSError: the file cannot be read.
@@ -90,11 +91,18 @@ def without_weights(path: Path) -> bytes | None:
 
 
 def _graph_without_weights(data: Buffer, begin: int, stop: int, file: str) -> bytes | None:
-    """Returns the graph in data[begin:stop] without the values that can be mapped; None where there are none."""
+    """Returns the graph in data[begin:stop] without the values that can be mapped.
+
+    None where there are none, or where values are in other files.
+    """
     parts: list[bytes] = []
     copied = begin
     for number, start, content, end in fields(data, begin, stop):
-        if number == INITIALIZER and end - content > SMALLEST:
+        if number != INITIALIZER:
+            continue
+        if _is_external(data, content, end):
+            return None
+        if end - content > SMALLEST:
             reference = _reference(data, content, end, file)
             if reference is not None:
                 parts += [data[copied:start], field(INITIALIZER, reference)]
@@ -102,12 +110,16 @@ def _graph_without_weights(data: Buffer, begin: int, stop: int, file: str) -> by
     return b"".join([*parts, data[copied:stop]]) if parts else None
 
 
+def _is_external(data: Buffer, begin: int, stop: int) -> bool:
+    return any(number == EXTERNAL_DATA for number, *_ in fields(data, begin, stop))
+
+
 def _reference(data: Buffer, begin: int, stop: int, file: str) -> bytes | None:
     """Returns the initializer in data[begin:stop] with its value as external data; None if it must be copied."""
     parts: list[bytes] = []
     element = offset = length = 0
     for number, start, content, end in fields(data, begin, stop):
-        if number in (EXTERNAL_DATA, DATA_LOCATION) or (number == RAW_DATA and length):
+        if number == DATA_LOCATION or (number == RAW_DATA and length):
             return None
         if number == RAW_DATA:
             offset, length = content, end - content

@@ -100,6 +100,28 @@ def test_a_session_maps_the_file_and_computes_the_same(tmp_path: Path) -> None:
         del session
 
 
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_values_in_other_files_are_those_beside_the_path(tmp_path: Path, elsewhere: bool) -> None:
+    """Where the model is a link to a file with another name, or another such file, beside it."""
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "snapshot").mkdir()
+    path = aligned(tmp_path / "blobs" / "a.onnx")
+    changed = onnx.load(path)
+    onnx.external_data_helper.set_external_data(changed.graph.initializer[1], "weight.bin", 0, WIDTH * 4)
+    changed.graph.initializer[1].ClearField("raw_data")
+    path.write_bytes(changed.SerializeToString())
+    (tmp_path / "snapshot" / "model.onnx").symlink_to(path)
+    if elsewhere:
+        (tmp_path / "blobs" / "b").write_bytes(TABLE[0].tobytes())
+        (tmp_path / "snapshot" / "weight.bin").symlink_to(tmp_path / "blobs" / "b")
+    else:
+        (tmp_path / "blobs" / "weight.bin").write_bytes(bytes(WIDTH * 4))
+        (tmp_path / "snapshot" / "weight.bin").write_bytes(TABLE[0].tobytes())
+    expected = run(ort.InferenceSession(str(tmp_path / "snapshot" / "model.onnx"), providers=["CPUExecutionProvider"]))
+    np.testing.assert_array_equal(run(opened(tmp_path / "snapshot" / "model.onnx")), expected)
+    np.testing.assert_array_equal(expected, TABLE[IDS] + TABLE[0])
+
+
 @needs_mapping
 def test_a_file_that_is_replaced_while_it_is_open_stays_as_it_was(tmp_path: Path) -> None:
     path, beside = aligned(tmp_path / "a.onnx"), aligned(tmp_path / "b.onnx", TABLE + 1)
