@@ -29,6 +29,9 @@ DATA_TYPE, RAW_DATA, EXTERNAL_DATA, DATA_LOCATION = 2, 9, 13, 14
 ELEMENT_BYTES = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 16: 2}
 """ONNX's element types by number, from float (1) to bfloat16 (16), and the size of an element."""
 
+LOCATION = b"location"
+"""The key of the name of another file in a reference to it."""
+
 EXTERNAL = b"\x70\x01"
 """The field data_location = EXTERNAL."""
 
@@ -100,9 +103,11 @@ def _graph_without_weights(data: Buffer, begin: int, stop: int, file: str) -> by
     for number, start, content, end in fields(data, begin, stop):
         if number != INITIALIZER:
             continue
-        if _is_external(data, content, end):
-            return None
-        if end - content > SMALLEST:
+        if end - content <= SMALLEST:
+            # A reference to another file is small. Only few messages hold the key of one, which is quick to find.
+            if LOCATION in data[content:end] and _is_external(data, content, end):
+                return None
+        else:
             reference = _reference(data, content, end, file)
             if reference is not None:
                 parts += [data[copied:start], field(INITIALIZER, reference)]
@@ -119,7 +124,7 @@ def _reference(data: Buffer, begin: int, stop: int, file: str) -> bytes | None:
     parts: list[bytes] = []
     element = offset = length = 0
     for number, start, content, end in fields(data, begin, stop):
-        if number == DATA_LOCATION or (number == RAW_DATA and length):
+        if number in (EXTERNAL_DATA, DATA_LOCATION) or (number == RAW_DATA and length):
             return None
         if number == RAW_DATA:
             offset, length = content, end - content
