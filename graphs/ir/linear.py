@@ -42,8 +42,9 @@ class Linear:
         return self._size(1 if self.transposed else 0)
 
     def _size(self, axis: int) -> int:
-        assert self.weight.shape is not None
-        size = self.weight.shape[axis]
+        # Of the value itself: the shape that a damaged file declares for it may be another one.
+        assert self.weight.const_value is not None
+        size = self.weight.const_value.shape[axis]
         assert isinstance(size, int)
         return size
 

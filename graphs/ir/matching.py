@@ -61,6 +61,9 @@ def residual_gemm(node: ir.Node) -> Linear:
     transposed = bool(attributes.get_int("transB", 0))
     known = x is not None and weight is not None and residual is not None and weight.const_value is not None
     check(known and residual is not None and residual.const_value is None, node, "its third input is not a residual")
+    # A Gemm takes no other weight, but a damaged file may have one.
+    matrix = weight is not None and weight.shape is not None and len(weight.shape) == 2
+    check(matrix, node, "its weight is not a matrix")
     assert x is not None
     assert weight is not None
     return Linear(node, x, weight, transposed, None)
