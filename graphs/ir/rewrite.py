@@ -56,6 +56,16 @@ def replace(old: ir.Value, new: ir.Value) -> None:
     ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
 
 
+def replace_node(old: ir.Node, new: ir.Node) -> None:
+    """Puts a new node in the place of one whose only output all others read; what this alone read stays unread."""
+    graph, output, result = old.graph, old.outputs[0], new.outputs[0]
+    assert graph is not None
+    result.shape, result.type = output.shape, output.type
+    graph.insert_before(old, new)
+    replace(output, result)
+    graph.remove(old, safe=True)
+
+
 def bypass(graph: ir.Graph | ir.Function, node: ir.Node) -> None:
     """Removes a node whose only output is its first input; an Identity stays where both names are to be kept.
 

@@ -12,7 +12,7 @@ from graphs.ir.constants import add_initializer, integers
 from graphs.ir.linear import Linear, as_linear
 from graphs.ir.masks import masked_scores
 from graphs.ir.matching import MismatchError, check, only_reader, plain_bias, plain_weight, producer_of, residual_gemm
-from graphs.ir.rewrite import Rewrite, replace
+from graphs.ir.rewrite import Rewrite, replace_node
 from graphs.model.sizes import shape_of
 
 TO_HEADS = (0, 2, 1, 3)
@@ -87,12 +87,7 @@ class FuseAttention(Rewrite):
             plain_weight(graph, out),
         ]
         model.functions[function.identifier()] = known or function
-        output = out.node.outputs[0]
-        fused = ir.Value(shape=output.shape, type=output.type)
-        node = ir.node(NAME, [x, mask, heads, *weights], domain=DOMAIN, version=VERSION, outputs=[fused])
-        graph.insert_before(out.node, node)
-        replace(output, fused)
-        graph.remove(out.node, safe=True)
+        replace_node(out.node, ir.node(NAME, [x, mask, heads, *weights], domain=DOMAIN, version=VERSION))
         self.matches += 1
 
 

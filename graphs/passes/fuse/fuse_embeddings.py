@@ -11,7 +11,7 @@ from graphs.functions import DOMAIN, VERSION
 from graphs.functions.embeddings import FLOAT16, INT8, NAME, embeddings
 from graphs.ir.constants import constant, integers, sliced
 from graphs.ir.matching import MismatchError, check, only_reader, plain_weight, producer_of, residual_gemm
-from graphs.ir.rewrite import Rewrite, replace
+from graphs.ir.rewrite import Rewrite, replace_node
 from graphs.model.sizes import shape_of
 
 OPERATORS = {ir.DataType.INT8: INT8, ir.DataType.FLOAT: NAME, ir.DataType.FLOAT16: FLOAT16}
@@ -92,13 +92,8 @@ class FuseEmbeddings(Rewrite):
         model.functions[function.identifier()] = function
         if product.transposed:
             weight = plain_weight(graph, residual_gemm(product.last))
-        output = product.last.outputs[0]
-        fused = ir.Value(shape=output.shape, type=output.type)
         inputs = [ids, token_types, table, *lookup.scales, positions, types, weight, *product.scales]
-        node = ir.node(function.name, inputs, domain=DOMAIN, version=VERSION, outputs=[fused])
-        graph.insert_before(product.last, node)
-        replace(output, fused)
-        graph.remove(product.last, safe=True)
+        replace_node(product.last, ir.node(function.name, inputs, domain=DOMAIN, version=VERSION))
         self.matches += 1
 
 

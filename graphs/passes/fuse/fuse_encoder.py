@@ -13,7 +13,7 @@ from graphs.functions import stacked_ffn_int8 as ffn_int8
 from graphs.functions.encoder import ATTENTION_STREAMS, FFN_STREAMS, FLOAT16, INT8, NAME, encoder, networks_of
 from graphs.ir.constants import constant
 from graphs.ir.matching import MismatchError, check, only_reader
-from graphs.ir.rewrite import Rewrite, replace
+from graphs.ir.rewrite import Rewrite, replace_node
 
 # The operators of a layer's first half, and those of the second half that fit them.
 HALVES = {bottleneck_attention.NAME: stacked_ffn.NAME, bottleneck_attention_int8.NAME: ffn_int8.NAME}
@@ -59,7 +59,7 @@ class FuseEncoder(Rewrite):
             common_passes.RemoveUnusedNodesPass()(model)
 
     def _fuse(self, model: ir.Model, run: Sequence[_Layer]) -> None:
-        graph, first, last = model.graph, run[0], run[-1]
+        first, last = run[0], run[-1]
         inputs = [first.ffn.inputs[1], first.mask, first.heads]  # the run before may have replaced first.x
         for layer in run:
             factor = [] if layer.factor is None else [layer.factor]
@@ -67,8 +67,6 @@ class FuseEncoder(Rewrite):
         factors = [int(layer.factor is not None) for layer in run]
         attention, ffn = (model.functions[node.op_identifier()] for node in (first.attention, first.ffn))
         function = _registered(model, first.operator, attention, ffn, factors)
-        output = last.ffn.outputs[0]
-        fused = ir.Value(shape=output.shape, type=output.type)
         node = ir.node(
             function.name,
             inputs,
@@ -76,11 +74,8 @@ class FuseEncoder(Rewrite):
             domain=DOMAIN,
             overload=function.overload,
             version=VERSION,
-            outputs=[fused],
         )
-        graph.insert_before(last.ffn, node)
-        replace(output, fused)
-        graph.remove(last.ffn, safe=True)
+        replace_node(last.ffn, node)
         self.matches += 1
 
 

@@ -9,7 +9,7 @@ from graphs.functions import DOMAIN, VERSION
 from graphs.functions.stacked_ffn import NAME, stacked_ffn
 from graphs.ir.linear import Linear, as_linear
 from graphs.ir.matching import MismatchError, check, plain_bias, plain_weight, producer_of, residual_gemm
-from graphs.ir.rewrite import Rewrite, replace
+from graphs.ir.rewrite import Rewrite, replace_node
 
 # The operators of transformers' `hidden_act`. (Tanh is the pooler's.)
 ACTIVATIONS = frozenset(("Relu", "Gelu", "Sigmoid", "LeakyRelu", "HardSwish", "Mish", "Elu"))
@@ -76,12 +76,8 @@ class FuseFFN(Rewrite):
         weights: list[ir.Value] = []
         for wide, narrow in networks:
             weights += [plain_weight(graph, wide), plain_bias(graph, wide), plain_weight(graph, narrow)]
-        output = last.outputs[0]
-        fused = ir.Value(shape=output.shape, type=output.type)
         inputs = [stream, last.inputs[2], *weights, plain_weight(graph, projection)]
-        graph.insert_before(last, ir.node(NAME, inputs, domain=DOMAIN, version=VERSION, outputs=[fused]))
-        replace(output, fused)
-        graph.remove(last, safe=True)
+        replace_node(last, ir.node(NAME, inputs, domain=DOMAIN, version=VERSION))
         self.matches += 1
         return activations
 

@@ -16,7 +16,7 @@ from graphs.functions.stacked_ffn_int8 import stacked_ffn_int8
 from graphs.ir.constants import add_initializer, float_constant
 from graphs.ir.layer_names import in_layers
 from graphs.ir.linear import Linear
-from graphs.ir.rewrite import Rewrite, replace
+from graphs.ir.rewrite import Rewrite, replace, replace_node
 from graphs.precision.channel_groups import scaled_linear
 from graphs.precision.int8 import insert, quantized, quantized_product
 
@@ -95,12 +95,8 @@ class QuantizeDynamic(Rewrite):
     def _replace(
         self, model: ir.Model, node: ir.Node, name: str, inputs: Sequence[ir.Value | None], function: ir.Function
     ) -> None:
-        old = node.outputs[0]
-        new = ir.Value(shape=old.shape, type=old.type)
         model.functions.setdefault(function.identifier(), function)
-        model.graph.insert_before(node, ir.node(name, inputs, domain=DOMAIN, version=VERSION, outputs=[new]))
-        replace(old, new)
-        model.graph.remove(node, safe=True)
+        replace_node(node, ir.node(name, inputs, domain=DOMAIN, version=VERSION))
         self.matches += 1
 
     def _constant(self, graph: ir.Graph, weight: ir.Value | None) -> tuple[ir.Value, ir.Value]:
