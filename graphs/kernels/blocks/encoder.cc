@@ -14,13 +14,9 @@ EncoderRun::EncoderRun(const Isa& isa, const Encoder& encoder, const Sequences& 
                        int threads)
     : isa_(isa), encoder_(encoder), sequences_(sequences), mask_(mask), heads_(heads) {
   const StackedFFN& ffn = encoder.ffn();
-  // The fewest chunks per thread with which no chunk exceeds the most rows of a block.
-  const int64_t most = most_rows(ffn.precision), rows = sequences.rows;
-  const int64_t enough = (rows + fewest_rows(ffn.precision) - 1) / fewest_rows(ffn.precision);
-  const int64_t workers = threads < enough ? threads : enough;
-  const int64_t wanted = (rows + workers * most - 1) / (workers * most) * workers;
-  rows_per_chunk_ = static_cast<int>((rows + wanted - 1) / wanted);
-  chunks_ = static_cast<int>((rows + rows_per_chunk_ - 1) / rows_per_chunk_);
+  const int rows = sequences.rows, fewest = fewest_rows(ffn.precision), enough = (rows + fewest - 1) / fewest;
+  rows_per_chunk_ = rows_per_chunk(rows, threads < enough ? threads : enough, most_rows(ffn.precision));
+  chunks_ = (rows + rows_per_chunk_ - 1) / rows_per_chunk_;
   projected_bytes_ = round_up_to_cache_line(attention(*encoder.layer).projected_bytes(isa, sequences));
   const size_t project = float_bytes(rows_per_chunk_, ffn.hidden) + attention(*encoder.layer).project_scratch(rows_per_chunk_);
   const size_t finish =

@@ -1,5 +1,6 @@
 #include "operators/node.h"
 
+#include "blocks/blocks.h"
 #include "ort/scratch.h"
 #include "ort/system_call.h"
 
@@ -77,10 +78,7 @@ Status Node::find_threads(OrtKernelContext* context, int* found) {
 Status Node::task_rows(OrtKernelContext* context, int64_t rows, int most, int* rows_per_task) {
   int workers = 1;
   TRY(find_threads(context, &workers));
-  // The fewest tasks per thread with which no task exceeds `most` rows.
-  const int64_t rounds = (rows + int64_t{workers} * most - 1) / (int64_t{workers} * most);
-  const int64_t tasks = rounds * workers;
-  *rows_per_task = static_cast<int>((rows + tasks - 1) / tasks);
+  *rows_per_task = rows_per_chunk(rows, workers, most);
   return nullptr;
 }
 

@@ -36,7 +36,7 @@ struct Node {
 
   // Returns the threads of the session, as far as they are known.
   Status find_threads(OrtKernelContext* context, int* found);
-  // Computes the rows of a task: an equal share for each thread, or equal parts of a share that exceeds `most`.
+  // Computes the rows of a task for the threads of the session: see `rows_per_chunk`.
   Status task_rows(OrtKernelContext* context, int64_t rows, int most, int* rows_per_task);
   // Runs tasks 0 to count - 1 on all threads of the session.
   Status parallel(OrtKernelContext* context, void (*task)(void*, size_t), size_t count, void* data) const;

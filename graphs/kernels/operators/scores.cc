@@ -76,6 +76,7 @@ Status read_scores(const Ort& ort, OrtKernelContext* context, const char* name, 
                               << "broadcasts to the scores [" << sizes[0] << ", " << sizes[1] << ", " << sizes[2]
                               << ", " << sizes[3] << "]");
   scores->mask.data = mask.floats();
+  scores->mask_tensor = mask;
   return nullptr;
 }
 

@@ -14,6 +14,7 @@ constexpr int longest_sequence(Precision precision) { return 1 << (precision == 
 struct Scores {
   int64_t batch, heads, length;
   Mask mask;
+  Tensor mask_tensor;  // as it is given
 
   // Describes the sequences, all but where they begin. With `skip_padding`, rows of padding at the end of a sequence are
   // left out, if all heads and queries have the same mask.

@@ -133,7 +133,7 @@ struct EncoderOp {
     const Ort& ort = node->ort;
     const Isa& isa = *node->isa;
     const int hidden = node->encoder.attention().hidden;
-    Tensor x, mask;
+    Tensor x;
     TRY(ort.input(context, 0, &x));
     if (!x.is(TYPE, 2) || x.sizes[1] != hidden)
       return ort.fail(Message() << NAME << ": x is " << x << "; expected " << (IS_HALF ? "float16" : "float")
@@ -141,7 +141,6 @@ struct EncoderOp {
     Scores scores;
     TRY(read_scores(ort, context, NAME, x.sizes[0], node->encoder.attention().intra, longest_sequence(PRECISION), TYPE,
                     &scores));
-    TRY(ort.input(context, 1, &mask));
     Element* y = nullptr;
     TRY(ort.output(context, x.sizes, 2, reinterpret_cast<void**>(&y)));
     if (!x.sizes[0]) return nullptr;
@@ -151,6 +150,7 @@ struct EncoderOp {
     // The mask in float32 comes first, since it says how many rows there are.
     char* mask_memory = nullptr;
     if (IS_HALF) {
+      const Tensor& mask = scores.mask_tensor;
       const size_t count = mask.count();
       TRY(scratch_pool.take(ort, count * sizeof(float), &mask_memory));
       float* widened = reinterpret_cast<float*>(mask_memory);
