@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from built_kernels import LIBRARY, needs_kernels
-from kernel_models import LOWEST, Arrays, Widths, attention_feed, ffn_feed, session, with_8_bit_weights
+from kernel_models import LOWEST, Arrays, Widths, attention_feed, ffn_feed, session, with_8_bit_weights, with_scales
 from onnx import TensorProto, helper, numpy_helper
 
 from graphs.functions import DOMAIN, VERSION
@@ -25,15 +25,6 @@ ATTENTION = ("weight_in", "bias_in", "weight_qk", "bias_qk", "weight_out")
 
 
 KINDS = ("", "Int8", "Float16")
-
-
-def weights(layer: Mapping[str, np.ndarray], names: list[str]) -> list[str]:
-    """Returns the names of a block's inputs in order, with the scale after each int8 weight."""
-    found = []
-    for name in names:
-        scale = name.replace("weight", "scale")
-        found += [name, scale] if name.startswith("weight") and scale in layer else [name]
-    return found
 
 
 def layers_of(widths: Widths, is_int8: bool) -> tuple[list[Arrays], list[Arrays]]:
@@ -56,6 +47,7 @@ def encoder_session(
     suffix = "" if is_half and not one else kind
     real = np.float16 if is_half and one else np.float32
     ffn = [f"{part}_{i}" for i in range(widths.networks) for part in ("weight1", "bias1", "weight2")] + ["weight_out"]
+    named = with_scales if is_int8 else list
     constants, nodes, inputs, x = [], [], ["x", "mask", "heads"], "x"
 
     def constant(name: str, array: np.ndarray) -> str:
@@ -71,8 +63,8 @@ def encoder_session(
             inputs.append(factor)
             scaled = f"{number}.scaled"
             nodes.append(helper.make_node("Mul", [x, factor], [scaled]))
-        own = [constant(f"{number}.a.{n}", attention[n]) for n in weights(attention, list(ATTENTION))]
-        other = [constant(f"{number}.f.{n}", stacked[n]) for n in weights(stacked, ffn)]
+        own = [constant(f"{number}.a.{n}", attention[n]) for n in named(list(ATTENTION))]
+        other = [constant(f"{number}.f.{n}", stacked[n]) for n in named(ffn)]
         inputs += [*own, *other]
         inner, y = f"{number}.inner", f"{number}.y"
         nodes += [

@@ -10,7 +10,7 @@ import pytest
 from built_kernels import LIBRARY, needs_kernels
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kernel_models import Arrays, Widths, attention_feed, ffn_feed, session, with_8_bit_weights
+from kernel_models import Arrays, Widths, attention_feed, ffn_feed, session, with_8_bit_weights, with_scales
 from onnx import TensorProto, helper, numpy_helper
 
 from graphs.functions import DOMAIN, VERSION
@@ -29,7 +29,7 @@ def inputs_of(kind: str) -> tuple[str, Arrays, list[str]]:
     names = list(FFN if kind.startswith("StackedFFN") else ATTENTION)
     if kind.endswith("Int8"):
         feed = with_8_bit_weights(feed)
-        names = [part for n in names for part in ((n, n.replace("weight", "scale")) if "weight" in n else (n,))]
+        names = with_scales(names)
     return kind, {n: a if a.dtype.kind == "i" else a.astype(np.float32) for n, a in feed.items()}, names
 
 

@@ -19,6 +19,7 @@ from kernel_models import (
     real,
     rows_in_8_bits,
     with_8_bit_weights,
+    with_scales,
 )
 
 from graphs.kernels import build
@@ -66,7 +67,7 @@ def run(driver: Sequence[str], isa: str, feed: Arrays, widths: Widths) -> np.nda
         parts = [f"{part}_{i}" for i in range(widths.networks) for part in ("weight1", "bias1", "weight2")]
         names = ["x", "residual", *parts, "weight_out"]
     if precision == PRECISIONS["int8"]:
-        names = [part for n in names for part in ((n, n.replace("weight", "scale")) if "weight" in n else (n,))]
+        names = with_scales(names)
     arrays = [feed[name] if feed[name].dtype.name in PRECISIONS else feed[name].astype(np.float32) for name in names]
     return np.frombuffer(output([*driver, *map(str, sizes)], arrays), np.float32).reshape(len(feed["x"]), -1)
 

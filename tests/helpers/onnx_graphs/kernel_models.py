@@ -79,6 +79,11 @@ def with_8_bit_weights(feed: Arrays) -> Arrays:
     return found
 
 
+def with_scales(names: list[str]) -> list[str]:
+    """Returns the names of an int8 operator's inputs: after each weight, its scale."""
+    return [part for n in names for part in ((n, n.replace("weight", "scale")) if "weight" in n else (n,))]
+
+
 def real(feed: Arrays) -> Arrays:
     """Returns the inputs with dequantized weights."""
     return {k: v * feed[k.replace("weight", "scale")] if v.dtype == np.int8 else v for k, v in feed.items()}
