@@ -9,9 +9,8 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import onnx_ir.passes.common as common_passes
-import onnxruntime
 import pytest
-from graph_helpers import Arrays, error
+from graph_helpers import Arrays, computed, error
 from onnx.inliner import inline_local_functions
 
 from graphs.functions import DOMAIN, VERSION
@@ -68,14 +67,6 @@ def calling(name: str, opset: int, feed: Arrays, dtype: type) -> ir.Model:
     model = ir.Model(graph, ir_version=max(version, 10), functions=[function])
     onnx.checker.check_model(ir.to_proto(model), full_check=True)
     return model
-
-
-def computed(model: ir.Model, feed: Arrays, dtype: type) -> np.ndarray:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(ir.to_proto(model).SerializeToString(), options)
-    return session.run(None, {k: v if v.dtype.kind == "i" else v.astype(dtype) for k, v in feed.items()})[0]
 
 
 @pytest.mark.parametrize("opset", OPSETS)

@@ -10,9 +10,8 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import onnx_ir.passes.common as common_passes
-import onnxruntime
 import pytest
-from graph_helpers import Arrays, error
+from graph_helpers import Arrays, computed, error
 from kernel_models import Widths, attention_by_hand, attention_feed, ffn_by_hand, ffn_feed, real, with_8_bit_weights
 from onnx.inliner import inline_local_functions
 
@@ -89,14 +88,6 @@ def calling(name: str, opset: int, feed: Arrays, dtype: type) -> ir.Model:
     model = ir.Model(graph, ir_version=max(version, 10), functions=[function, *halves])
     onnx.checker.check_model(ir.to_proto(model), full_check=True)
     return model
-
-
-def computed(model: ir.Model, feed: Arrays, dtype: type) -> np.ndarray:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(ir.to_proto(model).SerializeToString(), options)
-    return session.run(None, {k: v if v.dtype.kind == "i" else v.astype(dtype) for k, v in feed.items()})[0]
 
 
 @pytest.mark.parametrize("opset", OPSETS)

@@ -13,7 +13,7 @@ import onnx_ir as ir
 import onnx_ir.passes.common as common_passes
 import onnxruntime
 import pytest
-from graph_helpers import Arrays, error
+from graph_helpers import Arrays, computed, error
 from kernel_models import real, with_8_bit_weights
 from onnx.inliner import inline_local_functions
 
@@ -103,15 +103,6 @@ def calling(function: ir.Function, feed: Arrays, opset: int, dtype: np.dtype) ->
     model = ir.Model(graph, ir_version=max(version, 10), functions=[function])
     onnx.checker.check_model(ir.to_proto(model), full_check=True)
     return model
-
-
-def computed(model: ir.Model, feed: Arrays, dtype: np.dtype) -> np.ndarray:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    data = ir.to_proto(model).SerializeToString()
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    return session.run(None, {k: v if v.dtype.kind == "i" else v.astype(dtype) for k, v in feed.items()})[0]
 
 
 FLOAT, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)

@@ -282,3 +282,13 @@ def leaves_alone(step: ir.passes.PassBase, model: ir.Model) -> None:
     assert structure(after) == structure(model)
     assert ir.to_proto(after) == before
     assert not modified, "the pass says that it changed something"
+
+
+def computed(model: ir.Model, feed: Arrays, dtype: type | np.dtype) -> np.ndarray:
+    """The first output of a model as it is, without onnxruntime's own rewrites; floats are given in this type."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    data = ir.to_proto(model).SerializeToString()
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    return session.run(None, {k: v if v.dtype.kind == "i" else v.astype(dtype) for k, v in feed.items()})[0]
