@@ -21,6 +21,10 @@ LOADS = 3
 """Processes per model: load times vary by several percent, so the median of three is reported."""
 
 
+ANSWER = "footprint: "
+"""Begins the line with the child's answer. A provider's library may print other lines before it, and at the exit."""
+
+
 @dataclass(frozen=True)
 class Footprint:
     """Load times in ms, one per process, and their median; peak memory in bytes of the session and one run."""
@@ -75,10 +79,12 @@ def footprint(
 
 def answer(request: str) -> None:
     """Entry point of the child: measures one `Request` given as JSON, and prints the result as one line of JSON."""
+    found: dict[str, float | str]
     try:
-        print(json.dumps(_measure(Request(**json.loads(request)))))
+        found = {**_measure(Request(**json.loads(request)))}
     except PerfError as error:
-        print(json.dumps({"error": str(error), "usage": isinstance(error, PerfUsageError)}))
+        found = {"error": str(error), "usage": isinstance(error, PerfUsageError)}
+    print(f"{ANSWER}{json.dumps(found)}")
 
 
 def _measure(request: Request) -> dict[str, float]:
@@ -114,7 +120,7 @@ def _ask(request: Request, python: Path | None) -> dict[str, float]:
             f"the process that loads {request.path} ended with {death(child.returncode)} ({last}); expected one run at "
             f"batch {request.batch} and {request.seq_len} tokens: free some memory, or pass a shorter --seq-len"
         )
-    found = json.loads(child.stdout.splitlines()[-1])  # a provider's library may print other lines before
+    found = json.loads(child.stdout.partition(ANSWER)[2].splitlines()[0])
     if "error" in found:
         raise (PerfUsageError if found["usage"] else PerfError)(found["error"])
     return found
