@@ -7,8 +7,9 @@ from __future__ import annotations
 FLOAT32 = 1e-5
 
 # It also passes with this many times the float32 error of the model that it was converted from: weights that lose more
-# to rounding than usual do so in any order of the sums.
-FLOAT32_FACTOR = 4.0
+# to rounding than usual do so in any order of the sums. The own error of a model with few outputs is small by chance at
+# times: a random model of two labels was seen at 4.03 times its own.
+FLOAT32_FACTOR = 6.0
 
 # But never with more than this, however large the model's own error is: at a hundredth of the outputs' spread, a wrong
 # weight could not be told from rounding.

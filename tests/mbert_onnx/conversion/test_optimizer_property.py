@@ -54,8 +54,15 @@ FLAT_AND_NARROW = {
 }
 
 NARROW = {**OVERFLOWING, "num_feedforward_networks": 1}
+DEEP_AND_NARROW = {
+    **OVERFLOWING,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_feedforward_networks": 3,
+    "embedding_size": 24,
+}
 
-# Bound of a file's centred error from float64; or 4 times the error of the file that was optimised.
+# Bound of a file's centred error from float64; or FLOAT32_FACTOR times the error of the file that was optimised.
 BAR = 1e-5
 
 
@@ -147,6 +154,9 @@ def has_answers(path: Path) -> bool:
 )  # each of two files in float32 is far off
 @example("MobileBertModel", "default", FLAT_AND_NARROW, "mixed", False, 11, "cpu", 1)  # its stream reaches 2e33
 @example("MobileBertForPreTraining", "default", FLAT_AND_NARROW, "large", False, 11, "cpu", 0)  # its pooler saturates
+@example(  # its own error is small by chance
+    "MobileBertForSequenceClassification", "bottleneck_attention_unshared", DEEP_AND_NARROW, "small", True, 11, "cpu", 3
+)
 @example("MobileBertForPreTraining", "default", OVERFLOWING, "large", False, 11, "cpu", 0)  # not all outputs are finite
 def test_random_models(
     head: str, switch: str, changes: dict[str, Any], norms: str, biases: bool, opset: int, target: str, seed: int
@@ -224,6 +234,6 @@ def check(
         note(f"{before:.1e} before, {after:.1e} after, {report.restarts} restarts")
         if np.isnan(before):
             return  # likewise, of these inputs
-        assert after <= max(BAR, 4 * before)
+        assert after <= max(BAR, FLOAT32_FACTOR * before)
         assert not optimize(result, again, target=target).changed
         assert result.read_bytes() == again.read_bytes()

@@ -16,6 +16,7 @@ import torch
 from exported_checkpoints import Exports
 from small_checkpoints import put_config, put_tensors, save_small, tensors_of
 
+from graphs.execution.error_bounds import FLOAT32_FACTOR
 from graphs.execution.inputs.feeds import verified_feeds
 from graphs.execution.inputs.limits import InputLimits
 from mbert_onnx import verify
@@ -333,4 +334,4 @@ def test_the_bar_follows_torch_s_own_error(exported: Exports, tmp_path: Path) ->
     hard = verify(found.bundle, tmp_path)
     assert hard.torch_error is not None
     assert hard.torch_error > 2.5e-6
-    assert hard.bar == pytest.approx(4 * hard.torch_error)
+    assert hard.bar == pytest.approx(FLOAT32_FACTOR * hard.torch_error)
