@@ -1,0 +1,159 @@
+"""Settings of a tokenizer that the text functions reproduce; whatever they cannot reproduce is refused by name."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from graphs.errors import GraphError
+
+# The parts of a tokenizer.json, and what each has to be.
+SUPPORTED = {
+    "model": ("WordPiece",),
+    "normalizer": ("BertNormalizer",),
+    "pre_tokenizer": ("BertPreTokenizer",),
+    "post_processor": ("TemplateProcessing", "BertProcessing", None),
+}
+ADVICE = "Tokenize texts for this model with `tokenizers`, and export it without --text."
+# A text that each vocabulary encodes as one token.
+PROBE = "a"
+
+
+@dataclass(frozen=True)
+class NormalizerOptions:
+    """The switches of BertNormalizer. `strip_accents` None is the same as `lowercase`."""
+
+    clean_text: bool = True
+    handle_chinese_chars: bool = True
+    strip_accents: bool | None = None
+    lowercase: bool = True
+
+    @property
+    def decomposes(self) -> bool:
+        """Whether NFD is applied, which may reorder combining characters."""
+        return self.lowercase if self.strip_accents is None else self.strip_accents
+
+
+@dataclass(frozen=True)
+class AddedToken:
+    """A token that is found in the text before words are: in the normalized text if `normalized`.
+
+    A match of a token with `as_text` stays text: it is a special token of a tokenizer that splits those.
+    """
+
+    content: str
+    id: int
+    lstrip: bool = False
+    rstrip: bool = False
+    single_word: bool = False
+    normalized: bool = False
+    as_text: bool = False
+
+
+@dataclass(frozen=True)
+class TemplatePart:
+    """A part of a row: a special token with its id, or all tokens of a text (0) or of its pair (1)."""
+
+    type: int
+    id: int | None = None
+    sequence: int | None = None
+
+
+@dataclass(frozen=True)
+class TokenizerSettings:
+    """The settings of a WordPiece tokenizer.
+
+    `unknown` is the id of the unknown token; `longest_word` the most characters of a word that is looked up; `single`
+    and `pair` are the templates of a row.
+    """
+
+    vocabulary: dict[str, int]
+    prefix: str
+    unknown: int
+    longest_word: int
+    normalizer: NormalizerOptions
+    added: tuple[AddedToken, ...]
+    single: tuple[TemplatePart, ...]
+    pair: tuple[TemplatePart, ...]
+
+
+def read_settings(tokenizer: Tokenizer) -> TokenizerSettings:
+    """Returns the settings of a tokenizer, which is not changed. Raises GraphError for one that is not supported."""
+    text = tokenizer.to_str()
+    config = json.loads(text)
+    for part, expected in SUPPORTED.items():
+        found = (config[part] or {}).get("type")
+        if found not in expected:
+            kinds = " or ".join(kind or "none" for kind in expected)
+            raise GraphError(f"The tokenizer's {part} is {found or 'missing'}, expected {kinds}. {ADVICE}")
+    model = config["model"]
+    vocabulary = model["vocab"]
+    if model["unk_token"] not in vocabulary:
+        raise GraphError(
+            f"The tokenizer's vocabulary has no token {model['unk_token']!r}, expected one for unknown words. "
+            "Add it, or name the one it has as unk_token."
+        )
+    options = {key: value for key, value in config["normalizer"].items() if key != "type"}
+    plain = Tokenizer.from_str(text)
+    plain.no_truncation()
+    plain.no_padding()
+    return TokenizerSettings(
+        vocabulary=vocabulary,
+        prefix=model["continuing_subword_prefix"],
+        unknown=vocabulary[model["unk_token"]],
+        longest_word=model["max_input_chars_per_word"],
+        normalizer=NormalizerOptions(**options),
+        added=_added_tokens(tokenizer),
+        single=_template(plain, config["post_processor"], 1),
+        pair=_template(plain, config["post_processor"], 2),
+    )
+
+
+def _added_tokens(tokenizer: Tokenizer) -> tuple[AddedToken, ...]:
+    """Returns the added tokens, special ones first: of two with one content, `tokenizers` finds the first."""
+    decoder: dict[int, Any] = tokenizer.get_added_tokens_decoder()
+    splits = bool(getattr(tokenizer, "encode_special_tokens", False))
+    found = []
+    for _, token in sorted(decoder.items(), key=lambda item: (not item[1].special, item[0])):
+        number = tokenizer.token_to_id(token.content)
+        flags = decoder.get(number, token)
+        found.append(
+            AddedToken(
+                content=token.content,
+                id=number,
+                lstrip=flags.lstrip,
+                rstrip=flags.rstrip,
+                single_word=flags.single_word,
+                normalized=token.normalized,
+                as_text=splits and token.special,
+            )
+        )
+    for normalized in (False, True):
+        group = [token for token in found if token.normalized == normalized]
+        strips = next((token.content for token in group if token.rstrip), None)
+        begins = next((token.content for token in group if token.content[:1].isspace()), None)
+        if strips is not None and begins is not None:
+            raise GraphError(
+                f"The added token {begins!r} begins with white space, which {strips!r} strips, expected only one of "
+                f"both. {ADVICE}"
+            )
+    return tuple(found)
+
+
+def _template(tokenizer: Tokenizer, post_processor: dict[str, Any] | None, texts: int) -> tuple[TemplatePart, ...]:
+    """Returns the parts of a row of one text or two, as `tokenizers` writes them around texts of one token."""
+    pieces = (post_processor or {}).get("single" if texts == 1 else "pair", [])
+    sequences = [piece["Sequence"]["id"] for piece in pieces if "Sequence" in piece]
+    if pieces and sorted(sequences) != ["A", "B"][:texts]:
+        raise GraphError(
+            f"The tokenizer's template for {texts} texts has the sequences {', '.join(sequences)}, expected each once. "
+            f"{ADVICE}"
+        )
+    encoding = tokenizer.encode(*[PROBE] * texts)
+    return tuple(
+        TemplatePart(type_id, id=number if sequence is None else None, sequence=sequence)
+        for number, type_id, sequence in zip(encoding.ids, encoding.type_ids, encoding.sequence_ids, strict=True)
+    )
