@@ -201,10 +201,9 @@ def _by_text(g: Nodes, tokens: Tokens, stream: str) -> tuple[Tokens, str, str]:
     """Returns the tokens with bytes counted in their own text, and each text's first token and number of tokens."""
     ends = g("Equal", g.slice(stream, 0, -3), i64(SEPARATOR).astype("int32"))
     before = g("CumSum", g.int64(ends), i64(0), exclusive=1)  # the text of each byte
-    text = g("Gather", before, tokens.begins)
+    text = g("Gather", before, g.slice_columns(tokens.spans, 0))
     places = g.where(ends)
     start = g("Gather", g.join(i64([0]), g("Add", places, i64([1]))), text)
     counts = g.scatter(g("Mul", places, i64([0])), text, g("Expand", i64([1]), g("Shape", text)), "add")
     firsts = g("CumSum", counts, i64(0), exclusive=1)
-    shifted = (g("Sub", values, start) for values in (tokens.begins, tokens.ends, tokens.word_begins, tokens.word_ends))
-    return Tokens(tokens.ids, *shifted), firsts, counts
+    return Tokens(tokens.ids, g("Sub", tokens.spans, g.column(start))), firsts, counts

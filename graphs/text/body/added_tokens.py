@@ -70,6 +70,8 @@ def find_matches(
         matches = Matches(begins, ends, trie.entry(g("Gather", slots, found)))
     if contents.overlap:
         matches = _chosen(g, matches, _disjoint(g, matches, g.size(stream)))
+    if not (contents.as_text or contents.single_word or contents.lstrip or contents.rstrip):
+        return matches
     flags = g("Gather", g.slice_columns("added", 1), matches.rows)
     dropped: list[str] = []
     if contents.as_text:

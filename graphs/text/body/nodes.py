@@ -83,6 +83,10 @@ class Nodes:
             return [self("Identity", x)]
         return self.several("Split", count, x, axis=0, num_outputs=count)
 
+    def split_into(self, names: Sequence[str], x: Operand, axis: int) -> None:
+        """Adds equal parts of x, with these names."""
+        self._add("Split", [x], list(names), {"axis": axis, "num_outputs": len(names)})
+
     def full(self, size: Operand, value: np.ndarray) -> str:
         """Returns a vector of this size, int64 [1], filled with a value of one element."""
         return self("ConstantOfShape", size, value=numpy_helper.from_array(value.reshape(1)))

@@ -27,7 +27,7 @@ def write_rows(
     """Adds the nodes of all outputs of the function that have rows.
 
     Args:
-        tokens: The tokens of all texts; their bytes are those of their own text.
+        tokens: The tokens of all texts; their bytes are counted in their own text.
         template: The parts of a row.
         kept: The tokens of each sequence in each row.
         row_texts: The text of each row, int64 [rows].
@@ -76,11 +76,6 @@ def _outputs(
     g("Gather", g.join(i64([*ids, options.padding]), tokens.ids), index, name="input_ids")
     g("Cast", is_token, to=7, name="attention_mask")
     g("Gather", i64([*types, 0]), part, name="token_type_ids")
-    none = i64([[0, 0]] * (len(template) + 1))
-    for name, ends in (
-        ("offsets", (tokens.begins, tokens.ends)),
-        ("word_offsets", (tokens.word_begins, tokens.word_ends)),
-    ):
-        spans = g("Concat", *map(g.column, ends), axis=1)
-        g("Gather", g.join(none, spans), index, name=name)
+    none = i64([[0] * 4] * (len(template) + 1))
+    g.split_into(("offsets", "word_offsets"), g("Gather", g.join(none, tokens.spans), index), axis=2)
     g("Gather", i64([*sequences, NO_SEQUENCE]), part, name="sequence_ids")

@@ -41,12 +41,20 @@ class Trie:
         return g.scatter(slots, on, later, "max")
 
     def _steps(self, padded: str, places: str, bases: Operand, begin: int, end: int) -> tuple[str, str]:
-        """Returns the last slot that each walk reaches in these steps, and the one after all steps; 0 if it is over."""
+        """Returns the last slot that each walk reaches in these steps, and the one after all steps; 0 if it is over.
+
+        All steps are made first, and checked together afterwards, which takes fewer nodes than a check in each step.
+        What follows a slot that is no child is a number within the tables, and without meaning.
+        """
         g = self._g
         window = g("Add", g("Unsqueeze", places, i64([0])), i64([[step] for step in range(begin, end)]))
+        symbols = g("Gather", padded, window)  # [steps, places]
         slots: list[str] = []
-        for symbol in g.split(g("Gather", padded, window), end - begin):
-            slot = g("Add", g("Gather", self._base, slots[-1]) if slots else bases, symbol)
-            slots.append(g("Where", g("Equal", g("Gather", self._check, slot), symbol), slot, i32(0)))
+        for symbol in g.split(symbols, end - begin):
+            slots.append(g("Add", g("Gather", self._base, slots[-1]) if slots else bases, symbol))
+        slot = g("Concat", *slots, axis=0)
+        wrong = g("Not", g("Equal", g("Gather", self._check, slot), symbols))
+        reached = g("Where", g("Equal", g("CumSum", g.int32(wrong), i64(0)), i32(0)), slot, i32(0))
         # Children lie above their parents, so the last slot is the largest.
-        return g.flat(g("Max", *slots)), g.flat(slots[-1])
+        last = g("ReduceMax", reached, i64([0]), keepdims=0)
+        return last, g("Gather", reached, i64(end - begin - 1), axis=0) if begin == 0 else last

@@ -16,13 +16,13 @@ WORD_ROOT, INNER_ROOT = 0, 1
 
 @dataclass(frozen=True)
 class Tokens:
-    """The tokens of all texts: id, first byte, byte after the last, and those two of their words; int64."""
+    """The tokens of all texts: ids [tokens], and spans [tokens, 4], int64.
+
+    A span is the first byte of the token, the byte after its last, and those two of its word.
+    """
 
     ids: str
-    begins: str
-    ends: str
-    word_begins: str
-    word_ends: str
+    spans: str
 
 
 def tokenize(g: Nodes, tables: Tables, trie: Trie, stream: Symbols) -> Tokens:
@@ -57,10 +57,10 @@ def tokenize(g: Nodes, tables: Tables, trie: Trie, stream: Symbols) -> Tokens:
     last_of_word = g("Gather", lasts, word)
     last = g("Sub", g("Add", token, g.int64(g("Gather", lengths, token))), i64(1))
     last = g("Where", unknown, last_of_word, last)
-    return Tokens(
-        ids=ids,
-        begins=g("Gather", stream.begins, token),
-        ends=g("Gather", stream.ends, last),
-        word_begins=g("Gather", stream.begins, g("Gather", starts, word)),
-        word_ends=g("Gather", stream.ends, last_of_word),
+    spans = (
+        g("Gather", stream.begins, token),
+        g("Gather", stream.ends, last),
+        g("Gather", stream.begins, g("Gather", starts, word)),
+        g("Gather", stream.ends, last_of_word),
     )
+    return Tokens(ids, g("Concat", *map(g.column, spans), axis=1))

@@ -67,10 +67,11 @@ def double_array(tries: Sequence[Entries]) -> DoubleArray:
             ids[child.slot], lengths[child.slot] = child.id, child.length
     end = int(np.flatnonzero(~free).max()) + 1
     last_base = max(int(base[:end].max()), *bases.values(), 0) if bases else 0
-    # A walk reads `check` at base + symbol before it knows that this slot is a child; the others only at children.
+    # A walk reads `check` and `base` at base + symbol before it knows that this slot is a child.
+    most = max(end, last_base + top + 1)
     return DoubleArray(
-        check=check[: max(end, last_base + top + 1)],
-        base=base[:end],
+        check=check[:most],
+        base=base[:most],
         ids=ids[:end],
         lengths=lengths[:end],
         roots=tuple(bases.get(id(root), 0) for root in roots),

@@ -43,7 +43,7 @@ def tried(**options: int | bool | None) -> Tried:
 
 
 @pytest.mark.parametrize("cut_left", [False, True])
-@pytest.mark.parametrize("max_length", [2, 3, 4, 7, 12, 31, 64, 5000])
+@pytest.mark.parametrize("max_length", [2, 3, 12, 31, 5000])
 def test_texts_are_truncated(max_length: int, cut_left: bool) -> None:
     one = tried(cut_left=cut_left)
     found = one.run(TEXTS, max_length=max_length)
@@ -53,7 +53,7 @@ def test_texts_are_truncated(max_length: int, cut_left: bool) -> None:
 
 
 @pytest.mark.parametrize("cut_left", [False, True])
-@pytest.mark.parametrize("max_length", [3, 4, 5, 8, 13, 40, 5000])
+@pytest.mark.parametrize("max_length", [3, 4, 13, 40, 5000])
 def test_pairs_are_truncated(max_length: int, cut_left: bool) -> None:
     one = tried(cut_left=cut_left)
     found = one.run(TEXTS, PAIRS, max_length=max_length)
@@ -92,7 +92,7 @@ def encoder(folder: Path) -> TextEncoder:
     return TextEncoder(path, 64)
 
 
-@pytest.mark.parametrize("stride", [-1, 0, 1, 5, 11, 1000])
+@pytest.mark.parametrize("stride", [-1, 0, 5, 1000])
 @pytest.mark.parametrize("length", [8, 21, 64])
 @pytest.mark.parametrize("question", [True, False])
 def test_windows_are_those_of_the_runtime(

@@ -70,10 +70,6 @@ def test_some_code_points(name: str) -> None:
     compare(multilingual(name), list(code_points("a{}b", 64)), batch=64)
 
 
-def test_a_real_vocabulary() -> None:
-    compare(english("uncased"), list(difficult_texts(100)))
-
-
 @pytest.mark.full
 @pytest.mark.parametrize("around", SURROUNDINGS)
 @pytest.mark.parametrize("tried", [multilingual, english])
