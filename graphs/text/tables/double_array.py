@@ -16,7 +16,7 @@ Entries = Mapping[tuple[int, ...], int]
 
 @dataclass(frozen=True)
 class DoubleArray:
-    """Several tries in one array, each with a root of its own.
+    """Tries in one array, each with a root of its own.
 
     A child of the node with base b, along symbol s, has slot b + s, where `check` is s. No two nodes have the same
     base, so the slot belongs to no other node. `ids` and `lengths` are those of the longest entry on the way to a slot.

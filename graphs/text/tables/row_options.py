@@ -7,7 +7,7 @@ from enum import Enum, IntEnum
 
 
 class Truncation(IntEnum):
-    """Which sequence is cut in a row that is too long; the numbers are the values of the attribute."""
+    """The sequence that is cut in a row that is too long; the numbers are the values of the attribute."""
 
     NONE = 0
     LONGEST_FIRST = 1

@@ -33,7 +33,7 @@ class NormalizerOptions:
 
     @property
     def decomposes(self) -> bool:
-        """Whether NFD is applied, which may reorder combining characters."""
+        """True if NFD is applied, which may reorder combining characters."""
         return self.lowercase if self.strip_accents is None else self.strip_accents
 
 

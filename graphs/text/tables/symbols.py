@@ -204,7 +204,7 @@ def _contents(settings: TokenizerSettings) -> _Contents:
 
 
 def _looks(token: AddedToken) -> bool:
-    """Whether the characters beside a match of this token matter."""
+    """Returns whether the characters beside a match of this token matter."""
     return token.lstrip or token.rstrip or token.single_word
 
 
@@ -219,7 +219,7 @@ def _usable(settings: TokenizerSettings, kinds: np.ndarray) -> Iterable[str]:
 
 
 def _is_word(text: str, kinds: np.ndarray, inner: bool) -> bool:
-    """Whether the pre-tokenizer leaves this text whole, as a word or in one: no walk then leaves its word."""
+    """Returns whether the pre-tokenizer leaves this text whole, in a word: no walk then leaves its word."""
     of_text = kinds[[ord(character) for character in text]]
     return bool((of_text == LETTER).all() or (not inner and len(text) == 1 and of_text[0] == ISOLATED))
 

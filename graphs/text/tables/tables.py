@@ -119,7 +119,7 @@ def _describe(settings: TokenizerSettings, symbols: SymbolTables, root: int) -> 
 
 
 def _overlap(contents: set[tuple[int, ...]]) -> bool:
-    """Whether one of these sequences can begin inside another: there, or inside its end."""
+    """Returns whether one of these sequences can begin inside another one."""
     prefixes = {content[:end] for content in contents for end in range(1, len(content) + 1)}
     for content in contents:
         for begin in range(1, len(content)):

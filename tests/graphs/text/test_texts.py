@@ -51,8 +51,10 @@ def compare(
         some = texts[begin : begin + batch]
         others = None if pairs is None else pairs[begin : begin + batch]
         allowed = []
-        if tried.tables.settings.normalizer.decomposes:
-            allowed = [any(sorts(decode(text)[0]) for text in row) for row in zip(some, others or some, strict=True)]
+        options = tried.tables.settings.normalizer
+        if options.decomposes:
+            rows = zip(some, others or some, strict=True)
+            allowed = [any(sorts(decode(text)[0], options.clean_text) for text in row) for row in rows]
         difference = first_difference(tried.rows(some, others), tried.expected(some, others), allowed)
         assert not difference, f"{difference}, texts {some!r}, pairs {others!r}"
 

@@ -263,8 +263,12 @@ def end_of(decoded: tuple[str, tuple[list[int], int]], span: tuple[int, int]) ->
     return [*begins, end][span[1]]
 
 
-def sorts(text: str) -> bool:
-    """Whether NFD changes the order of a text's characters: `tokenizers` then loses track of their offsets."""
+def sorts(text: str, clean: bool) -> bool:
+    """Returns whether NFD changes the order of a text's characters: `tokenizers` then loses track of their offsets."""
+    kept = normalizers.BertNormalizer(
+        clean_text=clean, handle_chinese_chars=False, strip_accents=False, lowercase=False
+    )
+    text = kept.normalize_str(text)
     return unicodedata.normalize("NFD", text) != "".join(unicodedata.normalize("NFD", character) for character in text)
 
 
