@@ -12,10 +12,10 @@ import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
-from graphs.text.function import outputs, text_model
-from graphs.text.tables.row_options import Form, RowOptions
-from graphs.text.tables.settings import read_settings
-from graphs.text.tables.tables import Tables, make_tables
+from graphs.functions.text.function import outputs, text_model
+from graphs.functions.text.tables.row_options import Form, RowOptions
+from graphs.functions.text.tables.settings import read_settings
+from graphs.functions.text.tables.tables import Tables, make_tables
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 STRATEGIES = {1: "longest_first", 2: "only_first", 3: "only_second"}

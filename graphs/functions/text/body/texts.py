@@ -1,0 +1,48 @@
+"""The bytes of all texts as one stream, with a separator behind each text: no later step looks across a text's end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from graphs.functions.text.body.nodes import Nodes, i32, i64
+from graphs.functions.text.body.utf8 import LOOKAHEAD, SEPARATOR
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The stream, int32 [bytes + texts + LOOKAHEAD], and the number of texts in each input, int64 [1].
+
+    There is at least one text in the stream, while `count` may be 0: then no row reads it. Of pairs, the stream has
+    all texts first, then their pairs.
+    """
+
+    stream: str
+    count: str
+    in_stream: str
+
+
+def read_texts(g: Nodes, pair: bool) -> Texts:
+    """Reads `text` and `row_splits`, and with `pair` also `pair` and `pair_splits`."""
+    splits, data = _inner_splits(g, "row_splits", "text"), "text"
+    count = g("Max", g("Sub", g.size("row_splits"), i64([1])), i64([0]))
+    in_stream = g("Add", g.size(splits), i64([1]))
+    if pair:
+        length, pair_length = g.size("text"), g.size("pair")
+        more = g.join("pair_splits", g("Expand", pair_length, in_stream))
+        inner = _clipped(g, g.slice(more, i64([1]), in_stream), pair_length)
+        splits, data = g.join(splits, length, g("Add", inner, length)), g.join("text", "pair")
+    size = g.size(data)
+    # The number of splits at or before a byte is the number of separators before it.
+    marks = g.full(g("Add", size, i64([1])), i64(0))
+    marks = g.scatter(marks, splits, g("Expand", i64([1]), g("Shape", splits)), "add")
+    places = g("Add", g.range(size), g.slice(g("CumSum", marks, i64(0)), 0, -1))
+    stream = g.full(g("Add", g("Add", size, g.size(splits)), i64([1 + LOOKAHEAD])), i32(SEPARATOR))
+    return Texts(g.scatter(stream, places, g.int32(data)), count, in_stream)
+
+
+def _inner_splits(g: Nodes, splits: str, data: str) -> str:
+    return _clipped(g, g.slice(splits, 1, -1), g.size(data))
+
+
+def _clipped(g: Nodes, splits: str, size: str) -> str:
+    return g("Max", g("Min", splits, size), i64([0]))
