@@ -45,7 +45,7 @@ _MODULES = {
     "submit": "training.validation",
     "transfer": "training.distilling",
     "validate": "training.validation",
-    "verify": "conversion.verifier",
+    "verify": "conversion.verification.verifier",
     "write_html": "benchmark.results",
     "write_plot": "benchmark.results",
 }
@@ -121,7 +121,7 @@ if TYPE_CHECKING:
     from mbert_onnx.benchmark.texts import bench_texts
     from mbert_onnx.conversion.exporter import export
     from mbert_onnx.conversion.optimizer import optimize, passes
-    from mbert_onnx.conversion.verifier import verify
+    from mbert_onnx.conversion.verification.verifier import verify
     from mbert_onnx.diagnosis.inspection import inspect
     from mbert_onnx.diagnosis.provider_forecast import doctor_provider
     from mbert_onnx.diagnosis.provider_list import providers

@@ -30,7 +30,7 @@ from mbert_onnx.conversion.precision_gate import PrecisionGate, check_is_lowered
 from mbert_onnx.conversion.provenance import StageClock, sign, write_metadata
 from mbert_onnx.conversion.reports import ExportReport, Verdict
 from mbert_onnx.conversion.tracing import trace
-from mbert_onnx.conversion.verification import check, float64_judge, torch_runner
+from mbert_onnx.conversion.verification.model_check import check, float64_judge, torch_runner
 from mbert_onnx.errors import CheckpointError, MbertError, UsageError, VerificationError
 from mbert_onnx.model.checkpoint import Checkpoint, load_checkpoint
 from mbert_onnx.model.checkpoint_hashes import checkpoint_hashes

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from mbert_onnx import export
 from mbert_onnx.conversion.comparison.accuracy import Comparison
-from mbert_onnx.conversion.verification import check
+from mbert_onnx.conversion.verification.model_check import check
 from mbert_onnx.model.checkpoint import build, load_checkpoint
 from mbert_onnx.text.tasks import Task, task_named
 

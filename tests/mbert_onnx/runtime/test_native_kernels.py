@@ -23,8 +23,9 @@ from graphs import kernels as native
 from graphs.functions import embeddings, encoder
 from mbert_onnx.benchmark.models.builder import ModelBuilder
 from mbert_onnx.cli.application import app
-from mbert_onnx.conversion import file_runner, verification
+from mbert_onnx.conversion import file_runner
 from mbert_onnx.conversion.damage import Damage
+from mbert_onnx.conversion.verification import model_check
 from mbert_onnx.errors import BundleError, UsageError, VerificationError
 from mbert_onnx.runtime import loading
 from mbert_onnx.runtime.native_kernels import CHOICES, library_for, why_not_native
@@ -155,7 +156,7 @@ def test_export_verifies_with_them_too(exported: Exports, tmp_path: Path, monkey
             return opened
         return opened._replace(run=lambda feed: {name: -value for name, value in opened.run(feed).items()})
 
-    monkeypatch.setattr(verification, "file_runner", wrong)
+    monkeypatch.setattr(model_check, "file_runner", wrong)
     with pytest.raises(VerificationError, match=r"is not the same as the model, nothing is written: .*native kernels"):
         mbert_onnx.export(exported().checkpoint, tmp_path / "c")
     assert not (tmp_path / "c").exists()

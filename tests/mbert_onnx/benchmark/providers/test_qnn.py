@@ -18,7 +18,7 @@ from mbert_onnx.bundles.model_file import TextModel, TextReader
 from mbert_onnx.bundles.types import Feed
 from mbert_onnx.conversion.comparison.accuracy import Comparison
 from mbert_onnx.conversion.precision import read_texts
-from mbert_onnx.conversion.verification import run_torch
+from mbert_onnx.conversion.verification.model_check import run_torch
 from mbert_onnx.model.checkpoint import load_checkpoint
 from mbert_onnx.model.tokenizer_files import write_tokenizer
 from perf.peers.transformers_export import export_transformers

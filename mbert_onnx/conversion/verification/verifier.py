@@ -31,7 +31,7 @@ from mbert_onnx.conversion.precision import PrecisionOptions, read_texts
 from mbert_onnx.conversion.precision_gate import precision_runner
 from mbert_onnx.conversion.provenance import ignores_padding
 from mbert_onnx.conversion.reports import Verdict
-from mbert_onnx.conversion.verification import check, check_files, check_outputs, float64_judge, outputs_of
+from mbert_onnx.conversion.verification.model_check import check, check_files, check_outputs, float64_judge, outputs_of
 from mbert_onnx.errors import UsageError, VerificationError
 from mbert_onnx.model.checkpoint import Checkpoint, load_checkpoint
 from mbert_onnx.model.tokenizer_files import write_tokenizer

@@ -1,0 +1,1 @@
+"""Verification: a model file against the model that it was made from."""
