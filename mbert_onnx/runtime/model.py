@@ -47,7 +47,7 @@ from mbert_onnx.runtime.entities import (
     without_outside,
 )
 from mbert_onnx.runtime.spans import Answer, merge_windows, window_answers
-from mbert_onnx.text.encoder import DEFAULT_MAX_POSITIONS, TextEncoder, Window, check_text
+from mbert_onnx.text.encoder import DEFAULT_MAX_POSITIONS, QUESTION_WINDOW, TextEncoder, Window, check_text
 from mbert_onnx.text.name_lists import name_list
 from mbert_onnx.text.sentence_embedding import settings_in
 from mbert_onnx.text.tasks import (
@@ -64,8 +64,7 @@ from mbert_onnx.text.tasks import (
 )
 from mbert_onnx.text.tokenizer import padding_in_config
 
-# Defaults of transformers' pipelines. SQuAD models are trained on windows of 384 tokens.
-QUESTION_WINDOW = 384
+# Defaults of transformers' pipelines.
 MAX_ANSWER_LEN = 15
 FILL_TOP_K = 5
 

@@ -26,6 +26,8 @@ from mbert_onnx.text.tokenizer import (
 # Default overlap of two windows in tokens: SQuAD's `doc_stride`, or half a window if that is shorter (the defaults of
 # transformers' question-answering pipeline).
 DEFAULT_STRIDE = 128
+# Tokens of the windows on which SQuAD models are trained, in which `answer` reads a context.
+QUESTION_WINDOW = 384
 # MobileBERT's limit, used when a config.json has no `max_position_embeddings`.
 DEFAULT_MAX_POSITIONS = 512
 MASK_TOKEN = "[MASK]"

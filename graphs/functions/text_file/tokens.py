@@ -1,0 +1,124 @@
+"""The part of a text file before the model: the node that tokenizes, and the model's inputs from its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from graphs.functions.text.function import attributes, function, outputs
+from graphs.functions.text_file.additions import PREFIX, Additions
+from graphs.functions.text_file.layout import Layout
+from graphs.functions.text_file.options import TextOptions
+from graphs.functions.text_file.ports import ONE_TEXT, second_text
+from graphs.ir.text_inputs import IDS, POSITIONS
+
+ZERO, ONE = np.array([0]), np.array([1])
+
+
+@dataclass(frozen=True)
+class Tokenized:
+    """The outputs of the node that tokenizes, by name, with `owned` in all forms.
+
+    `splits` are those of the second texts: the first is 0, the last the number of bytes, and none is out of order.
+    `count` is the number of choices, int64 [1]; None for a task without.
+    """
+
+    values: Mapping[str, ir.Value]
+    splits: ir.Value | None
+    count: ir.Value | None
+
+    def __getitem__(self, name: str) -> ir.Value:
+        return self.values[name]
+
+
+def tokenize(g: Additions, inputs: Mapping[str, ir.Value], options: TextOptions, layout: Layout) -> Tokenized:
+    """Adds the node that tokenizes the inputs of a text file."""
+    text, second, count = inputs["text"], second_text(options), None
+    row_splits = inputs.get("row_splits") or g.constant(f"{PREFIX}row_splits", ONE_TEXT)
+    pair: list[ir.Value] = []
+    if options.has_choices:
+        text, row_splits, count = _repeated(g, text, inputs["choice_splits"])
+        pair = [inputs["choices"], inputs["choice_splits"]]
+    elif second is not None:
+        given = inputs.get(f"{second}_splits") or g.constant(f"{PREFIX}{second}_splits", ONE_TEXT)
+        pair = [inputs[second], _ordered(g, given, inputs[second], row_splits)]
+    texts = [*pair, text, row_splits] if options.context_first and pair else [text, row_splits, *pair]
+    stride = [inputs["stride"]] if layout.form.has_windows else []
+    tables = [g.constant(f"{PREFIX}{name}", array) for name, array in layout.tables.arrays.items()]
+    form, rows = layout.form, layout.rows
+    names = outputs(form)
+    values = dict(
+        zip(
+            names,
+            g.call(
+                function(form, layout.tables, rows),
+                [*texts, inputs["max_length"], *stride, *tables],
+                [f"{PREFIX}{name}" for name in names],
+                **attributes(form, layout.tables, rows),
+            ),
+            strict=True,
+        )
+    )
+    if "owned" not in values:
+        values["owned"] = g("GreaterOrEqual", values["sequence_ids"], np.array(0))
+    return Tokenized(values, pair[1] if pair else None, count)
+
+
+def feed(g: Additions, graph: ir.Graph, tokens: Tokenized, options: TextOptions, layout: Layout) -> list[ir.Value]:
+    """Connects the inputs of a model; returns the values in their place, which have their names."""
+    fed = []
+    for old in [value for value in graph.inputs if not value.is_initializer()]:
+        name = str(old.name)
+        value = _positions(g, tokens[IDS]) if name == POSITIONS else tokens[name]
+        if layout.one_text and layout.rows.columns:
+            # Fixed sizes, as a provider of a phone needs them: the sizes of the node before are not known.
+            value = g("Reshape", value, np.array([1, layout.rows.columns]))
+        elif options.has_choices:
+            value = _by_choice(g, value, layout)
+        if old.dtype not in (None, ir.DataType.INT64):
+            value = g("Cast", value, to=int(old.dtype))
+        old.name, value.name = None, name
+        value.type, value.shape = old.type or ir.TensorType(ir.DataType.INT64), old.shape
+        ir.convenience.replace_all_uses_with(old, value, replace_graph_outputs=True)
+        fed.append(value)
+    return fed
+
+
+def _repeated(g: Additions, text: ir.Value, splits: ir.Value) -> tuple[ir.Value, ir.Value, ir.Value]:
+    """Returns a prompt as many times as there are choices, its row splits, and the number of choices."""
+    count = g("Max", g("Sub", g("Shape", splits), ONE), ZERO)
+    size = g("Shape", text)
+    repeated = g("Reshape", g("Expand", text, g("Concat", count, size, axis=0)), np.array([-1]))
+    places = g("Range", np.array(0), g("Squeeze", g("Add", count, ONE)), np.array(1))
+    return repeated, g("Mul", places, size), count
+
+
+def _ordered(g: Additions, splits: ir.Value, data: ir.Value, row_splits: ir.Value) -> ir.Value:
+    """Returns the splits of second texts as `Tokenize` reads them: as many as the first, in order, within the bytes.
+
+    What reads them behind the model then reads the same texts, whatever the splits are.
+    """
+    length = g("Shape", data)
+    texts = g("Max", g("Sub", g("Shape", row_splits), ONE), ONE)
+    inner = g("Slice", g("Concat", splits, g("Expand", length, texts), axis=0), ONE, texts)
+    clipped = g("Max", g("Min", inner, length), ZERO)
+    in_order, _ = g.several(2, "TopK", clipped, g("Shape", clipped), largest=0)
+    return g("Concat", ZERO, in_order, length, axis=0)
+
+
+def _positions(g: Additions, ids: ir.Value) -> ir.Value:
+    shape = g("Shape", ids)
+    length = g("Squeeze", g("Shape", ids, start=1))
+    return g("Expand", g("Range", np.array(0), length, np.array(1)), shape)
+
+
+def _by_choice(g: Additions, rows: ir.Value, layout: Layout) -> ir.Value:
+    """Returns rows [choices, sequence] as [1, choices, sequence]; the last one fills up a fixed number of choices."""
+    if layout.choices is None:
+        return g("Unsqueeze", rows, ZERO)
+    last = g("Sub", g("Shape", rows, end=1), ONE)
+    filled = g("Gather", rows, g("Min", np.arange(layout.choices), last))
+    return g("Reshape", filled, np.array([1, layout.choices, layout.rows.columns or -1]))
