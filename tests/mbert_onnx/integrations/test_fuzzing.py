@@ -11,6 +11,7 @@ import pytest
 
 from tests.helpers.fuzzing import campaign as campaigns
 from tests.helpers.fuzzing.campaign import campaign
+from tests.helpers.fuzzing.random_texts import chunk
 from tests.helpers.fuzzing.readers import READERS, Reader
 
 # Inputs of each reader in `make test`, by its share of a campaign; a reader with a share below 1 takes 10 ms an input.
@@ -113,3 +114,10 @@ def test_an_input_follows_from_its_seed_and_number(tmp_path: Path) -> None:
     campaign(reader, seed=3, inputs=4, work=tmp_path, first=5)
     assert first[5:] == seen[1:]
     assert len(set(first)) > 5
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["single texts", "pairs"])
+def test_random_texts_have_the_tokens_of_tokenizers(number: int) -> None:
+    found = chunk(seed=0, number=number, path=None, count=20)
+    assert not found.failures
+    assert sum(found.texts.values()) == 20 * 12
