@@ -15,7 +15,7 @@ fn main() -> ort::Result<()> {
 
     let found = session.run(inputs![
         "text" => Tensor::from_array(([text.len()], text.to_vec()))?,
-        "max_length" => Tensor::from_array(([1], vec![512i64]))?,
+        "max_length" => Tensor::from_array(([1usize], vec![512i64]))?,
     ])?;
     let (_, labels) = found["labels"].try_extract_tensor::<i64>()?;
     let (_, scores) = found["scores"].try_extract_tensor::<f32>()?;
