@@ -12,19 +12,28 @@ from graphs.functions.text.function import attributes, function, outputs
 from graphs.functions.text.tables.row_options import RowOptions
 from graphs.functions.text_file.additions import PREFIX, Additions
 from graphs.functions.text_file.layout import Layout
-from graphs.functions.text_file.options import TextOptions
+from graphs.functions.text_file.options import (
+    FEATURE_EXTRACTION,
+    MASKED,
+    QUESTION_ANSWERING,
+    TOKEN_CLASSIFICATION,
+    TextOptions,
+)
 from graphs.functions.text_file.ports import ONE_TEXT, second_text
 from graphs.ir.text_inputs import IDS, POSITIONS
+
+# Tasks whose answers read which row owns a token.
+OWNED = (TOKEN_CLASSIFICATION, *MASKED, FEATURE_EXTRACTION)
 
 ZERO, ONE = np.array([0]), np.array([1])
 
 
 @dataclass(frozen=True)
 class Tokenized:
-    """The outputs of the node that tokenizes, by name, with `owned` in all forms.
+    """The outputs of the node that tokenizes, by name, with `owned` in all forms where the task needs it.
 
-    `splits` are those of the second texts: the first is 0, the last the number of bytes, and none is out of order.
-    `count` is the number of choices, int64 [1]; None for a task without.
+    `splits` are those of the second texts; of contexts, the first is 0, the last the number of bytes, and none is out
+    of order. `count` is the number of choices, int64 [1]; None for a task without.
     """
 
     values: Mapping[str, ir.Value]
@@ -48,7 +57,9 @@ def tokenize(g: Additions, inputs: Mapping[str, ir.Value], options: TextOptions,
     elif second is not None:
         given = inputs.get(f"{second}_splits")
         given = g.constant(f"{PREFIX}{second}_splits", ONE_TEXT) if given is None else given
-        pair = [inputs[second], _ordered(g, given, inputs[second], row_splits)]
+        # What else reads them is only the answer to a question.
+        ordered = options.task == QUESTION_ANSWERING
+        pair = [inputs[second], _ordered(g, given, inputs[second], row_splits) if ordered else given]
     texts = [*pair, text, row_splits] if options.context_first and pair else [text, row_splits, *pair]
     stride = [inputs["stride"]] if layout.form.has_windows else []
     tables = [g.constant(f"{PREFIX}{name}", array) for name, array in layout.tables.arrays.items()]
@@ -71,7 +82,7 @@ def tokenize(g: Additions, inputs: Mapping[str, ir.Value], options: TextOptions,
             if name in values:
                 rank = 3 if name.endswith("offsets") else 2
                 values[name] = _one_column(g, values[name], filling, rank)
-    if "owned" not in values:
+    if "owned" not in values and options.task in OWNED:
         values["owned"] = g("GreaterOrEqual", values["sequence_ids"], np.array(0))
     return Tokenized(values, pair[1] if pair else None, count)
 
