@@ -20,6 +20,7 @@ EXTRAS = {
         "safetensors",
         "accelerate",
         "datasets",
+        "filelock",
         "matplotlib",
         "pydantic",
         "scipy",

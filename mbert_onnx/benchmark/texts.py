@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from mbert_onnx.benchmark.models.builder import BuiltModel, ModelBuilder
+from mbert_onnx.benchmark.models.prefixes import parse
 from mbert_onnx.benchmark.options import checked_names, kernels_on
-from mbert_onnx.bundles.model_file import TextReader
+from mbert_onnx.bundles.model_file import TextReader, check_ordinary
+from mbert_onnx.bundles.reader import find_text_file
 from mbert_onnx.errors import UsageError
 from mbert_onnx.runtime.native_kernels import AUTO, library_for
 from mbert_onnx.runtime.size_limits import MAX_SEQ_LEN, MAX_TEXTS, check_threads
@@ -76,6 +78,9 @@ def bench_texts(
             stack, task=task, seed=seed, seq_lens=[seq_len or SEQ_LEN], batch=1, kernels=kernels, progress=progress
         )
         opener = stack.enter_context(Opener(progress or no_progress))
+        for name in names:
+            if (file := find_text_file(parse(name).inner)) is not None:
+                check_ordinary(file, "bench --texts")
         built = [(model.subject, _reader(model)) for model in map(builder.model, names)]
         length = seq_len or min(SEQ_LEN, *(reader.max_positions for _, reader in built))
         readings = [

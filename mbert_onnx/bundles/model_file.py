@@ -24,6 +24,7 @@ from mbert_onnx.bundles.ports import (
     ports_of,
     with_outputs,
 )
+from mbert_onnx.bundles.proto_file import is_text_file
 from mbert_onnx.bundles.reader import Bundle, is_bundle, read_bundle
 from mbert_onnx.bundles.records import TOKENIZER
 from mbert_onnx.bundles.session_errors import LoadError
@@ -105,6 +106,14 @@ def find_file(model: str | Path) -> tuple[Path, Bundle | None]:
         return path, read_bundle(path)
     except BundleError:
         return path, None  # a file on its own
+
+
+def check_ordinary(path: Path, command: str) -> None:
+    """Raises UsageError for a text file, which takes no token ids, where a command needs a file that does."""
+    if path.is_file() and is_text_file(path):
+        ordinary = path.with_name(path.name.replace("model_text", "model"))
+        instead = ordinary if ordinary != path and ordinary.is_file() else "the model file that it was made from"
+        raise UsageError(f"{path} is a text file, and {command} reads files that take token ids; give {instead}")
 
 
 def is_file(model: str | Path) -> bool:

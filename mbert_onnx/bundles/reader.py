@@ -12,7 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mbert_onnx.bundles.records import CONFIG, METADATA, TOKENIZER, TOKENIZER_CONFIG, VARIANTS, record_of
+from mbert_onnx.bundles.proto_file import is_text_file
+from mbert_onnx.bundles.records import (
+    CONFIG,
+    METADATA,
+    TEXT_VARIANTS,
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+    VARIANTS,
+    record_of,
+)
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.reference import located
 from mbert_onnx.text.json_files import brief, read_json
@@ -24,7 +33,9 @@ SIZES = {"vocab_size": 1, "max_position_embeddings": 1, "type_vocab_size": 1, "p
 # More rows than an embedding table has: ONNX models of 2 GB have at most 2^29 numbers.
 MANY_ROWS = 2**31
 # In the order in which they are looked for.
-MODELS = (VARIANTS["fp32"], "model.onnx", VARIANTS["fp16"], VARIANTS["int8"])
+ORDINARY = (VARIANTS["fp32"], "model.onnx", VARIANTS["fp16"], VARIANTS["int8"])
+# A folder stands for a text file only if it has no other model.
+MODELS = (*ORDINARY, TEXT_VARIANTS["fp32"], "model_text.onnx", TEXT_VARIANTS["fp16"], TEXT_VARIANTS["int8"])
 
 
 @dataclass(frozen=True)
@@ -46,7 +57,20 @@ class Bundle:
 
 def is_bundle(path: Path) -> bool:
     """Returns whether a folder has a model file at one of the places that a bundle has it."""
-    return any((path / name).is_file() for name in MODELS)
+    return default_model(path) is not None
+
+
+def default_model(folder: Path) -> Path | None:
+    """Returns the model file that a folder stands for; None if it has none."""
+    return next((folder / name for name in MODELS if (folder / name).is_file()), None)
+
+
+def find_text_file(model: str | Path) -> Path | None:
+    """Returns the text file that a path names, or that the folder at a path has as its only model; None for another."""
+    path = located(model)
+    if path.is_dir():
+        path = default_model(path) or path
+    return path if path.is_file() and is_text_file(path) else None
 
 
 def read_bundle(path: str | Path) -> Bundle:
@@ -91,9 +115,9 @@ def _check_not_inside(folder: Path) -> None:
 
 
 def _model_in(folder: Path) -> Path:
-    for name in MODELS:
-        if (folder / name).is_file():
-            return folder / name
+    found = default_model(folder)
+    if found is not None:
+        return found
     others = sorted(str(found.relative_to(folder)) for found in [*folder.glob("*.onnx"), *folder.glob("onnx/*.onnx")])
     advice = (
         f"It has {name_list(others)}: give the path of one of them."

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,16 @@ TOKENIZER_CONFIG = "tokenizer_config.json"
 # Names of the files of each precision: those that transformers.js gives its dtypes.
 VARIANTS = {"fp32": "onnx/model.onnx", "fp16": "onnx/model_fp16.onnx", "int8": "onnx/model_int8.onnx"}
 
-# The files that the precisions share: the config, the records, and those that transformers writes for a tokenizer.
+# Names of the text files beside them, which have the tokenizer and the answer inside.
+TEXT_VARIANTS = {precision: name.replace("model", "model_text") for precision, name in VARIANTS.items()}
+# Model files and text files; no other files of a bundle belong to one precision.
+MODEL_FILES = frozenset({*VARIANTS.values(), *TEXT_VARIANTS.values()})
+
+# Lists for apps that run a text file: a line for each label, or for each token.
+LABELS, VOCABULARY = "labels.txt", "vocab.txt"
+
+# The files that the precisions share: the config, the records, those that transformers writes for a tokenizer, and the
+# lists.
 SHARED = (
     CONFIG,
     METADATA,
@@ -25,12 +35,13 @@ SHARED = (
     TOKENIZER_CONFIG,
     "special_tokens_map.json",
     "added_tokens.json",
-    "vocab.txt",
+    VOCABULARY,
     "vocab.json",
     "merges.txt",
     "spiece.model",
     "tokenizer.model",
     "chat_template.jinja",
+    LABELS,
 )
 
 # Keys of `mbert_onnx.json` beside those of the default precision's record, which stand at the top, too, because it was
@@ -39,8 +50,9 @@ CHECKPOINT = "checkpoint_sha256"
 PARTS = ("weights", "config", "tokenizer")
 FILES = "files"
 PRECISIONS = "precisions"
-# The key of a record with its model file.
+# The keys of a record with its model file, and with the record of its text file, which has a file, too.
 FILE = "file"
+TEXT = "text"
 
 # Keys that are true of every model file of a bundle.
 COMMON = ("schema", "task", "checkpoint", "sentence_embedding", CHECKPOINT)
@@ -76,7 +88,7 @@ class Records:
             precision = content.get("precision", "fp32")
             precisions = {precision: content} if isinstance(precision, str) else {}
         found = {
-            precision: precisions[precision]
+            precision: _present(precisions[precision], folder)
             for precision, name in VARIANTS.items()
             if isinstance(precisions.get(precision), dict) and (folder / name).is_file()
         }
@@ -92,10 +104,13 @@ class Records:
 
         Only names that export writes are among them, whatever the file lists.
         """
-        models = set(VARIANTS.values())
         if self.files is None:
             return {*SHARED, *(VARIANTS[precision] for precision in self.precisions)}
-        return {METADATA, *(name for name in self.files if name in SHARED or name in models)}
+        return {METADATA, *(name for name in self.files if name in SHARED or name in MODEL_FILES)}
+
+    def without(self, names: Collection[str]) -> Records:
+        """Returns the records without files that are no longer there."""
+        return replace(self, files=tuple(name for name in self.files or () if name not in names))
 
     def differences(self, checkpoint: dict[str, str]) -> list[str]:
         """Returns the parts of another checkpoint that differ: `weights`, `config` or `tokenizer`; [] for the same.
@@ -125,18 +140,33 @@ class Records:
         (folder / METADATA).write_text(text + "\n", encoding="utf-8")
 
 
+def text_record(record: Record) -> Record:
+    """Returns the record of the text file of a model file; empty if it has none."""
+    found = record.get(TEXT)
+    return found if isinstance(found, dict) else {}
+
+
+def _present(record: Record, folder: Path) -> Record:
+    """Returns the record of a precision, without that of a text file that is not there."""
+    text = text_record(record)
+    file = text.get(FILE)
+    if text and not (isinstance(file, str) and (folder / file).is_file()):
+        return {key: value for key, value in record.items() if key != TEXT}
+    return record
+
+
 def record_of(metadata: Record, file: str) -> Record:
     """Returns the record of one model file of a bundle, as if it were the only one.
 
     Args:
         metadata: The content of `mbert_onnx.json`.
-        file: The model file, relative to the bundle. One without a record has what is true of all.
+        file: The model file or text file, relative to the bundle. One without a record has what is true of all.
     """
     precisions = metadata.get(PRECISIONS)
     if not isinstance(precisions, dict):
         return metadata
     common = {key: metadata[key] for key in COMMON if key in metadata}
     for record in precisions.values():
-        if isinstance(record, dict) and record.get(FILE) == file:
+        if isinstance(record, dict) and file in (record.get(FILE), text_record(record).get(FILE)):
             return common | record
     return common

@@ -6,7 +6,7 @@ import contextlib
 import glob
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from mbert_onnx.bundles.atomic import swap_folders, write_errors
-from mbert_onnx.bundles.records import CONFIG, METADATA, SHARED, VARIANTS, Records
+from mbert_onnx.bundles.records import CONFIG, METADATA, MODEL_FILES, SHARED, TEXT_VARIANTS, VARIANTS, Records
 from mbert_onnx.errors import BundleError
 from mbert_onnx.text.name_lists import name_list
 
@@ -34,7 +34,12 @@ class Change(Enum):
 
 
 def check_destination(
-    output: Path, overwrite: bool, precision: str = "fp32", checkpoint: dict[str, str] | None = None
+    output: Path,
+    overwrite: bool,
+    precision: str = "fp32",
+    checkpoint: dict[str, str] | None = None,
+    *,
+    text: bool = False,
 ) -> Change:
     """Raises BundleError if a bundle may not be written to `output`; called before the work, so that none is lost.
 
@@ -47,12 +52,13 @@ def check_destination(
         precision: The precision that is written.
         checkpoint: SHA-256 of the parts of its checkpoint; None if it is not read yet: then the bundle that is there
             may be of the same one or of another, and nothing of it is refused that depends on that.
+        text: Whether a text file is written, too.
     """
     with _output_errors(output):
         _check_place(output)
         if not output.is_dir() or not any(output.iterdir()):
             return Change.NEW
-        return _change(output, overwrite, precision, checkpoint)
+        return _change(output, overwrite, _names(precision, text), checkpoint)
 
 
 @dataclass
@@ -64,6 +70,7 @@ class StagedBundle:
         change: What was done to the destination; set at the end, as the others.
         beside: The model files of other precisions in the bundle, relative to it.
         removed: The model files of another checkpoint's bundle that are gone.
+        outdated: The text file of a model file that was replaced, where no other one was written; it is gone.
         left_alone: The files that export did not write, and that are still there.
     """
 
@@ -71,16 +78,19 @@ class StagedBundle:
     change: Change = Change.NEW
     beside: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
+    outdated: list[str] = field(default_factory=list)
     left_alone: list[str] = field(default_factory=list)
 
 
 @contextlib.contextmanager
-def writing(output: Path, overwrite: bool, precision: str = "fp32") -> Iterator[StagedBundle]:
+def writing(output: Path, overwrite: bool, precision: str = "fp32", *, text: bool = False) -> Iterator[StagedBundle]:
     """Yields a folder to fill, which becomes `output`, or a part of it, when the block ends; deletes it on failure.
+
+    With `text` it gets a text file, too.
 
     Raises BundleError as `check_destination`, and where the disk does not take it.
     """
-    check_destination(output, overwrite, precision)
+    check_destination(output, overwrite, precision, text=text)
     staged = StagedBundle(output.with_name(f".{output.name}.partial-{os.getpid()}"))
     with _output_errors(output):
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -90,34 +100,37 @@ def writing(output: Path, overwrite: bool, precision: str = "fp32") -> Iterator[
             staged.folder.mkdir()
             yield staged
             with _locked(output.parent):
-                _install(staged, output, overwrite, precision)
+                _install(staged, output, overwrite, precision, text)
                 staged.beside = [VARIANTS[other] for other in Records.read(output).precisions if other != precision]
         finally:
             shutil.rmtree(staged.folder, ignore_errors=True)
 
 
-def _install(staged: StagedBundle, output: Path, overwrite: bool, precision: str) -> None:
-    new = Records.read(staged.folder)
+def _install(staged: StagedBundle, output: Path, overwrite: bool, precision: str, text: bool) -> None:
+    new, names = Records.read(staged.folder), _names(precision, text)
     # Checked again, because another program had time to put something there, such as another precision.
-    staged.change = check_destination(output, overwrite, precision, new.checkpoint or {})
+    staged.change = check_destination(output, overwrite, precision, new.checkpoint or {}, text=text)
     if staged.change is Change.NEW:
         _replace(staged, output, set(), keep_old=False)
     elif staged.change is Change.ADD:
         _add(staged.folder, output, Records.read(output).merged(new))
     elif staged.change is Change.REPLACE_MODEL:
-        Records.read(output).merged(new).write(staged.folder)
-        _replace(staged, output, {METADATA, VARIANTS[precision]}, keep_old=True)
+        old = Records.read(output)
+        # A text file is of the model file beside it, so it goes with that, if export wrote it.
+        staged.outdated = sorted({TEXT_VARIANTS[precision]} & old.own_files() - {*names})
+        old.without(staged.outdated).merged(new).write(staged.folder)
+        _replace(staged, output, {METADATA, *names, *staged.outdated}, keep_old=True)
         staged.left_alone = []  # nothing that one would expect to be gone
     else:
         own = Records.read(output).own_files()
         _replace(staged, output, own, keep_old=False)
-        staged.removed = sorted(name for name in own if name in VARIANTS.values() and not (output / name).exists())
+        staged.removed = sorted(name for name in own if name in MODEL_FILES and not (output / name).exists())
 
 
 def _add(folder: Path, output: Path, records: Records) -> None:
     """Moves the files that are not there yet into the bundle; the records come last, so none is without its file."""
     names = [_relative(path, folder) for path in _entries(folder)]
-    for name in sorted(names, key=lambda name: (name in VARIANTS.values(), name)):
+    for name in sorted(names, key=lambda name: (name in MODEL_FILES, name)):
         if name != METADATA and not os.path.lexists(output / name):
             (output / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).rename(output / name)
@@ -247,10 +260,16 @@ def _check_place(output: Path) -> None:
         raise BundleError(f"{existing} is not writable; {ADVICE}")
 
 
-def _change(output: Path, overwrite: bool, precision: str, checkpoint: dict[str, str] | None) -> Change:
-    """Returns what writing changes of the bundle that is there."""
-    records, file = Records.read(output), output / VARIANTS[precision]
-    for name in (CONFIG, VARIANTS[precision]):
+def _names(precision: str, text: bool) -> tuple[str, ...]:
+    """Returns the names of the files of a precision: the model file, and the text file if it has one."""
+    return (VARIANTS[precision], TEXT_VARIANTS[precision]) if text else (VARIANTS[precision],)
+
+
+def _change(output: Path, overwrite: bool, names: Sequence[str], checkpoint: dict[str, str] | None) -> Change:
+    """Returns what writing files of these names changes of the bundle that is there; the first is the model file."""
+    records = Records.read(output)
+    file = output / next((name for name in names if os.path.lexists(output / name)), names[0])
+    for name in (CONFIG, *names):
         if (output / name).is_dir():
             raise BundleError(f"{output / name} is a folder, expected a file; move it away, or {ADVICE}")
     if file.parent.is_symlink():
@@ -264,7 +283,7 @@ def _change(output: Path, overwrite: bool, precision: str, checkpoint: dict[str,
     if records.checkpoint is None and not overwrite:
         raise BundleError(
             f"{output} exists, and does not say of which checkpoint it is ({METADATA} is damaged, or an older version "
-            f"wrote it); {_consequences(output, records, precision)}"
+            f"wrote it); {_consequences(output, records, names)}"
         )
     if checkpoint is None:
         return Change.REPLACE_MODEL if is_there else Change.ADD
@@ -272,22 +291,24 @@ def _change(output: Path, overwrite: bool, precision: str, checkpoint: dict[str,
     if differences and not overwrite:
         raise BundleError(
             f"{output} exists, a bundle of another checkpoint (different: {', '.join(differences)}); "
-            f"{_consequences(output, records, precision)}"
+            f"{_consequences(output, records, names)}"
         )
     if differences:
         return Change.REPLACE_BUNDLE
     if is_there and not overwrite:
-        unknown = "" if precision in records.precisions else f", and {METADATA} has no record of it"
+        known = {VARIANTS[precision] for precision in records.precisions}
+        known |= records.own_files() & {*TEXT_VARIANTS.values()}
+        unknown = "" if _relative(file, output) in known else f", and {METADATA} has no record of it"
         raise BundleError(f"{file} exists{unknown}; pass --overwrite to replace it, or {ADVICE}")
     return Change.REPLACE_MODEL if is_there else Change.ADD
 
 
-def _consequences(output: Path, records: Records, precision: str) -> str:
+def _consequences(output: Path, records: Records, names: Sequence[str]) -> str:
     """Returns the advice for a bundle of another checkpoint: which files --overwrite replaces, and which it leaves."""
     # A user's file with the name of a shared one is replaced if the new checkpoint has such a file, too.
-    own = {*records.own_files(), *SHARED, VARIANTS[precision]}
+    own = {*records.own_files(), *SHARED, *names}
     found = [_relative(path, output) for path in _entries(output) if path.is_symlink() or not path.is_dir()]
-    replaced = sorted((name for name in found if name in own), key=lambda name: (name not in VARIANTS.values(), name))
+    replaced = sorted((name for name in found if name in own), key=lambda name: (name not in MODEL_FILES, name))
     left_alone = [name for name in found if name not in own]
     leave = f", and leave {name_list(left_alone, FEW)} alone" if left_alone else ""
     return f"pass --overwrite to replace or remove {name_list(replaced, FEW)}{leave}, or {ADVICE}"

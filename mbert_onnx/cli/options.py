@@ -13,6 +13,7 @@ import mbert_onnx
 SHAPE_GROUP = "Fixed shapes"
 PRECISION_GROUP = "Lower precision"
 PASSES_GROUP = "Graph passes"
+TEXT_GROUP = "Text in, answer out"
 
 TARGETS = "cpu|mobile|web"
 
@@ -137,6 +138,23 @@ TokenizerFile = Annotated[
         "--tokenizer",
         metavar="FILE_OR_FOLDER",
         help="The tokenizer.json for an .onnx file, or the folder that it is in. Default: the bundle's.",
+    ),
+]
+Text = Annotated[
+    bool,
+    typer.Option(
+        "--text",
+        rich_help_panel=TEXT_GROUP,
+        help="Write a text file: the tokenizer and the task's answer are inside, so that it takes UTF-8 text and "
+        "returns labels, spans, words or vectors. export writes it beside the model file.",
+    ),
+]
+TextPair = Annotated[
+    bool,
+    typer.Option(
+        "--text-pair",
+        rich_help_panel=TEXT_GROUP,
+        help="The same, for a text-classification that reads pairs of texts.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -10,7 +10,6 @@ import numpy as np
 import onnx_ir as ir
 
 from graphs.errors import GraphError
-from graphs.execution.error_bounds import FLOAT32_FACTOR
 from graphs.ledger import Outcome
 from graphs.model.opsets import OLDEST_OPSET, check_opset
 from graphs.pipeline import TARGETS, optimize
@@ -29,9 +28,12 @@ from mbert_onnx.conversion.precision import Calibration, PrecisionOptions, preci
 from mbert_onnx.conversion.precision_gate import PrecisionGate, check_is_lowered
 from mbert_onnx.conversion.provenance import StageClock, sign, write_metadata
 from mbert_onnx.conversion.reports import ExportReport, Verdict
+from mbert_onnx.conversion.text_files.exported import plan_export, write_export
+from mbert_onnx.conversion.text_files.plan import TextRequest
 from mbert_onnx.conversion.tracing import trace
-from mbert_onnx.conversion.verification.model_check import check, float64_judge, torch_runner
-from mbert_onnx.errors import CheckpointError, MbertError, UsageError, VerificationError
+from mbert_onnx.conversion.verification.exported import verify_export
+from mbert_onnx.conversion.verification.model_check import float64_judge, torch_runner
+from mbert_onnx.errors import CheckpointError, MbertError, UsageError
 from mbert_onnx.model.checkpoint import Checkpoint, load_checkpoint
 from mbert_onnx.model.checkpoint_hashes import checkpoint_hashes
 from mbert_onnx.model.checkpoint_tokenizer.check import embedding_notes
@@ -71,6 +73,8 @@ def export(
     seed: int = 0,
     kernels: str = AUTO,
     ignore_padding: bool = False,
+    text: bool = False,
+    text_pair: bool = False,
     progress: Progress | None = None,
 ) -> ExportReport:
     """Converts a PyTorch MobileBERT to a bundle: model file, config, tokenizer, and the record of its accuracy.
@@ -101,6 +105,8 @@ def export(
             an error; `portable`, without.
         ignore_padding: Whether the graph reads zeros in place of the embeddings of padding, so that an answer is the
             checkpoint's for the text alone, whatever the text is padded with.
+        text: Whether a text file is written beside the model file: UTF-8 bytes in, the task's answer out.
+        text_pair: The same, for a text classification that reads pairs of texts.
         progress: Called with a line at the start of each stage.
 
     Raises:
@@ -110,6 +116,7 @@ def export(
         PrecisionError: a lower precision loses too much accuracy, or cannot hold the model; nothing is written.
         CalibrationError: the texts cannot be used.
         BundleError: the folder exists or cannot be written.
+        graphs.errors.GraphError: the tokenizer cannot be in a text file; nothing is written.
     """
     request = _Request(
         checkpoint,
@@ -125,18 +132,20 @@ def export(
         skip=skip,
         seed=seed,
         ignore_padding=ignore_padding,
+        text=TextRequest(text, text_pair),
     )
     request.check()
-    library, output = library_for(kernels), Path(output)
-    check_destination(output, overwrite, precision)
+    library, output, has_text = library_for(kernels), Path(output), request.text.wanted
+    check_destination(output, overwrite, precision, text=has_text)
 
     clock = StageClock(progress)
     source = _read(request, clock)
-    with idle_threads(), writing(output, overwrite, precision) as staged:
+    with idle_threads(), writing(output, overwrite, precision, text=has_text) as staged:
         folder = staged.folder
         notes = [*source.checkpoint.notes, *_add_tokenizer(source, folder)]
         hashes = checkpoint_hashes(source.checkpoint, list(folder.iterdir()), source.embedding)
-        check_destination(output, overwrite, precision, hashes)
+        check_destination(output, overwrite, precision, hashes, text=has_text)
+        plan = plan_export(request.text, source.checkpoint, _text_model(source, folder).reader, source.embedding)
         source.checkpoint.config.save_pretrained(folder)
         texts = _read_texts(request, source, folder, clock)
         padding = _padding(request, source, texts, folder, clock)
@@ -151,10 +160,17 @@ def export(
             library = None  # there is no block that the kernels compute
         verdict: Verdict | Damage
         if gate is None:
-            verdict = _verify(file, source, request, library)
+            verdict = verify_export(file, source.checkpoint, seed=seed, library=library, ignore_padding=ignore_padding)
         else:
             verdict, gate_notes = gate.check(outcome, file, library)
             notes += gate_notes
+        text_file = None
+        if plan is not None:
+            clock.start("text", "writing the text file, and comparing its tokens")
+            native = library_for(kernels)
+            text_file = write_export(
+                plan, source.checkpoint, source.embedding, folder, request.precision, native, seed
+            ).moved(output)
 
         clock.start("finish", "finishing")
         census = take_census(file)
@@ -174,9 +190,16 @@ def export(
             seconds=clock.seconds,
             notes=notes,
             padding=padding,
+            text=text_file,
         )
         write_metadata(folder, report, source.checkpoint, hashes, source.shapes, seed, source.embedding)
-    return replace(report, removed=staged.removed, left_alone=staged.left_alone, beside=staged.beside)
+    return replace(
+        report,
+        removed=staged.removed,
+        outdated=staged.outdated,
+        left_alone=staged.left_alone,
+        beside=staged.beside,
+    )
 
 
 @dataclass(frozen=True)
@@ -196,6 +219,7 @@ class _Request:
     skip: Collection[str]
     seed: int
     ignore_padding: bool
+    text: TextRequest
 
     def check(self) -> None:
         """Raises UsageError for what is wrong whatever the checkpoint is."""
@@ -253,6 +277,8 @@ def _read(request: _Request, clock: StageClock) -> _Source:
     if embedding is not None and shapes.seq_len is not None and shapes.seq_len < embedding.max_seq_length:
         notes.append(f"texts are cut at {shapes.seq_len} tokens (--seq-len), and not at {embedding.max_seq_length}")
     checkpoint.notes.extend(notes)
+    segments = checkpoint.config.type_vocab_size
+    request.text.check(checkpoint.task, checkpoint.name, segments=segments, batch=request.batch)
     return _Source(checkpoint, shapes, embedding)
 
 
@@ -368,26 +394,3 @@ def _write(model: ir.Model, request: _Request, source: _Source, folder: Path, cl
     sign(model, source.checkpoint.task.name, ignores_padding=request.ignore_padding)
     save_model(model, file)
     return file
-
-
-def _verify(file: Path, source: _Source, request: _Request, library: Path | None) -> Verdict:
-    """Raises if the file does not compute what the model computes, with the native kernels or without."""
-    checkpoint = source.checkpoint
-    verdict = check(
-        file,
-        checkpoint.model,
-        checkpoint.task,
-        seed=request.seed,
-        library=library,
-        ignore_padding=request.ignore_padding,
-    )
-    if verdict.torch_error is not None and verdict.bar < verdict.error <= FLOAT32_FACTOR * verdict.torch_error:
-        raise CheckpointError(
-            f"{checkpoint.name}: float32 does not hold this model, whose outputs in torch's float32 are "
-            f"{verdict.torch_error:.1e} from float64, so nothing can be verified, nothing is written: {verdict}"
-        )
-    if not verdict.passed:
-        raise VerificationError(
-            f"{checkpoint.name}: the graph is not the same as the model, nothing is written: {verdict}"
-        )
-    return verdict

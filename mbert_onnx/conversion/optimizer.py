@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx_ir as ir
@@ -21,7 +21,7 @@ from graphs.model.opsets import check_opset, newest_opset
 from graphs.model.precision_of import precision_of, quantized_operators
 from graphs.pipeline import STAGES, TARGETS, Stage, compared_form
 from graphs.pipeline import optimize as optimize_graph
-from mbert_onnx.bundles.model_file import find_file, open_session, read_text_model
+from mbert_onnx.bundles.model_file import check_ordinary, find_file, open_session, read_text_model
 from mbert_onnx.bundles.onnx_writer import check_file_destination, save_model, writing_file
 from mbert_onnx.bundles.ports import Ports, rename_inputs, restore_inputs
 from mbert_onnx.bundles.reader import Bundle
@@ -31,6 +31,8 @@ from mbert_onnx.conversion.damage import Damage
 from mbert_onnx.conversion.precision import PrecisionOptions, precision_errors, read_texts
 from mbert_onnx.conversion.precision_gate import PrecisionGate, check_is_float32, check_is_lowered
 from mbert_onnx.conversion.reports import OptimizeReport
+from mbert_onnx.conversion.text_files.given import given_text, write_around
+from mbert_onnx.conversion.text_files.plan import TextRequest
 from mbert_onnx.errors import BundleError, PrecisionError, UsageError, VerificationError
 
 # The most bytes of weights in one file: protobuf reads 2 GiB, of which the graph itself takes a part.
@@ -54,6 +56,8 @@ def optimize(
     only: Collection[str] | None = None,
     skip: Collection[str] = (),
     overwrite: bool = False,
+    text: bool = False,
+    text_pair: bool = False,
     progress: Progress | None = None,
 ) -> OptimizeReport:
     """Removes NoNorm from a MobileBERT graph, merges its GEMMs and fuses its blocks; checks the result, and writes it.
@@ -81,6 +85,8 @@ def optimize(
         only: Names of the passes that run; default: all. `passes` lists them.
         skip: Names of the passes that do not run.
         overwrite: Replace a file that is there.
+        text: Whether the file is a text file: UTF-8 bytes in, the task's answer out. It needs a tokenizer.
+        text_pair: The same, for a text classification that reads pairs of texts.
         progress: Called with each pass's name.
 
     Raises:
@@ -105,9 +111,11 @@ def optimize(
         functions=functions,
         only=only,
         skip=skip,
+        text=TextRequest(text, text_pair),
     )
     request.check()
     source = _read(model, output, overwrite)
+    around = given_text(request.text, source.path, source.bundle, task, outputs, tokenizer)
     given = _notes_if_quantized(request, source)
     gate = _gate(request, source) if request.precision.is_lower and not given else None
     outcome = _optimize(request, source, gate, progress)
@@ -120,6 +128,10 @@ def optimize(
             notes += measured
         elif outcome.changed:
             _verify(source, outcome, file)
+        text_file = None
+        if around is not None:
+            text_file = replace(write_around(file, around), path=output)
+            notes += around.plan.notes
     return OptimizeReport(
         path=output,
         changed=outcome.changed,
@@ -139,6 +151,7 @@ def optimize(
         damage=damage,
         plan=outcome.plan,
         notes=notes,
+        text=text_file,
     )
 
 
@@ -169,6 +182,7 @@ class _Request:
     functions: bool
     only: Collection[str] | None
     skip: Collection[str]
+    text: TextRequest
 
     def check(self) -> None:
         """Raises UsageError for what is wrong whatever the file is."""
@@ -180,13 +194,12 @@ class _Request:
                 check_opset(self.opset)
             except GraphError as error:
                 raise UsageError(str(error)) from error
-        self.precision.check(
-            {
-                "--tokenizer": self.tokenizer is not None,
-                "--task": self.task is not None,
-                "--outputs": bool(self.outputs),
-            }
-        )
+        about_texts = {
+            "--tokenizer": self.tokenizer is not None,
+            "--task": self.task is not None,
+            "--outputs": bool(self.outputs),
+        }
+        self.precision.check(None if self.text.wanted else about_texts)
 
 
 @dataclass(frozen=True)
@@ -217,6 +230,7 @@ class _Source:
 def _read(model: str | Path, output: Path, overwrite: bool) -> _Source:
     """Reads the file, after a check that the output may be written."""
     path, bundle = find_file(model)
+    check_ordinary(path, "optimize")
     check_file_destination(output, overwrite)
     if output.exists() and path.exists() and output.samefile(path):
         raise BundleError(f"{output} is the file that is read; choose another --output")

@@ -15,7 +15,7 @@ from graphs.errors import GraphError
 from graphs.model.loading import read_model
 from mbert_onnx import __version__
 from mbert_onnx.bundles.inputs import Shapes
-from mbert_onnx.bundles.records import FILE, METADATA, VARIANTS, Records
+from mbert_onnx.bundles.records import FILE, METADATA, TEXT, TEXT_VARIANTS, VARIANTS, Records
 from mbert_onnx.bundles.types import Progress
 from mbert_onnx.conversion.reports import ExportReport
 from mbert_onnx.model.checkpoint import Checkpoint
@@ -102,7 +102,7 @@ def write_metadata(
 
 
 def _record(report: ExportReport, checkpoint: Checkpoint, shapes: Shapes, seed: int) -> dict[str, Any]:
-    return {
+    record = {
         "schema": METADATA_SCHEMA,
         FILE: VARIANTS[report.precision],
         "task": report.task,
@@ -122,6 +122,9 @@ def _record(report: ExportReport, checkpoint: Checkpoint, shapes: Shapes, seed: 
         "notes": report.notes,
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
     }
+    if report.text is not None:
+        record[TEXT] = {FILE: TEXT_VARIANTS[report.precision], **report.text.as_dict()}
+    return record
 
 
 def _version(package: str) -> str | None:

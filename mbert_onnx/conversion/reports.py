@@ -12,6 +12,7 @@ from graphs.reports.census import Census
 from mbert_onnx.conversion.comparison.accuracy import agreement_text
 from mbert_onnx.conversion.comparison.padding import Padding
 from mbert_onnx.conversion.damage import Damage
+from mbert_onnx.conversion.text_files.report import TextReport
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,12 @@ class ExportReport:
         seconds: Duration of each stage.
         notes: Notes for the user, a line each.
         removed: Model files of another checkpoint's bundle that are gone, relative to the bundle.
+        outdated: The text file of the model file that was replaced, where no other was asked for; it is gone.
         left_alone: Files that were in the bundle of another checkpoint, that export had not written, and that are still
             there.
         beside: Model files of the same checkpoint at other precisions in the bundle.
         padding: Whether the file ignores padding, and the effect of padding in the checkpoint.
+        text: The text file; None where none was asked for.
     """
 
     path: Path
@@ -112,9 +115,11 @@ class ExportReport:
     seconds: dict[str, float]
     notes: list[str]
     removed: list[str] = field(default_factory=list)
+    outdated: list[str] = field(default_factory=list)
     left_alone: list[str] = field(default_factory=list)
     beside: list[str] = field(default_factory=list)
     padding: Padding | None = None
+    text: TextReport | None = None
 
 
 @dataclass(frozen=True)
@@ -138,6 +143,7 @@ class OptimizeReport:
         damage: Accuracy loss of a lower precision; None for fp32, and for a file that was quantized already.
         plan: For int8 on phones, the bits of each activation and how they were chosen; else None.
         notes: Notes for the user, a line each.
+        text: The text file, where one was asked for: `path` is it.
     """
 
     path: Path
@@ -158,9 +164,11 @@ class OptimizeReport:
     damage: Damage | None = None
     plan: Plan | None = None
     notes: list[str] = field(default_factory=list)
+    text: TextReport | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        report = asdict(replace(self, damage=None, plan=None))
+        report = asdict(replace(self, damage=None, plan=None, text=None))
+        report["text"] = None if self.text is None else self.text.as_dict()
         report["path"] = str(self.path)
         report["damage"] = None if self.damage is None else self.damage.as_dict()
         del report["plan"]  # its key is that of mbert_onnx.json

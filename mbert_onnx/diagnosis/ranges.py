@@ -6,14 +6,14 @@ import math
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
-from tokenizers import Tokenizer
 
 from graphs.errors import GraphError, one_line
+from graphs.functions.text_file.detach import without_text
 from graphs.model.loading import read_model
 from graphs.pipeline import LOWER, compared_form
 from graphs.reports.layer_errors import prepare
@@ -21,17 +21,22 @@ from graphs.reports.tensor_ranges import Numbers, as_is, measure_numbers
 from mbert_onnx._requirements import require_extra
 from mbert_onnx.bundles.inputs import Shapes
 from mbert_onnx.bundles.model_file import TextModel, TextReader, find_file, is_file, read_text_model, tokenizer_file
+from mbert_onnx.bundles.onnx_writer import save_model
 from mbert_onnx.bundles.ports import rename_inputs
-from mbert_onnx.bundles.reader import Bundle
+from mbert_onnx.bundles.reader import Bundle, find_text_file, read_bundle
 from mbert_onnx.bundles.records import TOKENIZER
 from mbert_onnx.bundles.session_errors import LoadError, session_error
 from mbert_onnx.conversion.comparison.padding import PaddingEffect
 from mbert_onnx.conversion.precision import Calibration, read_texts
 from mbert_onnx.conversion.precision_gate import check_is_float32
 from mbert_onnx.diagnosis.padding import padding_effect, padding_note
-from mbert_onnx.errors import CheckpointError, VerificationError
+from mbert_onnx.errors import BundleError, CheckpointError, VerificationError
+from mbert_onnx.runtime.text_files.record import TextRecord
 from mbert_onnx.text.tasks import Task
-from mbert_onnx.text.tokenizer import padding_id
+from mbert_onnx.text.tokenizer import padding_id, read_tokenizer
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 # Version of the JSON form.
 SCHEMA = 1
@@ -154,7 +159,9 @@ def doctor(
     started = time.perf_counter()
     report = progress or (lambda _: None)
     report(f"reading {model}")
-    if is_file(model):
+    if (text_file := find_text_file(model)) is not None:
+        subject = _inside(text_file, calibrate, tokenizer)
+    elif is_file(model):
         subject = _file(model, calibrate, tokenizer, task, outputs)
     else:
         subject = _checkpoint(model, calibrate, tokenizer, task, seed)
@@ -216,7 +223,7 @@ class _Subject:
         cls, graph: ir.Model, model: TextModel, calibrate: str | Path | None, notes: list[str], padding_token: int
     ) -> _Subject:
         reader, shapes, texts = model.reader, model.shapes, read_texts(calibrate, model)
-        tokenizer = Tokenizer.from_file(str(reader.tokenizer))
+        tokenizer = read_tokenizer(reader.tokenizer)
         fixed = shapes.seq_len is not None or shapes.multiple > 1
         return cls(graph, reader.task, texts, tokenizer, notes, padding_token, reader.max_positions, fixed)
 
@@ -239,6 +246,19 @@ def _file(
     except LoadError as error:
         # The whole path, and advice: the file is the user's own.
         raise VerificationError(session_error("load", str(error.path), error.__cause__ or error)) from error
+
+
+def _inside(path: Path, calibrate: str | Path | None, tokenizer: str | Path | None) -> _Subject:
+    """Measures the model inside a text file, on texts that the tokenizer beside the file or the given one reads."""
+    with tempfile.TemporaryDirectory() as folder:
+        inside = Path(folder, path.name)
+        save_model(without_text(read_model(path)), inside)
+        try:
+            bundle = replace(read_bundle(path), model_path=inside)
+        except BundleError:
+            bundle = None  # a file on its own
+        task = TextRecord.of(read_model(path, values=False).metadata_props, path).task
+        return _opened(inside, bundle, calibrate, tokenizer, task.name, ())
 
 
 def _opened(

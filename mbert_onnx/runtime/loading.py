@@ -12,7 +12,7 @@ import onnxruntime as ort
 from mbert_onnx._requirements import require_beside
 from mbert_onnx.bundles.inputs import first_line
 from mbert_onnx.bundles.ports import named_session
-from mbert_onnx.bundles.reader import Bundle, read_bundle
+from mbert_onnx.bundles.reader import Bundle, find_text_file, read_bundle
 from mbert_onnx.bundles.session_errors import session_error
 from mbert_onnx.errors import BundleError, MbertError, UsageError
 from mbert_onnx.reference import is_reference
@@ -20,6 +20,7 @@ from mbert_onnx.runtime.model import Model
 from mbert_onnx.runtime.native_kernels import AUTO, library_for, log_portable_run, why_not_native
 from mbert_onnx.runtime.reference_graph import with_optimized_graph
 from mbert_onnx.runtime.size_limits import check_threads
+from mbert_onnx.runtime.text_files.model import TextFileModel
 
 CPU = "CPUExecutionProvider"
 # onnxruntime's severity of errors: its warnings are for the author of a graph, not for its user.
@@ -39,8 +40,8 @@ def load(
 
     Args:
         bundle: The bundle, or its path: its folder, which stands for its float32 file if it has one; or the path of one
-            of its `.onnx` files; or `reference`, the built-in model, whose graph is optimized once into the user's
-            cache.
+            of its `.onnx` files; or a text file, which needs no bundle around it; or `reference`, the built-in model,
+            whose graph is optimized once into the user's cache.
         threads: How many threads one answer may use; default: onnxruntime's choice.
         provider: The execution provider. The CPU runs the nodes that it does not take.
         provider_options: Of the provider.
@@ -55,7 +56,8 @@ def load(
     """
     library = library_for(kernels)
     is_built_in = not isinstance(bundle, Bundle) and is_reference(bundle)
-    if not isinstance(bundle, Bundle):
+    text_file = find_text_file(bundle.model_path if isinstance(bundle, Bundle) else bundle)
+    if not isinstance(bundle, Bundle) and text_file is None:
         bundle = read_bundle(bundle)
     if threads is not None:
         check_threads(threads)
@@ -64,20 +66,24 @@ def load(
         raise UsageError(
             f"This onnxruntime has no {provider}, only {', '.join(available)}. Name one of those, or install its build."
         )
-    if is_built_in:
-        bundle = with_optimized_graph(bundle)
+    if text_file is not None:
+        path = text_file
+    else:
+        assert isinstance(bundle, Bundle)
+        bundle = with_optimized_graph(bundle) if is_built_in else bundle
+        path = bundle.model_path
     providers: list[Any] = [(provider, dict(provider_options or {}))]
     if provider != CPU:
         providers.append(CPU)
-    if kernels == AUTO and library is not None and (reason := _why_portable(bundle, provider, session_options)):
-        log_portable_run(bundle.model_path, reason)
+    if kernels == AUTO and library is not None and (reason := _why_portable(provider, session_options)):
+        log_portable_run(path, reason)
         library = None
 
     def opened(library: Path | None) -> ort.InferenceSession:
         options = session_options or _quiet_options()
         # Weights that the kernels pack are in memory once only if they are mapped.
         is_mapped = library is not None and provider == CPU and session_options is None
-        return _session(bundle.model_path, options, providers, threads, library, is_mapped=is_mapped)
+        return _session(path, options, providers, threads, library, is_mapped=is_mapped)
 
     try:
         try:
@@ -87,25 +93,26 @@ def load(
             if library is not None:
                 # Asked only now, since it takes reading the whole file. Where that fails, onnxruntime's error says why.
                 with contextlib.suppress(MbertError):
-                    reason = why_not_native(bundle.model_path)
+                    reason = why_not_native(path)
             if reason is None:
                 raise
             if kernels != AUTO:
                 raise BundleError(
-                    f"the native kernels compute no block of {bundle.model_path}: {reason}; pass --kernels auto"
+                    f"the native kernels compute no block of {path}: {reason}; pass --kernels auto"
                 ) from None
-            log_portable_run(bundle.model_path, reason)
+            log_portable_run(path, reason)
             session = opened(None)
     except BundleError:
         raise
     except Exception as error:  # onnxruntime's exceptions have no common base class
-        if is_built_in and not bundle.model_path.is_relative_to(bundle.folder):
+        if isinstance(bundle, Bundle) and is_built_in and not path.is_relative_to(bundle.folder):
             reason = first_line(error).rstrip(".")
-            raise BundleError(
-                f"onnxruntime cannot load {bundle.model_path} ({reason}); delete it: it is created again"
-            ) from error
-        raise BundleError(session_error("load", str(bundle.model_path), error)) from error
-    return Model(bundle, named_session(session, bundle.model_path))
+            raise BundleError(f"onnxruntime cannot load {path} ({reason}); delete it: it is created again") from error
+        raise BundleError(session_error("load", str(path), error)) from error
+    if text_file is not None:
+        return TextFileModel(path, session)
+    assert isinstance(bundle, Bundle)
+    return Model(bundle, named_session(session, path))
 
 
 def run(
@@ -121,8 +128,8 @@ def run(
     return load(bundle, threads=threads, provider=provider, kernels=kernels).run(text, **arguments)
 
 
-def _why_portable(bundle: Bundle, provider: str, session_options: ort.SessionOptions | None) -> str | None:
-    """Returns why a bundle is loaded without the installed kernels, or None if it is loaded with them."""
+def _why_portable(provider: str, session_options: ort.SessionOptions | None) -> str | None:
+    """Returns why a file is loaded without the installed kernels, or None if it is loaded with them."""
     if provider != CPU:
         return f"{provider} computes the bodies itself"
     if session_options is not None:

@@ -187,7 +187,7 @@ class Model:
         the question fills a window.
         """
         self._expect("answer", QUESTION_ANSWERING)
-        _expect_positive(top_k=top_k, max_answer_len=max_answer_len)
+        expect_positive(top_k=top_k, max_answer_len=max_answer_len)
         if max_seq_len is None:
             max_seq_len = min(QUESTION_WINDOW, self.tokenizer.max_length)
         tokens, windows = self.tokenizer.windows(context, question, max_seq_len=max_seq_len, stride=stride)
@@ -215,7 +215,7 @@ class Model:
         """Returns the labels of a text, or of a pair of texts, best first: the `top_k` best, or all."""
         self._expect("classify", TEXT_CLASSIFICATION)
         if top_k is not None:
-            _expect_positive(top_k=top_k)
+            expect_positive(top_k=top_k)
         row, truncated = self.tokenizer.truncated(text, pair)
         [(_, [logits])] = self._runner.run([row], "logits")
         return classify_logits(logits, self.config, top_k=top_k, truncated=truncated)
@@ -256,7 +256,7 @@ class Model:
         A long text is split into windows, as in `tag`. Raises UsageError if there is no mask.
         """
         self._expect("fill", FILL_MASK, PRETRAINING)
-        _expect_positive(top_k=top_k)
+        expect_positive(top_k=top_k)
         encoder = self.tokenizer
         mask_id = encoder.mask_id
         tokens, windows = encoder.windows(text, stride=stride)
@@ -312,11 +312,7 @@ class Model:
     def choose(self, prompt: str, choices: Sequence[str]) -> Choices:
         """Returns the probability of each of two or more choices after a prompt, best first."""
         self._expect("choose", MULTIPLE_CHOICE)
-        if isinstance(choices, str) or len(choices) < 2:
-            found = "one text" if isinstance(choices, str) else f"a list of {len(choices)}"
-            raise UsageError(f"--choice is {found}; expected two or more texts, one for each choice")
-        for choice in choices:
-            check_text(choice, "choice")
+        check_choices(choices)
         rows, cuts = zip(*(self.tokenizer.truncated(prompt, choice) for choice in choices), strict=True)
         logits = np.empty(len(rows), dtype=np.float32)
         for number, [score] in self._runner.run(rows, "logits"):
@@ -385,7 +381,17 @@ def _option(argument: str) -> str:
     return OPTIONS.get(argument, argument)
 
 
-def _expect_positive(**values: int) -> None:
+def check_choices(choices: Sequence[str]) -> None:
+    """Raises UsageError for choices that are not two or more texts."""
+    if isinstance(choices, str) or len(choices) < 2:
+        found = "one text" if isinstance(choices, str) else f"a list of {len(choices)}"
+        raise UsageError(f"--choice is {found}; expected two or more texts, one for each choice")
+    for choice in choices:
+        check_text(choice, "choice")
+
+
+def expect_positive(**values: int) -> None:
+    """Raises UsageError for an argument that is not a whole number from 1 on."""
     for name, value in values.items():
         if not isinstance(value, Integral) or value < 1:
             raise UsageError(f"{_option(name)} is {value}; expected a whole number from 1 on")

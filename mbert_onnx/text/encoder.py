@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from tokenizers import Tokenizer
+from typing import TYPE_CHECKING, Any
 
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.text.tokenizer import (
@@ -22,6 +20,9 @@ from mbert_onnx.text.tokenizer import (
     listed,
     read_tokenizer,
 )
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 # Default overlap of two windows in tokens: SQuAD's `doc_stride`, or half a window if that is shorter (the defaults of
 # transformers' question-answering pipeline).

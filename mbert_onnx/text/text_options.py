@@ -5,14 +5,12 @@ A text file answers as `Model` does, so both take the settings from here: which 
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 import onnx_ir as ir
 
 from graphs.functions.answers.probabilities import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Problem
-from graphs.functions.text.tables.array_store import STORE
 from graphs.functions.text.tables.settings import read_settings
 from graphs.functions.text.tables.tables import Tables, make_tables
 from graphs.functions.text_file.options import TextOptions
@@ -31,8 +29,6 @@ from mbert_onnx.text.tasks import (
     Task,
 )
 from mbert_onnx.text.tokenizer import embedding_advice, listed, padding_in_config
-from perf.errors import PerfError
-from perf.sessions.environments import cache_folder
 
 # Labels of a config that names none, as in transformers.
 DEFAULT_LABELS = 2
@@ -41,7 +37,7 @@ PROBE = "a"
 
 
 def text_options(
-    model: ir.Model,
+    model: ir.Model | None,
     task: Task,
     encoder: TextEncoder,
     config: Mapping[str, Any],
@@ -52,7 +48,8 @@ def text_options(
     """Returns the settings of a model's text file.
 
     Args:
-        model: The model, with transformers' names of inputs and the task's names of outputs.
+        model: The model, with transformers' names of inputs and the task's names of outputs; None where the config has
+            its sizes.
         task: Its task.
         encoder: Its tokenizer, with the model's length and token types.
         config: The content of its config.json.
@@ -64,7 +61,7 @@ def text_options(
     if pair and task is not TEXT_CLASSIFICATION:
         raise UsageError(f"--text-pair is for text-classification, but this model does {task.name}; leave it out")
     embedding = embedding if task is FEATURE_EXTRACTION else None
-    rows = rows_of(model.graph) or config.get("vocab_size")
+    rows = (None if model is None else rows_of(model.graph)) or config.get("vocab_size")
     _check_tokens(encoder, rows)
     limit = encoder.max_length if embedding is None else min(embedding.max_seq_length, encoder.max_length)
     padding = encoder.padding_id
@@ -93,12 +90,8 @@ def text_options(
 def text_tables(encoder: TextEncoder) -> Tables:
     """Returns the tables of a tokenizer, with the settings beside it.
 
-    What depends on the settings of the normalizer alone is kept in the user's cache.
-
     Raises graphs.errors.GraphError for one that is not supported.
     """
-    with contextlib.suppress(PerfError):  # without a cache, it is computed each time
-        STORE.folder = cache_folder() / "code-points"
     return make_tables(read_settings(encoder.tokenizer))
 
 
@@ -113,9 +106,10 @@ def _check_tokens(encoder: TextEncoder, rows: int | None) -> None:
         )
 
 
-def _label_count(model: ir.Model, config: Mapping[str, Any]) -> int:
+def _label_count(model: ir.Model | None, config: Mapping[str, Any]) -> int:
     """Returns the number of labels: that of the graph, or else of the config."""
-    shape = next((value.shape for value in model.graph.outputs if value.name == "logits"), None)
+    outputs = () if model is None else model.graph.outputs
+    shape = next((value.shape for value in outputs if value.name == "logits"), None)
     size = shape[-1] if shape else None
     return size if isinstance(size, int) else len(config.get("id2label") or ()) or DEFAULT_LABELS
 

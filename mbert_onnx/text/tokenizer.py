@@ -6,18 +6,20 @@ Some settings of a tokenizer are not in its tokenizer.json. They are read as tra
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tokenizers import Tokenizer, normalizers
-
-from mbert_onnx.errors import BundleError, MbertError
+from mbert_onnx.errors import BundleError, MbertError, MissingExtraError
 from mbert_onnx.text.json_files import read_json
 from mbert_onnx.text.name_lists import name_list
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 SETTINGS = "tokenizer_config.json"
 SPECIAL_TOKENS = "special_tokens_map.json"
@@ -88,6 +90,8 @@ class TokenizerSettings:
 
     def apply(self, tokenizer: Tokenizer) -> None:
         """Changes a tokenizer as these settings say."""
+        from tokenizers import normalizers
+
         tokenizer.encode_special_tokens = self.split_special_tokens
         current = tokenizer.normalizer
         if self.normalizer and isinstance(current, normalizers.BertNormalizer):
@@ -147,7 +151,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def read_tokenizer(path: Path) -> Tokenizer:
-    """Reads a tokenizer.json. Raises BundleError if it is none."""
+    """Reads a tokenizer.json. Raises BundleError if it is none, and MissingExtraError without `tokenizers`."""
+    _require_library(path)
+    from tokenizers import Tokenizer
 
     def unreadable(error: BaseException) -> MbertError:
         reason = " ".join(str(error).split())
@@ -157,6 +163,18 @@ def read_tokenizer(path: Path) -> Tokenizer:
         tokenizer = Tokenizer.from_file(str(path))
         check_template(tokenizer)
     return tokenizer
+
+
+def _require_library(path: Path) -> None:
+    """Raises MissingExtraError where `tokenizers` is not installed, which reads the `tokenizer.json` at a path.
+
+    It is imported only where texts are tokenized in Python: a text file, which does that by itself, runs without it.
+    """
+    if importlib.util.find_spec("tokenizers") is None:
+        raise MissingExtraError(
+            f"{path} is read by the package tokenizers, which is not installed here: pip install tokenizers, or give a "
+            "text file, such as onnx/model_text.onnx of `mbert-onnx export --text`, which needs no tokenizer"
+        )
 
 
 def check_template(tokenizer: Tokenizer) -> None:

@@ -15,6 +15,7 @@ from cattrs.preconf.json import make_converter
 from perf.errors import PerfError, PerfUsageError, one_line
 from perf.results.model_file import ONE_FILE
 from perf.results.report import Failure
+from perf.sessions.inputs import SUFFIX
 from perf.sessions.runtimes import ONNXRUNTIME
 from perf.sessions.subject import Subject
 from perf.timing.options import BenchOptions
@@ -95,6 +96,7 @@ def pack(job: Job) -> PackedJob:
             subject,
             path=packed(subject.path),
             by_length={seq_len: packed(path) for seq_len, path in subject.by_length.items()},
+            inputs={seq_len: packed(path) for seq_len, path in subject.inputs.items()},
             reference=None if subject.reference is None else packed(subject.reference),
             library=None,
         )
@@ -117,6 +119,7 @@ def unpack(folder: Path) -> Job:
             subject,
             path=folder / subject.path,
             by_length={seq_len: folder / path for seq_len, path in subject.by_length.items()},
+            inputs={seq_len: folder / path for seq_len, path in subject.inputs.items()},
             reference=None if subject.reference is None else folder / subject.reference,
         )
         for subject in job.subjects
@@ -126,7 +129,7 @@ def unpack(folder: Path) -> Job:
 
 def _weights(path: Path) -> Iterable[PurePosixPath]:
     """Returns the files beside a model that hold its weights, relative to its folder."""
-    if path.suffix in ONE_FILE:
+    if path.suffix in (*ONE_FILE, SUFFIX):
         return ()
     try:
         graphs = list(ir.load(path).graphs())

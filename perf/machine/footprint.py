@@ -12,7 +12,7 @@ from statistics import median
 from perf.errors import PerfError, PerfUsageError
 from perf.machine.memory import peak_resident_bytes
 from perf.providers import resolve
-from perf.sessions.inputs import DEFAULT_VOCAB_SIZE, declared_inputs, synthesise
+from perf.sessions.inputs import DEFAULT_VOCAB_SIZE, declared_inputs, read_inputs, synthesise
 from perf.sessions.runtimes import ONNXRUNTIME, runtime_named
 from perf.sessions.session import first_run
 from perf.sessions.subprocess_module import command, death
@@ -46,6 +46,7 @@ class Request:
     seq_len: int
     vocab_size: int
     library: str | None = None
+    inputs: str | None = None
 
 
 def footprint(
@@ -58,20 +59,21 @@ def footprint(
     seq_len: int,
     vocab_size: int = DEFAULT_VOCAB_SIZE,
     library: Path | None = None,
+    inputs: Path | None = None,
     python: Path | None = None,
 ) -> Footprint:
     """Loads the file and runs it once at [batch, seq_len], in three processes one after the other.
 
     From the second load on the file is in the page cache, so the median is a warm load. Peak memory is the increase of
     the process's peak resident size from before the session to after the run; the largest of the three is returned.
-    `python` is the interpreter of the environment with the runtime's packages; None: this one.
+    `inputs` is the file with the inputs of a model that reads no token ids; `python` is the interpreter of the
+    environment with the runtime's packages; None: this one.
 
     Raises:
         PerfError: the model cannot be opened or run, or a child process died.
     """
-    request = Request(
-        str(path), runtime, provider, threads, batch, seq_len, vocab_size, None if library is None else str(library)
-    )
+    files = (None if file is None else str(file) for file in (library, inputs))
+    request = Request(str(path), runtime, provider, threads, batch, seq_len, vocab_size, *files)
     answers = [_ask(request, python) for _ in range(LOADS)]
     loads = tuple(float(item["load_ms"]) for item in answers)
     return Footprint(loads, median(loads), max(int(item["peak_bytes"]) for item in answers))
@@ -94,13 +96,16 @@ def _measure(request: Request) -> dict[str, float]:
     library = None if request.library is None else Path(request.library)
     session = runtime.open_session(Path(request.path), provider, request.threads, library)
     load_ns = time.perf_counter_ns() - start
-    feeds = synthesise(
-        request.path,
-        declared_inputs(session),
-        batch=request.batch,
-        seq_len=request.seq_len,
-        vocab_size=request.vocab_size,
-    )
+    if request.inputs is not None:
+        feeds = read_inputs(Path(request.inputs))
+    else:
+        feeds = synthesise(
+            request.path,
+            declared_inputs(session),
+            batch=request.batch,
+            seq_len=request.seq_len,
+            vocab_size=request.vocab_size,
+        )
     first_run(request.path, session, feeds)
     return {"load_ms": load_ns / 1e6, "peak_bytes": peak_resident_bytes() - before}
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from perf.errors import PerfError, PerfUsageError
+from perf.errors import PerfError, PerfUsageError, one_line
 from perf.sessions.session import Session
 
 DEFAULT_VOCAB_SIZE = 1000
@@ -60,6 +61,19 @@ class DeclaredPorts:
         return self._outputs
 
 
+SUFFIX = ".npz"
+"""Suffix of a file with the inputs of one run, by name."""
+
+
+def read_inputs(file: Path) -> dict[str, np.ndarray]:
+    """Returns the inputs in a file. Raises PerfError where there are none."""
+    try:
+        with np.load(file) as found:
+            return dict(found)
+    except (OSError, ValueError) as error:
+        raise PerfError(f"cannot read {file}: {one_line(error)}; expected the inputs of a run") from error
+
+
 def declared_inputs(session: Session) -> tuple[DeclaredInput, ...]:
     """Returns the session's inputs, as values that outlive it."""
     nodes = session.get_inputs()
@@ -74,7 +88,7 @@ def declared_inputs(session: Session) -> tuple[DeclaredInput, ...]:
 
 def fixed_seq_len(declared: Sequence[DeclaredInput]) -> int | None:
     """Returns the length of a model with fixed shapes, in tokens; None if it takes any length."""
-    lengths = [item.shape[-1] for item in declared if item.shape]
+    lengths = [item.shape[-1] for item in declared if item.shape and item.name in TYPES_OF_INPUT]
     return next((length for length in lengths if isinstance(length, int)), None)
 
 

@@ -59,6 +59,7 @@ class Subject:
         python: The Python of the environment with the runtime's packages; None for this process's own.
         precision: The type of its products, `float32`, `fp16` or `int8`; empty where it is unknown.
         sizes: The batch and the lengths that it takes.
+        inputs: The file with its inputs for each length, for a model that reads no token ids; empty: random ids.
     """
 
     name: str
@@ -72,10 +73,21 @@ class Subject:
     python: Path | None = None
     precision: str = ""
     sizes: Sizes = Sizes()
+    inputs: Mapping[int, Path] = field(default_factory=dict)
 
     @property
     def files(self) -> list[Path]:
         return [*self.by_length.values()] or [self.path]
+
+    def inputs_at(self, seq_len: int) -> Path | None:
+        """Returns the file with its inputs at a length; None for random ids.
+
+        Raises PerfUsageError where it has none.
+        """
+        if self.inputs and seq_len not in self.inputs:
+            lengths = ",".join(map(str, self.inputs))
+            raise PerfUsageError(f"{self.name} has texts of {lengths} tokens, not {seq_len}: pass --seq-len {lengths}")
+        return self.inputs.get(seq_len)
 
     def file(self, seq_len: int) -> Path:
         """Returns the file for a length in tokens. Raises PerfUsageError where it has none."""

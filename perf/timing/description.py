@@ -55,6 +55,7 @@ def _report(subject: Subject, run: Run, files: Mapping[Path, InspectedFile], arg
         seq_len=longest,
         vocab_size=arguments.vocab_size,
         library=subject.library,
+        inputs=subject.inputs_at(longest),
         python=run.opener.python(subject, run.provider),
     )
     if subject.by_length:

@@ -10,7 +10,14 @@ import numpy as np
 
 from perf.errors import PerfUsageError
 from perf.results.report import Arguments
-from perf.sessions.inputs import DEFAULT_VOCAB_SIZE, DeclaredInput, declared_inputs, fixed_seq_len, synthesise
+from perf.sessions.inputs import (
+    DEFAULT_VOCAB_SIZE,
+    DeclaredInput,
+    declared_inputs,
+    fixed_seq_len,
+    read_inputs,
+    synthesise,
+)
 from perf.sessions.opener import describe, placement
 from perf.sessions.padding import RaggedFeed
 from perf.sessions.session import Placement
@@ -99,8 +106,12 @@ def _feeds(
         raise PerfUsageError(
             f"{subject.name} runs with batch {sizes.batch} only, not {arguments.batch}: pass --batch {sizes.batch}"
         )
-    return {
-        seq_len: synthesise(
+
+    def inputs(seq_len: int) -> dict[str, np.ndarray]:
+        file = subject.inputs_at(seq_len)
+        if file is not None:
+            return read_inputs(file)
+        return synthesise(
             subject.name,
             files[subject.file(seq_len)].declared,
             batch=arguments.batch,
@@ -108,8 +119,8 @@ def _feeds(
             vocab_size=arguments.vocab_size,
             seed=arguments.seed,
         )
-        for seq_len in arguments.seq_lens
-    }
+
+    return {seq_len: inputs(seq_len) for seq_len in arguments.seq_lens}
 
 
 def _seq_lens(

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 from graphs.errors import GraphError
 from graphs.model.loading import in_one_file
 from mbert_onnx.benchmark.models.kernels import with_kernels
-from mbert_onnx.benchmark.models.prefixes import build_function, parse
-from mbert_onnx.bundles.model_file import FindReader
+from mbert_onnx.benchmark.models.prefixes import WITH_KERNELS, build_function, parse
+from mbert_onnx.bundles.model_file import FindReader, check_ordinary
 from mbert_onnx.errors import MbertError
 from perf.errors import PerfError
 from perf.harness import SEQ_LENS
@@ -96,6 +96,8 @@ class ModelBuilder:
         """
         if name not in self._built:
             request = parse(name)
+            if request.prefix and request.row.build != WITH_KERNELS:
+                check_ordinary(Path(request.inner), f"{request.prefix}:")
             build = build_function(request.row)
             self._built[name] = build(request, self, **request.row.options)
         return self._built[name]

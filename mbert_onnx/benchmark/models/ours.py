@@ -12,11 +12,12 @@ from graphs.model.loading import read_model
 from mbert_onnx.benchmark.measures import precision_of
 from mbert_onnx.benchmark.models.builder import BuiltModel, ModelBuilder
 from mbert_onnx.benchmark.models.prefixes import Request
+from mbert_onnx.benchmark.models.text_files import build_text_file
 from mbert_onnx.bundles.limits import expected_limits, file_limits
 from mbert_onnx.bundles.model_file import TextReader, find_file, is_file, open_session
 from mbert_onnx.bundles.onnx_writer import save_model
 from mbert_onnx.bundles.ports import rename_ports
-from mbert_onnx.bundles.reader import Bundle, is_bundle, read_bundle
+from mbert_onnx.bundles.reader import Bundle, find_text_file, is_bundle, read_bundle
 from mbert_onnx.conversion.comparison.accuracy import agreement_text
 from mbert_onnx.errors import BundleError, VerificationError
 from mbert_onnx.text.tasks import task_named
@@ -28,6 +29,8 @@ def build_plain(request: Request, builder: ModelBuilder) -> BuiltModel:
 
     Raises BundleError for a missing file, and whatever `mbert_onnx.export` raises.
     """
+    if (text_file := find_text_file(request.name)) is not None:
+        return build_text_file(request.name, text_file, builder)
     if is_file(request.name):
         return _with_transformers_names(_from_path(request.name, max(builder.seq_lens)), builder)
     from mbert_onnx import export  # which checks that its extra is installed

@@ -21,6 +21,8 @@ HERE = "mbert_onnx.benchmark.models"
 CHECKPOINT, MODEL = "CHECKPOINT", "MODEL"
 ONNXRUNTIME = "onnxruntime"
 EXPORT_EXTRA = "mbert-onnx[export]"
+# The builder of prefixes that change nothing but the kernels, and take text files, too.
+WITH_KERNELS = "ours.build_with_kernels"
 # `random:tiny` is a built-in checkpoint: the word before its colon is not a prefix.
 RANDOM = "random"
 
@@ -98,11 +100,11 @@ PREFIXES = (
     Prefix(
         "native",
         "The model with the native kernels; an error if they cannot compute any of its blocks.",
-        "ours.build_with_kernels",
+        WITH_KERNELS,
         MODEL,
         runtime="",
     ),
-    Prefix("portable", "The model without the native kernels.", "ours.build_with_kernels", MODEL, runtime=""),
+    Prefix("portable", "The model without the native kernels.", WITH_KERNELS, MODEL, runtime=""),
     # Our exports of a checkpoint.
     Prefix(
         "fp16",

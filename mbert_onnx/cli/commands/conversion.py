@@ -27,6 +27,8 @@ from mbert_onnx.cli.options import (
     Seed,
     Skip,
     Task,
+    Text,
+    TextPair,
     TokenizerFile,
     names,
 )
@@ -96,6 +98,8 @@ def export(
             help="Write a graph whose answers do not depend on padding, where the checkpoint's do.",
         ),
     ] = False,
+    text: Text = False,
+    text_pair: TextPair = False,
     only: Only = None,
     skip: Skip = None,
     explain: Explain = False,
@@ -129,6 +133,8 @@ def export(
             seed=seed,
             kernels=kernels,
             ignore_padding=ignore_padding,
+            text=text,
+            text_pair=text_pair,
             progress=report_progress,
         )
     from mbert_onnx.bundles.reader import read_bundle
@@ -163,6 +169,8 @@ def optimize(
         ),
     ] = None,
     functions: Functions = True,
+    text: Text = False,
+    text_pair: TextPair = False,
     only: Only = None,
     skip: Skip = None,
     explain: Explain = False,
@@ -188,6 +196,8 @@ def optimize(
             only=names(only),
             skip=names(skip) or (),
             overwrite=overwrite,
+            text=text,
+            text_pair=text_pair,
         )
     from mbert_onnx.cli.printing.conversion import print_optimize
 

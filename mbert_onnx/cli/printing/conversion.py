@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from graphs.lowering.bit_search import Plan
     from graphs.pipeline import Stage
     from mbert_onnx.conversion.reports import ExportReport, OptimizeReport, Verdict
+    from mbert_onnx.conversion.text_files.report import TextReport
 
 # Number of targets; a pass that runs for all of them is printed without their names.
 ALL_TARGETS = 3
@@ -28,6 +29,7 @@ def print_export(report: ExportReport, explain: bool = False) -> None:
     _print_restarts(console, report.restarts)
     _print_plan(console, report.plan)
     console.print(f"  verified   {verdict}")
+    _print_text(console, report.text)
     total = sum(report.seconds.values())
     console.print(f"  took       {total:.1f} s: " + ", ".join(f"{name} {s:.1f}" for name, s in report.seconds.items()))
     _print_notes(console, report.notes)
@@ -37,6 +39,10 @@ def print_export(report: ExportReport, explain: bool = False) -> None:
         )
     if report.removed:
         console.print(f"  removed    {name_list(report.removed)}, of the other checkpoint")
+    if report.outdated:
+        console.print(
+            f"  removed    {name_list(report.outdated)}, of the model file that was replaced; --text writes it again"
+        )
     if report.left_alone:
         console.print(f"  left alone {name_list(report.left_alone)}, which export did not write", markup=False)
 
@@ -57,6 +63,7 @@ def print_optimize(report: OptimizeReport, explain: bool = False) -> None:
         given = "" if report.given_error is None else f" (the input file: {report.given_error:.1e})"
         judge = "the input file" if report.given_error is None else "float64"
         console.print(f"  checked    centred error {report.error:.1e} against {judge}{given}, bound {report.bar:.1e}")
+    _print_text(console, report.text)
     console.print(f"  took       {report.seconds:.1f} s")
     _print_notes(console, report.notes)
 
@@ -110,6 +117,17 @@ def _print_ledger(console: Console, ledger: list[Entry], explain: bool) -> None:
     elif misses:
         blocks = "1 block was" if len(misses) == 1 else f"{len(misses)} blocks were"
         console.print(f"  {blocks} not rewritten; --explain prints which and why")
+
+
+def _print_text(console: Console, report: TextReport | None) -> None:
+    """Prints the text file, what it takes and gives, and its checks, if there is one."""
+    if report is None:
+        return
+    names = "" if report.names is None else f", names in {report.names}"
+    console.print(f"  text file  {report.path}  {megabytes(report.bytes)}, at most {report.limit} tokens{names}")
+    console.print(f"             {', '.join(report.inputs)} → {', '.join(report.outputs)}", markup=False)
+    for check in report.checks:
+        console.print(f"             {check}", markup=False)
 
 
 def _print_restarts(console: Console, restarts: int) -> None:

@@ -10,7 +10,7 @@ from mbert_onnx.cli.printing.console import megabytes, new_console, new_table
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from graphs.reports.census import Census, Port
+    from graphs.reports.census import Census, Port, TextPart
     from graphs.reports.tensor_ranges import Numbers
     from mbert_onnx.diagnosis.provider_forecast import ProviderDiagnosis
     from mbert_onnx.diagnosis.ranges import Diagnosis
@@ -78,6 +78,7 @@ def print_census(census: Census) -> None:
         f"opset {census.opset}, IR {census.ir_version}, by {census.producer or 'an unknown producer'}; "
         f"file {megabytes(census.file_bytes)}"
     )
+    _print_text_part(console, census.text)
     for title, ports in (("inputs", census.inputs), ("outputs", census.outputs)):
         console.print(f"{title:11s}" + "\n           ".join(_port(port) for port in ports))
     console.print(f"parameters {census.parameters:,} ({megabytes(census.weight_bytes)})")
@@ -94,6 +95,21 @@ def print_census(census: Census) -> None:
     else:
         activations = megabytes(census.activation_bytes)
         console.print(f"memory     {megabytes(census.weight_bytes)} of weights, {activations} of activations {at}")
+
+
+def _print_text_part(console: Console, part: TextPart | None) -> None:
+    """Prints what is around the model in a text file; its parameters, nodes and operations are the model's."""
+    if part is None:
+        return
+    length = f"padded to {part.columns} tokens" if part.columns else f"of at most {part.limit} tokens"
+    labels = f", {part.labels} labels" if part.labels else ""
+    console.print(
+        f"text file  {part.task} by mbert.{part.operator}: rows {length} (max_length {part.max_length}){labels}; "
+        f"tables of the tokenizer {megabytes(part.table_bytes)}"
+    )
+    if part.optional:
+        console.print(f"           inputs with a default: {', '.join(part.optional)}")
+    console.print("           below, the model inside: token ids in, logits out")
 
 
 def print_kernels(found: Kernels) -> None:

@@ -13,7 +13,8 @@ import numpy as np
 
 from mbert_onnx.benchmark.models.builder import ModelBuilder
 from mbert_onnx.bundles.inputs import inputs_of
-from mbert_onnx.bundles.reader import is_bundle, read_bundle
+from mbert_onnx.bundles.model_file import check_ordinary
+from mbert_onnx.bundles.reader import find_text_file, is_bundle, read_bundle
 from mbert_onnx.bundles.records import CONFIG, TOKENIZER
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.reference import is_reference
@@ -110,6 +111,8 @@ class ModelOpener:
         return self._in_onnxruntime(name)
 
     def _in_onnxruntime(self, name: str) -> EvaluatedModel:
+        if (text_file := find_text_file(name)) is not None:
+            check_ordinary(text_file, "evaluate")
         subject = self._builder.subject(name)
         bundle = read_bundle(name if Path(name).exists() else subject.path)  # the subject's file may be a copy
         if bundle.tokenizer_path is None:

@@ -58,6 +58,10 @@ def count(subject: Subject, setup: Setup, seq_lens: Sequence[int] | None) -> lis
     """Returns the counts of one model. Raises PerfError where it does not run, on this machine or emulated."""
     if subject.runtime != ONNXRUNTIME:
         raise PerfError(f"{subject.name} runs in {subject.runtime}; expected a model for onnxruntime: leave it out")
+    if subject.inputs:
+        raise PerfError(
+            f"{subject.name} reads texts; expected a model of token ids: give the one that it was made from"
+        )
     found = []
     for file, lengths in _lengths_by_file(subject, seq_lens).items():
         session = open_session(file, CPU, 1, subject.library)

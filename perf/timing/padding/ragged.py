@@ -94,6 +94,8 @@ def _try(subject: Subject, run: Run, inspection: Inspection) -> _Tried:
 
 def _why_not(subject: Subject, declared: Sequence[DeclaredInput], lengths: Sequence[int]) -> str | None:
     """Returns the reason why a model does not take a ragged batch, as far as its inputs show; None where it may."""
+    if subject.inputs:
+        return "it reads texts, and a ragged batch has token ids: give the model that it was made from"
     if subject.by_length:
         return "it has a file of its own for each length, and a batch has texts of several"
     fixed = fixed_seq_len(declared) or subject.sizes.length

@@ -13,7 +13,7 @@ import pytest
 
 from mbert_onnx.bundles import atomic
 from mbert_onnx.bundles.reader import read_bundle
-from mbert_onnx.bundles.records import FILE, METADATA, VARIANTS, Records
+from mbert_onnx.bundles.records import FILE, METADATA, TEXT, TEXT_VARIANTS, VARIANTS, Records
 from mbert_onnx.bundles.writer import Change, StagedBundle, check_destination, writing
 from mbert_onnx.errors import BundleError
 
@@ -131,6 +131,64 @@ def test_the_folder_stands_for_float32_and_a_path_for_its_precision(bundle: Path
     assert read_bundle(bundle).model_path == bundle / VARIANTS["int8"]
     other = read_bundle(bundle / "onnx" / "model_q4.onnx")  # which has no record of its own
     assert other.metadata == {"schema": 1, "task": "fill-mask", "checkpoint_sha256": hashes("a")}
+
+
+def write_with_text(output: Path, precision: str = "fp32", checkpoint: str = "a", *, overwrite: bool = False) -> None:
+    """Writes a precision with a text file and its labels."""
+    with writing(output, overwrite, precision, text=True) as staged:
+        fill(staged.folder, precision, checkpoint, "with text")
+        (staged.folder / TEXT_VARIANTS[precision]).write_text(checkpoint)
+        (staged.folder / "labels.txt").write_text("good\nbad\n")
+        records = Records.read(staged.folder)
+        record = {**records.precisions[precision], TEXT: {FILE: TEXT_VARIANTS[precision]}}
+        files = (*(records.files or ()), TEXT_VARIANTS[precision], "labels.txt")
+        Records(records.checkpoint, {precision: record}, files).write(staged.folder)
+
+
+def test_a_text_file_goes_with_its_model_file(bundle: Path) -> None:
+    own = bundle / TEXT_VARIANTS["int8"]
+    write_with_text(bundle, "int8")
+    found = read_bundle(own)
+    assert (found.metadata or {})["precision"] == "int8"
+    assert found.model_path == own
+    assert read_bundle(bundle).model_path == bundle / VARIANTS["fp32"]
+    with pytest.raises(BundleError, match=r"model_int8.onnx exists; pass --overwrite"):
+        write_with_text(bundle, "int8")
+    staged = write(bundle, "int8", text="again", overwrite=True)  # without its text file, which is of the old one
+    assert staged.outdated == ["onnx/model_text_int8.onnx"]
+    assert not own.exists()
+    records = Records.read(bundle)
+    assert TEXT_VARIANTS["int8"] not in (records.files or ())
+    assert records.precisions["int8"]["text"] == "again"
+    assert_notes(bundle)
+
+
+def test_a_text_file_that_export_did_not_write_is_not_removed(bundle: Path) -> None:
+    mine = bundle / TEXT_VARIANTS["fp32"]
+    mine.write_text("mine")
+    assert write(bundle, text="second", overwrite=True).outdated == []
+    assert mine.read_text() == "mine"
+    (bundle / VARIANTS["fp32"]).unlink()
+    with pytest.raises(BundleError, match=r"model_text.onnx exists, and mbert_onnx.json has no record of it; pass"):
+        write_with_text(bundle)
+    write_with_text(bundle, overwrite=True)
+    assert mine.read_text() == "a"
+
+
+def test_text_files_of_another_checkpoint_are_replaced(bundle: Path) -> None:
+    write_with_text(bundle, "int8")
+    with pytest.raises(BundleError, match=r"replace or remove onnx/model.onnx, onnx/model_int8.onnx and"):
+        write(bundle, checkpoint="b")
+    staged = write(bundle, checkpoint="b", overwrite=True)
+    assert staged.removed == ["onnx/model_int8.onnx", "onnx/model_text_int8.onnx"]
+    assert not (bundle / "labels.txt").exists()
+    assert_notes(bundle)
+
+
+def test_a_record_of_a_text_file_that_is_gone_does_not_count(tmp_path: Path) -> None:
+    write_with_text(tmp_path / "bundle")
+    (tmp_path / "bundle" / TEXT_VARIANTS["fp32"]).unlink()
+    assert TEXT not in Records.read(tmp_path / "bundle").precisions["fp32"]
 
 
 def test_a_lower_precision_may_come_first(tmp_path: Path) -> None:

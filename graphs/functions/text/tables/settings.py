@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
-
-from tokenizers import Tokenizer
+from typing import TYPE_CHECKING, Any
 
 from graphs.errors import GraphError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 # The parts of a tokenizer.json, and what each has to be.
 SUPPORTED = {
@@ -97,7 +98,7 @@ def read_settings(tokenizer: Tokenizer) -> TokenizerSettings:
             "Add it, or name the one it has as unk_token."
         )
     options = {key: value for key, value in config["normalizer"].items() if key != "type"}
-    plain = Tokenizer.from_str(text)
+    plain = type(tokenizer).from_str(text)
     plain.no_truncation()
     plain.no_padding()
     return TokenizerSettings(

@@ -1,0 +1,94 @@
+"""Record of a text file: its task, names and limits, as the metadata of the file has them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mbert_onnx.errors import BundleError, UsageError
+from mbert_onnx.text.json_files import brief
+from mbert_onnx.text.tasks import FILL_MASK, PRETRAINING, TEXT_CLASSIFICATION, TOKEN_CLASSIFICATION, Task, task_named
+
+# Keys of the metadata.
+TASK, TEXT, LABELS, ENTITIES = "task", "text", "labels", "entities"
+
+# Tasks whose answers are words of the vocabulary.
+MASKED = (FILL_MASK, PRETRAINING)
+
+
+@dataclass(frozen=True)
+class TextRecord:
+    """What a text file says of itself.
+
+    Args:
+        task: Its task.
+        limit: The most tokens in a row, special tokens included.
+        max_length: The value of the input `max_length` where a caller has no reason for another one.
+        pair: Whether a text classification reads pairs.
+        labels: The names of labels by their numbers; empty for a task without.
+        entities: The names of entities by their numbers.
+        choices: The only number of choices; None for any.
+        mask_token: The text of the mask token; None for a task without masks.
+        continuation: The prefix of a token that continues a word.
+    """
+
+    task: Task
+    limit: int
+    max_length: int
+    pair: bool = False
+    labels: tuple[str, ...] = ()
+    entities: tuple[str, ...] = ()
+    choices: int | None = None
+    mask_token: str | None = None
+    continuation: str | None = None
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, str], path: Path) -> TextRecord:
+        """Reads the metadata of a file. Raises BundleError where something is missing, or has another type."""
+        try:
+            record = json.loads(metadata[TEXT])
+            names = {key: json.loads(metadata.get(key, "[]")) for key in (LABELS, ENTITIES)}
+            task = task_named(metadata[TASK])
+            limit, most = record["limit"], record.get("max_length", record["limit"])
+        except (KeyError, TypeError, ValueError, AttributeError, UsageError):
+            raise _damaged(path, metadata.get(TEXT)) from None
+        choices, mask, prefix = (record.get(key) for key in ("choices", "mask_token", "continuation"))
+        if (
+            not all(type(size) is int and size > 0 for size in (limit, most, 1 if choices is None else choices))
+            or not all(isinstance(found, list) and all(isinstance(n, str) for n in found) for found in names.values())
+            or not all(text is None or isinstance(text, str) for text in (mask, prefix))
+            or (task in (TEXT_CLASSIFICATION, TOKEN_CLASSIFICATION) and not names[LABELS])
+        ):
+            raise _damaged(path, metadata.get(TEXT))
+        return cls(
+            task=task,
+            limit=limit,
+            max_length=min(most, limit),
+            pair=record.get("pair") is True,
+            labels=tuple(names[LABELS]),
+            entities=tuple(names[ENTITIES]),
+            choices=choices,
+            mask_token=(mask or "[MASK]") if task in MASKED else None,
+            continuation=prefix or "##",
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns its JSON form, for reports."""
+        return {
+            "task": self.task.name,
+            "limit": self.limit,
+            "max_length": self.max_length,
+            "pair": self.pair,
+            "labels": list(self.labels),
+            "entities": list(self.entities),
+        }
+
+
+def _damaged(path: Path, found: str | None) -> BundleError:
+    return BundleError(
+        f"{path} is a text file, and its metadata has {'no record' if found is None else brief(found)} under {TEXT!r}, "
+        "expected its task, names and limits; export it again with --text"
+    )
