@@ -20,7 +20,6 @@ EXTRAS = {
         "safetensors",
         "accelerate",
         "datasets",
-        "filelock",
         "matplotlib",
         "pydantic",
         "scipy",

@@ -76,7 +76,11 @@ def embeddings(name: str, opset: int, embedding: int, hidden: int) -> ir.Functio
         "wide": [-1, 3 * embedding],
         "narrow": [-1, hidden],
     }
-    lines = [f"{key} = Constant <value_ints = {numbers}> ()" for key, numbers in constants.items()]
+    # As tensors: onnxruntime before 1.25 infers no shape from `value_ints`, and refuses a Pad by such numbers.
+    lines = [
+        f"{key} = Constant <value = int64[{len(numbers)}] {{{', '.join(map(str, numbers))}}}> ()"
+        for key, numbers in constants.items()
+    ]
     tables, weights, quantization = TABLES, WEIGHTS, ""
     inputs = ["input_ids", "token_type_ids", "words", "positions", "types", "weight"]
     if name == INT8:

@@ -5,12 +5,14 @@ A text file answers as `Model` does, so both take the settings from here: which 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 import onnx_ir as ir
 
 from graphs.functions.answers.probabilities import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Problem
+from graphs.functions.text.tables.array_store import STORE
 from graphs.functions.text.tables.settings import read_settings
 from graphs.functions.text.tables.tables import Tables, make_tables
 from graphs.functions.text_file.options import TextOptions
@@ -29,6 +31,8 @@ from mbert_onnx.text.tasks import (
     Task,
 )
 from mbert_onnx.text.tokenizer import embedding_advice, listed, padding_in_config
+from perf.errors import PerfError
+from perf.sessions.environments import cache_folder
 
 # Labels of a config that names none, as in transformers.
 DEFAULT_LABELS = 2
@@ -90,8 +94,12 @@ def text_options(
 def text_tables(encoder: TextEncoder) -> Tables:
     """Returns the tables of a tokenizer, with the settings beside it.
 
+    What depends on the settings of the normalizer alone is kept in the user's cache.
+
     Raises graphs.errors.GraphError for one that is not supported.
     """
+    with contextlib.suppress(PerfError):  # without a cache, it is computed each time
+        STORE.folder = cache_folder() / "code-points"
     return make_tables(read_settings(encoder.tokenizer))
 
 

@@ -11,6 +11,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from filelock import FileLock
+
 from perf.errors import PerfError
 from perf.sessions.types import Progress
 
@@ -22,6 +24,8 @@ CACHE_ADVICE = f"set {VARIABLE} to a folder that can be written"
 
 def environment(name: str, packages: Sequence[str], progress: Progress) -> Path:
     """Returns the Python of an environment that has these packages, creating it if it does not exist.
+
+    Several processes may ask for the same one: the first creates it, and the others wait.
 
     Args:
         name: The tool that it is for.
@@ -36,12 +40,16 @@ def environment(name: str, packages: Sequence[str], progress: Progress) -> Path:
     complete = folder / "complete"
     if complete.is_file():
         return python
-    progress(f"installing {name} into an environment of its own, {folder}")
-    shutil.rmtree(folder, ignore_errors=True)  # left by an interrupted run
-    create_in_cache(folder)
-    _run([sys.executable, "-m", "venv", str(folder)], name, "expected a Python that has its modules venv and ensurepip")
-    _run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages], name)
-    complete.touch()
+    create_in_cache(folder.parent)
+    with FileLock(folder.with_suffix(".lock")):
+        if complete.is_file():
+            return python
+        progress(f"installing {name} into an environment of its own, {folder}")
+        shutil.rmtree(folder, ignore_errors=True)  # left by an interrupted run
+        venv = [sys.executable, "-m", "venv", str(folder)]
+        _run(venv, name, "expected a Python that has its modules venv and ensurepip")
+        _run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages], name)
+        complete.touch()
     return python
 
 

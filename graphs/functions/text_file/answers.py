@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from graphs.errors import GraphError
 from graphs.functions.answers.answer_spans import answer_spans
 from graphs.functions.answers.choice_scores import choice_scores
 from graphs.functions.answers.entities import EntityNames, entities
@@ -33,7 +32,7 @@ from graphs.functions.text_file.tokens import ZERO, Tokenized
 
 @dataclass(frozen=True)
 class _Parts:
-    """What an answer is computed from: the model's outputs, the tokens, and the inputs of the file."""
+    """Operands of an answer: the model's outputs, the tokens, and the inputs of the file."""
 
     g: Additions
     logits: list[ir.Value]
@@ -104,11 +103,7 @@ def _entities(parts: _Parts) -> dict[str, ir.Value]:
 
 def _masks(parts: _Parts) -> dict[str, ir.Value]:
     mask = parts.options.mask_id
-    if mask is None:
-        raise GraphError(
-            f"the tokenizer has no mask token, which {parts.options.task} needs; use the tokenizer with which the "
-            "model was trained"
-        )
+    assert mask is not None
     tokens = [parts.tokens[name] for name in ("input_ids", "offsets", "owned", "row_texts")]
     return parts.call(mask_tokens(mask, parts.opset), *parts.logits, *tokens, parts.inputs["top_k"])
 

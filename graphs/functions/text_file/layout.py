@@ -11,7 +11,7 @@ import onnx_ir as ir
 from graphs.errors import GraphError
 from graphs.functions.text.tables.row_options import Form, RowOptions, Truncation
 from graphs.functions.text.tables.settings import TemplatePart
-from graphs.functions.text_file.options import MODEL_OUTPUTS, QUESTION_ANSWERING, WINDOWED, TextOptions
+from graphs.functions.text_file.options import MASKED, MODEL_OUTPUTS, QUESTION_ANSWERING, WINDOWED, TextOptions
 from graphs.ir.text_inputs import IDS, MASK, POSITIONS, TYPES
 from graphs.model.embeddings import rows_of
 
@@ -29,6 +29,7 @@ class Layout:
         form: The operator that tokenizes.
         tables: Its tables.
         rows: Its settings.
+        special: The number of special tokens in a row.
         one_text: Whether a run takes one text only, because the model takes one row only.
         choices: The number of choices that the model takes; None for any.
     """
@@ -36,6 +37,7 @@ class Layout:
     form: Form
     tables: Tables
     rows: RowOptions
+    special: int
     one_text: bool
     choices: int | None
 
@@ -53,7 +55,9 @@ class Layout:
         }[options.has_pair, windows]
         tables = _with_prompt(tables, options.prompt)
         limit = min(options.limit, length or options.limit)
-        _check_room(tables, form, limit)
+        template = tables.settings.pair if form.has_pair else tables.settings.single
+        special = sum(part.sequence is None for part in template)
+        _check_room(special, limit)
         _check_rows(model.graph, tables, options)
         of_context = Truncation.ONLY_TEXT if options.context_first else Truncation.ONLY_PAIR
         types = [size for size in (options.segments, rows_of(model.graph, TYPES)) if size is not None]
@@ -66,11 +70,14 @@ class Layout:
             windowed=0 if options.context_first else 1,
             segments=min(types, default=None),
         )
-        return cls(form, tables, rows, one_text and not options.has_choices, choices)
+        return cls(form, tables, rows, special, one_text and not options.has_choices, choices)
 
 
 def check_ports(graph: ir.Graph, options: TextOptions) -> None:
-    """Raises GraphError for a graph without the task's inputs and outputs, or with inputs that nothing could fill."""
+    """Raises GraphError for a graph without the task's inputs and outputs, or with others that nothing could fill.
+
+    Also for a tokenizer without the token that the task needs.
+    """
     if options.task not in MODEL_OUTPUTS:
         raise GraphError(f"the task is {options.task!r}, expected one of {', '.join(MODEL_OUTPUTS)}")
     given = [str(value.name) for value in graph.inputs if not value.is_initializer()]
@@ -86,6 +93,11 @@ def check_ports(graph: ir.Graph, options: TextOptions) -> None:
         raise GraphError(
             f"the model has the outputs {', '.join(outputs)}, but {options.task} needs {', '.join(missing)}; "
             "export it for its own task"
+        )
+    if options.mask_id is None and options.task in MASKED:
+        raise GraphError(
+            f"the tokenizer has no mask token, which {options.task} needs; use the tokenizer with which the model was "
+            "trained"
         )
 
 
@@ -121,9 +133,7 @@ def _with_prompt(tables: Tables, prompt: tuple[int, ...]) -> Tables:
     return dataclasses.replace(tables, settings=dataclasses.replace(settings, single=tuple(single)))
 
 
-def _check_room(tables: Tables, form: Form, limit: int) -> None:
-    template = tables.settings.pair if form.has_pair else tables.settings.single
-    special = sum(part.sequence is None for part in template)
+def _check_room(special: int, limit: int) -> None:
     if limit <= special:
         raise GraphError(
             f"the tokenizer puts {special} special tokens into a row, and the model reads {limit}, expected at least "

@@ -29,8 +29,10 @@ MODEL_OUTPUTS = {
 
 # Tasks that read two texts; text classification may, too.
 PAIRS = (QUESTION_ANSWERING, MULTIPLE_CHOICE, NEXT_SENTENCE_PREDICTION)
+# Tasks of the masked language model.
+MASKED = (FILL_MASK, PRETRAINING)
 # Tasks that read a long text in windows. The others truncate it.
-WINDOWED = (QUESTION_ANSWERING, TOKEN_CLASSIFICATION, FILL_MASK, PRETRAINING, FEATURE_EXTRACTION)
+WINDOWED = (QUESTION_ANSWERING, TOKEN_CLASSIFICATION, *MASKED, FEATURE_EXTRACTION)
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class TextOptions:
     Args:
         task: The name of the task.
         limit: The most tokens in a row that the model takes, special tokens included.
-        max_length: The length that callers are told to give, where they have no reason for another one.
+        max_length: The length that callers give unless they have a reason for another one.
         pair: Whether a text classification reads pairs of texts.
         padding: The id of the padding token.
         segments: The number of token types that the model has; 1 if all tokens are to be of type 0; None: as many as

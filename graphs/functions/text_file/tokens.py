@@ -9,21 +9,31 @@ import numpy as np
 import onnx_ir as ir
 
 from graphs.functions.text.function import attributes, function, outputs
+from graphs.functions.text.tables.row_options import RowOptions
 from graphs.functions.text_file.additions import PREFIX, Additions
 from graphs.functions.text_file.layout import Layout
-from graphs.functions.text_file.options import TextOptions
+from graphs.functions.text_file.options import (
+    FEATURE_EXTRACTION,
+    MASKED,
+    QUESTION_ANSWERING,
+    TOKEN_CLASSIFICATION,
+    TextOptions,
+)
 from graphs.functions.text_file.ports import ONE_TEXT, second_text
 from graphs.ir.text_inputs import IDS, POSITIONS
+
+# Tasks whose answers read which row owns a token.
+OWNED = (TOKEN_CLASSIFICATION, *MASKED, FEATURE_EXTRACTION)
 
 ZERO, ONE = np.array([0]), np.array([1])
 
 
 @dataclass(frozen=True)
 class Tokenized:
-    """The outputs of the node that tokenizes, by name, with `owned` in all forms.
+    """The outputs of the node that tokenizes, by name, with `owned` in all forms where the task needs it.
 
-    `splits` are those of the second texts: the first is 0, the last the number of bytes, and none is out of order.
-    `count` is the number of choices, int64 [1]; None for a task without.
+    `splits` are those of the second texts; of contexts, the first is 0, the last the number of bytes, and none is out
+    of order. `count` is the number of choices, int64 [1]; None for a task without.
     """
 
     values: Mapping[str, ir.Value]
@@ -37,14 +47,19 @@ class Tokenized:
 def tokenize(g: Additions, inputs: Mapping[str, ir.Value], options: TextOptions, layout: Layout) -> Tokenized:
     """Adds the node that tokenizes the inputs of a text file."""
     text, second, count = inputs["text"], second_text(options), None
-    row_splits = inputs.get("row_splits") or g.constant(f"{PREFIX}row_splits", ONE_TEXT)
+    given = inputs.get("row_splits")
+    row_splits = g.constant(f"{PREFIX}row_splits", ONE_TEXT) if given is None else _two_at_least(g, given)
     pair: list[ir.Value] = []
     if options.has_choices:
-        text, row_splits, count = _repeated(g, text, inputs["choice_splits"])
-        pair = [inputs["choices"], inputs["choice_splits"]]
+        choice_splits = _two_at_least(g, inputs["choice_splits"])
+        text, row_splits, count = _repeated(g, text, choice_splits)
+        pair = [inputs["choices"], choice_splits]
     elif second is not None:
-        given = inputs.get(f"{second}_splits") or g.constant(f"{PREFIX}{second}_splits", ONE_TEXT)
-        pair = [inputs[second], _ordered(g, given, inputs[second], row_splits)]
+        given = inputs.get(f"{second}_splits")
+        given = g.constant(f"{PREFIX}{second}_splits", ONE_TEXT) if given is None else given
+        # What else reads them is only the answer to a question.
+        ordered = options.task == QUESTION_ANSWERING
+        pair = [inputs[second], _ordered(g, given, inputs[second], row_splits) if ordered else given]
     texts = [*pair, text, row_splits] if options.context_first and pair else [text, row_splits, *pair]
     stride = [inputs["stride"]] if layout.form.has_windows else []
     tables = [g.constant(f"{PREFIX}{name}", array) for name, array in layout.tables.arrays.items()]
@@ -62,7 +77,12 @@ def tokenize(g: Additions, inputs: Mapping[str, ir.Value], options: TextOptions,
             strict=True,
         )
     )
-    if "owned" not in values:
+    if not layout.special and not rows.columns:
+        for name, filling in _fillings(rows).items():
+            if name in values:
+                rank = 3 if name.endswith("offsets") else 2
+                values[name] = _one_column(g, values[name], filling, rank)
+    if "owned" not in values and options.task in OWNED:
         values["owned"] = g("GreaterOrEqual", values["sequence_ids"], np.array(0))
     return Tokenized(values, pair[1] if pair else None, count)
 
@@ -87,9 +107,29 @@ def feed(g: Additions, graph: ir.Graph, tokens: Tokenized, options: TextOptions,
     return fed
 
 
+def _fillings(rows: RowOptions) -> dict[str, np.ndarray]:
+    """Returns what the outputs that have columns hold for padding."""
+    zeros = ("attention_mask", "token_type_ids", "offsets", "word_offsets")
+    numbers = {IDS: rows.padding, "sequence_ids": -1} | dict.fromkeys(zeros, 0)
+    return {name: np.array(number) for name, number in numbers.items()} | {"owned": np.array(False)}
+
+
+def _one_column(g: Additions, rows: ir.Value, filling: np.ndarray, rank: int) -> ir.Value:
+    """Returns rows of one token at least: a row without special tokens has none where a text has none."""
+    missing = g("Max", g("Sub", ONE, g("Shape", rows, start=1, end=2)), ZERO)
+    sizes = g("Concat", np.zeros(rank + 1, np.int64), missing, *[ZERO] * (rank - 2), axis=0)
+    return g("Pad", rows, sizes, filling)
+
+
+def _two_at_least(g: Additions, splits: ir.Value) -> ir.Value:
+    """Returns splits of one text at least: not every model runs with none."""
+    size = g("Max", g("Shape", splits), np.array([2]))
+    return g("Slice", g("Concat", splits, ONE_TEXT, axis=0), ZERO, size)
+
+
 def _repeated(g: Additions, text: ir.Value, splits: ir.Value) -> tuple[ir.Value, ir.Value, ir.Value]:
     """Returns a prompt as many times as there are choices, its row splits, and the number of choices."""
-    count = g("Max", g("Sub", g("Shape", splits), ONE), ZERO)
+    count = g("Sub", g("Shape", splits), ONE)
     size = g("Shape", text)
     repeated = g("Reshape", g("Expand", text, g("Concat", count, size, axis=0)), np.array([-1]))
     places = g("Range", np.array(0), g("Squeeze", g("Add", count, ONE)), np.array(1))
@@ -102,7 +142,7 @@ def _ordered(g: Additions, splits: ir.Value, data: ir.Value, row_splits: ir.Valu
     What reads them behind the model then reads the same texts, whatever the splits are.
     """
     length = g("Shape", data)
-    texts = g("Max", g("Sub", g("Shape", row_splits), ONE), ONE)
+    texts = g("Sub", g("Shape", row_splits), ONE)
     inner = g("Slice", g("Concat", splits, g("Expand", length, texts), axis=0), ONE, texts)
     clipped = g("Max", g("Min", inner, length), ZERO)
     in_order, _ = g.several(2, "TopK", clipped, g("Shape", clipped), largest=0)

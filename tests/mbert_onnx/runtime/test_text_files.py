@@ -2,91 +2,28 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import onnx
-import onnx_ir as ir
-import onnxruntime
 import pytest
-from text_functions import joined
+from text_files import LONG, OTHER, QUESTION, SHORT, TEXTS, TextFile, characters, close
 
 from graphs.functions.answers.label_names import ENTITIES, read_names
-from graphs.functions.text.tables.tables import Tables
-from graphs.functions.text_file.attach import add_text
-from graphs.model.loading import read_model
-from mbert_onnx import load
-from mbert_onnx.runtime.model import Model
-from mbert_onnx.text.encoder import TextEncoder
-from mbert_onnx.text.text_options import text_options, text_tables
 
-Arrays = dict[str, np.ndarray]
-
-SHORT = "Ada wrote the first program in London. É 漢!"
-LONG = "Ada wrote the first program in London for the engine, unbelievably; grace built a compiler in New York. " * 4
-OTHER = "Grace found a moth in the machine!"
-QUESTION = "Who wrote it?"
-TEXTS = (SHORT, LONG, OTHER)
 NER = {0: "O", 1: "B-PER", 2: "I-PER", 3: "B-LOC", 4: "I-LOC"}
-SPLITS = {"text": "row_splits", "pair": "pair_splits", "context": "context_splits", "choices": "choice_splits"}
-
-
-class TextFile:
-    """A model's text file in a session, and the runtime's model."""
-
-    def __init__(self, folder: Path, tables: Tables, *, pair: bool = False) -> None:
-        self.model: Model = load(folder)
-        bundle = self.model.bundle
-        graph = read_model(bundle.model_path)
-        options = text_options(graph, self.model.task, self.model.tokenizer, bundle.config, pair=pair)
-        self.file = add_text(graph, tables, options)
-        proto = ir.to_proto(self.file)
-        onnx.checker.check_model(proto)
-        settings = onnxruntime.SessionOptions()
-        settings.log_severity_level = 3
-        self.session = onnxruntime.InferenceSession(proto.SerializeToString(), settings)
-        self.length = json.loads(self.file.metadata_props["text"])["max_length"]
-
-    def run(self, text: str | Sequence[str], max_length: int | None = None, **inputs: Any) -> Arrays:
-        """Returns the outputs by name. A sequence of texts, and of the second texts in `inputs`, is a batch."""
-        feed = {"max_length": np.array([self.length if max_length is None else max_length])}
-        for name, value in {"text": text, **inputs}.items():
-            if name in SPLITS:
-                data, splits = joined([value] if isinstance(value, str | bytes) else value)
-                feed |= {name: data} | ({} if isinstance(value, str | bytes) else {SPLITS[name]: splits})
-            else:
-                feed[name] = value if isinstance(value, np.ndarray) else np.array([value])
-        names = [output.name for output in self.session.get_outputs()]
-        return dict(zip(names, self.session.run(names, feed), strict=True))
-
 
 Files = Callable[..., TextFile]
 
 
 @pytest.fixture(scope="module")
 def text_file(runtime_bundle: Callable[..., Any]) -> Files:
-    """`text_file(task, pair=False, **options of runtime_bundle)`; all have one tokenizer."""
-    tables: list[Tables] = []
+    """`text_file(task, pair=False, **options of runtime_bundle)`"""
 
     def make(task: str, pair: bool = False, **options: Any) -> TextFile:
-        folder = runtime_bundle(task, **options).folder
-        tables[:] = tables or [text_tables(TextEncoder(folder / "tokenizer.json", 48))]
-        return TextFile(folder, tables[0], pair=pair)
+        return TextFile(runtime_bundle(task, **options).folder, pair=pair)
 
     return make
-
-
-def close(value: Any) -> Any:
-    return pytest.approx(value, rel=1e-4, abs=1e-6)
-
-
-def characters(text: str, span: Sequence[int]) -> tuple[int, int]:
-    """Returns a span of bytes in characters."""
-    data = text.encode()
-    return len(data[: span[0]].decode()), len(data[: span[1]].decode())
 
 
 PROBLEMS: list[dict[str, Any]] = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,9 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_it_is_made_once_and_has_the_package(package: Path) -> None:
     told: list[str] = []
-    python = environment("tool", [str(package)], told.append)
+    with ThreadPoolExecutor() as pool:  # two that ask at the same time
+        python, other = pool.map(lambda _: environment("tool", [str(package)], told.append), range(2))
+    assert python == other
     found = subprocess.run([python, "-c", "import lonely; print(lonely.ANSWER)"], capture_output=True, text=True)
     assert found.stdout == "42\n"
     assert len(told) == 1

@@ -1,19 +1,21 @@
 """Properties of all code points, as `tokenizers` itself sees them: its Unicode version is its own.
 
-These functions take about a second each, and depend on nothing but their arguments: they are what is worth storing.
-Within a process, they are computed once; the arrays cannot be written to.
+These functions take up to a second each, and depend on nothing but their arguments and the version of `tokenizers`.
+Within a process, they are computed once; the arrays cannot be written to. `STORE` may keep them for further processes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+import tokenizers
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
 
 from graphs.errors import GraphError
+from graphs.functions.text.tables.array_store import STORE, Arrays
 from graphs.functions.text.tables.settings import NormalizerOptions
 
 POINTS = 0x110000
@@ -38,6 +40,11 @@ def normalized_points(options: NormalizerOptions) -> NormalizedPoints:
 
     A text's normalized form is that of its code points, joined, except that NFD sorts combining characters.
     """
+    found = _stored("normalized", repr(options), lambda: _normalized(options))
+    return NormalizedPoints(found["lengths"], found["characters"])
+
+
+def _normalized(options: NormalizerOptions) -> Arrays:
     normalizer = normalizers.BertNormalizer(
         clean_text=options.clean_text,
         handle_chinese_chars=options.handle_chinese_chars,
@@ -53,13 +60,16 @@ def normalized_points(options: NormalizerOptions) -> NormalizedPoints:
     characters = np.frombuffer("".join(parts).encode("utf-32-le"), np.uint32)
     where = np.zeros(POINTS, np.uint8)
     where[_places()] = lengths
-    where.setflags(write=False)
-    return NormalizedPoints(where, characters)
+    return {"lengths": where, "characters": characters}
 
 
 @cache
 def pre_tokenizer_kinds() -> np.ndarray:
     """Returns what BertPreTokenizer makes of each code point: LETTER, SPACE or ISOLATED, uint8 [POINTS]."""
+    return _stored("kinds", "", _kinds)["kinds"]
+
+
+def _kinds() -> Arrays:
     pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     found = []
     for block in _blocks():
@@ -70,13 +80,16 @@ def pre_tokenizer_kinds() -> np.ndarray:
         found.append(kinds[1::2])
     result = np.zeros(POINTS, np.uint8)
     result[_places()] = np.concatenate(found)
-    result.setflags(write=False)
-    return result
+    return {"kinds": result}
 
 
 @cache
 def word_characters() -> np.ndarray:
     """Returns whether each code point is a word character beside which no token with `single_word` is found."""
+    return _stored("words", "", _words)["words"]
+
+
+def _words() -> Arrays:
     tokenizer = Tokenizer(models.WordLevel({"x": 0, "?": 1}, unk_token="?"))
     tokenizer.add_tokens([AddedToken("x", single_word=True, normalized=False)])
     found = []
@@ -87,8 +100,7 @@ def word_characters() -> np.ndarray:
         found.append(~alone[1::3])
     result = np.zeros(POINTS, bool)
     result[_places()] = np.concatenate(found)
-    result.setflags(write=False)
-    return result
+    return {"words": result}
 
 
 def check_order(options: NormalizerOptions, characters: Sequence[str]) -> None:
@@ -106,6 +118,13 @@ def check_order(options: NormalizerOptions, characters: Sequence[str]) -> None:
                     f"The vocabulary has the characters U+{ord(first):04X} and U+{ord(second):04X}, which NFD sorts, "
                     "expected at most one of both. Tokenize texts for this model with `tokenizers`."
                 )
+
+
+def _stored(name: str, key: str, compute: Callable[[], Arrays]) -> Arrays:
+    arrays = STORE.get(name, f"{tokenizers.__version__} {key}", compute)
+    for array in arrays.values():
+        array.setflags(write=False)
+    return arrays
 
 
 def _places() -> np.ndarray:

@@ -49,23 +49,24 @@ def double_array(tries: Sequence[Entries]) -> DoubleArray:
     base = np.zeros(size, np.int32)
     ids = np.zeros(size, np.int32)
     lengths = np.zeros(size, np.uint8)
-    free = np.arange(size) > 0
-    used = np.zeros(size, bool)
-    used[0] = True
-    lowest, bases = 1, dict[int, int]()
+    free = bytearray([0]) + bytearray([1]) * (size - 1)
+    used = bytearray([1]) + bytearray(size - 1)
+    lowest, bases, tried = 1, dict[int, int](), dict[int, tuple[int, int]]()
     for node in sorted((node for node in nodes if node.children), key=lambda node: (node.depth, -len(node.children))):
-        symbols = np.array(sorted(node.children))
-        lowest += int(np.argmax(free[lowest:]))
-        place = _place(free, used, symbols, max(node.slot + 1, lowest, int(symbols[0]) + 1))
-        used[place] = True
+        symbols = sorted(node.children)
+        lowest = free.index(1, lowest)
+        begin = max(node.slot + 1, lowest, symbols[0] + 1)
+        if len(symbols) == 1:  # most nodes
+            place = _place_of_one(free, used, symbols[0], begin, tried)
+        else:
+            place = _place(free, used, symbols, begin)
+        used[place] = 1
         bases[id(node)] = place
         base[node.slot] = place if node.depth else 0
-        free[place + symbols] = False
-        check[place + symbols] = symbols
         for symbol, child in node.children.items():
-            child.slot = place + symbol
-            ids[child.slot], lengths[child.slot] = child.id, child.length
-    end = int(np.flatnonzero(~free).max()) + 1
+            slot = child.slot = place + symbol
+            free[slot], check[slot], ids[slot], lengths[slot] = 0, symbol, child.id, child.length
+    end = free.rindex(0) + 1
     last_base = max(int(base[:end].max()), *bases.values(), 0) if bases else 0
     # A walk reads `check` and `base` at base + symbol before it knows that this slot is a child.
     most = max(end, last_base + top + 1)
@@ -78,17 +79,32 @@ def double_array(tries: Sequence[Entries]) -> DoubleArray:
     )
 
 
-def _place(free: np.ndarray, used: np.ndarray, symbols: np.ndarray, lowest: int) -> int:
+def _place(free: bytearray, used: bytearray, symbols: Sequence[int], lowest: int) -> int:
     """Returns the lowest unused base where all symbols have free slots, the first one at `lowest` or above."""
-    begin = lowest
+    are_free, are_used, begin = np.frombuffer(free, bool), np.frombuffer(used, bool), lowest
     while True:
-        found = begin + np.flatnonzero(free[begin : begin + SEARCH]) - symbols[0]
-        found = found[~used[found]]
+        found = begin + np.flatnonzero(are_free[begin : begin + SEARCH]) - symbols[0]
+        found = found[~are_used[found]]
         for symbol in symbols[1:]:
-            found = found[free[found + symbol]]
+            found = found[are_free[found + symbol]]
         if len(found):
             return int(found[0])
         begin += SEARCH
+
+
+def _place_of_one(free: bytearray, used: bytearray, symbol: int, lowest: int, tried: dict[int, tuple[int, int]]) -> int:
+    """Returns what `_place` does for one symbol.
+
+    `tried` has for each symbol a range of slots that are not possible, and never become so.
+    """
+    first, end = tried.get(symbol, (lowest, lowest))
+    if not first <= lowest <= end:
+        first, end = lowest, lowest
+    slot = free.index(1, end)
+    while used[slot - symbol]:
+        slot = free.index(1, slot + 1)
+    tried[symbol] = first, slot + 1
+    return slot - symbol
 
 
 def _trie(entries: Entries) -> _Node:
