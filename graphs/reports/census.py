@@ -9,6 +9,7 @@ from typing import Any
 
 import onnx_ir as ir
 
+from graphs.errors import GraphError, one_line
 from graphs.functions import DOMAIN
 from graphs.functions.answers.label_names import read_names
 from graphs.functions.text_file.detach import TOKENIZE, is_text_model, without_text
@@ -107,8 +108,13 @@ def take_census(path: Path, seq_len: int = 128) -> Census:
     found = (model.opset_imports.get("", 0), model.ir_version)
     text = None
     if is_text_model(model):
-        text = _text_part(model)
-        model = without_text(model)
+        try:
+            text = _text_part(model)
+            model = without_text(model)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise GraphError(
+                f"{path} is a text file with a damaged record ({one_line(error)}); export it again with --text"
+            ) from error
         graph = model.graph
     tensors = [v.const_value for v in graph.initializers.values() if v.const_value is not None]
     nodes = Counter(f"{node.domain}.{node.op_type}" if node.domain else node.op_type for node in graph)

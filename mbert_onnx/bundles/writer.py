@@ -113,11 +113,13 @@ def _install(staged: StagedBundle, output: Path, overwrite: bool, precision: str
     if staged.change is Change.NEW:
         _replace(staged, output, set(), keep_old=False)
     elif staged.change is Change.ADD:
-        _add(staged.folder, output, Records.read(output).merged(new))
+        old = Records.read(output)
+        _add(staged.folder, output, old.merged(new.without(_users_files(staged.folder, output, old, names))))
     elif staged.change is Change.REPLACE_MODEL:
         old = Records.read(output)
         # A text file is of the model file beside it, so it goes with that, if export wrote it.
         staged.outdated = sorted({TEXT_VARIANTS[precision]} & old.own_files() - {*names})
+        new = new.without(_users_files(staged.folder, output, old, names))
         old.without(staged.outdated).merged(new).write(staged.folder)
         _replace(staged, output, {METADATA, *names, *staged.outdated}, keep_old=True)
         staged.left_alone = []  # nothing that one would expect to be gone
@@ -125,6 +127,14 @@ def _install(staged: StagedBundle, output: Path, overwrite: bool, precision: str
         own = Records.read(output).own_files()
         _replace(staged, output, own, keep_old=False)
         staged.removed = sorted(name for name in own if name in MODEL_FILES and not (output / name).exists())
+
+
+def _users_files(folder: Path, output: Path, old: Records, names: Sequence[str]) -> set[str]:
+    """Returns the staged files in whose place the bundle has a file of its user, such as `labels.txt`, which stays."""
+    own = {*old.own_files(), *names}
+    return {
+        name for path in _entries(folder) if (name := _relative(path, folder)) not in own and (output / name).exists()
+    }
 
 
 def _add(folder: Path, output: Path, records: Records) -> None:

@@ -146,6 +146,7 @@ def export(
         hashes = checkpoint_hashes(source.checkpoint, list(folder.iterdir()), source.embedding)
         check_destination(output, overwrite, precision, hashes, text=has_text)
         plan = plan_export(request.text, source.checkpoint, _text_model(source, folder).reader, source.embedding)
+        notes += [] if plan is None else plan.notes
         source.checkpoint.config.save_pretrained(folder)
         texts = _read_texts(request, source, folder, clock)
         padding = _padding(request, source, texts, folder, clock)

@@ -250,14 +250,15 @@ def _file(
 
 def _inside(path: Path, calibrate: str | Path | None, tokenizer: str | Path | None) -> _Subject:
     """Measures the model inside a text file, on texts that the tokenizer beside the file or the given one reads."""
+    model = read_model(path)
+    task = TextRecord.of(model.metadata_props, path).task
     with tempfile.TemporaryDirectory() as folder:
         inside = Path(folder, path.name)
-        save_model(without_text(read_model(path)), inside)
+        save_model(without_text(model), inside)
         try:
             bundle = replace(read_bundle(path), model_path=inside)
         except BundleError:
             bundle = None  # a file on its own
-        task = TextRecord.of(read_model(path, values=False).metadata_props, path).task
         return _opened(inside, bundle, calibrate, tokenizer, task.name, ())
 
 

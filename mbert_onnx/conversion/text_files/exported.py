@@ -28,9 +28,7 @@ def plan_export(
     advice = "put the checkpoint's tokenizer.json beside its config.json"
     require_tokenizer(checkpoint.name, reader.tokenizer, advice)
     config = checkpoint.config.to_dict()
-    plan = plan_text(reader, config, pair=request.pair, embedding=embedding)
-    checkpoint.notes.extend(plan.notes)
-    return plan
+    return plan_text(reader, config, pair=request.pair, embedding=embedding)
 
 
 def write_export(

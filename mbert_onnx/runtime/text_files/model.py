@@ -114,16 +114,13 @@ class TextFileModel(Model):
             max_length=most,
             stride=stride,
         )
-        of_question, of_context = found["cut"][0]
+        of_question, of_context = map(int, found["cut"][0])
         if of_question > 0:
             raise UsageError(
                 f"The question is {of_question} tokens too long for a row of {most} tokens with a part of the context. "
                 "Shorten the question."
             )
-        if of_context > 0:
-            logging.getLogger("mbert_onnx").warning(
-                "the last %s tokens of the context were not read: %s has a fixed length", of_context, self.path
-            )
+        self._log_cut(of_context, "context")
         scores, spans = found["scores"][0], found["spans"][0]
         places = in_characters(data, spans)
         return [
@@ -164,6 +161,7 @@ class TextFileModel(Model):
             self._refuse(f"groups tokens, and no words: it has no --aggregation {aggregation}")
         data = encoded(check_text(text, "text"))
         found = self._run({"text": data}, stride=stride)
+        self._log_cut(found, "text")
         if aggregation == "simple":
             places = in_characters(data, found["entity_spans"])
             rows = zip(found["entities"], found["entity_scores"], places, strict=True)
@@ -188,6 +186,7 @@ class TextFileModel(Model):
         expect_positive(top_k=top_k)
         data = encoded(check_text(text, "text"))
         found = self._run({"text": data, "top_k": _number(top_k)}, stride=stride)
+        self._log_cut(found, "text")
         if not len(found["tokens"]):
             raise UsageError(f"The text has no {self.record.mask_token}. Put one where a token is missing.")
         if self._vocabulary is None:
@@ -269,6 +268,18 @@ class TextFileModel(Model):
         except Exception as error:  # onnxruntime's exceptions have no common base class
             raise BundleError(session_error("run", str(self.path), error)) from error
         return dict(zip(self._outputs, values, strict=True))
+
+    def _log_cut(self, found: dict[str, np.ndarray] | int, what: str) -> None:
+        """Logs how much of a text a file of fixed length did not read, where the model file would read windows."""
+        count = found if isinstance(found, int) else int(found["cut"].sum()) if "cut" in found else 0
+        if count:
+            logging.getLogger("mbert_onnx").warning(
+                "%s tokens of the %s were not read: %s takes rows of at most %s tokens",
+                count,
+                what,
+                self.path,
+                self.record.limit,
+            )
 
     def _refuse(self, reason: str, advice: str | None = None) -> NoReturn:
         """Raises UsageError for what a text file does not do, with the ordinary file that does it."""

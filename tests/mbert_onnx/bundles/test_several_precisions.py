@@ -175,6 +175,16 @@ def test_a_text_file_that_export_did_not_write_is_not_removed(bundle: Path) -> N
     assert mine.read_text() == "a"
 
 
+@pytest.mark.parametrize("precision", ["int8", "fp32"])
+def test_a_list_of_labels_of_the_user_stays(bundle: Path, precision: str) -> None:
+    (bundle / "labels.txt").write_text("mine")
+    write_with_text(bundle, precision, overwrite=True)
+    assert (bundle / "labels.txt").read_text() == "mine"
+    assert "labels.txt" not in (Records.read(bundle).files or ())
+    write(bundle, checkpoint="b", overwrite=True)
+    assert (bundle / "labels.txt").read_text() == "mine"
+
+
 def test_text_files_of_another_checkpoint_are_replaced(bundle: Path) -> None:
     write_with_text(bundle, "int8")
     with pytest.raises(BundleError, match=r"replace or remove onnx/model.onnx, onnx/model_int8.onnx and"):

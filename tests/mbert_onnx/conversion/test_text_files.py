@@ -22,6 +22,7 @@ from mbert_onnx import (
     UsageError,
     VerificationError,
     bench,
+    doctor,
     export,
     inspect,
     load,
@@ -151,6 +152,25 @@ def test_a_text_file_is_timed_on_texts_of_the_lengths(exported: Exports, tmp_pat
             build(f"openvino:{file}", 24)
         with pytest.raises(UsageError, match=r"takes 1 to 40 tokens; pass such a --seq-len"):
             build(f"portable:{file}", 400)
+
+
+def test_doctor_measures_the_model_inside(checkpoint: Exported, texts: Path, tmp_path: Path) -> None:
+    tokenizer = checkpoint.bundle / "tokenizer.json"
+    optimize(checkpoint.bundle, tmp_path / "text.onnx", text=True)
+    with pytest.raises(BundleError, match=r"has no tokenizer.json .*, and doctor measures it on texts; pass --tok"):
+        doctor(tmp_path / "text.onnx", calibrate=texts)
+    found = doctor(tmp_path / "text.onnx", calibrate=texts, tokenizer=tokenizer)
+    assert (found.task, found.layers) == ("text-classification", ["embeddings", "layer.0", "layer.1", "head"])
+
+
+def test_a_damaged_record_is_refused_by_inspect(checkpoint: Exported, tmp_path: Path) -> None:
+    optimize(checkpoint.bundle, tmp_path / "text.onnx", text=True)
+    model = onnx.load(tmp_path / "text.onnx")
+    for change in ('{"limit": "x"}', '{"model": ["text.other"]}', "[]"):
+        next(entry for entry in model.metadata_props if entry.key == TEXT).value = change
+        onnx.save(model, tmp_path / "damaged.onnx")
+        with pytest.raises(GraphError, match=r"export it again with --text"):
+            inspect(tmp_path / "damaged.onnx")
 
 
 @pytest.mark.full

@@ -218,6 +218,7 @@ def test_one_text_of_a_fixed_length_is_cut(
     assert not caplog.messages
     model.run("Who?", context=LONG)
     assert "tokens of the context were not read: " in caplog.messages[0]
+    assert "takes rows of at most 32 tokens" in caplog.messages[0]
     with pytest.raises(UsageError, match="reads a text in one row, and takes no stride"):
         model.run("Who?", context=LONG, stride=3)
     np.testing.assert_equal(isinstance(model, TextFileModel) and model.record.limit, 32)
