@@ -40,6 +40,15 @@ FLAGS = (
     *("-I", str(HERE)),
 )
 
+# The tokenizer, which is independent of onnxruntime and of instruction sets.
+TEXT = (
+    "text/rows",
+    "text/symbols",
+    "text/tokenizer",
+    "text/wordpiece",
+    "text/write_row",
+)
+
 COMMON = (
     "blocks/attention",
     "blocks/attention_int8",
@@ -54,13 +63,16 @@ COMMON = (
     "operators/nodes/embeddings",
     "operators/nodes/encoder",
     "operators/nodes/stacked_ffn",
+    "operators/nodes/tokenize",
     "operators/scores",
+    "operators/tokenizer_reader",
     "operators/weights",
     "ort/libc",
     "ort/mapped_pages",
     "ort/ort",
     "ort/scratch",
     "ort/weight_memory",
+    *TEXT,
 )
 
 # The part of COMMON that is independent of onnxruntime, for programs that run blocks without it.
@@ -71,6 +83,20 @@ ARITHMETIC = (
     "blocks/stacked_ffn",
     "isa/portable",
     "isa/processor",
+)
+
+# Sources whose code takes no time worth mentioning: compiled for size.
+SMALL = (
+    "operators/isa_selection",
+    "operators/library",
+    "operators/nodes/tokenize",
+    "operators/scores",
+    "operators/tokenizer_reader",
+    "operators/weights",
+    "ort/ort",
+    "ort/scratch",
+    "text/rows",
+    "text/tokenizer",
 )
 
 AVX512 = "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512"
@@ -170,7 +196,8 @@ def build_counter(folder: Path, interface: int) -> Path:
 
 def sources_of(processor: str, common: Sequence[str]) -> dict[str, list[str]]:
     """Returns common sources and those of an architecture's instruction sets, each with its compiler flags."""
-    return {name: [] for name in common} | {name: flags.split() for name, flags in INSTRUCTION_SETS[processor].items()}
+    own = {name: ["-Os"] if name in SMALL else [] for name in common}
+    return own | {name: flags.split() for name, flags in INSTRUCTION_SETS[processor].items()}
 
 
 def compile_sources(

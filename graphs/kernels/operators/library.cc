@@ -28,7 +28,8 @@ Status domain_of(const OrtApi* api, OrtCustomOpDomain** result) {
     TRY(entry<Status (*)(const char*, OrtCustomOpDomain**)>(api, CreateCustomOpDomain)(DOMAIN, &domain));
     const OrtCustomOp* const ops[] = {&stacked_ffn_op, &stacked_ffn_int8_op, &bottleneck_attention_op,
                                       &bottleneck_attention_int8_op, &encoder_op, &encoder_int8_op, &encoder_float16_op,
-                                      &embeddings_op, &embeddings_int8_op, &embeddings_float16_op};
+                                      &embeddings_op, &embeddings_int8_op, &embeddings_float16_op, &tokenize_op,
+                                      &tokenize_pair_op, &tokenize_windows_op, &tokenize_pair_windows_op};
     for (const OrtCustomOp* op : ops)
       TRY(entry<Status (*)(OrtCustomOpDomain*, const OrtCustomOp*)>(api, CustomOpDomain_Add)(domain, op));
     one.domain = *result = domain;

@@ -4,6 +4,12 @@
 
 namespace mbert {
 
+namespace {
+
+using AttributeArray = Status (*)(const OrtKernelInfo*, const char*, int64_t*, size_t*);
+
+}  // namespace
+
 bool Tensor::broadcasts_to(const int64_t* shape, int shape_rank, int64_t* strides) const {
   if (rank > shape_rank || rank > MAX_RANK) return false;
   int64_t stride = 1;
@@ -38,9 +44,12 @@ Message& Message::operator<<(int64_t number) {
 Message& Message::operator<<(const Tensor& tensor) {
   switch (tensor.type) {
     case FLOAT: *this << "float"; break;
+    case UINT8: *this << "uint8"; break;
     case INT8: *this << "int8"; break;
+    case UINT16: *this << "uint16"; break;
     case INT32: *this << "int32"; break;
     case INT64: *this << "int64"; break;
+    case BOOL: *this << "bool"; break;
     case FLOAT16: *this << "float16"; break;
     default: *this << "type " << tensor.type; break;
   }
@@ -69,12 +78,18 @@ Status Ort::read(const OrtValue* value, Tensor* tensor) const {
 }
 
 Status Ort::constant(const OrtKernelInfo* info, size_t index, const Message& name, Tensor* tensor) const {
-  int is_constant = 0;
+  bool is_constant = false;
+  TRY(constant_if_it_is(info, index, tensor, &is_constant));
+  return is_constant ? nullptr : fail(Message() << name.text() << " is not a constant; expected an initializer");
+}
+
+Status Ort::constant_if_it_is(const OrtKernelInfo* info, size_t index, Tensor* tensor, bool* is_constant) const {
+  int found = 0;
   const OrtValue* value = nullptr;
   TRY(entry<Status (*)(const OrtKernelInfo*, size_t, int*, const OrtValue**)>(KernelInfoGetConstantInput_tensor)(
-      info, index, &is_constant, &value));
-  if (!is_constant || !value) return fail(Message() << name.text() << " is not a constant; expected an initializer");
-  return read(value, tensor);
+      info, index, &found, &value));
+  *is_constant = found && value;
+  return *is_constant ? read(value, tensor) : nullptr;
 }
 
 Status Ort::attribute(const OrtKernelInfo* info, const char* name, int64_t* number) const {
@@ -83,14 +98,17 @@ Status Ort::attribute(const OrtKernelInfo* info, const char* name, int64_t* numb
 }
 
 Status Ort::attribute(const OrtKernelInfo* info, const char* name, int64_t* numbers, size_t count) const {
-  const auto read = entry<Status (*)(const OrtKernelInfo*, const char*, int64_t*, size_t*)>(
-      KernelInfoGetAttributeArray_int64);
   size_t found = 0;
-  TRY(read(info, name, nullptr, &found));
+  TRY(attribute_length(info, name, &found));
   if (found != count)
     return fail(Message() << "attribute " << name << " has " << static_cast<int64_t>(found) << " numbers; expected "
                           << static_cast<int64_t>(count));
-  return count ? read(info, name, numbers, &found) : nullptr;
+  return count ? entry<AttributeArray>(KernelInfoGetAttributeArray_int64)(info, name, numbers, &found) : nullptr;
+}
+
+Status Ort::attribute_length(const OrtKernelInfo* info, const char* name, size_t* count) const {
+  *count = 0;
+  return entry<AttributeArray>(KernelInfoGetAttributeArray_int64)(info, name, nullptr, count);
 }
 
 Status Ort::input_count(const OrtKernelInfo* info, size_t* count) const {
@@ -105,10 +123,12 @@ Status Ort::input(OrtKernelContext* context, size_t index, Tensor* tensor) const
   return read(value, tensor);
 }
 
-Status Ort::output(OrtKernelContext* context, const int64_t* sizes, size_t rank, void** data) const {
+Status Ort::output(OrtKernelContext* context, const int64_t* sizes, size_t rank, void** data, size_t index) const {
   OrtValue* value = nullptr;
   TRY(entry<Status (*)(OrtKernelContext*, size_t, const int64_t*, size_t, OrtValue**)>(KernelContext_GetOutput)(
-      context, 0, sizes, rank, &value));
+      context, index, sizes, rank, &value));
+  *data = nullptr;
+  if (!value) return nullptr;
   return entry<Status (*)(OrtValue*, void**)>(GetTensorMutableData)(value, data);
 }
 

@@ -61,12 +61,16 @@ class Ort {
   Status read(const OrtValue* value, Tensor* tensor) const;
   // Reads an input of a node that is being created, which must be an initializer. `name` is for the error.
   Status constant(const OrtKernelInfo* info, size_t index, const Message& name, Tensor* tensor) const;
-  // Reads an attribute of a node that is being created: one number, or a list of exactly `count`.
+  // Reads an input of a node that is being created, if it is an initializer.
+  Status constant_if_it_is(const OrtKernelInfo* info, size_t index, Tensor* tensor, bool* is_constant) const;
+  // Reads an attribute of a node that is being created: one number, a list of exactly `count`, or the length of a list.
   Status attribute(const OrtKernelInfo* info, const char* name, int64_t* number) const;
   Status attribute(const OrtKernelInfo* info, const char* name, int64_t* numbers, size_t count) const;
+  Status attribute_length(const OrtKernelInfo* info, const char* name, size_t* count) const;
   Status input_count(const OrtKernelInfo* info, size_t* count) const;
   Status input(OrtKernelContext* context, size_t index, Tensor* tensor) const;
-  Status output(OrtKernelContext* context, const int64_t* sizes, size_t rank, void** data) const;
+  // Allocates an output, by default the first one. The data of an optional output that nothing reads is null.
+  Status output(OrtKernelContext* context, const int64_t* sizes, size_t rank, void** data, size_t index = 0) const;
   Status parallel(OrtKernelContext* context, void (*task)(void*, size_t), size_t count, void* data) const;
   // Allocates memory that is aligned to a cache line.
   Status allocate(size_t bytes, void** memory) const;

@@ -10,6 +10,7 @@ from functools import cached_property
 
 import numpy as np
 import onnxruntime
+from built_kernels import LIBRARY
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from graphs.functions.text.function import outputs, text_model
@@ -126,25 +127,36 @@ class Row:
 
 
 class Tried:
-    """A tokenizer, and the functions that are made from it. The tokenizer must not change afterwards."""
+    """A tokenizer, and the functions that are made from it. The tokenizer must not change afterwards.
+
+    All that is computed with a body is computed with the native kernel, too, where it is built, and compared.
+    """
 
     def __init__(self, tokenizer: Tokenizer, options: RowOptions | None = None, tables: Tables | None = None) -> None:
         self.tokenizer = tokenizer
         self.options = options or RowOptions(limit=LIMIT)
         self._tables = tables
-        self._sessions: dict[Form, onnxruntime.InferenceSession] = {}
+        self._sessions: dict[Form, list[onnxruntime.InferenceSession]] = {}
 
     @cached_property
     def tables(self) -> Tables:
         return self._tables or make_tables(read_settings(self.tokenizer))
 
-    def session(self, form: Form) -> onnxruntime.InferenceSession:
+    def sessions(self, form: Form) -> list[onnxruntime.InferenceSession]:
+        """Returns a session with the body, and, where the native kernels are built, one with the kernel."""
         if form not in self._sessions:
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = 1
             model = text_model(form, self.tables, self.options).SerializeToString()
-            self._sessions[form] = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            self._sessions[form] = [text_session(model), *([text_session(model, native=True)] if LIBRARY else [])]
         return self._sessions[form]
+
+    def compute(self, form: Form, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Returns the outputs by name, after a check that body and kernel return the same."""
+        found, *native = (
+            dict(zip(outputs(form), session.run(None, feed), strict=True)) for session in self.sessions(form)
+        )
+        for other in native:
+            check_equal(other, found)
+        return found
 
     def run(
         self,
@@ -167,7 +179,7 @@ class Tried:
             feed |= dict(zip(("pair", "pair_splits"), joined(pairs), strict=True))
         if windows:
             feed["stride"] = np.array(stride)
-        return dict(zip(outputs(form), self.session(form).run(None, feed), strict=True))
+        return self.compute(form, feed)
 
     def rows(
         self, texts: Sequence[str | bytes], pairs: Sequence[str | bytes] | None = None, max_length: int = LIMIT
@@ -215,6 +227,22 @@ class Tried:
                 )
             )
         return found
+
+
+def text_session(model: bytes, *, native: bool = False) -> onnxruntime.InferenceSession:
+    """Returns a session of one thread that computes the function's body, or the native kernel."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    if native:
+        options.register_custom_ops_library(str(LIBRARY))
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def check_equal(native: Mapping[str, np.ndarray], body: Mapping[str, np.ndarray]) -> None:
+    """Fails where an output of the kernel is not that of the body."""
+    for name, expected in body.items():
+        assert native[name].dtype == expected.dtype, name
+        np.testing.assert_array_equal(native[name], expected, err_msg=f"{name}, kernel and body", strict=True)
 
 
 def unpadded(found: dict[str, np.ndarray]) -> list[Row]:

@@ -7,7 +7,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 from text_functions import LIMIT, Row, Tried, alphabet_text, first_difference, trained, unpadded
 from tokenizers import Tokenizer, processors
@@ -182,7 +181,7 @@ def test_any_row_splits(splits: list[int]) -> None:
         "pair_splits": np.array(splits[:3], np.int64),
         "max_length": np.array([LIMIT]),
     }
-    found = dict(zip(outputs_of(one), session_of(one).run(None, feed), strict=True))
+    found = one.compute(Form.PAIR, feed)
     count = max(len(splits) - 1, 0)
     ends = [0, *sorted(min(max(split, 0), len(text)) for split in splits[1:-1]), len(text)]
     texts = [text[begin:end] for begin, end in pairwise(ends)][:count]
@@ -193,14 +192,6 @@ def test_any_row_splits(splits: list[int]) -> None:
     ]
     assert len(ids) == count
     assert kept == [row.ids[1:-1] for row in one.expected(texts)]
-
-
-def outputs_of(one: Tried) -> list[str]:
-    return [value.name for value in session_of(one).get_outputs()]
-
-
-def session_of(one: Tried) -> onnxruntime.InferenceSession:
-    return one.session(Form.PAIR)
 
 
 def test_a_long_text() -> None:
