@@ -13,7 +13,7 @@ class Layout {
 
   template <class Element>
   Element* take(int64_t count) {
-    Element* taken = reinterpret_cast<Element*>(memory_ + bytes_);
+    Element* taken = memory_ ? reinterpret_cast<Element*>(memory_ + bytes_) : nullptr;
     bytes_ += (static_cast<size_t>(count) * sizeof(Element) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     return taken;
   }

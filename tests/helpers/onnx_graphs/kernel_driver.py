@@ -24,7 +24,7 @@ from kernel_models import (
 
 from graphs.kernels import build
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent / "native"
 WIDTHS = [Widths(512, 128, 512, 4, 4), Widths(40, 36, 33, 3, 3), Widths(48, 16, 112, 1, 1)]
 
 

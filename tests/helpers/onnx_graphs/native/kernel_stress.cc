@@ -1,193 +1,20 @@
-// A stress test of the whole library, built with a sanitizer. A small fake of onnxruntime's C API creates nodes, runs
-// them from ten threads at once with several threads per run, creates malformed nodes, and checks that all memory is
-// released. Runs also products with float16 weights. MBERT_KERNELS_ISA chooses the instruction set. Prints the number of blocks and of malformed nodes.
+// A stress test of the whole library, built with a sanitizer and a fake of onnxruntime. Creates nodes, runs them from ten
+// threads at once with several threads per run, creates malformed nodes, and checks that all memory is released. Runs also
+// products with float16 weights. MBERT_KERNELS_ISA chooses the instruction set. Prints the number of blocks and of nodes.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <atomic>
-#include <map>
-#include <mutex>
 #include <random>
-#include <string>
-#include <thread>
-#include <vector>
 
+#include "fake_onnxruntime.h"
 #include "operators/isa_selection.h"
-#include "ort/abi.h"
-
-using namespace mbert;
-
-// The types that onnxruntime's API leaves opaque.
-struct OrtStatus {
-  std::string message;
-};
-struct OrtValue {
-  int type = FLOAT;
-  std::vector<int64_t> sizes;
-  std::vector<char> data;
-};
-struct OrtTensorTypeAndShapeInfo {
-  const OrtValue* value;
-};
-struct OrtKernelInfo {
-  std::vector<OrtValue> inputs;
-  size_t at_run_time;  // number of leading inputs that are not constants
-  std::map<std::string, std::vector<int64_t>> attributes;
-};
-struct OrtKernelContext {
-  const std::vector<OrtValue>* inputs;
-  OrtValue output;  // of the operator's type
-  int threads;
-};
-struct OrtCustomOpDomain {
-  std::vector<const OrtCustomOp*> ops;
-};
-struct OrtSessionOptions {
-  OrtCustomOpDomain* domain;
-};
-struct OrtAllocator {
-  std::atomic<int64_t> live{0};
-};
+#include "text_stress.h"
 
 extern "C" OrtStatus* RegisterCustomOps(OrtSessionOptions*, const OrtApiBase*);
 
 namespace {
-
-OrtAllocator heap;
-std::atomic<int64_t> statuses{0}, domains{0};
-
-OrtStatus* fail(int, const char* message) {
-  statuses++;
-  return new OrtStatus{message};
-}
-
-size_t bytes_of(const OrtValue& value) {
-  size_t count = 1;
-  for (int64_t size : value.sizes) count *= size;
-  return count * (value.type == INT8 ? 1 : value.type == FLOAT16 ? 2 : value.type == INT64 ? 8 : 4);
-}
-
-template <class Function>
-void set(OrtApi& api, Entry entry, Function function) {
-  api.entries[entry] = reinterpret_cast<void (*)()>(function);
-}
-
-const OrtApi* the_api(uint32_t version) {
-  static OrtApi api{};
-  static std::once_flag once;
-  std::call_once(once, [] {
-    set(api, CreateStatus, fail);
-    set(api, ReleaseStatus, +[](OrtStatus* status) {
-      statuses--;
-      delete status;
-    });
-    set(api, CreateCustomOpDomain, +[](const char*, OrtCustomOpDomain** result) -> OrtStatus* {
-      domains++;
-      *result = new OrtCustomOpDomain;
-      return nullptr;
-    });
-    set(api, ReleaseCustomOpDomain, +[](OrtCustomOpDomain* domain) { delete domain; });
-    set(api, CustomOpDomain_Add, +[](OrtCustomOpDomain* domain, const OrtCustomOp* op) -> OrtStatus* {
-      domain->ops.push_back(op);
-      return nullptr;
-    });
-    set(api, AddCustomOpDomain, +[](OrtSessionOptions* options, OrtCustomOpDomain* domain) -> OrtStatus* {
-      options->domain = domain;
-      return nullptr;
-    });
-    set(api, GetTensorTypeAndShape, +[](const OrtValue* value, OrtTensorTypeAndShapeInfo** info) -> OrtStatus* {
-      *info = new OrtTensorTypeAndShapeInfo{value};
-      return nullptr;
-    });
-    set(api, ReleaseTensorTypeAndShapeInfo, +[](OrtTensorTypeAndShapeInfo* info) { delete info; });
-    set(api, GetTensorElementType, +[](const OrtTensorTypeAndShapeInfo* info, int* type) -> OrtStatus* {
-      *type = info->value->type;
-      return nullptr;
-    });
-    set(api, GetDimensionsCount, +[](const OrtTensorTypeAndShapeInfo* info, size_t* count) -> OrtStatus* {
-      *count = info->value->sizes.size();
-      return nullptr;
-    });
-    set(api, GetDimensions, +[](const OrtTensorTypeAndShapeInfo* info, int64_t* sizes, size_t count) -> OrtStatus* {
-      for (size_t i = 0; i < count; i++) sizes[i] = info->value->sizes[i];
-      return nullptr;
-    });
-    set(api, GetTensorMutableData, +[](OrtValue* value, void** data) -> OrtStatus* {
-      *data = value->data.data();
-      return nullptr;
-    });
-    set(api, GetAllocatorWithDefaultOptions, +[](OrtAllocator** found) -> OrtStatus* {
-      *found = &heap;
-      return nullptr;
-    });
-    set(api, AllocatorAlloc, +[](OrtAllocator* allocator, size_t size, void** memory) -> OrtStatus* {
-      allocator->live++;
-      *memory = malloc(size);
-      return nullptr;
-    });
-    set(api, AllocatorFree, +[](OrtAllocator* allocator, void* memory) -> OrtStatus* {
-      allocator->live--;
-      free(memory);
-      return nullptr;
-    });
-    set(api, KernelInfo_GetInputCount, +[](const OrtKernelInfo* info, size_t* count) -> OrtStatus* {
-      *count = info->inputs.size();
-      return nullptr;
-    });
-    set(api, KernelInfoGetAttribute_int64, +[](const OrtKernelInfo* info, const char* name, int64_t* out) -> OrtStatus* {
-      const auto found = info->attributes.find(name);
-      if (found == info->attributes.end()) return fail(ORT_FAIL, "no such attribute");
-      *out = found->second[0];
-      return nullptr;
-    });
-    set(api, KernelInfoGetAttributeArray_int64,
-        +[](const OrtKernelInfo* info, const char* name, int64_t* out, size_t* size) -> OrtStatus* {
-          const auto found = info->attributes.find(name);
-          if (found == info->attributes.end()) return fail(ORT_FAIL, "no such attribute");
-          for (size_t i = 0; out && i < found->second.size() && i < *size; i++) out[i] = found->second[i];
-          *size = found->second.size();
-          return nullptr;
-        });
-    set(api, KernelInfoGetConstantInput_tensor,
-        +[](const OrtKernelInfo* info, size_t index, int* constant, const OrtValue** value) -> OrtStatus* {
-          *constant = index >= info->at_run_time && index < info->inputs.size();
-          *value = *constant ? &info->inputs[index] : nullptr;
-          return nullptr;
-        });
-    set(api, KernelContext_GetInputCount, +[](const OrtKernelContext* context, size_t* count) -> OrtStatus* {
-      *count = context->inputs->size();
-      return nullptr;
-    });
-    set(api, KernelContext_GetInput,
-        +[](const OrtKernelContext* context, size_t index, const OrtValue** value) -> OrtStatus* {
-      *value = index < context->inputs->size() ? &(*context->inputs)[index] : nullptr;
-      return nullptr;
-    });
-    set(api, KernelContext_GetOutput,
-        +[](OrtKernelContext* context, size_t, const int64_t* sizes, size_t rank, OrtValue** value) -> OrtStatus* {
-          context->output.sizes.assign(sizes, sizes + rank);
-          context->output.data.resize(bytes_of(context->output));
-          *value = &context->output;
-          return nullptr;
-        });
-    set(api, KernelContext_ParallelFor,
-        +[](const OrtKernelContext* context, void (*task)(void*, size_t), size_t count, size_t,
-            void* data) -> OrtStatus* {
-          std::atomic<size_t> next{0};
-          const auto work = [&] {
-            for (size_t number; (number = next++) < count;) task(data, number);
-          };
-          std::vector<std::thread> others;
-          for (int i = 1; i < context->threads; i++) others.emplace_back(work);
-          work();
-          for (std::thread& other : others) other.join();
-          return nullptr;
-        });
-  });
-  return version <= API_VERSION ? &api : nullptr;
-}
 
 std::mt19937 random_bits(1);
 
@@ -253,7 +80,7 @@ void add_attention(std::vector<OrtValue>& inputs, int type, const Widths& w) {
   add_weight(inputs, type, w.intra, w.intra, false);
 }
 
-// The operators in the order of their domain.
+// The operators in the order of their domain; those of texts come after them.
 enum Block { FFN, ATTENTION, ENCODER, EMBEDDINGS };
 constexpr struct {
   Block block;
@@ -330,18 +157,12 @@ OrtKernelInfo node_of(int number, const Widths& w, const std::vector<int>& lengt
 std::vector<const OrtCustomOp*> ops;
 std::atomic<int> wrong{0};
 
-void release(OrtStatus* status) {
-  if (!status) return;
-  statuses--;
-  delete status;
-}
-
 std::vector<char> run(const OrtCustomOp* op, void* node, const OrtKernelInfo& info, int threads) {
-  OrtKernelContext context{&info.inputs, {op->GetOutputType(op, 0), {}, {}}, threads};
+  OrtKernelContext context(op, info, threads);
   OrtStatus* status = op->KernelComputeV2(node, &context);
   if (status) fprintf(stderr, "%s\n", status->message.c_str()), wrong++;
   release(status);
-  return context.output.data;
+  return context.outputs[0].data;
 }
 
 // Ten threads run two nodes, and check that the output is the same every time.
@@ -386,7 +207,7 @@ void run_malformed(int number) {
   void* node = nullptr;
   OrtStatus* status = op->CreateKernelV2(op, the_api(API_VERSION), &info, &node);
   if (!status) {
-    OrtKernelContext context{&info.inputs, {op->GetOutputType(op, 0), {}, {}}, 2};
+    OrtKernelContext context(op, info, 2);
     release(op->KernelComputeV2(node, &context));
     op->KernelDestroy(node);
   }
@@ -420,7 +241,7 @@ int main() {
   for (OrtSessionOptions& one : options) sessions.emplace_back([&] { release(RegisterCustomOps(&one, &base)); });
   for (std::thread& one : sessions) one.join();
   ops = options[0].domain->ops;
-  if (domains != 1 || ops.size() != COUNT) return fprintf(stderr, "%d domains\n", static_cast<int>(domains)), 1;
+  if (domains != 1 || ops.size() != COUNT + TEXT_OPERATORS) return fprintf(stderr, "%d domains\n", static_cast<int>(domains)), 1;
 
   const Widths widths[] = {{512, 128, 512, 4, 4}, {64, 48, 80, 3, 1}, {33, 20, 37, 5, 2}, {24, 65, 30, 1, 1}};
   const std::vector<int> texts[] = {{1}, {7}, {33, 5, 1}, {64, 64}};
@@ -431,12 +252,13 @@ int main() {
     for (const Widths& one : widths)
       for (const std::vector<int>& lengths : texts) stress(number, one, lengths), stressed++;
   for (int i = 0; i < 1000; i++) run_malformed(i % COUNT);
+  const int tokenized = stress_texts(ops.data() + COUNT);
   if (heap.live || statuses) {
     fprintf(stderr, "%d allocations and %d statuses were not released\n", static_cast<int>(heap.live),
             static_cast<int>(statuses));
     return 1;
   }
   if (wrong) return fprintf(stderr, "%d runs were wrong\n", static_cast<int>(wrong)), 1;
-  printf("%d blocks, 1000 malformed nodes\n", stressed);
+  printf("%d blocks, 1000 malformed nodes, %d texts\n", stressed, tokenized);
   return 0;
 }
