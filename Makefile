@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest -q -n auto
 BUDGET ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full test-transformers5 test-peers test-providers test-arm64 web kernels kernels-all onnxruntime-headers lint format bench bench-optimize bench-int8 bench-kernels bench-squad bench-text-web bench-paper bench-emulated peers reference-model profile-kernels count-instructions fuzz-text docs docs-serve docs-outputs bench-readme clean
+.PHONY: help setup demo test test-full test-transformers5 test-peers test-providers test-arm64 web kernels kernels-all onnxruntime-headers lint format bench bench-optimize bench-int8 bench-kernels bench-squad bench-text bench-text-web bench-paper bench-emulated peers reference-model profile-kernels count-instructions fuzz-text docs docs-serve docs-outputs bench-readme clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-20s %s\n", $$1, $$2}'
@@ -268,6 +268,11 @@ bench-squad: setup ## Time 200 questions of SQuAD in int8 at their own lengths, 
 	$(BIN)/python tests/helpers/checkpoints/random_with_words.py $(SPEAKING)
 	$(BIN)/mbert-onnx bench native:int8:$(SPEAKING) ort-dynamic:transformers:$(SPEAKING) \
 		--texts $(TEXTS) --threads 1 --json $(BUILD)/bench-squad.json
+
+# The native kernel of Tokenize, alone and in a session, on texts of SQuAD. The helpers are on the tests' path.
+HELPERS := $(CURDIR):$(CURDIR)/tests/helpers/onnx_graphs
+bench-text: setup ## Time the native tokenizer against `tokenizers` and against the function's body, and print the targets
+	PYTHONPATH=$(HELPERS) $(BIN)/python tests/helpers/measurements/text_speed.py $(BUILD)/text-speed $(TEXTS)
 
 bench-text-web: setup web ## Time text files in onnxruntime-web against the same models on token ids: runs, loading, size
 	@mkdir -p $(BUILD)/text-web

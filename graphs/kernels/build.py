@@ -194,10 +194,14 @@ def build_counter(folder: Path, interface: int) -> Path:
     return plugin
 
 
+def with_flags(common: Sequence[str]) -> dict[str, list[str]]:
+    """Returns common sources, each with its compiler flags."""
+    return {name: ["-Os"] if name in SMALL else [] for name in common}
+
+
 def sources_of(processor: str, common: Sequence[str]) -> dict[str, list[str]]:
     """Returns common sources and those of an architecture's instruction sets, each with its compiler flags."""
-    own = {name: ["-Os"] if name in SMALL else [] for name in common}
-    return own | {name: flags.split() for name, flags in INSTRUCTION_SETS[processor].items()}
+    return with_flags(common) | {name: flags.split() for name, flags in INSTRUCTION_SETS[processor].items()}
 
 
 def compile_sources(

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 from kernel_driver import WIDTHS, build_driver, check_blocks, check_halves, run
 from kernel_models import Widths, ffn_feed, with_8_bit_weights
+from text_driver import build_text_driver, tokenized
+from text_functions import Tried, check_equal, difficult_bytes, difficult_texts, joined, trained
 
+from graphs.functions.text.tables.row_options import Form
 from perf.devices.emulated.processors import PROCESSORS
 
 QEMU = shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static")
@@ -57,3 +60,19 @@ def test_int8_is_bit_identical_on_any_processor(driver: Path) -> None:
         found["this machine"] = run_here(session(model_of(feed, widths), kernels.library()), feed)
     for name, y in found.items():
         np.testing.assert_array_equal(y, found["neon"], err_msg=name)
+
+
+def test_texts(tmp_path_factory: pytest.TempPathFactory) -> None:
+    program = build_text_driver(tmp_path_factory.mktemp("text_driver"), "aarch64-linux-musl", ["-static"])
+    one = Tried(trained())
+    texts: list[str | bytes] = [*difficult_texts(300, seed=1), *difficult_bytes(300)]
+    for form in Form:
+        for begin in range(0, len(texts), 100):
+            some = texts[begin : begin + 100]
+            feed = dict(zip(("text", "row_splits"), joined(some), strict=True)) | {"max_length": np.array(40)}
+            if form.has_pair:
+                feed |= dict(zip(("pair", "pair_splits"), joined(some[::-1]), strict=True))
+            if form.has_windows:
+                feed["stride"] = np.array(7)
+            found = tokenized([str(QEMU), str(program)], form, one.tables, one.options, feed)
+            check_equal(found, one.compute(form, feed))

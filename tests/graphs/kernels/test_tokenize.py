@@ -246,7 +246,7 @@ def compare_random(seeds: range, texts_of_each: int) -> None:
         options = RowOptions(
             limit=int(rng.choice([3, 20, 300])),
             columns=int(rng.choice([0, 0, 300])),
-            truncation=Truncation(rng.integers(1, 4)),
+            truncation=Truncation(int(rng.integers(1, 4))),
             cut_left=bool(rng.integers(2)),
             windowed=int(rng.integers(2)),
         )

@@ -174,7 +174,7 @@ def test_a_fixed_number_of_columns() -> None:
 def test_any_row_splits(splits: list[int]) -> None:
     text = b"ab cd ef "
     one = tried()
-    feed = {
+    feed: dict[str, np.ndarray] = {
         "text": np.frombuffer(text, np.uint8),
         "row_splits": np.array(splits, np.int64),
         "pair": np.frombuffer(text, np.uint8),
