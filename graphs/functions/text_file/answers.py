@@ -16,6 +16,7 @@ from graphs.functions.answers.mask_tokens import mask_tokens
 from graphs.functions.answers.sentence_embedding import sentence_embedding
 from graphs.functions.answers.word_labels import word_labels
 from graphs.functions.text_file.additions import Additions
+from graphs.functions.text_file.layout import Layout
 from graphs.functions.text_file.options import (
     FEATURE_EXTRACTION,
     FILL_MASK,
@@ -25,6 +26,7 @@ from graphs.functions.text_file.options import (
     QUESTION_ANSWERING,
     TEXT_CLASSIFICATION,
     TOKEN_CLASSIFICATION,
+    WINDOWED,
     TextOptions,
 )
 from graphs.functions.text_file.tokens import ZERO, Tokenized
@@ -51,7 +53,12 @@ class _Parts:
 
 
 def answer(
-    g: Additions, logits: list[ir.Value], tokens: Tokenized, inputs: Mapping[str, ir.Value], options: TextOptions
+    g: Additions,
+    logits: list[ir.Value],
+    tokens: Tokenized,
+    inputs: Mapping[str, ir.Value],
+    options: TextOptions,
+    layout: Layout,
 ) -> dict[str, ir.Value]:
     """Adds the answer of a task; returns the outputs of a text file by name.
 
@@ -61,8 +68,23 @@ def answer(
         tokens: The tokens that the model has read.
         inputs: The inputs of the file.
         options: Its settings.
+        layout: Its layout.
     """
+    if layout.one_text and layout.rows.columns:
+        logits = [_of_any_size(g, output, tokens, options) for output in logits]
     return {**ANSWERS[options.task](_Parts(g, logits, tokens, inputs, options)), "cut": tokens["cut"]}
+
+
+def _of_any_size(g: Additions, output: ir.Value, tokens: Tokenized, options: TextOptions) -> ir.Value:
+    """Returns an output of the model, which has fixed sizes, as one of sizes that only a run knows.
+
+    A provider that takes nodes of fixed sizes then takes the model, and leaves the answer to the CPU. Each few nodes of
+    it that it took would be one more partition.
+    """
+    shape = g("Shape", tokens["input_ids" if options.task in WINDOWED else "row_texts"])
+    if options.task != QUESTION_ANSWERING:
+        shape = g("Concat", shape, np.array([-1]), axis=0)
+    return g("Reshape", output, shape)
 
 
 def _labels(parts: _Parts) -> dict[str, ir.Value]:

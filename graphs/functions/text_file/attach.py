@@ -59,7 +59,7 @@ def add_text(model: ir.Model, tables: Tables, options: TextOptions) -> ir.Model:
     tokens = tokenize(g, inputs, options, layout)
     fed = feed(g, graph, tokens, options, layout)
     g.flush(before=first)
-    answers = answer(g, logits, tokens, inputs, options)
+    answers = answer(g, logits, tokens, inputs, options, layout)
     g.flush()
     graph.inputs[:] = list(inputs.values())
     for port in given:

@@ -25,6 +25,9 @@ from graphs.ir.text_inputs import IDS, POSITIONS
 # Tasks whose answers read which row owns a token.
 OWNED = (TOKEN_CLASSIFICATION, *MASKED, FEATURE_EXTRACTION)
 
+# Behind the end of any text.
+END = 2**31
+
 ZERO, ONE = np.array([0]), np.array([1])
 
 
@@ -47,16 +50,17 @@ class Tokenized:
 def tokenize(g: Additions, inputs: Mapping[str, ir.Value], options: TextOptions, layout: Layout) -> Tokenized:
     """Adds the node that tokenizes the inputs of a text file."""
     text, second, count = inputs["text"], second_text(options), None
-    given = inputs.get("row_splits")
-    row_splits = g.constant(f"{PREFIX}row_splits", ONE_TEXT) if given is None else _two_at_least(g, given)
+    if layout.one_text:
+        row_splits = _splits_of_one(g, text)
+    elif not options.has_choices:
+        row_splits = _two_at_least(g, inputs["row_splits"])
     pair: list[ir.Value] = []
     if options.has_choices:
         choice_splits = _two_at_least(g, inputs["choice_splits"])
         text, row_splits, count = _repeated(g, text, choice_splits)
         pair = [inputs["choices"], choice_splits]
     elif second is not None:
-        given = inputs.get(f"{second}_splits")
-        given = g.constant(f"{PREFIX}{second}_splits", ONE_TEXT) if given is None else given
+        given = row_splits if layout.one_text else inputs[f"{second}_splits"]
         # What else reads them is only the answer to a question.
         ordered = options.task == QUESTION_ANSWERING
         pair = [inputs[second], _ordered(g, given, inputs[second], row_splits) if ordered else given]
@@ -119,6 +123,15 @@ def _one_column(g: Additions, rows: ir.Value, filling: np.ndarray, rank: int) ->
     missing = g("Max", g("Sub", ONE, g("Shape", rows, start=1, end=2)), ZERO)
     sizes = g("Concat", np.zeros(rank + 1, np.int64), missing, *[ZERO] * (rank - 2), axis=0)
     return g("Pad", rows, sizes, filling)
+
+
+def _splits_of_one(g: Additions, text: ir.Value) -> ir.Value:
+    """Returns the splits of one text, [0, 0], as numbers of which only a run knows how many they are.
+
+    So no size of the rows is known, and no provider takes a part of what tokenizes.
+    """
+    behind = g.int64(g("Slice", text, g("Shape", text), np.array([END])))  # of 0 bytes
+    return g("Concat", ONE_TEXT, behind, axis=0)
 
 
 def _two_at_least(g: Additions, splits: ir.Value) -> ir.Value:
