@@ -1,6 +1,7 @@
 // Times a text file beside the same model on token ids, in onnxruntime-web (WebAssembly, one thread). text_in_web.py
 // starts it, with JSON on standard input: {"model", "text_model", "texts", "ids", "max_length", "loads", "rounds"}.
-// Prints JSON: seconds of each load, milliseconds of each run, and the answers of the text file.
+// Prints JSON: seconds of each load, milliseconds of each run, and the answers of the text file. With "first", "ids" or
+// "text": only the seconds that loading this file takes as the first one, while WebAssembly is compiled.
 
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -30,7 +31,12 @@ const load = (kind) => ort.InferenceSession.create(new Uint8Array(files[kind]), 
 // The order changes from round to round, so that neither file always runs behind the other.
 const order = (round) => (round % 2 ? ["text", "ids"] : ["ids", "text"]);
 
-await (await load("ids")).release(); // compiles WebAssembly
+const first = performance.now();
+await (await load(given.first ?? "ids")).release(); // compiles WebAssembly
+if (given.first) {
+  console.log(JSON.stringify((performance.now() - first) / 1000));
+  process.exit(0);
+}
 const loads = { ids: [], text: [] };
 for (let round = 0; round < given.loads; round++) {
   for (const kind of order(round)) {

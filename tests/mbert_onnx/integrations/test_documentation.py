@@ -34,7 +34,11 @@ from perf.results.report import RaggedCell, RaggedResult
 from perf.statistics import Ratio
 
 DOCUMENTS = sorted(
-    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
+    [
+        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/text/README.md")),
+        *(ROOT / "examples" / "text").glob("*/README.md"),
+        *(ROOT / "docs").rglob("*.md"),
+    ]
 )
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 OPTIONS = {
@@ -43,8 +47,10 @@ OPTIONS = {
 }
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
-# Options of other programs that pages mention: pip, make, pytest, accelerate, apt, our build scripts.
-OTHER_OPTIONS = re.compile(r"^\s*(pip|make|git|apt|apt-get|accelerate|cc|clang|qemu-\S+|npm|pytest|python3?)\b")
+# Options of other programs that pages mention: pip, make, pytest, accelerate, apt, compilers, our build scripts.
+OTHER_OPTIONS = re.compile(
+    r"^\s*(pip|make|git|apt|apt-get|accelerate|cc|clang|qemu-\S+|npm|pytest|python3?|gofmt|javac|rustfmt|tsc)\b"
+)
 ROOM = re.compile(r"^(mbert_onnx|graphs|perf|tests|examples|docs)/[\w./*{},-]*$")
 INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
