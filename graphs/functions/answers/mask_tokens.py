@@ -41,9 +41,13 @@ LOGITS = """
     mask_logits = Gather(flat_logits, found)
 """
 
+# A row is added and taken away: onnxruntime's TopK of no rows divides by zero, which ends a run in WebAssembly.
 OUTPUTS = """
     k = Min(most, vocab)
-    best, tokens = TopK(wide, k)
+    some_rows = Pad(wide, one_row)
+    best_of_rows, tokens_of_rows = TopK(some_rows, k)
+    best = Slice(best_of_rows, zero, minus_one, zero)
+    tokens = Slice(tokens_of_rows, zero, minus_one, zero)
     scores = Cast <to = 1> (best)
     spans = Identity(found_spans)
     texts = Identity(found_texts)
@@ -55,7 +59,7 @@ def mask_tokens(mask_id: int, opset: int) -> ir.Function:
     body = MASKS + owned_tokens("owned_mask") + LOGITS + softmax("mask_logits", "wide") + wanted("top_k", "most")
     inputs = ["logits", "input_ids", "offsets", "owned", "row_texts", "top_k"]
     documentation = DOCUMENTATION.format(mask=mask_id, offsets=OFFSETS, owned=OWNED)
-    constants = {"mask": np.array(mask_id, np.int64)}
+    constants = {"mask": np.array(mask_id, np.int64), "one_row": np.array([0, 0, 1, 0])}
     return function_of(
         NAME, documentation, (inputs, ["tokens", "scores", "spans", "texts"]), body + OUTPUTS, opset, constants
     )
