@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mbert_onnx.errors import MbertError
+from mbert_onnx.errors import BundleError, MbertError
 
 # Prefix of the name of a file that is not complete yet. It stays behind only where the process was killed.
 PARTIAL = ".partial-"
@@ -70,6 +70,24 @@ def atomic_folder(path: Path, partial: Path, *, check: Callable[[], None] = no_c
             shutil.rmtree(replaced, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def check_new_folder(path: Path, advice: str) -> None:
+    """Raises BundleError for a path at which no folder can be written, or none that is there replaced by renaming."""
+    if path.is_symlink():
+        # Renaming would replace the link.
+        target = f"the folder that it leads to, {path.resolve()}" if path.is_dir() else "a folder"
+        raise BundleError(f"{path} is a link; expected a folder: give {target}, or {advice}")
+    if path.exists() and not path.is_dir():
+        raise BundleError(f"{path} exists and is not a folder; {advice}")
+    if Path.cwd().is_relative_to(path.resolve()):
+        # It can be renamed, but a shell whose working directory it is would stay in the old one.
+        raise BundleError(f"{path} is the current folder, or around it; {advice}")
+    existing = next(parent for parent in path.absolute().parents if parent.exists())
+    if not existing.is_dir():
+        raise BundleError(f"{existing} is not a folder; {advice}")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise BundleError(f"{existing} is not writable; {advice}")
 
 
 def replaced_name(path: Path) -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from mbert_onnx.bundles.atomic import swap_folders, write_errors
+from mbert_onnx.bundles.atomic import check_new_folder, swap_folders, write_errors
 from mbert_onnx.bundles.records import CONFIG, METADATA, MODEL_FILES, SHARED, TEXT_VARIANTS, VARIANTS, Records
 from mbert_onnx.errors import BundleError
 from mbert_onnx.text.name_lists import name_list
@@ -252,22 +252,9 @@ def _output_errors(output: Path) -> contextlib.AbstractContextManager[None]:
 
 
 def _check_place(output: Path) -> None:
-    if output.is_symlink():
-        # A bundle is replaced by renaming folders, which would replace the link.
-        target = f"the folder that it leads to, {output.resolve()}" if output.is_dir() else "a folder"
-        raise BundleError(f"{output} is a link; expected a folder: give {target}, or {ADVICE}")
-    if output.exists() and not output.is_dir():
-        raise BundleError(f"{output} exists and is not a folder; {ADVICE}")
-    if Path.cwd().is_relative_to(output.resolve()):
-        # It can be renamed, but a shell whose working directory it is would stay in the old one.
-        raise BundleError(f"{output} is the current folder, or around it; {ADVICE}")
+    check_new_folder(output, ADVICE)
     if output.is_dir() and any(output.iterdir()) and not (output / METADATA).is_file():
         raise BundleError(f"{output} exists and is not a bundle that export wrote; {ADVICE}")
-    existing = next(parent for parent in output.absolute().parents if parent.exists())
-    if not existing.is_dir():
-        raise BundleError(f"{existing} is not a folder; {ADVICE}")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise BundleError(f"{existing} is not writable; {ADVICE}")
 
 
 def _names(precision: str, text: bool) -> tuple[str, ...]:

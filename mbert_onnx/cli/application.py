@@ -29,6 +29,7 @@ COMMANDS = (
     benchmark.bench,
     benchmark.report,
     runtime.run,
+    runtime.app,
     training.pretrain,
     training.distill,
     training.finetune,

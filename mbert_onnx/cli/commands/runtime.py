@@ -1,8 +1,10 @@
-"""Command `run`: a bundle answers a text."""
+"""Commands `run` and `app`: a bundle answers a text, here or in a browser."""
 
 from __future__ import annotations
 
+import json
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +16,7 @@ from mbert_onnx.runtime.size_limits import MAX_THREADS
 # As in mbert_onnx.runtime.entities, which loads numpy.
 AGGREGATIONS = ("none", "simple", "first", "max")
 STANDARD_INPUT = "-"
+KINDS_OF_APPS = ("web",)
 
 
 def run(
@@ -88,6 +91,50 @@ def run(
         "normalize": normalize or None,
     }
     print_answer(mbert_onnx.run(bundle, text, threads=threads, kernels=kernels, **options), as_json)
+
+
+def app(
+    kind: Annotated[str, typer.Argument(metavar="|".join(KINDS_OF_APPS), help="The kind of app: a page for browsers.")],
+    bundle: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A bundle with a text file, which `export --text` writes, or the path of a text file. Of several in a "
+            "bundle, int8 is taken first, then fp32.",
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="The folder to write.")],
+    title: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="The heading of the page. Default: the task in words.")
+    ] = None,
+    onnxruntime_web: Annotated[
+        Path | None,
+        typer.Option(
+            "--onnxruntime-web",
+            metavar="FILE_OR_FOLDER",
+            help="The npm package onnxruntime-web, unpacked or as .tgz. Default: the one in node_modules here or in a "
+            "folder above, or else fetched by npm.",
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the app in the folder; other files in it stay.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a static web page that runs a bundle in the browser, offline too.
+
+    The page, the model and onnxruntime-web are in one folder, for any static host.
+    """
+    from mbert_onnx.cli.printing.runtime import print_app
+    from mbert_onnx.runtime.web_app.writing import write_app
+
+    if kind not in KINDS_OF_APPS:
+        raise mbert_onnx.UsageError(f"the kind of app is {kind!r}; expected web")
+    report = write_app(bundle, output, title=title, onnxruntime_web=onnxruntime_web, overwrite=overwrite)
+    if as_json:
+        print(json.dumps(report.as_dict(), indent=2))
+    else:
+        print_app(report)
 
 
 def _with_standard_input(given: dict[str, list[Any]]) -> dict[str, list[Any]]:

@@ -1,15 +1,19 @@
-"""Printed answers of `run`."""
+"""Printed answers of `run`, and the report of `app`."""
 
 from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mbert_onnx.cli.errors import CONTROL, without_control_characters
 from mbert_onnx.runtime.answers import Choices, Classification, FilledMask, NextSentence, as_json
 from mbert_onnx.runtime.entities import Entity, TokenEntity
 from mbert_onnx.runtime.spans import Answer
+from mbert_onnx.text.name_lists import name_list
+
+if TYPE_CHECKING:
+    from mbert_onnx.runtime.web_app.writing import AppReport
 
 # Numbers of an embedding that are printed; --json prints all.
 SHOWN = 8
@@ -24,6 +28,20 @@ def print_answer(answer: Any, as_json_text: bool) -> None:
         return
     for line in _answer_lines(answer):
         print(without_control_characters(line))
+
+
+def print_app(report: AppReport) -> None:
+    """Prints the folder, what is in it, and how to look at it."""
+    from mbert_onnx.cli.printing.console import megabytes, new_console
+
+    console = new_console()
+    total, model = megabytes(report.total_bytes), megabytes(report.model_bytes)
+    console.print(f"{report.output}  {total} in {report.files} files, {report.task}")
+    console.print(f"  model      {report.model}, {model}")
+    console.print(f"  runs in    onnxruntime-web {report.runtime_version}, from {report.runtime_source}")
+    console.print(f'  look at it python -m http.server 8000 --directory "{report.output}", then http://localhost:8000/')
+    if report.left_alone:
+        console.print(f"  left alone {name_list(report.left_alone)}, which are not the app's")
 
 
 def _answer_lines(answer: Any) -> list[str]:

@@ -1,0 +1,171 @@
+"""Writer of a web app: the page, its settings, the model, onnxruntime-web, and the list of files for offline use."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import json
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mbert_onnx.errors import UsageError
+from mbert_onnx.runtime.text_files.vocabulary import read_vocabulary, vocabulary_lines
+from mbert_onnx.runtime.web_app.destination import FILES, GENERATOR, OURS, RECORD, check_destination, writing
+from mbert_onnx.runtime.web_app.onnxruntime_web import NAME, WASM, Runtime, find_runtime
+from mbert_onnx.runtime.web_app.settings import TextFile, read_text_file
+
+PAGE = Path(__file__).parent / "page"
+INDEX, WORKER, MANIFEST = "index.html", "service-worker.js", "manifest.json"
+STATIC = ("style.css", "results.css", "icon.svg")
+# Many static hosts do not know .mjs as JavaScript, and browsers then refuse it.
+SCRIPT = f"{NAME}/ort.wasm.bundle.min.js"
+VOCABULARY = "model/vocab.txt"
+# Digits of a SHA-256 that tell versions of a file, and of the app, apart.
+DIGITS = 16
+# Characters that a title may have; it is a heading and the name of an installed app.
+LONGEST_TITLE = 200
+
+
+@dataclass(frozen=True)
+class AppReport:
+    """What was written: the folder, the text file, the task, onnxruntime-web, and the sizes in bytes.
+
+    `left_alone` are files in the folder that are not the app's.
+    """
+
+    output: Path
+    model: Path
+    task: str
+    runtime_version: str
+    runtime_source: str
+    model_bytes: int
+    total_bytes: int
+    files: int
+    left_alone: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns its JSON form."""
+        return {**vars(self), "output": str(self.output), "model": str(self.model)}
+
+
+def write_app(
+    model: str | Path,
+    output: str | Path,
+    *,
+    title: str | None = None,
+    onnxruntime_web: str | Path | None = None,
+    overwrite: bool = False,
+) -> AppReport:
+    """Writes the web app of a text file into a folder, which is complete or not there at any moment.
+
+    Args:
+        model: A bundle with a text file (int8 first, then fp32), or the path of a text file.
+        output: The folder. An app of ours in it is replaced with `overwrite`; files that are not the app's stay.
+        title: The heading of the page. Default: the task in words.
+        onnxruntime_web: The npm package, unpacked or as .tgz. Default: that in node_modules, or else by `npm pack`.
+        overwrite: Whether to replace an app that is there.
+
+    Raises:
+        UsageError: the title is blank or too long, or there is no such package.
+        BundleError: there is no text file, the folder may not be written, or npm is missing or fails.
+    """
+    output = Path(output)
+    text_file = read_text_file(model)
+    title = text_file.title if title is None else " ".join(title.split())
+    if not title.isprintable() or not 0 < len(title) <= LONGEST_TITLE:
+        raise UsageError(f"--title is {title[:60]!r}; expected 1 to {LONGEST_TITLE} printable characters")
+    check_destination(output, overwrite)
+    left_alone: list[str] = []
+    with (
+        find_runtime(None if onnxruntime_web is None else Path(onnxruntime_web)) as runtime,
+        writing(output, overwrite, left_alone) as folder,
+    ):
+        files = _fill(folder, text_file, title, runtime)
+        sizes = {name: (folder / name).stat().st_size for name in files}
+        return AppReport(
+            output=output,
+            model=text_file.path,
+            task=text_file.record.task.name,
+            runtime_version=runtime.version,
+            runtime_source=runtime.source,
+            model_bytes=sizes[f"model/{text_file.path.name}"],
+            total_bytes=sum(sizes.values()),
+            files=len(files),
+            left_alone=left_alone,
+        )
+
+
+def _fill(folder: Path, text_file: TextFile, title: str, runtime: Runtime) -> list[str]:
+    """Writes all files of the app; returns their names."""
+    scripts = [*PAGE.glob("scripts/*.js"), PAGE / "scripts" / "tasks" / f"{text_file.page}.js"]
+    for path in (*scripts, *(PAGE / name for name in STATIC)):
+        _copy(path, folder / path.relative_to(PAGE))
+    _copy(runtime.script, folder / SCRIPT)
+    _copy(runtime.wasm, folder / NAME / WASM)
+    model = f"model/{text_file.path.name}"
+    _copy(text_file.path, folder / model)
+    if text_file.fills_masks:
+        (folder / VOCABULARY).write_text(vocabulary_lines(read_vocabulary(text_file.path)), encoding="utf-8")
+    _write(folder / INDEX, (PAGE / INDEX).read_text(encoding="utf-8").replace("$title", html.escape(title)))
+    _write(folder / MANIFEST, _json(_manifest(title)))
+    # The record lists itself and the service worker, which are written last, since they have the hashes of the others.
+    hashes = {name: _digest(folder / name) for name in _names(folder)}
+    files = sorted([*hashes, RECORD, WORKER])
+    build = hashlib.sha256(_json([text_file.settings(), title, hashes]).encode()).hexdigest()[:DIGITS]
+
+    def large(name: str) -> dict[str, Any]:
+        return {"url": f"{name}?v={hashes[name]}", "bytes": (folder / name).stat().st_size}
+
+    downloads = [large(name) for name in (f"{NAME}/{WASM}", model)]
+    words = large(VOCABULARY) if text_file.fills_masks else None
+    settings = {
+        GENERATOR: OURS,
+        "title": title,
+        "build": build,
+        **text_file.settings(),
+        "model": downloads[1],
+        "runtime": {"version": runtime.version, "script": SCRIPT, "wasm": downloads[0]},
+        "vocabulary": words,
+        FILES: files,
+    }
+    _write(folder / RECORD, _json(settings))
+    versions = {one["url"].split("?")[0]: one["url"] for one in [*downloads, *([words] if words else [])]}
+    cached = ["./", *(versions.get(name, name) for name in files if name not in (INDEX, WORKER))]
+    worker = (PAGE / WORKER).read_text(encoding="utf-8")
+    _write(folder / WORKER, worker.replace("$build", build).replace("$files", json.dumps(cached, indent=2)))
+    return files
+
+
+def _manifest(title: str) -> dict[str, Any]:
+    """Returns the web app manifest, with which browsers offer to install the page."""
+    return {
+        "name": title,
+        "start_url": "./",
+        "scope": "./",
+        "display": "standalone",
+        "icons": [{"src": "icon.svg", "sizes": "any", "type": "image/svg+xml"}],
+    }
+
+
+def _copy(path: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, target)
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:DIGITS]
