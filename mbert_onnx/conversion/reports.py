@@ -12,7 +12,22 @@ from graphs.reports.census import Census
 from mbert_onnx.conversion.comparison.accuracy import agreement_text
 from mbert_onnx.conversion.comparison.padding import Padding
 from mbert_onnx.conversion.damage import Damage
+from mbert_onnx.conversion.text_files.answers import AnswerComparison
 from mbert_onnx.conversion.text_files.report import TextReport
+from mbert_onnx.conversion.verification.text_check import TextVerdict
+
+
+@dataclass(frozen=True)
+class TextChecks:
+    """Result of the comparisons of a text file beside that of the model inside; a difference is an error instead.
+
+    Args:
+        tokens: The comparison of its tokens with those of `tokenizers`.
+        answers: The comparison of its answers; None where there is nothing to compare them with.
+    """
+
+    tokens: TextVerdict
+    answers: AnswerComparison | None = None
 
 
 @dataclass(frozen=True)
@@ -32,6 +47,7 @@ class Verdict:
         damage: The accuracy loss on texts, for an fp16 or int8 file; the gate of `export` decides then, and `bar` is
             infinite.
         decisions: Number of decisions that were compared.
+        text: The comparisons of a text file; what is above is about the model inside.
     """
 
     error: float
@@ -47,6 +63,7 @@ class Verdict:
     not_compared: list[str] = field(default_factory=list)
     damage: Damage | None = None
     decisions: int = 0
+    text: TextChecks | None = None
 
     @property
     def passed(self) -> bool:
@@ -57,6 +74,8 @@ class Verdict:
 
     def as_dict(self) -> dict[str, Any]:
         found = {**asdict(self), "passed": self.passed}
+        if self.text is None:
+            del found["text"]
         if self.damage is not None:
             found |= {"bar": None, "damage": self.damage.as_dict()}  # JSON has no infinity
         return found

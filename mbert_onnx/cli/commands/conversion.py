@@ -222,12 +222,17 @@ def passes(as_json: Json = False) -> None:
 def verify(
     file: Annotated[str, typer.Argument(metavar="MODEL", help="A bundle, or any MobileBERT .onnx file.")],
     against: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="MODEL",
-            help="What to compare with: a checkpoint, which is run in float64; a bundle; an .onnx file.",
+            help="What to compare with: a checkpoint, which is run in float64; a bundle; an .onnx file. Without it, "
+            "only the tokens of a text file are compared.",
         ),
-    ],
+    ] = None,
+    text: Annotated[
+        bool,
+        typer.Option("--text", help="Verify the text file of a bundle: its tokens, the model inside, and its answers."),
+    ] = False,
     task: FileTask = None,
     outputs: FileOutputs = None,
     calibrate: Annotated[
@@ -253,10 +258,11 @@ def verify(
 ) -> None:
     """Compare a file's outputs with those of a checkpoint or another file. Exits with 1 if they differ.
 
-    Files of fp16 and int8 are measured on texts, as by export: by the share of equal decisions.
+    Files of fp16 and int8 are measured on texts, as by export: by the share of equal decisions. The tokens of a text
+    file are compared with those of its tokenizer.json, for all code points and on difficult texts.
     """
     with progress() as report_progress:
-        report_progress(f"comparing with {against}")
+        report_progress(f"comparing with {against or 'the tokenizer'}")
         verdict = mbert_onnx.verify(
             file,
             against,
@@ -266,6 +272,7 @@ def verify(
             min_agreement=min_agreement,
             tokenizer=tokenizer,
             seed=seed,
+            text=text,
         )
     from mbert_onnx.cli.printing.conversion import print_verdict
 

@@ -72,7 +72,12 @@ def print_verdict(verdict: Verdict) -> None:
     """Prints whether two models are the same, the measurement, and what could not be compared."""
     console = new_console()
     damage, head = verdict.damage, "the same model" if verdict.passed else "NOT the same model"
-    console.print(f"{head}{': ' if damage is None else ', '}{verdict}")
+    if verdict.tokens or verdict.text is None:
+        console.print(f"{head}{': ' if damage is None else ', '}{verdict}")
+    if verdict.text is not None:
+        console.print(f"the same tokens: {verdict.text.tokens}", markup=False)
+        if verdict.text.answers is not None:
+            console.print(f"the same answers: {verdict.text.answers}", markup=False)
     for line in verdict.not_compared:
         console.print(f"  not compared  {line}")
     if damage is not None and damage.accepted and not damage.passed:

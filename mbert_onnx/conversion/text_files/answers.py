@@ -72,7 +72,21 @@ def compare_answers(text_file: Bundle, ordinary: Bundle, *, pair: bool) -> Answe
     Raises VerificationError where they differ.
     """
     ours, theirs = (load(bundle, threads=1, kernels=PORTABLE) for bundle in (text_file, ordinary))
-    task = ordinary.task
+    return compare_models(ours, theirs, pair=pair, name=ordinary.model_path.name, advice="nothing is written")
+
+
+def compare_models(ours: Model, theirs: Model, *, pair: bool, name: str, advice: str) -> AnswerComparison:
+    """Compares the answers of a text file to built-in texts with those of a model with a tokenizer in Python.
+
+    Args:
+        ours: The text file.
+        theirs: The model; `name` is its name, for the error.
+        pair: Whether a text classification reads pairs.
+        advice: The end of the error: what to do.
+
+    Raises VerificationError where they differ.
+    """
+    task = theirs.task
     compared, difference = 0, 0.0
     for arguments in _texts(task, theirs, pair=pair):
         try:
@@ -86,8 +100,8 @@ def compare_answers(text_file: Bundle, ordinary: Bundle, *, pair: bool) -> Answe
             break
     if not difference <= MOST:
         raise VerificationError(
-            f"{text_file.model_path.name} gives other answers than {ordinary.model_path.name}: scores differ by "
-            f"{difference:.1e}, expected at most {MOST:.0e}; nothing is written"
+            f"{ours.bundle.model_path.name} gives other answers than {name}: scores differ by "
+            f"{difference:.1e}, expected at most {MOST:.0e}; {advice}"
         )
     return AnswerComparison(compared, difference)
 

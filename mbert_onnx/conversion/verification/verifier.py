@@ -6,6 +6,7 @@ import math
 import tempfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from graphs.model.precision_of import precision_of
 from graphs.pipeline import compared_form
 from mbert_onnx.bundles.model_file import TextModel, answering, find_file, is_file, open_session, read_text_model
 from mbert_onnx.bundles.ports import ports_of, rename_inputs
+from mbert_onnx.bundles.proto_file import is_text_file
 from mbert_onnx.bundles.reader import Bundle
 from mbert_onnx.bundles.records import TOKENIZER
 from mbert_onnx.bundles.session_errors import LoadError, session_error
@@ -32,6 +34,11 @@ from mbert_onnx.conversion.precision_gate import precision_runner
 from mbert_onnx.conversion.provenance import ignores_padding
 from mbert_onnx.conversion.reports import Verdict
 from mbert_onnx.conversion.verification.model_check import check, check_files, check_outputs, float64_judge, outputs_of
+from mbert_onnx.conversion.verification.text_file import (
+    TextFileOptions,
+    text_file_of,
+    verify_text_file,
+)
 from mbert_onnx.errors import UsageError, VerificationError
 from mbert_onnx.model.checkpoint import Checkpoint, load_checkpoint
 from mbert_onnx.model.tokenizer_files import write_tokenizer
@@ -47,7 +54,7 @@ VERIFICATION = ("verification", "verification")
 
 def verify(
     model: str | Path,
-    against: str | Path,
+    against: str | Path | None = None,
     *,
     task: str | None = None,
     outputs: Sequence[str] = (),
@@ -55,6 +62,7 @@ def verify(
     calibrate: str | Path | None = None,
     tokenizer: str | Path | None = None,
     seed: int = 0,
+    text: bool = False,
 ) -> Verdict:
     """Compares a file's outputs with those of the model it was made from.
 
@@ -62,41 +70,72 @@ def verify(
     compared on random inputs. An fp16 or int8 file is measured as `export` measures it: on texts, by the share of equal
     decisions.
 
+    Of a text file, the tokens are compared with those of `tokenizers`, the model inside as above, and the answers to
+    built-in texts with those of the judge, or for fp16 and int8 with those of the model inside.
+
     Args:
         model: A bundle, or any MobileBERT `.onnx` file.
-        against: The judge: a checkpoint, which is run in float64; or another bundle or `.onnx` file.
+        against: The judge: a checkpoint, which is run in float64; or another bundle or `.onnx` file. Without one, only
+            the tokens of a text file are compared.
         task: The task of both; default: the bundle's, or what the checkpoint's `architectures` or the file's outputs
             say.
         outputs: The file's names of the task's outputs, in the task's order; default: those of the task's names, or
             else of its shapes.
         min_agreement: For fp16 and int8, the smallest share of equal decisions; default 0.99, as for `export`.
-        calibrate: For fp16 and int8, the file of texts that `export` was given; default: built-in sentences.
-        tokenizer: For fp16 and int8, the tokenizer.json that reads the texts, or a folder with one; default: the
-            bundle's or the checkpoint's.
+        calibrate: For fp16 and int8, the file of texts that `export` was given; default: built-in sentences. Of a text
+            file, their tokens are compared, too.
+        tokenizer: For fp16, int8 and text files, the tokenizer.json that reads the texts, or a folder with one;
+            default: the bundle's or the checkpoint's.
         seed: Seed of the inputs, and of `random`'s weights.
+        text: Whether the text file of a bundle is meant, and not its model file.
 
     Returns:
         The errors and the agreement; `passed` is whether it is the same model. For fp16 and int8 also the accuracy
-        loss, as `damage`; `passed` is then whether `export` would have written the file.
+        loss, as `damage`; `passed` is then whether `export` would have written the file. For a text file, all of that
+        is about the model inside, and `text` has the comparisons of its tokens and answers.
 
     Raises:
         CheckpointError, BundleError: one of them cannot be read, or a file of lower precision has no tokenizer.
-        VerificationError: a file does not load or run, or has not the task's outputs.
+        VerificationError: a file does not load or run, or has not the task's outputs; or the tokens or answers of a
+            text file differ.
         CalibrationError: the texts cannot be used.
         UsageError: there is no task of that name, no known task has the file's outputs, or an option is for files of a
             lower precision.
     """
-    path, bundle = find_file(model)
+    path, bundle = find_file(text_file_of(model) if text else model)
     asked = None if task is None else task_named(task)
     texts = _TextOptions(min_agreement, calibrate, tokenizer)
     subject = _Subject(path, bundle, asked, tuple(outputs))
     try:
-        if is_file(against):
-            return _against_file(subject, *find_file(against), texts, seed)
-        return _against_checkpoint(subject, against, texts, seed)
+        if is_text_file(path):
+            options = TextFileOptions(asked, calibrate, tokenizer, seed)
+            return verify_text_file(path, bundle, against, options, partial(_verify_inside, subject, texts, seed))
+        if against is None:
+            raise UsageError(
+                f"--against is missing, and there is nothing to compare {path.name} with; give the checkpoint or file "
+                "that it was made from"
+            )
+        return _verify(subject, against, texts, seed)
     except LoadError as error:
         # The whole path, and advice: the file is the user's own.
         raise VerificationError(session_error("load", str(error.path), error.__cause__ or error)) from error
+
+
+def _verify(subject: _Subject, against: str | Path, texts: _TextOptions, seed: int) -> Verdict:
+    """Compares a file that takes token ids."""
+    if is_file(against):
+        return _against_file(subject, *find_file(against), texts, seed)
+    return _against_checkpoint(subject, against, texts, seed)
+
+
+def _verify_inside(
+    subject: _Subject, texts: _TextOptions, seed: int, inside: Path, task: Task, against: str | Path
+) -> Verdict:
+    """Compares the model inside a text file, which is in `inside`. A float32 one needs no texts."""
+    files = [inside, *([find_file(against)[0]] if is_file(against) else [])]
+    if _lower_precision(files) is None:
+        texts = _TextOptions(texts.min_agreement, None, None)
+    return _verify(replace(subject, path=inside, asked=task), against, texts, seed)
 
 
 @idle_threads()

@@ -27,7 +27,9 @@ from mbert_onnx.bundles.inputs import Shapes
 from mbert_onnx.cli.application import app
 from mbert_onnx.conversion.comparison.padding import Padding, PaddingEffect
 from mbert_onnx.conversion.damage import Damage
-from mbert_onnx.conversion.reports import OptimizeReport, Verdict
+from mbert_onnx.conversion.reports import OptimizeReport, TextChecks, Verdict
+from mbert_onnx.conversion.text_files.answers import AnswerComparison
+from mbert_onnx.conversion.verification.text_check import TextVerdict
 from mbert_onnx.diagnosis.ranges import Diagnosis, Prospect
 from perf.machine.footprint import Footprint
 from perf.results.report import RaggedCell, RaggedResult
@@ -285,6 +287,7 @@ def test_every_folder_has_a_floor() -> None:
     [
         ("export.md", (Verdict, Damage, Padding, PaddingEffect, Entry, Census, Port, Trial, Shapes)),
         ("optimize.md", (OptimizeReport,)),
+        ("text-files.md", (TextChecks, TextVerdict, AnswerComparison)),
         ("precision.md", (Diagnosis, Prospect, Numbers)),
     ],
 )
