@@ -78,9 +78,9 @@ def print_census(census: Census) -> None:
         f"opset {census.opset}, IR {census.ir_version}, by {census.producer or 'an unknown producer'}; "
         f"file {megabytes(census.file_bytes)}"
     )
-    _print_text_part(console, census.text)
     for title, ports in (("inputs", census.inputs), ("outputs", census.outputs)):
         console.print(f"{title:11s}" + "\n           ".join(_port(port) for port in ports))
+    _print_text_part(console, census.text)
     console.print(f"parameters {census.parameters:,} ({megabytes(census.weight_bytes)})")
     console.print(
         f"nodes      {census.node_count:,}: " + ", ".join(f"{count} {name}" for name, count in census.nodes.items())
@@ -103,13 +103,12 @@ def _print_text_part(console: Console, part: TextPart | None) -> None:
         return
     length = f"padded to {part.columns} tokens" if part.columns else f"of at most {part.limit} tokens"
     labels = f", {part.labels} labels" if part.labels else ""
+    if part.optional:
+        console.print(f"defaults   for the inputs {', '.join(part.optional)}")
     console.print(
         f"text file  {part.task} by mbert.{part.operator}: rows {length} (max_length {part.max_length}){labels}; "
-        f"tables of the tokenizer {megabytes(part.table_bytes)}"
+        f"{megabytes(part.table_bytes)} of tables of the tokenizer; of the model inside:"
     )
-    if part.optional:
-        console.print(f"           inputs with a default: {', '.join(part.optional)}")
-    console.print("           below, the model inside: token ids in, logits out")
 
 
 def print_kernels(found: Kernels) -> None:

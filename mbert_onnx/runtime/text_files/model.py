@@ -34,7 +34,7 @@ from mbert_onnx.runtime.answers import (
 from mbert_onnx.runtime.entities import AGGREGATIONS, Aggregation, Entity, TokenEntity, without_outside
 from mbert_onnx.runtime.model import FILL_TOP_K, MAX_ANSWER_LEN, Model, check_choices, expect_positive
 from mbert_onnx.runtime.spans import Answer
-from mbert_onnx.runtime.text_files.record import TextRecord
+from mbert_onnx.runtime.text_files.record import OUTPUTS, TextRecord
 from mbert_onnx.runtime.text_files.spans import encoded, in_characters
 from mbert_onnx.runtime.text_files.vocabulary import read_vocabulary
 from mbert_onnx.text.encoder import TextEncoder, check_text
@@ -267,7 +267,12 @@ class TextFileModel(Model):
             values = self.session.run(self._outputs, given)
         except Exception as error:  # onnxruntime's exceptions have no common base class
             raise BundleError(session_error("run", str(self.path), error)) from error
-        return dict(zip(self._outputs, values, strict=True))
+        found = dict(zip(self._outputs, values, strict=True))
+        for name, axes in OUTPUTS[self.task.name].items():
+            if name not in found or np.ndim(found[name]) != axes:
+                what = "no output" if name not in found else f"an output of {np.ndim(found[name])} axes, not {axes},"
+                raise BundleError(f"{self.path} has {what} {name}, which {self.task.name} has; export it again")
+        return found
 
     def _log_cut(self, found: dict[str, np.ndarray] | int, what: str) -> None:
         """Logs how much of a text a file of fixed length did not read, where the model file would read windows."""

@@ -10,13 +10,38 @@ from typing import Any
 
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.text.json_files import brief
-from mbert_onnx.text.tasks import FILL_MASK, PRETRAINING, TEXT_CLASSIFICATION, TOKEN_CLASSIFICATION, Task, task_named
+from mbert_onnx.text.tasks import (
+    FEATURE_EXTRACTION,
+    FILL_MASK,
+    MULTIPLE_CHOICE,
+    NEXT_SENTENCE_PREDICTION,
+    PRETRAINING,
+    QUESTION_ANSWERING,
+    TEXT_CLASSIFICATION,
+    TOKEN_CLASSIFICATION,
+    Task,
+    task_named,
+)
 
 # Keys of the metadata.
 TASK, TEXT, LABELS, ENTITIES = "task", "text", "labels", "entities"
 
 # Tasks whose answers are words of the vocabulary.
 MASKED = (FILL_MASK, PRETRAINING)
+
+# The outputs of each task that Python reads, with their numbers of axes.
+_MASKS = {"tokens": 2, "scores": 2, "spans": 2}
+OUTPUTS: dict[str, dict[str, int]] = {
+    TEXT_CLASSIFICATION.name: {"labels": 2, "scores": 2, "cut": 2},
+    NEXT_SENTENCE_PREDICTION.name: {"scores": 2, "cut": 2},
+    MULTIPLE_CHOICE.name: {"scores": 2, "cut": 2},
+    QUESTION_ANSWERING.name: {"spans": 3, "scores": 2, "cut": 2},
+    TOKEN_CLASSIFICATION.name: {"entities": 1, "entity_scores": 1, "entity_spans": 2}
+    | {"labels": 1, "scores": 1, "spans": 2},
+    FILL_MASK.name: _MASKS,
+    PRETRAINING.name: _MASKS,
+    FEATURE_EXTRACTION.name: {"sentence_embedding": 2},
+}
 
 
 @dataclass(frozen=True)

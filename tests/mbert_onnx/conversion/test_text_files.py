@@ -107,7 +107,7 @@ def test_the_text_file_is_printed(checkpoint: Exported, tmp_path: Path) -> None:
     assert [port.name for port in found.inputs] == ["text", "pair", "max_length"]
     shown = CliRunner().invoke(app, ["inspect", str(tmp_path / "bundle" / TEXT_FILE)]).stdout
     assert "text file  text-classification by mbert.TokenizePair: rows of at most 40 tokens" in shown
-    assert "below, the model inside" in shown
+    assert "defaults   for the inputs row_splits, pair_splits, top_k" in shown
 
 
 def test_optimize_writes_a_text_file(checkpoint: Exported, tmp_path: Path) -> None:

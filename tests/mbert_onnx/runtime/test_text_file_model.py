@@ -222,3 +222,20 @@ def test_one_text_of_a_fixed_length_is_cut(
     with pytest.raises(UsageError, match="reads a text in one row, and takes no stride"):
         model.run("Who?", context=LONG, stride=3)
     np.testing.assert_equal(isinstance(model, TextFileModel) and model.record.limit, 32)
+
+
+@pytest.mark.parametrize(("name", "message"), [("cut", "has no output cut, which"), ("labels", "an output of 1 axes")])
+def test_a_file_with_other_outputs_is_refused(text_file: Files, tmp_path: Path, name: str, message: str) -> None:
+    model = onnx.load(text_file("text-classification", num_labels=3))
+    [output] = [output for output in model.graph.output if output.name == name]
+    if name == "cut":
+        model.graph.output.remove(output)
+    else:  # a list of all labels
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([-1]), "flat"))
+        [node] = [node for node in model.graph.node if name in node.output]
+        node.output[list(node.output).index(name)] = "by_text"
+        model.graph.node.append(onnx.helper.make_node("Reshape", ["by_text", "flat"], [name]))
+        del output.type.tensor_type.shape.dim[1:]
+    onnx.save(model, tmp_path / "a.onnx")
+    with pytest.raises(BundleError, match=message):
+        load(tmp_path / "a.onnx").run(SHORT)
