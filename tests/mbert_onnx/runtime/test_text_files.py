@@ -153,3 +153,34 @@ def test_embeddings(text_file: Files, stride: int | None) -> None:
     file = text_file("feature-extraction")
     found = file.run(TEXTS, **({} if stride is None else {"stride": stride}))["sentence_embedding"]
     np.testing.assert_allclose(found, file.model.embed(TEXTS, stride=stride), rtol=1e-4, atol=1e-5)
+
+
+NO_TEXTS = [b"", b"   ", b"\0\0", b"\xff\xfe\x80", b"hi \xf0\x9f", b"a" * 300]
+NO_SPLITS = [[], [7], [9, -4, 7, 2], [-(2**63), 2**63 - 1, 0], [0, 0, 0, 0]]
+LENGTHS = [-(2**63), -1, 0, 2, 5, 2**63 - 1]
+
+
+@pytest.mark.parametrize("task", ["question-answering", "multiple-choice"])
+def test_every_input_has_a_defined_result(text_file: Files, task: str) -> None:
+    file = text_file(task)
+    asks = task == "question-answering"
+    second, splits = ("context", "context_splits") if asks else ("choices", "choice_splits")
+    for number, data in enumerate(NO_TEXTS):
+        for other in (b"", NO_TEXTS[number - 1], SHORT.encode()):
+            for length in LENGTHS:
+                found = file.run(data, length, **{second: other if asks else [other, data]})
+                assert np.isfinite(found["scores"]).all()
+    for given in NO_SPLITS:
+        for others in NO_SPLITS:
+            inputs: dict[str, Any] = {second: LONG, splits: np.array(others, np.int64)}
+            found = file.run(SHORT, **inputs, **({"row_splits": np.array(given, np.int64)} if asks else {}))
+            assert len(found["scores"]) == (max(len(given) - 1, 1) if asks else 1)
+            if asks:
+                assert (found["spans"] <= len(LONG)).all()
+
+
+def test_invalid_bytes_are_replaced_characters(text_file: Files) -> None:
+    file = text_file("text-classification")
+    data = b"ada \xff\xe2\x82 wrote \xf0\x9f\x98"
+    expected = file.model.classify(data.decode(errors="replace"))
+    assert file.run(data)["scores"][0].tolist() == close([one.score for one in expected.labels])
