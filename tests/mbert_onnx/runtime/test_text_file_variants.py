@@ -29,6 +29,7 @@ from text_files import (
     session_of,
 )
 from text_functions import joined
+from tokenizers import Tokenizer
 
 from graphs.functions.answers.label_names import read_names
 from graphs.functions.text_file.attach import add_text
@@ -156,6 +157,20 @@ def test_a_prompt_that_joins_the_text_is_refused(runtime_bundle: Callable[..., A
     folder = runtime_bundle("feature-extraction").folder
     with pytest.raises(BundleError, match=r"the prompt 'the engine' .* joins the first word"):
         TextFile(folder, embedding=settings)
+
+
+def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(
+    runtime_bundle: Callable[..., Any], tmp_path: Path
+) -> None:
+    folder = copied(runtime_bundle("feature-extraction").folder, tmp_path, "tokenizer_config.json", {})
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    rows = tokenizer.get_vocab_size()
+    tokenizer.add_tokens(["covid"])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    with pytest.raises(
+        BundleError, match=rf"has {rows} word embeddings, none for 'covid' \(token {rows}\); a text file"
+    ):
+        TextFile(folder)
 
 
 @pytest.mark.parametrize("options", [{"choices": 3}, {"target": "mobile", "seq_len": 8}], ids=["choices", "mobile"])
