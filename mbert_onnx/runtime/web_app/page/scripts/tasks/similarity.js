@@ -9,7 +9,7 @@ const OTHERS = ["What a great evening of music!", "The trains are late again.", 
 
 export function create(settings) {
   const first = field("Sentence", SENTENCE, 1);
-  const others = fields("Compare it with", "Sentence", OTHERS, 1);
+  const others = fields("Compare it with", "Comparison", OTHERS, 1);
   const inputs = () => [first.input, ...others.inputs()];
   let texts;
   return {
