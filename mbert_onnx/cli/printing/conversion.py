@@ -54,7 +54,8 @@ def print_optimize(report: OptimizeReport, explain: bool = False) -> None:
     console.print(f"{report.path}  {sizes}, target {report.target}, opset {report.opset}")
     _print_ledger(console, report.ledger, explain)
     if not report.changed:
-        console.print("  unchanged  no pass applies, or the file is already optimized: it was copied")
+        done = "it was copied" if report.text is None else "only the text file's parts were added"
+        console.print(f"  unchanged  no pass applies, or the file is already optimized: {done}")
     _print_restarts(console, report.restarts)
     _print_plan(console, report.plan)
     if report.damage is not None:
