@@ -269,9 +269,11 @@ bench-squad: setup ## Time 200 questions of SQuAD in int8 at their own lengths, 
 	$(BIN)/mbert-onnx bench native:int8:$(SPEAKING) ort-dynamic:transformers:$(SPEAKING) \
 		--texts $(TEXTS) --threads 1 --json $(BUILD)/bench-squad.json
 
-# The native kernel of Tokenize, alone and in a session, on texts of SQuAD. The helpers are on the tests' path.
+# The native kernel of Tokenize, alone and in a session, and a whole text file, on texts of SQuAD.
 HELPERS := $(CURDIR):$(CURDIR)/tests/helpers/onnx_graphs
 bench-text: setup ## Time the native tokenizer against `tokenizers` and against the function's body, and print the targets
+	@mkdir -p $(BUILD)/text-speed
+	$(BIN)/mbert-onnx export reference --text --output $(BUILD)/text-speed/bundle --overwrite
 	PYTHONPATH=$(HELPERS) $(BIN)/python tests/helpers/measurements/text_speed.py $(BUILD)/text-speed $(TEXTS)
 
 bench-text-web: setup web ## Time text files in onnxruntime-web against the same models on token ids: runs, loading, size
