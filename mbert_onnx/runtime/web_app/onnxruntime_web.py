@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -109,14 +110,22 @@ def _fetch(folder: Path) -> Path:
 
 def _unpack(archive: Path, folder: Path) -> Path:
     """Unpacks the files that are needed; no others, whatever their names are."""
-    wanted = {f"{ARCHIVE_FOLDER}/package.json", *(f"{ARCHIVE_FOLDER}/dist/{name}" for name in (SCRIPT, WASM))}
+    contents: dict[str, bytes] = {}
     try:
         with tarfile.open(archive, "r:gz") as packed:
-            members = [member for member in packed if member.name in wanted and member.isfile()]
-            packed.extractall(folder, members, filter="data")
-    except (tarfile.TarError, EOFError, OSError) as error:
+            members = {member.name: member for member in packed if member.isfile()}
+            for name in ("package.json", f"dist/{SCRIPT}", f"dist/{WASM}"):
+                member = members.get(f"{ARCHIVE_FOLDER}/{name}")
+                file = None if member is None else packed.extractfile(member)
+                if file is not None:
+                    contents[name] = file.read()
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(f"{archive} is not a readable .tgz ({reason}); expected {_expected()}") from error
+    for name, content in contents.items():
+        target = folder / ARCHIVE_FOLDER / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
     return folder / ARCHIVE_FOLDER
 
 

@@ -92,11 +92,13 @@ def test_npm_that_is_missing_or_fails_is_one_line(script: str | None, says: str,
 
 def test_another_package_is_refused_by_name(package: Path, tmp_path: Path) -> None:
     (tmp_path / "text.tgz").write_text("no archive")
+    (tmp_path / "half.tgz").write_bytes(packed(package).read_bytes()[:-40])
     expected = "expected the folder of the npm package onnxruntime-web 1.30.0, or its .tgz, https://"
     cases: list[tuple[Path, str]] = [
         (tmp_path / "none", "which does not exist"),
         (tmp_path / "here", "which has no package.json with a name and version"),
         (tmp_path / "text.tgz", r"is not a readable .tgz \(not a gzip file\)"),
+        (tmp_path / "half.tgz", r"is not a readable .tgz \(.*\)"),
     ]
     for given, says in cases:
         with pytest.raises(UsageError, match=f"{says}; {expected}"), find_runtime(given):
