@@ -12,8 +12,8 @@ from graphs.reports.census import Census
 from mbert_onnx.conversion.comparison.accuracy import agreement_text
 from mbert_onnx.conversion.comparison.padding import Padding
 from mbert_onnx.conversion.damage import Damage
-from mbert_onnx.conversion.text_files.answers import AnswerComparison
 from mbert_onnx.conversion.text_files.report import TextReport
+from mbert_onnx.conversion.verification.answers import AnswerComparison
 from mbert_onnx.conversion.verification.text_check import TextVerdict
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mbert_onnx.conversion.text_files.answers import AnswerComparison
+from mbert_onnx.conversion.verification.answers import AnswerComparison
 from mbert_onnx.conversion.verification.text_check import TextVerdict
 
 

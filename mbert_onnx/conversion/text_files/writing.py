@@ -16,9 +16,9 @@ from mbert_onnx.bundles.onnx_writer import save_model
 from mbert_onnx.bundles.ports import rename_ports
 from mbert_onnx.bundles.reader import Bundle
 from mbert_onnx.bundles.records import LABELS, VOCABULARY
-from mbert_onnx.conversion.text_files.answers import AnswerComparison, compare_answers
 from mbert_onnx.conversion.text_files.plan import TextPlan
 from mbert_onnx.conversion.text_files.report import TextReport
+from mbert_onnx.conversion.verification.answers import AnswerComparison, compare_answers
 from mbert_onnx.conversion.verification.text_check import TextVerdict, check_text
 from mbert_onnx.runtime.text_files.vocabulary import vocabulary_lines
 from mbert_onnx.text.tasks import FILL_MASK, PRETRAINING, task_named

@@ -24,7 +24,7 @@ from mbert_onnx.bundles.proto_file import is_text_file
 from mbert_onnx.bundles.reader import Bundle
 from mbert_onnx.bundles.records import TEXT_VARIANTS, TOKENIZER
 from mbert_onnx.conversion.reports import TextChecks, Verdict
-from mbert_onnx.conversion.text_files.answers import compare_models
+from mbert_onnx.conversion.verification.answers import compare_models
 from mbert_onnx.conversion.verification.model_check import torch_runner
 from mbert_onnx.conversion.verification.text_check import TextVerdict, check_text
 from mbert_onnx.errors import BundleError, UsageError
@@ -171,7 +171,7 @@ class _Judge:
 
 @dataclass(frozen=True)
 class _Parts:
-    """What a model needs beside its file: a tokenizer, a config, the settings of sentence embeddings.
+    """Parts that a model needs beside its file: a tokenizer, a config, the settings of sentence embeddings.
 
     `folder` is where it seems to be.
     """

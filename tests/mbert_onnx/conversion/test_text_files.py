@@ -31,8 +31,9 @@ from mbert_onnx import (
 from mbert_onnx.benchmark.models.builder import ModelBuilder
 from mbert_onnx.bundles.records import FILE, TEXT, TEXT_VARIANTS, Records
 from mbert_onnx.cli.application import app
-from mbert_onnx.conversion.text_files import answers, writing
+from mbert_onnx.conversion.text_files import writing
 from mbert_onnx.conversion.text_files.plan import TextRequest
+from mbert_onnx.conversion.verification import answers
 from mbert_onnx.conversion.verification.text_check import TextVerdict
 from mbert_onnx.errors import MbertError
 from mbert_onnx.runtime.text_files.model import TextFileModel

@@ -28,7 +28,7 @@ from mbert_onnx.cli.application import app
 from mbert_onnx.conversion.comparison.padding import Padding, PaddingEffect
 from mbert_onnx.conversion.damage import Damage
 from mbert_onnx.conversion.reports import OptimizeReport, TextChecks, Verdict
-from mbert_onnx.conversion.text_files.answers import AnswerComparison
+from mbert_onnx.conversion.verification.answers import AnswerComparison
 from mbert_onnx.conversion.verification.text_check import TextVerdict
 from mbert_onnx.diagnosis.ranges import Diagnosis, Prospect
 from perf.machine.footprint import Footprint

@@ -1,4 +1,4 @@
-"""What `tokenizers` makes of texts: tokens, truncated rows and windows, with offsets in bytes."""
+"""Tokens, truncated rows and windows that `tokenizers` makes of texts, with offsets in bytes."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from mbert_onnx import verify
 from mbert_onnx.cli.application import app
-from mbert_onnx.conversion.text_files.answers import TEXTS
 from mbert_onnx.conversion.verification import text_check
+from mbert_onnx.conversion.verification.answers import TEXTS
 from mbert_onnx.conversion.verification.tokens.code_points import POINTS
 from mbert_onnx.errors import BundleError, UsageError, VerificationError
 
