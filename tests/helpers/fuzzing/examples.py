@@ -90,6 +90,22 @@ def mobilebert_file() -> bytes:
 
 
 @cache
+def text_model_file() -> bytes:
+    """A text file of it: bytes in, labels out."""
+    from mbert_onnx.bundles.model_file import TextReader
+    from mbert_onnx.conversion.text_files.plan import plan_text
+    from mbert_onnx.conversion.text_files.writing import write_text_file
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for path, content in {**tokenizer_files(), "model.onnx": mobilebert_file()}.items():
+            (folder / path).write_bytes(content)
+        reader = TextReader(TEXT_CLASSIFICATION, folder / "tokenizer.json", VOCABULARY, POSITIONS, 2)
+        write_text_file(folder / "model.onnx", folder / "text.onnx", plan_text(reader, {}))
+        return (folder / "text.onnx").read_bytes()
+
+
+@cache
 def checkpoint_files() -> dict[str, bytes]:
     """A MobileBERT of one layer with its tokenizer, in transformers' format."""
     config = mobilebert_config(

@@ -14,7 +14,7 @@ from torch import Tensor
 
 import mbert_onnx
 from graphs.model.loading import read_model
-from mbert_onnx.bundles.proto_file import read_proto
+from mbert_onnx.bundles.proto_file import is_text_file, read_proto
 from mbert_onnx.bundles.reader import read_bundle
 from mbert_onnx.bundles.records import Records
 from mbert_onnx.cli.printing.benchmark import print_bench, print_comparison
@@ -24,6 +24,7 @@ from mbert_onnx.model.checkpoint_files.config_file import make_config, read_conf
 from mbert_onnx.model.checkpoint_files.weights import find_weights, read_weights
 from mbert_onnx.model.checkpoint_tokenizer.loading import loaded_tokenizer
 from mbert_onnx.model.tokenizer_files import write_tokenizer
+from mbert_onnx.runtime.text_files.record import TextRecord
 from mbert_onnx.text.encoder import TextEncoder
 from mbert_onnx.text.sentence_embedding import read_modules, settings_in
 from mbert_onnx.text.tasks import TEXT_CLASSIFICATION
@@ -81,6 +82,12 @@ def _onnx(path: Path, _: Path) -> None:
 
 def _inspect(path: Path, _: Path) -> None:
     print_census(mbert_onnx.inspect(path))
+
+
+def _text_model(path: Path, _: Path) -> None:
+    is_text_file(path)
+    print_census(mbert_onnx.inspect(path))
+    TextRecord.of(read_model(path).metadata_props, path)
 
 
 def _optimize(path: Path, output: Path) -> None:
@@ -201,11 +208,16 @@ def _mobilebert() -> Files:
     return {"model.onnx": examples.mobilebert_file()}
 
 
+def _text_file() -> Files:
+    return {"text.onnx": examples.text_model_file()}
+
+
 READERS = (
     Reader("onnx", _graph, ("model.onnx",), _onnx, 12),
     Reader("onnx-mobilebert", _mobilebert, ("model.onnx",), _onnx, 1),
     Reader("onnx-external-data", examples.external_files, ("model.onnx", "model.onnx", "data.bin"), _external, 8),
     Reader("inspect", _graph, ("model.onnx",), _inspect, 2),
+    Reader("text-file", _text_file, ("text.onnx",), _text_model, 0.3),
     Reader("optimize", _graph, ("model.onnx",), _optimize, 0.2),
     Reader("optimize-mobilebert", _mobilebert, ("model.onnx",), _optimize, 0.1),
     Reader("config", examples.checkpoint_files, (CONFIG,), _config, 10),
