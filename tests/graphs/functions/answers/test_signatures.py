@@ -110,7 +110,7 @@ def test_every_input_and_output_is_documented_with_its_shape(name: str, tmp_path
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_the_operators_page_names_every_input_and_output(name: str) -> None:
     function = FUNCTIONS[name](OLDEST_OPSET)
-    page = (Path(__file__).parents[3] / "docs" / "operators.md").read_text()
+    page = (Path(__file__).parents[4] / "docs" / "operators.md").read_text()
     (line,) = (line for line in page.splitlines() if line.startswith(f"| `{function.name}`"))
     _, _, inputs, outputs, _ = line.split("|")
     names = [value.name for value in function.inputs]
