@@ -14,6 +14,7 @@ import transformers
 from exported_checkpoints import Exports
 
 from mbert_onnx import export, load
+from mbert_onnx.conversion.text_files import writing
 from mbert_onnx.errors import CheckpointError
 from mbert_onnx.model.checkpoint import checkpoint_folder, load_checkpoint
 
@@ -43,8 +44,8 @@ def expected(theirs: Any, tokenizer: Path, text: str, settings: dict[str, Any]) 
     return found
 
 
-def assert_embeds_as(theirs: Any, bundle: Path, settings: dict[str, Any]) -> None:
-    model = load(bundle)
+def assert_embeds_as(theirs: Any, bundle: Path, settings: dict[str, Any], file: str = "") -> None:
+    model = load(bundle / file)
     for text in TEXTS:
         wanted = expected(theirs, bundle / "tokenizer.json", text, settings)
         np.testing.assert_allclose(model.embed(text), wanted, rtol=1e-4, atol=1e-4 * np.abs(wanted).max())
@@ -58,19 +59,21 @@ def put_modules(folder: Path, *modules: dict[str, str], pooling: str = "mean", *
 
 
 @pytest.mark.usefixtures("traced_once")
-def test_a_folder_exports_with_its_pooling(exported: Exports, tmp_path: Path) -> None:
+def test_a_folder_exports_with_its_pooling(exported: Exports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "check_text", lambda *_arguments, **_named: None)  # it has tests of its own
     source, folder = exported("feature-extraction"), tmp_path / "st"
     shutil.copytree(source.checkpoint, folder / "0_Transformer")
     put_modules(folder, TRANSFORMER | {"path": "0_Transformer"}, POOLING, NORMALIZE, max_seq_length=16)
     prompts = {"prompts": {"query": "who ? "}, "default_prompt_name": "query"}
     (folder / "config_sentence_transformers.json").write_text(json.dumps(prompts))
     assert checkpoint_folder(folder) == folder / "0_Transformer"
-    report = export(folder, tmp_path / "bundle")
+    report = export(folder, tmp_path / "bundle", text=True)
     assert "sentence-transformers: `embed` returns the normalized mean of a text's first 16 tokens" in report.notes
     settings = {"max_seq_length": 16, "normalize": True, "do_lower_case": False, "prompt": "who ? "}
     metadata = json.loads((tmp_path / "bundle" / "mbert_onnx.json").read_text())
     assert metadata["sentence_embedding"] == {"pooling": "mean", **settings}
     assert_embeds_as(source.theirs, tmp_path / "bundle", settings)
+    assert_embeds_as(source.theirs, tmp_path / "bundle", settings, "onnx/model_text.onnx")
 
 
 @pytest.mark.parametrize(
