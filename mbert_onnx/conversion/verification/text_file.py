@@ -13,6 +13,7 @@ import numpy as np
 from torch import nn
 
 from graphs.functions.text_file.detach import is_text_model, without_text
+from graphs.functions.text_file.options import MODEL_OUTPUTS
 from graphs.ir.text_inputs import TYPES
 from graphs.model.embeddings import rows_of
 from graphs.model.loading import read_model
@@ -38,7 +39,7 @@ from mbert_onnx.runtime.text_files.record import TextRecord
 from mbert_onnx.text.calibration_text import read_calibration
 from mbert_onnx.text.encoder import TextEncoder
 from mbert_onnx.text.sentence_embedding import settings_in
-from mbert_onnx.text.tasks import Task
+from mbert_onnx.text.tasks import PRETRAINING, Task
 from mbert_onnx.text.text_options import text_options
 
 FLOAT32 = "fp32"
@@ -106,17 +107,23 @@ def verify_text_file(
         parts = _Parts.of(path, bundle, judge, options.tokenizer, folder)
         tokens = _check_tokens(path, inner, record, parts, judge, options)
         if against is None or judge is None:
-            return _tokens_only(tokens)
+            return _tokens_only(
+                tokens, "the model inside, and its answers: --against names nothing to compare them with"
+            )
         is_float = precision_of(read_model(inner)) == FLOAT32
+        if record.task is PRETRAINING and not is_float:  # nothing runs it with one of its two outputs
+            return _tokens_only(tokens, "the model inside, and its answers: verify the model file beside it")
         theirs = judge.model(parts, record) if is_float else parts.model(inner, record)
         name = str(against) if is_float else "the model inside"
         ours = load(path, threads=1, kernels=PORTABLE)
         advice = "give the model that it was exported from, or export it again"
         answers = compare_models(ours, theirs, pair=record.pair, name=name, advice=advice)
-        return replace(verify_model(inner, record.task, judge.path or against), text=TextChecks(tokens, answers))
+        inside = MODEL_OUTPUTS[record.task.name]
+        task = replace(record.task, outputs=tuple(one for one in record.task.outputs if one.name in inside))
+        return replace(verify_model(inner, task, judge.path or against), text=TextChecks(tokens, answers))
 
 
-def _tokens_only(tokens: TextVerdict) -> Verdict:
+def _tokens_only(tokens: TextVerdict, not_compared: str) -> Verdict:
     return Verdict(
         error=0.0,
         torch_error=None,
@@ -126,7 +133,7 @@ def _tokens_only(tokens: TextVerdict) -> Verdict:
         lengths=[],
         batches=[],
         tokens=0,
-        not_compared=["the model inside, and its answers: --against names nothing to compare them with"],
+        not_compared=[not_compared],
         text=TextChecks(tokens),
     )
 

@@ -33,7 +33,14 @@ from mbert_onnx.conversion.precision import PrecisionOptions, read_texts
 from mbert_onnx.conversion.precision_gate import precision_runner
 from mbert_onnx.conversion.provenance import ignores_padding
 from mbert_onnx.conversion.reports import Verdict
-from mbert_onnx.conversion.verification.model_check import check, check_files, check_outputs, float64_judge, outputs_of
+from mbert_onnx.conversion.verification.model_check import (
+    answered,
+    check,
+    check_files,
+    check_outputs,
+    float64_judge,
+    outputs_of,
+)
 from mbert_onnx.conversion.verification.text_file import (
     TextFileOptions,
     text_file_of,
@@ -144,7 +151,7 @@ def _against_checkpoint(subject: _Subject, against: str | Path, texts: _TextOpti
     texts.check(path, precision)
     declared = subject.asked or (None if bundle is None else bundle.task)
     checkpoint = load_checkpoint(against, task=None if declared is None else declared.name, seed=seed)
-    model, task = checkpoint.model, checkpoint.task
+    model, task = checkpoint.model, subject.asked or checkpoint.task
     if precision is None:
         return check(
             path,
@@ -260,6 +267,7 @@ class _Subject:
                 texts=texts.texts,
             )
 
+        judge = answered(judge, task)
         run = _graph_runner(self.path, task, self.outputs)
         check_outputs(self.path, run(held_out[0]), judge(held_out[0]))
         damage = damage_of(run)

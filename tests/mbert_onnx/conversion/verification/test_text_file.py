@@ -20,6 +20,7 @@ from mbert_onnx.conversion.verification import text_check
 from mbert_onnx.conversion.verification.answers import TEXTS
 from mbert_onnx.conversion.verification.tokens.code_points import POINTS
 from mbert_onnx.errors import BundleError, UsageError, VerificationError
+from mbert_onnx.text.tasks import TASKS, TEXT_CLASSIFICATION
 
 # The first code points: all take seconds.
 SOME_POINTS = POINTS[:1000]
@@ -70,6 +71,21 @@ def test_a_text_file_and_a_model_file(bundle: Path, tmp_path: Path) -> None:
         assert verdict.passed
         assert verdict.text is not None
         assert verdict.text.answers is not None
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("task", [task.name for task in TASKS if task is not TEXT_CLASSIFICATION])
+def test_every_task(exported: Exports, tmp_path: Path, task: str) -> None:
+    found = exported(task)
+    folder = tmp_path / "bundle"
+    shutil.copytree(found.bundle, folder)
+    write_text_file(folder)
+    for against in (found.checkpoint, folder):
+        verdict = verify(folder, against, text=True)
+        assert verdict.passed
+        assert verdict.text is not None
+        assert verdict.text.answers is not None
+        assert verdict.text.answers.texts > 0
 
 
 def test_tokens_alone(bundle: Path) -> None:
