@@ -14,7 +14,7 @@ from torch import nn
 
 from graphs.functions.text_file.detach import is_text_model, without_text
 from graphs.functions.text_file.options import MODEL_OUTPUTS
-from graphs.ir.text_inputs import TYPES
+from graphs.ir.text_inputs import IDS, TYPES
 from graphs.model.embeddings import rows_of
 from graphs.model.loading import read_model
 from graphs.model.precision_of import precision_of
@@ -113,7 +113,7 @@ def verify_text_file(
         is_float = precision_of(read_model(inner)) == FLOAT32
         if record.task is PRETRAINING and not is_float:  # nothing runs it with one of its two outputs
             return _tokens_only(tokens, "the model inside, and its answers: verify the model file beside it")
-        theirs = judge.model(parts, record) if is_float else parts.model(inner, record)
+        theirs = judge.model(parts, record, inner) if is_float else parts.model(inner, record)
         name = str(against) if is_float else "the model inside"
         ours = load(path, threads=1, kernels=PORTABLE)
         advice = "give the model that it was exported from, or export it again"
@@ -168,12 +168,14 @@ class _Judge:
             path = _inner(path, folder / "judge")
         return cls(path=path, bundle=bundle)
 
-    def model(self, parts: _Parts, record: TextRecord) -> Model:
-        """Returns the model, with a tokenizer in Python."""
+    def model(self, parts: _Parts, record: TextRecord, inner: Path) -> Model:
+        """Returns the model, with a tokenizer in Python. A checkpoint gets texts of the sizes that the file takes."""
         if self.path is not None:
             return parts.model(self.path, record)
         assert self.checkpoint is not None
-        return Model(parts.bundle(parts.folder, record), _TorchSession(self.checkpoint.model.float(), record.task))
+        shape = next(one.shape for one in open_session(inner).get_inputs() if one.name == IDS)
+        session = _TorchSession(self.checkpoint.model.float(), record.task, shape or record.task.input_axes)
+        return Model(parts.bundle(parts.folder, record), session)
 
 
 @dataclass(frozen=True)
@@ -277,13 +279,16 @@ class _Port(NamedTuple):
 
 
 class _TorchSession:
-    """A torch model with the methods of an onnxruntime session that the runtime calls."""
+    """A torch model with the methods of an onnxruntime session that the runtime calls.
 
-    def __init__(self, model: nn.Module, task: Task) -> None:
-        self._run, self._task = torch_runner(model), task
+    `shape` is that of its inputs, with names of axes of any size.
+    """
+
+    def __init__(self, model: nn.Module, task: Task, shape: Sequence[str | int]) -> None:
+        self._run, self._task, self._shape = torch_runner(model), task, shape
 
     def get_inputs(self) -> list[_Port]:
-        return [_Port(name, "tensor(int64)", self._task.input_axes) for name in INPUT_NAMES]
+        return [_Port(name, "tensor(int64)", self._shape) for name in INPUT_NAMES]
 
     def get_outputs(self) -> list[_Port]:
         return [_Port(one.name, "tensor(float)", one.axes) for one in self._task.outputs if not one.optional]
