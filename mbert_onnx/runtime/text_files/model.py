@@ -101,25 +101,21 @@ class TextFileModel(Model):
         """Returns the `top_k` best answers to a question, as `Model.answer` does."""
         self._expect("answer", QUESTION_ANSWERING)
         expect_positive(top_k=top_k, max_answer_len=max_answer_len)
-        data = encoded(check_text(context, "context"))
+        data, asked = encoded(check_text(context, "context")), encoded(check_text(question, "question"))
         most = self.record.max_length if max_seq_len is None else max_seq_len
-        found = self._run(
-            {
-                "text": encoded(check_text(question, "question")),
-                "context": data,
-                "top_k": _number(top_k),
-                "longest_answer": _number(max_answer_len),
-                "allow_no_answer": np.array([bool(handle_impossible_answer)]),
-            },
-            max_length=most,
-            stride=stride,
-        )
-        of_question, of_context = map(int, found["cut"][0])
-        if of_question > 0:
-            raise UsageError(
-                f"The question is {of_question} tokens too long for a row of {most} tokens with a part of the context. "
-                "Shorten the question."
-            )
+        feeds = {
+            "text": asked,
+            "context": data,
+            "top_k": _number(top_k),
+            "longest_answer": _number(max_answer_len),
+            "allow_no_answer": np.array([bool(handle_impossible_answer)]),
+        }
+        if 2 * len(asked) > most:
+            # A question that fills its row leaves a window for each single token of the context: it is refused without.
+            alone = self._run(feeds | {"context": data[:0]}, max_length=most, stride=stride)
+            _check_question(alone, most)
+        found = self._run(feeds, max_length=most, stride=stride)
+        of_context = _check_question(found, most)
         self._log_cut(of_context, "context")
         scores, spans = found["scores"][0], found["spans"][0]
         places = in_characters(data, spans)
@@ -292,6 +288,17 @@ class TextFileModel(Model):
         ordinary = self.path.with_name(Path(name.get(f"onnx/{self.path.name}", VARIANTS["fp32"])).name)
         instead = f"give {ordinary}" if ordinary.is_file() else "give the ordinary model file of its bundle"
         raise UsageError(f"{self.path} is a text file, which {reason}; {f'{advice}, or ' if advice else ''}{instead}")
+
+
+def _check_question(found: dict[str, np.ndarray], most: int) -> int:
+    """Returns how many tokens of the context were cut. Raises UsageError where tokens of the question were."""
+    of_question, of_context = map(int, found["cut"][0])
+    if of_question > 0:
+        raise UsageError(
+            f"The question is {of_question} tokens too long for a row of {most} tokens with a part of the context. "
+            "Shorten the question."
+        )
+    return of_context
 
 
 def _number(value: int) -> np.ndarray:

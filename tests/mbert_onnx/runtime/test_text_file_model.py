@@ -155,6 +155,23 @@ def test_arguments_that_a_text_file_does_not_take(
         load(text_file(task, **config)).run(**arguments)
 
 
+def test_a_question_that_fills_its_row_is_refused_without_the_context(
+    text_file: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, read = load(text_file("question-answering")), list[int]()
+    assert isinstance(model, TextFileModel)
+    run = model._run
+
+    def counted(feeds: dict[str, np.ndarray], **options: Any) -> dict[str, np.ndarray]:
+        read.append(len(feeds["context"]))
+        return run(feeds, **options)
+
+    monkeypatch.setattr(model, "_run", counted)
+    with pytest.raises(UsageError, match=r"The question is \d+ tokens too long for a row of 48"):
+        model.answer(LONG, LONG)
+    assert read == [0]
+
+
 def test_token_ids_and_other_tasks_are_refused(text_file: Files) -> None:
     model = load(text_file("pretraining"))
     for call in (
