@@ -199,7 +199,7 @@ class _Request:
             "--task": self.task is not None,
             "--outputs": bool(self.outputs),
         }
-        self.precision.check(None if self.text.wanted else about_texts)
+        self.precision.check(None if self.text.wanted else about_texts, instead="--text")
 
 
 @dataclass(frozen=True)

@@ -40,11 +40,12 @@ class PrecisionOptions:
     def is_lower(self) -> bool:
         return self.precision in LOWER
 
-    def check(self, others: Mapping[str, bool] | None = None) -> None:
+    def check(self, others: Mapping[str, bool] | None = None, *, instead: str | None = None) -> None:
         """Raises UsageError for values that are out of range, or options that do not go together.
 
         Args:
             others: Further options that are for a lower precision only, and whether each is given.
+            instead: An option with which `others` are of use in float32, too.
         """
         if self.precision not in PRECISIONS:
             raise UsageError(f"--precision is {self.precision!r}; expected one of {', '.join(PRECISIONS)}")
@@ -56,8 +57,9 @@ class PrecisionOptions:
         }
         useless = next((option for option, is_given in given.items() if is_given), None)
         if not self.is_lower and useless is not None:
+            also = f"{instead}, or " if instead is not None and useless in (others or {}) else ""
             raise UsageError(
-                f"{useless} is for --precision {' or '.join(LOWER)}; this is {self.precision}: leave it out"
+                f"{useless} is for {also}--precision {' or '.join(LOWER)}; this is {self.precision}: leave it out"
             )
         if self.min_agreement is not None and not 0 <= self.min_agreement <= 1:
             raise UsageError(f"--min-agreement is {self.min_agreement}; expected 0 to 1, such as {MIN_AGREEMENT}")

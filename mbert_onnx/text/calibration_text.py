@@ -20,6 +20,7 @@ from mbert_onnx.text.encoder import Row, TextEncoder
 from mbert_onnx.text.tasks import (
     FEATURE_EXTRACTION,
     FILL_MASK,
+    MASKED,
     NEXT_SENTENCE_PREDICTION,
     PRETRAINING,
     QUESTION_ANSWERING,
@@ -181,7 +182,7 @@ def encode(
             total += len(places)
             unknown += row.ids.count(unknown_id)
             cuts.append(was_cut)
-            rows.append(_masked(row, places, encoder) if task in (FILL_MASK, PRETRAINING) else row)
+            rows.append(_masked(row, places, encoder) if task in MASKED else row)
         cut += any(cuts)
         feeds.append(_feed(rows, seq_len, padding, task))
     share = unknown / max(total, 1)  # texts may be special tokens only

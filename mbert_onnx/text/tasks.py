@@ -132,6 +132,9 @@ TASKS: tuple[Task, ...] = (
     FEATURE_EXTRACTION,
 )
 
+# Tasks whose answers are tokens of the vocabulary, one for each mask.
+MASKED = (FILL_MASK, PRETRAINING)
+
 
 def task_named(text: str) -> Task:
     """Returns the task with that name, alias or transformers class; case and `_` or `-` do not matter.

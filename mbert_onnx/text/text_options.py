@@ -23,8 +23,7 @@ from mbert_onnx.text.labels import names_of
 from mbert_onnx.text.sentence_embedding import EmbeddingSettings
 from mbert_onnx.text.tasks import (
     FEATURE_EXTRACTION,
-    FILL_MASK,
-    PRETRAINING,
+    MASKED,
     QUESTION_ANSWERING,
     TEXT_CLASSIFICATION,
     TOKEN_CLASSIFICATION,
@@ -69,7 +68,7 @@ def text_options(
     _check_tokens(encoder, rows)
     limit = encoder.max_length if embedding is None else min(embedding.max_seq_length, encoder.max_length)
     padding = encoder.padding_id
-    masked = task in (FILL_MASK, PRETRAINING)
+    masked = task in MASKED
     classifies = task in (TEXT_CLASSIFICATION, TOKEN_CLASSIFICATION)
     count = _label_count(model, config) if classifies else 0
     names = names_of(config.get("id2label"), count)

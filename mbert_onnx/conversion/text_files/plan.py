@@ -15,11 +15,8 @@ from mbert_onnx.bundles.model_file import TextReader
 from mbert_onnx.errors import CheckpointError, UsageError
 from mbert_onnx.text.encoder import TextEncoder
 from mbert_onnx.text.sentence_embedding import EmbeddingSettings
-from mbert_onnx.text.tasks import FILL_MASK, PRETRAINING, TEXT_CLASSIFICATION, Task
+from mbert_onnx.text.tasks import MASKED, TEXT_CLASSIFICATION, Task
 from mbert_onnx.text.text_options import text_options, text_tables
-
-# Tasks whose answers are words of the vocabulary.
-MASKED = (FILL_MASK, PRETRAINING)
 
 
 @dataclass(frozen=True)

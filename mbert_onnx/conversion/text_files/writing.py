@@ -21,7 +21,7 @@ from mbert_onnx.conversion.text_files.report import TextReport
 from mbert_onnx.conversion.verification.answers import AnswerComparison, compare_answers
 from mbert_onnx.conversion.verification.text_check import TextVerdict, check_text
 from mbert_onnx.runtime.text_files.vocabulary import vocabulary_lines
-from mbert_onnx.text.tasks import FILL_MASK, PRETRAINING, task_named
+from mbert_onnx.text.tasks import MASKED, task_named
 
 
 def write_checked(
@@ -99,16 +99,15 @@ def write_text_file(source: Path, output: Path, plan: TextPlan) -> None:
 
 
 def write_names(folder: Path, plan: TextPlan) -> str | None:
-    """Writes `labels.txt`, or `vocab.txt` if there is none; returns its name, None for a task without names.
+    """Writes `labels.txt`, or `vocab.txt` where answers are tokens; returns its name, None for a task without.
 
-    Line number − 1 is the number in the file's outputs.
+    Line number − 1 is the number in the file's outputs. A `vocab.txt` that transformers 4 wrote is replaced: it has no
+    added tokens.
     """
     if not plan.names:
         return None
-    masked = plan.options.task in (FILL_MASK.name, PRETRAINING.name)
-    name = VOCABULARY if masked else LABELS
-    if not (folder / name).exists():
-        (folder / name).write_bytes(vocabulary_lines(plan.names).encode())
+    name = VOCABULARY if task_named(plan.options.task) in MASKED else LABELS
+    (folder / name).write_bytes(vocabulary_lines(plan.names).encode())
     return name
 
 

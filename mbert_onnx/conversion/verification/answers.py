@@ -20,10 +20,9 @@ from mbert_onnx.runtime.spans import Answer
 from mbert_onnx.text.calibration_text import MASK_EVERY, read_calibration
 from mbert_onnx.text.encoder import QUESTION_WINDOW
 from mbert_onnx.text.tasks import (
-    FILL_MASK,
+    MASKED,
     MULTIPLE_CHOICE,
     NEXT_SENTENCE_PREDICTION,
-    PRETRAINING,
     QUESTION_ANSWERING,
     TEXT_CLASSIFICATION,
     Task,
@@ -115,7 +114,7 @@ def _texts(task: Task, model: Model, *, pair: bool) -> Iterator[dict[str, Any]]:
             question = " ".join(text.text.split()[:QUESTION_WORDS])
             with suppress(UsageError):  # a question that fills a row
                 yield {"text": question, "context": _short(model, other, question), "top_k": BEST}
-        elif task in (FILL_MASK, PRETRAINING):
+        elif task in MASKED:
             yield {"text": _short(model, _masked(text.text, model.tokenizer.mask_token)), "top_k": BEST}
         elif task is MULTIPLE_CHOICE:
             # Of the same length, so that no row is padded.

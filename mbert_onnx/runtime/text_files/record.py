@@ -13,6 +13,7 @@ from mbert_onnx.text.json_files import brief
 from mbert_onnx.text.tasks import (
     FEATURE_EXTRACTION,
     FILL_MASK,
+    MASKED,
     MULTIPLE_CHOICE,
     NEXT_SENTENCE_PREDICTION,
     PRETRAINING,
@@ -25,9 +26,6 @@ from mbert_onnx.text.tasks import (
 
 # Keys of the metadata.
 TASK, TEXT, LABELS, ENTITIES = "task", "text", "labels", "entities"
-
-# Tasks whose answers are words of the vocabulary.
-MASKED = (FILL_MASK, PRETRAINING)
 
 # The outputs of each task that Python reads, with their numbers of axes.
 _MASKS = {"tokens": 2, "scores": 2, "spans": 2}

@@ -11,10 +11,11 @@ from mbert_onnx.bundles.proto_file import is_text_file, read_proto
 from mbert_onnx.bundles.records import TEXT_VARIANTS
 from mbert_onnx.errors import BundleError
 from mbert_onnx.reference import is_reference, located
-from mbert_onnx.runtime.text_files.record import MASKED, TEXT, TextRecord
+from mbert_onnx.runtime.text_files.record import TEXT, TextRecord
 from mbert_onnx.text.tasks import (
     FEATURE_EXTRACTION,
     FILL_MASK,
+    MASKED,
     MULTIPLE_CHOICE,
     NEXT_SENTENCE_PREDICTION,
     PRETRAINING,

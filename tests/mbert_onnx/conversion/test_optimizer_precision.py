@@ -322,8 +322,12 @@ def rename_ports(model: onnx.ModelProto) -> None:
         ({"precision": "int4"}, UsageError, "--precision is 'int4'; expected one of fp32, fp16, int8"),
         ({"min_agreement": 2}, UsageError, "--min-agreement is 2; expected 0 to 1, such as 0.99"),
         *(
-            ({"precision": "fp32", name: value}, UsageError, f"--{name} is for --precision fp16 or int8; this is fp32")
-            for name, value in (("tokenizer", "x"), ("task", QA), ("calibrate", "x"))
+            ({"precision": "fp32", name: value}, UsageError, f"--{name} is for {use} fp16 or int8; this is fp32")
+            for name, value, use in (
+                ("tokenizer", "x", "--text, or --precision"),
+                ("task", QA, "--text, or --precision"),
+                ("calibrate", "x", "--precision"),
+            )
         ),
     ],
 )

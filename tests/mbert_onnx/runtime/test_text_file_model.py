@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -217,6 +218,9 @@ def test_the_vocabulary_beside_a_text_file(tmp_path: Path) -> None:
     tokens = {0: "a", 2: "two\nlines", 3: "\u2028"}
     (tmp_path / "vocab.txt").write_bytes(vocabulary_lines(tokens).encode())
     assert read_vocabulary(path) == {0: "a", 1: "", 2: "two lines", 3: "\u2028"}
+    plan: Any = SimpleNamespace(options=SimpleNamespace(task="fill-mask"), names={0: "a", 1: "[ADDED]"})
+    assert write_names(tmp_path, plan) == "vocab.txt"  # in place of transformers', which has no added tokens
+    assert read_vocabulary(path) == {0: "a", 1: "[ADDED]"}
     (tmp_path / "vocab.txt").write_bytes(b"\xff")
     with pytest.raises(BundleError, match=r"vocab.txt is no list of tokens"):
         read_vocabulary(path)

@@ -18,7 +18,7 @@ SUPPORTED = {
     "pre_tokenizer": ("BertPreTokenizer",),
     "post_processor": ("TemplateProcessing", "BertProcessing", None),
 }
-ADVICE = "Tokenize texts for this model with `tokenizers`, and export it without --text."
+ADVICE = "Tokenize texts for this model with `tokenizers`, and leave out --text."
 # A text that each vocabulary encodes as one token.
 PROBE = "a"
 
