@@ -109,8 +109,9 @@ def function(form: Form, tables: Tables, options: RowOptions) -> ir.Function:
     tokens = tokenize(g, tables, trie, normalize(g, tables, trie, decode(g, texts.stream)))
     tokens, *by_text = _by_text(g, tokens, texts.stream)
     sequences = 2 if form.has_pair else 1
-    ends = [g("Mul", texts.in_stream, i64([number])) for number in range(sequences)]
-    firsts, counts = ([g.slice(values, end, g("Add", end, texts.count)) for end in ends] for values in by_text)
+    firsts, counts = ([values] for values in by_text)
+    if form.has_pair:  # all texts, then their pairs
+        firsts, counts = ([g.slice(values, 0, texts.count), g.slice(values, texts.count)] for values in by_text)
     special = sum(part.sequence is None for part in template)
     length = clipped_length(g, special + form.has_windows, options.limit)
     room = g("Sub", length, i64([special]))

@@ -53,7 +53,7 @@ def tokenize(g: Additions, inputs: Mapping[str, ir.Value], options: TextOptions,
     if layout.one_text:
         row_splits = _splits_of_one(g, text)
     elif not options.has_choices:
-        row_splits = _two_at_least(g, inputs["row_splits"])
+        row_splits = inputs["row_splits"]
     pair: list[ir.Value] = []
     if options.has_choices:
         choice_splits = _two_at_least(g, inputs["choice_splits"])
@@ -135,7 +135,7 @@ def _splits_of_one(g: Additions, text: ir.Value) -> ir.Value:
 
 
 def _two_at_least(g: Additions, splits: ir.Value) -> ir.Value:
-    """Returns splits of one text at least: not every model runs with none."""
+    """Returns splits of one choice at least: not every model runs with none."""
     size = g("Max", g("Shape", splits), np.array([2]))
     return g("Slice", g("Concat", splits, ONE_TEXT, axis=0), ZERO, size)
 
@@ -155,7 +155,7 @@ def _ordered(g: Additions, splits: ir.Value, data: ir.Value, row_splits: ir.Valu
     What reads them behind the model then reads the same texts, whatever the splits are.
     """
     length = g("Shape", data)
-    texts = g("Sub", g("Shape", row_splits), ONE)
+    texts = g("Max", g("Sub", g("Shape", row_splits), ONE), ONE)
     inner = g("Slice", g("Concat", splits, g("Expand", length, texts), axis=0), ONE, texts)
     clipped = g("Max", g("Min", inner, length), ZERO)
     in_order, _ = g.several(2, "TopK", clipped, g("Shape", clipped), largest=0)

@@ -12,24 +12,22 @@ from graphs.functions.text.body.utf8 import LOOKAHEAD, SEPARATOR
 class Texts:
     """The stream, int32 [bytes + texts + LOOKAHEAD], and the number of texts in each input, int64 [1].
 
-    There is at least one text in the stream, while `count` may be 0: then no row reads it. Of pairs, the stream has
-    all texts first, then their pairs.
+    There is at least one text, all bytes, whatever the splits are. Of pairs, the stream has all texts first, then their
+    pairs.
     """
 
     stream: str
     count: str
-    in_stream: str
 
 
 def read_texts(g: Nodes, pair: bool) -> Texts:
     """Reads `text` and `row_splits`, and with `pair` also `pair` and `pair_splits`."""
     splits, data = _inner_splits(g, "row_splits", "text"), "text"
-    count = g("Max", g("Sub", g.size("row_splits"), i64([1])), i64([0]))
-    in_stream = g("Add", g.size(splits), i64([1]))
+    count = g("Add", g.size(splits), i64([1]))
     if pair:
         length, pair_length = g.size("text"), g.size("pair")
-        more = g.join("pair_splits", g("Expand", pair_length, in_stream))
-        inner = _clipped(g, g.slice(more, i64([1]), in_stream), pair_length)
+        more = g.join("pair_splits", g("Expand", pair_length, count))
+        inner = _clipped(g, g.slice(more, i64([1]), count), pair_length)
         splits, data = g.join(splits, length, g("Add", inner, length)), g.join("text", "pair")
     size = g.size(data)
     # The number of splits at or before a byte is the number of separators before it.
@@ -37,7 +35,7 @@ def read_texts(g: Nodes, pair: bool) -> Texts:
     marks = g.scatter(marks, splits, g("Expand", i64([1]), g("Shape", splits)), "add")
     places = g("Add", g.range(size), g.slice(g("CumSum", marks, i64(0)), 0, -1))
     stream = g.full(g("Add", g("Add", size, g.size(splits)), i64([1 + LOOKAHEAD])), i32(SEPARATOR))
-    return Texts(g.scatter(stream, places, g.int32(data)), count, in_stream)
+    return Texts(g.scatter(stream, places, g.int32(data)), count)
 
 
 def _inner_splits(g: Nodes, splits: str, data: str) -> str:

@@ -82,7 +82,7 @@ struct TokenizeNode : Node {
                              static_cast<const int64_t*>(splits.data), splits.sizes[0]};
     }
     const int64_t splits = batch->sequences[0].split_count;
-    batch->texts = splits > 0 ? splits - 1 : 0;
+    batch->texts = splits > 1 ? splits - 1 : 1;
     TRY(read_number(context, index++, "max_length", &batch->max_length));
     return settings().has_windows ? read_number(context, index, "stride", &batch->stride) : nullptr;
   }
