@@ -23,7 +23,7 @@ from mbert_onnx.text.sentence_embedding import settings_in
 
 @dataclass(frozen=True)
 class Around:
-    """What is put around a file, and what reads texts for it without."""
+    """Plan of the text file of a given file, and the settings with which Python reads texts for the file itself."""
 
     plan: TextPlan
     reader: TextReader

@@ -55,7 +55,7 @@ class TextRequest:
 
 @dataclass(frozen=True)
 class TextPlan:
-    """What is put around a model.
+    """Plan of a text file: the tables and settings that are added to a model, and its list of names.
 
     Args:
         tables: The tables of the tokenizer.
