@@ -32,8 +32,9 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@touch $@
 
 demo: setup ## Export the built-in sentiment model and ask it; time the full size against transformers' own export
-	$(BIN)/mbert-onnx export reference --output $(BUILD)/sentiment --overwrite
+	$(BIN)/mbert-onnx export reference --output $(BUILD)/sentiment --text --overwrite
 	$(BIN)/mbert-onnx run $(BUILD)/sentiment "A warm, funny and deeply moving film."
+	$(BIN)/mbert-onnx run $(BUILD)/sentiment/onnx/model_text.onnx "Two hours that I will never get back."
 	$(BIN)/mbert-onnx export random --output $(BUILD)/demo --overwrite
 	$(BIN)/mbert-onnx bench transformers:random $(BUILD)/demo --budget 4
 
