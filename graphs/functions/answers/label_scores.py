@@ -27,9 +27,11 @@ Outputs, with k = top_k, at most the number of labels:
 
 Numerics: float64 up to the last step."""
 
-RANKING = """
+SIZE = """
     size = Shape <start = -1> (logits)
-    k = Min(most, size)
+"""
+
+RANKING = """
     best, labels = TopK(wide, k)
     scores = Cast <to = 1> (best)
 """
@@ -37,6 +39,6 @@ RANKING = """
 
 def label_scores(problem: Problem, opset: int) -> ir.Function:
     """Returns the function for a `problem_type` of the config, with a body of this opset."""
-    body = scores(problem, "logits", "wide") + wanted("top_k", "most") + RANKING
+    body = scores(problem, "logits", "wide") + SIZE + wanted("top_k", "k", most="size") + RANKING
     documentation = DOCUMENTATION.format(scores=SCORES[problem])
     return function_of(NAME, documentation, (["logits", "top_k"], ["labels", "scores"]), body, opset)

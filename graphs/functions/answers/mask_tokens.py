@@ -43,7 +43,6 @@ LOGITS = """
 
 # A row is added and taken away: onnxruntime's TopK of no rows divides by zero, which ends a run in WebAssembly.
 OUTPUTS = """
-    k = Min(most, vocab)
     some_rows = Pad(wide, one_row)
     best_of_rows, tokens_of_rows = TopK(some_rows, k)
     best = Slice(best_of_rows, zero, minus_one, zero)
@@ -56,7 +55,13 @@ OUTPUTS = """
 
 def mask_tokens(mask_id: int, opset: int) -> ir.Function:
     """Returns the function for a vocabulary's mask token, with a body of this opset."""
-    body = MASKS + owned_tokens("owned_mask") + LOGITS + softmax("mask_logits", "wide") + wanted("top_k", "most")
+    body = (
+        MASKS
+        + owned_tokens("owned_mask")
+        + LOGITS
+        + softmax("mask_logits", "wide")
+        + wanted("top_k", "k", most="vocab")
+    )
     inputs = ["logits", "input_ids", "offsets", "owned", "row_texts", "top_k"]
     documentation = DOCUMENTATION.format(mask=mask_id, offsets=OFFSETS, owned=OWNED)
     constants = {"mask": np.array(mask_id, np.int64), "one_row": np.array([0, 0, 1, 0])}

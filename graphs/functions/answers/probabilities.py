@@ -45,11 +45,13 @@ def softmax(logits: str, output: str) -> str:
     return scores(SINGLE_LABEL, logits, output)
 
 
-def wanted(count: str, output: str) -> str:
-    """Returns ONNX text of a wanted count as int64 [1]: at least 1, and small enough to be multiplied."""
+def wanted(count: str, output: str, most: str = "many") -> str:
+    """Returns ONNX text of a wanted count, int64 [] or [1], as int64 [1]: at least 1, and at most the number `most`.
+
+    By default, that is small enough to be multiplied.
+    """
     return f"""
     {output}_long = Cast <to = 7> ({count})
-    {output}_flat = Reshape({output}_long, one)
-    {output}_positive = Max({output}_flat, one)
-    {output} = Min({output}_positive, many)
+    {output}_positive = Max({output}_long, one)
+    {output} = Min({output}_positive, {most})
 """
