@@ -38,7 +38,7 @@ def write_rows(
     # [rows, parts]: the place behind each part.
     ends = g("CumSum", g("Concat", *map(g.column, counts), axis=1), i64(1))
     total = g("Gather", ends, i64(parts - 1), axis=1)
-    longest = i64([options.columns]) if options.columns else g("ReduceMax", g.join(total, i64([0])), keepdims=1)
+    longest = i64([options.columns]) if options.columns else g("ReduceMax", total, keepdims=1)
     places = g.range(longest)
     behind = g("GreaterOrEqual", g("Unsqueeze", places, i64([0, 2])), g("Unsqueeze", ends, i64([1])))
     part = g("ReduceSum", g.int64(behind), i64([2]), keepdims=0)  # [rows, longest], of padding `parts`
