@@ -44,7 +44,7 @@ OUTPUTS: dict[str, dict[str, int]] = {
 
 @dataclass(frozen=True)
 class TextRecord:
-    """What a text file says of itself.
+    """Record of a text file: its task, limits and names, as its metadata has them.
 
     Args:
         task: Its task.
