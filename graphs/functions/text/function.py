@@ -14,15 +14,13 @@ import onnx_ir as ir
 from onnx import TensorProto, helper, numpy_helper
 
 from graphs.functions import DOMAIN, VERSION
-from graphs.functions.text.body.nodes import Nodes, i64
-from graphs.functions.text.body.normalized import normalize
-from graphs.functions.text.body.rows import write_rows
-from graphs.functions.text.body.texts import read_texts
+from graphs.functions.text.body.nodes import Nodes
+from graphs.functions.text.body.normalized import with_normalized
+from graphs.functions.text.body.plain import read_symbols
 from graphs.functions.text.body.trie import Trie
-from graphs.functions.text.body.truncation import Kept, clipped_length, keep_end, truncate
-from graphs.functions.text.body.utf8 import SEPARATOR, decode
-from graphs.functions.text.body.windows import windows
-from graphs.functions.text.body.wordpiece import Tokens, tokenize
+from graphs.functions.text.body.wordpiece import tokenize
+from graphs.functions.text.rows.outputs import write_rows
+from graphs.functions.text.rows.places import RowForm, find_places
 from graphs.functions.text.tables.row_options import Form, RowOptions, Truncation
 from graphs.functions.text.tables.settings import TemplatePart
 from graphs.functions.text.tables.tables import Tables
@@ -103,36 +101,12 @@ def attributes(form: Form, tables: Tables, options: RowOptions) -> dict[str, Any
 def function(form: Form, tables: Tables, options: RowOptions) -> ir.Function:
     """Returns the function for a tokenizer, whose body has standard operators of opset 18 only."""
     g, options = Nodes(), _resolved(form, options)
-    template = _template(form, tables)
-    texts = read_texts(g, form.has_pair)
     trie = Trie(g)
-    tokens = tokenize(g, tables, trie, normalize(g, tables, trie, decode(g, texts.stream)))
-    tokens, *by_text = _by_text(g, tokens, texts.stream)
-    sequences = 2 if form.has_pair else 1
-    firsts, counts = ([values] for values in by_text)
-    if form.has_pair:  # all texts, then their pairs
-        firsts, counts = ([g.slice(values, 0, texts.count), g.slice(values, texts.count)] for values in by_text)
-    special = sum(part.sequence is None for part in template)
-    length = clipped_length(g, special + form.has_windows, options.limit)
-    room = g("Sub", length, i64([special]))
-    if not form.has_windows:
-        kept = truncate(g, room, firsts, counts, options)
-        _cut(g, counts, [sequence.count for sequence in kept])
-        write_rows(g, tokens, template, kept, g.range(texts.count), options)
-    else:
-        windowed, whole = options.windowed, 1 - options.windowed
-        beside: Kept | None = None
-        left = list(counts)
-        if form.has_pair:
-            count = g("Min", counts[whole], g("Sub", room, i64([1])))
-            beside = keep_end(g, firsts[whole], counts[whole], count, options)
-            room, left[whole] = g("Sub", room, count), count
-        found = windows(g, length, room, firsts[windowed], counts[windowed])
-        kept = [found.kept] * sequences
-        if beside is not None:
-            kept[whole] = Kept(*(g("Gather", values, found.row_texts) for values in (beside.first, beside.count)))
-        _cut(g, counts, left)
-        write_rows(g, tokens, template, kept, found.row_texts, options, found)
+    read = read_symbols(g, tables, trie, form.has_pair)
+    symbols = with_normalized(g, tables, trie, read.symbols) if tables.normalized.longest else read.symbols
+    tokens = tokenize(g, tables, trie, symbols)
+    rows = RowForm(_template(form, tables), 2 if form.has_pair else 1, form.has_windows, options)
+    write_rows(g, tokens, rows, *find_places(g, tokens, read, rows))
     names = attributes(form, tables, options)
     proto = helper.make_function(
         DOMAIN,
@@ -191,20 +165,3 @@ def _resolved(form: Form, options: RowOptions) -> RowOptions:
         return options
     none = options.truncation is Truncation.NONE
     return dataclasses.replace(options, windowed=0, truncation=Truncation.NONE if none else Truncation.LONGEST_FIRST)
-
-
-def _cut(g: Nodes, counts: Sequence[str], kept: Sequence[str]) -> None:
-    columns = [g.column(g("Sub", *sequence)) for sequence in zip(counts, kept, strict=True)]
-    g("Concat", *columns, axis=1, name="cut")
-
-
-def _by_text(g: Nodes, tokens: Tokens, stream: str) -> tuple[Tokens, str, str]:
-    """Returns the tokens with bytes counted in their own text, and each text's first token and number of tokens."""
-    ends = g("Equal", g.slice(stream, 0, -3), i64(SEPARATOR).astype("int32"))
-    before = g("CumSum", g.int64(ends), i64(0), exclusive=1)  # the text of each byte
-    text = g("Gather", before, g.slice_columns(tokens.spans, 0))
-    places = g.where(ends)
-    start = g("Gather", g.join(i64([0]), g("Add", places, i64([1]))), text)
-    counts = g.scatter(g("Mul", places, i64([0])), text, g("Expand", i64([1]), g("Shape", text)), "add")
-    firsts = g("CumSum", counts, i64(0), exclusive=1)
-    return Tokens(tokens.ids, g("Sub", tokens.spans, g.column(start))), firsts, counts

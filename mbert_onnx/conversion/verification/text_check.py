@@ -274,11 +274,17 @@ class _Check:
                 continue
             part = [one.chosen(some) for one in (texts, pairs) if one is not None]
             expected = self._expected(part, length, stride)
+            # A body reads a plain text that is alone in another way than a batch.
             permitted = [
                 compare_rows(
-                    node.rows(*part, max_length=length, stride=given), expected, *_two(part), self.reference, node.name
+                    node.rows(*part, max_length=length, stride=given, alone=alone),
+                    expected,
+                    *_two(part),
+                    self.reference,
+                    node.name,
                 )
                 for node in self.nodes
+                for alone in ((False, True) if given == strides[0][0] else (False,))
             ]
             if given == strides[0][0]:  # with another stride, the same tokens are in other rows
                 self.permitted += max(permitted)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 from tokenizers import AddedToken, Tokenizer
 
 from graphs.functions.text.function import text_model
@@ -124,14 +125,22 @@ def chunk(seed: int, number: int, path: Path | None, pause: Path | None = None, 
     for one in tried.classes:
         drawn = list(one.texts(seed, number, count))
         texts = [Texts.of(drawn)] if number % 2 == 0 else [Texts.of(drawn[0::2]), Texts.of(drawn[1::2])]
+        body, *kernels = nodes = tried.nodes[Form.TEXT if len(texts) == 1 else Form.PAIR]
+        # A body reads a plain text that is alone in another way than a batch.
+        plain = [
+            row for row, data in enumerate(zip(*(some.data for some in texts), strict=True)) if b"".join(data).isascii()
+        ]
+        alone = [some.chosen(np.array(plain, np.int64)) for some in texts]
         expected = [tried.reference.tokens(some) for some in texts]
-        nodes = tried.nodes[Form.TEXT if len(texts) == 1 else Form.PAIR]
-        for node in nodes:
+        trials = [(body, texts, expected), *((node, texts, expected) for node in kernels)]
+        if plain:
+            trials.append((body, alone, [tried.reference.tokens(some) for some in alone]))
+        for turn, (node, some, wanted) in enumerate(trials):
             try:
-                first, second, _ = node.tokens(*texts)
-                for tokens, wanted, some in zip([first, *second], expected, texts, strict=True):
-                    permitted = compare_tokens(tokens, wanted, some, tried.reference, node.name)
-                    found.permitted += permitted if node is nodes[0] else 0
+                first, second, _ = node.tokens(*some, alone=some is alone)
+                for tokens, others, part in zip([first, *second], wanted, some, strict=True):
+                    permitted = compare_tokens(tokens, others, part, tried.reference, node.name)
+                    found.permitted += permitted if turn == 0 else 0
             except VerificationError as error:
                 found.failures.append(f"chunk {number}, {one.name}, {path or 'small'}: {error}")
         found.texts[one.name] += len(drawn)

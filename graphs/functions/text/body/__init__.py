@@ -1,1 +1,1 @@
-"""The bodies of the text functions: one step of the tokenizer per file, as nodes of standard ONNX."""
+"""Tokens of bytes in the bodies of the text functions: one step of the tokenizer per file, as standard ONNX nodes."""

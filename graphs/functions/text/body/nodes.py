@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
 # The largest end of a Slice: to the end.
 END = 2**31 - 1
@@ -27,6 +27,7 @@ class Nodes:
 
     def __init__(self) -> None:
         self.protos: list[NodeProto] = []
+        self._current = self.protos  # the nodes of the innermost branch of an If
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._names = 0
 
@@ -37,6 +38,24 @@ class Nodes:
     def several(self, operator: str, outputs: int, *operands: Operand, **attributes: Any) -> list[str]:
         """Adds a node of several outputs, and returns their names."""
         return self._add(operator, operands, [self._fresh(operator) for _ in range(outputs)], attributes)
+
+    def choose(
+        self,
+        condition: Operand,
+        types: Mapping[str, int],
+        then: Callable[[], Sequence[str]],
+        otherwise: Callable[[], Sequence[str]],
+    ) -> list[str]:
+        """Adds an If, and returns its outputs' names.
+
+        Args:
+            condition: bool of one element.
+            types: The types of the outputs, and a name of each for its values.
+            then: Adds the nodes of the first branch, and returns their outputs: values of nodes inside.
+            otherwise: The same for the second branch.
+        """
+        branches = {"then_branch": self._branch(types, then), "else_branch": self._branch(types, otherwise)}
+        return self._add("If", [condition], [self._fresh(name) for name in types], branches)
 
     def int32(self, x: Operand) -> str:
         return self("Cast", x, to=TensorProto.INT32)
@@ -53,6 +72,10 @@ class Nodes:
     def where(self, x: Operand) -> str:
         """Returns the places of the true elements of a vector, int64."""
         return self.flat(self("NonZero", x))
+
+    def only(self, x: Operand, kept: Operand) -> str:
+        """Returns the elements of a vector where `kept`, bool, is true."""
+        return self("Compress", x, kept)
 
     def column(self, x: Operand) -> str:
         """Returns [n, 1] of [n]."""
@@ -106,15 +129,28 @@ class Nodes:
         self._names += 1
         return f"{operator}_{self._names}"
 
+    def _branch(self, types: Mapping[str, int], add: Callable[[], Sequence[str]]) -> GraphProto:
+        outside, self._current = self._current, list[NodeProto]()
+        names = add()
+        nodes, self._current = self._current, outside
+        made = {name for node in nodes for name in node.output}
+        outputs = []
+        for name, dtype in zip(names, types.values(), strict=True):
+            assert name in made, f"{name} is no value of this branch"
+            outputs.append(helper.make_tensor_value_info(name, dtype, None))
+        return helper.make_graph(nodes, self._fresh("branch"), [], outputs)
+
     def _add(
         self, operator: str, operands: Sequence[Operand], outputs: list[str], attributes: dict[str, Any]
     ) -> list[str]:
         inputs = [operand if isinstance(operand, str) else self._constant(operand) for operand in operands]
-        self.protos.append(helper.make_node(operator, inputs, outputs, **attributes))
+        self._current.append(helper.make_node(operator, inputs, outputs, **attributes))
         return outputs
 
     def _constant(self, value: np.ndarray) -> str:
         key = (value.dtype.str, value.shape, value.tobytes())
         if key not in self._constants:
-            self._constants[key] = self("Constant", value=numpy_helper.from_array(value))
+            # Outside of all branches, which read it from there.
+            name = self._constants[key] = self._fresh("Constant")
+            self.protos.append(helper.make_node("Constant", [], [name], value=numpy_helper.from_array(value)))
         return self._constants[key]

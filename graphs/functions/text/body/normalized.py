@@ -24,12 +24,29 @@ class Symbols:
 
 
 def normalize(g: Nodes, tables: Tables, trie: Trie, characters: Characters) -> Symbols:
-    """Looks up classes, finds the raw added tokens, expands classes to symbols, and finds normalized added tokens."""
+    """Looks up classes, finds the raw added tokens, and expands classes to symbols."""
     classes, ends = _classes(g, tables, characters.points), characters.ends
     if tables.raw.longest:
         classes, ends = _with_raw(g, tables, trie, classes, ends)
-    symbols = _expanded(g, tables, classes, characters.begins, ends)
-    return _with_normalized(g, tables, trie, symbols) if tables.normalized.longest else symbols
+    return _expanded(g, tables, classes, characters.begins, ends)
+
+
+def with_normalized(g: Nodes, tables: Tables, trie: Trie, stream: Symbols) -> Symbols:
+    """Finds the normalized added tokens."""
+    contents, symbols = tables.normalized, stream.symbols
+    words = spaces = None
+    if contents.single_word:
+        words = g.bool(g("Gather", g.int32("symbol_flags"), symbols))
+    if contents.lstrip or contents.rstrip:
+        above, below = i32(SPACE_SYMBOL), i32(tables.last_space)
+        spaces = g("And", g("GreaterOrEqual", symbols, above), g("LessOrEqual", symbols, below))
+    places = g.range(g.size(symbols))
+    root = tables.roots[NORMALIZED_ROOT]
+    matches = find_matches(g, trie, contents, symbols, places, root, words=words, spaces=spaces)
+    replaced = matches.replace(g, symbols, tables.first_added)
+    kept = g.where(replaced)
+    ends = matches.end_bytes(g, stream.ends)
+    return Symbols(g("Gather", replaced, kept), g("Gather", stream.begins, kept), g("Gather", ends, kept))
 
 
 def _classes(g: Nodes, tables: Tables, points: str) -> str:
@@ -66,23 +83,6 @@ def _expanded(g: Nodes, tables: Tables, classes: str, begins: str, ends: str) ->
     symbols = g("Gather", symbols, places)
     sources = places if width == 1 else g("Div", places, i64(width))
     return Symbols(symbols, g("Gather", begins, sources), g("Gather", ends, sources))
-
-
-def _with_normalized(g: Nodes, tables: Tables, trie: Trie, stream: Symbols) -> Symbols:
-    contents, symbols = tables.normalized, stream.symbols
-    words = spaces = None
-    if contents.single_word:
-        words = g.bool(g("Gather", g.int32("symbol_flags"), symbols))
-    if contents.lstrip or contents.rstrip:
-        above, below = i32(SPACE_SYMBOL), i32(tables.last_space)
-        spaces = g("And", g("GreaterOrEqual", symbols, above), g("LessOrEqual", symbols, below))
-    places = g.range(g.size(symbols))
-    root = tables.roots[NORMALIZED_ROOT]
-    matches = find_matches(g, trie, contents, symbols, places, root, words=words, spaces=spaces)
-    replaced = matches.replace(g, symbols, tables.first_added)
-    kept = g.where(replaced)
-    ends = matches.end_bytes(g, stream.ends)
-    return Symbols(g("Gather", replaced, kept), g("Gather", stream.begins, kept), g("Gather", ends, kept))
 
 
 def _has(g: Nodes, flags: str, bit: int) -> str:

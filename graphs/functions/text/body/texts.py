@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from graphs.functions.text.body.nodes import Nodes, i32, i64
 from graphs.functions.text.body.utf8 import LOOKAHEAD, SEPARATOR
 
 
-@dataclass(frozen=True)
-class Texts:
-    """The stream, int32 [bytes + texts + LOOKAHEAD], and the number of texts in each input, int64 [1].
+def text_count(g: Nodes) -> str:
+    """Returns the number of texts, int64 [1]: there is at least one, all bytes, whatever the splits are."""
+    return g("Max", g("Sub", g.size("row_splits"), i64([1])), i64([1]))
 
-    There is at least one text, all bytes, whatever the splits are. Of pairs, the stream has all texts first, then their
-    pairs.
+
+def read_texts(g: Nodes, pair: bool) -> str:
+    """Reads `text` and `row_splits`, and with `pair` also `pair` and `pair_splits`.
+
+    Returns the stream, int32 [bytes + texts + LOOKAHEAD]. Of pairs, it has all texts first, then their pairs.
     """
-
-    stream: str
-    count: str
-
-
-def read_texts(g: Nodes, pair: bool) -> Texts:
-    """Reads `text` and `row_splits`, and with `pair` also `pair` and `pair_splits`."""
     splits, data = _inner_splits(g, "row_splits", "text"), "text"
-    count = g("Add", g.size(splits), i64([1]))
     if pair:
         length, pair_length = g.size("text"), g.size("pair")
+        count = text_count(g)
         more = g.join("pair_splits", g("Expand", pair_length, count))
         inner = _clipped(g, g.slice(more, i64([1]), count), pair_length)
         splits, data = g.join(splits, length, g("Add", inner, length)), g.join("text", "pair")
@@ -35,7 +29,7 @@ def read_texts(g: Nodes, pair: bool) -> Texts:
     marks = g.scatter(marks, splits, g("Expand", i64([1]), g("Shape", splits)), "add")
     places = g("Add", g.range(size), g.slice(g("CumSum", marks, i64(0)), 0, -1))
     stream = g.full(g("Add", g("Add", size, g.size(splits)), i64([1 + LOOKAHEAD])), i32(SEPARATOR))
-    return Texts(g.scatter(stream, places, g.int32(data)), count)
+    return g.scatter(stream, places, g.int32(data))
 
 
 def _inner_splits(g: Nodes, splits: str, data: str) -> str:

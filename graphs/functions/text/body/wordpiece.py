@@ -16,12 +16,13 @@ WORD_ROOT, INNER_ROOT = 0, 1
 
 @dataclass(frozen=True)
 class Tokens:
-    """The tokens of all texts: ids [tokens], and spans [tokens, 4], int64.
+    """The tokens of all texts: ids and first bytes [tokens], and spans [tokens, 4], int64.
 
     A span is the first byte of the token, the byte after its last, and those two of its word.
     """
 
     ids: str
+    begins: str
     spans: str
 
 
@@ -32,9 +33,9 @@ def tokenize(g: Nodes, tables: Tables, trie: Trie, stream: Symbols) -> Tokens:
     false, true = np.array([False]), np.array([True])
     outside = g("Not", g("And", letter, g.before(letter, false)))  # no letter, or the first of its word
     start = g("And", solid, outside)
-    starts, lasts = g.where(start), g.where(g("And", solid, g.behind(outside, true)))
     words = g("Sub", g("CumSum", g.int32(start), i64(0)), i32(1))  # of each symbol in a word
     places = g.range(g.size(symbols))
+    starts, lasts = g.only(places, start), g.only(places, g("And", solid, g.behind(outside, true)))
     roots = g("Where", start, i32(tables.roots[WORD_ROOT]), i32(tables.roots[INNER_ROOT]))
     padded = g.join(symbols, i32([0] * tables.longest))
     slots = trie.walk(padded, places, roots, tables.longest)
@@ -49,7 +50,7 @@ def tokenize(g: Nodes, tables: Tables, trie: Trie, stream: Symbols) -> Tokens:
     long = g("GreaterOrEqual", g("Sub", lasts, starts), i64(tables.settings.longest_word))
     # One word more, which is never unknown: that of symbols before the first word, whose number is −1.
     unknown = g.bool(g.scatter(g.join(g.int32(long), i32([0])), words, stuck, "max"))
-    token = g.where(g("And", begun, g("Or", start, g("Not", g("Gather", unknown, words)))))
+    token = g.only(places, g("And", begun, g("Or", start, g("Not", g("Gather", unknown, words)))))
     word = g("Gather", words, token)
     unknown = g("Gather", unknown, word)
     number = trie.entry(g("Gather", slots, token))
@@ -57,10 +58,11 @@ def tokenize(g: Nodes, tables: Tables, trie: Trie, stream: Symbols) -> Tokens:
     last_of_word = g("Gather", lasts, word)
     last = g("Sub", g("Add", token, g.int64(g("Gather", lengths, token))), i64(1))
     last = g("Where", unknown, last_of_word, last)
+    begins = g("Gather", stream.begins, token)
     spans = (
-        g("Gather", stream.begins, token),
+        begins,
         g("Gather", stream.ends, last),
         g("Gather", stream.begins, g("Gather", starts, word)),
         g("Gather", stream.ends, last_of_word),
     )
-    return Tokens(ids, g("Concat", *map(g.column, spans), axis=1))
+    return Tokens(ids, begins, g("Concat", *map(g.column, spans), axis=1))

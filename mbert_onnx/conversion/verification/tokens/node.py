@@ -85,10 +85,19 @@ class TokenizeNode:
         return int(self.attributes["windowed"]) if self.form.has_pair else 0
 
     def run(
-        self, texts: Texts, pairs: Texts | None = None, *, max_length: int = UNBOUNDED, stride: int = -1
+        self,
+        texts: Texts,
+        pairs: Texts | None = None,
+        *,
+        max_length: int = UNBOUNDED,
+        stride: int = -1,
+        alone: bool = False,
     ) -> Iterator[dict[str, np.ndarray]]:
-        """Yields the outputs by name of one batch of texts after the other; `row_texts` are numbers of all texts."""
-        ends = self._batches(texts, pairs)
+        """Yields the outputs by name of one batch of texts after the other, or with `alone` of each text.
+
+        `row_texts` are numbers of all texts.
+        """
+        ends = list(range(1, len(texts) + 1)) if alone else self._batches(texts, pairs)
         for begin, end in zip([0, *ends[:-1]], ends, strict=True):
             feed = dict(zip(("text", "row_splits"), texts.joined(begin, end), strict=True))
             if pairs is not None:
@@ -103,19 +112,29 @@ class TokenizeNode:
             found["row_texts"] = found["row_texts"] + begin
             yield found
 
-    def rows(self, texts: Texts, pairs: Texts | None = None, *, max_length: int = UNBOUNDED, stride: int = -1) -> Rows:
+    def rows(
+        self,
+        texts: Texts,
+        pairs: Texts | None = None,
+        *,
+        max_length: int = UNBOUNDED,
+        stride: int = -1,
+        alone: bool = False,
+    ) -> Rows:
         """Returns the rows of texts."""
-        found = self.run(texts, pairs, max_length=max_length, stride=stride)
+        found = self.run(texts, pairs, max_length=max_length, stride=stride, alone=alone)
         return Rows.joined([Rows.of(one, int(self.attributes["padding"]), self.name) for one in found])
 
-    def tokens(self, texts: Texts, pairs: Texts | None = None) -> tuple[Tokens, list[Tokens], np.ndarray]:
+    def tokens(
+        self, texts: Texts, pairs: Texts | None = None, *, alone: bool = False
+    ) -> tuple[Tokens, list[Tokens], np.ndarray]:
         """Returns all tokens without special ones: of the texts, of the pairs if there are any; and how many were cut.
 
         Windows do not overlap, so that each token is in one. The number of tokens that were cut is [texts, 1 or 2].
         """
         parts: list[list[Tokens]] = [[] for _ in range(1 if pairs is None else 2)]
         cut = [np.zeros((0, len(parts)), np.int64)]
-        for found in self.run(texts, pairs, stride=0):
+        for found in self.run(texts, pairs, stride=0, alone=alone):
             first = np.diff(found["row_texts"], prepend=-1) > 0
             for sequence, tokens in enumerate(parts):
                 repeated = self.windowed not in (None, sequence)  # beside each window of the other sequence

@@ -65,6 +65,10 @@ def test_difficult_texts(name: str) -> None:
     compare(tried, list(difficult_texts(200)))
     compare(tried, list(difficult_texts(60, seed=1)), list(difficult_texts(60, seed=2)))
     compare(tried, list(difficult_bytes(200)))
+    # One text takes another way through the body where it is plain.
+    plain = [text.encode().decode("ascii", "ignore") for text in difficult_texts(60, seed=7)]
+    compare(tried, [*map(chr, range(0x80)), *plain, *difficult_texts(20)], batch=1)
+    compare(tried, plain, [*plain[1:], "é"], batch=1)
 
 
 @pytest.mark.parametrize("name", NORMALIZERS)
@@ -87,6 +91,9 @@ def test_many_difficult_texts(name: str, tried: Callable[[str], Tried]) -> None:
     compare(tried(name), list(difficult_texts(20_000, seed=3)), batch=32)
     compare(tried(name), list(difficult_texts(5000, seed=4)), list(difficult_texts(5000, seed=5)), batch=32)
     compare(tried(name), list(difficult_bytes(20_000, seed=6)), batch=32)
+    plain = [text.encode().decode("ascii", "ignore") for text in difficult_texts(5000, seed=7)]
+    compare(tried(name), plain, batch=1)
+    compare(tried(name), plain, [*plain[1:], "é"], batch=1)
 
 
 @pytest.mark.full

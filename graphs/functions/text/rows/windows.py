@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from graphs.functions.text.body.nodes import Nodes, i64
-from graphs.functions.text.body.truncation import Kept
+from graphs.functions.text.rows.truncation import Kept
 
 # The overlap of two windows in tokens if none is given: SQuAD's, or half of a window if that is shorter.
 DEFAULT_STRIDE = 128

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graphs.functions.text.body.nodes import Nodes, Operand, i64
@@ -12,7 +13,7 @@ from graphs.functions.text.tables.row_options import RowOptions, Truncation
 class Kept:
     """The tokens that stay of one sequence in each row: the first one among all tokens, and their number, int64."""
 
-    first: str
+    first: Operand
     count: str
 
 
@@ -21,7 +22,7 @@ def clipped_length(g: Nodes, least: int, limit: int) -> str:
     return g("Max", g("Min", g("Reshape", "max_length", i64([1])), i64([limit])), i64([least]))
 
 
-def truncate(g: Nodes, room: Operand, firsts: list[str], counts: list[str], options: RowOptions) -> list[Kept]:
+def truncate(g: Nodes, room: Operand, firsts: Sequence[Operand], counts: list[str], options: RowOptions) -> list[Kept]:
     """Returns what stays of a text, or of a text and its pair, in rows with room for so many tokens of both.
 
     Args:
@@ -33,7 +34,7 @@ def truncate(g: Nodes, room: Operand, firsts: list[str], counts: list[str], opti
     return [keep_end(g, *sequence, options) for sequence in zip(firsts, counts, keep, strict=True)]
 
 
-def keep_end(g: Nodes, first: str, count: str, keep: str, options: RowOptions) -> Kept:
+def keep_end(g: Nodes, first: Operand, count: str, keep: str, options: RowOptions) -> Kept:
     """Returns the first `keep` tokens of a sequence, or its last ones if it is cut on the left."""
     return Kept(g("Add", first, g("Sub", count, keep)) if options.cut_left else first, keep)
 
