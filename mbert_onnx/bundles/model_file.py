@@ -57,6 +57,7 @@ class TextReader:
         vocab_size: Number of token ids; None where it is unknown.
         max_positions: The largest number of tokens.
         segments: Number of token types; None where it is unknown. A model with one reads both texts of a pair as it.
+        tokenizer_option: Whether the command has an option --tokenizer, which messages then name.
     """
 
     task: Task
@@ -64,6 +65,7 @@ class TextReader:
     vocab_size: int | None
     max_positions: int
     segments: int | None = None
+    tokenizer_option: bool = False
 
 
 # Called only for a model that is calibrated; returns None for one without a tokenizer.
@@ -174,6 +176,7 @@ def read_text_model(
             vocab_size=limits.vocab_size,
             max_positions=limits.longest,
             segments=limits.segments,
+            tokenizer_option=True,
         ),
         types=inputs.types,
         is_random=str((metadata or {}).get("checkpoint")).partition(":")[0] == RANDOM,

@@ -71,7 +71,8 @@ class StagedBundle:
         beside: The model files of other precisions in the bundle, relative to it.
         removed: The model files of another checkpoint's bundle that are gone.
         outdated: The text file of a model file that was replaced, where no other one was written; it is gone.
-        left_alone: The files that export did not write, and that are still there.
+        left_alone: The files that export did not write, and that are still there: all of another checkpoint's bundle,
+            else those in whose place it would have written one.
     """
 
     folder: Path
@@ -114,15 +115,17 @@ def _install(staged: StagedBundle, output: Path, overwrite: bool, precision: str
         _replace(staged, output, set(), keep_old=False)
     elif staged.change is Change.ADD:
         old = Records.read(output)
-        _add(staged.folder, output, old.merged(new.without(_users_files(staged.folder, output, old, names))))
+        users = _users_files(staged.folder, output, old, names)
+        _add(staged.folder, output, old.merged(new.without(users)))
+        staged.left_alone = sorted(users)
     elif staged.change is Change.REPLACE_MODEL:
         old = Records.read(output)
         # A text file is of the model file beside it, so it goes with that, if export wrote it.
         staged.outdated = sorted({TEXT_VARIANTS[precision]} & old.own_files() - {*names})
-        new = new.without(_users_files(staged.folder, output, old, names))
-        old.without(staged.outdated).merged(new).write(staged.folder)
+        users = _users_files(staged.folder, output, old, names)
+        old.without(staged.outdated).merged(new.without(users)).write(staged.folder)
         _replace(staged, output, {METADATA, *names, *staged.outdated}, keep_old=True)
-        staged.left_alone = []  # nothing that one would expect to be gone
+        staged.left_alone = sorted(users)  # of the others, nobody would expect that they are gone
     else:
         own = Records.read(output).own_files()
         _replace(staged, output, own, keep_old=False)

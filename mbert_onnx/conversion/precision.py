@@ -99,7 +99,11 @@ def read_texts(
     reader, shapes = model.reader, model.shapes
     texts = read_calibration(None if path is None else Path(path), reader.task)
     encoder = TextEncoder(
-        reader.tokenizer, reader.max_positions, vocab_size=reader.vocab_size, segments=reader.segments
+        reader.tokenizer,
+        reader.max_positions,
+        vocab_size=reader.vocab_size,
+        segments=reader.segments,
+        tokenizer_option=reader.tokenizer_option,
     )
     found = [
         encode(

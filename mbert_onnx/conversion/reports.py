@@ -113,8 +113,8 @@ class ExportReport:
         notes: Notes for the user, a line each.
         removed: Model files of another checkpoint's bundle that are gone, relative to the bundle.
         outdated: The text file of the model file that was replaced, where no other was asked for; it is gone.
-        left_alone: Files that were in the bundle of another checkpoint, that export had not written, and that are still
-            there.
+        left_alone: Files that export had not written, and that are still there: all that were in the bundle of another
+            checkpoint, else those in whose place it would have written one.
         beside: Model files of the same checkpoint at other precisions in the bundle.
         padding: Whether the file ignores padding, and the effect of padding in the checkpoint.
         text: The text file; None where none was asked for.

@@ -146,7 +146,8 @@ class TextEncoder:
     `max_length` is the largest number of tokens in a row, special tokens included. `vocab_size` is the number of word
     embeddings and `segments` that of token types that the model has, None where they are unknown: a model with one
     segment reads both texts of a pair as that one. `mask_token` replaces the mask token that the tokenizer's files
-    name. Raises BundleError if `tokenizer.json` cannot be used.
+    name. `tokenizer_option`: whether the command has an option --tokenizer, which messages then name. Raises
+    BundleError if `tokenizer.json` cannot be used.
     """
 
     def __init__(
@@ -157,6 +158,7 @@ class TextEncoder:
         vocab_size: int | None = None,
         segments: int | None = None,
         mask_token: str | None = None,
+        tokenizer_option: bool = False,
     ) -> None:
         self.tokenizer = read_tokenizer(path)
         self.settings = TokenizerSettings.beside(path, self.tokenizer)
@@ -164,6 +166,7 @@ class TextEncoder:
         self.tokenizer.no_padding()
         self.settings.apply(self.tokenizer)
         self.max_length = max_length
+        self.tokenizer_option = tokenizer_option
         self.mask_token = mask_token or self.settings.mask_token or MASK_TOKEN
         self._path = path
         self._vocab_size = vocab_size
@@ -302,7 +305,7 @@ class TextEncoder:
         raise BundleError(
             f"The {name} has {listed(missing)}, but the model has {self._vocab_size} word embeddings, and "
             f"{self._path} has {self.tokenizer.get_vocab_size()} tokens. "
-            f"{embedding_advice(self.tokenizer, self._vocab_size)}"
+            f"{embedding_advice(self.tokenizer, self._vocab_size, tokenizer_option=self.tokenizer_option)}"
         )
 
     def _no_token(self, text: str) -> BundleError:

@@ -109,7 +109,9 @@ def _check_tokens(encoder: TextEncoder, rows: int | None) -> None:
     if missing and rows is not None:
         raise BundleError(
             f"the model has {rows} word embeddings, none for {listed(missing)}; a text file needs one for each token. "
-            f"{embedding_advice(encoder.tokenizer, rows)}"
+            + embedding_advice(
+                encoder.tokenizer, rows, tokenizer_option=encoder.tokenizer_option, whole_vocabulary=True
+            )
         )
 
 

@@ -215,18 +215,32 @@ def tokens_without_embedding(tokenizer: Tokenizer, vocab_size: int) -> str | Non
     )
 
 
-def embedding_advice(tokenizer: Tokenizer, vocab_size: int) -> str:
-    """Returns what to do about tokens without a word embedding, which depends on whether they were added later."""
-    if max(tokenizer.get_vocab(with_added_tokens=False).values(), default=0) < vocab_size:
-        return (
-            "Such tokens were added to the tokenizer and not to the model: leave them out of texts, or call "
-            f"model.resize_token_embeddings({tokenizer.get_vocab_size()}) on the checkpoint, train it and export it "
-            "again."
+def embedding_advice(
+    tokenizer: Tokenizer, vocab_size: int, *, tokenizer_option: bool = False, whole_vocabulary: bool = False
+) -> str:
+    """Returns what to do about tokens without a word embedding, which depends on whether they were added later.
+
+    Args:
+        tokenizer: The tokenizer.
+        vocab_size: The number of word embeddings.
+        tokenizer_option: Whether the command has an option --tokenizer: its user may have no checkpoint.
+        whole_vocabulary: Whether each token needs an embedding, also where no text has it.
+    """
+    cause, remedy = "The tokenizer has a larger vocabulary than the model", list[str]()
+    added = max(tokenizer.get_vocab(with_added_tokens=False).values(), default=0) < vocab_size
+    if added:
+        cause = "Such tokens were added to the tokenizer and not to the model"
+        remedy.append("remove them from its tokenizer.json" if whole_vocabulary else "leave them out of texts")
+    if tokenizer_option:
+        remedy.append("pass --tokenizer with the tokenizer.json that belongs to the model")
+    elif added:
+        remedy.append(
+            f"call model.resize_token_embeddings({tokenizer.get_vocab_size()}) on the checkpoint, train it and export "
+            "it again"
         )
-    return (
-        "The tokenizer has a larger vocabulary than the model: put the tokenizer with which the checkpoint was trained "
-        "into its folder and export it again."
-    )
+    else:
+        remedy.append("put the tokenizer with which the checkpoint was trained into its folder and export it again")
+    return f"{cause}: {', or '.join(remedy)}."
 
 
 def listed(tokens: dict[str, int]) -> str:

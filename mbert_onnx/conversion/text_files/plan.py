@@ -13,6 +13,8 @@ from graphs.functions.text.tables.tables import Tables
 from graphs.functions.text_file.options import TextOptions
 from mbert_onnx.bundles.model_file import TextReader
 from mbert_onnx.errors import CheckpointError, UsageError
+from mbert_onnx.runtime.text_files.record import VOCABULARY_DIGEST
+from mbert_onnx.runtime.text_files.vocabulary import vocabulary_digest
 from mbert_onnx.text.encoder import TextEncoder
 from mbert_onnx.text.sentence_embedding import EmbeddingSettings
 from mbert_onnx.text.tasks import MASKED, TEXT_CLASSIFICATION, Task
@@ -94,15 +96,23 @@ def plan_text(
         BundleError: it is no tokenizer.json, or does not fit the model.
     """
     encoder = TextEncoder(
-        reader.tokenizer, reader.max_positions, vocab_size=reader.vocab_size, segments=reader.segments
+        reader.tokenizer,
+        reader.max_positions,
+        vocab_size=reader.vocab_size,
+        segments=reader.segments,
+        tokenizer_option=reader.tokenizer_option,
     )
     tables = text_tables(encoder)
     known = {"vocab_size": reader.vocab_size, "type_vocab_size": reader.segments}
     sizes = {key: size for key, size in known.items() if size is not None}
     options = text_options(graph, reader.task, encoder, {**config, **sizes}, embedding=embedding, pair=pair)
     if reader.task in MASKED:
-        record = {"mask_token": encoder.mask_token, "continuation": encoder.continuation_prefix}
         names = {number: token for token, number in encoder.tokenizer.get_vocab().items()}
+        record = {
+            "mask_token": encoder.mask_token,
+            "continuation": encoder.continuation_prefix,
+            VOCABULARY_DIGEST: vocabulary_digest(names),
+        }
     else:
         record, names = {}, dict(enumerate(options.labels))
     count, notes = encoder.tokenizer.get_vocab_size(), []

@@ -240,7 +240,7 @@ def _check_tokens(
     """Compares the tokens with those of transformers' tokenizer of a checkpoint, or of a tokenizer.json."""
     graph = read_model(inner)
     segments = parts.config.get("type_vocab_size") or rows_of(graph.graph, TYPES)
-    encoder = TextEncoder(parts.tokenizer, record.limit, segments=segments)
+    encoder = TextEncoder(parts.tokenizer, record.limit, segments=segments, tokenizer_option=True)
     embedding = None if parts.embedding is None else settings_in(parts.embedding, parts.folder)
     config = {**parts.config, "type_vocab_size": segments}
     settings = text_options(graph, record.task, encoder, config, embedding=embedding, pair=record.pair)

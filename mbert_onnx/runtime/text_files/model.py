@@ -176,7 +176,7 @@ class TextFileModel(Model):
     def fill(self, text: str, *, top_k: int = FILL_TOP_K, stride: int | None = None) -> list[FilledMask]:
         """Returns the `top_k` best tokens for each mask token of a text, as `Model.fill` does.
 
-        Their texts are in `vocab.txt` or `tokenizer.json` beside the file.
+        Their texts are in the model's `vocab.txt` or `tokenizer.json` beside the file.
         """
         self._expect("fill", FILL_MASK, PRETRAINING)
         expect_positive(top_k=top_k)
@@ -186,7 +186,7 @@ class TextFileModel(Model):
         if not len(found["tokens"]):
             raise UsageError(f"The text has no {self.record.mask_token}. Put one where a token is missing.")
         if self._vocabulary is None:
-            self._vocabulary = read_vocabulary(self.path)
+            self._vocabulary = read_vocabulary(self.path, self.record.vocabulary)
         places = in_characters(data, found["spans"])
         masks = []
         for (start, end), tokens, scores in zip(places, found["tokens"], found["scores"], strict=True):

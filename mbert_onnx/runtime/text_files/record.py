@@ -26,6 +26,8 @@ from mbert_onnx.text.tasks import (
 
 # Keys of the metadata.
 TASK, TEXT, LABELS, ENTITIES = "task", "text", "labels", "entities"
+# The key of the record with the SHA-256 of the file's vocab.txt.
+VOCABULARY_DIGEST = "vocabulary_sha256"
 
 # The outputs of each task that Python reads, with their numbers of axes.
 _MASKS = {"tokens": 2, "scores": 2, "spans": 2}
@@ -56,6 +58,7 @@ class TextRecord:
         choices: The only number of choices; None for any.
         mask_token: The text of the mask token; None for a task without masks.
         continuation: The prefix of a token that continues a word.
+        vocabulary: The SHA-256 of its `vocab.txt`; None for a task without masks, and where the file does not have it.
     """
 
     task: Task
@@ -67,6 +70,7 @@ class TextRecord:
     choices: int | None = None
     mask_token: str | None = None
     continuation: str | None = None
+    vocabulary: str | None = None
 
     @classmethod
     def of(cls, metadata: Mapping[str, str], path: Path) -> TextRecord:
@@ -79,10 +83,11 @@ class TextRecord:
         except (KeyError, TypeError, ValueError, AttributeError, UsageError):
             raise _damaged(path, metadata.get(TEXT)) from None
         choices, mask, prefix = (record.get(key) for key in ("choices", "mask_token", "continuation"))
+        vocabulary = record.get(VOCABULARY_DIGEST)
         if (
             not all(type(size) is int and size > 0 for size in (limit, most, 1 if choices is None else choices))
             or not all(isinstance(found, list) and all(isinstance(n, str) for n in found) for found in names.values())
-            or not all(text is None or isinstance(text, str) for text in (mask, prefix))
+            or not all(text is None or isinstance(text, str) for text in (mask, prefix, vocabulary))
             or (task in (TEXT_CLASSIFICATION, TOKEN_CLASSIFICATION) and not names[LABELS])
         ):
             raise _damaged(path, metadata.get(TEXT))
@@ -96,6 +101,7 @@ class TextRecord:
             choices=choices,
             mask_token=(mask or "[MASK]") if task in MASKED else None,
             continuation=prefix or "##",
+            vocabulary=vocabulary,
         )
 
     def as_dict(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,24 +12,40 @@ from mbert_onnx.errors import BundleError
 from mbert_onnx.text.json_files import read_json
 
 
-def read_vocabulary(path: Path) -> dict[int, str]:
+def read_vocabulary(path: Path, digest: str | None = None) -> dict[int, str]:
     """Returns the text of each token by id, from `vocab.txt` or `tokenizer.json` beside a text file, or one folder up.
 
-    No `tokenizers` is needed. Raises BundleError where neither is there.
+    No `tokenizers` is needed. A file with other tokens is passed over: it may be of another model, or its user's own.
+
+    Args:
+        path: The text file.
+        digest: The digest of its vocabulary, as its record has it; None for a file without, which takes any list.
+
+    Raises BundleError where no list of its tokens is there.
     """
-    folder = path.absolute().parent
+    folder, refused = path.absolute().parent, list[str]()
     for name, read in ((VOCABULARY, _lines), (TOKENIZER, _tokens)):
         for file in (folder / name, folder.parent / name):
-            if file.is_file():
-                try:
-                    return read(file)
-                except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-                    reason = " ".join(str(error).split())
-                    raise BundleError(f"{file} is no list of tokens ({reason}); copy the bundle's there") from error
+            if not file.is_file():
+                continue
+            try:
+                found = read(file)
+                if digest is None or vocabulary_digest(found) == digest:
+                    return found
+            except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+                refused.append(f"{file} is no list of tokens ({' '.join(str(error).split())})")
+            else:
+                refused.append(f"{file} has other tokens than the model")
+    reason = f"; {'; '.join(refused)}" if refused else ""
     raise BundleError(
-        f"{path} returns numbers of tokens, and has no {VOCABULARY} beside it with their texts; copy the one that "
-        "`mbert-onnx export --text` wrote into its bundle"
+        f"{path} returns numbers of tokens, and has no {VOCABULARY} beside it with their texts{reason}; copy the one "
+        f"that `mbert-onnx export --text` wrote, or the model's {TOKENIZER}, there"
     )
+
+
+def vocabulary_digest(tokens: Mapping[int, str]) -> str:
+    """Returns the SHA-256 of the `vocab.txt` of these tokens."""
+    return hashlib.sha256(vocabulary_lines(tokens).encode()).hexdigest()
 
 
 def vocabulary_lines(tokens: Mapping[int, str]) -> str:

@@ -107,7 +107,8 @@ def _fill(folder: Path, text_file: TextFile, title: str, runtime: Runtime) -> li
     model = f"model/{text_file.path.name}"
     _copy(text_file.path, folder / model)
     if text_file.fills_masks:
-        (folder / VOCABULARY).write_text(vocabulary_lines(read_vocabulary(text_file.path)), encoding="utf-8")
+        tokens = read_vocabulary(text_file.path, text_file.record.vocabulary)
+        (folder / VOCABULARY).write_text(vocabulary_lines(tokens), encoding="utf-8")
     _write(folder / INDEX, (PAGE / INDEX).read_text(encoding="utf-8").replace("$title", html.escape(title)))
     _write(folder / MANIFEST, _json(_manifest(title)))
     # The record lists itself and the service worker, which are written last, since they have the hashes of the others.

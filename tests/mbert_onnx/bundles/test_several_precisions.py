@@ -133,7 +133,9 @@ def test_the_folder_stands_for_float32_and_a_path_for_its_precision(bundle: Path
     assert other.metadata == {"schema": 1, "task": "fill-mask", "checkpoint_sha256": hashes("a")}
 
 
-def write_with_text(output: Path, precision: str = "fp32", checkpoint: str = "a", *, overwrite: bool = False) -> None:
+def write_with_text(
+    output: Path, precision: str = "fp32", checkpoint: str = "a", *, overwrite: bool = False
+) -> StagedBundle:
     """Writes a precision with a text file and its labels."""
     with writing(output, overwrite, precision, text=True) as staged:
         fill(staged.folder, precision, checkpoint, "with text")
@@ -143,6 +145,7 @@ def write_with_text(output: Path, precision: str = "fp32", checkpoint: str = "a"
         record = {**records.precisions[precision], TEXT: {FILE: TEXT_VARIANTS[precision]}}
         files = (*(records.files or ()), TEXT_VARIANTS[precision], "labels.txt")
         Records(records.checkpoint, {precision: record}, files).write(staged.folder)
+    return staged
 
 
 def test_a_text_file_goes_with_its_model_file(bundle: Path) -> None:
@@ -178,7 +181,7 @@ def test_a_text_file_that_export_did_not_write_is_not_removed(bundle: Path) -> N
 @pytest.mark.parametrize("precision", ["int8", "fp32"])
 def test_a_list_of_labels_of_the_user_stays(bundle: Path, precision: str) -> None:
     (bundle / "labels.txt").write_text("mine")
-    write_with_text(bundle, precision, overwrite=True)
+    assert write_with_text(bundle, precision, overwrite=True).left_alone == ["labels.txt"]
     assert (bundle / "labels.txt").read_text() == "mine"
     assert "labels.txt" not in (Records.read(bundle).files or ())
     write(bundle, checkpoint="b", overwrite=True)

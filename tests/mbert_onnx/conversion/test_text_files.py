@@ -225,9 +225,12 @@ def test_a_tokenizer_that_does_not_fit_is_refused(
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
     token = {"id": number, "content": "[NEW]", "special": True, **flags}
     more = changed(made.checkpoint, tmp_path, added_tokens=[*content["added_tokens"], token])
-    with pytest.raises(MbertError, match=rf"the model has {number} word embeddings, none for '\[NEW\]'"):
+    found, added = rf"the model has {number} word embeddings, none for '\[NEW\]'", "remove them from its tokenizer.json"
+    with pytest.raises(MbertError, match=rf"{found}.*: {added}, or call model.resize.* export it again\.$"):
         export(more, tmp_path / "bundle", text=True)
     assert not (tmp_path / "bundle").exists()
+    with pytest.raises(MbertError, match=rf"{found}.*: {added}, or pass --tokenizer with the .* the model\.$"):
+        optimize(made.model, tmp_path / "a.onnx", text=True, tokenizer=more)
     (more / "tokenizer.json").write_text("{")
     with pytest.raises(BundleError, match=r"is not a tokenizer.json"):
         optimize(made.bundle, tmp_path / "a.onnx", text=True, tokenizer=more)

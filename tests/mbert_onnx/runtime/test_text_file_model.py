@@ -221,9 +221,25 @@ def test_the_vocabulary_beside_a_text_file(tmp_path: Path) -> None:
     plan: Any = SimpleNamespace(options=SimpleNamespace(task="fill-mask"), names={0: "a", 1: "[ADDED]"})
     assert write_names(tmp_path, plan) == "vocab.txt"  # in place of transformers', which has no added tokens
     assert read_vocabulary(path) == {0: "a", 1: "[ADDED]"}
+    (tmp_path / "tokenizer.json").unlink()
     (tmp_path / "vocab.txt").write_bytes(b"\xff")
     with pytest.raises(BundleError, match=r"vocab.txt is no list of tokens"):
         read_vocabulary(path)
+
+
+def test_a_vocabulary_of_another_model_is_not_read(text_file: Files, tmp_path: Path) -> None:
+    made = text_file("fill-mask")
+    folder = shutil.copytree(made.parent.parent, tmp_path / "bundle")
+    text, path = SHORT.replace("wrote", "[MASK]"), folder / "onnx" / "model_text.onnx"
+    lines = (folder / "vocab.txt").read_text(encoding="utf-8").split("\n")
+    (folder / "vocab.txt").write_text("\n".join(reversed(lines)), encoding="utf-8")  # as many tokens
+    assert load(path).fill(text) == load(made).fill(text)  # from tokenizer.json
+    (folder / "tokenizer.json").unlink()
+    found = (
+        r"no vocab\.txt beside it with their texts; \S*vocab\.txt has other tokens than the model; copy the one that"
+    )
+    with pytest.raises(BundleError, match=found):
+        load(path).fill(text)
 
 
 def test_one_text_of_a_fixed_length_is_cut(

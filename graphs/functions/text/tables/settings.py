@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -83,13 +84,31 @@ class TokenizerSettings:
 
 def read_settings(tokenizer: Tokenizer) -> TokenizerSettings:
     """Returns the settings of a tokenizer, which is not changed. Raises GraphError for one that is not supported."""
-    text = tokenizer.to_str()
-    config = json.loads(text)
+    return _settings(*_config_and_copy(tokenizer))
+
+
+def plain_copy(tokenizer: Tokenizer) -> Tokenizer:
+    """Returns a copy that truncates and pads nothing. Raises GraphError for a tokenizer that is not supported."""
+    return _config_and_copy(tokenizer)[1]
+
+
+def _config_and_copy(tokenizer: Tokenizer) -> tuple[dict[str, Any], Tokenizer]:
+    """Returns the content of a tokenizer's file, its added tokens in the order of the search, and a copy made of it."""
+    config = json.loads(tokenizer.to_str())
     for part, expected in SUPPORTED.items():
         found = (config[part] or {}).get("type")
         if found not in expected:
             kinds = " or ".join(kind or "none" for kind in expected)
             raise GraphError(f"The tokenizer's {part} is {found or 'missing'}, expected {kinds}. {ADVICE}")
+    config["added_tokens"] = _in_order(tokenizer, config["added_tokens"], config["model"]["vocab"])
+    copy = type(tokenizer).from_str(json.dumps(config))
+    copy.no_truncation()
+    copy.no_padding()
+    copy.encode_special_tokens = bool(getattr(tokenizer, "encode_special_tokens", False))
+    return config, copy
+
+
+def _settings(config: dict[str, Any], plain: Tokenizer) -> TokenizerSettings:
     model = config["model"]
     vocabulary = model["vocab"]
     if model["unk_token"] not in vocabulary:
@@ -98,40 +117,69 @@ def read_settings(tokenizer: Tokenizer) -> TokenizerSettings:
             "Add it, or name the one it has as unk_token."
         )
     options = {key: value for key, value in config["normalizer"].items() if key != "type"}
-    plain = type(tokenizer).from_str(text)
-    plain.no_truncation()
-    plain.no_padding()
     return TokenizerSettings(
         vocabulary=vocabulary,
         prefix=model["continuing_subword_prefix"],
         unknown=vocabulary[model["unk_token"]],
         longest_word=model["max_input_chars_per_word"],
         normalizer=NormalizerOptions(**options),
-        added=_added_tokens(tokenizer),
+        added=_added_tokens(config["added_tokens"], splits=plain.encode_special_tokens),
         single=_template(plain, config["post_processor"], 1),
         pair=_template(plain, config["post_processor"], 2),
     )
 
 
-def _added_tokens(tokenizer: Tokenizer) -> tuple[AddedToken, ...]:
-    """Returns the added tokens, special ones first: of two with one content, `tokenizers` finds the first."""
-    decoder: dict[int, Any] = tokenizer.get_added_tokens_decoder()
-    splits = bool(getattr(tokenizer, "encode_special_tokens", False))
-    found = []
-    for _, token in sorted(decoder.items(), key=lambda item: (not item[1].special, item[0])):
-        number = tokenizer.token_to_id(token.content)
-        flags = decoder.get(number, token)
-        found.append(
-            AddedToken(
-                content=token.content,
-                id=number,
-                lstrip=flags.lstrip,
-                rstrip=flags.rstrip,
-                single_word=flags.single_word,
-                normalized=token.normalized,
-                as_text=splits and token.special,
-            )
+def _in_order(
+    tokenizer: Tokenizer, added: Sequence[dict[str, Any]], vocabulary: Mapping[str, int]
+) -> list[dict[str, Any]]:
+    """Returns added tokens in an order in which `tokenizers`, where it adds them, finds the same ones.
+
+    Where normalization makes contents equal, the token is found that was added first; special ones stand before all
+    others. They are given sorted by id. That is the order in which they were added, except for those that are in the
+    vocabulary: they have its ids. So the tokenizer is asked, and those of the vocabulary that it does not find go last.
+    """
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for token in added:
+        if token["normalized"]:
+            groups.setdefault(tokenizer.normalizer.normalize_str(token["content"]), []).append(token)
+    last = set[int]()
+    for content, group in groups.items():
+        special = [token for token in group if token["special"]]
+        rivals = {token["id"]: token["content"] for token in special or group}
+        known = {number for number, text in rivals.items() if text in vocabulary}
+        if len(rivals) > 1 and known:
+            found = _found(tokenizer, rivals, (*rivals.values(), content, content.upper()))
+            last |= set() if found is None else known - {found}
+    return sorted(added, key=lambda token: token["id"] in last)
+
+
+def _found(tokenizer: Tokenizer, ids: Container[int], texts: Iterable[str]) -> int | None:
+    """Returns the first of these ids that is all of a text's tokens; None where no text has such a token.
+
+    Spellings of one content are given, as raw added tokens may be in one of them.
+    """
+    for text in texts:
+        encoding = tokenizer.encode(text, add_special_tokens=False)
+        tokens = [number for number, real in zip(encoding.ids, encoding.attention_mask, strict=True) if real]
+        if len(tokens) == 1 and tokens[0] in ids:
+            return tokens[0]
+    return None
+
+
+def _added_tokens(added: Sequence[dict[str, Any]], *, splits: bool) -> tuple[AddedToken, ...]:
+    """Returns the added tokens in the order in which they are looked for. `splits`: special tokens stay text."""
+    found = [
+        AddedToken(
+            content=token["content"],
+            id=token["id"],
+            lstrip=token["lstrip"],
+            rstrip=token["rstrip"],
+            single_word=token["single_word"],
+            normalized=token["normalized"],
+            as_text=splits and token["special"],
         )
+        for token in sorted(added, key=lambda token: not token["special"])
+    ]
     for normalized in (False, True):
         group = [token for token in found if token.normalized == normalized]
         strips = next((token.content for token in group if token.rstrip), None)

@@ -13,7 +13,7 @@ import tokenizers
 from tokenizers import Tokenizer, normalizers
 
 from graphs.functions.text.tables.row_options import Truncation
-from graphs.functions.text.tables.settings import read_settings
+from graphs.functions.text.tables.settings import plain_copy, read_settings
 from mbert_onnx.conversion.verification.tokens.rows import Rows, Tokens
 from mbert_onnx.conversion.verification.tokens.texts import Texts
 
@@ -39,10 +39,11 @@ class Reference:
 
     def __init__(self, tokenizer: Tokenizer, *, segments: int | None = None, prompt: Sequence[int] = ()) -> None:
         self.settings = read_settings(tokenizer)
-        self._plain: Any = _copy(tokenizer)  # which never changes, so that threads share it
-        self._truncating: Any = _copy(tokenizer)
+        self._plain: Any = plain_copy(tokenizer)  # which never changes, so that threads share it
+        self._truncating: Any = plain_copy(tokenizer)
+        order = [token.id for token in self.settings.added]  # which is not in `to_str`
         self.identity = (
-            f"tokenizers {tokenizers.__version__}, {self._plain.encode_special_tokens}, {self._plain.to_str()}"
+            f"tokenizers {tokenizers.__version__}, {self._plain.encode_special_tokens}, {order}, {self._plain.to_str()}"
         )
         self._segments = segments
         self._prompt = list(prompt)
@@ -158,14 +159,6 @@ class Reference:
             count = 1 if part.sequence is None else sequences.count(part.sequence)
             found += [part.type] * (prompt + count)
         return found
-
-
-def _copy(tokenizer: Tokenizer) -> Tokenizer:
-    copy = Tokenizer.from_str(tokenizer.to_str())
-    copy.encode_special_tokens = bool(getattr(tokenizer, "encode_special_tokens", False))
-    copy.no_padding()
-    copy.no_truncation()
-    return copy
 
 
 def reordered(text: str, *, clean: bool) -> bool:

@@ -10,7 +10,7 @@ from text_functions import Tried, first_difference, trained
 from tokenizers import AddedToken, Tokenizer
 
 from graphs.errors import GraphError
-from graphs.functions.text.tables.settings import read_settings
+from graphs.functions.text.tables.settings import plain_copy, read_settings
 from graphs.functions.text.tables.tables import make_tables
 
 TEXTS = (
@@ -67,6 +67,8 @@ CASES = {
     "raw overlapping": case(*(AddedToken(content, normalized=False) for content in ("aa", "aba", "bab", "abc", "ca"))),
     "prefixes": case("a", "aaa", AddedToken("aaaaa", single_word=True)),
     "same when normalized": case("COVID", "covid", AddedToken("Covid", single_word=True)),
+    "same as one of the vocabulary": case(AddedToken("A", lstrip=True), AddedToken("a", single_word=True), "b", "B"),
+    "same, and the special one is found": case("a", AddedToken("A", special=True, normalized=True), "B", "b"),
     "one character": case("b", AddedToken("c", normalized=False)),
     "cased": case("Covid", "New York", lowercase=False),
     "white space": case(AddedToken(" york"), AddedToken("new\tyork"), clean_text=False),
@@ -91,6 +93,16 @@ def test_the_first_of_two_tokens_with_one_content() -> None:
     tokenizer.add_tokens(["covid", "COVID"])
     tokenizer.add_special_tokens([AddedToken("Covid", special=True, normalized=True)])
     compare(Tried(tokenizer), TEXTS)
+
+
+@pytest.mark.parametrize("contents", [("A", "a"), ("a", "A")])
+def test_a_copy_finds_the_same_one_of_equal_contents(contents: tuple[str, str]) -> None:
+    tokenizer = trained("latin", size=200)
+    tokenizer.add_tokens([*contents, AddedToken("aa", normalized=False)])
+    tokenizer.enable_padding(length=12)
+    copy = plain_copy(tokenizer)
+    assert copy.encode("A aa a").ids == tokenizer.encode("A aa a").ids[:5]
+    assert read_settings(copy) == read_settings(tokenizer)
 
 
 def random_tokens(rng: np.random.Generator) -> list[AddedToken]:
