@@ -19,7 +19,7 @@ from graphs.functions.text.body.normalized import with_normalized
 from graphs.functions.text.body.plain import read_symbols
 from graphs.functions.text.body.trie import Trie
 from graphs.functions.text.body.wordpiece import tokenize
-from graphs.functions.text.rows.outputs import write_rows
+from graphs.functions.text.rows.outputs import SPANS, write_rows
 from graphs.functions.text.rows.places import RowForm, find_places
 from graphs.functions.text.tables.row_options import Form, RowOptions, Truncation
 from graphs.functions.text.tables.settings import TemplatePart
@@ -94,6 +94,7 @@ def attributes(form: Form, tables: Tables, options: RowOptions) -> dict[str, Any
         "truncation_side": int(options.cut_left),
         "limit": options.limit,
         "columns": options.columns,
+        SPANS: 1,
     }
     return found | ({"windowed": options.windowed} if form.has_windows else {})
 

@@ -10,6 +10,7 @@ import onnx_ir.passes.common as common_passes
 from graphs.functions.answers.entities import EntityNames
 from graphs.functions.answers.label_names import write_names
 from graphs.functions.text.function import IR_VERSION
+from graphs.functions.text.rows.outputs import SPANS
 from graphs.functions.text.tables.tables import Tables
 from graphs.functions.text_file.additions import Additions, free_names
 from graphs.functions.text_file.answers import answer
@@ -61,6 +62,8 @@ def add_text(model: ir.Model, tables: Tables, options: TextOptions) -> ir.Model:
     g.flush(before=first)
     answers = answer(g, logits, tokens, inputs, options, layout)
     g.flush()
+    if not any(tokens[name].uses() for name in ("offsets", "word_offsets")):
+        tokens.node.attributes[SPANS] = ir.AttrInt64(SPANS, 0)
     graph.inputs[:] = list(inputs.values())
     for port in given:
         if port.default is not None:

@@ -8,6 +8,7 @@ import onnx_ir.passes.common as common_passes
 from graphs.errors import GraphError
 from graphs.functions import DOMAIN
 from graphs.functions.answers.label_names import ENTITIES, LABELS
+from graphs.functions.text.rows.outputs import SPANS
 from graphs.functions.text_file.options import MODEL_OUTPUTS
 from graphs.functions.text_file.ports import TEXT, read_record
 
@@ -71,8 +72,10 @@ def without_text(model: ir.Model) -> ir.Model:
 def tokenize_model(model: ir.Model) -> ir.Model:
     """Returns a model of the node that tokenizes in a text file: its function, its tables, nothing else.
 
-    Its inputs are the function's but for the tables, and its outputs the function's, with the function's names. The
-    text file is not changed. Raises GraphError for a model that is no text file.
+    Its inputs are the function's but for the tables, and its outputs the function's, with the function's names, offsets
+    included, whether the file reads them or not. The text file is not changed.
+
+    Raises GraphError for a model that is no text file.
     """
     node = _tokenize_node(model.graph)
     if node is None:
@@ -96,7 +99,7 @@ def tokenize_model(model: ir.Model) -> ir.Model:
         kind = ir.DataType.BOOL if formal.name == "owned" else ir.DataType.INT64
         shape = ir.Shape(OUTPUT_SHAPES.get(str(formal.name), TOKENS))
         outputs.append(ir.Value(name=formal.name, type=ir.TensorType(kind), shape=shape))
-    attributes = {key: attribute.value for key, attribute in node.attributes.items()}
+    attributes = {key: attribute.value for key, attribute in node.attributes.items()} | {SPANS: 1}
     new_node = ir.node(node.op_type, operands, attributes, domain=DOMAIN, outputs=outputs, name=node.name)
     graph = ir.Graph(
         inputs,

@@ -33,12 +33,13 @@ ZERO, ONE = np.array([0]), np.array([1])
 
 @dataclass(frozen=True)
 class Tokenized:
-    """The outputs of the node that tokenizes, by name, with `owned` in all forms where the task needs it.
+    """The node that tokenizes, and its outputs by name, with `owned` in all forms where the task needs it.
 
     `splits` are those of the second texts; of contexts, the first is 0, the last the number of bytes, and none is out
     of order. `count` is the number of choices, int64 [1]; None for a task without.
     """
 
+    node: ir.Node
     values: Mapping[str, ir.Value]
     splits: ir.Value | None
     count: ir.Value | None
@@ -69,18 +70,14 @@ def tokenize(g: Additions, inputs: Mapping[str, ir.Value], options: TextOptions,
     tables = [g.constant(f"{PREFIX}{name}", array) for name, array in layout.tables.arrays.items()]
     form, rows = layout.form, layout.rows
     names = outputs(form)
-    values = dict(
-        zip(
-            names,
-            g.call(
-                function(form, layout.tables, rows),
-                [*texts, inputs["max_length"], *stride, *tables],
-                [f"{PREFIX}{name}" for name in names],
-                **attributes(form, layout.tables, rows),
-            ),
-            strict=True,
-        )
+    found = g.call(
+        function(form, layout.tables, rows),
+        [*texts, inputs["max_length"], *stride, *tables],
+        [f"{PREFIX}{name}" for name in names],
+        **attributes(form, layout.tables, rows),
     )
+    values, node = dict(zip(names, found, strict=True)), found[0].producer()
+    assert node is not None
     if not layout.special and not rows.columns:
         for name, filling in _fillings(rows).items():
             if name in values:
@@ -88,7 +85,7 @@ def tokenize(g: Additions, inputs: Mapping[str, ir.Value], options: TextOptions,
                 values[name] = _one_column(g, values[name], filling, rank)
     if "owned" not in values and options.task in OWNED:
         values["owned"] = g("GreaterOrEqual", values["sequence_ids"], np.array(0))
-    return Tokenized(values, pair[1] if pair else None, count)
+    return Tokenized(node, values, pair[1] if pair else None, count)
 
 
 def feed(g: Additions, graph: ir.Graph, tokens: Tokenized, options: TextOptions, layout: Layout) -> list[ir.Value]:

@@ -91,6 +91,7 @@ Status read_settings(const Ort& ort, const OrtKernelInfo* info, const char* name
   settings->cut_left = reader.read("truncation_side", 0, 1) != 0;
   settings->limit = reader.read("limit", -ANY, ANY);
   settings->columns = reader.read("columns", 0, MAX_COLUMNS);
+  settings->spans = reader.read("spans", 0, 1) != 0;
   if (settings->has_windows) settings->windowed = static_cast<int>(reader.read("windowed", 0, last));
   return reader.status;
 }

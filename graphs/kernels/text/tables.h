@@ -62,7 +62,7 @@ struct Settings {
   int part_count;
   int64_t padding, limit, columns;
   int truncation;
-  bool cut_left;
+  bool cut_left, spans;  // spans: offsets are wanted
   bool has_pair, has_windows;
   int windowed;  // the sequence that is cut into windows
 

@@ -57,6 +57,14 @@ class Nodes:
         branches = {"then_branch": self._branch(types, then), "else_branch": self._branch(types, otherwise)}
         return self._add("If", [condition], [self._fresh(name) for name in types], branches)
 
+    def attribute(self, name: str) -> str:
+        """Returns an attribute of the node that calls the function, int64 []."""
+        value = self("Constant", value_int=0)
+        reference = self._current[-1].attribute[0]
+        reference.ClearField("i")
+        reference.ref_attr_name = name
+        return value
+
     def int32(self, x: Operand) -> str:
         return self("Cast", x, to=TensorProto.INT32)
 
@@ -105,10 +113,6 @@ class Nodes:
         if count == 1:
             return [self("Identity", x)]
         return self.several("Split", count, x, axis=0, num_outputs=count)
-
-    def split_into(self, names: Sequence[str], x: Operand, axis: int) -> None:
-        """Adds equal parts of x, with these names."""
-        self._add("Split", [x], list(names), {"axis": axis, "num_outputs": len(names)})
 
     def full(self, size: Operand, value: np.ndarray) -> str:
         """Returns a vector of this size, int64 [1], filled with a value of one element."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from onnx import TensorProto
 
 from graphs.functions.text.body.nodes import Nodes, i32, i64
 from graphs.functions.text.body.normalized import Symbols
@@ -12,18 +14,21 @@ from graphs.functions.text.body.trie import Trie
 from graphs.functions.text.tables.tables import Tables
 
 WORD_ROOT, INNER_ROOT = 0, 1
+# Tokens of a word, a power of 2.
+FEW = 4
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """The tokens of all texts: ids and first bytes [tokens], and spans [tokens, 4], int64.
+    """The tokens of all texts: ids and first bytes [tokens], int64.
 
-    A span is the first byte of the token, the byte after its last, and those two of its word.
+    `add_spans` adds the nodes of spans [tokens, 4]: the first byte of a token, the byte after its last, and those two
+    of its word.
     """
 
     ids: str
     begins: str
-    spans: str
+    add_spans: Callable[[], str]
 
 
 def tokenize(g: Nodes, tables: Tables, trie: Trie, stream: Symbols) -> Tokens:
@@ -40,12 +45,9 @@ def tokenize(g: Nodes, tables: Tables, trie: Trie, stream: Symbols) -> Tokens:
     padded = g.join(symbols, i32([0] * tables.longest))
     slots = trie.walk(padded, places, roots, tables.longest)
     lengths = trie.length(slots)
-    # Tokens begin where one gets from the start of a word, token by token. In each round, twice as many are known.
-    following, reached = g("Add", g.int32(places), lengths), g.int32(start)
-    for doubling in range(max(tables.settings.longest_word - 1, 1).bit_length()):
-        following = g("Gather", following, following) if doubling else following
-        reached = g.scatter(reached, following, reached, "max")
-    begun = g("And", g.bool(reached), solid)
+    begun = g(
+        "And", g.bool(_reached(g, start, g("Add", g.int32(places), lengths), tables.settings.longest_word)), solid
+    )
     stuck = g.int32(g("And", begun, g("Equal", lengths, i32(0))))
     long = g("GreaterOrEqual", g("Sub", lasts, starts), i64(tables.settings.longest_word))
     # One word more, which is never unknown: that of symbols before the first word, whose number is −1.
@@ -55,14 +57,45 @@ def tokenize(g: Nodes, tables: Tables, trie: Trie, stream: Symbols) -> Tokens:
     unknown = g("Gather", unknown, word)
     number = trie.entry(g("Gather", slots, token))
     ids = g.int64(g("Where", unknown, i32(tables.settings.unknown), number))
-    last_of_word = g("Gather", lasts, word)
-    last = g("Sub", g("Add", token, g.int64(g("Gather", lengths, token))), i64(1))
-    last = g("Where", unknown, last_of_word, last)
     begins = g("Gather", stream.begins, token)
-    spans = (
-        begins,
-        g("Gather", stream.ends, last),
-        g("Gather", stream.begins, g("Gather", starts, word)),
-        g("Gather", stream.ends, last_of_word),
-    )
-    return Tokens(ids, begins, g("Concat", *map(g.column, spans), axis=1))
+
+    def add_spans() -> str:
+        last_of_word = g("Gather", lasts, word)
+        last = g("Sub", g("Add", token, g.int64(g("Gather", lengths, token))), i64(1))
+        last = g("Where", unknown, last_of_word, last)
+        spans = (
+            begins,
+            g("Gather", stream.ends, last),
+            g("Gather", stream.begins, g("Gather", starts, word)),
+            g("Gather", stream.ends, last_of_word),
+        )
+        return g("Concat", *map(g.column, spans), axis=1)
+
+    return Tokens(ids, begins, add_spans)
+
+
+def _reached(g: Nodes, start: str, following: str, longest_word: int) -> str:
+    """Returns 1 where one gets from the start of a word, token by token, int32.
+
+    `following` is the place behind the token that begins at each place. In each round, twice as many tokens of a word are known. Most texts have no word of more than FEW tokens.
+    """
+    rounds, first = max(longest_word - 1, 1).bit_length(), FEW.bit_length() - 1
+
+    def doubled(following: str, reached: str, numbers: Iterable[int]) -> tuple[str, list[str]]:
+        found = [reached]
+        for number in numbers:
+            following = g("Gather", following, following) if number else following
+            found.append(g.scatter(found[-1], following, found[-1], "max"))
+        return following, found
+
+    following, [*_, before, reached] = doubled(following, g.int32(start), range(min(first, rounds)))
+    if rounds <= first:
+        return reached
+    # Where the last round has reached nothing new, no word has more tokens.
+    goes_on = g.bool(g("ReduceMax", g("Sub", reached, before), keepdims=1))
+    return g.choose(
+        goes_on,
+        {"reached": TensorProto.INT32},
+        lambda: doubled(following, reached, range(first, rounds))[1][-1:],
+        lambda: [g("Identity", reached)],
+    )[0]

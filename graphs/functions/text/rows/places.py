@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 
 from onnx import TensorProto
 
@@ -25,12 +25,14 @@ class Places:
     `index` [rows, longest] counts one token for each part of the template, one for padding, then those of all texts.
     `part` [rows, longest] is the part of the template, and the number of parts for padding. `cut` [texts, sequences] is
     what truncation has removed. `start` is the first byte of each token's text, for each token, or once for all.
+    `row_texts` [rows] is the text of each row.
     """
 
     index: str
     part: str
     cut: str
     start: str
+    row_texts: str
 
 
 @dataclass(frozen=True)
@@ -52,28 +54,21 @@ class RowForm:
         return sum(part.sequence is None for part in self.template)
 
 
-def find_places(g: Nodes, tokens: Tokens, read: Read, form: RowForm) -> tuple[Places, str, Windows | None]:
-    """Returns the places, the text of each row, int64 [rows], and the windows if rows are windows."""
+def find_places(g: Nodes, tokens: Tokens, read: Read, form: RowForm) -> tuple[Places, Windows | None]:
+    """Returns the places, and the windows if rows are windows."""
     length = clipped_length(g, form.special + form.has_windows, form.options.limit)
     room = g("Sub", length, i64([form.special]))
     if form.has_windows:
         return _of_windows(g, tokens, read, form, length, room)
     if form.sequences > 1 or form.options.columns:
-        places = _of_texts(g, tokens, read, form, room)
-    else:
-        kinds = dict.fromkeys(("index", "part", "cut", "start"), TensorProto.INT64)
-        names = g.choose(
-            read.is_one,
-            kinds,
-            lambda: _values(_of_one_text(g, tokens, form, room)),
-            lambda: _values(_of_texts(g, tokens, read, form, room)),
-        )
-        places = Places(*names)
-    return places, g.range(text_count(g)), None
-
-
-def _values(places: Places) -> list[str]:
-    return [places.index, places.part, places.cut, places.start]
+        return _of_texts(g, tokens, read, form, room), None
+    values = g.choose(
+        read.is_one,
+        {field.name: TensorProto.INT64 for field in fields(Places)},
+        lambda: astuple(_of_one_text(g, tokens, form, room)),
+        lambda: astuple(_of_texts(g, tokens, read, form, room)),
+    )
+    return Places(*values), None
 
 
 def _of_one_text(g: Nodes, tokens: Tokens, form: RowForm, room: str) -> Places:
@@ -92,6 +87,7 @@ def _of_one_text(g: Nodes, tokens: Tokens, form: RowForm, room: str) -> Places:
         g("Unsqueeze", g.join(*part), i64([0])),
         g.column(g("Sub", count, kept.count)),
         g("Identity", i64([0])),
+        g("Identity", i64([0])),
     )
 
 
@@ -99,12 +95,11 @@ def _of_texts(g: Nodes, tokens: Tokens, read: Read, form: RowForm, room: str) ->
     firsts, counts, start = _by_text(g, tokens, read, form)
     kept = truncate(g, room, firsts, counts, form.options)
     index, part = _index(g, form, kept)
-    return Places(index, part, _cut(g, counts, [sequence.count for sequence in kept]), start)
+    cut = _cut(g, counts, [sequence.count for sequence in kept])
+    return Places(index, part, cut, start, g.range(text_count(g)))
 
 
-def _of_windows(
-    g: Nodes, tokens: Tokens, read: Read, form: RowForm, length: str, room: str
-) -> tuple[Places, str, Windows]:
+def _of_windows(g: Nodes, tokens: Tokens, read: Read, form: RowForm, length: str, room: str) -> tuple[Places, Windows]:
     firsts, counts, start = _by_text(g, tokens, read, form)
     windowed, whole = form.options.windowed, 1 - form.options.windowed
     beside: Kept | None = None
@@ -118,7 +113,7 @@ def _of_windows(
     if beside is not None:
         kept[whole] = Kept(*(g("Gather", values, found.row_texts) for values in (beside.first, beside.count)))
     index, part = _index(g, form, kept)
-    return Places(index, part, _cut(g, counts, left), start), found.row_texts, found
+    return Places(index, part, _cut(g, counts, left), start, found.row_texts), found
 
 
 def _by_text(g: Nodes, tokens: Tokens, read: Read, form: RowForm) -> tuple[list[str], list[str], str]:

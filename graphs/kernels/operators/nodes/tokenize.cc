@@ -123,7 +123,7 @@ struct TokenizeNode : Node {
     for (TextRows rows(settings(), tokens, batch.texts, batch.max_length, batch.stride); rows.next(&row); count++)
       longest = row.tokens > longest ? row.tokens : longest;
     const int64_t columns = settings().columns ? settings().columns : longest;
-    const int64_t sizes[] = {count, columns, 2}, cut_sizes[] = {batch.texts, sequences};
+    const int64_t sizes[] = {count, columns, 2}, no_spans[] = {0, 0, 2}, cut_sizes[] = {batch.texts, sequences};
     Outputs to{};
     const struct {
       OutputIndex index;
@@ -135,7 +135,9 @@ struct TokenizeNode : Node {
                   {ROW_TEXTS, &to.row_texts, 1},       {OWNED, &to.owned, 2}};
     for (const auto& one : arrays)
       if (one.index != OWNED || settings().has_windows)
-        TRY(ort.output(context, sizes, one.rank, static_cast<void**>(one.data), one.index));
+        TRY(ort.output(context, one.rank == 3 && !settings().spans ? no_spans : sizes, one.rank,
+                       static_cast<void**>(one.data), one.index));
+    if (!settings().spans) to.offsets = to.word_offsets = nullptr;
     TRY(ort.output(context, cut_sizes, 2, reinterpret_cast<void**>(&to.cut), CUT));
     int64_t number = 0;
     for (TextRows rows(settings(), tokens, batch.texts, batch.max_length, batch.stride); rows.next(&row); number++) {
