@@ -77,7 +77,8 @@ def tokenize(g: Nodes, tables: Tables, trie: Trie, stream: Symbols) -> Tokens:
 def _reached(g: Nodes, start: str, following: str, longest_word: int) -> str:
     """Returns 1 where one gets from the start of a word, token by token, int32.
 
-    `following` is the place behind the token that begins at each place. In each round, twice as many tokens of a word are known. Most texts have no word of more than FEW tokens.
+    `following` is the place behind the token that begins at each place. In each round, twice as many tokens of a word
+    are known. Most texts have no word of more than FEW tokens.
     """
     rounds, first = max(longest_word - 1, 1).bit_length(), FEW.bit_length() - 1
 
