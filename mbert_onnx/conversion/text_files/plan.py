@@ -13,7 +13,7 @@ from graphs.functions.text.tables.tables import Tables
 from graphs.functions.text_file.options import TextOptions
 from mbert_onnx.bundles.model_file import TextReader
 from mbert_onnx.errors import CheckpointError, UsageError
-from mbert_onnx.runtime.text_files.record import VOCABULARY_DIGEST
+from mbert_onnx.runtime.text_files.record import TOKEN_TYPES, VOCABULARY_DIGEST
 from mbert_onnx.runtime.text_files.vocabulary import vocabulary_digest
 from mbert_onnx.text.encoder import TextEncoder
 from mbert_onnx.text.sentence_embedding import EmbeddingSettings
@@ -106,15 +106,14 @@ def plan_text(
     known = {"vocab_size": reader.vocab_size, "type_vocab_size": reader.segments}
     sizes = {key: size for key, size in known.items() if size is not None}
     options = text_options(graph, reader.task, encoder, {**config, **sizes}, embedding=embedding, pair=pair)
+    record: dict[str, Any] = {} if reader.segments is None else {TOKEN_TYPES: reader.segments}
     if reader.task in MASKED:
         names = {number: token for token, number in encoder.tokenizer.get_vocab().items()}
-        record = {
-            "mask_token": encoder.mask_token,
-            "continuation": encoder.continuation_prefix,
-            VOCABULARY_DIGEST: vocabulary_digest(names),
-        }
+        record["mask_token"] = encoder.mask_token
+        record["continuation"] = encoder.continuation_prefix
+        record[VOCABULARY_DIGEST] = vocabulary_digest(names)
     else:
-        record, names = {}, dict(enumerate(options.labels))
+        names = dict(enumerate(options.labels))
     count, notes = encoder.tokenizer.get_vocab_size(), []
     if reader.vocab_size is not None and count < reader.vocab_size:
         notes.append(

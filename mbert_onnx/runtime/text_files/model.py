@@ -129,7 +129,9 @@ class TextFileModel(Model):
         """Returns the labels of a text, or of a pair of texts for a file of pairs, as `Model.classify` does."""
         self._expect("classify", TEXT_CLASSIFICATION)
         if pair is not None and not self.record.pair:
-            self._refuse("reads one text, and no --pair", "export it with --text-pair")
+            # A model of one token type has no text file of pairs.
+            advice = None if self.record.token_types == 1 else "export it with --text-pair"
+            self._refuse("reads one text, and no --pair", advice)
         if pair is None and self.record.pair:
             self._refuse("reads pairs of texts, and --pair is missing", "give it, or export with --text")
         feeds = {"text": encoded(check_text(text, "text"))}

@@ -26,8 +26,8 @@ from mbert_onnx.text.tasks import (
 
 # Keys of the metadata.
 TASK, TEXT, LABELS, ENTITIES = "task", "text", "labels", "entities"
-# The key of the record with the SHA-256 of the file's vocab.txt.
-VOCABULARY_DIGEST = "vocabulary_sha256"
+# Keys of the record: the number of the model's token types, and the SHA-256 of the file's vocab.txt.
+TOKEN_TYPES, VOCABULARY_DIGEST = "token_types", "vocabulary_sha256"
 
 # The outputs of each task that Python reads, with their numbers of axes.
 _MASKS = {"tokens": 2, "scores": 2, "spans": 2}
@@ -58,6 +58,7 @@ class TextRecord:
         choices: The only number of choices; None for any.
         mask_token: The text of the mask token; None for a task without masks.
         continuation: The prefix of a token that continues a word.
+        token_types: The number of token types of the model; None where the file does not have it.
         vocabulary: The SHA-256 of its `vocab.txt`; None for a task without masks, and where the file does not have it.
     """
 
@@ -70,6 +71,7 @@ class TextRecord:
     choices: int | None = None
     mask_token: str | None = None
     continuation: str | None = None
+    token_types: int | None = None
     vocabulary: str | None = None
 
     @classmethod
@@ -83,9 +85,10 @@ class TextRecord:
         except (KeyError, TypeError, ValueError, AttributeError, UsageError):
             raise _damaged(path, metadata.get(TEXT)) from None
         choices, mask, prefix = (record.get(key) for key in ("choices", "mask_token", "continuation"))
-        vocabulary = record.get(VOCABULARY_DIGEST)
+        token_types, vocabulary = record.get(TOKEN_TYPES), record.get(VOCABULARY_DIGEST)
+        sizes = (limit, most, *(size for size in (choices, token_types) if size is not None))
         if (
-            not all(type(size) is int and size > 0 for size in (limit, most, 1 if choices is None else choices))
+            not all(type(size) is int and size > 0 for size in sizes)
             or not all(isinstance(found, list) and all(isinstance(n, str) for n in found) for found in names.values())
             or not all(text is None or isinstance(text, str) for text in (mask, prefix, vocabulary))
             or (task in (TEXT_CLASSIFICATION, TOKEN_CLASSIFICATION) and not names[LABELS])
@@ -101,6 +104,7 @@ class TextRecord:
             choices=choices,
             mask_token=(mask or "[MASK]") if task in MASKED else None,
             continuation=prefix or "##",
+            token_types=token_types,
             vocabulary=vocabulary,
         )
 

@@ -118,7 +118,12 @@ def test_pairs(text_file: Files) -> None:
     expected = load(path.with_name("model.onnx")).run(SHORT, pair=OTHER)
     assert rounded(as_json(load(path).run(SHORT, pair=OTHER))) == rounded(as_json(expected))
     single = load(text_file("text-classification", num_labels=3))
+    assert isinstance(single, TextFileModel)
+    assert single.record.token_types == 2
     with pytest.raises(UsageError, match=r"reads one text, and no --pair; export it with --text-pair, or give .*model"):
+        single.run(SHORT, pair=OTHER)
+    single.record = replace(single.record, token_types=1)  # for which --text-pair is refused
+    with pytest.raises(UsageError, match=r"which reads one text, and no --pair; give .*model"):
         single.run(SHORT, pair=OTHER)
 
 

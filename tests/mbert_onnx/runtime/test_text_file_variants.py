@@ -129,6 +129,14 @@ def test_a_model_of_one_segment(exported: Any) -> None:
     assert file.run(SHORT, pair=OTHER)["scores"][0].tolist() == close([one.score for one in expected.labels])
 
 
+def test_a_question_for_a_model_of_one_segment(exported: Any) -> None:
+    file = TextFile(exported("question-answering", "one_segment").bundle)
+    [best, *_] = file.model.answer(SHORT, OTHER)
+    found = file.run(SHORT, context=OTHER)
+    assert found["scores"][0, 0] == close(best.score)
+    assert found["spans"][0, 0].tolist() == [len(OTHER[:place].encode()) for place in (best.start, best.end)]
+
+
 EMBEDDINGS = [
     EmbeddingSettings(max_seq_length=16, normalize=True),
     EmbeddingSettings(max_seq_length=20, prompt="the engine: ", do_lower_case=True),
