@@ -110,9 +110,16 @@ def find_file(model: str | Path) -> tuple[Path, Bundle | None]:
         return path, None  # a file on its own
 
 
-def check_ordinary(path: Path, command: str) -> None:
-    """Raises UsageError for a text file, which takes no token ids, where a command needs a file that does."""
+def check_ordinary(path: Path, command: str, *, converts_checkpoints: bool = False) -> None:
+    """Raises UsageError for a text file, which takes no token ids, where a command needs a file that does.
+
+    A command that converts checkpoints needs no file, but what the file was made from.
+    """
     if path.is_file() and is_text_file(path):
+        if converts_checkpoints:
+            raise UsageError(
+                f"{path} is a text file, and {command} converts checkpoints; give the one that it was made from"
+            )
         ordinary = path.with_name(path.name.replace("model_text", "model"))
         instead = ordinary if ordinary != path and ordinary.is_file() else "the model file that it was made from"
         raise UsageError(f"{path} is a text file, and {command} reads files that take token ids; give {instead}")

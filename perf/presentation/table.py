@@ -226,7 +226,8 @@ def _notes_on_differences(report: Report) -> list[str]:
         f"{EMPTY}), at {min(report.arguments.seq_lens)} tokens."
     ]
     without = [one.name for one in others if one.difference is None]
-    return notes + _note_on_empty("difference", without, f"no floating-point output has a name of {first.name}'s")
+    reason = f"no floating-point output has a name of {first.name}'s, or both read texts, and rank their answers"
+    return notes + _note_on_empty("difference", without, reason)
 
 
 def _note_on_empty(column: str, names: Sequence[str], reason: str) -> list[str]:

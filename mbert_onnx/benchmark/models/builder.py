@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from graphs.errors import GraphError
 from graphs.model.loading import in_one_file
 from mbert_onnx.benchmark.models.kernels import with_kernels
-from mbert_onnx.benchmark.models.prefixes import WITH_KERNELS, build_function, parse
+from mbert_onnx.benchmark.models.prefixes import CHECKPOINT, WITH_KERNELS, build_function, parse
 from mbert_onnx.bundles.model_file import FindReader, check_ordinary
 from mbert_onnx.errors import MbertError
 from perf.errors import PerfError
@@ -97,7 +97,8 @@ class ModelBuilder:
         if name not in self._built:
             request = parse(name)
             if request.prefix and request.row.build != WITH_KERNELS:
-                check_ordinary(Path(request.inner), f"{request.prefix}:")
+                converts = request.row.takes == CHECKPOINT
+                check_ordinary(Path(request.inner), f"{request.prefix}:", converts_checkpoints=converts)
             build = build_function(request.row)
             self._built[name] = build(request, self, **request.row.options)
         return self._built[name]

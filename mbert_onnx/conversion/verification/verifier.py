@@ -122,10 +122,20 @@ def verify(
                 f"--against is missing, and there is nothing to compare {path.name} with; give the checkpoint or file "
                 "that it was made from"
             )
+        _check_judge(path, against)
         return _verify(subject, against, texts, seed)
     except LoadError as error:
         # The whole path, and advice: the file is the user's own.
         raise VerificationError(session_error("load", str(error.path), error.__cause__ or error)) from error
+
+
+def _check_judge(path: Path, against: str | Path) -> None:
+    """Raises UsageError for a text file as the judge of a model file, which takes other inputs."""
+    if is_file(against) and is_text_file(find_file(against)[0]):
+        raise UsageError(
+            f"--against is {against}, a text file, and {path.name} takes token ids; verify the text file, --against "
+            f"{path}"
+        )
 
 
 def _verify(subject: _Subject, against: str | Path, texts: _TextOptions, seed: int) -> Verdict:

@@ -58,6 +58,12 @@ class TextFile:
         return PAGES[self.record.task.name][1]
 
     @property
+    def copy_name(self) -> str:
+        """Its name in an app: one that `export` gives, because a URL, or a host, does not take every name."""
+        usual = [Path(name).name for name in TEXT_VARIANTS.values()]
+        return self.path.name if self.path.name in usual else usual[0]
+
+    @property
     def fills_masks(self) -> bool:
         return self.record.task in MASKED
 

@@ -90,7 +90,7 @@ def write_app(
             task=text_file.record.task.name,
             runtime_version=runtime.version,
             runtime_source=runtime.source,
-            model_bytes=sizes[f"model/{text_file.path.name}"],
+            model_bytes=sizes[f"model/{text_file.copy_name}"],
             total_bytes=sum(sizes.values()),
             files=len(files),
             left_alone=left_alone,
@@ -104,7 +104,7 @@ def _fill(folder: Path, text_file: TextFile, title: str, runtime: Runtime) -> li
         _copy(path, folder / path.relative_to(PAGE))
     _copy(runtime.script, folder / SCRIPT)
     _copy(runtime.wasm, folder / NAME / WASM)
-    model = f"model/{text_file.path.name}"
+    model = f"model/{text_file.copy_name}"
     _copy(text_file.path, folder / model)
     if text_file.fills_masks:
         tokens = read_vocabulary(text_file.path, text_file.record.vocabulary)

@@ -151,6 +151,8 @@ def test_a_text_file_is_timed_on_texts_of_the_lengths(exported: Exports, tmp_pat
             assert [len(window) for window in windows] == [length]
         with pytest.raises(UsageError, match=r"is a text file, and openvino: reads files that take token ids"):
             build(f"openvino:{file}", 24)
+        with pytest.raises(UsageError, match=r"is a text file, and litert: converts checkpoints; give the one that it"):
+            build(f"litert:{file}", 24)
         with pytest.raises(UsageError, match=r"takes 1 to 40 tokens; pass such a --seq-len"):
             build(f"portable:{file}", 400)
 

@@ -114,7 +114,10 @@ def test_an_empty_cell_is_explained() -> None:
         "128 tokens." in text
     )
     assert "difference – of" not in text
-    assert "difference – of fused.onnx: no floating-point output has a name of base.onnx's." in to_markdown(base)
+    assert (
+        "difference – of fused.onnx: no floating-point output has a name of base.onnx's, or both read texts, and rank "
+        "their answers." in to_markdown(base)
+    )
     errors = to_markdown(replace(base, subjects=(first, replace(second, error=0.5)), error_seq_len=128))
     assert "error – of base.onnx: no float model." in errors
     assert "difference" not in errors.replace("no significant difference", "")

@@ -67,8 +67,10 @@ class TextClass:
 def text_classes(settings: TokenizerSettings) -> list[TextClass]:
     """Returns the classes of texts for a tokenizer, whose vocabulary and added tokens are in them."""
     vocabulary = list(settings.vocabulary)
-    starts = [entry for entry in vocabulary if not entry.startswith(settings.prefix)]
-    inner = [entry.removeprefix(settings.prefix) for entry in vocabulary if entry.startswith(settings.prefix)] or ["s"]
+    continuing = [entry for entry in vocabulary if entry.startswith(settings.prefix)]
+    # Without a prefix, each entry begins a word, too.
+    starts = [entry for entry in vocabulary if not entry.startswith(settings.prefix)] or vocabulary
+    inner = [entry for entry in (entry.removeprefix(settings.prefix) for entry in continuing) if entry] or ["s"]
     added = [token.content for token in settings.added] or ["[MASK]"]
     marks, letters, points = _points(MARKS), _points(SCRIPTS), _points(((0, SURROGATES[0]), (SURROGATES[1], POINTS)))
     punctuation = _points(PUNCTUATION)

@@ -99,6 +99,13 @@ def test_equal_tokens(name: str) -> None:
     assert f"4,196 code points in 3 surroundings, {verdict.texts:,} texts" in str(verdict)
 
 
+def test_words_that_continue_without_a_prefix() -> None:
+    content = json.loads(tokenizer().to_str())
+    content["model"]["continuing_subword_prefix"] = ""
+    reference = Reference(Tokenizer.from_str(json.dumps(content)))
+    assert check(text_model(Form.TEXT, make_tables(reference.settings), RowOptions(limit=60)), reference).texts > 100
+
+
 def test_a_wrong_class_is_found_by_its_code_point() -> None:
     with pytest.raises(VerificationError) as error:
         check(model(classes=with_class(0xE9, ord("!"))))

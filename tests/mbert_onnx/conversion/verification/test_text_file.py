@@ -131,6 +131,8 @@ def test_what_cannot_be_compared(checkpoint: Exported, bundle: Path, tmp_path: P
     model = bundle / "onnx" / "model.onnx"
     with pytest.raises(UsageError, match=r"--against is missing, and there is nothing to compare model.onnx with"):
         verify(model)
+    with pytest.raises(UsageError, match=r"--against is .*model_text\.onnx, a text file, and model\.onnx takes token"):
+        verify(model, bundle / "onnx" / "model_text.onnx")
     with pytest.raises(UsageError, match="is no text file, which takes text and no token ids; leave --text out"):
         verify(model, checkpoint.checkpoint, text=True)
     with pytest.raises(UsageError, match=r"has no text file, expected onnx/model_text\.onnx; export it with --text"):

@@ -102,12 +102,17 @@ def test_another_model_or_title_is_another_build(make_bundle: MakeBundle, packag
 
 
 def test_the_smallest_text_file_is_taken(make_bundle: MakeBundle, package: Path, tmp_path: Path) -> None:
-    names = ("onnx/model_text.onnx", "onnx/model_text_fp16.onnx", "onnx/model_text_int8.onnx")
+    names = ("onnx/model_text.onnx", "onnx/model_text_fp16.onnx", "onnx/model_text_int8.onnx", "onnx/_#1 50%?.onnx")
     bundle = make_bundle(names=names)
-    for number, (given, taken) in enumerate([(bundle, names[2]), (bundle / names[1], names[1])]):
+    cases = [
+        (bundle, names[2], names[2]),
+        (bundle / names[1], names[1], names[1]),
+        (bundle / names[3], names[3], names[0]),
+    ]
+    for number, (given, taken, written) in enumerate(cases):
         report = write_app(given, tmp_path / str(number), onnxruntime_web=package)
         assert report.model == bundle / taken
-        assert settings_of(report.output)["model"]["url"].startswith(f"model/{Path(taken).name}?v=")
+        assert settings_of(report.output)["model"]["url"].startswith(f"model/{Path(written).name}?v=")
 
 
 def test_masks_have_a_vocabulary(make_bundle: MakeBundle, package: Path, tmp_path: Path) -> None:
