@@ -72,7 +72,8 @@ Functions = Annotated[
         "--functions/--no-functions",
         rich_help_panel=PASSES_GROUP,
         help="Write fused blocks as operators of the domain mbert, whose bodies are standard ONNX, or write standard "
-        "nodes only. The target mobile has standard nodes only.",
+        "nodes only. The target mobile has standard nodes only. The tokenizer and the answer of a text file are "
+        "functions in any case.",
     ),
 ]
 Only = Annotated[

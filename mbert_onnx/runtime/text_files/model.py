@@ -53,6 +53,8 @@ from mbert_onnx.text.tasks import (
 # The index of a text's first token in its row, behind the special token that begins it.
 FIRST_INDEX = 1
 DEFAULT_STRIDE = -1
+# A number of answers or tokens that is larger means all, too.
+LARGEST = np.iinfo(np.int64).max
 
 
 class TextFileModel(Model):
@@ -254,8 +256,8 @@ class TextFileModel(Model):
         if stride is not None:
             if "stride" not in self._inputs:
                 self._refuse("reads a text in one row, and takes no stride")
-            if stride < 0:
-                raise UsageError(f"stride is {stride}; expected a whole number from 0 on")
+            if not 0 <= stride < limit:
+                raise UsageError(f"stride is {stride}; expected a whole number from 0 to {limit - 1}")
         given = feeds | {"max_length": _number(self.record.max_length if max_length is None else max_length)}
         given |= {"stride": _number(DEFAULT_STRIDE if stride is None else stride)} if "stride" in self._inputs else {}
         missing = [name for name in given if name not in self._inputs]
@@ -297,14 +299,14 @@ def _check_question(found: dict[str, np.ndarray], most: int) -> int:
     of_question, of_context = map(int, found["cut"][0])
     if of_question > 0:
         raise UsageError(
-            f"The question is {of_question} tokens too long for a row of {most} tokens with a part of the context. "
-            "Shorten the question."
+            f"The question is {of_question} {'token' if of_question == 1 else 'tokens'} too long for a row of {most} "
+            "tokens with a part of the context. Shorten the question."
         )
     return of_context
 
 
 def _number(value: int) -> np.ndarray:
-    return np.array([value], np.int64)
+    return np.array([min(value, LARGEST)], np.int64)
 
 
 def _name(names: Sequence[str], number: int) -> str:

@@ -76,7 +76,7 @@ ARGUMENTS: list[tuple[str, dict[str, Any], list[dict[str, Any]]]] = [
         [
             {"text": "Who wrote it?", "context": SHORT},
             {"text": "Who wrote it?", "context": LONG, "top_k": 4, "stride": 7, "max_answer_len": 3},
-            {"text": "Who wrote it?", "context": SHORT, "top_k": 99, "handle_impossible_answer": True},
+            {"text": "Who wrote it?", "context": SHORT, "top_k": 2**70, "handle_impossible_answer": True},
         ],
     ),
     (
@@ -148,6 +148,7 @@ def test_a_text_file_needs_nothing_beside_it(text_file: Files, tmp_path: Path, m
         ("question-answering", {"text": LONG, "context": "a"}, r"The question is \d+ tokens too long for a row of 48"),
         ("question-answering", {"text": "a", "context": "a", "max_seq_len": 49}, "but the model takes 1 to 48 tokens"),
         ("question-answering", {"text": "a", "context": "a", "stride": -1}, "stride is -1; expected a whole number"),
+        ("question-answering", {"text": "a", "context": "a", "stride": 48}, "stride is 48; .* from 0 to 47"),
         ("question-answering", {"text": "a", "context": "a", "top_k": 0}, "--top-k is 0; expected a whole number"),
         ("fill-mask", {"text": "a"}, r"The text has no \[MASK\]"),
         ("pretraining", {"text": "a", "pair": "b"}, "--pair is not for pretraining"),
