@@ -10,7 +10,7 @@ entity is its text, and not its tokens joined.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -76,7 +76,7 @@ class TextFileModel(Model):
         self.config: dict[str, Any] = {}
         self.bundle = Bundle(path.parent, path, self.config, None, self.task, None, {})
         self._encoder = None
-        self._vocabulary: dict[int, str] | None = None
+        self.vocabulary: Mapping[int, str] | None = None  # the text of each token by id; read when it is needed
         self._inputs = {node.name for node in (*session.get_inputs(), *session.get_overridable_initializers())}
         self._outputs = [node.name for node in session.get_outputs()]
 
@@ -189,12 +189,12 @@ class TextFileModel(Model):
         self._log_cut(found, "text")
         if not len(found["tokens"]):
             raise UsageError(f"The text has no {self.record.mask_token}. Put one where a token is missing.")
-        if self._vocabulary is None:
-            self._vocabulary = read_vocabulary(self.path, self.record.vocabulary)
+        if self.vocabulary is None:
+            self.vocabulary = read_vocabulary(self.path, self.record.vocabulary)
         places = in_characters(data, found["spans"])
         masks = []
         for (start, end), tokens, scores in zip(places, found["tokens"], found["scores"], strict=True):
-            names = [self._vocabulary.get(int(token), str(token)) for token in tokens]
+            names = [self.vocabulary.get(int(token), str(token)) for token in tokens]
             filled = (
                 FilledToken(float(score), int(token), name, fill_text(text, start, end, name, self.record.continuation))
                 for token, name, score in zip(tokens, names, scores, strict=True)

@@ -38,8 +38,8 @@ def read_vocabulary(path: Path, digest: str | None = None) -> dict[int, str]:
                 refused.append(f"{file} has other tokens than the model")
     reason = f"; {'; '.join(refused)}" if refused else ""
     raise BundleError(
-        f"{path} returns numbers of tokens, and has no {VOCABULARY} beside it with their texts{reason}; copy the one "
-        f"that `mbert-onnx export --text` wrote, or the model's {TOKENIZER}, there"
+        f"{path} returns numbers of tokens, and has no {VOCABULARY} beside it with their texts{reason}; copy the "
+        f"model's {TOKENIZER} there, or the {VOCABULARY} that `mbert-onnx export --text` wrote"
     )
 
 

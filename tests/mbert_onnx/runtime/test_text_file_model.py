@@ -22,6 +22,7 @@ from mbert_onnx.bundles.reader import find_text_file, read_bundle
 from mbert_onnx.cli.application import app
 from mbert_onnx.conversion.text_files.plan import plan_text
 from mbert_onnx.conversion.text_files.writing import write_names, write_text_file
+from mbert_onnx.conversion.verification.answers import compare_answers
 from mbert_onnx.errors import MissingExtraError
 from mbert_onnx.runtime.answers import as_json
 from mbert_onnx.runtime.text_files.model import TextFileModel
@@ -217,7 +218,7 @@ def test_a_record_that_is_damaged_is_refused(text_file: Files, tmp_path: Path, c
 
 def test_the_vocabulary_beside_a_text_file(tmp_path: Path) -> None:
     path = tmp_path / "onnx" / "model_text.onnx"
-    with pytest.raises(BundleError, match=r"has no vocab.txt beside it with their texts; copy the one that"):
+    with pytest.raises(BundleError, match=r"has no vocab.txt beside it with their texts; copy the model"):
         read_vocabulary(path)
     (tmp_path / "tokenizer.json").write_text('{"model": {"vocab": {"a": 0, "b": 2}}, "added_tokens": []}')
     assert read_vocabulary(path) == {0: "a", 2: "b"}
@@ -241,11 +242,18 @@ def test_a_vocabulary_of_another_model_is_not_read(text_file: Files, tmp_path: P
     (folder / "vocab.txt").write_text("\n".join(reversed(lines)), encoding="utf-8")  # as many tokens
     assert load(path).fill(text) == load(made).fill(text)  # from tokenizer.json
     (folder / "tokenizer.json").unlink()
-    found = (
-        r"no vocab\.txt beside it with their texts; \S*vocab\.txt has other tokens than the model; copy the one that"
-    )
+    found = r"no vocab\.txt beside it with their texts; \S*vocab\.txt has other tokens than the model; copy the model"
     with pytest.raises(BundleError, match=found):
         load(path).fill(text)
+
+
+def test_answers_are_compared_without_a_vocabulary(text_file: Files, tmp_path: Path) -> None:
+    made = text_file("fill-mask")
+    bundle = read_bundle(made.with_name("model.onnx"))
+    alone = Path(shutil.copy(made, tmp_path / "text.onnx"))
+    assert compare_answers(replace(bundle, model_path=alone), bundle, pair=False).texts > 0
+    with pytest.raises(BundleError, match=r"has no vocab\.txt beside it with their texts; copy the model"):
+        load(alone).fill(SHORT.replace("wrote", "[MASK]"))
 
 
 def test_one_text_of_a_fixed_length_is_cut(
