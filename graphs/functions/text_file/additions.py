@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphs.functions import DOMAIN, VERSION
+from graphs.functions.text_file.one_partition import in_branch
 from graphs.ir.constants import add_initializer
 
 PREFIX = "text."
@@ -17,10 +18,16 @@ OTHER = ".other"
 
 
 class Additions:
-    """Adds nodes to a graph: `g("Add", x, y)` returns the output of a new node. An array becomes an initializer."""
+    """Adds nodes to a graph: `g("Add", x, y)` returns the output of a new node. An array becomes an initializer.
 
-    def __init__(self, model: ir.Model) -> None:
+    Args:
+        model: The model of the graph.
+        branches: Whether the bodies of functions are put into branches.
+    """
+
+    def __init__(self, model: ir.Model, *, branches: bool) -> None:
         self.model = model
+        self._branches = branches
         self._nodes: list[ir.Node] = []
         self._number = 0
 
@@ -46,6 +53,8 @@ class Additions:
         self, function: ir.Function, operands: Sequence[ir.Value], outputs: Iterable[str], **attributes: Any
     ) -> list[ir.Value]:
         """Adds a function to the model, and a node that calls it; returns the node's outputs, in order."""
+        if self._branches:
+            function = in_branch(function)
         self.model.functions[function.identifier()] = function
         function.opset_imports[""] = self.model.graph.opset_imports[""]
         self.model.graph.opset_imports[DOMAIN] = VERSION

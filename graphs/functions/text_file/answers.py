@@ -26,7 +26,6 @@ from graphs.functions.text_file.options import (
     QUESTION_ANSWERING,
     TEXT_CLASSIFICATION,
     TOKEN_CLASSIFICATION,
-    WINDOWED,
     TextOptions,
 )
 from graphs.functions.text_file.tokens import ZERO, Tokenized
@@ -70,21 +69,7 @@ def answer(
         options: Its settings.
         layout: Its layout.
     """
-    if layout.one_text and layout.rows.columns:
-        logits = [_of_any_size(g, output, tokens, options) for output in logits]
     return {**ANSWERS[options.task](_Parts(g, logits, tokens, inputs, options)), "cut": tokens["cut"]}
-
-
-def _of_any_size(g: Additions, output: ir.Value, tokens: Tokenized, options: TextOptions) -> ir.Value:
-    """Returns an output of the model, which has fixed sizes, as one of sizes that only a run knows.
-
-    A provider that takes nodes of fixed sizes then takes the model, and leaves the answer to the CPU. Each few nodes of
-    it that it took would be one more partition.
-    """
-    shape = g("Shape", tokens["input_ids" if options.task in WINDOWED else "row_texts"])
-    if options.task != QUESTION_ANSWERING:
-        shape = g("Concat", shape, np.array([-1]), axis=0)
-    return g("Reshape", output, shape)
 
 
 def _labels(parts: _Parts) -> dict[str, ir.Value]:

@@ -15,6 +15,7 @@ from graphs.functions.text.tables.tables import Tables
 from graphs.functions.text_file.additions import Additions, free_names
 from graphs.functions.text_file.answers import answer
 from graphs.functions.text_file.layout import Layout, check_ports
+from graphs.functions.text_file.one_partition import separate_dequantizing
 from graphs.functions.text_file.options import MODEL_OUTPUTS, TOKEN_CLASSIFICATION, TextOptions
 from graphs.functions.text_file.ports import TEXT, input_ports, output_ports, record
 from graphs.functions.text_file.tokens import feed, tokenize
@@ -54,7 +55,9 @@ def add_text(model: ir.Model, tables: Tables, options: TextOptions) -> ir.Model:
     common_passes.RemoveUnusedNodesPass()(model)
     free_names(graph, {port.name for port in (*given, *found)})
 
-    g = Additions(model)
+    if layout.fixed:
+        separate_dequantizing(graph)
+    g = Additions(model, branches=layout.fixed)
     inputs = {port.name: port.value() for port in given}
     first = next(iter(graph), None)
     tokens = tokenize(g, inputs, options, layout)

@@ -32,6 +32,7 @@ class Layout:
         special: The number of special tokens in a row.
         one_text: Whether a run takes one text only, because the model takes one row only.
         choices: The number of choices that the model takes; None for any.
+        fixed: Whether all sizes of the model's inputs are fixed, as a neural processor needs them.
     """
 
     form: Form
@@ -40,6 +41,7 @@ class Layout:
     special: int
     one_text: bool
     choices: int | None
+    fixed: bool
 
     @classmethod
     def of(cls, model: ir.Model, tables: Tables, options: TextOptions) -> Layout:
@@ -70,7 +72,8 @@ class Layout:
             windowed=0 if options.context_first else 1,
             segments=min(types, default=None),
         )
-        return cls(form, tables, rows, special, one_text and not options.has_choices, choices)
+        fixed = one_text and length is not None and (choices is not None or not options.has_choices)
+        return cls(form, tables, rows, special, one_text and not options.has_choices, choices, fixed)
 
 
 def check_ports(graph: ir.Graph, options: TextOptions) -> None:

@@ -52,19 +52,21 @@ def tokenize(g: Additions, inputs: Mapping[str, ir.Value], options: TextOptions,
     """Adds the node that tokenizes the inputs of a text file."""
     text, second, count = inputs["text"], second_text(options), None
     if layout.one_text:
-        row_splits = _splits_of_one(g, text)
+        row_splits = g.constant(f"{PREFIX}row_splits", ONE_TEXT)
     elif not options.has_choices:
         row_splits = inputs["row_splits"]
     pair: list[ir.Value] = []
     if options.has_choices:
-        choice_splits = _two_at_least(g, inputs["choice_splits"])
-        text, row_splits, count = _repeated(g, text, choice_splits)
+        empty = _empty(g, text) if layout.fixed else None
+        choice_splits = _two_at_least(g, inputs["choice_splits"], empty)
+        text, row_splits, count = _repeated(g, text, choice_splits, empty)
         pair = [inputs["choices"], choice_splits]
     elif second is not None:
-        given = row_splits if layout.one_text else inputs[f"{second}_splits"]
-        # What else reads them is only the answer to a question.
-        ordered = options.task == QUESTION_ANSWERING
-        pair = [inputs[second], _ordered(g, given, inputs[second], row_splits) if ordered else given]
+        splits = row_splits if layout.one_text else inputs[f"{second}_splits"]
+        if options.task == QUESTION_ANSWERING and not layout.one_text:
+            # What else reads them is only the answer to a question.
+            splits = _ordered(g, splits, inputs[second], row_splits)
+        pair = [inputs[second], splits]
     texts = [*pair, text, row_splits] if options.context_first and pair else [text, row_splits, *pair]
     stride = [inputs["stride"]] if layout.form.has_windows else []
     tables = [g.constant(f"{PREFIX}{name}", array) for name, array in layout.tables.arrays.items()]
@@ -94,13 +96,13 @@ def feed(g: Additions, graph: ir.Graph, tokens: Tokenized, options: TextOptions,
     for old in [value for value in graph.inputs if not value.is_initializer()]:
         name = str(old.name)
         value = _positions(g, tokens[IDS]) if name == POSITIONS else tokens[name]
-        if layout.one_text and layout.rows.columns:
-            # Fixed sizes, as a provider of a phone needs them: the sizes of the node before are not known.
-            value = g("Reshape", value, np.array([1, layout.rows.columns]))
-        elif options.has_choices:
-            value = _by_choice(g, value, layout)
-        if old.dtype not in (None, ir.DataType.INT64):
-            value = g("Cast", value, to=int(old.dtype))
+        if layout.fixed:
+            value = _of_fixed_sizes(g, value, tokens, old)
+        else:
+            if options.has_choices:
+                value = _by_choice(g, value, layout)
+            if old.dtype not in (None, ir.DataType.INT64):
+                value = g("Cast", value, to=int(old.dtype))
         old.name, value.name = None, name
         value.type, value.shape = old.type or ir.TensorType(ir.DataType.INT64), old.shape
         ir.convenience.replace_all_uses_with(old, value, replace_graph_outputs=True)
@@ -122,24 +124,30 @@ def _one_column(g: Additions, rows: ir.Value, filling: np.ndarray, rank: int) ->
     return g("Pad", rows, sizes, filling)
 
 
-def _splits_of_one(g: Additions, text: ir.Value) -> ir.Value:
-    """Returns the splits of one text, [0, 0], as numbers of which only a run knows how many they are.
+def _empty(g: Additions, text: ir.Value) -> ir.Value:
+    """Returns no numbers, int64 [0], of which only a run knows how many they are.
 
-    So no size of the rows is known, and no provider takes a part of what tokenizes.
+    Of what is joined with them, no size is known either, so that no provider takes a node that computes with it.
     """
-    behind = g.int64(g("Slice", text, g("Shape", text), np.array([END])))  # of 0 bytes
-    return g("Concat", ONE_TEXT, behind, axis=0)
+    return g.int64(g("Slice", text, g("Shape", text), np.array([END])))
 
 
-def _two_at_least(g: Additions, splits: ir.Value) -> ir.Value:
+def _shape(g: Additions, x: ir.Value, empty: ir.Value | None) -> ir.Value:
+    shape = g("Shape", x)
+    return shape if empty is None else g("Concat", shape, empty, axis=0)
+
+
+def _two_at_least(g: Additions, splits: ir.Value, empty: ir.Value | None) -> ir.Value:
     """Returns splits of one choice at least: not every model runs with none."""
-    size = g("Max", g("Shape", splits), np.array([2]))
+    size = g("Max", _shape(g, splits, empty), np.array([2]))
     return g("Slice", g("Concat", splits, ONE_TEXT, axis=0), ZERO, size)
 
 
-def _repeated(g: Additions, text: ir.Value, splits: ir.Value) -> tuple[ir.Value, ir.Value, ir.Value]:
+def _repeated(
+    g: Additions, text: ir.Value, splits: ir.Value, empty: ir.Value | None
+) -> tuple[ir.Value, ir.Value, ir.Value]:
     """Returns a prompt as many times as there are choices, its row splits, and the number of choices."""
-    count = g("Sub", g("Shape", splits), ONE)
+    count = g("Sub", _shape(g, splits, empty), ONE)
     size = g("Shape", text)
     repeated = g("Reshape", g("Expand", text, g("Concat", count, size, axis=0)), np.array([-1]))
     places = g("Range", np.array(0), g("Squeeze", g("Add", count, ONE)), np.array(1))
@@ -163,6 +171,20 @@ def _positions(g: Additions, ids: ir.Value) -> ir.Value:
     shape = g("Shape", ids)
     length = g("Squeeze", g("Shape", ids, start=1))
     return g("Expand", g("Range", np.array(0), length, np.array(1)), shape)
+
+
+def _of_fixed_sizes(g: Additions, value: ir.Value, tokens: Tokenized, old: ir.Value) -> ir.Value:
+    """Returns rows with the type and the sizes of a model's input, which are fixed, as a neural processor needs them.
+
+    They are not known of any value before, and it takes no node of those.
+    """
+    assert old.shape is not None
+    sizes = np.array(old.shape.numpy())
+    if tokens.count is not None:  # a model computes all of its choices: the last one fills up
+        value = g("Gather", value, g("Min", np.arange(sizes[1]), g("Sub", tokens.count, ONE)))
+    if old.dtype not in (None, ir.DataType.INT64):
+        value = g("Cast", value, to=int(old.dtype))
+    return g("Reshape", value, sizes)
 
 
 def _by_choice(g: Additions, rows: ir.Value, layout: Layout) -> ir.Value:

@@ -6,9 +6,11 @@ import importlib.util
 import json
 from pathlib import Path
 
+import onnx_ir as ir
 import pytest
 from exported_checkpoints import Exports
 from small_checkpoints import save_small
+from text_files import TextFile
 from third_party_exports import export_with_torch_export
 
 import perf.providers.forecast
@@ -77,6 +79,19 @@ def test_our_dynamic_bundle_can_be_mended_for_phones(exported: Exports) -> None:
 def test_a_bundle_for_phones_needs_nothing(exported: Exports) -> None:
     (found,) = doctor_provider(exported(target="mobile", seq_len=32).bundle, "qnn")
     assert (found.forecast.left, found.forecast.partitions, found.alternatives) == ((), 1, ())
+
+
+@pytest.mark.usefixtures("_by_rules")
+@pytest.mark.parametrize("task", ["question-answering", "multiple-choice"])
+def test_providers_of_phones_take_the_model_of_a_text_file_and_nothing_else(
+    exported: Exports, tmp_path: Path, task: str
+) -> None:
+    bundle = exported(task, target="mobile", seq_len=8)
+    file = tmp_path / "model_text.onnx"
+    ir.save(TextFile(bundle.bundle).file, file)
+    for name in ("qnn", "nnapi", "xnnpack"):
+        model, whole = (forecast(path, named(name)) for path in (bundle.model, file))
+        assert (whole.taken, whole.partitions) == (model.taken, model.partitions), name
 
 
 @pytest.mark.full

@@ -8,13 +8,22 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx_ir as ir
+import onnxruntime
 import pytest
 from exported_checkpoints import Exports
+from text_files import OTHER, QUESTION, TextFile, run_text
 from typer.testing import CliRunner
 
 import mbert_onnx
+from graphs.functions.text_file.detach import without_text
+from graphs.functions.text_file.options import MODEL_OUTPUTS
 from mbert_onnx.cli.application import app
 from perf.machine import footprint
+from perf.providers import named, plugin
+from perf.providers.forecast import forecast
+from perf.providers.known import QNN
 
 SHORT: dict[str, Any] = {"threads": [1], "budget": 0.1}
 # Vulkan in software, as Debian's packages chromium and mesa-vulkan-drivers bring it.
@@ -74,6 +83,34 @@ def test_our_files_for_phones_are_one_partition_on_qnn(exported: Exports) -> Non
     assert f"{mobile.name}: " not in told
     assert "fell back to the CPU: " in told
     assert "mbert-onnx export --target mobile --seq-len N" in told
+
+
+@pytest.mark.usefixtures("_qnn")
+@pytest.mark.parametrize(
+    ("task", "precision"),
+    [*((task, "fp32") for task in MODEL_OUTPUTS), ("question-answering", "fp16"), ("question-answering", "int8")],
+)
+def test_of_a_text_file_the_model_is_one_partition_on_qnn_and_nothing_else(
+    exported: Exports, tmp_path: Path, task: str, precision: str
+) -> None:
+    lower = {} if precision == "fp32" else {"precision": precision, "min_agreement": 0}
+    text_model = TextFile(exported(task, target="mobile", seq_len=16, **lower).bundle).file
+    ir.save(text_model, tmp_path / "model_text.onnx")
+    ir.save(without_text(text_model), tmp_path / "model.onnx")
+    whole, model = (forecast(tmp_path / name, named("qnn")) for name in ("model_text.onnx", "model.onnx"))
+    assert whole.asked
+    assert (whole.taken, whole.partitions) == (model.taken, 1)
+
+
+@pytest.mark.usefixtures("_qnn")
+def test_a_text_file_on_qnn_says_what_it_says_on_the_cpu(exported: Exports) -> None:
+    file = TextFile(exported("multiple-choice", target="mobile", seq_len=16).bundle)
+    options = onnxruntime.SessionOptions()
+    options.add_provider_for_devices(plugin.devices(QNN), dict(QNN.options))
+    session = onnxruntime.InferenceSession(ir.to_proto(file.file).SerializeToString(), options)
+    choices = OTHER.split()[:3]
+    found = run_text(session, QUESTION, 16, choices=choices)
+    np.testing.assert_allclose(found["scores"], file.run(QUESTION, 16, choices=choices)["scores"], atol=3e-2)
 
 
 @pytest.mark.usefixtures("_qnn", "_webgpu")
