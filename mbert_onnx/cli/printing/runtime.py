@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,8 @@ def print_app(report: AppReport) -> None:
     console.print(f"{report.output}  {total} in {report.files} files, {report.task}")
     console.print(f"  model      {report.model}, {model}")
     console.print(f"  runs in    onnxruntime-web {report.runtime_version}, from {report.runtime_source}")
-    console.print(f'  look at it python -m http.server 8000 --directory "{report.output}", then http://localhost:8000/')
+    folder = shlex.quote(str(report.output))
+    console.print(f"  look at it python -m http.server 8000 --directory {folder}, then http://localhost:8000/")
     if report.left_alone:
         console.print(f"  left alone {name_list(report.left_alone)}, which are not the app's")
 

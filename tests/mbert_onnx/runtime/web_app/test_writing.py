@@ -194,14 +194,15 @@ def test_a_title_is_a_short_line(title: str, make_bundle: MakeBundle, package: P
 
 
 def test_the_command_prints_what_it_wrote(make_bundle: MakeBundle, package: Path, tmp_path: Path) -> None:
-    arguments = ["app", "web", str(make_bundle()), "--output", str(tmp_path / "app"), "--onnxruntime-web", str(package)]
+    output = tmp_path / '[b]my "app" $(x)'
+    arguments = ["app", "web", str(make_bundle()), "--output", str(output), "--onnxruntime-web", str(package)]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0
     first, model, runtime, look = result.stdout.splitlines()
     assert first.endswith("files, text-classification")
     assert "onnx/model_text.onnx, 0.0 MB" in model
     assert "onnxruntime-web 1.30.0, from" in runtime
-    assert f'python -m http.server 8000 --directory "{tmp_path / "app"}"' in look
+    assert f"python -m http.server 8000 --directory '{output}', then" in look
     result = CliRunner().invoke(app, [*arguments, "--overwrite", "--json"])
     assert json.loads(result.stdout)["task"] == "text-classification"
     result = CliRunner().invoke(app, ["app", "ios", *arguments[2:]])
