@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice, product
 from typing import TYPE_CHECKING, Any
 
 from graphs.errors import GraphError
@@ -22,6 +23,8 @@ SUPPORTED = {
 ADVICE = "Tokenize texts for this model with `tokenizers`, and leave out --text."
 # A text that each vocabulary encodes as one token.
 PROBE = "a"
+# Spellings of a content that are tried: all those of 10 letters.
+SPELLINGS = 1024
 
 
 @dataclass(frozen=True)
@@ -148,9 +151,15 @@ def _in_order(
         rivals = {token["id"]: token["content"] for token in special or group}
         known = {number for number, text in rivals.items() if text in vocabulary}
         if len(rivals) > 1 and known:
-            found = _found(tokenizer, rivals, (*rivals.values(), content, content.upper()))
+            found = _found(tokenizer, rivals, (*rivals.values(), *_spellings(content)))
             last |= set() if found is None else known - {found}
     return sorted(added, key=lambda token: token["id"] in last)
+
+
+def _spellings(content: str) -> Iterator[str]:
+    """Yields a text with its characters in lower and upper case, in all ways up to a number."""
+    for characters in islice(product(*((one, one.upper()) for one in content)), SPELLINGS):
+        yield "".join(characters)
 
 
 def _found(tokenizer: Tokenizer, ids: Container[int], texts: Iterable[str]) -> int | None:

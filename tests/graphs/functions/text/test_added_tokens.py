@@ -21,6 +21,7 @@ TEXTS = (
         "aaaaa",
         "aaaaaaa b aa",
         "ababa",
+        "aB_ab",
         "abababab",
         "abcab",
         "_covid",
@@ -69,6 +70,9 @@ CASES = {
     "same when normalized": case("COVID", "covid", AddedToken("Covid", single_word=True)),
     "same as one of the vocabulary": case(AddedToken("A", lstrip=True), AddedToken("a", single_word=True), "b", "B"),
     "same, and the special one is found": case("a", AddedToken("A", special=True, normalized=True), "B", "b"),
+    "same, with raw ones in most spellings": case(
+        *("AB", "ab"), *(AddedToken(content, normalized=False) for content in ("A", "b")), lowercase=True
+    ),
     "one character": case("b", AddedToken("c", normalized=False)),
     "cased": case("Covid", "New York", lowercase=False),
     "white space": case(AddedToken(" york"), AddedToken("new\tyork"), clean_text=False),
