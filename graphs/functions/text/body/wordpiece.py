@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from onnx import TensorProto
 
 from graphs.functions.text.body.nodes import Nodes, i32, i64
 from graphs.functions.text.body.normalized import Symbols
@@ -14,8 +13,6 @@ from graphs.functions.text.body.trie import Trie
 from graphs.functions.text.tables.tables import Tables
 
 WORD_ROOT, INNER_ROOT = 0, 1
-# Tokens of a word, a power of 2.
-FEW = 4
 
 
 @dataclass(frozen=True)
@@ -45,9 +42,12 @@ def tokenize(g: Nodes, tables: Tables, trie: Trie, stream: Symbols) -> Tokens:
     padded = g.join(symbols, i32([0] * tables.longest))
     slots = trie.walk(padded, places, roots, tables.longest)
     lengths = trie.length(slots)
-    begun = g(
-        "And", g.bool(_reached(g, start, g("Add", g.int32(places), lengths), tables.settings.longest_word)), solid
-    )
+    # Tokens begin where one gets from the start of a word, token by token. In each round, twice as many are known.
+    following, reached = g("Add", g.int32(places), lengths), g.int32(start)
+    for doubling in range(max(tables.settings.longest_word - 1, 1).bit_length()):
+        following = g("Gather", following, following) if doubling else following
+        reached = g.scatter(reached, following, reached, "max")
+    begun = g("And", g.bool(reached), solid)
     stuck = g.int32(g("And", begun, g("Equal", lengths, i32(0))))
     long = g("GreaterOrEqual", g("Sub", lasts, starts), i64(tables.settings.longest_word))
     # One word more, which is never unknown: that of symbols before the first word, whose number is −1.
@@ -72,31 +72,3 @@ def tokenize(g: Nodes, tables: Tables, trie: Trie, stream: Symbols) -> Tokens:
         return g("Concat", *map(g.column, spans), axis=1)
 
     return Tokens(ids, begins, add_spans)
-
-
-def _reached(g: Nodes, start: str, following: str, longest_word: int) -> str:
-    """Returns 1 where one gets from the start of a word, token by token, int32.
-
-    `following` is the place behind the token that begins at each place. In each round, twice as many tokens of a word
-    are known. Most texts have no word of more than FEW tokens.
-    """
-    rounds, first = max(longest_word - 1, 1).bit_length(), FEW.bit_length() - 1
-
-    def doubled(following: str, reached: str, numbers: Iterable[int]) -> tuple[str, list[str]]:
-        found = [reached]
-        for number in numbers:
-            following = g("Gather", following, following) if number else following
-            found.append(g.scatter(found[-1], following, found[-1], "max"))
-        return following, found
-
-    following, [*_, before, reached] = doubled(following, g.int32(start), range(min(first, rounds)))
-    if rounds <= first:
-        return reached
-    # Where the last round has reached nothing new, no word has more tokens.
-    goes_on = g.bool(g("ReduceMax", g("Sub", reached, before), keepdims=1))
-    return g.choose(
-        goes_on,
-        {"reached": TensorProto.INT32},
-        lambda: doubled(following, reached, range(first, rounds))[1][-1:],
-        lambda: [g("Identity", reached)],
-    )[0]
