@@ -125,7 +125,7 @@ def _install(staged: StagedBundle, output: Path, overwrite: bool, precision: str
         users = _users_files(staged.folder, output, old, names)
         old.without(staged.outdated).merged(new.without(users)).write(staged.folder)
         _replace(staged, output, {METADATA, *names, *staged.outdated}, keep_old=True)
-        staged.left_alone = sorted(users)  # of the others, nobody would expect that they are gone
+        staged.left_alone = sorted(users)  # all others stay in any case, and are not listed
     else:
         own = Records.read(output).own_files()
         _replace(staged, output, own, keep_old=False)

@@ -30,7 +30,7 @@ LONGEST_TITLE = 200
 
 @dataclass(frozen=True)
 class AppReport:
-    """What was written: the folder, the text file, the task, onnxruntime-web, and the sizes in bytes.
+    """Record of what was written: the folder, the text file, the task, onnxruntime-web, and the sizes in bytes.
 
     `left_alone` are files in the folder that are not the app's.
     """

@@ -37,7 +37,7 @@ class Places:
 
 @dataclass(frozen=True)
 class RowForm:
-    """What all rows have in common: the parts of the template, the number of sequences, and settings."""
+    """Form of all rows: the parts of the template, the number of sequences, and settings."""
 
     template: Sequence[TemplatePart]
     sequences: int
