@@ -126,7 +126,7 @@ def app(
     The page, the model and onnxruntime-web are in one folder, for any static host.
     """
     from mbert_onnx.cli.printing.runtime import print_app
-    from mbert_onnx.runtime.web_app.writing import write_app
+    from mbert_onnx.runtime.web.app.writing import write_app
 
     if kind not in KINDS_OF_APPS:
         raise mbert_onnx.UsageError(f"the kind of app is {kind!r}; expected web")

@@ -14,7 +14,7 @@ from mbert_onnx.runtime.spans import Answer
 from mbert_onnx.text.name_lists import name_list
 
 if TYPE_CHECKING:
-    from mbert_onnx.runtime.web_app.writing import AppReport
+    from mbert_onnx.runtime.web.app.writing import AppReport
 
 # Numbers of an embedding that are printed; --json prints all.
 SHOWN = 8

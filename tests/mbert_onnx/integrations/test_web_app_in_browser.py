@@ -19,7 +19,7 @@ from text_bundles import write_text_file
 from mbert_onnx.runtime.answers import normalized
 from mbert_onnx.runtime.loading import load
 from mbert_onnx.runtime.model import Model
-from mbert_onnx.runtime.web_app.writing import write_app
+from mbert_onnx.runtime.web.app.writing import write_app
 
 ROOT = Path(__file__).parents[3]
 MODULES = ROOT / "examples" / "web" / "node_modules"

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from mbert_onnx.runtime.web_app.onnxruntime_web import SCRIPT, VERSION, WASM
+from mbert_onnx.runtime.web.app.onnxruntime_web import SCRIPT, VERSION, WASM
 
 
 @pytest.fixture

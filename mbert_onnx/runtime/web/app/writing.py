@@ -12,9 +12,9 @@ from typing import Any
 
 from mbert_onnx.errors import UsageError
 from mbert_onnx.runtime.text_files.vocabulary import read_vocabulary, vocabulary_lines
-from mbert_onnx.runtime.web_app.destination import FILES, GENERATOR, OURS, RECORD, check_destination, writing
-from mbert_onnx.runtime.web_app.onnxruntime_web import NAME, WASM, Runtime, find_runtime
-from mbert_onnx.runtime.web_app.settings import TextFile, read_text_file
+from mbert_onnx.runtime.web.app.destination import FILES, GENERATOR, OURS, RECORD, check_destination, writing
+from mbert_onnx.runtime.web.app.onnxruntime_web import NAME, WASM, Runtime, find_runtime
+from mbert_onnx.runtime.web.app.settings import TextFile, read_text_file
 
 PAGE = Path(__file__).parent / "page"
 INDEX, WORKER, MANIFEST = "index.html", "service-worker.js", "manifest.json"

@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 
 from mbert_onnx.cli.application import app
 from mbert_onnx.errors import BundleError, UsageError
-from mbert_onnx.runtime.web_app import writing
-from mbert_onnx.runtime.web_app.settings import PAGES
-from mbert_onnx.runtime.web_app.writing import PAGE, write_app
+from mbert_onnx.runtime.web.app import writing
+from mbert_onnx.runtime.web.app.settings import PAGES
+from mbert_onnx.runtime.web.app.writing import PAGE, write_app
 from mbert_onnx.text.tasks import TASKS
 
 MakeBundle = Callable[..., Path]

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from mbert_onnx.errors import BundleError, UsageError
-from mbert_onnx.runtime.web_app.onnxruntime_web import VERSION, find_runtime
+from mbert_onnx.runtime.web.app.onnxruntime_web import VERSION, find_runtime
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[5]
 WINDOWS = sys.platform == "win32"
 
 

@@ -1,0 +1,1 @@
+"""The browser: apps of text files, and the JavaScript package that runs them."""
