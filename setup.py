@@ -6,39 +6,27 @@ system, the wheel is made without, since every file runs without them.
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
-from types import ModuleType
 
 from setuptools import Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 
-KERNELS = Path(__file__).parent / "graphs" / "kernels"
+# The build of the kernels is a part of the package, which is not installed yet.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-
-def build_module() -> ModuleType:
-    """graphs/kernels/build.py, by its place: the packages around it need what is not installed yet."""
-    spec = importlib.util.spec_from_file_location("build_kernels", KERNELS / "build.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-BUILD = build_module()
+from graphs.kernels import build
 
 
 class BuildKernels(build_ext):
     """Builds the library where setuptools would build a module of Python."""
 
     def get_ext_filename(self, fullname: str) -> str:
-        return str(Path(*fullname.split(".")[:-1]) / BUILD.NAMES[BUILD.host().split("-")[1]])
+        return str(Path(*fullname.split(".")[:-1]) / build.library_name(build.host()))
 
     def build_extension(self, ext: Extension) -> None:
-        BUILD.build(Path(self.get_ext_fullpath(ext.name)).parent)
+        build.build(Path(self.get_ext_fullpath(ext.name)).parent)
 
 
 class TagWheel(bdist_wheel):
@@ -52,8 +40,8 @@ class TagWheel(bdist_wheel):
 def here() -> bool:
     """Whether kernels are built for this system."""
     try:
-        BUILD.host()
-    except BUILD.BuildError as error:
+        build.host()
+    except build.BuildError as error:
         print(f"mbert-onnx: {error}; the wheel is made without", file=sys.stderr)
         return False
     return True

@@ -52,7 +52,7 @@ bool has_avx512_vnni() { return has_avx512() && bit(features(0).c, 11); }
 
 bool has_avx_vnni() { return has_avx2() && bit(features(1).a, 4); }
 
-#if defined(__linux__)
+#if defined(__linux__) && !defined(MBERT_ANDROID)
 // Linux grants the tile registers only to processes that request them.
 static bool request_tiles() {
   constexpr long ARCH_PRCTL = 158, REQUEST = 0x1023, TILES = 18;
@@ -86,9 +86,16 @@ static bool has(const char* feature) {
   unsigned long size = sizeof(found);
   return sysctlbyname(feature, &found, &size, nullptr, 0) == 0 && found;
 }
-// All of Apple's processors for macOS have float16 arithmetic.
+// All of Apple's processors with dot products have float16 arithmetic.
 bool has_dotprod() { return has("hw.optional.arm.FEAT_DotProd"); }
 bool has_i8mm() { return has("hw.optional.arm.FEAT_I8MM"); }
+#elif defined(_WIN32)
+// Versions of Windows that do not know a number answer no. All processors of Windows with dot products have float16
+// arithmetic.
+extern "C" __declspec(dllimport) int __stdcall IsProcessorFeaturePresent(unsigned long);
+constexpr unsigned long DOTPROD = 43, I8MM = 66;
+bool has_dotprod() { return IsProcessorFeaturePresent(DOTPROD); }
+bool has_i8mm() { return has_dotprod() && IsProcessorFeaturePresent(I8MM); }
 #else
 bool has_dotprod() { return false; }
 bool has_i8mm() { return false; }
