@@ -156,7 +156,7 @@ fuzz-text: setup ## Compare the functions that tokenize, and their native kernel
 kernels: setup ## Build the native kernels again, after a change of them
 	$(BIN)/python graphs/kernels/build.py
 
-kernels-all: setup ## Build the native kernels for all systems: Linux on x86-64 and aarch64, macOS on arm64, Windows on x86-64
+kernels-all: setup ## Build the native kernels for all systems: Linux, macOS and Windows, Android and iOS
 	$(BIN)/python graphs/kernels/build.py --target all --output $(BUILD)/kernels
 
 # No package of PyPI has the header; this one of npm does, and nothing else of it is used.

@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 
 from graphs.kernels.building.compiler import BuildError, compile_sources
-from graphs.kernels.building.linking import OWN_FLAGS, link
-from graphs.kernels.building.sources import COMMON, sources_of
+from graphs.kernels.building.linking import OWN_FLAGS, USUAL_FLAGS, link
+from graphs.kernels.building.sources import COMMON, WINDOWS, sources_of
 from graphs.kernels.building.targets import TARGETS, UNIVERSAL, host, library_name, processor_of, system_of
 from graphs.kernels.building.universal import universal_file
 
@@ -42,8 +42,9 @@ def build(folder: Path, target: str | None = None) -> Path:
 
 
 def _compile(target: str, folder: Path) -> list[str]:
+    system = system_of(target)
     # A static library must not bring a memcpy for the whole program.
-    common = [name for name in COMMON if name != "ort/libc"] if system_of(target) == "ios" else COMMON
-    position = [] if system_of(target) == "windows" else ["-fPIC"]
-    own = OWN_FLAGS.get(system_of(target), ())
-    return compile_sources(TARGETS[target], sources_of(processor_of(target), common), [*position, *own], folder)
+    common = [name for name in COMMON if system != "ios" or name != "ort/libc"]
+    common += WINDOWS if system == "windows" else ()
+    flags = OWN_FLAGS.get(target, USUAL_FLAGS)
+    return compile_sources(TARGETS[target], sources_of(processor_of(target), common), flags, folder)

@@ -1,4 +1,8 @@
-"""Linking the objects of one target to its library."""
+"""Linking the objects of one target to its library.
+
+Nothing of a C or C++ runtime is linked, so that a library loads beside any, and is linked in a second: zig compiles
+such a runtime from its sources first.
+"""
 
 from __future__ import annotations
 
@@ -7,51 +11,81 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from graphs.kernels.building.compiler import BuildError, run_clang, run_zig
-from graphs.kernels.building.targets import TARGETS, library_name, system_of
+from graphs.kernels.building.targets import TARGETS, library_name, processor_of, system_of
 
-# Compiler flags of all sources, by system. Register x18 holds Android's shadow call stack, which musl does not know.
-OWN_FLAGS = {"android": ("-DMBERT_ANDROID", "-ffixed-x18")}
-
-# The page sizes of Android are 4 and 16 KB. Symbols that are undefined would be a failure at run time.
-ANDROID_PAGE = 16384
-_LINKER_FLAGS = {
-    "linux": ("-nostdlib",),
-    "android": ("-nostdlib", f"-Wl,-z,max-page-size={ANDROID_PAGE}", "-Wl,-z,defs", "-Wl,-soname,{name}"),
-    "macos": (),
-    "windows": (),
+# Compiler flags of all sources, by target.
+_ANDROID_FLAGS = ("-fPIC", "-DMBERT_ANDROID")
+OWN_FLAGS = {
+    "x86_64-android": _ANDROID_FLAGS,
+    # Register x18 holds Android's shadow call stack. clang knows that of Android, not of musl, as which Android is
+    # compiled; and zig does not pass -ffixed-x18 on.
+    "aarch64-android": (*_ANDROID_FLAGS, "-Xclang", "-target-feature", "-Xclang", "+reserve-x18"),
+    "x86_64-windows": (),
+    "aarch64-windows": (),
 }
+USUAL_FLAGS = ("-fPIC",)
 
-# Android's dynamic linker looks a symbol up in the libraries that a library names, so ours must name libc.so. This
-# stands in for it at the build: the names alone count.
+# The larger one of Android's page sizes, 4 and 16 KB.
+ANDROID_PAGE = 16384
+
+# Android's dynamic linker looks a symbol up in the libraries that a library names, so ours names libc.so. This stands
+# in for it here; only the names matter.
 _ANDROID_LIBC = """
-char* getenv(const char*) { return nullptr; }
-unsigned long getauxval(unsigned long) { return 0; }
+extern "C" char* getenv(const char*) { return nullptr; }
+extern "C" unsigned long getauxval(unsigned long) { return 0; }
 """
+
+# The functions that Windows' library calls, and the names of processors in dlltool.
+_KERNEL32 = """
+LIBRARY KERNEL32.dll
+EXPORTS
+GetEnvironmentVariableA
+IsProcessorFeaturePresent
+SwitchToThread
+"""
+_DLLTOOL_MACHINES = {"x86_64": "i386:x86-64", "aarch64": "arm64"}
 
 
 def link(target: str, objects: Sequence[str], library: Path) -> None:
     """Links objects to a target's library, a new file. Raises BuildError."""
     system = system_of(target)
-    if system == "ios":
-        _archive(objects, library)
-        return
-    flags = [flag.format(name=library_name(target)) for flag in _LINKER_FLAGS[system]]
     with tempfile.TemporaryDirectory() as temporary:
-        needed = [str(_android_libc(target, Path(temporary)))] if system == "android" else []
-        run_clang(TARGETS[target], ["-shared", "-s", *flags, "-o", str(library), *objects, *needed])
+        if system == "ios":
+            _run("ar", "rcsD", "--format=darwin", str(library), *objects)
+        elif system == "windows":
+            _link_windows(target, objects, library, Path(temporary))
+        elif system == "macos":
+            name = f"-Wl,-install_name,@rpath/{library_name(target)}"
+            _link_shared(target, [name, *objects, "-lSystem"], library)
+        elif system == "android":
+            name = f"-Wl,-soname,{library_name(target)}"
+            flags = [f"-Wl,-z,max-page-size={ANDROID_PAGE}", "-Wl,-z,defs", name]
+            _link_shared(target, [*flags, *objects, str(_android_libc(target, Path(temporary)))], library)
+        else:
+            _link_shared(target, objects, library)
 
 
-def _archive(objects: Sequence[str], library: Path) -> None:
-    done = run_zig(["ar", "rcsD", "--format=darwin", str(library), *objects])
-    if done.returncode:
-        raise BuildError(f"ar failed for {library.name}\n{done.stderr}")
+def _link_shared(target: str, arguments: Sequence[str], library: Path) -> None:
+    run_clang(TARGETS[target], ["-shared", "-s", "-nostdlib", "-o", str(library), *arguments])
 
 
 def _android_libc(target: str, folder: Path) -> Path:
     source, library = folder / "libc.cc", folder / "libc.so"
-    source.write_text(f'extern "C" {{{_ANDROID_LIBC}}}\n')
-    run_clang(
-        TARGETS[target],
-        ["-shared", "-nostdlib", "-ffreestanding", "-fPIC", "-Wl,-soname,libc.so", "-o", str(library), str(source)],
-    )
+    source.write_text(_ANDROID_LIBC)
+    _link_shared(target, ["-ffreestanding", "-fPIC", "-Wl,-soname,libc.so", str(source)], library)
     return library
+
+
+def _link_windows(target: str, objects: Sequence[str], library: Path, folder: Path) -> None:
+    # `zig c++` would write the time of the build into the file.
+    definitions, imports = folder / "kernel32.def", folder / "kernel32.lib"
+    definitions.write_text(_KERNEL32)
+    _run("dlltool", "-d", str(definitions), "-l", str(imports), "-m", _DLLTOOL_MACHINES[processor_of(target)])
+    options = ["/dll", "/timestamp:0", "/nodefaultlib", "/entry:DllMainCRTStartup", f"/out:{library}"]
+    _run("lld-link", *options, *objects, str(imports))
+
+
+def _run(*arguments: str) -> None:
+    done = run_zig(arguments)
+    if done.returncode:
+        raise BuildError(f"zig {arguments[0]} failed: {' '.join(arguments)}\n{done.stderr or done.stdout}")

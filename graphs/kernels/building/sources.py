@@ -20,8 +20,10 @@ COMMON = (
     "blocks/stacked_ffn",
     "isa/portable",
     "isa/processor",
+    "library/instruction_sets",
+    "library/register_custom_ops",
+    "library/registration",
     "operators/isa_selection",
-    "operators/library",
     "operators/node",
     "operators/nodes/bottleneck_attention",
     "operators/nodes/embeddings",
@@ -39,6 +41,9 @@ COMMON = (
     *TEXT,
 )
 
+# What Windows' library has in place of the C runtime.
+WINDOWS = ("library/windows",)
+
 # The part of COMMON that is independent of onnxruntime, for programs that run blocks without it.
 ARITHMETIC = (
     "blocks/attention",
@@ -51,8 +56,10 @@ ARITHMETIC = (
 
 # Sources whose code takes no time worth mentioning: compiled for size.
 SMALL = (
+    "library/instruction_sets",
+    "library/register_custom_ops",
+    "library/registration",
     "operators/isa_selection",
-    "operators/library",
     "operators/nodes/tokenize",
     "operators/scores",
     "operators/tokenizer_reader",

@@ -18,13 +18,11 @@ NAMES = {
     "windows": "mbert_kernels.dll",
 }
 
-# zig's triples, by our names. 2.17 is the oldest glibc that Python wheels support; of it the library uses
-# `getenv` and `getauxval`. zig has no Android libc to link with; musl's calls and types are the same (see linking.py).
+# zig's triples, by our names. Linux's libraries name no C library, and find `getenv` and `getauxval` in the one that
+# the process has, so that they are for musl, too. zig has no libc of Android; musl's calls and types are the same.
 TARGETS = {
     "x86_64-linux": "x86_64-linux-gnu.2.17",
     "aarch64-linux": "aarch64-linux-gnu.2.17",
-    "x86_64-linux-musl": "x86_64-linux-musl",
-    "aarch64-linux-musl": "aarch64-linux-musl",
     "x86_64-macos": "x86_64-macos.11.0",
     "aarch64-macos": "aarch64-macos.11.0",
     "x86_64-windows": "x86_64-windows-gnu",

@@ -2,7 +2,11 @@
 
 #include "isa/known_isas.h"
 
+#if defined(_WIN32)
+extern "C" __declspec(dllimport) unsigned long __stdcall GetEnvironmentVariableA(const char*, char*, unsigned long);
+#else
 extern "C" char* getenv(const char*);
+#endif
 
 namespace mbert {
 
@@ -10,8 +14,21 @@ namespace {
 
 constexpr const char* VARIABLE = "MBERT_KERNELS_ISA";
 
-// Set by mbert_kernels_force_isa; null: none.
+// Set by force_isa; null: none.
 const Isa* forced = nullptr;
+
+// The value of the environment variable; null or empty where it is not set. A longer one than the buffer is cut off: it is
+// no instruction set's name.
+const char* named_isa(char* buffer, unsigned long size) {
+#if defined(_WIN32)
+  buffer[0] = 0;
+  if (GetEnvironmentVariableA(VARIABLE, buffer, size) >= size) buffer[0] = '?', buffer[1] = 0;
+  return buffer;
+#else
+  (void)buffer, (void)size;
+  return getenv(VARIABLE);
+#endif
+}
 
 bool same(const char* a, const char* b) {
   while (*a && *a == *b) a++, b++;
@@ -48,7 +65,8 @@ const Isa* fastest_isa() {
 
 const Isa* chosen_isa(Message* why_not) {
   if (const Isa* isa = __atomic_load_n(&forced, __ATOMIC_ACQUIRE)) return isa;
-  const char* name = getenv(VARIABLE);
+  char buffer[64];
+  const char* name = named_isa(buffer, sizeof(buffer));
   if (name && *name) {
     const Isa* isa = find_isa(name, why_not);
     if (!isa) *why_not << " (" << VARIABLE << ")";
@@ -57,38 +75,14 @@ const Isa* chosen_isa(Message* why_not) {
   return fastest_isa();
 }
 
+const Isa* known_isa(int index) { return index >= 0 && index < KNOWN_COUNT ? KNOWN[index] : nullptr; }
+
+bool force_isa(const char* name) {
+  Message why_not;
+  const Isa* isa = name ? find_isa(name, &why_not) : nullptr;
+  if (name && !isa) return false;
+  __atomic_store_n(&forced, isa, __ATOMIC_RELEASE);
+  return true;
+}
+
 }  // namespace mbert
-
-// The C interface, which graphs/kernels/__init__.py calls.
-
-#if defined(_WIN32)
-#define EXPORT extern "C" __declspec(dllexport)
-#else
-#define EXPORT extern "C" __attribute__((visibility("default")))
-#endif
-
-// Returns the name of the instruction set of new nodes; null where MBERT_KERNELS_ISA names one that is not available.
-EXPORT const char* mbert_kernels_isa() {
-  mbert::Message why_not;
-  const mbert::Isa* isa = mbert::chosen_isa(&why_not);
-  return isa ? isa->name : nullptr;
-}
-
-// Returns the name of an instruction set of this build by its index; null after the last.
-EXPORT const char* mbert_kernels_known(int number) {
-  return number >= 0 && number < mbert::KNOWN_COUNT ? mbert::KNOWN[number]->name : nullptr;
-}
-
-// Returns 1 if this processor supports the instruction set of an index.
-EXPORT int mbert_kernels_has(int number) {
-  return number >= 0 && number < mbert::KNOWN_COUNT && mbert::KNOWN[number]->is_supported();
-}
-
-// Sets the instruction set of new nodes; null restores the default. Returns 0, or 1 where it is not available.
-EXPORT int mbert_kernels_force_isa(const char* name) {
-  mbert::Message why_not;
-  const mbert::Isa* isa = name ? mbert::find_isa(name, &why_not) : nullptr;
-  if (name && !isa) return 1;
-  __atomic_store_n(&mbert::forced, isa, __ATOMIC_RELEASE);
-  return 0;
-}

@@ -1,10 +1,12 @@
-// RegisterCustomOps: the entry point that onnxruntime calls in a library of custom operators.
+#include "library/registration.h"
+
+#include "library/exported.h"
 #include "operators/nodes/nodes.h"
 #include "ort/ort.h"
 
-namespace {
-
 using namespace mbert;
+
+namespace {
 
 constexpr const char* DOMAIN = "mbert";
 
@@ -40,21 +42,20 @@ Status domain_of(const OrtApi* api, OrtCustomOpDomain** result) {
       ORT_FAIL, "mbert: this process has loaded 8 onnxruntime libraries with the kernels; expected 8 at most");
 }
 
-__attribute__((destructor)) void release_domains() {
+}  // namespace
+
+// Windows calls DllMainCRTStartup instead.
+#if !defined(_WIN32)
+__attribute__((destructor))
+#endif
+void mbert::release_domains() {
   for (Runtime& one : runtimes) {
     if (one.domain) entry<void (*)(OrtCustomOpDomain*)>(one.api, ReleaseCustomOpDomain)(one.domain);
     one = {};
   }
 }
 
-}  // namespace
-
-#if defined(_WIN32)
-extern "C" __declspec(dllexport)
-#else
-extern "C" __attribute__((visibility("default")))
-#endif
-OrtStatus* RegisterCustomOps(OrtSessionOptions* options, const OrtApiBase* base) {
+OrtStatus* mbert_kernels_register(OrtSessionOptions* options, const OrtApiBase* base) {
   const OrtApi* api = base->GetApi(API_VERSION);
   if (!api) {
     const OrtApi* oldest = base->GetApi(1);
