@@ -62,6 +62,11 @@ void Node::destroy() {
 }
 
 Status Node::find_threads(OrtKernelContext* context, int* found) {
+  if (const int known = ort.threads(context)) {
+    __atomic_store_n(&threads, known, __ATOMIC_RELAXED);
+    *found = known;
+    return nullptr;
+  }
   const uint64_t run = __atomic_add_fetch(&runs, 1, __ATOMIC_RELAXED);
   if ((run & (run - 1)) == 0) {
     Probe seen;

@@ -92,7 +92,8 @@ enum Entry {
 
 // Values of the C API's enumerations.
 constexpr int ORT_FAIL = 1, ORT_INVALID_ARGUMENT = 2;
-constexpr int UNDEFINED = 0, FLOAT = 1, UINT8 = 2, INT8 = 3, UINT16 = 4, INT32 = 6, INT64 = 7, BOOL = 9, FLOAT16 = 10;
+constexpr int UNDEFINED = 0, FLOAT = 1, UINT8 = 2, INT8 = 3, UINT16 = 4, INT16 = 5, INT32 = 6, INT64 = 7, BOOL = 9, FLOAT16 = 10,
+              DOUBLE = 11;
 constexpr int REQUIRED = 0, OPTIONAL = 1, VARIADIC = 2;
 constexpr int MEMORY_DEFAULT = 0;
 

@@ -10,54 +10,6 @@ using AttributeArray = Status (*)(const OrtKernelInfo*, const char*, int64_t*, s
 
 }  // namespace
 
-bool Tensor::broadcasts_to(const int64_t* shape, int shape_rank, int64_t* strides) const {
-  if (rank > shape_rank || rank > MAX_RANK) return false;
-  int64_t stride = 1;
-  for (int axis = shape_rank - 1; axis >= 0; axis--) {
-    const int own = axis - (shape_rank - rank);
-    const int64_t size = own < 0 ? 1 : sizes[own];
-    if (size != 1 && size != shape[axis]) return false;
-    strides[axis] = size == 1 ? 0 : stride;
-    stride *= size;
-  }
-  return true;
-}
-
-Message& Message::operator<<(const char* text) {
-  while (*text && length_ + 1 < sizeof(text_)) text_[length_++] = *text++;
-  return *this;
-}
-
-Message& Message::operator<<(int64_t number) {
-  char digits[24];
-  int place = sizeof(digits);
-  digits[--place] = 0;
-  uint64_t remaining = number < 0 ? 0 - static_cast<uint64_t>(number) : static_cast<uint64_t>(number);
-  do {
-    digits[--place] = static_cast<char>('0' + remaining % 10);
-    remaining /= 10;
-  } while (remaining);
-  if (number < 0) digits[--place] = '-';
-  return *this << digits + place;
-}
-
-Message& Message::operator<<(const Tensor& tensor) {
-  switch (tensor.type) {
-    case FLOAT: *this << "float"; break;
-    case UINT8: *this << "uint8"; break;
-    case INT8: *this << "int8"; break;
-    case UINT16: *this << "uint16"; break;
-    case INT32: *this << "int32"; break;
-    case INT64: *this << "int64"; break;
-    case BOOL: *this << "bool"; break;
-    case FLOAT16: *this << "float16"; break;
-    default: *this << "type " << tensor.type; break;
-  }
-  *this << " [";
-  for (int i = 0; i < tensor.rank && i < MAX_RANK; i++) *this << (i ? ", " : "") << tensor.sizes[i];
-  return *this << "]";
-}
-
 Status Ort::fail(const Message& message) const {
   return entry<Status (*)(int, const char*)>(CreateStatus)(ORT_INVALID_ARGUMENT, message.text());
 }
@@ -136,6 +88,8 @@ Status Ort::parallel(OrtKernelContext* context, void (*task)(void*, size_t), siz
   return entry<Status (*)(const OrtKernelContext*, void (*)(void*, size_t), size_t, size_t, void*)>(
       KernelContext_ParallelFor)(context, task, count, 0, data);
 }
+
+int Ort::threads(OrtKernelContext*) const { return 0; }
 
 Status Ort::allocator(OrtAllocator** result) const {
   return entry<Status (*)(OrtAllocator**)>(GetAllocatorWithDefaultOptions)(result);

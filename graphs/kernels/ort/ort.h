@@ -72,6 +72,8 @@ class Ort {
   // Allocates an output, by default the first one. The data of an optional output that nothing reads is null.
   Status output(OrtKernelContext* context, const int64_t* sizes, size_t rank, void** data, size_t index = 0) const;
   Status parallel(OrtKernelContext* context, void (*task)(void*, size_t), size_t count, void* data) const;
+  // Returns the threads that a run may use; 0 where they are not known, as in onnxruntime.
+  int threads(OrtKernelContext* context) const;
   // Allocates memory that is aligned to a cache line.
   Status allocate(size_t bytes, void** memory) const;
   void release(void* memory) const;

@@ -1,0 +1,110 @@
+"""The standalone runtime: its sources, for native libraries and for WebAssembly, and its native library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from graphs.kernels.building.compiler import compile_sources, run_clang
+from graphs.kernels.building.sources import INSTRUCTION_SETS
+from graphs.kernels.building.targets import TARGETS, host, processor_of
+
+LIBRARY = "libmbert_runtime.so"
+
+# The runtime's own sources.
+OWN = (
+    "standalone/host/kernel_info",
+    "standalone/host/memory",
+    "standalone/host/node_run",
+    "standalone/host/ort",
+    "standalone/model/arena",
+    "standalone/reader/attributes",
+    "standalone/model/describe",
+    "standalone/loader/loader",
+    "standalone/model/model",
+    "standalone/loader/names",
+    "standalone/reader/node_view",
+    "standalone/loader/nodes",
+    "standalone/reader/tensors",
+    "standalone/reader/wire",
+    "standalone/operators/kernels",
+    "standalone/operators/signatures",
+    "standalone/operators/standard/elementwise",
+    "standalone/operators/numbers/functions",
+    "standalone/operators/standard/movement",
+    "standalone/operators/standard/products",
+    "standalone/operators/standard/ranking",
+    "standalone/operators/standard/reductions",
+    "standalone/operators/numbers/strips",
+    "standalone/operators/table",
+    "standalone/runtime",
+)
+
+# The sources of the kernels that it shares with the library for onnxruntime, without those of instruction sets.
+SHARED = (
+    "blocks/attention",
+    "blocks/attention_int8",
+    "blocks/encoder",
+    "blocks/stacked_ffn",
+    "operators/isa_selection",
+    "operators/node",
+    "operators/nodes/bottleneck_attention",
+    "operators/nodes/embeddings",
+    "operators/nodes/encoder",
+    "operators/nodes/stacked_ffn",
+    "operators/nodes/tokenize",
+    "operators/scores",
+    "operators/tokenizer_reader",
+    "operators/weights",
+    "ort/mapped_pages",
+    "ort/message",
+    "ort/scratch",
+    "ort/weight_memory",
+    "text/rows",
+    "text/symbols",
+    "text/tokenizer",
+    "text/wordpiece",
+    "text/write_row",
+)
+
+# What the host has: memory and threads.
+NATIVE = ("standalone/system/native_memory", "standalone/system/no_workers")
+WASM = (
+    "ort/libc",
+    "standalone/system/no_workers",
+    "standalone/system/wasm_environment",
+    "standalone/system/wasm_memory",
+)
+
+# Sources whose loops take a part of a run's time. All others are compiled for size.
+FAST = (
+    "operators/nodes/embeddings",
+    "standalone/operators/numbers/strips",
+    "text/symbols",
+    "text/wordpiece",
+    "text/write_row",
+)
+
+# zig passes -Os for -Oz, so clang is told itself.
+SMALL_FLAGS = ("-Os", "-Xclang", "-Oz")
+
+# Flags of all of these sources. Each weight has memory of its own (MBERT_PAGE), which returns to the heap with it, and
+# numbers of different types share memory.
+FLAGS = ("-DMBERT_STANDALONE", "-DMBERT_PAGE=64", "-fno-strict-aliasing")
+
+
+def runtime_sources(system: tuple[str, ...]) -> dict[str, list[str]]:
+    """Returns the sources of a system, `NATIVE` or `WASM`, without those of instruction sets, each with its flags."""
+    return {name: [] if name in FAST else list(SMALL_FLAGS) for name in OWN + SHARED + system}
+
+
+def build_runtime(folder: Path) -> Path:
+    """Builds the native library of the runtime, for tests on this machine, and returns its path.
+
+    Raises BuildError.
+    """
+    triple, processor = TARGETS[host()], processor_of(host())
+    sources = runtime_sources(NATIVE) | {"isa/portable": [], "isa/processor": []}
+    sources |= {name: flags.split() for name, flags in INSTRUCTION_SETS[processor].items()}
+    objects = compile_sources(triple, sources, ["-fPIC", *FLAGS], folder)
+    run_clang(triple, ["-shared", "-s", "-nostdlib++", "-o", str(folder / LIBRARY), *objects])
+    return folder / LIBRARY

@@ -1,0 +1,55 @@
+#include "ort/ort.h"
+
+namespace mbert {
+
+bool Tensor::broadcasts_to(const int64_t* shape, int shape_rank, int64_t* strides) const {
+  if (rank > shape_rank || rank > MAX_RANK) return false;
+  int64_t stride = 1;
+  for (int axis = shape_rank - 1; axis >= 0; axis--) {
+    const int own = axis - (shape_rank - rank);
+    const int64_t size = own < 0 ? 1 : sizes[own];
+    if (size != 1 && size != shape[axis]) return false;
+    strides[axis] = size == 1 ? 0 : stride;
+    stride *= size;
+  }
+  return true;
+}
+
+Message& Message::operator<<(const char* text) {
+  while (*text && length_ + 1 < sizeof(text_)) text_[length_++] = *text++;
+  return *this;
+}
+
+Message& Message::operator<<(int64_t number) {
+  char digits[24];
+  int place = sizeof(digits);
+  digits[--place] = 0;
+  uint64_t remaining = number < 0 ? 0 - static_cast<uint64_t>(number) : static_cast<uint64_t>(number);
+  do {
+    digits[--place] = static_cast<char>('0' + remaining % 10);
+    remaining /= 10;
+  } while (remaining);
+  if (number < 0) digits[--place] = '-';
+  return *this << digits + place;
+}
+
+Message& Message::operator<<(const Tensor& tensor) {
+  switch (tensor.type) {
+    case FLOAT: *this << "float"; break;
+    case UINT8: *this << "uint8"; break;
+    case INT8: *this << "int8"; break;
+    case UINT16: *this << "uint16"; break;
+    case INT16: *this << "int16"; break;
+    case INT32: *this << "int32"; break;
+    case INT64: *this << "int64"; break;
+    case BOOL: *this << "bool"; break;
+    case FLOAT16: *this << "float16"; break;
+    case DOUBLE: *this << "double"; break;
+    default: *this << "type " << tensor.type; break;
+  }
+  *this << " [";
+  for (int i = 0; i < tensor.rank && i < MAX_RANK; i++) *this << (i ? ", " : "") << tensor.sizes[i];
+  return *this << "]";
+}
+
+}  // namespace mbert

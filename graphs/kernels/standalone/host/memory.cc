@@ -1,0 +1,54 @@
+#include "standalone/host/memory.h"
+
+#include "isa/isa.h"
+#include "standalone/system/memory.h"
+
+namespace mbert {
+
+namespace {
+
+size_t allocated = 0;
+
+// A WebAssembly module has one instance for each thread, and only the first one runs code that can fail.
+#if defined(__wasm__)
+OrtStatus last;
+#else
+thread_local OrtStatus last;
+#endif
+
+// The bytes before a piece of memory that hold its size.
+constexpr size_t HEADER = CACHE_LINE;
+
+}  // namespace
+
+void* allocate_memory(size_t bytes) {
+  if (bytes > SIZE_MAX / 2) return nullptr;
+  char* whole = static_cast<char*>(system_allocate(bytes + HEADER));
+  if (!whole) return nullptr;
+  *reinterpret_cast<size_t*>(whole) = bytes;
+  __atomic_add_fetch(&allocated, bytes, __ATOMIC_RELAXED);
+  return whole + HEADER;
+}
+
+void release_memory(void* memory) {
+  if (!memory) return;
+  char* whole = static_cast<char*>(memory) - HEADER;
+  __atomic_sub_fetch(&allocated, *reinterpret_cast<size_t*>(whole), __ATOMIC_RELAXED);
+  system_release(whole);
+}
+
+size_t allocated_memory() { return __atomic_load_n(&allocated, __ATOMIC_RELAXED); }
+
+Status fail(const Message& message) {
+  last.message = message;
+  return &last;
+}
+
+const char* last_error() { return last.message.text(); }
+
+Status out_of_memory(size_t bytes) {
+  return fail(Message() << "no memory for " << static_cast<int64_t>(bytes / 1024)
+                        << " KB is left; expected a smaller model, or fewer or shorter texts in a run");
+}
+
+}  // namespace mbert

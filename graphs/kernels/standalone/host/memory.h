@@ -1,0 +1,33 @@
+// The memory of the runtime, aligned to a cache line and counted.
+#pragma once
+
+#include "ort/ort.h"
+
+struct OrtStatus {
+  mbert::Message message;
+};
+
+namespace mbert {
+
+// Returns null where no memory is left. The memory is not cleared.
+void* allocate_memory(size_t bytes);
+void release_memory(void* memory);
+// Returns the bytes that are allocated now.
+size_t allocated_memory();
+
+// Sets the last error of this thread, and returns it.
+Status fail(const Message& message);
+// Returns the text of the last error of this thread.
+const char* last_error();
+Status out_of_memory(size_t bytes);
+
+// Allocates an array of `count` elements, which are not initialized.
+template <class Element>
+Status allocate_array(size_t count, Element** array) {
+  size_t bytes = 0;
+  if (__builtin_mul_overflow(count, sizeof(Element), &bytes)) return out_of_memory(SIZE_MAX);
+  *array = static_cast<Element*>(allocate_memory(bytes));
+  return *array ? nullptr : out_of_memory(bytes);
+}
+
+}  // namespace mbert

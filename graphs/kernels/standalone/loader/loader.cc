@@ -1,0 +1,286 @@
+#include "standalone/loader/loader.h"
+
+#include "standalone/reader/fields.h"
+#include "standalone/reader/tensors.h"
+#include "standalone/operators/kernels.h"
+#include "standalone/operators/operator.h"
+
+namespace mbert {
+
+namespace {
+
+// Versions of the format and of the opsets that exports use.
+constexpr int64_t OLDEST_IR = 8, NEWEST_IR = 13, OLDEST_OPSET = 18, NEWEST_OPSET = 26;
+
+constexpr const char* ADVICE = "; run this file with onnxruntime-web";
+
+}  // namespace
+
+Status Loader::load(View file) {
+  Wire wire(file);
+  View graph;
+  int graphs = 0;
+  int64_t ir_version = 0;
+  while (wire.next()) {
+    if (wire.is(ModelField::IR_VERSION, Wire::VARINT)) ir_version = wire.integer();
+    if (wire.is(ModelField::GRAPH, Wire::BYTES)) graph = wire.bytes, graphs++;
+    if (wire.is(ModelField::FUNCTIONS, Wire::BYTES)) TRY(read_function(wire.bytes));
+    if (wire.is(ModelField::METADATA, Wire::BYTES)) TRY(read_property(wire.bytes));
+  }
+  if (wire.is_malformed() || graphs != 1)
+    return fail(Message() << "this is not an .onnx file, or not a whole one; expected a file that mbert-onnx export wrote");
+  if (ir_version < OLDEST_IR || ir_version > NEWEST_IR)
+    return fail(Message() << "the file has IR version " << ir_version << "; expected " << OLDEST_IR << " to " << NEWEST_IR);
+  TRY(check_opsets(file, ModelField::OPSET_IMPORT));
+  TRY(read_graph(graph));
+  return plan();
+}
+
+Status Loader::read_function(View bytes) {
+  FunctionView function;
+  function.body = bytes;
+  Wire wire(bytes);
+  while (wire.next()) {
+    if (wire.is(FunctionField::NAME, Wire::BYTES)) function.name = wire.bytes;
+    if (wire.is(FunctionField::DOMAIN, Wire::BYTES)) function.domain = wire.bytes;
+    if (wire.is(FunctionField::OVERLOAD, Wire::BYTES)) function.overload = wire.bytes;
+  }
+  return wire.is_malformed() ? malformed("a function") : functions_.add(function);
+}
+
+Status Loader::read_property(View bytes) {
+  View key, value;
+  Wire wire(bytes);
+  while (wire.next()) {
+    if (wire.is(PropertyField::KEY, Wire::BYTES)) key = wire.bytes;
+    if (wire.is(PropertyField::VALUE, Wire::BYTES)) value = wire.bytes;
+  }
+  if (wire.is_malformed()) return malformed("the metadata");
+  Property property;
+  TRY(model_.arena.copy(key, &property.key));
+  TRY(model_.arena.copy(value, &property.value));
+  return model_.metadata.add(property);
+}
+
+Status Loader::check_opsets(View bytes, uint32_t field) const {
+  Wire wire(bytes);
+  while (wire.next()) {
+    if (!wire.is(field, Wire::BYTES)) continue;
+    View domain;
+    int64_t version = 0;
+    Wire opset(wire.bytes);
+    while (opset.next()) {
+      if (opset.is(OpsetField::DOMAIN, Wire::BYTES)) domain = opset.bytes;
+      if (opset.is(OpsetField::VERSION, Wire::VARINT)) version = opset.integer();
+    }
+    if (opset.is_malformed()) return malformed("an opset");
+    const bool is_standard = is_standard_domain(domain);
+    if (is_standard ? version < OLDEST_OPSET || version > NEWEST_OPSET : domain.is(DOMAIN) && version != 1)
+      return fail(Message() << "the file has opset " << version << " of the domain " << (is_standard ? "ai.onnx" : DOMAIN)
+                            << "; expected " << (is_standard ? OLDEST_OPSET : 1) << " to " << (is_standard ? NEWEST_OPSET : 1)
+                            << ADVICE);
+  }
+  return wire.is_malformed() ? malformed("the opsets") : nullptr;
+}
+
+Status Loader::read_graph(View bytes) {
+  Wire wire(bytes);
+  while (wire.next()) {
+    if (wire.is(GraphField::INITIALIZER, Wire::BYTES)) TRY(read_initializer(wire.bytes));
+    if (wire.field == GraphField::SPARSE_INITIALIZER)
+      return fail(Message() << "the file has a sparse initializer; expected dense ones" << ADVICE);
+    if (!wire.is(GraphField::NODE, Wire::BYTES)) continue;
+    NodeView node;
+    TRY(node.read(wire.bytes));
+    has_kernels_ = has_kernels_ || node.domain.is(DOMAIN);
+  }
+  if (wire.is_malformed()) return malformed("the graph");
+  if (!has_kernels_)
+    return fail(Message() << "the file has no node of the domain mbert; expected one that mbert-onnx export wrote for the "
+                          << "target cpu or web, without --no-functions: export it so, or run it with onnxruntime-web");
+  Wire inputs(bytes);
+  while (inputs.next())
+    if (inputs.is(GraphField::INPUT, Wire::BYTES)) TRY(read_input(inputs.bytes));
+  TRY(read_nodes(bytes, GraphField::NODE, 0, 0));
+  Wire outputs(bytes);
+  while (outputs.next())
+    if (outputs.is(GraphField::OUTPUT, Wire::BYTES)) TRY(read_output(outputs.bytes));
+  return nullptr;
+}
+
+Status Loader::read_initializer(View bytes) {
+  Value value{};
+  View name;
+  Status status = read_tensor(bytes, &name, &value.tensor, &value.memory);
+  value.type = value.tensor.type;
+  value.is_constant = true;
+  int32_t index = -1;
+  if (!status) status = add_value(value, &index);
+  if (status) {
+    release_memory(value.memory);
+    return status;
+  }
+  return define(0, name, index);
+}
+
+Status Loader::read_input(View bytes) {
+  Port port{};
+  View name;
+  TRY(read_port(bytes, &model_.arena, &name, &port));
+  int32_t index = names_.find(0, name);
+  if (index < 0) {
+    Value value{};
+    TRY(add_value(value, &index));
+    TRY(define(0, name, index));
+  }
+  Value& value = model_.values[static_cast<size_t>(index)];
+  if (value.is_input) return fail(Message() << "the file has two inputs " << name << "; expected one");
+  if (value.is_constant) {  // a default, which a run may replace
+    if (value.type != port.type)
+      return fail(Message() << "the default of the input " << name << " is " << value.tensor << "; expected type "
+                            << port.type);
+    value.is_constant = false;
+    TRY(keep(&value));
+  }
+  value.type = port.type;
+  value.is_input = true;
+  port.value = index;
+  return model_.inputs.add(port);
+}
+
+Status Loader::read_output(View bytes) {
+  Port port{};
+  View name;
+  TRY(read_port(bytes, &model_.arena, &name, &port));
+  port.value = names_.find(0, name);
+  if (port.value < 0)
+    return fail(Message() << "no node computes the output " << name << "; expected one");
+  Value& value = model_.values[static_cast<size_t>(port.value)];
+  if (value.type != port.type)
+    return fail(Message() << "the output " << name << " is of type " << value.type << "; expected " << port.type);
+  value.is_output = true;
+  if (value.is_constant) TRY(keep(&value));
+  return model_.outputs.add(port);
+}
+
+Status Loader::read_nodes(View bytes, uint32_t field, Scope scope, int depth) {
+  Wire wire(bytes);
+  while (wire.next())
+    if (wire.is(field, Wire::BYTES)) TRY(read_node(wire.bytes, scope, depth));
+  return wire.is_malformed() ? malformed("a graph") : nullptr;
+}
+
+Status Loader::read_node(View bytes, Scope scope, int depth) {
+  constexpr uint32_t MOST_NODES = 65536;
+  NodeView view;
+  TRY(view.read(bytes));
+  if (++visited_ > MOST_NODES)
+    return fail(Message() << "the file has more than " << int64_t{MOST_NODES} << " nodes; expected fewer" << ADVICE);
+  const OrtCustomOp* kernel = view.domain.is(DOMAIN) ? find_kernel(view.type) : nullptr;
+  if (!kernel)
+    for (const FunctionView& function : functions_)
+      if (function.name == view.type && function.domain == view.domain && function.overload == view.overload)
+        return call(function, view, bytes, scope, depth);
+  const bool is_standard = is_standard_domain(view.domain);
+  if (is_standard && view.type.is("Constant")) return read_constant(view, bytes, scope);
+  GraphNode node{};
+  node.kernel = kernel;
+  node.standard = is_standard ? find_operator(view.type) : nullptr;
+  if (!node.kernel && !node.standard) return refuse(view);
+  Message type;
+  if (!is_standard) type << view.domain << ".";
+  type << view.type;
+  TRY(model_.arena.copy(view.name, &node.name, SHOWN));
+  TRY(model_.arena.copy(View(type.text()), &node.type));
+  TRY(read_inputs(bytes, scope, &node));
+  TRY(kernel ? create_kernel(view, kernel, scope, &node) : create_standard(view, scope, &node));
+  return nullptr;
+}
+
+Status Loader::refuse(const NodeView& view) const {
+  return fail(about_node(view) << "this operator is not one that the runtime has" << ADVICE);
+}
+
+Status Loader::call(const FunctionView& function, const NodeView& view, View bytes, Scope scope, int depth) {
+  constexpr int DEEPEST = 8;
+  if (depth == DEEPEST)
+    return fail(about_node(view) << "functions call each other " << DEEPEST << " levels deep; expected fewer" << ADVICE);
+  TRY(check_opsets(function.body, FunctionField::OPSET_IMPORT));
+  const Scope own = ++scopes_;
+  // Inputs by place: an input that is missing is one without a name.
+  Wire given(bytes), wanted(function.body);
+  const auto next = [](Wire* wire, uint32_t field) {
+    while (wire->next())
+      if (wire->is(field, Wire::BYTES)) return true;
+    return false;
+  };
+  while (next(&wanted, FunctionField::INPUT)) {
+    const bool is_given = next(&given, NodeField::INPUT) && given.bytes.size;
+    const int32_t value = is_given ? names_.find(scope, given.bytes) : -1;
+    if (value == Names::NONE)
+      return fail(about_node(view) << "the input " << given.bytes << " is not computed before; expected a sorted graph");
+    TRY(define(own, wanted.bytes, value));
+  }
+  if (next(&given, NodeField::INPUT))
+    return fail(about_node(view) << "the node has more inputs than its function; expected as many");
+  TRY(read_nodes(function.body, FunctionField::NODE, own, depth + 1));
+  Wire results(function.body), names(bytes);
+  while (next(&names, NodeField::OUTPUT)) {
+    if (!next(&results, FunctionField::OUTPUT))
+      return fail(about_node(view) << "the node has more outputs than its function; expected as many");
+    if (!names.bytes.size) continue;
+    const int32_t value = names_.find(own, results.bytes);
+    if (value < 0) return fail(about_node(view) << "its function does not compute the output " << results.bytes);
+    TRY(define(scope, names.bytes, value));
+  }
+  return nullptr;
+}
+
+Status Loader::read_inputs(View bytes, Scope scope, GraphNode* node) {
+  Wire wire(bytes);
+  int32_t* inputs = nullptr;
+  while (wire.next()) node->input_count += wire.is(NodeField::INPUT, Wire::BYTES);
+  TRY(model_.arena.take(static_cast<size_t>(node->input_count), &inputs));
+  node->inputs = inputs;
+  Wire names(bytes);
+  while (names.next()) {
+    if (!names.is(NodeField::INPUT, Wire::BYTES)) continue;
+    *inputs = names.bytes.size ? names_.find(scope, names.bytes) : -1;
+    if (*inputs++ == Names::NONE) {
+      Message message = about(node->name, node->type);
+      return fail(message << "the input " << names.bytes << " is not computed before; expected a sorted graph");
+    }
+  }
+  return nullptr;
+}
+
+Status Loader::add_outputs(View bytes, Scope scope, GraphNode* node) {
+  int32_t* outputs = nullptr;
+  TRY(model_.arena.take(static_cast<size_t>(node->output_count), &outputs));
+  node->outputs = outputs;
+  Wire names(bytes);
+  while (names.next()) {
+    if (!names.is(NodeField::OUTPUT, Wire::BYTES)) continue;
+    *outputs = -1;
+    if (names.bytes.size) {
+      Value value{};
+      TRY(add_value(value, outputs));
+      TRY(define(scope, names.bytes, *outputs));
+    }
+    outputs++;
+  }
+  return nullptr;
+}
+
+Status Loader::add_value(const Value& value, int32_t* index) {
+  *index = static_cast<int32_t>(model_.values.size());
+  return model_.values.add(value);
+}
+
+Status Loader::define(Scope scope, View name, int32_t value) {
+  if (names_.find(scope, name) != Names::NONE)
+    return fail(Message() << "the file defines the value " << name << " twice; expected each name once");
+  return names_.add(scope, name, value);
+}
+
+}  // namespace mbert

@@ -1,0 +1,54 @@
+// Builds a model from the messages of its file.
+#pragma once
+
+#include "standalone/model/model.h"
+#include "standalone/loader/names.h"
+#include "standalone/reader/node_view.h"
+
+namespace mbert {
+
+struct FunctionView {
+  View domain, name, overload, body;
+};
+
+class Loader {
+ public:
+  explicit Loader(Model* model) : model_(*model) {}
+
+  Status load(View file);
+
+ private:
+  // The graph is scope 0; each call of a function is another one.
+  using Scope = uint32_t;
+
+  Status read_function(View bytes);
+  Status read_property(View bytes);
+  Status check_opsets(View bytes, uint32_t field) const;
+  Status read_graph(View bytes);
+  Status read_initializer(View bytes);
+  Status read_input(View bytes);
+  Status read_output(View bytes);
+  Status read_nodes(View bytes, uint32_t field, Scope scope, int depth);
+  Status read_node(View bytes, Scope scope, int depth);
+  Status call(const FunctionView& function, const NodeView& view, View bytes, Scope scope, int depth);
+  Status read_constant(const NodeView& view, View bytes, Scope scope);
+  Status create_kernel(const NodeView& view, const OrtCustomOp* kernel, Scope scope, GraphNode* node);
+  Status create_standard(const NodeView& view, Scope scope, GraphNode* node);
+  Status refuse(const NodeView& view) const;
+  Status keep_constants(const GraphNode& node, const bool* is_packed);
+  Status plan();
+
+  // Reads the names of a node's inputs or outputs.
+  Status read_inputs(View bytes, Scope scope, GraphNode* node);
+  Status add_outputs(View bytes, Scope scope, GraphNode* node);
+  Status add_value(const Value& value, int32_t* index);
+  Status define(Scope scope, View name, int32_t value);
+
+  Model& model_;
+  Names names_;
+  Array<FunctionView> functions_;
+  uint32_t scopes_ = 0, visited_ = 0;
+  bool has_kernels_ = false;
+};
+
+}  // namespace mbert

@@ -1,0 +1,118 @@
+// The table of standard operators.
+#include "standalone/operators/kernels.h"
+#include "standalone/operators/operator.h"
+#include "standalone/operators/standard/elementwise.h"
+#include "standalone/operators/standard/movement.h"
+#include "standalone/operators/standard/products.h"
+#include "standalone/operators/standard/ranking.h"
+#include "standalone/operators/standard/reductions.h"
+
+namespace mbert {
+
+namespace {
+
+using Rule = AttributeRule;
+
+// The bits of 1.0 and of 1e-5.
+constexpr int64_t ONE = 0x3f800000, EPSILON = 0x3727c5ac;
+
+constexpr Rule AXIS_0[] = {{Rule::INTEGER, false, "axis", 0}};
+constexpr Rule AXIS[] = {{Rule::INTEGER, true, "axis"}};
+constexpr Rule LAST_AXIS[] = {{Rule::INTEGER, false, "axis", -1}};
+constexpr Rule ARG_MAX[] = {{Rule::INTEGER, false, "axis", 0},
+                            {Rule::INTEGER, false, "keepdims", 1},
+                            {Rule::FIXED, false, "select_last_index", 0}};
+constexpr Rule CAST[] = {{Rule::INTEGER, true, "to"}, {Rule::FIXED, false, "saturate", 1}};
+constexpr Rule CAST_LIKE[] = {{Rule::FIXED, false, "saturate", 1}};
+constexpr Rule CUM_SUM[] = {{Rule::INTEGER, false, "exclusive", 0}, {Rule::FIXED, false, "reverse", 0}};
+constexpr Rule GEMM[] = {{Rule::REAL, false, "alpha", ONE},
+                         {Rule::REAL, false, "beta", ONE},
+                         {Rule::INTEGER, false, "transA", 0},
+                         {Rule::INTEGER, false, "transB", 0}};
+constexpr Rule LAYER_NORM[] = {{Rule::INTEGER, false, "axis", -1},
+                               {Rule::REAL, false, "epsilon", EPSILON},
+                               {Rule::FIXED, false, "stash_type", 1}};
+constexpr Rule MODULO[] = {{Rule::FIXED, false, "fmod", 0}};
+constexpr Rule PAD[] = {{Rule::WORD, false, "mode", 0, "constant "}};
+constexpr Rule REDUCE[] = {{Rule::INTEGER, false, "keepdims", 1}, {Rule::INTEGER, false, "noop_with_empty_axes", 0}};
+constexpr Rule RESHAPE[] = {{Rule::INTEGER, false, "allowzero", 0}};
+constexpr Rule SCATTER[] = {{Rule::INTEGER, false, "axis", 0}, {Rule::WORD, false, "reduction", 0, "none add max min "}};
+constexpr Rule SHAPE[] = {{Rule::INTEGER, false, "start", 0}, {Rule::INTEGER, false, "end", INT64_MAX}};
+constexpr Rule TOP_K[] = {{Rule::INTEGER, false, "axis", -1},
+                          {Rule::INTEGER, false, "largest", 1},
+                          {Rule::FIXED, false, "sorted", 1}};
+constexpr Rule TRANSPOSE[] = {{Rule::LIST, false, "perm"}};
+constexpr Rule UNIQUE[] = {{Rule::INTEGER, true, "axis"}, {Rule::FIXED, true, "sorted", 0}};
+
+template <int COUNT>
+constexpr Operator with(const Rule (&rules)[COUNT], const char* name, const char* signature, uint32_t types,
+                        Status (*run)(NodeRun&), int code = 0, Status (*load)(Loading&) = nullptr,
+                        void (*destroy)(void*) = nullptr) {
+  return {name, signature, types, rules, COUNT, run, code, load, destroy};
+}
+
+constexpr Operator plain(const char* name, const char* signature, uint32_t types, Status (*run)(NodeRun&), int code = 0,
+                         Status (*load)(Loading&) = nullptr, void (*destroy)(void*) = nullptr) {
+  return {name, signature, types, nullptr, 0, run, code, load, destroy};
+}
+
+constexpr uint32_t BOOLS = type_bit(BOOL);
+
+constexpr Operator OPERATORS[] = {
+    plain("Add", "TT>T", NUMBERS, run_elementwise, ADD),
+    plain("And", "TT>T", BOOLS, run_elementwise, AND),
+    with(ARG_MAX, "ArgMax", "T>L", REALS, run_arg_max),
+    with(CAST, "Cast", "X>?", 0, run_cast, 0, load_cast),
+    with(CAST_LIKE, "CastLike", "XT>T", ANY_TYPE, run_cast),
+    with(AXIS, "Concat", "T*>T", ANY_TYPE, run_concat),
+    with(CUM_SUM, "CumSum", "TI>T", REALS | INTEGERS, run_cumulative_sum),
+    plain("Div", "TT>T", NUMBERS, run_elementwise, DIV),
+    plain("DynamicQuantizeLinear", "F>UFU", 0, run_dynamic_quantize),
+    plain("Equal", "TT>B", ANY_TYPE, run_elementwise, EQUAL),
+    plain("Expand", "TL>T", ANY_TYPE, run_expand),
+    with(AXIS_0, "Gather", "TI>T", ANY_TYPE, run_gather),
+    with(GEMM, "Gemm", "TTt>T", REALS, run_gemm, 0, load_product, destroy_product),
+    plain("Greater", "TT>B", NUMBERS, run_elementwise, GREATER),
+    plain("GreaterOrEqual", "TT>B", NUMBERS, run_elementwise, GREATER_OR_EQUAL),
+    plain("Identity", "T>T", ANY_TYPE, run_identity),
+    with(LAYER_NORM, "LayerNormalization", "TTt>T", REALS, run_layer_normalization),
+    plain("Less", "TT>B", NUMBERS, run_elementwise, LESS),
+    plain("MatMul", "TT>T", REALS, run_matmul, 0, load_product, destroy_product),
+    plain("MatMulInteger", "QQqq>J", 0, run_matmul_integer),
+    plain("Max", "TT>T", NUMBERS, run_elementwise, MAX),
+    plain("Min", "TT>T", NUMBERS, run_elementwise, MIN),
+    with(MODULO, "Mod", "TT>T", INTEGERS, run_elementwise, Elementwise::MOD),
+    plain("Mul", "TT>T", NUMBERS, run_elementwise, MUL),
+    plain("NonZero", "T>L", ANY_TYPE, run_nonzero),
+    plain("Not", "T>T", BOOLS, run_elementwise, NOT),
+    plain("Or", "TT>T", BOOLS, run_elementwise, OR),
+    with(PAD, "Pad", "TLt>T", ANY_TYPE, run_pad),
+    plain("Range", "TTT>T", type_bit(INT64) | type_bit(INT32), run_range),
+    with(REDUCE, "ReduceMax", "Tl>T", NUMBERS, run_reduction, REDUCE_MAX),
+    with(REDUCE, "ReduceMin", "Tl>T", NUMBERS, run_reduction, REDUCE_MIN),
+    with(REDUCE, "ReduceSum", "Tl>T", NUMBERS, run_reduction, REDUCE_SUM),
+    plain("Relu", "T>T", NUMBERS, run_elementwise, RELU),
+    with(RESHAPE, "Reshape", "TL>T", ANY_TYPE, run_reshape),
+    with(SCATTER, "ScatterElements", "TIT>T", NUMBERS, run_scatter_elements),
+    with(SHAPE, "Shape", "X>L", 0, run_shape),
+    plain("Slice", "TIIii>T", ANY_TYPE, run_slice),
+    with(LAST_AXIS, "Softmax", "T>T", REALS, run_softmax),
+    plain("Squeeze", "Tl>T", ANY_TYPE, run_squeeze),
+    plain("Sub", "TT>T", NUMBERS, run_elementwise, SUB),
+    plain("Tanh", "T>T", REALS, run_elementwise, TANH),
+    with(TOP_K, "TopK", "TL>TL", NUMBERS, run_top_k),
+    with(TRANSPOSE, "Transpose", "T>T", ANY_TYPE, run_transpose),
+    with(UNIQUE, "Unique", "T>TLLL", type_bit(INT64), run_unique),
+    plain("Unsqueeze", "TL>T", ANY_TYPE, run_unsqueeze),
+    plain("Where", "BTT>T", ANY_TYPE, run_where),
+};
+
+}  // namespace
+
+const Operator* find_operator(View type) {
+  for (const Operator& one : OPERATORS)
+    if (type.is(one.name)) return &one;
+  return nullptr;
+}
+
+}  // namespace mbert

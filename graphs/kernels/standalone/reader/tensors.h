@@ -1,0 +1,16 @@
+// Tensors and types as they are in the file.
+#pragma once
+
+#include "standalone/model/model.h"
+#include "standalone/reader/wire.h"
+
+namespace mbert {
+
+// Reads a TensorProto. The data of `tensor` lies in the file, or in `memory`, which the caller releases, also after an
+// error.
+Status read_tensor(View bytes, View* name, Tensor* tensor, void** memory);
+
+// Reads a ValueInfoProto. `port` gets its type and sizes.
+Status read_port(View bytes, Arena* arena, View* name, Port* port);
+
+}  // namespace mbert
