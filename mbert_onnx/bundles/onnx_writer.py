@@ -12,8 +12,8 @@ import onnx_ir as ir
 
 from mbert_onnx.bundles.atomic import atomic_file
 from mbert_onnx.errors import BundleError
-from perf.sessions.runtimes.mapped_weights import GRAPH, INITIALIZER, RAW_DATA, SMALLEST
-from perf.sessions.runtimes.protobuf_wire import field, fields, prefix
+from perf.sessions.runtimes.mapping.mapped_weights import GRAPH, INITIALIZER, RAW_DATA, SMALLEST
+from perf.sessions.runtimes.mapping.protobuf_wire import field, fields, prefix
 
 # In bytes, a cache line: no value of a file that is mapped into memory begins within an element of its type.
 ALIGNMENT = 64

@@ -44,7 +44,7 @@ def is_text_file(path: Path) -> bool:
         require_beside("perf")
     except MbertError:  # a model also runs without `perf`
         return False
-    from perf.sessions.runtimes.protobuf_wire import Buffer, fields
+    from perf.sessions.runtimes.mapping.protobuf_wire import Buffer, fields
 
     def parts(data: Buffer, number: int, begin: int, end: int) -> list[tuple[int, int]]:
         return [(content, stop) for found, _, content, stop in fields(data, begin, end) if found == number]

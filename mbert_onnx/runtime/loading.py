@@ -160,7 +160,7 @@ def _session(
     if is_mapped:
         with contextlib.suppress(MbertError):  # a model also runs without `perf`
             require_beside("perf")
-            from perf.sessions.runtimes.mapped_weights import open_mapped
+            from perf.sessions.runtimes.mapping.mapped_weights import open_mapped
 
             return open_mapped(path, options, providers=providers)
     return ort.InferenceSession(str(path), options, providers=providers)

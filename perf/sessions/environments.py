@@ -1,4 +1,4 @@
-"""Cached Python environments for tools whose packages conflict with others; each is created once."""
+"""Cached environments for tools whose packages conflict with others, of Python or Node.js; each is created once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from filelock import FileLock
@@ -25,8 +25,6 @@ CACHE_ADVICE = f"set {VARIABLE} to a folder that can be written"
 def environment(name: str, packages: Sequence[str], progress: Progress) -> Path:
     """Returns the Python of an environment that has these packages, creating it if it does not exist.
 
-    Several processes may ask for the same one: the first creates it, and the others wait.
-
     Args:
         name: The tool that it is for.
         packages: As pip takes them; another list is another environment.
@@ -34,23 +32,43 @@ def environment(name: str, packages: Sequence[str], progress: Progress) -> Path:
 
     Raises PerfError where the cache cannot be written, and where venv or pip fails.
     """
-    kind = hashlib.sha256("\n".join([*packages, sys.version]).encode()).hexdigest()[:8]
+    python = Path("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+    def make(folder: Path) -> None:
+        venv = [sys.executable, "-m", "venv", str(folder)]
+        _run(venv, name, "expected a Python that has its modules venv and ensurepip")
+        _run([str(folder / python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages], name)
+
+    return made_once(name, [*packages, sys.version], make, progress) / python
+
+
+def made_once(name: str, content: Sequence[str], make: Callable[[Path], None], progress: Progress) -> Path:
+    """Returns a folder of the cache with packages, making it if it does not exist.
+
+    Several processes may ask for the same one: the first makes it, and the others wait.
+
+    Args:
+        name: The tool that it is for.
+        content: Packages and versions; another list is another folder.
+        make: Called with the folder, which does not exist.
+        progress: Called with a line when packages are installed.
+
+    Raises PerfError where the cache cannot be written, and what `make` raises.
+    """
+    kind = hashlib.sha256("\n".join(content).encode()).hexdigest()[:8]
     folder = cache_folder() / "environments" / f"{name}-{kind}"
-    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     complete = folder / "complete"
     if complete.is_file():
-        return python
+        return folder
     create_in_cache(folder.parent)
     with FileLock(folder.with_suffix(".lock")):
         if complete.is_file():
-            return python
+            return folder
         progress(f"installing {name} into an environment of its own, {folder}")
         shutil.rmtree(folder, ignore_errors=True)  # left by an interrupted run
-        venv = [sys.executable, "-m", "venv", str(folder)]
-        _run(venv, name, "expected a Python that has its modules venv and ensurepip")
-        _run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages], name)
+        make(folder)
         complete.touch()
-    return python
+    return folder
 
 
 def cache_folder() -> Path:

@@ -42,7 +42,9 @@ class Opener:
         key = subject.name, python, threads
         if key not in self._workers:
             self._workers[key] = Worker(subject.runtime, python)
-        return self._workers[key].open(file, provider.name, threads)
+        # Our operators are for the onnxruntime of this environment alone.
+        library = None if subject.runtime == ONNXRUNTIME else subject.library
+        return self._workers[key].open(file, provider.name, threads, library)
 
     def is_in_process(self, subject: Subject, provider: Provider) -> bool:
         """Returns whether the subject's sessions are opened in this process."""

@@ -42,6 +42,15 @@ class TimesItself(Protocol):
     def timer(self, feed: Mapping[str, np.ndarray], /) -> Timer: ...
 
 
+@runtime_checkable
+class MeasuresItself(Protocol):
+    """A session in another process, which measures the time to load its model in ns, and the memory that it took."""
+
+    load_ns: int
+
+    def peak_bytes(self) -> int: ...
+
+
 def timer(session: Session, feed: Mapping[str, np.ndarray]) -> Timer:
     """Returns the function that times a session on one input."""
     if isinstance(session, TimesItself):

@@ -55,7 +55,8 @@ class Subject:
         by_length: Its file for each length in tokens, where shapes are fixed; empty where one file takes all lengths.
         reference: The `.onnx` of the float model that it was built from, if its error from that is to be measured.
         notes: How it was built, one line each.
-        library: The library of custom operators that it runs with.
+        library: The library of custom operators that it runs with; for a runtime under Node.js, the folder of the
+            runtime's npm package.
         python: The Python of the environment with the runtime's packages; None for this process's own.
         precision: The type of its products, `float32`, `fp16` or `int8`; empty where it is unknown.
         sizes: The batch and the lengths that it takes.

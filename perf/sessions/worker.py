@@ -27,9 +27,9 @@ from perf.sessions.subprocess_module import command, death
 class WorkerSession:
     """A session in a worker, with the methods of onnxruntime's."""
 
-    def __init__(self, worker: Worker, path: Path, provider: str, threads: int) -> None:
+    def __init__(self, worker: Worker, path: Path, provider: str, threads: int, library: Path | None) -> None:
         self._worker = worker
-        opened = worker.ask("open", str(path), provider, threads)
+        opened = worker.ask("open", str(path), provider, threads, None if library is None else str(library))
         self._number, self._inputs, outputs, self._placement, self._runtime = opened
         self._outputs = [DeclaredInput(name, "", ()) for name in outputs]
         weakref.finalize(self, worker.forget, self._number)
@@ -79,9 +79,9 @@ class Worker:
         self.close = weakref.finalize(self, _end, process, errors)
         """Kills the process."""
 
-    def open(self, path: Path, provider: str, threads: int) -> WorkerSession:
+    def open(self, path: Path, provider: str, threads: int, library: Path | None = None) -> WorkerSession:
         """Loads a file. Raises what the runtime's `open_session` raises."""
-        return WorkerSession(self, path, provider, threads)
+        return WorkerSession(self, path, provider, threads, library)
 
     def forget(self, number: int) -> None:
         """Closes a session, together with the next request."""

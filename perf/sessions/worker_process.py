@@ -7,7 +7,6 @@ import os
 import pickle
 import signal
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from perf.errors import PerfError, PerfUsageError, one_line
 from perf.providers import resolve
 from perf.sessions.inputs import declared_inputs
 from perf.sessions.runtimes import runtime_named
-from perf.sessions.session import Session
+from perf.sessions.session import Session, Timer, timer
 
 PR_SET_PDEATHSIG = 1
 """The option of Linux's `prctl` for a signal at the parent's death."""
@@ -61,12 +60,13 @@ class _Sessions:
     def __init__(self, runtime: str) -> None:
         self._name = runtime
         self._sessions: dict[int, Session] = {}
-        self._feeds: dict[int, list[Mapping[str, np.ndarray]]] = {}
+        self._timers: dict[int, list[Timer]] = {}
         self._opened = 0
 
-    def open(self, path: str, provider: str, threads: int) -> tuple[Any, ...]:
+    def open(self, path: str, provider: str, threads: int, library: str | None) -> tuple[Any, ...]:
         runtime = runtime_named(self._name)
-        session = runtime.open_session(Path(path), resolve(provider), threads)
+        given = None if library is None else Path(library)
+        session = runtime.open_session(Path(path), resolve(provider), threads, given)
         self._opened += 1
         self._sessions[self._opened] = session
         outputs = [output.name for output in session.get_outputs()]
@@ -77,23 +77,18 @@ class _Sessions:
 
     def hold(self, number: int, feed: Mapping[str, np.ndarray]) -> int:
         """Stores an input to be timed and returns its index."""
-        held = self._feeds.setdefault(number, [])
-        held.append(feed)
+        held = self._timers.setdefault(number, [])
+        held.append(timer(self._sessions[number], feed))
         return len(held) - 1
 
     def time(self, number: int, index: int, after_another: bool) -> int:
         """Returns the time of a run in ns."""
-        session, feed = self._sessions[number], self._feeds[number][index]
-        if after_another:
-            session.run(None, feed)
-        start = time.perf_counter_ns()
-        session.run(None, feed)
-        return time.perf_counter_ns() - start
+        return self._timers[number][index](after_another)
 
     def close(self, numbers: list[int]) -> None:
         for number in numbers:
             self._sessions.pop(number, None)
-            self._feeds.pop(number, None)
+            self._timers.pop(number, None)
 
 
 def _die_with_parent() -> None:

@@ -37,8 +37,8 @@ class Prefix:
         build: The function that builds the model, `MODULE.FUNCTION` in this package; its type is `BuildFunction`.
         takes: `CHECKPOINT`, or `MODEL`: anything that `bench` accepts, other prefixes included.
         runtime: The runtime that runs the model, as `perf.sessions.runtimes` names it; empty: that of MODEL.
-        installs: The packages that `bench` installs into a Python environment of their own, as pip takes them.
-        needs: The packages that must be installed beside mbert-onnx, as pip takes them.
+        installs: The packages that `bench` installs into an environment of their own, from PyPI or npm.
+        needs: The packages that must be installed beside mbert-onnx, as pip takes them, or a program.
         options: Further keyword arguments of the function.
         variants: The values of the part in capitals.
     """
@@ -304,6 +304,16 @@ PREFIXES = (
         MODEL,
         runtime="tvm",
         installs=("apache-tvm", "onnx"),
+    ),
+    # WebAssembly under Node.js.
+    Prefix(
+        "ort-web",
+        "The model in onnxruntime-web under Node.js: WebAssembly, as a browser runs it.",
+        "web.build_onnxruntime_web",
+        MODEL,
+        runtime="onnxruntime-web",
+        installs=("onnxruntime-web",),
+        needs=("Node.js",),
     ),
 )
 

@@ -12,8 +12,13 @@ if TYPE_CHECKING:
 
 ONNXRUNTIME = "onnxruntime"
 OPENVINO, OPENVINO_F32, OPENVINO_BF16 = "openvino", "openvino-f32", "openvino-bf16"
+NODE, ORT_WEB = "node", "onnxruntime-web"
 
-SETTINGS = {OPENVINO_F32: (OPENVINO, "F32"), OPENVINO_BF16: (OPENVINO, "BF16")}
+SETTINGS = {
+    OPENVINO_F32: (OPENVINO, "F32"),
+    OPENVINO_BF16: (OPENVINO, "BF16"),
+    ORT_WEB: (NODE, "ORT_WEB"),
+}
 """Runtimes that are another one with other settings: that one, and the object in its module that has them."""
 
 
@@ -21,7 +26,9 @@ class Runtime(Protocol):
     """The functions of a runtime's module."""
 
     def open_session(self, path: Path, provider: Provider, threads: int, library: Path | None = None) -> Session:
-        """Loads a file, to be run with `threads` threads; `library` has custom operators for onnxruntime.
+        """Loads a file, to be run with `threads` threads.
+
+        `library` has custom operators for onnxruntime, or is the npm package of a runtime under Node.js.
 
         Raises:
             PerfError: the file cannot be loaded, or not on this provider.

@@ -10,7 +10,7 @@ import onnxruntime as ort
 from perf.errors import PerfError, one_line
 from perf.providers import CPU, Provider
 from perf.providers.plugin import LOG_ERRORS_ONLY, devices, is_installed
-from perf.sessions.runtimes.mapped_weights import open_mapped
+from perf.sessions.runtimes.mapping.mapped_weights import open_mapped
 from perf.sessions.session import Placement
 
 

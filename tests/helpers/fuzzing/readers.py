@@ -31,7 +31,7 @@ from mbert_onnx.text.tasks import TEXT_CLASSIFICATION
 from mbert_onnx.text.text_files import read_text_file, texts_of
 from mbert_onnx.text.tokenizer import tokens_without_embedding
 from perf.presentation.html import read_quality
-from perf.sessions.runtimes.mapped_weights import without_weights
+from perf.sessions.runtimes.mapping.mapped_weights import without_weights
 from tests.helpers.fuzzing import examples
 from tests.helpers.fuzzing.byte_mutations import mutated_bytes
 from tests.helpers.fuzzing.json_mutations import mutated_json

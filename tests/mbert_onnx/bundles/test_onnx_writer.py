@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from mbert_onnx.bundles.onnx_writer import ALIGNMENT, save_model
-from perf.sessions.runtimes.mapped_weights import SMALLEST, without_weights
+from perf.sessions.runtimes.mapping.mapped_weights import SMALLEST, without_weights
 
 
 def model(sizes: list[int], doc_string: str | None = None) -> onnx.ModelProto:

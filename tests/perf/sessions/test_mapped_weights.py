@@ -13,9 +13,9 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from perf.sessions.runtimes import mapped_weights
-from perf.sessions.runtimes.mapped_weights import open_mapped, without_weights
-from perf.sessions.runtimes.protobuf_wire import fields, varint
+from perf.sessions.runtimes.mapping import mapped_weights
+from perf.sessions.runtimes.mapping.mapped_weights import open_mapped, without_weights
+from perf.sessions.runtimes.mapping.protobuf_wire import fields, varint
 
 WIDTH, ROWS = 8, 1024
 IDS = np.arange(6, dtype=np.int64).reshape(1, 6)

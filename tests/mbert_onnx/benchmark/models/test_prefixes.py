@@ -18,7 +18,7 @@ from mbert_onnx.benchmark.models.builder import ModelBuilder
 from mbert_onnx.benchmark.models.prefixes import PLAIN, PREFIXES, Prefix, build_function, parse
 from mbert_onnx.cli.application import app
 from mbert_onnx.errors import UsageError
-from perf.peers import openvino, optimum
+from perf.peers import npm, openvino, optimum
 from perf.peers.checkpoint_converters import CHECKPOINT_CONVERTERS
 from perf.peers.onnx_converters import ONNX_CONVERTERS
 from perf.sessions.runtimes import module_name
@@ -30,6 +30,8 @@ ROWS = pytest.mark.parametrize("row", PREFIXES, ids=lambda row: row.name)
 
 def packages(row: Prefix) -> tuple[str, ...]:
     """The packages that perf installs for a prefix, with their versions."""
+    if row.name == "ort-web":
+        return (f"{npm.ORT_WEB}=={npm.ORT_WEB_VERSION}",)
     if row.name in CHECKPOINT_CONVERTERS:
         return CHECKPOINT_CONVERTERS[row.name].packages
     if row.name in ONNX_CONVERTERS:

@@ -11,6 +11,7 @@ import pytest
 
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.runtime.web.app.onnxruntime_web import VERSION, find_runtime
+from perf.peers.npm import ORT_WEB_VERSION
 
 ROOT = Path(__file__).parents[5]
 WINDOWS = sys.platform == "win32"
@@ -38,9 +39,9 @@ def write_npm(folder: Path, script: str) -> None:
     npm.chmod(0o755)
 
 
-def test_the_version_is_the_one_of_the_examples() -> None:
+def test_the_version_is_the_one_of_the_examples_and_of_bench() -> None:
     package = json.loads((ROOT / "examples" / "web" / "package.json").read_text())
-    assert package["dependencies"]["onnxruntime-web"] == VERSION
+    assert package["dependencies"]["onnxruntime-web"] == VERSION == ORT_WEB_VERSION
 
 
 def test_a_folder_or_an_archive_is_given(package: Path) -> None:

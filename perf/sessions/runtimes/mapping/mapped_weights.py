@@ -13,7 +13,7 @@ from typing import Any
 
 import onnxruntime as ort
 
-from perf.sessions.runtimes.protobuf_wire import Buffer, field, fields, read_varint
+from perf.sessions.runtimes.mapping.protobuf_wire import Buffer, field, fields, read_varint
 
 FOLDER_OPTION = "session.model_external_initializers_file_folder_path"
 

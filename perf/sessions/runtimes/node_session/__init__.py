@@ -1,0 +1,5 @@
+"""Runtimes of WebAssembly under Node.js, which runs them as a browser does: each is an npm package."""
+
+from perf.sessions.runtimes.node_session.session import NodeRuntime
+
+ORT_WEB = NodeRuntime("onnxruntime-web", inlines_functions=True)
