@@ -45,7 +45,7 @@ def test_the_wheel_lists_every_data_file() -> None:
         for pattern in patterns
         for path in (ROOT / package.replace(".", "/")).glob(pattern)
     }
-    built = (".py", ".pyc", ".so", ".dylib", ".dll")
+    built = (".py", ".pyc", ".so", ".dylib", ".dll", ".wasm")
     data = {path for package in PACKAGES for path in (ROOT / package).rglob("*") if path.is_file()}
     assert {path for path in data if path.suffix not in built} == matched
 

@@ -1,0 +1,28 @@
+// Loader of models: the file and the .wasm are fetched at once, and each model has a WebAssembly instance of its own.
+
+import { abortable, checkCount } from "./checks.js";
+import { modelOf } from "./model.js";
+import { openSession } from "./session.js";
+import { open, read } from "./source.js";
+import { instantiate } from "./wasm.js";
+
+export async function load(source, options = {}) {
+  checkCount("threads", options.threads ?? 1);
+  options.signal?.throwIfAborted();
+  return abortable(loadModel(source, options), options.signal);
+}
+
+async function loadModel(source, options) {
+  const instance = instantiate(options);
+  try {
+    const [file, wasm] = await Promise.all([open(source, options), instance]);
+    const chunks = await read(file, options);
+    return modelOf(openSession(wasm, chunks), file, options.vocabulary);
+  } catch (error) {
+    instance.then(
+      ({ close }) => close(),
+      () => null,
+    );
+    throw error;
+  }
+}

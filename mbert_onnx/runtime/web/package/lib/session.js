@@ -1,0 +1,100 @@
+// Session: a model in the memory of its instance, through the C interface of the .wasm (mbert_runtime.h).
+
+import { check, objectOf } from "./checks.js";
+import { encode } from "./texts.js";
+
+// ONNX's numbers of element types, and the arrays that hold such elements, by onnxruntime's names.
+const TYPES = {
+  float32: [1, Float32Array],
+  uint8: [2, Uint8Array],
+  int32: [6, Int32Array],
+  int64: [7, BigInt64Array],
+  bool: [9, Uint8Array],
+};
+const decoder = new TextDecoder();
+
+/** The number of elements of a tensor. */
+export const sizeOf = (dims) => dims.reduce((product, size) => product * size, 1);
+
+/**
+ * Loads a model: {inputs, outputs, metadata, info, run(inputs), memory(), dispose()}.
+ *
+ * wasm: of `instantiate`. chunks: of the model's file, of which the list is emptied.
+ */
+export function openSession(wasm, chunks) {
+  let { c } = wasm;
+  // Anew each time, because growth of the memory replaces the buffer.
+  const memory = () => new Uint8Array(wasm.memory.buffer);
+  const allocate = (size) => {
+    const place = c.allocate(size) >>> 0; // addresses beyond 2 GB are negative without this
+    check(place, `no memory for ${size} bytes; dispose of other models, or give shorter texts`);
+    return place;
+  };
+  const copyOf = (kind, place, length) => {
+    const begin = place >>> 0;
+    return new kind(memory().slice(begin, begin + length * kind.BYTES_PER_ELEMENT).buffer);
+  };
+  const stringAt = (place) =>
+    decoder.decode(copyOf(Uint8Array, place, memory().indexOf(0, place >>> 0) - (place >>> 0)));
+  const expect = (isRight, kind = Error) => check(isRight, isRight || stringAt(c.error()), kind);
+
+  const fileSize = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+  const file = allocate(fileSize);
+  let end = file;
+  for (const chunk of chunks.splice(0)) {
+    memory().set(chunk, end);
+    end += chunk.length;
+  }
+  const model = c.load(file, fileSize, wasm.info.threads);
+  c.release(file);
+  expect(model);
+  const { inputs, outputs, metadata } = JSON.parse(stringAt(c.describe(model)));
+
+  return {
+    inputs,
+    outputs,
+    metadata,
+    info: { ...wasm.info, instructionSet: stringAt(c.instruction_set()), fileSize },
+    memory: () => (c ? c.memory() >>> 0 : 0),
+    dispose() {
+      if (c) {
+        c.unload(model);
+        wasm.close();
+        wasm = c = null; // with its memory
+      }
+    },
+    run(given) {
+      check(c, "the model was disposed of; load it again", Error);
+      const places = [];
+      const copy = (array) => {
+        const place = allocate(array.byteLength);
+        places.push(place);
+        memory().set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength), place);
+        return place;
+      };
+      const run = c.run_new(model);
+      try {
+        for (const [name, { dims, data }] of Object.entries(given)) {
+          const input = inputs.find((one) => one.name === name);
+          check(input, `the model has no input ${name}; expected ${inputs.map((one) => one.name).join(", ")}`);
+          const [type, kind] = TYPES[input.type];
+          const values = data instanceof kind ? data : kind.from(data, type === 7 ? BigInt : Number);
+          check(
+            values.length === sizeOf(dims),
+            `${name} has ${values.length} values; expected those of its dims, ${dims}`,
+          );
+          const shape = copy(Int32Array.from(dims));
+          expect(!c.set_input(run, copy(encode(`${name}\0`)), type, dims.length, shape, copy(values)), RangeError);
+        }
+        expect(!c.run(run));
+        return objectOf(outputs, ({ name, type }, index) => {
+          const dims = [...copyOf(Int32Array, c.output_dims(run, index), c.output_rank(run, index))];
+          return [name, { type, dims, data: copyOf(TYPES[type][1], c.output_data(run, index), sizeOf(dims)) }];
+        });
+      } finally {
+        c.run_release(run);
+        places.forEach((place) => c.release(place));
+      }
+    },
+  };
+}

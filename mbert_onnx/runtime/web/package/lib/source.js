@@ -1,0 +1,85 @@
+// Sources of files: bytes, responses, addresses, and paths in Node. All are read as responses; the Cache API keeps those
+// of servers, if the caller asks for it.
+
+import { check } from "./checks.js";
+
+const isNode = globalThis.process?.versions?.node;
+
+const nothing = () => null;
+
+/** A module of Node. Its name is no literal, because bundlers for browsers would look for it. */
+export const node = (name) => import(/* webpackIgnore: true */ /* @vite-ignore */ `node:${name}`);
+
+/** Opens a source: {response, url, cached}. */
+export async function open(source, { signal, cache } = {}) {
+  if (source instanceof Response) return { response: readable(source), url: source.url };
+  if ((source?.byteLength ?? source?.size) >= 0) return { response: new Response(source) };
+  const request = source instanceof Request ? source : new Request(await addressOf(source));
+  const { url } = request;
+  try {
+    return { url, ...(await fetched(request, signal, cache)) };
+  } catch (error) {
+    throw failure(url, error);
+  }
+}
+
+async function addressOf(source) {
+  const isText = typeof source === "string";
+  check(
+    isText || source instanceof URL,
+    `the source is ${source && typeof source}; expected an address or bytes`,
+    TypeError,
+  );
+  if (!isText || /^\w\w+:/.test(source)) return source;
+  return isNode ? (await node("url")).pathToFileURL(source) : new URL(source, location);
+}
+
+async function fetched(request, signal, cache) {
+  if (isNode && request.url.startsWith("file:")) {
+    return { response: new Response(await (await node("fs/promises")).readFile(new URL(request.url))) };
+  }
+  const store = cache && (await globalThis.caches?.open("mbert-onnx-web").catch(nothing));
+  const kept = await store?.match(request).catch(nothing);
+  if (kept) {
+    // What is kept is right if the server has the same version, or cannot be reached.
+    const head = await fetch(new Request(request, { method: "HEAD", cache: "no-cache" }), { signal }).catch(nothing);
+    if (!head || isSame(head.headers, kept.headers)) return { response: kept, cached: true };
+  }
+  const response = readable(await fetch(request, { signal }));
+  store?.put(request, response.clone()).catch(nothing); // without room, the next load fetches it again
+  return { response };
+}
+
+function isSame(one, other) {
+  const name = ["etag", "last-modified", "content-length"].find((key) => one.has(key) && other.has(key));
+  return name && one.get(name) === other.get(name);
+}
+
+function readable(response) {
+  check(response.ok, `the server answers ${response.status}`, Error);
+  return response;
+}
+
+const failure = (url, error) =>
+  new Error(`${url} cannot be loaded: ${error.cause?.message ?? error.message}; check address and connection`, {
+    cause: error,
+  });
+
+/** The chunks of an opened source. */
+export async function read({ response: { body, headers }, url }, { signal, onProgress }) {
+  // The length of a compressed response is not that of the file; other origins may hide that it is compressed.
+  const length = headers.has("content-encoding") ? 0 : Number(headers.get("content-length"));
+  const chunks = [];
+  const reader = body.getReader();
+  for (let loaded = 0; ;) {
+    const { done, value } = await reader.read().catch((error) => {
+      throw failure(url, error);
+    });
+    if (signal?.aborted) reader.cancel();
+    signal?.throwIfAborted();
+    if (done) return chunks;
+    chunks.push(value);
+    loaded += value.length;
+    onProgress?.({ loaded, total: loaded <= length ? length : null });
+  }
+}

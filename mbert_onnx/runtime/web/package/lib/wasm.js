@@ -1,0 +1,81 @@
+// The .wasm: which of the files this engine takes, compiled once for each address; instances with their own memory.
+
+import { objectOf } from "./checks.js";
+import { node, open } from "./source.js";
+
+// In the form in which bundlers find them.
+const FILES = [
+  new URL("../wasm/mbert.wasm", import.meta.url),
+  new URL("../wasm/mbert-relaxed.wasm", import.meta.url),
+  new URL("../wasm/mbert-threads.wasm", import.meta.url),
+  new URL("../wasm/mbert-relaxed-threads.wasm", import.meta.url),
+];
+// Pages of 64 KB: the beginning of a shared memory, and its most, 2 GB. Bytes of a thread's stack.
+const INITIAL = 256,
+  MAXIMUM = 32768,
+  STACK = 1 << 20;
+const VECTOR = [65, 0, 253, 15]; // i32.const 0, i8x16.splat
+const RELAXED = [...VECTOR, ...VECTOR, ...VECTOR, 253, 147, 2]; // i32x4.relaxed_dot_i8x16_i7x16_add_s
+const modules = new Map();
+
+/** Makes an instance: {c, memory, info, close()}. c: the functions of the C interface without their prefix. */
+export async function instantiate({ threads = 1, relaxed = true, wasm }) {
+  const isShared = threads > 1 && Boolean(globalThis.SharedArrayBuffer);
+  const file = FILES[2 * isShared + (relaxed && knows(RELAXED))];
+  const name = file.pathname.split("/").pop();
+  const module = await compiled(wasm ? new URL(name, wasm) : file);
+  const shared = isShared && { memory: new WebAssembly.Memory({ initial: INITIAL, maximum: MAXIMUM, shared: true }) };
+  const { exports } = await WebAssembly.instantiate(module, { env: { ...shared } });
+  const { memory } = { ...exports, ...shared };
+  const c = objectOf(Object.entries(exports), ([key, value]) => [key.split("mbert_")[1], value]);
+  const workers = [];
+  const close = () => workers.splice(0).forEach((worker) => worker.terminate());
+  let note = threads > 1 && !isShared ? "one thread: the page is not cross-origin isolated" : null;
+  if (isShared) {
+    try {
+      while (workers.length < threads - 1) workers.push(await startWorker(module, memory, c.allocate(STACK) + STACK));
+    } catch ({ message }) {
+      note = message;
+      close();
+    }
+  }
+  return { c, memory, info: { wasm: name, threads: workers.length + 1, note }, close };
+}
+
+/** Whether the engine knows the instructions of a function that leaves one value. */
+function knows(code) {
+  const body = [0, ...code, 26, 11]; // no locals; drop, end
+  const sections = [1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 10, body.length + 2, 1, body.length, ...body];
+  return WebAssembly.validate(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0, ...sections));
+}
+
+function compiled({ href }) {
+  if (!modules.has(href)) {
+    const module = compile(href);
+    modules.set(href, module);
+    module.catch(() => modules.delete(href));
+  }
+  return modules.get(href);
+}
+
+async function compile(url) {
+  const { body } = (await open(url)).response;
+  // Servers often have another type for .wasm, with which engines refuse to compile.
+  const response = new Response(body, { headers: { "Content-Type": "application/wasm" } });
+  return WebAssembly.compileStreaming(response).catch(({ message }) => {
+    throw new Error(`${url} cannot be compiled: ${message}; use a browser of 2023 or newer`);
+  });
+}
+
+async function startWorker(...parts) {
+  const Worker = globalThis.Worker ?? (await node("worker_threads")).Worker;
+  const worker = new Worker(new URL("./thread.js", import.meta.url), { type: "module" });
+  worker.unref?.(); // it does not keep Node alive
+  await new Promise((resolve, reject) => {
+    const on = worker.once ?? worker.addEventListener;
+    on.call(worker, "message", resolve);
+    on.call(worker, "error", reject);
+    worker.postMessage(parts);
+  });
+  return worker;
+}
