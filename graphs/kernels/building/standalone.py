@@ -31,6 +31,7 @@ OWN = (
     "standalone/operators/standard/elementwise",
     "standalone/operators/numbers/functions",
     "standalone/operators/standard/movement",
+    "standalone/operators/standard/packed_product",
     "standalone/operators/standard/products",
     "standalone/operators/standard/ranking",
     "standalone/operators/standard/reductions",
@@ -81,7 +82,6 @@ FAST = (
     "standalone/operators/numbers/strips",
     "text/symbols",
     "text/wordpiece",
-    "text/write_row",
 )
 
 # zig passes -Os for -Oz, so clang is told itself.
@@ -94,7 +94,7 @@ FLAGS = ("-DMBERT_STANDALONE", "-DMBERT_PAGE=64", "-fno-strict-aliasing")
 
 def runtime_sources(system: tuple[str, ...]) -> dict[str, list[str]]:
     """Returns the sources of a system, `NATIVE` or `WASM`, without those of instruction sets, each with its flags."""
-    return {name: [] if name in FAST else list(SMALL_FLAGS) for name in OWN + SHARED + system}
+    return {name: ["-Os"] if name in FAST else list(SMALL_FLAGS) for name in OWN + SHARED + system}
 
 
 def build_runtime(folder: Path) -> Path:

@@ -17,6 +17,7 @@ bool Tensor::broadcasts_to(const int64_t* shape, int shape_rank, int64_t* stride
 
 Message& Message::operator<<(const char* text) {
   while (*text && length_ + 1 < sizeof(text_)) text_[length_++] = *text++;
+  text_[length_] = 0;
   return *this;
 }
 

@@ -43,13 +43,20 @@ struct Tensor {
 // The text of an error, formatted without a C library. Text beyond 511 bytes is cut off.
 class Message {
  public:
+  Message() { text_[0] = 0; }  // the rest is written before it is read
+  Message(const Message& other) { *this << other.text_; }
+  Message& operator=(const Message& other) {
+    length_ = 0;
+    text_[0] = 0;
+    return *this << other.text_;
+  }
   Message& operator<<(const char* text);
   Message& operator<<(int64_t number);
   Message& operator<<(const Tensor& tensor);  // its type and shape
   const char* text() const { return text_; }
 
  private:
-  char text_[512] = {};
+  char text_[512];
   size_t length_ = 0;
 };
 

@@ -26,7 +26,7 @@ const Tensor* output_tensor(MbertRun* run, int index) {
   return port ? &run->slots[port->value].tensor : nullptr;
 }
 
-Status set_input(MbertRun* run, View name, int type, int rank, const int32_t* dims, const void* data) {
+Status set_input(MbertRun* run, const View& name, int type, int rank, const int32_t* dims, const void* data) {
   for (size_t i = 0; i < run->model.inputs.size(); i++) {
     const Port& port = run->model.inputs[i];
     if (!name.is(port.name)) continue;

@@ -12,18 +12,15 @@ namespace {
 
 struct AttentionNode : Node {
   using Node::Node;
+  const char* name = nullptr;
   BottleneckAttention block;
 };
 
-template <Precision PRECISION>
-struct AttentionOp {
-  static constexpr bool IS_INT8 = PRECISION == Precision::INT8;
+// What both precisions share: their code is there once.
+struct AnyAttentionOp {
   using NodeType = AttentionNode;
   static constexpr int TYPE = FLOAT;  // of y
-  static constexpr const char* NAME = IS_INT8 ? "BottleneckAttentionInt8" : "BottleneckAttention";
-  // Inputs: x, mask, heads; then three weights, of which two have biases, and all have scales in int8.
-  static constexpr size_t FIRST_WEIGHT = 3, INPUTS = IS_INT8 ? 11 : 8;
-  static constexpr int MAX_LENGTH = longest_sequence(PRECISION);
+  static constexpr size_t FIRST_WEIGHT = 3;
 
   static void destroy(void* memory) {
     AttentionNode* node = static_cast<AttentionNode*>(memory);
@@ -33,11 +30,12 @@ struct AttentionOp {
   }
 
   static Status read(AttentionNode* node, const OrtKernelInfo* info, size_t count) {
-    if (count != INPUTS)
-      return node->ort.fail(Message() << NAME << " has " << static_cast<int64_t>(count) << " inputs; expected "
-                                      << static_cast<int64_t>(INPUTS));
-    node->block.precision = PRECISION;
-    WeightReader reader(node->ort, *node->isa, info, PRECISION, FIRST_WEIGHT);
+    // Inputs: x, mask, heads; then three weights, of which two have biases, and all have scales in int8.
+    const size_t inputs = node->block.is_int8() ? 11 : 8;
+    if (count != inputs)
+      return node->ort.fail(Message() << node->name << " has " << static_cast<int64_t>(count) << " inputs; expected "
+                                      << static_cast<int64_t>(inputs));
+    WeightReader reader(node->ort, *node->isa, info, node->block.precision, FIRST_WEIGHT);
     reader.read(&node->block);
     return reader.status();
   }
@@ -73,15 +71,16 @@ struct AttentionOp {
     Tensor x;
     TRY(ort.input(context, 0, &x));
     if (!x.is(FLOAT, 2) || x.sizes[1] != block.hidden)
-      return ort.fail(Message() << NAME << ": x is " << x << "; expected float [tokens, " << block.hidden << "]");
+      return ort.fail(Message() << node->name << ": x is " << x << "; expected float [tokens, " << block.hidden << "]");
     Scores scores;
-    TRY(read_scores(ort, context, NAME, x.sizes[0], block.intra, MAX_LENGTH, FLOAT, &scores));
+    TRY(read_scores(ort, context, node->name, x.sizes[0], block.intra, longest_sequence(block.precision), FLOAT,
+                    &scores));
     block.heads = static_cast<int>(scores.heads);
     Run run{&isa, &block, x.floats(), scores.mask, nullptr, static_cast<int>(x.sizes[0]), 0, {}, nullptr, 0};
     const int64_t sizes[] = {x.sizes[0], block.intra};
     TRY(ort.output(context, sizes, 2, reinterpret_cast<void**>(&run.y)));
     if (!run.rows) return nullptr;
-    TRY(node->task_rows(context, run.rows, most_rows(PRECISION), &run.rows_per_chunk));
+    TRY(node->task_rows(context, run.rows, most_rows(block.precision), &run.rows_per_chunk));
     const int chunks = (run.rows + run.rows_per_chunk - 1) / run.rows_per_chunk;
 
     Sequences sequences = scores.sequences(false);
@@ -100,6 +99,18 @@ struct AttentionOp {
     Status status = node->run_phases(context, 2, chunks, run);
     scratch_pool.give_back(ort, whole);
     return status;
+  }
+};
+
+template <Precision PRECISION>
+struct AttentionOp : AnyAttentionOp {
+  static constexpr const char* NAME =
+      PRECISION == Precision::INT8 ? "BottleneckAttentionInt8" : "BottleneckAttention";
+
+  static Status read(AttentionNode* node, const OrtKernelInfo* info, size_t count) {
+    node->name = NAME;
+    node->block.precision = PRECISION;
+    return AnyAttentionOp::read(node, info, count);
   }
 };
 

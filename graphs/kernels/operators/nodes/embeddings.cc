@@ -11,7 +11,17 @@ namespace {
 
 struct EmbeddingsNode : Node {
   using Node::Node;
+  const char* name = nullptr;
+  Precision precision = Precision::FLOAT;
   Weight weight;
+
+  bool is_int8() const { return precision == Precision::INT8; }
+  bool is_half() const { return precision == Precision::HALF; }
+  // The type of y and of the tables, except int8's word embeddings.
+  int type() const { return is_half() ? FLOAT16 : FLOAT; }
+  const char* type_name() const { return is_half() ? "float16" : "float"; }
+  // In int8, the word embeddings and the weight are each followed by their scales.
+  size_t positions_input() const { return is_int8() ? 4 : 3; }
 };
 
 // The rows of a table that token numbers select, in float32.
@@ -33,17 +43,10 @@ struct Table {
   }
 };
 
-template <Precision PRECISION>
-struct EmbeddingsOp {
+// What all precisions share: their code is there once.
+struct AnyEmbeddingsOp {
   using NodeType = EmbeddingsNode;
-  static constexpr bool IS_INT8 = PRECISION == Precision::INT8, IS_HALF = PRECISION == Precision::HALF;
-  static constexpr const char* NAME = IS_INT8 ? "EmbeddingsInt8" : IS_HALF ? "EmbeddingsFloat16" : "Embeddings";
-  // The type of y and of the tables, except int8's word embeddings.
-  static constexpr int TYPE = IS_HALF ? FLOAT16 : FLOAT;
-  static constexpr const char* TYPE_NAME = IS_HALF ? "float16" : "float";
-  // In int8, the word embeddings and the weight are each followed by their scales.
-  enum Input : size_t { INPUT_IDS, TOKEN_TYPE_IDS, WORDS, SCALES, POSITIONS = IS_INT8 ? 4 : 3, TYPES, WEIGHT };
-  static constexpr size_t INPUTS = IS_INT8 ? 8 : 6;
+  enum Input : size_t { INPUT_IDS, TOKEN_TYPE_IDS, WORDS, SCALES };
 
   static void destroy(void* memory) {
     EmbeddingsNode* node = static_cast<EmbeddingsNode*>(memory);
@@ -53,10 +56,11 @@ struct EmbeddingsOp {
   }
 
   static Status read(EmbeddingsNode* node, const OrtKernelInfo* info, size_t count) {
-    if (count != INPUTS)
-      return node->ort.fail(Message() << NAME << " has " << static_cast<int64_t>(count) << " inputs; expected "
-                                      << static_cast<int64_t>(INPUTS));
-    WeightReader reader(node->ort, *node->isa, info, PRECISION, WEIGHT);
+    const size_t weight = node->positions_input() + 2, inputs = weight + (node->is_int8() ? 2 : 1);
+    if (count != inputs)
+      return node->ort.fail(Message() << node->name << " has " << static_cast<int64_t>(count) << " inputs; expected "
+                                      << static_cast<int64_t>(inputs));
+    WeightReader reader(node->ort, *node->isa, info, node->precision, weight);
     int k = 0, n = 0;
     reader.read(&node->weight, &k, &n, false, "weight");
     if (k % 3) reader.refuse(Message() << "weight has " << k << " rows; expected a multiple of 3");
@@ -103,9 +107,10 @@ struct EmbeddingsOp {
         for (int i = 0; i < hidden; i++) sum[i] += type[i];
       }
       const size_t start = static_cast<size_t>(first) * hidden;
-      float* to = IS_HALF ? residual : static_cast<float*>(y) + start;
-      product(isa, PRECISION, trigrams, weight.k, count, weight, quantized, {to, hidden, false, residual, hidden});
-      if (IS_HALF)
+      const bool is_half = node->is_half();
+      float* to = is_half ? residual : static_cast<float*>(y) + start;
+      product(isa, node->precision, trigrams, weight.k, count, weight, quantized, {to, hidden, false, residual, hidden});
+      if (is_half)
         isa.floats_to_halves(to, static_cast<size_t>(count) * hidden, static_cast<uint16_t*>(y) + start);
     }
   };
@@ -117,25 +122,27 @@ struct EmbeddingsOp {
     return id < 0 ? id + table.rows.sizes[0] : id;
   }
 
-  static Status read_table(const Ort& ort, OrtKernelContext* context, size_t index, const char* name, int type,
+  static Status read_table(const EmbeddingsNode& node, OrtKernelContext* context, size_t index, const char* name, int type,
                            const char* type_name, int width, Table* table) {
+    const Ort& ort = node.ort;
     TRY(ort.input(context, index, &table->rows));
     if (!table->rows.is(type, 2) || table->rows.sizes[1] != width)
-      return ort.fail(Message() << NAME << ": " << name << " is " << table->rows << "; expected " << type_name
+      return ort.fail(Message() << node.name << ": " << name << " is " << table->rows << "; expected " << type_name
                                 << " [rows, " << width << "]");
     return nullptr;
   }
 
-  static Status read_numbers(const Ort& ort, OrtKernelContext* context, size_t index, const char* name,
+  static Status read_numbers(const EmbeddingsNode& node, OrtKernelContext* context, size_t index, const char* name,
                              const Table& table, Tensor* ids) {
+    const Ort& ort = node.ort;
     TRY(ort.input(context, index, ids));
     if (!ids->is(INT64, 2) && !ids->is(INT32, 2))
-      return ort.fail(Message() << NAME << ": " << name << " is " << *ids << "; expected int64 [batch, seq]");
+      return ort.fail(Message() << node.name << ": " << name << " is " << *ids << "; expected int64 [batch, seq]");
     const int64_t tokens = ids->sizes[0] * ids->sizes[1], rows = table.rows.sizes[0];
     for (int64_t token = 0; token < tokens; token++) {
       const int64_t row = number(*ids, token, table);
       if (row < 0 || row >= rows)
-        return ort.fail(Message() << NAME << ": " << name << " has an id out of data bounds, "
+        return ort.fail(Message() << node.name << ": " << name << " has an id out of data bounds, "
                                   << (row < 0 ? row - rows : row) << "; expected " << -rows << " to " << rows - 1);
     }
     return nullptr;
@@ -147,33 +154,37 @@ struct EmbeddingsOp {
     const Weight& weight = node->weight;
     Run run{};
     run.node = node;
-    TRY(read_table(ort, context, WORDS, "words", IS_INT8 ? INT8 : TYPE, IS_INT8 ? "int8" : TYPE_NAME, weight.k / 3,
+    const bool is_int8 = node->is_int8();
+    const int type = node->type();
+    const char* type_name = node->type_name();
+    const size_t positions = node->positions_input();
+    TRY(read_table(*node, context, WORDS, "words", is_int8 ? INT8 : type, is_int8 ? "int8" : type_name, weight.k / 3,
                    &run.words));
-    TRY(read_table(ort, context, POSITIONS, "positions", TYPE, TYPE_NAME, weight.n, &run.positions));
-    TRY(read_table(ort, context, TYPES, "types", TYPE, TYPE_NAME, weight.n, &run.types));
-    if (IS_INT8) {
+    TRY(read_table(*node, context, positions, "positions", type, type_name, weight.n, &run.positions));
+    TRY(read_table(*node, context, positions + 1, "types", type, type_name, weight.n, &run.types));
+    if (is_int8) {
       Table scales;
-      TRY(read_table(ort, context, SCALES, "the scales of words", FLOAT, "float", 1, &scales));
+      TRY(read_table(*node, context, SCALES, "the scales of words", FLOAT, "float", 1, &scales));
       if (scales.rows.sizes[0] != run.words.rows.sizes[0])
-        return ort.fail(Message() << NAME << ": words is " << run.words.rows << ", its scales are " << scales.rows
+        return ort.fail(Message() << node->name << ": words is " << run.words.rows << ", its scales are " << scales.rows
                                   << "; expected as many rows");
       run.words.scales = scales.rows.floats();
     }
-    TRY(read_numbers(ort, context, INPUT_IDS, "input_ids", run.words, &run.input_ids));
-    TRY(read_numbers(ort, context, TOKEN_TYPE_IDS, "token_type_ids", run.types, &run.token_type_ids));
+    TRY(read_numbers(*node, context, INPUT_IDS, "input_ids", run.words, &run.input_ids));
+    TRY(read_numbers(*node, context, TOKEN_TYPE_IDS, "token_type_ids", run.types, &run.token_type_ids));
     const int64_t batch = run.input_ids.sizes[0], length = run.input_ids.sizes[1];
     if (run.token_type_ids.sizes[0] != batch || run.token_type_ids.sizes[1] != length)
-      return ort.fail(Message() << NAME << ": token_type_ids is " << run.token_type_ids << "; expected [" << batch
+      return ort.fail(Message() << node->name << ": token_type_ids is " << run.token_type_ids << "; expected [" << batch
                                 << ", " << length << "], as input_ids");
     if (length > run.positions.rows.sizes[0] || batch * length > (1 << 24))
-      return ort.fail(Message() << NAME << ": input_ids is " << run.input_ids << "; expected at most "
+      return ort.fail(Message() << node->name << ": input_ids is " << run.input_ids << "; expected at most "
                                 << run.positions.rows.sizes[0] << " tokens, the positions of the model, and 2^24 in all");
     const int64_t sizes[] = {batch * length, weight.n};
     TRY(ort.output(context, sizes, 2, &run.y));
     run.tokens = static_cast<int>(sizes[0]);
     run.length = static_cast<int>(length);
     if (!run.tokens) return nullptr;
-    TRY(node->task_rows(context, run.tokens, most_rows(PRECISION), &run.tokens_per_chunk));
+    TRY(node->task_rows(context, run.tokens, most_rows(node->precision), &run.tokens_per_chunk));
     const int chunks = (run.tokens + run.tokens_per_chunk - 1) / run.tokens_per_chunk;
     run.scratch_bytes = float_bytes(run.tokens_per_chunk, weight.k) + float_bytes(run.tokens_per_chunk + 1, weight.n) +
                         float_bytes(run.tokens_per_chunk + 2, weight.k / 3) +
@@ -182,6 +193,19 @@ struct EmbeddingsOp {
     Status status = node->run_phases(context, 1, chunks, run);
     scratch_pool.give_back(ort, run.scratch);
     return status;
+  }
+};
+
+template <Precision PRECISION>
+struct EmbeddingsOp : AnyEmbeddingsOp {
+  static constexpr bool IS_INT8 = PRECISION == Precision::INT8, IS_HALF = PRECISION == Precision::HALF;
+  static constexpr const char* NAME = IS_INT8 ? "EmbeddingsInt8" : IS_HALF ? "EmbeddingsFloat16" : "Embeddings";
+  static constexpr int TYPE = IS_HALF ? FLOAT16 : FLOAT;  // of y
+
+  static Status read(EmbeddingsNode* node, const OrtKernelInfo* info, size_t count) {
+    node->name = NAME;
+    node->precision = PRECISION;
+    return AnyEmbeddingsOp::read(node, info, count);
   }
 };
 

@@ -11,17 +11,15 @@ namespace {
 
 struct FfnNode : Node {
   using Node::Node;
+  const char* name = nullptr;
   StackedFFN block;
 };
 
-template <Precision PRECISION>
-struct FfnOp {
-  static constexpr bool IS_INT8 = PRECISION == Precision::INT8;
+// What both precisions share: their code is there once.
+struct AnyFfnOp {
   using NodeType = FfnNode;
   static constexpr int TYPE = FLOAT;  // of y
-  static constexpr const char* NAME = IS_INT8 ? "StackedFFNInt8" : "StackedFFN";
-  // Inputs: x and residual; two weights and a bias for each network; the last weight. In int8 all weights have scales.
-  static constexpr size_t FIRST_WEIGHT = 2, PER_NETWORK = IS_INT8 ? 5 : 3, LAST = IS_INT8 ? 2 : 1;
+  static constexpr size_t FIRST_WEIGHT = 2;
 
   static void destroy(void* memory) {
     FfnNode* node = static_cast<FfnNode*>(memory);
@@ -31,15 +29,16 @@ struct FfnOp {
   }
 
   static Status read(FfnNode* node, const OrtKernelInfo* info, size_t count) {
-    const size_t networks = count < FIRST_WEIGHT + LAST ? 0 : (count - FIRST_WEIGHT - LAST) / PER_NETWORK;
-    if (networks < 1 || networks > MAX_NETWORKS || FIRST_WEIGHT + LAST + networks * PER_NETWORK != count)
-      return node->ort.fail(Message() << NAME << " has " << static_cast<int64_t>(count) << " inputs; expected "
-                                      << static_cast<int64_t>(FIRST_WEIGHT + LAST) << " and "
-                                      << static_cast<int64_t>(PER_NETWORK) << " for each of 1 to " << MAX_NETWORKS
-                                      << " networks");
     StackedFFN& block = node->block;
-    block.precision = PRECISION;
-    WeightReader reader(node->ort, *node->isa, info, PRECISION, FIRST_WEIGHT);
+    // Inputs: x and residual; two weights and a bias for each network; the last weight. In int8 all weights have scales.
+    const bool is_int8 = block.precision == Precision::INT8;
+    const size_t per_network = is_int8 ? 5 : 3, others = FIRST_WEIGHT + (is_int8 ? 2 : 1);
+    const size_t networks = count < others ? 0 : (count - others) / per_network;
+    if (networks < 1 || networks > MAX_NETWORKS || others + networks * per_network != count)
+      return node->ort.fail(Message() << node->name << " has " << static_cast<int64_t>(count) << " inputs; expected "
+                                      << static_cast<int64_t>(others) << " and " << static_cast<int64_t>(per_network)
+                                      << " for each of 1 to " << MAX_NETWORKS << " networks");
+    WeightReader reader(node->ort, *node->isa, info, block.precision, FIRST_WEIGHT);
     reader.read(&block, static_cast<int>(networks));
     return reader.status();
   }
@@ -82,11 +81,11 @@ struct FfnOp {
     TRY(ort.input(context, 0, &x));
     TRY(ort.input(context, 1, &residual));
     if (!x.is(FLOAT, 2) || x.sizes[1] != block.intra)
-      return ort.fail(Message() << NAME << ": x is " << x << "; expected float [tokens, " << block.intra << "]");
+      return ort.fail(Message() << node->name << ": x is " << x << "; expected float [tokens, " << block.intra << "]");
     Run run{};
     const int64_t sizes[] = {x.sizes[0], block.hidden};
     if (residual.type != FLOAT || !residual.broadcasts_to(sizes, 2, run.residual_strides))
-      return ort.fail(Message() << NAME << ": residual is " << residual << "; expected float [" << x.sizes[0] << ", "
+      return ort.fail(Message() << node->name << ": residual is " << residual << "; expected float [" << x.sizes[0] << ", "
                                 << block.hidden << "], or what broadcasts to it");
     run.node = node;
     run.x = x.floats();
@@ -94,13 +93,24 @@ struct FfnOp {
     run.rows = x.sizes[0];
     TRY(ort.output(context, sizes, 2, reinterpret_cast<void**>(&run.y)));
     if (!run.rows) return nullptr;
-    TRY(node->task_rows(context, run.rows, most_rows(PRECISION), &run.rows_per_task));
+    TRY(node->task_rows(context, run.rows, most_rows(block.precision), &run.rows_per_task));
     run.scratch_bytes = block.scratch(run.rows_per_task);
     const size_t tasks = static_cast<size_t>((run.rows + run.rows_per_task - 1) / run.rows_per_task);
     TRY(scratch_pool.take(ort, tasks * run.scratch_bytes, &run.scratch));
     Status status = node->parallel(context, task, tasks, &run);
     scratch_pool.give_back(ort, run.scratch);
     return status;
+  }
+};
+
+template <Precision PRECISION>
+struct FfnOp : AnyFfnOp {
+  static constexpr const char* NAME = PRECISION == Precision::INT8 ? "StackedFFNInt8" : "StackedFFN";
+
+  static Status read(FfnNode* node, const OrtKernelInfo* info, size_t count) {
+    node->name = NAME;
+    node->block.precision = PRECISION;
+    return AnyFfnOp::read(node, info, count);
   }
 };
 

@@ -16,78 +16,75 @@ constexpr const char* ADVICE = "; run this file with onnxruntime-web";
 
 }  // namespace
 
-Status Loader::load(View file) {
-  Wire wire(file);
-  View graph;
-  int graphs = 0;
-  int64_t ir_version = 0;
-  while (wire.next()) {
-    if (wire.is(ModelField::IR_VERSION, Wire::VARINT)) ir_version = wire.integer();
-    if (wire.is(ModelField::GRAPH, Wire::BYTES)) graph = wire.bytes, graphs++;
+Status Loader::load(const View& file) {
+  struct Fields {
+    int64_t ir_version = 0;
+    View graph;
+  } fields;
+  static constexpr FieldRule RULES[] = {{varint_tag(ModelField::IR_VERSION), __builtin_offsetof(Fields, ir_version)},
+                                        {bytes_tag(ModelField::GRAPH), __builtin_offsetof(Fields, graph)}};
+  const Status status = read_fields(file, RULES, &fields, "it");
+  if (status || !fields.graph.data || count_fields(file, ModelField::GRAPH) != 1)
+    return fail(Message() << "this is not an .onnx file, or not a whole one; expected a file that mbert-onnx export wrote");
+  if (fields.ir_version < OLDEST_IR || fields.ir_version > NEWEST_IR)
+    return fail(Message() << "the file has IR version " << fields.ir_version << "; expected " << OLDEST_IR << " to " << NEWEST_IR);
+  for (Wire wire(file); wire.next();) {
     if (wire.is(ModelField::FUNCTIONS, Wire::BYTES)) TRY(read_function(wire.bytes));
     if (wire.is(ModelField::METADATA, Wire::BYTES)) TRY(read_property(wire.bytes));
   }
-  if (wire.is_malformed() || graphs != 1)
-    return fail(Message() << "this is not an .onnx file, or not a whole one; expected a file that mbert-onnx export wrote");
-  if (ir_version < OLDEST_IR || ir_version > NEWEST_IR)
-    return fail(Message() << "the file has IR version " << ir_version << "; expected " << OLDEST_IR << " to " << NEWEST_IR);
   TRY(check_opsets(file, ModelField::OPSET_IMPORT));
-  TRY(read_graph(graph));
+  TRY(read_graph(fields.graph));
   return plan();
 }
 
-Status Loader::read_function(View bytes) {
+Status Loader::read_function(const View& bytes) {
+  static constexpr FieldRule RULES[] = {{bytes_tag(FunctionField::NAME), __builtin_offsetof(FunctionView, name)},
+                                        {bytes_tag(FunctionField::DOMAIN), __builtin_offsetof(FunctionView, domain)},
+                                        {bytes_tag(FunctionField::OVERLOAD), __builtin_offsetof(FunctionView, overload)}};
   FunctionView function;
   function.body = bytes;
-  Wire wire(bytes);
-  while (wire.next()) {
-    if (wire.is(FunctionField::NAME, Wire::BYTES)) function.name = wire.bytes;
-    if (wire.is(FunctionField::DOMAIN, Wire::BYTES)) function.domain = wire.bytes;
-    if (wire.is(FunctionField::OVERLOAD, Wire::BYTES)) function.overload = wire.bytes;
-  }
-  return wire.is_malformed() ? malformed("a function") : functions_.add(function);
+  TRY(read_fields(bytes, RULES, &function, "a function"));
+  return functions_.add(function);
 }
 
-Status Loader::read_property(View bytes) {
-  View key, value;
-  Wire wire(bytes);
-  while (wire.next()) {
-    if (wire.is(PropertyField::KEY, Wire::BYTES)) key = wire.bytes;
-    if (wire.is(PropertyField::VALUE, Wire::BYTES)) value = wire.bytes;
-  }
-  if (wire.is_malformed()) return malformed("the metadata");
+Status Loader::read_property(const View& bytes) {
+  struct Fields {
+    View key, value;
+  } fields;
+  static constexpr FieldRule RULES[] = {{bytes_tag(PropertyField::KEY), __builtin_offsetof(Fields, key)},
+                                        {bytes_tag(PropertyField::VALUE), __builtin_offsetof(Fields, value)}};
+  TRY(read_fields(bytes, RULES, &fields, "the metadata"));
   Property property;
-  TRY(model_.arena.copy(key, &property.key));
-  TRY(model_.arena.copy(value, &property.value));
+  TRY(model_.arena.copy(fields.key, &property.key));
+  TRY(model_.arena.copy(fields.value, &property.value));
   return model_.metadata.add(property);
 }
 
-Status Loader::check_opsets(View bytes, uint32_t field) const {
-  Wire wire(bytes);
-  while (wire.next()) {
-    if (!wire.is(field, Wire::BYTES)) continue;
+Status Loader::check_opsets(const View& bytes, uint32_t field) const {
+  struct Fields {
     View domain;
     int64_t version = 0;
-    Wire opset(wire.bytes);
-    while (opset.next()) {
-      if (opset.is(OpsetField::DOMAIN, Wire::BYTES)) domain = opset.bytes;
-      if (opset.is(OpsetField::VERSION, Wire::VARINT)) version = opset.integer();
-    }
-    if (opset.is_malformed()) return malformed("an opset");
-    const bool is_standard = is_standard_domain(domain);
-    if (is_standard ? version < OLDEST_OPSET || version > NEWEST_OPSET : domain.is(DOMAIN) && version != 1)
-      return fail(Message() << "the file has opset " << version << " of the domain " << (is_standard ? "ai.onnx" : DOMAIN)
-                            << "; expected " << (is_standard ? OLDEST_OPSET : 1) << " to " << (is_standard ? NEWEST_OPSET : 1)
-                            << ADVICE);
+  };
+  static constexpr FieldRule RULES[] = {{bytes_tag(OpsetField::DOMAIN), __builtin_offsetof(Fields, domain)},
+                                        {varint_tag(OpsetField::VERSION), __builtin_offsetof(Fields, version)}};
+  for (Wire wire(bytes); wire.next();) {
+    if (!wire.is(field, Wire::BYTES)) continue;
+    Fields fields;
+    TRY(read_fields(wire.bytes, RULES, &fields, "an opset"));
+    const bool is_own = fields.domain.is(DOMAIN);
+    const int64_t oldest = is_own ? 1 : OLDEST_OPSET, newest = is_own ? 1 : NEWEST_OPSET;
+    if ((is_own || is_standard_domain(fields.domain)) && (fields.version < oldest || fields.version > newest))
+      return fail(Message() << "the file has opset " << fields.version << " of the domain " << (is_own ? DOMAIN : "ai.onnx")
+                            << "; expected " << oldest << " to " << newest << ADVICE);
   }
-  return wire.is_malformed() ? malformed("the opsets") : nullptr;
+  return nullptr;
 }
 
-Status Loader::read_graph(View bytes) {
+Status Loader::read_graph(const View& bytes) {
   Wire wire(bytes);
   while (wire.next()) {
     if (wire.is(GraphField::INITIALIZER, Wire::BYTES)) TRY(read_initializer(wire.bytes));
-    if (wire.field == GraphField::SPARSE_INITIALIZER)
+    if (wire.field() == GraphField::SPARSE_INITIALIZER)
       return fail(Message() << "the file has a sparse initializer; expected dense ones" << ADVICE);
     if (!wire.is(GraphField::NODE, Wire::BYTES)) continue;
     NodeView node;
@@ -108,7 +105,7 @@ Status Loader::read_graph(View bytes) {
   return nullptr;
 }
 
-Status Loader::read_initializer(View bytes) {
+Status Loader::read_initializer(const View& bytes) {
   Value value{};
   View name;
   Status status = read_tensor(bytes, &name, &value.tensor, &value.memory);
@@ -123,7 +120,7 @@ Status Loader::read_initializer(View bytes) {
   return define(0, name, index);
 }
 
-Status Loader::read_input(View bytes) {
+Status Loader::read_input(const View& bytes) {
   Port port{};
   View name;
   TRY(read_port(bytes, &model_.arena, &name, &port));
@@ -148,7 +145,7 @@ Status Loader::read_input(View bytes) {
   return model_.inputs.add(port);
 }
 
-Status Loader::read_output(View bytes) {
+Status Loader::read_output(const View& bytes) {
   Port port{};
   View name;
   TRY(read_port(bytes, &model_.arena, &name, &port));
@@ -163,14 +160,14 @@ Status Loader::read_output(View bytes) {
   return model_.outputs.add(port);
 }
 
-Status Loader::read_nodes(View bytes, uint32_t field, Scope scope, int depth) {
+Status Loader::read_nodes(const View& bytes, uint32_t field, Scope scope, int depth) {
   Wire wire(bytes);
   while (wire.next())
     if (wire.is(field, Wire::BYTES)) TRY(read_node(wire.bytes, scope, depth));
   return wire.is_malformed() ? malformed("a graph") : nullptr;
 }
 
-Status Loader::read_node(View bytes, Scope scope, int depth) {
+Status Loader::read_node(const View& bytes, Scope scope, int depth) {
   constexpr uint32_t MOST_NODES = 65536;
   NodeView view;
   TRY(view.read(bytes));
@@ -201,7 +198,7 @@ Status Loader::refuse(const NodeView& view) const {
   return fail(about_node(view) << "this operator is not one that the runtime has" << ADVICE);
 }
 
-Status Loader::call(const FunctionView& function, const NodeView& view, View bytes, Scope scope, int depth) {
+Status Loader::call(const FunctionView& function, const NodeView& view, const View& bytes, Scope scope, int depth) {
   constexpr int DEEPEST = 8;
   if (depth == DEEPEST)
     return fail(about_node(view) << "functions call each other " << DEEPEST << " levels deep; expected fewer" << ADVICE);
@@ -236,10 +233,9 @@ Status Loader::call(const FunctionView& function, const NodeView& view, View byt
   return nullptr;
 }
 
-Status Loader::read_inputs(View bytes, Scope scope, GraphNode* node) {
-  Wire wire(bytes);
+Status Loader::read_inputs(const View& bytes, Scope scope, GraphNode* node) {
   int32_t* inputs = nullptr;
-  while (wire.next()) node->input_count += wire.is(NodeField::INPUT, Wire::BYTES);
+  node->input_count = count_fields(bytes, NodeField::INPUT);
   TRY(model_.arena.take(static_cast<size_t>(node->input_count), &inputs));
   node->inputs = inputs;
   Wire names(bytes);
@@ -254,7 +250,7 @@ Status Loader::read_inputs(View bytes, Scope scope, GraphNode* node) {
   return nullptr;
 }
 
-Status Loader::add_outputs(View bytes, Scope scope, GraphNode* node) {
+Status Loader::add_outputs(const View& bytes, Scope scope, GraphNode* node) {
   int32_t* outputs = nullptr;
   TRY(model_.arena.take(static_cast<size_t>(node->output_count), &outputs));
   node->outputs = outputs;
@@ -277,7 +273,7 @@ Status Loader::add_value(const Value& value, int32_t* index) {
   return model_.values.add(value);
 }
 
-Status Loader::define(Scope scope, View name, int32_t value) {
+Status Loader::define(Scope scope, const View& name, int32_t value) {
   if (names_.find(scope, name) != Names::NONE)
     return fail(Message() << "the file defines the value " << name << " twice; expected each name once");
   return names_.add(scope, name, value);

@@ -8,30 +8,30 @@
 namespace mbert {
 
 struct FunctionView {
-  View domain, name, overload, body;
+  View name, domain, overload, body;
 };
 
 class Loader {
  public:
   explicit Loader(Model* model) : model_(*model) {}
 
-  Status load(View file);
+  Status load(const View& file);
 
  private:
   // The graph is scope 0; each call of a function is another one.
   using Scope = uint32_t;
 
-  Status read_function(View bytes);
-  Status read_property(View bytes);
-  Status check_opsets(View bytes, uint32_t field) const;
-  Status read_graph(View bytes);
-  Status read_initializer(View bytes);
-  Status read_input(View bytes);
-  Status read_output(View bytes);
-  Status read_nodes(View bytes, uint32_t field, Scope scope, int depth);
-  Status read_node(View bytes, Scope scope, int depth);
-  Status call(const FunctionView& function, const NodeView& view, View bytes, Scope scope, int depth);
-  Status read_constant(const NodeView& view, View bytes, Scope scope);
+  Status read_function(const View& bytes);
+  Status read_property(const View& bytes);
+  Status check_opsets(const View& bytes, uint32_t field) const;
+  Status read_graph(const View& bytes);
+  Status read_initializer(const View& bytes);
+  Status read_input(const View& bytes);
+  Status read_output(const View& bytes);
+  Status read_nodes(const View& bytes, uint32_t field, Scope scope, int depth);
+  Status read_node(const View& bytes, Scope scope, int depth);
+  Status call(const FunctionView& function, const NodeView& view, const View& bytes, Scope scope, int depth);
+  Status read_constant(const NodeView& view, const View& bytes, Scope scope);
   Status create_kernel(const NodeView& view, const OrtCustomOp* kernel, Scope scope, GraphNode* node);
   Status create_standard(const NodeView& view, Scope scope, GraphNode* node);
   Status refuse(const NodeView& view) const;
@@ -39,10 +39,10 @@ class Loader {
   Status plan();
 
   // Reads the names of a node's inputs or outputs.
-  Status read_inputs(View bytes, Scope scope, GraphNode* node);
-  Status add_outputs(View bytes, Scope scope, GraphNode* node);
+  Status read_inputs(const View& bytes, Scope scope, GraphNode* node);
+  Status add_outputs(const View& bytes, Scope scope, GraphNode* node);
   Status add_value(const Value& value, int32_t* index);
-  Status define(Scope scope, View name, int32_t value);
+  Status define(Scope scope, const View& name, int32_t value);
 
   Model& model_;
   Names names_;

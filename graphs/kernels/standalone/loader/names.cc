@@ -2,14 +2,14 @@
 
 namespace mbert {
 
-uint32_t Names::hash(uint32_t scope, View name) {
+uint32_t Names::hash(uint32_t scope, const View& name) {
   // FNV-1a, with its bits mixed at the end.
   uint32_t result = 2166136261u ^ scope * 2654435761u;
   for (size_t i = 0; i < name.size; i++) result = (result ^ static_cast<uint8_t>(name.data[i])) * 16777619u;
   return result ^ result >> 15;
 }
 
-int32_t Names::find(uint32_t scope, View name) const {
+int32_t Names::find(uint32_t scope, const View& name) const {
   if (!places_.size()) return NONE;
   const size_t mask = places_.size() - 1;
   const uint32_t wanted = hash(scope, name);
@@ -20,7 +20,7 @@ int32_t Names::find(uint32_t scope, View name) const {
   return NONE;
 }
 
-Status Names::add(uint32_t scope, View name, int32_t value) {
+Status Names::add(uint32_t scope, const View& name, int32_t value) {
   TRY(entries_.add({name, scope, hash(scope, name), value}));
   if (2 * entries_.size() >= places_.size()) return rebuild();
   const size_t mask = places_.size() - 1;

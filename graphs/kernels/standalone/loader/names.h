@@ -11,9 +11,9 @@ class Names {
   static constexpr int32_t NONE = -2;
 
   // Returns the value of a name in a scope; NONE where it has none.
-  int32_t find(uint32_t scope, View name) const;
+  int32_t find(uint32_t scope, const View& name) const;
   // Adds a name, which must not be there.
-  Status add(uint32_t scope, View name, int32_t value);
+  Status add(uint32_t scope, const View& name, int32_t value);
 
  private:
   struct Entry {
@@ -22,7 +22,7 @@ class Names {
     int32_t value;
   };
 
-  static uint32_t hash(uint32_t scope, View name);
+  static uint32_t hash(uint32_t scope, const View& name);
   Status rebuild();
 
   Array<Entry> entries_;

@@ -9,9 +9,9 @@ namespace mbert {
 
 Status Loader::create_kernel(const NodeView& view, const OrtCustomOp* kernel, Scope scope, GraphNode* node) {
   const size_t outputs = kernel->GetOutputTypeCount(kernel);
-  node->output_count = view.outputs;
-  if (static_cast<size_t>(view.outputs) > outputs)
-    return fail(about_node(view) << "there are " << view.outputs << " outputs; expected at most "
+  node->output_count = count_fields(view.attributes, NodeField::OUTPUT);
+  if (static_cast<size_t>(node->output_count) > outputs)
+    return fail(about_node(view) << "there are " << node->output_count << " outputs; expected at most "
                                  << static_cast<int64_t>(outputs));
   bool* is_packed = nullptr;
   const size_t inputs = static_cast<size_t>(node->input_count);
@@ -36,7 +36,7 @@ Status Loader::create_kernel(const NodeView& view, const OrtCustomOp* kernel, Sc
 
 Status Loader::create_standard(const NodeView& view, Scope scope, GraphNode* node) {
   TRY(read_attributes(view, &model_.arena, node));
-  node->output_count = view.outputs;
+  node->output_count = count_fields(view.attributes, NodeField::OUTPUT);
   TRY(add_outputs(view.attributes, scope, node));
   bool* is_packed = nullptr;
   const size_t inputs = static_cast<size_t>(node->input_count);
@@ -50,6 +50,8 @@ Status Loader::create_standard(const NodeView& view, Scope scope, GraphNode* nod
       return fail(about_node(view) << status->message.text());
     }
   }
+  // Where its output became a constant, no run computes it.
+  if (node->output_count && node->outputs[0] >= 0 && loading.output(0).is_constant) return nullptr;
   if (Status status = model_.nodes.add(*node)) {
     if (node->state) node->standard->destroy(node->state);
     return status;
@@ -88,19 +90,13 @@ void store_numbers(int type, const int64_t* numbers, size_t count, void* data) {
       static_cast<float*>(data)[i] = float_of(static_cast<uint64_t>(numbers[i]));
 }
 
-Status read_listed(View node, const char* name, const Attribute& attribute, int type, bool is_list, Value* value) {
+Status read_listed(const View& node, const char* name, const Attribute& attribute, int type, bool is_list, Value* value) {
   const size_t count = is_list ? attribute.count : 1;
   if (count > 4096) return fail(Message() << "a constant has more than 4096 numbers in a list; expected a tensor");
   char* data = nullptr;
   Array<int64_t> numbers;
-  for (size_t i = 0; i < count; i++) TRY(numbers.add(attribute.integer));
-  if (is_list)
-    TRY(read_integers(node, name, numbers.begin(), count));
-  else if (type == FLOAT) {
-    uint32_t bits;
-    __builtin_memcpy(&bits, &attribute.real, sizeof(bits));
-    numbers[0] = bits;
-  }
+  for (size_t i = 0; i < count; i++) TRY(numbers.add(type == FLOAT ? attribute.real_bits() : attribute.integer));
+  if (is_list) TRY(read_integers(node, name, numbers.begin(), count));
   TRY(allocate_array(count * element_bytes(type), &data));
   store_numbers(type, numbers.begin(), count, data);
   value->memory = value->tensor.data = data;
@@ -114,7 +110,7 @@ Status read_value(const NodeView& view, Value* value) {
   Attribute attribute;
   TRY(find_attribute(view.attributes, "value", &attribute));
   View name;
-  if (attribute.kind == Attribute::TENSOR) return read_tensor(attribute.text, &name, &value->tensor, &value->memory);
+  if (attribute.kind == Attribute::TENSOR) return read_tensor(attribute.tensor, &name, &value->tensor, &value->memory);
   for (const auto& form : FORMS) {
     Attribute listed;
     TRY(find_attribute(view.attributes, form.name, &listed));
@@ -125,7 +121,7 @@ Status read_value(const NodeView& view, Value* value) {
 
 }  // namespace
 
-Status Loader::read_constant(const NodeView& view, View bytes, Scope scope) {
+Status Loader::read_constant(const NodeView& view, const View& bytes, Scope scope) {
   Value value{};
   Status status = read_value(view, &value);
   int32_t index = -1;

@@ -67,7 +67,7 @@ class Arena {
     return nullptr;
   }
   // Copies a text, and ends it with NUL. A longer one than `longest` is cut off.
-  Status copy(View text, const char** copied, size_t longest = SIZE_MAX) {
+  Status copy(const View& text, const char** copied, size_t longest = SIZE_MAX) {
     const size_t length = text.size < longest ? text.size : longest;
     char* memory = nullptr;
     TRY(take(length + 1, &memory));

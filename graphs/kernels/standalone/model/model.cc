@@ -6,7 +6,7 @@
 
 namespace mbert {
 
-Status load_model(View file, Model* model) {
+Status load_model(const View& file, Model* model) {
   Loader loader(model);
   return loader.load(file);
 }

@@ -15,7 +15,7 @@ struct View {
     while (text[size]) size++;
   }
 
-  bool operator==(View other) const {
+  bool operator==(const View& other) const {
     if (size != other.size) return false;
     for (size_t i = 0; i < size; i++)
       if (data[i] != other.data[i]) return false;
@@ -27,7 +27,7 @@ struct View {
 // The longest part of a name that a message shows.
 constexpr size_t SHOWN = 100;
 
-inline Message& operator<<(Message& message, View text) {
+inline Message& operator<<(Message& message, const View& text) {
   char shown[SHOWN + 1];
   const size_t length = text.size < SHOWN ? text.size : SHOWN;
   for (size_t i = 0; i < length; i++) {
@@ -37,6 +37,6 @@ inline Message& operator<<(Message& message, View text) {
   shown[length] = 0;
   return message << static_cast<const char*>(shown);
 }
-inline Message& operator<<(Message&& message, View text) { return message << text; }
+inline Message& operator<<(Message&& message, const View& text) { return message << text; }
 
 }  // namespace mbert

@@ -4,7 +4,7 @@
 
 namespace mbert {
 
-const OrtCustomOp* find_kernel(View type) {
+const OrtCustomOp* find_kernel(const View& type) {
   static constexpr const OrtCustomOp* const KERNELS[] = {
       &stacked_ffn_op,     &stacked_ffn_int8_op,   &bottleneck_attention_op, &bottleneck_attention_int8_op,
       &encoder_op,         &encoder_int8_op,       &encoder_float16_op,      &embeddings_op,

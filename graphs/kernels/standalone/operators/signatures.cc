@@ -15,7 +15,7 @@ Message& operator<<(Message& message, const AttributeRule& rule) {
 }
 
 // Returns the place of a word among words that each end with a space; −1 where it is none of them.
-int place_of(View word, const char* words) {
+int place_of(const View& word, const char* words) {
   for (int place = 0; *words; place++) {
     const char* end = words;
     while (*end != ' ') end++;
@@ -35,13 +35,10 @@ Status set_attribute(const NodeView& view, const Attribute& attribute, const Att
                  (rule.kind == AttributeRule::INTEGER || attribute.integer == rule.standard);
       *number = attribute.integer;
       break;
-    case AttributeRule::REAL: {
-      uint32_t bits;
-      __builtin_memcpy(&bits, &attribute.real, sizeof(bits));
+    case AttributeRule::REAL:
       is_valid = attribute.kind == Attribute::REAL;
-      *number = bits;
+      *number = attribute.real_bits();
       break;
-    }
     case AttributeRule::WORD:
       *number = place_of(attribute.text, rule.words);
       is_valid = attribute.kind == Attribute::TEXT && *number >= 0;

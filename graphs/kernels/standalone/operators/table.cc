@@ -27,7 +27,7 @@ constexpr Rule CAST_LIKE[] = {{Rule::FIXED, false, "saturate", 1}};
 constexpr Rule CUM_SUM[] = {{Rule::INTEGER, false, "exclusive", 0}, {Rule::FIXED, false, "reverse", 0}};
 constexpr Rule GEMM[] = {{Rule::REAL, false, "alpha", ONE},
                          {Rule::REAL, false, "beta", ONE},
-                         {Rule::INTEGER, false, "transA", 0},
+                         {Rule::FIXED, false, "transA", 0},
                          {Rule::INTEGER, false, "transB", 0}};
 constexpr Rule LAYER_NORM[] = {{Rule::INTEGER, false, "axis", -1},
                                {Rule::REAL, false, "epsilon", EPSILON},
@@ -42,7 +42,7 @@ constexpr Rule TOP_K[] = {{Rule::INTEGER, false, "axis", -1},
                           {Rule::INTEGER, false, "largest", 1},
                           {Rule::FIXED, false, "sorted", 1}};
 constexpr Rule TRANSPOSE[] = {{Rule::LIST, false, "perm"}};
-constexpr Rule UNIQUE[] = {{Rule::INTEGER, true, "axis"}, {Rule::FIXED, true, "sorted", 0}};
+constexpr Rule UNIQUE[] = {{Rule::FIXED, true, "axis", 0}, {Rule::FIXED, true, "sorted", 0}};
 
 template <int COUNT>
 constexpr Operator with(const Rule (&rules)[COUNT], const char* name, const char* signature, uint32_t types,
@@ -65,29 +65,30 @@ constexpr Operator OPERATORS[] = {
     with(CAST, "Cast", "X>?", 0, run_cast, 0, load_cast),
     with(CAST_LIKE, "CastLike", "XT>T", ANY_TYPE, run_cast),
     with(AXIS, "Concat", "T*>T", ANY_TYPE, run_concat),
-    with(CUM_SUM, "CumSum", "TI>T", REALS | INTEGERS, run_cumulative_sum),
+    with(CUM_SUM, "CumSum", "TI>T", INTEGERS, run_cumulative_sum),
     plain("Div", "TT>T", NUMBERS, run_elementwise, DIV),
     plain("DynamicQuantizeLinear", "F>UFU", 0, run_dynamic_quantize),
     plain("Equal", "TT>B", ANY_TYPE, run_elementwise, EQUAL),
     plain("Expand", "TL>T", ANY_TYPE, run_expand),
     with(AXIS_0, "Gather", "TI>T", ANY_TYPE, run_gather),
-    with(GEMM, "Gemm", "TTt>T", REALS, run_gemm, 0, load_product, destroy_product),
+    with(GEMM, "Gemm", "TTt>T", REALS, run_gemm, 0, load_gemm, destroy_product),
     plain("Greater", "TT>B", NUMBERS, run_elementwise, GREATER),
     plain("GreaterOrEqual", "TT>B", NUMBERS, run_elementwise, GREATER_OR_EQUAL),
     plain("Identity", "T>T", ANY_TYPE, run_identity),
     with(LAYER_NORM, "LayerNormalization", "TTt>T", REALS, run_layer_normalization),
     plain("Less", "TT>B", NUMBERS, run_elementwise, LESS),
-    plain("MatMul", "TT>T", REALS, run_matmul, 0, load_product, destroy_product),
-    plain("MatMulInteger", "QQqq>J", 0, run_matmul_integer),
+    plain("MatMul", "TT>T", REALS, run_matmul, 0, load_matmul, destroy_product),
+    plain("MatMulInteger", "UXu>J", 0, run_matmul_integer, 0, load_matmul_integer, destroy_product),
     plain("Max", "TT>T", NUMBERS, run_elementwise, MAX),
     plain("Min", "TT>T", NUMBERS, run_elementwise, MIN),
     with(MODULO, "Mod", "TT>T", INTEGERS, run_elementwise, Elementwise::MOD),
     plain("Mul", "TT>T", NUMBERS, run_elementwise, MUL),
-    plain("NonZero", "T>L", ANY_TYPE, run_nonzero),
+    plain("NonZero", "T>L", INTEGERS | type_bit(BOOL), run_nonzero),
     plain("Not", "T>T", BOOLS, run_elementwise, NOT),
     plain("Or", "TT>T", BOOLS, run_elementwise, OR),
     with(PAD, "Pad", "TLt>T", ANY_TYPE, run_pad),
     plain("Range", "TTT>T", type_bit(INT64) | type_bit(INT32), run_range),
+    with(REDUCE, "ReduceL2", "Tl>T", REALS, run_reduction, REDUCE_L2),
     with(REDUCE, "ReduceMax", "Tl>T", NUMBERS, run_reduction, REDUCE_MAX),
     with(REDUCE, "ReduceMin", "Tl>T", NUMBERS, run_reduction, REDUCE_MIN),
     with(REDUCE, "ReduceSum", "Tl>T", NUMBERS, run_reduction, REDUCE_SUM),
@@ -101,7 +102,7 @@ constexpr Operator OPERATORS[] = {
     plain("Sub", "TT>T", NUMBERS, run_elementwise, SUB),
     plain("Tanh", "T>T", REALS, run_elementwise, TANH),
     with(TOP_K, "TopK", "TL>TL", NUMBERS, run_top_k),
-    with(TRANSPOSE, "Transpose", "T>T", ANY_TYPE, run_transpose),
+    with(TRANSPOSE, "Transpose", "T>T", ANY_TYPE, run_identity, 0, load_transpose),
     with(UNIQUE, "Unique", "T>TLLL", type_bit(INT64), run_unique),
     plain("Unsqueeze", "TL>T", ANY_TYPE, run_unsqueeze),
     plain("Where", "BTT>T", ANY_TYPE, run_where),
@@ -109,7 +110,7 @@ constexpr Operator OPERATORS[] = {
 
 }  // namespace
 
-const Operator* find_operator(View type) {
+const Operator* find_operator(const View& type) {
   for (const Operator& one : OPERATORS)
     if (type.is(one.name)) return &one;
   return nullptr;

@@ -10,76 +10,74 @@ namespace {
 using Field = AttributeField;
 
 // Values of AttributeProto.AttributeType, and what they are here.
-Attribute::Kind kind_of(uint64_t type) {
-  switch (type) {
-    case 1: return Attribute::REAL;
-    case 2: return Attribute::INTEGER;
-    case 3: return Attribute::TEXT;
-    case 4: return Attribute::TENSOR;
-    case 6: return Attribute::REALS;
-    case 7: return Attribute::INTEGERS;
-    default: return Attribute::OTHER;
-  }
+Attribute::Kind kind_of(int64_t type) {
+  static constexpr uint8_t KINDS[] = {Attribute::OTHER,  Attribute::REAL,  Attribute::INTEGER, Attribute::TEXT,
+                                      Attribute::TENSOR, Attribute::OTHER, Attribute::REALS,   Attribute::INTEGERS};
+  return type >= 0 && type < 8 ? static_cast<Attribute::Kind>(KINDS[type]) : Attribute::OTHER;
 }
 
-Wire::Kind element_kind(const Wire& field) { return field.field == Field::FLOATS ? Wire::FIXED32 : Wire::VARINT; }
-
-}  // namespace
-
-Status malformed(const char* what) {
-  return fail(Message() << "the file is malformed: " << what << " cannot be read; expected an .onnx file as it was written");
-}
-
-Status read_attribute(View bytes, Attribute* attribute) {
-  Wire wire(bytes);
-  bool has_lists = false, has_reference = false;
-  while (wire.next()) {
-    if (wire.is(Field::NAME, Wire::BYTES)) attribute->name = wire.bytes;
-    if (wire.is(Field::TYPE, Wire::VARINT)) attribute->kind = kind_of(wire.number);
-    if (wire.is(Field::INT, Wire::VARINT)) attribute->integer = wire.integer();
-    if (wire.is(Field::FLOAT, Wire::FIXED32)) attribute->real = float_of(wire.number);
-    if (wire.is(Field::STRING, Wire::BYTES) || wire.is(Field::TENSOR, Wire::BYTES)) attribute->text = wire.bytes;
-    if (wire.is(Field::REFERENCE, Wire::BYTES)) has_reference = wire.bytes.size > 0;
-    if (wire.field != Field::FLOATS && wire.field != Field::INTS) continue;
-    has_lists = true;
-    Numbers numbers(wire, element_kind(wire));
-    for (uint64_t number; numbers.next(&number);) attribute->count++;
-    if (numbers.is_malformed()) return malformed("a list of an attribute");
+// Reads the numbers of a list, of which the first `count` are stored, reals as their bits. `found` counts all.
+Status read_list(const View& bytes, int64_t* numbers, size_t count, size_t* found) {
+  *found = 0;
+  for (Wire wire(bytes); wire.next();) {
+    const bool is_real = wire.field() == Field::FLOATS;
+    if (!is_real && wire.field() != Field::INTS) continue;
+    Numbers list(wire, is_real ? Wire::FIXED32 : Wire::VARINT);
+    for (uint64_t number; list.next(&number); ++*found)
+      if (*found < count) numbers[*found] = static_cast<int64_t>(number);
+    if (list.is_malformed()) return malformed("a list of an attribute");
   }
-  if (wire.is_malformed()) return malformed("an attribute");
-  const bool is_list = attribute->kind == Attribute::INTEGERS || attribute->kind == Attribute::REALS;
-  if (has_reference || attribute->kind == Attribute::MISSING || (has_lists && !is_list)) attribute->kind = Attribute::OTHER;
   return nullptr;
 }
 
-Status find_attribute(View node, const char* name, Attribute* attribute) {
+// Finds the bytes of the last attribute of a name; empty where there is none.
+Status find_bytes(const View& node, const char* name, View* bytes) {
   Wire wire(node);
   while (wire.next()) {
     if (!wire.is(NodeField::ATTRIBUTE, Wire::BYTES)) continue;
     Attribute found;
     TRY(read_attribute(wire.bytes, &found));
-    if (found.name.is(name)) *attribute = found;
+    if (found.name.is(name)) *bytes = wire.bytes;
   }
   return wire.is_malformed() ? malformed("a node") : nullptr;
 }
 
-Status read_integers(View node, const char* name, int64_t* numbers, size_t count) {
-  Wire wire(node);
-  size_t written = 0;
-  while (wire.next()) {
-    if (!wire.is(NodeField::ATTRIBUTE, Wire::BYTES)) continue;
-    Attribute found;
-    TRY(read_attribute(wire.bytes, &found));
-    if (!found.name.is(name)) continue;
-    written = 0;  // of two attributes of a name, the last counts
-    Wire fields(wire.bytes);
-    while (fields.next()) {
-      if (fields.field != Field::FLOATS && fields.field != Field::INTS) continue;
-      Numbers list(fields, element_kind(fields));
-      for (uint64_t number; written < count && list.next(&number);) numbers[written++] = static_cast<int64_t>(number);
-    }
-  }
-  return written == count ? nullptr : malformed("a list of an attribute");
+}  // namespace
+
+int64_t Attribute::real_bits() const {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &real, sizeof(bits));
+  return bits;
+}
+
+Status read_attribute(const View& bytes, Attribute* attribute) {
+  static constexpr FieldRule RULES[] = {
+      {bytes_tag(Field::NAME), __builtin_offsetof(Attribute, name)},
+      {bytes_tag(Field::STRING), __builtin_offsetof(Attribute, text)},
+      {bytes_tag(Field::TENSOR), __builtin_offsetof(Attribute, tensor)},
+      {Field::FLOAT << 3 | Wire::FIXED32, __builtin_offsetof(Attribute, real)},
+      {varint_tag(Field::INT), __builtin_offsetof(Attribute, integer)},
+      {varint_tag(Field::TYPE), __builtin_offsetof(Attribute, type)},
+      {bytes_tag(Field::REFERENCE), __builtin_offsetof(Attribute, reference)},
+  };
+  TRY(read_fields(bytes, RULES, attribute, "an attribute"));
+  TRY(read_list(bytes, nullptr, 0, &attribute->count));
+  attribute->kind = attribute->reference.size ? Attribute::OTHER : kind_of(attribute->type);
+  return nullptr;
+}
+
+Status find_attribute(const View& node, const char* name, Attribute* attribute) {
+  View bytes;
+  TRY(find_bytes(node, name, &bytes));
+  return bytes.size ? read_attribute(bytes, attribute) : nullptr;
+}
+
+Status read_integers(const View& node, const char* name, int64_t* numbers, size_t count) {
+  View bytes;
+  size_t found = 0;
+  TRY(find_bytes(node, name, &bytes));
+  TRY(read_list(bytes, numbers, count, &found));
+  return found == count ? nullptr : malformed("a list of an attribute");
 }
 
 }  // namespace mbert

@@ -1,22 +1,22 @@
 #include "standalone/reader/node_view.h"
 
-#include "standalone/host/memory.h"
 #include "standalone/reader/fields.h"
 
 namespace mbert {
 
-Status NodeView::read(View bytes) {
+Status NodeView::read(const View& bytes) {
+  static constexpr FieldRule RULES[] = {{bytes_tag(NodeField::NAME), __builtin_offsetof(NodeView, name)},
+                                        {bytes_tag(NodeField::TYPE), __builtin_offsetof(NodeView, type)},
+                                        {bytes_tag(NodeField::DOMAIN), __builtin_offsetof(NodeView, domain)},
+                                        {bytes_tag(NodeField::OVERLOAD), __builtin_offsetof(NodeView, overload)}};
   attributes = bytes;
-  Wire wire(bytes);
-  while (wire.next()) {
-    if (wire.is(NodeField::NAME, Wire::BYTES)) name = wire.bytes;
-    if (wire.is(NodeField::TYPE, Wire::BYTES)) type = wire.bytes;
-    if (wire.is(NodeField::DOMAIN, Wire::BYTES)) domain = wire.bytes;
-    if (wire.is(NodeField::OVERLOAD, Wire::BYTES)) overload = wire.bytes;
-    inputs += wire.is(NodeField::INPUT, Wire::BYTES);
-    outputs += wire.is(NodeField::OUTPUT, Wire::BYTES);
-  }
-  return wire.is_malformed() ? malformed("a node") : nullptr;
+  return read_fields(bytes, RULES, this, "a node");
+}
+
+int count_fields(const View& message, uint32_t field) {
+  int count = 0;
+  for (Wire wire(message); wire.next();) count += wire.is(field, Wire::BYTES);
+  return count;
 }
 
 }  // namespace mbert

@@ -8,9 +8,11 @@ namespace mbert {
 struct NodeView {
   View attributes;  // the bytes of the node, which have its attributes among other fields
   View name, type, domain, overload;
-  int inputs = 0, outputs = 0;  // their number
 
-  Status read(View bytes);
+  Status read(const View& bytes);
 };
+
+// Returns how often a message has a field of bytes.
+int count_fields(const View& message, uint32_t field);
 
 }  // namespace mbert

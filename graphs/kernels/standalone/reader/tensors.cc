@@ -9,7 +9,7 @@ namespace {
 
 using Field = TensorField;
 
-Status external(View name) {
+Status external(const View& name) {
   return fail(Message() << "the tensor " << name << " is in another file (external data); expected one file with all "
                         << "weights: export it again, or run it with onnxruntime-web");
 }
@@ -36,7 +36,7 @@ Wire::Kind kind_of(uint32_t field) {
 }
 
 // Reads the numbers of a tensor without raw bytes.
-Status read_numbers(View bytes, View name, Tensor* tensor, void** memory) {
+Status read_numbers(const View& bytes, const View& name, Tensor* tensor, void** memory) {
   const size_t count = tensor->count();
   const uint32_t field = field_of(tensor->type);
   char* data = nullptr;
@@ -45,7 +45,7 @@ Status read_numbers(View bytes, View name, Tensor* tensor, void** memory) {
   size_t written = 0;
   Wire wire(bytes);
   while (wire.next()) {
-    if (wire.field != field) continue;
+    if (wire.field() != field) continue;
     Numbers numbers(wire, kind_of(field));
     for (uint64_t number; numbers.next(&number); written++)
       if (written < count) store_bits(tensor->type, number, data, written);
@@ -59,99 +59,109 @@ Status read_numbers(View bytes, View name, Tensor* tensor, void** memory) {
 
 }  // namespace
 
-Status read_tensor(View bytes, View* name, Tensor* tensor, void** memory) {
-  Wire wire(bytes);
-  View raw;
-  bool has_raw = false, is_external = false, is_whole = true;
-  while (wire.next()) {
-    if (wire.is(Field::NAME, Wire::BYTES)) *name = wire.bytes;
-    if (wire.is(Field::TYPE, Wire::VARINT)) tensor->type = wire.number < 32 ? static_cast<int>(wire.number) : UNDEFINED;
-    if (wire.is(Field::RAW, Wire::BYTES)) raw = wire.bytes, has_raw = true;
-    if (wire.field == Field::SEGMENT) is_whole = false;
-    if (wire.field == Field::EXTERNAL || (wire.is(Field::LOCATION, Wire::VARINT) && wire.number)) is_external = true;
-    if (wire.field != Field::DIMS) continue;
+namespace {
+
+struct TensorFields {
+  View name, raw, external;
+  int64_t type = 0, location = 0;
+};
+
+Status read_sizes(const View& bytes, Tensor* tensor) {
+  for (Wire wire(bytes); wire.next();) {
+    if (wire.field() != Field::DIMS) continue;
     Numbers sizes(wire, Wire::VARINT);
     for (uint64_t size; sizes.next(&size);) {
-      if (tensor->rank == MAX_RANK)
-        return fail(Message() << "the tensor " << *name << " has more axes than " << MAX_RANK << "; expected fewer");
+      if (tensor->rank == MAX_RANK) return malformed("a tensor with more than 8 axes");
       tensor->sizes[tensor->rank++] = static_cast<int64_t>(size);
     }
     if (sizes.is_malformed()) return malformed("the shape of a tensor");
   }
-  if (wire.is_malformed()) return malformed("a tensor");
-  if (is_external) return external(*name);
-  if (!element_bytes(tensor->type) || !is_whole)
-    return fail(Message() << "the tensor " << *name << " has elements of type " << tensor->type << (is_whole ? "" : ", in segments")
-                          << "; expected float, float16, double, bool, or integers of 8 to 64 bits. Run this file with "
-                          << "onnxruntime-web");
+  return nullptr;
+}
+
+}  // namespace
+
+Status check_type(const View& name, int64_t type, int* checked) {
+  *checked = type < 32 ? static_cast<int>(type) : UNDEFINED;
+  if (type >= 0 && element_bytes(*checked)) return nullptr;
+  return fail(Message() << "the tensor " << name << " has the element type " << type << " of ONNX; expected float, float16, "
+                        << "double, bool, or integers. Run this file with onnxruntime-web");
+}
+
+Status read_tensor(const View& bytes, View* name, Tensor* tensor, void** memory) {
+  static constexpr FieldRule RULES[] = {
+      {bytes_tag(Field::NAME), __builtin_offsetof(TensorFields, name)},
+      {bytes_tag(Field::RAW), __builtin_offsetof(TensorFields, raw)},
+      {bytes_tag(Field::EXTERNAL), __builtin_offsetof(TensorFields, external)},
+      {varint_tag(Field::TYPE), __builtin_offsetof(TensorFields, type)},
+      {varint_tag(Field::LOCATION), __builtin_offsetof(TensorFields, location)},
+  };
+  TensorFields fields;
+  TRY(read_fields(bytes, RULES, &fields, "a tensor"));
+  *name = fields.name;
+  if (fields.external.size || fields.location) return external(*name);
+  TRY(check_type(*name, fields.type, &tensor->type));
+  TRY(read_sizes(bytes, tensor));
   if (!are_sizes(tensor->sizes, tensor->rank))
     return fail(Message() << "the tensor " << *name << " is " << *tensor << "; expected at most " << MAX_ELEMENTS
                           << " numbers");
-  if (!has_raw) return read_numbers(bytes, *name, tensor, memory);
-  if (raw.size != tensor_bytes(*tensor))
-    return fail(Message() << "the tensor " << *name << " is " << *tensor << ", of "
-                          << static_cast<int64_t>(tensor_bytes(*tensor)) << " bytes, but the file has "
-                          << static_cast<int64_t>(raw.size) << "; expected a whole file");
+  if (!fields.raw.data) return read_numbers(bytes, *name, tensor, memory);
+  if (fields.raw.size != tensor_bytes(*tensor))
+    return fail(Message() << "the tensor " << *name << " is " << *tensor << ", but the file has "
+                          << static_cast<int64_t>(fields.raw.size) << " bytes; expected "
+                          << static_cast<int64_t>(tensor_bytes(*tensor)));
   // Constants are never written to.
-  tensor->data = const_cast<char*>(raw.data);
+  tensor->data = const_cast<char*>(fields.raw.data);
   return nullptr;
 }
 
 namespace {
 
-Status read_size(View bytes, Arena* arena, int64_t* size, const char** name) {
-  Wire wire(bytes);
-  View text;
-  *size = -1;
-  while (wire.next()) {
-    if (wire.is(DimField::VALUE, Wire::VARINT)) *size = wire.integer();
-    if (wire.is(DimField::NAME, Wire::BYTES)) text = wire.bytes;
-  }
-  if (wire.is_malformed()) return malformed("the shape of an input or output");
-  if (*size > MAX_ELEMENTS || *size < -1) return malformed("the shape of an input or output");
-  return arena->copy(text, name, SHOWN);
-}
+struct Size {
+  int64_t number = -1;
+  View name;
+};
 
-Status read_shape(View bytes, Arena* arena, Port* port) {
-  Wire wire(bytes);
+Status read_shape(const View& bytes, Arena* arena, Port* port) {
+  static constexpr FieldRule RULES[] = {{varint_tag(DimField::VALUE), __builtin_offsetof(Size, number)},
+                                        {bytes_tag(DimField::NAME), __builtin_offsetof(Size, name)}};
+  constexpr const char* WHAT = "the shape of an input or output";
   port->rank = 0;
+  Wire wire(bytes);
   while (wire.next()) {
     if (!wire.is(ShapeField::DIM, Wire::BYTES)) continue;
-    if (port->rank == MAX_RANK)
-      return fail(Message() << "an input or output has more axes than " << MAX_RANK << "; expected fewer");
-    TRY(read_size(wire.bytes, arena, &port->sizes[port->rank], &port->size_names[port->rank]));
-    port->rank++;
+    Size size;
+    TRY(read_fields(wire.bytes, RULES, &size, WHAT));
+    if (port->rank == MAX_RANK || size.number > MAX_ELEMENTS || size.number < -1) return malformed(WHAT);
+    port->sizes[port->rank] = size.number;
+    TRY(arena->copy(size.name, &port->size_names[port->rank++], SHOWN));
   }
-  return wire.is_malformed() ? malformed("the shape of an input or output") : nullptr;
+  return wire.is_malformed() ? malformed(WHAT) : nullptr;
 }
 
-// Finds a field that is a message. The last one counts.
-Status find_message(View bytes, uint32_t field, View* found) {
-  Wire wire(bytes);
-  while (wire.next())
-    if (wire.is(field, Wire::BYTES)) *found = wire.bytes;
-  return wire.is_malformed() ? malformed("the type of an input or output") : nullptr;
+// A message in messages, each of which has one field that matters.
+Status find_message(const View& bytes, uint32_t field, View* found) {
+  const FieldRule rules[] = {{bytes_tag(field), 0}};
+  return read_fields(bytes, rules, found, "the type of an input or output");
 }
 
 }  // namespace
 
-Status read_port(View bytes, Arena* arena, View* name, Port* port) {
+Status read_port(const View& bytes, Arena* arena, View* name, Port* port) {
+  struct Fields {
+    View shape;
+    int64_t type = 0;
+  } fields;
+  static constexpr FieldRule RULES[] = {{bytes_tag(TensorTypeField::SHAPE), __builtin_offsetof(Fields, shape)},
+                                        {varint_tag(TensorTypeField::TYPE), __builtin_offsetof(Fields, type)}};
   View type, tensor;
   TRY(find_message(bytes, ValueField::NAME, name));
   TRY(find_message(bytes, ValueField::TYPE, &type));
   TRY(find_message(type, TypeField::TENSOR, &tensor));
+  TRY(read_fields(tensor, RULES, &fields, "the type of an input or output"));
+  TRY(check_type(*name, fields.type, &port->type));
   port->rank = -1;
-  port->type = UNDEFINED;
-  Wire wire(tensor);
-  while (wire.next()) {
-    if (wire.is(TensorTypeField::TYPE, Wire::VARINT)) port->type = wire.number < 32 ? static_cast<int>(wire.number) : 0;
-    if (wire.is(TensorTypeField::SHAPE, Wire::BYTES)) TRY(read_shape(wire.bytes, arena, port));
-  }
-  if (wire.is_malformed()) return malformed("the type of an input or output");
-  if (!element_bytes(port->type))
-    return fail(Message() << "the input or output " << *name << " has elements of type " << port->type
-                          << "; expected float, float16, double, bool, or integers of 8 to 64 bits. Run this file with "
-                          << "onnxruntime-web");
+  if (fields.shape.data) TRY(read_shape(fields.shape, arena, port));
   return arena->copy(*name, &port->name);
 }
 

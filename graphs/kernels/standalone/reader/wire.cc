@@ -1,5 +1,7 @@
 #include "standalone/reader/wire.h"
 
+#include "standalone/host/memory.h"
+
 namespace mbert {
 
 namespace {
@@ -35,21 +37,40 @@ bool Wire::next() {
 
 bool Wire::read_value() {
   constexpr uint64_t LAST_FIELD = (uint64_t{1} << 29) - 1;
-  uint64_t tag = 0;
-  if (!varint(&at_, end_, &tag)) return false;
-  if (tag >> 3 < 1 || tag >> 3 > LAST_FIELD) return false;
-  field = static_cast<uint32_t>(tag >> 3);
-  kind = static_cast<Kind>(tag & 7);
-  if (kind != VARINT && kind != FIXED64 && kind != BYTES && kind != FIXED32) return false;
-  if (kind != BYTES) return number_of_kind(kind, &at_, end_, &number);
+  uint64_t read = 0;
+  if (!varint(&at_, end_, &read) || read >> 3 < 1 || read >> 3 > LAST_FIELD) return false;
+  tag = static_cast<uint32_t>(read);
+  const Kind own = kind();
+  if (own != VARINT && own != FIXED64 && own != BYTES && own != FIXED32) return false;
+  if (own != BYTES) return number_of_kind(own, &at_, end_, &number);
   if (!varint(&at_, end_, &number) || number > static_cast<size_t>(end_ - at_)) return false;
   bytes = {reinterpret_cast<const char*>(at_), static_cast<size_t>(number)};
   at_ += number;
   return true;
 }
 
+Status malformed(const char* what) {
+  return fail(Message() << "the file is malformed: " << what << " cannot be read; expected an .onnx file as it was written");
+}
+
+Status read_fields(const View& message, const FieldRule* rules, size_t count, void* object, const char* what) {
+  Wire wire(message);
+  while (wire.next())
+    for (size_t i = 0; i < count; i++) {
+      if (rules[i].tag != wire.tag) continue;
+      char* to = static_cast<char*>(object) + rules[i].offset;
+      if (wire.kind() == Wire::BYTES)
+        *reinterpret_cast<View*>(to) = wire.bytes;
+      else if (wire.kind() == Wire::FIXED32)
+        *reinterpret_cast<float*>(to) = float_of(wire.number);
+      else
+        *reinterpret_cast<int64_t*>(to) = wire.integer();
+    }
+  return wire.is_malformed() ? malformed(what) : nullptr;
+}
+
 Numbers::Numbers(const Wire& field, Wire::Kind kind)
-    : kind_(kind), is_packed_(field.kind == Wire::BYTES), single_(field.number), has_single_(field.kind == kind) {
+    : kind_(kind), is_packed_(field.kind() == Wire::BYTES), single_(field.number), has_single_(field.kind() == kind) {
   is_malformed_ = !is_packed_ && !has_single_;
   if (!is_packed_) return;
   at_ = reinterpret_cast<const uint8_t*>(field.bytes.data);

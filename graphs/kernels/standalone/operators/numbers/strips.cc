@@ -130,6 +130,17 @@ Status NumberArray::load(const Tensor& tensor) {
   return nullptr;
 }
 
+Status copy_numbers(const Tensor& from, int type, void* to) {
+  Strip strip;
+  const size_t count = from.count();
+  for (size_t first = 0; first < count; first += STRIP) {
+    const int length = static_cast<int>(count - first < STRIP ? count - first : STRIP);
+    load_numbers(from.type, from.data, first, 1, length, &strip);
+    store_numbers(type, &strip, length, to, first);
+  }
+  return nullptr;
+}
+
 Status load_list(const Tensor& tensor, const char* what, int64_t* list, int most, int* count) {
   if (tensor.rank > 1 || tensor.count() > static_cast<size_t>(most))
     return fail(Message() << what << " is " << tensor << "; expected at most " << most << " numbers");

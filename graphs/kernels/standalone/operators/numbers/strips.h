@@ -43,6 +43,9 @@ class NumberArray {
   void* memory_ = nullptr;
 };
 
+// Copies the numbers of a tensor as another real type.
+Status copy_numbers(const Tensor& from, int type, void* to);
+
 // Loads at most STRIP numbers of a tensor that lists sizes, axes or the like.
 Status load_list(const Tensor& tensor, const char* what, int64_t* list, int most, int* count);
 

@@ -205,36 +205,32 @@ Status run_gather(NodeRun& node) {
 Status run_slice(NodeRun& node) {
   const Tensor& tensor = node.input(0);
   int64_t lists[4][MAX_RANK];  // starts, ends, axes, steps
-  int counts[4] = {};
-  for (int i = 0; i < 4; i++)
-    if (node.has(i + 1)) TRY(load_list(node.input(i + 1), "a list of the slice", lists[i], MAX_RANK, &counts[i]));
-  const int count = counts[0];
-  if (counts[1] != count || (node.has(3) && counts[2] != count) || (node.has(4) && counts[3] != count) || count > tensor.rank)
-    return fail(Message() << "its lists have " << counts[0] << ", " << counts[1] << ", " << counts[2] << " and " << counts[3]
-                          << " numbers; expected as many in each");
+  int count = 0;
+  for (int i = 0; i < 4; i++) {
+    int length = 0;
+    if (!node.has(i + 1)) continue;
+    TRY(load_list(node.input(i + 1), "a list of the slice", lists[i], MAX_RANK, &length));
+    if (i && length != count)
+      return fail(Message() << "its lists have " << count << " and " << length << " numbers; expected as many in each");
+    count = length;
+  }
   int64_t sizes[MAX_RANK], strides[MAX_RANK], own[MAX_RANK], begin = 0;
   strides_of(tensor.sizes, tensor.rank, strides);
   for (int axis = 0; axis < tensor.rank; axis++) sizes[axis] = tensor.sizes[axis];
-  bool is_sliced[MAX_RANK] = {};
   for (int i = 0; i < count; i++) {
     int axis = 0;
     TRY(resolve_axis(node.has(3) ? lists[2][i] : i, tensor.rank, &axis));
-    const int64_t step = node.has(4) ? clip(lists[3][i], -MAX_ELEMENTS, MAX_ELEMENTS) : 1, size = tensor.sizes[axis];
-    if (!step || is_sliced[axis])
-      return fail(Message() << "axis " << axis << " has the step 0, or is listed twice; expected another step, and each axis once");
-    is_sliced[axis] = true;
+    const int64_t size = tensor.sizes[axis];
+    if ((node.has(4) && lists[3][i] != 1) || sizes[axis] != size)
+      return fail(Message() << "axis " << axis << " has another step than 1, or is listed twice; expected the step 1. Run this "
+                            << "file with onnxruntime-web");
     // Negative numbers count from the end; numbers that are out of range are clipped.
-    const auto place = [&](int64_t number, int64_t least, int64_t most) {
-      const int64_t near = clip(number, -2 * MAX_ELEMENTS, 2 * MAX_ELEMENTS);
-      return clip(near < 0 ? near + size : near, least, most);
+    const auto place = [&](int64_t number) {
+      return clip(number < 0 ? clip(number, -MAX_ELEMENTS, 0) + size : number, 0, size);
     };
-    const int64_t start = step > 0 ? place(lists[0][i], 0, size) : place(lists[0][i], 0, size - 1);
-    // With a negative step, the lowest end means one before the first number.
-    const int64_t end = step > 0 ? place(lists[1][i], 0, size) : place(lists[1][i], -1, size - 1);
-    const int64_t length = step > 0 ? (end - start + step - 1) / step : (start - end - step - 1) / -step;
-    sizes[axis] = size && length > 0 ? length : 0;
+    const int64_t start = place(lists[0][i]), end = place(lists[1][i]);
+    sizes[axis] = end > start ? end - start : 0;
     begin += start * strides[axis];
-    strides[axis] *= step;
   }
   void* data = nullptr;
   TRY(node.output(0, tensor.type, sizes, tensor.rank, &data));
@@ -280,28 +276,26 @@ Status run_pad(NodeRun& node) {
   return nullptr;
 }
 
-Status run_transpose(NodeRun& node) {
-  const Tensor& tensor = node.input(0);
-  int64_t sizes[MAX_RANK], strides[MAX_RANK], permuted[MAX_RANK], own[MAX_RANK];
-  bool is_used[MAX_RANK] = {};
-  const int listed = node.node.list_count;
-  if (listed >= 0 && listed != tensor.rank)
-    return fail(Message() << "perm has " << listed << " numbers; expected one for each axis of " << tensor);
-  strides_of(tensor.sizes, tensor.rank, strides);
-  for (int i = 0; i < tensor.rank; i++) {
-    int axis = tensor.rank - 1 - i;
-    if (listed >= 0) TRY(resolve_axis(node.node.list[i], tensor.rank, &axis));
-    if (is_used[axis]) return fail(Message() << "perm has the axis " << axis << " twice; expected each axis once");
-    is_used[axis] = true;
-    sizes[i] = tensor.sizes[axis];
-    permuted[i] = strides[axis];
-  }
-  void* data = nullptr;
-  TRY(node.output(0, tensor.type, sizes, tensor.rank, &data));
-  if (!data || !tensor.count()) return nullptr;
-  strides_of(sizes, tensor.rank, own);
-  copy_box(static_cast<const char*>(tensor.data), permuted, static_cast<char*>(data), own, sizes, tensor.rank,
-           element_bytes(tensor.type));
+Status load_transpose(Loading& node) {
+  const Tensor* given = node.is_constant(0) ? &node.input(0).tensor : nullptr;
+  if (!given || given->rank != 2 || !node.node.output_count || node.node.outputs[0] < 0 ||
+      (node.node.list_count >= 0 && (node.node.list_count != 2 || node.node.list[0] != 1 || node.node.list[1] != 0)))
+    return fail(Message() << "its input is not a matrix of constants; expected one. Run this file with onnxruntime-web");
+  Value& value = node.output(0);
+  const size_t rows = static_cast<size_t>(given->sizes[0]), columns = static_cast<size_t>(given->sizes[1]);
+  const size_t element = element_bytes(given->type);
+  char* to = nullptr;
+  TRY(allocate_array(tensor_bytes(*given), &to));
+  const char* from = static_cast<const char*>(given->data);
+  for (size_t i = 0; i < rows; i++)
+    for (size_t j = 0; j < columns; j++)
+      __builtin_memcpy(to + (j * rows + i) * element, from + (i * columns + j) * element, element);
+  value.tensor = *given;
+  value.tensor.sizes[0] = given->sizes[1];
+  value.tensor.sizes[1] = given->sizes[0];
+  value.tensor.data = value.memory = to;
+  value.is_constant = true;
+  node.is_packed[0] = true;
   return nullptr;
 }
 

@@ -14,8 +14,10 @@ Status run_concat(NodeRun& node);
 Status run_gather(NodeRun& node);
 Status run_slice(NodeRun& node);
 Status run_pad(NodeRun& node);
-Status run_transpose(NodeRun& node);
 Status run_range(NodeRun& node);
+
+// Transposes a constant matrix: the output is a constant, too.
+Status load_transpose(Loading& node);
 
 // Returns an axis counted from the first one, or an error where a tensor of this rank has none.
 Status resolve_axis(int64_t axis, int rank, int* resolved);

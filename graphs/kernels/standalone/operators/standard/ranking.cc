@@ -7,21 +7,26 @@ namespace mbert {
 
 namespace {
 
-// The best of a row, in a heap whose first is the worst of them.
-template <class Number>
-struct Best {
-  const Number* numbers;
-  bool largest;
-  int64_t* heap;
+// Turns numbers into integers of the same order, or of the opposite one. Of real numbers, both zeros are the same.
+void to_keys(bool reals, bool are_reversed, size_t count, void* numbers) {
+  int64_t* keys = static_cast<int64_t*>(numbers);
+  for (size_t i = 0; i < count; i++) {
+    if (reals) {
+      static_cast<double*>(numbers)[i] += 0.0;
+      if (keys[i] < 0) keys[i] ^= INT64_MAX;  // the magnitudes of negative numbers are in the other order
+    }
+    if (are_reversed) keys[i] = ~keys[i];
+  }
+}
+
+// Ranks the largest of keys. Those that are equal keep their order.
+struct Ranking {
+  const int64_t* keys;
+  int64_t* heap;  // of the largest: their places; the first is the last in rank
   int64_t size;
 
-  // Whether a number is ranked before another: of equal ones, the first.
-  bool is_before(int64_t a, int64_t b) const {
-    const Number x = numbers[a], y = numbers[b];
-    if (x != y) return largest ? x > y : x < y;
-    return a < b;
-  }
-  // Moves a place that is too good for its own down.
+  bool is_before(int64_t a, int64_t b) const { return keys[a] != keys[b] ? keys[a] > keys[b] : a < b; }
+  // Moves the place at the top down to where it belongs.
   void sink(int64_t place, int64_t end) const {
     const int64_t moved = heap[place];
     for (int64_t child; (child = 2 * place + 1) < end; place = child) {
@@ -31,56 +36,59 @@ struct Best {
     }
     heap[place] = moved;
   }
-  // Ranks the best of `count` numbers.
   void rank(int64_t count) const {
     for (int64_t i = 0; i < size; i++) heap[i] = i;
     for (int64_t i = size / 2 - 1; i >= 0; i--) sink(i, size);
     for (int64_t i = size; size && i < count; i++)
       if (is_before(i, heap[0])) heap[0] = i, sink(0, size);
     for (int64_t end = size - 1; end > 0; end--) {
-      const int64_t worst = heap[0];
+      const int64_t last = heap[0];
       heap[0] = heap[end];
-      heap[end] = worst;
+      heap[end] = last;
       sink(0, end);
     }
   }
 };
 
+// Copies the element of a place.
+void copy_element(const Tensor& from, size_t place, void* to, size_t index) {
+  const size_t bytes = element_bytes(from.type);
+  __builtin_memcpy(static_cast<char*>(to) + index * bytes, static_cast<const char*>(from.data) + place * bytes, bytes);
+}
+
+Status expect_rank(const Tensor& tensor, int rank) {
+  if (tensor.rank == rank) return nullptr;
+  return fail(Message() << "its input is " << tensor << "; expected " << rank << " axes. Run this file with onnxruntime-web");
+}
+
 }  // namespace
 
 Status run_top_k(NodeRun& node) {
   const Tensor& tensor = node.input(0);
-  int axis = 0;
+  int axis = 0, given = 0;
+  int64_t k[1] = {}, sizes[MAX_RANK];
   TRY(resolve_axis(node.node.attributes[0], tensor.rank, &axis));
-  if (axis != tensor.rank - 1)
-    return fail(Message() << "the axis is " << axis << " of " << tensor << "; expected the last one. Run this file with "
-                          << "onnxruntime-web");
-  int64_t k[1] = {}, sizes[MAX_RANK], rows = 1;
-  int given = 0;
   TRY(load_list(node.input(1), "k", k, 1, &given));
   const int64_t length = tensor.sizes[axis];
-  if (!given || k[0] < 0 || k[0] > length)
-    return fail(Message() << "k is " << k[0] << "; expected 0 to " << length << ", the length of a row");
+  if (axis != tensor.rank - 1 || !given || k[0] < 0 || k[0] > length)
+    return fail(Message() << "k is " << k[0] << " and the axis " << axis << " of " << tensor << "; expected 0 to " << length
+                          << ", and the last axis");
   for (int i = 0; i < tensor.rank; i++) sizes[i] = i == axis ? k[0] : tensor.sizes[i];
-  for (int i = 0; i < axis; i++) rows *= tensor.sizes[i];
-  void *data = nullptr, *indices = nullptr;
+  void *data = nullptr, *places = nullptr;
   TRY(node.output(0, tensor.type, sizes, tensor.rank, &data));
-  TRY(node.output(1, INT64, sizes, tensor.rank, &indices));
-  NumberArray numbers;
+  TRY(node.output(1, INT64, sizes, tensor.rank, &places));
+  NumberArray keys;
   int64_t* heap = nullptr;
-  TRY(numbers.load(tensor));
+  const size_t count = tensor.count();
+  TRY(keys.load(tensor));
   TRY(allocate_array(static_cast<size_t>(k[0]), &heap));
-  const bool largest = node.node.attributes[1] != 0, reals = is_real(tensor.type);
-  for (int64_t row = 0; row < rows; row++) {
-    const int64_t first = row * length;
-    if (reals)
-      Best<double>{numbers.reals() + first, largest, heap, k[0]}.rank(length);
-    else
-      Best<int64_t>{numbers.integers() + first, largest, heap, k[0]}.rank(length);
-    for (int64_t i = 0; i < k[0]; i++) {
-      const size_t to = static_cast<size_t>(row * k[0] + i);
-      if (indices) static_cast<int64_t*>(indices)[to] = heap[i];
-      if (data) store_numbers(tensor.type, numbers.integers() + first + heap[i], 1, data, to);
+  to_keys(is_real(tensor.type), !node.node.attributes[1], count, keys.integers());
+  size_t written = 0;
+  for (size_t first = 0; first < count; first += static_cast<size_t>(length)) {
+    Ranking{keys.integers() + first, heap, k[0]}.rank(length);
+    for (int64_t i = 0; i < k[0]; i++, written++) {
+      if (places) static_cast<int64_t*>(places)[written] = heap[i];
+      if (data) copy_element(tensor, first + static_cast<size_t>(heap[i]), data, written);
     }
   }
   release_memory(heap);
@@ -89,11 +97,9 @@ Status run_top_k(NodeRun& node) {
 
 Status run_unique(NodeRun& node) {
   const Tensor& tensor = node.input(0);
-  int axis = 0;
-  TRY(resolve_axis(node.node.attributes[0], tensor.rank, &axis));
-  if (axis != 0) return fail(Message() << "the axis is " << axis << "; expected 0. Run this file with onnxruntime-web");
+  TRY(expect_rank(tensor, 2));
   const int64_t rows = tensor.sizes[0];
-  const size_t width = rows ? tensor.count() / static_cast<size_t>(rows) : 0;
+  const size_t width = static_cast<size_t>(tensor.sizes[1]);
   const int64_t* data = static_cast<const int64_t*>(tensor.data);
   // A hash table of the first of equal rows, and for each row the number of its kind.
   size_t places = 16;
@@ -120,17 +126,14 @@ Status run_unique(NodeRun& node) {
     kinds[row] = table[place];
     counts[kinds[row]]++;
   }
-  int64_t sizes[MAX_RANK];
-  for (int i = 0; i < tensor.rank; i++) sizes[i] = tensor.sizes[i];
-  sizes[0] = found;
+  const int64_t sizes[] = {found, tensor.sizes[1]};
   void* outputs[4];  // the rows, their places, the kind of each row, and how many there are of each kind
   TRY(node.output(0, INT64, sizes, tensor.rank, &outputs[0]));
   TRY(node.output(1, INT64, &found, 1, &outputs[1]));
   TRY(node.output(2, INT64, &rows, 1, &outputs[2]));
   TRY(node.output(3, INT64, &found, 1, &outputs[3]));
-  for (int64_t i = 0; outputs[0] && i < found; i++)
-    for (size_t j = 0; j < width; j++)
-      static_cast<int64_t*>(outputs[0])[static_cast<size_t>(i) * width + j] = data[static_cast<size_t>(firsts[i]) * width + j];
+  for (size_t i = 0; outputs[0] && i < static_cast<size_t>(found) * width; i++)
+    copy_element(tensor, static_cast<size_t>(firsts[i / width]) * width + i % width, outputs[0], i);
   const int64_t* const lists[] = {firsts, kinds, counts};
   for (int i = 0; i < 3; i++)
     if (outputs[i + 1])
@@ -140,93 +143,52 @@ Status run_unique(NodeRun& node) {
 
 Status run_nonzero(NodeRun& node) {
   const Tensor& tensor = node.input(0);
-  const size_t total = tensor.count();
-  // Twice: to count, then to write.
-  int64_t* places = nullptr;
-  int64_t sizes[2] = {tensor.rank, 0};
-  for (int turn = 0; turn < 2; turn++) {
-    const bool is_counting = turn == 0;
-    int64_t found = 0;
-    Strip strip;
-    for (size_t first = 0; first < total; first += STRIP) {
-      const int count = static_cast<int>(total - first < STRIP ? total - first : STRIP);
-      load_numbers(tensor.type, tensor.data, first, 1, count, &strip);
-      for (int i = 0; i < count; i++) {
-        if (is_real(tensor.type) ? strip.reals[i] == 0 : strip.integers[i] == 0) continue;
-        int64_t left = static_cast<int64_t>(first) + i;
-        for (int axis = tensor.rank - 1; !is_counting && axis >= 0; axis--) {
-          places[axis * sizes[1] + found] = left % tensor.sizes[axis];
-          left /= tensor.sizes[axis];
-        }
-        found++;
-      }
-    }
-    if (!is_counting) continue;
-    sizes[1] = found;
-    void* data = nullptr;
-    TRY(node.output(0, INT64, sizes, 2, &data));
-    if (!data) return nullptr;
-    places = static_cast<int64_t*>(data);
+  TRY(expect_rank(tensor, 1));
+  Array<int64_t> places;
+  const char* bytes = static_cast<const char*>(tensor.data);
+  const size_t element = element_bytes(tensor.type);
+  for (int64_t i = 0; i < tensor.sizes[0]; i++) {
+    int64_t number = 0;
+    for (size_t j = 0; j < element; j++) number |= bytes[static_cast<size_t>(i) * element + j];
+    if (number) TRY(places.add(i));
   }
+  const int64_t sizes[] = {1, static_cast<int64_t>(places.size())};
+  void* data = nullptr;
+  TRY(node.output(0, INT64, sizes, 2, &data));
+  if (data && places.size()) __builtin_memcpy(data, places.begin(), places.size() * sizeof(int64_t));
   return nullptr;
 }
 
-namespace {
-
-enum Scatter { NONE, ADDED, LARGEST, SMALLEST };
-
-template <class Number>
-Number scattered(int64_t code, Number old, Number update) {
-  switch (code) {
-    case ADDED: return static_cast<Number>(old + update);
-    case LARGEST: return update > old ? update : old;
-    case SMALLEST: return update < old ? update : old;
-    default: return update;
-  }
-}
-
-}  // namespace
-
 Status run_scatter_elements(NodeRun& node) {
+  enum { NONE, ADDED, LARGEST, SMALLEST };
   const Tensor &tensor = node.input(0), &indices = node.input(1), &updates = node.input(2);
-  int axis = 0;
-  TRY(resolve_axis(node.node.attributes[0], tensor.rank, &axis));
-  bool fits = indices.rank == tensor.rank && updates.rank == tensor.rank;
-  for (int i = 0; fits && i < tensor.rank; i++)
-    fits = indices.sizes[i] == updates.sizes[i] && (i == axis || indices.sizes[i] <= tensor.sizes[i]);
-  if (!fits)
-    return fail(Message() << "the indices are " << indices << " and the updates " << updates
-                          << "; expected equal shapes within that of " << tensor);
+  for (int i = 0; i < 3; i++) TRY(expect_rank(node.input(i), 1));
+  const int64_t size = tensor.sizes[0], count = indices.sizes[0], code = node.node.attributes[1];
+  if (updates.sizes[0] != count || node.node.attributes[0] > 0)
+    return fail(Message() << "there are " << count << " indices and " << updates.sizes[0] << " updates; expected as many");
   void* data = nullptr;
-  TRY(node.output(0, tensor.type, tensor.sizes, tensor.rank, &data));
+  TRY(node.output(0, tensor.type, tensor.sizes, 1, &data));
   if (!data) return nullptr;
-  if (const size_t bytes = tensor_bytes(tensor)) __builtin_memcpy(data, tensor.data, bytes);
-  const size_t total = indices.count();
-  const int64_t code = node.node.attributes[1];
-  for (size_t i = 0; i < total; i++) {
-    int64_t index = 0, left = static_cast<int64_t>(i), place = 0, stride = 1;
-    load_numbers(indices.type, indices.data, i, 1, 1, &index);
-    const int64_t given = index;
-    if (index < 0) index += tensor.sizes[axis];
-    if (index < 0 || index >= tensor.sizes[axis])
-      return fail(Message() << "an index is out of data bounds, " << given << "; expected " << -tensor.sizes[axis] << " to "
-                            << tensor.sizes[axis] - 1);
-    for (int j = tensor.rank - 1; j >= 0; j--) {
-      place += (j == axis ? index : left % indices.sizes[j]) * stride;
-      left /= indices.sizes[j];
-      stride *= tensor.sizes[j];
+  NumberArray numbers, places, added;
+  TRY(numbers.load(tensor));
+  TRY(places.load(indices));
+  TRY(added.load(updates));
+  for (int64_t i = 0; i < count; i++) {
+    const int64_t given = places.integers()[i], index = given < 0 ? given + size : given;
+    if (index < 0 || index >= size)
+      return fail(Message() << "an index is out of data bounds, " << given << "; expected " << -size << " to " << size - 1);
+    if (is_real(tensor.type)) {
+      double &old = numbers.reals()[index], update = added.reals()[i];
+      old = code == ADDED ? old + update : (code == LARGEST && update <= old) || (code == SMALLEST && update >= old) ? old : update;
+    } else {
+      int64_t &old = numbers.integers()[index], update = added.integers()[i];
+      if (code == ADDED)
+        old = static_cast<int64_t>(static_cast<uint64_t>(old) + static_cast<uint64_t>(update));
+      else if (code == NONE || (code == LARGEST ? update > old : update < old))
+        old = update;
     }
-    Strip old, update;
-    load_numbers(tensor.type, data, static_cast<size_t>(place), 1, 1, &old);
-    load_numbers(tensor.type, updates.data, i, 1, 1, &update);
-    if (is_real(tensor.type))
-      old.reals[0] = scattered(code, old.reals[0], update.reals[0]);
-    else
-      old.integers[0] = static_cast<int64_t>(
-          code == ADDED ? static_cast<uint64_t>(old.integers[0]) + static_cast<uint64_t>(update.integers[0])
-                        : static_cast<uint64_t>(scattered(code == ADDED ? 0 : code, old.integers[0], update.integers[0])));
-    store_numbers(tensor.type, &old, 1, data, static_cast<size_t>(place));
   }
+  store_numbers(tensor.type, numbers.integers(), static_cast<int>(size), data, 0);
   return nullptr;
 }
 

@@ -13,6 +13,7 @@ Number combined(int code, Number a, Number b) {
   switch (code) {
     case REDUCE_MAX: return b > a || b != b ? b : a;
     case REDUCE_MIN: return b < a || b != b ? b : a;
+    case REDUCE_L2: return a + b * b;
     default: return a + b;
   }
 }
@@ -28,9 +29,9 @@ void fill(int code, bool reals, size_t count, void* numbers) {
   for (size_t i = 0; i < count; i++) {
     const bool is_max = code == REDUCE_MAX;
     if (reals)
-      static_cast<double*>(numbers)[i] = code == REDUCE_SUM ? 0.0 : is_max ? -__builtin_inf() : __builtin_inf();
+      static_cast<double*>(numbers)[i] = code >= REDUCE_SUM ? 0.0 : is_max ? -__builtin_inf() : __builtin_inf();
     else
-      static_cast<int64_t*>(numbers)[i] = code == REDUCE_SUM ? 0 : is_max ? INT64_MIN : INT64_MAX;
+      static_cast<int64_t*>(numbers)[i] = code >= REDUCE_SUM ? 0 : is_max ? INT64_MIN : INT64_MAX;
   }
 }
 
@@ -85,7 +86,7 @@ Status run_reduction(NodeRun& node) {
     if (keeps || !is_reduced[axis]) sizes[rank++] = results.sizes[axis];
   }
   const size_t total = results.count();
-  if (code != REDUCE_SUM && total && !tensor.count())
+  if (code < REDUCE_SUM && total && !tensor.count())
     return fail(Message() << "its input is " << tensor << "; expected one number at least for each of its output");
   void* data = nullptr;
   TRY(node.output(0, tensor.type, sizes, rank, &data));
@@ -108,6 +109,8 @@ Status run_reduction(NodeRun& node) {
       }
     }
   }
+  double* results_of_reals = reinterpret_cast<double*>(memory);
+  for (size_t i = 0; code == REDUCE_L2 && i < total; i++) results_of_reals[i] = __builtin_sqrt(results_of_reals[i]);
   store_numbers(tensor.type, memory, static_cast<int>(total), data, 0);
   release_memory(memory);
   return nullptr;
@@ -178,31 +181,25 @@ Status run_layer_normalization(NodeRun& node) {
 
 Status run_cumulative_sum(NodeRun& node) {
   const Tensor& tensor = node.input(0);
-  if (node.input(1).count() != 1) return fail(Message() << "the axis is " << node.input(1) << "; expected one number");
-  int64_t given = 0, inner = 1;
-  int axis = 0;
-  load_numbers(node.input(1).type, node.input(1).data, 0, 1, 1, &given);
-  TRY(resolve_axis(given, tensor.rank, &axis));
-  for (int i = axis + 1; i < tensor.rank; i++) inner *= tensor.sizes[i];
+  int64_t axis[1] = {};
+  int given = 0;
+  TRY(load_list(node.input(1), "the axis", axis, 1, &given));
+  if (tensor.rank != 1 || axis[0] > 0)
+    return fail(Message() << "its input is " << tensor << "; expected one axis. Run this file with onnxruntime-web");
   void* data = nullptr;
-  TRY(node.output(0, tensor.type, tensor.sizes, tensor.rank, &data));
+  TRY(node.output(0, tensor.type, tensor.sizes, 1, &data));
   if (!data) return nullptr;
+  const bool is_exclusive = node.node.attributes[0] != 0;
   NumberArray numbers;
   TRY(numbers.load(tensor));
-  const bool is_exclusive = node.node.attributes[0] != 0, reals = is_real(tensor.type);
-  const int64_t count = static_cast<int64_t>(tensor.count()), length = tensor.sizes[axis];
   int64_t* integers = numbers.integers();
-  // Sums in place; then, where a sum leaves out its own number, each moves to the next place.
-  for (int64_t i = inner; i < count; i++) {
-    if (i / inner % length == 0) continue;
-    if (reals)
-      numbers.reals()[i] += numbers.reals()[i - inner];
-    else
-      integers[i] = combined_integers(REDUCE_SUM, integers[i], integers[i - inner]);
+  uint64_t sum = 0;
+  for (int64_t i = 0; i < tensor.sizes[0]; i++) {
+    const uint64_t before = sum;
+    sum += static_cast<uint64_t>(integers[i]);
+    integers[i] = static_cast<int64_t>(is_exclusive ? before : sum);
   }
-  for (int64_t i = count - 1; is_exclusive && i >= 0; i--)
-    integers[i] = i / inner % length ? integers[i - inner] : 0;  // of real numbers, their bits
-  store_numbers(tensor.type, integers, static_cast<int>(count), data, 0);
+  store_numbers(tensor.type, integers, static_cast<int>(tensor.sizes[0]), data, 0);
   return nullptr;
 }
 

@@ -5,7 +5,7 @@
 
 namespace mbert {
 
-enum Reduction { REDUCE_MAX, REDUCE_MIN, REDUCE_SUM };
+enum Reduction { REDUCE_MAX, REDUCE_MIN, REDUCE_SUM, REDUCE_L2 };
 
 Status run_reduction(NodeRun& node);
 Status run_arg_max(NodeRun& node);
