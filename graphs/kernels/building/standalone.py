@@ -69,12 +69,9 @@ SHARED = (
 
 # What the host has: memory and threads.
 NATIVE = ("standalone/system/native_memory", "standalone/system/no_workers")
-WASM = (
-    "ort/libc",
-    "standalone/system/no_workers",
-    "standalone/system/wasm_environment",
-    "standalone/system/wasm_memory",
-)
+_WASM = ("ort/libc", "standalone/system/wasm_environment", "standalone/system/wasm_memory")
+WASM = (*_WASM, "standalone/system/no_workers")
+WASM_THREADS = (*_WASM, "standalone/system/wasm_workers")
 
 # Sources whose loops take a part of a run's time. All others are compiled for size.
 FAST = (

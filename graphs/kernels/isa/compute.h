@@ -14,6 +14,8 @@
 // and may have defined, before `vectors.h` and this:
 //
 //   CUSTOM_MULTIPLY_INT8      it has its own multiply_int8 (and peak_int8), and no Prepared, Quad and dot
+//   ENGINE_SHIFT              a variable with what weights are too large by, where only a run can tell: 0, or 128 as for
+//                             UNSIGNED_WEIGHTS, which then is true; it uses MBERT_ISA_OF
 //   GROUP, DEPTH              consecutive weights of one column; the multiple to which k is padded (default: 4, GROUP)
 //   BY_LANE                   an instruction multiplies a vector by one lane of another
 //   PAIRED_ROWS               activations are interleaved by pairs of rows: so many of one row, then of the other

@@ -10,6 +10,8 @@
 #include <arm_neon.h>
 #elif defined(__AVX2__)
 #include <immintrin.h>
+#elif defined(__wasm_simd128__)
+#include <wasm_simd128.h>
 #endif
 
 #ifndef LANES
@@ -33,8 +35,21 @@ inline Bytes load_bytes(const void* p) { return *reinterpret_cast<const Unaligne
 inline Floats splat(float x) { return x - Floats{}; }
 inline Ints splat(int32_t x) { return x - Ints{}; }
 
+// A constant that stays in a register in a loop. V8 would make it anew at each use, in three instructions on x86-64.
+template <class Vector>
+inline Vector constant(Vector x) {
+#if defined(__wasm__)
+  __asm__("" : "+r"(x));
+#endif
+  return x;
+}
+
 inline Floats fma(Floats a, Floats b, Floats c) {
-#ifdef HAS_FMA
+#if defined(HAS_FMA) && defined(__wasm__)
+  // Rounded once or twice, as the engine prefers.
+  return reinterpret_cast<Floats>(wasm_f32x4_relaxed_madd(reinterpret_cast<v128_t>(a), reinterpret_cast<v128_t>(b),
+                                                          reinterpret_cast<v128_t>(c)));
+#elif defined(HAS_FMA)
   return __builtin_elementwise_fma(a, b, c);
 #else
   return a * b + c;
@@ -45,6 +60,8 @@ inline Floats fma(Floats a, Floats b, Floats c) {
 inline Floats maximum(Floats x, Floats other) {
 #if defined(__aarch64__)
   return reinterpret_cast<Floats>(vmaxq_f32(reinterpret_cast<float32x4_t>(x), reinterpret_cast<float32x4_t>(other)));
+#elif defined(__wasm__)
+  return reinterpret_cast<Floats>(wasm_f32x4_pmax(reinterpret_cast<v128_t>(x), reinterpret_cast<v128_t>(other)));
 #else
   return x < other ? other : x;
 #endif
@@ -78,7 +95,7 @@ inline Ints round_to_nearest(Floats x) {
   return reinterpret_cast<Ints>(_mm256_cvtps_epi32(reinterpret_cast<__m256>(x)));
 #else
   // The sum with 1.5 · 2^23 has the rounded integer in its last bits.
-  return reinterpret_cast<Ints>(x + 12582912.0f) - 0x4b400000;
+  return reinterpret_cast<Ints>(x + constant(splat(12582912.0f))) - constant(splat(0x4b400000));
 #endif
 }
 
@@ -90,6 +107,10 @@ inline Bytes narrow(const Ints (&numbers)[4]) {
   const __m512i packed = _mm512_packs_epi16(_mm512_packs_epi32(in(0), in(1)), _mm512_packs_epi32(in(2), in(3)));
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
   return reinterpret_cast<Bytes>(_mm512_permutexvar_epi32(order, packed));
+#elif defined(__wasm__)
+  const auto in = [&](int i) { return reinterpret_cast<v128_t>(numbers[i]); };
+  return reinterpret_cast<Bytes>(wasm_i8x16_narrow_i16x8(wasm_i16x8_narrow_i32x4(in(0), in(1)),
+                                                         wasm_i16x8_narrow_i32x4(in(2), in(3))));
 #else
   typedef int32_t Four __attribute__((vector_size(LANES * 16)));
   Four wide;

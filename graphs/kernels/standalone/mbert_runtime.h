@@ -63,6 +63,13 @@ const int32_t* MBERT_EXPORT(mbert_output_dims)(MbertRun* run, int index);
 const void* MBERT_EXPORT(mbert_output_data)(MbertRun* run, int index);
 void MBERT_EXPORT(mbert_run_release)(MbertRun* run);
 
+#ifdef __wasm_atomics__
+// Helps runs with their tasks, and does not return. A worker calls it in an instance of its own on the shared memory;
+// `stack` is the end of memory for its stack, 256 KB from mbert_allocate, which is a multiple of 16. The first instance
+// must have been made before.
+void MBERT_EXPORT(mbert_work)(void* stack);
+#endif
+
 #ifdef __cplusplus
 }
 #endif

@@ -11,15 +11,15 @@ constexpr float LN2 = 0.693115234375f, LN2_REMAINDER = 3.19461833e-05f;
 // e^x for x ≤ 0; about 1e-38 below -87. With x = n·ln 2 + r it is 2^n · (1 + r + r²·p(r)), where p's coefficients
 // minimize the largest relative error for |r| ≤ ln 2 / 2 (3e-9; a weighted least squares fit).
 inline Floats exp_of(Floats x) {
-  x = maximum(x, splat(-87.0f));
-  const Ints exponent = round_to_nearest(x * 1.44269504f);
+  x = maximum(x, constant(splat(-87.0f)));
+  const Ints exponent = round_to_nearest(x * constant(splat(1.44269504f)));
   const Floats n = __builtin_convertvector(exponent, Floats);
-  const Floats r = fma(n, splat(-LN2_REMAINDER), fma(n, splat(-LN2), x));
-  Floats p = splat(0.00138145394f);
-  p = fma(p, r, splat(0.00836874545f));
-  p = fma(p, r, splat(0.041668389f));
-  p = fma(p, r, splat(0.166665211f));
-  p = fma(p, r, splat(0.49999994f));
+  const Floats r = fma(n, constant(splat(-LN2_REMAINDER)), fma(n, constant(splat(-LN2)), x));
+  Floats p = constant(splat(0.00138145394f));
+  p = fma(p, r, constant(splat(0.00836874545f)));
+  p = fma(p, r, constant(splat(0.041668389f)));
+  p = fma(p, r, constant(splat(0.166665211f)));
+  p = fma(p, r, constant(splat(0.49999994f)));
   p = fma(p, r * r, r + 1.0f);
   return p * reinterpret_cast<Floats>((exponent + 127) << 23);
 }
@@ -53,25 +53,18 @@ inline void weighted_sum(const float* scores, const float (&factors)[ROWS], cons
     }
 }
 
-template <int ROWS>
-inline void attend_rows(const float* query, int query_stride, const Head& head, float* scores, float* out,
-                        int out_stride) {
-  const int padded = round_up(head.length, LANES);
-  int j = 0;
-  for (; j + SCORE_VECTORS * LANES <= padded; j += SCORE_VECTORS * LANES)
-    score<ROWS, SCORE_VECTORS>(query, query_stride, head, j, scores);
-  for (; j < padded; j += LANES) score<ROWS, 1>(query, query_stride, head, j, scores);
-  // Softmax. Its division is postponed: `factors` multiply the weighted sums. Each step is computed for all rows,
-  // because the horizontal operations of one row would wait for each other.
-  float peaks[ROWS], factors[ROWS];
-  UNROLLED for (int i = 0; i < ROWS; i++) {
-    const float* row = scores + static_cast<size_t>(i) * head.padded;
+// Softmax of rows of scores, whose division is postponed: `factors` are to multiply the weighted sums. Each step is
+// computed for all rows, because the horizontal operations of one row would wait for each other.
+SHARED_CODE void softmax(float* scores, int stride, int rows, int padded, float* factors) {
+  float peaks[SCORE_ROWS];
+  for (int i = 0; i < rows; i++) {
+    const float* row = scores + static_cast<size_t>(i) * stride;
     Floats peak = load(row);
     for (int k = LANES; k < padded; k += LANES) peak = maximum(load(row + k), peak);
     peaks[i] = max_of_lanes(peak);
   }
-  UNROLLED for (int i = 0; i < ROWS; i++) {
-    float* row = scores + static_cast<size_t>(i) * head.padded;
+  for (int i = 0; i < rows; i++) {
+    float* row = scores + static_cast<size_t>(i) * stride;
     Floats sums{};
     for (int k = 0; k < padded; k += LANES) {
       const Floats e = exp_of(load(row + k) - peaks[i]);
@@ -80,13 +73,26 @@ inline void attend_rows(const float* query, int query_stride, const Head& head, 
     }
     factors[i] = 1.0f / sum_of_lanes(sums);
   }
+}
+
+template <int ROWS>
+inline void attend_rows(const float* query, int query_stride, const Head& head, float* scores, float* out,
+                        int out_stride) {
+  const int padded = round_up(head.length, LANES);
+  int j = 0;
+  for (; j + SCORE_VECTORS * LANES <= padded; j += SCORE_VECTORS * LANES)
+    score<ROWS, SCORE_VECTORS>(query, query_stride, head, j, scores);
+  for (; j < padded; j += LANES) score<ROWS, 1>(query, query_stride, head, j, scores);
+  float factors[ROWS];
+  softmax(scores, head.padded, ROWS, padded, factors);
   int c = 0;
   for (; c + VALUE_VECTORS * LANES <= head.size; c += VALUE_VECTORS * LANES)
     weighted_sum<ROWS, VALUE_VECTORS>(scores, factors, head, c, out, out_stride);
   for (; c < head.size; c += LANES) weighted_sum<ROWS, 1>(scores, factors, head, c, out, out_stride);
 }
 
-// Attends in tiles of ROWS rows; the remainder in tiles of half as many, and so on.
+// Attends in tiles of ROWS rows; the remainder in tiles of half as many, and so on, or where code is to be small, one by
+// one.
 template <int ROWS>
 inline void attend_in_tiles(const float* query, int query_stride, int count, const Head& head, float* scores,
                             float* out, int out_stride) {
@@ -94,8 +100,9 @@ inline void attend_in_tiles(const float* query, int query_stride, int count, con
   for (; i + ROWS <= count; i += ROWS)
     attend_rows<ROWS>(query + static_cast<size_t>(i) * query_stride, query_stride, head, scores,
                       out + static_cast<size_t>(i) * out_stride, out_stride);
+  constexpr int FEWER = SMALL_CODE ? 1 : ROWS / 2;
   if constexpr (ROWS > 1)
-    attend_in_tiles<ROWS / 2>(query + static_cast<size_t>(i) * query_stride, query_stride, count - i, head, scores,
+    attend_in_tiles<FEWER>(query + static_cast<size_t>(i) * query_stride, query_stride, count - i, head, scores,
                               out + static_cast<size_t>(i) * out_stride, out_stride);
 }
 

@@ -8,7 +8,7 @@
 namespace {
 
 // Channels of a head that are packed at once: whole groups and whole vectors, within one panel.
-constexpr int CHANNELS = 16;
+constexpr int CHANNELS = INT8_PANEL < 16 ? INT8_PANEL : 16;
 static_assert(INT8_PANEL % CHANNELS == 0 && CHANNELS % GROUP == 0 && CHANNELS % LANES == 0);
 // A row of probabilities has a whole number of panels, and the product with the values reads a multiple of DEPTH of it.
 static_assert(INT8_PANEL % DEPTH == 0);
@@ -47,7 +47,7 @@ inline void quantize_channels(const float* x, int count, float factor, int8_t* q
 #define WHOLE_GROUPS false
 #endif
 
-constexpr Bytes SHIFTS = Bytes{} + static_cast<int8_t>(SHIFT);
+inline Bytes shifts() { return Bytes{} + static_cast<int8_t>(SHIFT); }
 
 // Stores the first `count` lanes of four bytes.
 inline void store_lanes(int8_t* to, Bytes lanes, int count) {
@@ -76,7 +76,7 @@ inline void pack_columns(const float* keys, int stride, int count, int size, con
     for (int i = 0; i < count; i++)
       for_each_chunk(keys + static_cast<size_t>(i) * stride + c, channels, [&](int, const Floats (&numbers)[4]) {
         const Bytes chunk = factors[i] == 0.0f ? Bytes{} : quantize_chunk(numbers, factors[i]);
-        block[i] = reinterpret_cast<Floats>(chunk + SHIFTS);
+        block[i] = reinterpret_cast<Floats>(chunk + shifts());
       });
     transpose(block);
     for (int g = 0; g < LANES && c + g * GROUP < k; g++)
@@ -119,7 +119,7 @@ inline void pack_four_values(const float* values, int stride, const float* facto
     const Ints kept = splat(factors[i] == 0.0f ? 0 : 0xff);
     four |= (round_to_nearest(load(values + static_cast<size_t>(i) * stride) * factors[i]) & kept) << (8 * i);
   }
-  *reinterpret_cast<UnalignedBytes*>(to) = reinterpret_cast<Bytes>(four) + SHIFTS;
+  *reinterpret_cast<UnalignedBytes*>(to) = reinterpret_cast<Bytes>(four) + shifts();
 }
 
 // Packs the keys of `count` tokens from `first` on as the columns of a weight [size, tokens], with one step per token.
@@ -173,12 +173,12 @@ void pack_values(const float* values, int stride, int count, int size, int first
 // 2^n · p(r), where p's coefficients minimize the largest relative error for |r| ≤ 1/2 (8e-5, far below a step of 8
 // bits; a weighted least squares fit).
 inline Floats exp2_of(Floats x) {
-  const Ints kept = ~(x < splat(-100.0f));  // NaN is kept
+  const Ints kept = ~(x < constant(splat(-100.0f)));  // NaN is kept
   const Ints exponent = round_to_nearest(x);
   const Floats r = x - __builtin_convertvector(exponent, Floats);
-  Floats p = fma(splat(0.05517166f), r, splat(0.24261114f));
-  p = fma(p, r, splat(0.69326097f));
-  p = fma(p, r, splat(0.99992806f));
+  Floats p = fma(constant(splat(0.05517166f)), r, constant(splat(0.24261114f)));
+  p = fma(p, r, constant(splat(0.69326097f)));
+  p = fma(p, r, constant(splat(0.99992806f)));
   return reinterpret_cast<Floats>((reinterpret_cast<Ints>(p) + (exponent << 23)) & kept);
 }
 

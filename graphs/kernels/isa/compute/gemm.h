@@ -129,7 +129,7 @@ struct Float {
   static constexpr int TILE_ROWS = MOST_ROWS, PANEL = FLOAT_PANEL;
 
   template <int ROWS, bool FETCH>
-  static inline void tile(const Rows& rows, int first, const Weight& weight, int column, bool has_relu,
+  static SHARED_CODE void tile(const Rows& rows, int first, const Weight& weight, int column, bool has_relu,
                           const TileOutput& output) {
     const float* a = static_cast<const float*>(rows.data) + static_cast<size_t>(first) * rows.stride;
     const Element* w = static_cast<const Element*>(weight.panels) + static_cast<size_t>(column) * weight.k;
@@ -149,7 +149,7 @@ __attribute__((noinline)) void copy_columns(const float* from, int from_stride, 
 using TileFunction = void (*)(const Rows& rows, int first, const Weight& weight, int column, bool has_relu,
                               const TileOutput& output);
 
-// The tiles of a kind by their number of rows, which prefetch.
+// The tiles of a kind by their number of rows, which prefetch where the instruction set does.
 template <class Kind>
 struct Tiles {
   TileFunction of_rows[Kind::TILE_ROWS + 1] = {};
@@ -158,7 +158,7 @@ struct Tiles {
  private:
   template <int ROWS>
   constexpr void fill() {
-    of_rows[ROWS] = Kind::template tile<ROWS, true>;
+    of_rows[ROWS] = Kind::template tile<ROWS, PREFETCHES>;
     if constexpr (ROWS > 1) fill<ROWS - 1>();
   }
 };
@@ -200,7 +200,11 @@ inline void multiply(const Rows& rows, int count, const Weight& weight, const Ou
   if (whole && left && left <= TILE_ROWS / 2) whole--, left += TILE_ROWS;
   const int half = left > TILE_ROWS ? (left / 2 + 1) & ~1 : 0;  // even, for rows that are interleaved by pairs
   const auto compute = [&](TileFunction tile, int tile_rows, int first, int column) {
-    if (tile_rows) compute_tile<Kind>(tile, tile_rows, rows, first, weight, column, output);
+    if (!tile_rows) return;
+    if (weight.n - column >= Kind::PANEL)
+      tile(rows, first, weight, column, output.relu, output_of(output, first, column));
+    else
+      compute_tile<Kind>(tile, tile_rows, rows, first, weight, column, output);
   };
   // A panel of weights stays in the L1 cache while all rows of the block are multiplied by it; the first tile
   // prefetches.
@@ -208,11 +212,11 @@ inline void multiply(const Rows& rows, int count, const Weight& weight, const Ou
     const bool is_full = weight.n - column >= Kind::PANEL;
     int first = 0;
     for (; first < whole * TILE_ROWS; first += TILE_ROWS)
-      if (first && is_full)  // most tiles: without the detour
+      if ((first || !PREFETCHES) && is_full)  // most tiles: without the detour
         Kind::template tile<TILE_ROWS, false>(rows, first, weight, column, output.relu,
                                               output_of(output, first, column));
       else
-        compute(Kind::template tile<TILE_ROWS, true>, TILE_ROWS, first, column);
+        compute(TILES<Kind>.of_rows[TILE_ROWS], TILE_ROWS, first, column);
     compute(TILES<Kind>.of_rows[half], half, first, column);
     compute(TILES<Kind>.of_rows[left - half], left - half, first + half, column);
   }

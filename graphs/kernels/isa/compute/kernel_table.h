@@ -23,11 +23,14 @@
 #define SHORT_ATTENTION nullptr
 #endif
 
-#define MBERT_ISA(symbol, label, is_supported)                                                                  \
+#define MBERT_ISA(symbol, label, is_supported) MBERT_ISA_OF(symbol, label, is_supported, multiply_int8, SHIFT)
+
+// The same with an int8 product of its own, and what packed weights are too large by.
+#define MBERT_ISA_OF(symbol, label, is_supported, multiply_int8, shift)                                         \
   namespace mbert {                                                                                             \
   extern const Isa symbol;                                                                                      \
   const Isa symbol = {label,        is_supported, SHORT_ATTENTION,                                               \
-                      INT8_PANEL,   FLOAT_PANEL,  LANES,       DEPTH,       SHIFT,                               \
+                      INT8_PANEL,   FLOAT_PANEL,  LANES,       DEPTH,       shift,                               \
                       pack_int8,    FLOAT_KERNEL(pack_float),               FLOAT_KERNEL(pack_half),             \
                       quantize,     multiply_int8,                                                               \
                       FLOAT_KERNEL(multiply_float),            FLOAT_KERNEL(multiply_half),                      \

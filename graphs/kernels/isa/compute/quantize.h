@@ -22,6 +22,13 @@ inline Ints maximum(Ints a, Ints b) { return __builtin_elementwise_max(a, b); }
 // Floats of a row that are read and quantized at once.
 constexpr int CHUNK = 4 * LANES;
 
+// Chunks of an unrolled loop. WebAssembly's engines unroll loops themselves, and its code is downloaded.
+#if LANES == 4 && !defined(__wasm__)
+#define CHUNKS_AT_ONCE 4
+#else
+#define CHUNKS_AT_ONCE 1
+#endif
+
 // Loads a chunk.
 INLINED void load_chunk(const float* x, Floats (&numbers)[4]) {
 #if defined(__aarch64__)
@@ -50,19 +57,19 @@ __attribute__((noinline)) void load_part(const float* x, int count, Floats (&num
 template <class Function>
 inline void for_each_chunk(const float* x, int k, Function function) {
   int i = 0;
-#pragma clang loop unroll_count(LANES == 4 ? 4 : 1)
+#pragma clang loop unroll_count(CHUNKS_AT_ONCE)
   for (; i + CHUNK <= k; i += CHUNK) {
     Floats numbers[4];
     load_chunk(x + i, numbers);
     function(i, numbers);
   }
   if (i == k) return;
-  if (k - i == 2 * LANES) {  // a head of MobileBERT, with vectors of 16
+  if (LANES == 16 && k - i == 2 * LANES) {  // a head of MobileBERT
     const Floats numbers[4] = {load(x + i), load(x + i + LANES)};
     function(i, numbers);
     return;
   }
-  if (k - i == LANES) {  // a head of the built-in student, likewise
+  if (LANES == 16 && k - i == LANES) {  // a head of the built-in student
     const Floats numbers[4] = {load(x + i)};
     function(i, numbers);
     return;
@@ -111,7 +118,7 @@ INLINED Vector reduce_rows(Vector (&rows)[LANES], Operation operation) {
 // Writes the steps of LANES rows whose largest magnitudes have these bits, and the factors that numbers are multiplied
 // by before they are rounded. The factor is 0 for a row of zeros, and for one that is not finite: its step is NaN, so
 // that its products are NaN, too.
-inline void scales_of(Ints peaks, float* steps, float* factors) {
+SHARED_CODE void scales_of(Ints peaks, float* steps, float* factors) {
   const Floats peak = reinterpret_cast<Floats>(peaks);
   const Ints is_finite = peaks < INFINITY_BITS;
   const Ints is_nonzero = is_finite & (peak >= SMALLEST_PEAK);
@@ -138,7 +145,7 @@ inline void clear_after(int rows, Vector (&... vectors)[LANES]) {
 }
 
 // Writes the steps and factors of at most LANES rows.
-inline void scale_rows(const float* x, int x_stride, int rows, int k, float* steps, float* factors) {
+SHARED_CODE void scale_rows(const float* x, int x_stride, int rows, int k, float* steps, float* factors) {
   Ints largest[LANES];
   clear_after(rows, largest);
   for (int i = 0; i < rows; i++) largest[i] = largest_of_row(x + static_cast<size_t>(i) * x_stride, k);

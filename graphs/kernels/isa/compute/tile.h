@@ -24,11 +24,23 @@ using mbert::round_up;
 // For the parts of a tile: its accumulators stay in registers only if the tile is one function without loops over them.
 #define INLINED __attribute__((always_inline)) inline
 #define UNROLLED _Pragma("clang loop unroll(full)")
+// WebAssembly's code is downloaded, so functions that are called from several places (SHARED_CODE) are there once.
+#if defined(__wasm__)
+#define SMALL_CODE true
+#define SHARED_CODE __attribute__((noinline))
+#else
+#define SMALL_CODE false
+#define SHARED_CODE inline
+#endif
 
 // Columns of a panel of packed weights: the width of a tile.
 constexpr int INT8_PANEL = LANES * INT8_VECTORS, FLOAT_PANEL = LANES * FLOAT_VECTORS;
 // The offset of unsigned weights.
+#ifdef ENGINE_SHIFT
+const int32_t& SHIFT = ENGINE_SHIFT;
+#else
 constexpr int32_t SHIFT = UNSIGNED_WEIGHTS ? 128 : 0;
+#endif
 
 // The prefetch distance in weights, in bytes. A short text reads every weight once, from far away in the memory
 // hierarchy, and the hardware prefetcher stops at each page boundary of 4096 bytes. The next weight follows the end of
@@ -41,6 +53,13 @@ constexpr int INT8_AHEAD = 65536;
 constexpr int INT8_AHEAD = 8192;
 #endif
 constexpr int FLOAT_AHEAD = 8192;
+
+// WebAssembly has no instruction that prefetches.
+#if defined(__wasm__)
+constexpr bool PREFETCHES = false;
+#else
+constexpr bool PREFETCHES = true;
+#endif
 
 // Prefetches BYTES bytes, AHEAD bytes after the BYTES bytes at `weights` that are read now.
 template <int BYTES, int AHEAD>
