@@ -5,7 +5,9 @@
 
 namespace mbert {
 
-#if defined(__x86_64__)
+// A build for tests may leave out all others, which take most of its time.
+#if defined(MBERT_PORTABLE_ONLY)
+#elif defined(__x86_64__)
 extern const Isa isa_amx, isa_avx512_vnni, isa_avx_vnni, isa_avx512, isa_avx2;
 #elif defined(__aarch64__)
 extern const Isa isa_neon_i8mm, isa_neon_dotprod, isa_neon;
@@ -20,7 +22,8 @@ extern const Isa isa_portable;
 
 // Fastest first: the first supported one is the default.
 const Isa* const KNOWN[] = {
-#if defined(__x86_64__)
+#if defined(MBERT_PORTABLE_ONLY)
+#elif defined(__x86_64__)
     &isa_amx, &isa_avx512_vnni, &isa_avx_vnni, &isa_avx512, &isa_avx2,
 #elif defined(__aarch64__)
     &isa_neon_i8mm, &isa_neon_dotprod, &isa_neon,

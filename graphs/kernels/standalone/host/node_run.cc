@@ -50,7 +50,7 @@ Status Run::check_inputs() const {
   for (size_t i = 0; i < model.inputs.size(); i++) {
     const Port& port = model.inputs[i];
     if (!slots[port.value].is_set && !model.values[port.value].tensor.data)
-      return fail(Message() << "input " << port.name << " is missing; expected a tensor for it");
+      return fail(Message() << "input " << View(port.name) << " is missing; expected a tensor for it");
   }
   return nullptr;
 }

@@ -83,7 +83,7 @@ Status Loader::check_opsets(const View& bytes, uint32_t field) const {
 Status Loader::read_graph(const View& bytes) {
   Wire wire(bytes);
   while (wire.next()) {
-    if (wire.is(GraphField::INITIALIZER, Wire::BYTES)) TRY(read_initializer(wire.bytes));
+    if (wire.is(GraphField::INITIALIZER, Wire::BYTES)) TRY(read_initializer(wire.bytes, 0));
     if (wire.field() == GraphField::SPARSE_INITIALIZER)
       return fail(Message() << "the file has a sparse initializer; expected dense ones" << ADVICE);
     if (!wire.is(GraphField::NODE, Wire::BYTES)) continue;
@@ -105,7 +105,7 @@ Status Loader::read_graph(const View& bytes) {
   return nullptr;
 }
 
-Status Loader::read_initializer(const View& bytes) {
+Status Loader::read_initializer(const View& bytes, Scope scope) {
   Value value{};
   View name;
   Status status = read_tensor(bytes, &name, &value.tensor, &value.memory);
@@ -117,7 +117,7 @@ Status Loader::read_initializer(const View& bytes) {
     release_memory(value.memory);
     return status;
   }
-  return define(0, name, index);
+  return define(scope, name, index);
 }
 
 Status Loader::read_input(const View& bytes) {
@@ -171,6 +171,7 @@ Status Loader::read_node(const View& bytes, Scope scope, int depth) {
   constexpr uint32_t MOST_NODES = 65536;
   NodeView view;
   TRY(view.read(bytes));
+  if (!view.name.size) view.name = caller_;
   if (++visited_ > MOST_NODES)
     return fail(Message() << "the file has more than " << int64_t{MOST_NODES} << " nodes; expected fewer" << ADVICE);
   const OrtCustomOp* kernel = view.domain.is(DOMAIN) ? find_kernel(view.type) : nullptr;
@@ -180,6 +181,8 @@ Status Loader::read_node(const View& bytes, Scope scope, int depth) {
         return call(function, view, bytes, scope, depth);
   const bool is_standard = is_standard_domain(view.domain);
   if (is_standard && view.type.is("Constant")) return read_constant(view, bytes, scope);
+  if (is_standard && view.type.is("OptionalHasElement")) return read_presence(view, scope);
+  if (is_standard && view.type.is("If")) return read_branch(view, scope, depth);
   GraphNode node{};
   node.kernel = kernel;
   node.standard = is_standard ? find_operator(view.type) : nullptr;
@@ -194,36 +197,38 @@ Status Loader::read_node(const View& bytes, Scope scope, int depth) {
   return nullptr;
 }
 
+Status Loader::check_depth(const NodeView& view, int depth) const {
+  constexpr int DEEPEST = 8;
+  if (depth < DEEPEST) return nullptr;
+  return fail(about_node(view) << "functions and branches are " << DEEPEST << " levels deep; expected fewer" << ADVICE);
+}
+
 Status Loader::refuse(const NodeView& view) const {
   return fail(about_node(view) << "this operator is not one that the runtime has" << ADVICE);
 }
 
 Status Loader::call(const FunctionView& function, const NodeView& view, const View& bytes, Scope scope, int depth) {
-  constexpr int DEEPEST = 8;
-  if (depth == DEEPEST)
-    return fail(about_node(view) << "functions call each other " << DEEPEST << " levels deep; expected fewer" << ADVICE);
+  TRY(check_depth(view, depth));
   TRY(check_opsets(function.body, FunctionField::OPSET_IMPORT));
   const Scope own = ++scopes_;
   // Inputs by place: an input that is missing is one without a name.
   Wire given(bytes), wanted(function.body);
-  const auto next = [](Wire* wire, uint32_t field) {
-    while (wire->next())
-      if (wire->is(field, Wire::BYTES)) return true;
-    return false;
-  };
-  while (next(&wanted, FunctionField::INPUT)) {
-    const bool is_given = next(&given, NodeField::INPUT) && given.bytes.size;
+  while (next_field(&wanted, FunctionField::INPUT)) {
+    const bool is_given = next_field(&given, NodeField::INPUT) && given.bytes.size;
     const int32_t value = is_given ? names_.find(scope, given.bytes) : -1;
     if (value == Names::NONE)
       return fail(about_node(view) << "the input " << given.bytes << " is not computed before; expected a sorted graph");
     TRY(define(own, wanted.bytes, value));
   }
-  if (next(&given, NodeField::INPUT))
+  if (next_field(&given, NodeField::INPUT))
     return fail(about_node(view) << "the node has more inputs than its function; expected as many");
+  const View outer = caller_;
+  caller_ = view.name;
   TRY(read_nodes(function.body, FunctionField::NODE, own, depth + 1));
+  caller_ = outer;
   Wire results(function.body), names(bytes);
-  while (next(&names, NodeField::OUTPUT)) {
-    if (!next(&results, FunctionField::OUTPUT))
+  while (next_field(&names, NodeField::OUTPUT)) {
+    if (!next_field(&results, FunctionField::OUTPUT))
       return fail(about_node(view) << "the node has more outputs than its function; expected as many");
     if (!names.bytes.size) continue;
     const int32_t value = names_.find(own, results.bytes);

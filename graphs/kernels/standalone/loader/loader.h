@@ -25,7 +25,7 @@ class Loader {
   Status read_property(const View& bytes);
   Status check_opsets(const View& bytes, uint32_t field) const;
   Status read_graph(const View& bytes);
-  Status read_initializer(const View& bytes);
+  Status read_initializer(const View& bytes, Scope scope);
   Status read_input(const View& bytes);
   Status read_output(const View& bytes);
   Status read_nodes(const View& bytes, uint32_t field, Scope scope, int depth);
@@ -34,6 +34,9 @@ class Loader {
   Status read_constant(const NodeView& view, const View& bytes, Scope scope);
   Status create_kernel(const NodeView& view, const OrtCustomOp* kernel, Scope scope, GraphNode* node);
   Status create_standard(const NodeView& view, Scope scope, GraphNode* node);
+  Status read_presence(const NodeView& view, Scope scope);
+  Status read_branch(const NodeView& view, Scope scope, int depth);
+  Status check_depth(const NodeView& view, int depth) const;
   Status refuse(const NodeView& view) const;
   Status keep_constants(const GraphNode& node, const bool* is_packed);
   Status plan();
@@ -47,6 +50,7 @@ class Loader {
   Model& model_;
   Names names_;
   Array<FunctionView> functions_;
+  View caller_;  // the name of the node that calls the function being read
   uint32_t scopes_ = 0, visited_ = 0;
   bool has_kernels_ = false;
 };

@@ -32,7 +32,7 @@ inline Message& operator<<(Message& message, const View& text) {
   const size_t length = text.size < SHOWN ? text.size : SHOWN;
   for (size_t i = 0; i < length; i++) {
     const char letter = text.data[i];
-    shown[i] = letter >= 0 && letter < ' ' ? '?' : letter;  // one line, and no end before the end
+    shown[i] = letter < ' ' || letter > '~' ? '?' : letter;  // one line of UTF-8, whatever the file has
   }
   shown[length] = 0;
   return message << static_cast<const char*>(shown);

@@ -81,7 +81,7 @@ int only_type(uint32_t types) { return __builtin_ctz(types); }
 
 Message about(const char* name, const char* type) {
   Message message;
-  message << "node " << name << " (" << type << "): ";
+  message << "node " << View(name) << " (" << View(type) << "): ";
   return message;
 }
 

@@ -12,7 +12,7 @@ using Field = AttributeField;
 // Values of AttributeProto.AttributeType, and what they are here.
 Attribute::Kind kind_of(int64_t type) {
   static constexpr uint8_t KINDS[] = {Attribute::OTHER,  Attribute::REAL,  Attribute::INTEGER, Attribute::TEXT,
-                                      Attribute::TENSOR, Attribute::OTHER, Attribute::REALS,   Attribute::INTEGERS};
+                                      Attribute::TENSOR, Attribute::GRAPH, Attribute::REALS,   Attribute::INTEGERS};
   return type >= 0 && type < 8 ? static_cast<Attribute::Kind>(KINDS[type]) : Attribute::OTHER;
 }
 
@@ -55,6 +55,7 @@ Status read_attribute(const View& bytes, Attribute* attribute) {
       {bytes_tag(Field::NAME), __builtin_offsetof(Attribute, name)},
       {bytes_tag(Field::STRING), __builtin_offsetof(Attribute, text)},
       {bytes_tag(Field::TENSOR), __builtin_offsetof(Attribute, tensor)},
+      {bytes_tag(Field::GRAPH), __builtin_offsetof(Attribute, graph)},
       {Field::FLOAT << 3 | Wire::FIXED32, __builtin_offsetof(Attribute, real)},
       {varint_tag(Field::INT), __builtin_offsetof(Attribute, integer)},
       {varint_tag(Field::TYPE), __builtin_offsetof(Attribute, type)},

@@ -6,10 +6,10 @@
 namespace mbert {
 
 struct Attribute {
-  // OTHER: of a kind that no operator here has, such as a graph, or a reference to a function's attribute.
-  enum Kind { MISSING, INTEGER, REAL, TEXT, TENSOR, INTEGERS, REALS, OTHER };
+  // OTHER: of a kind that no operator here has, or a reference to a function's attribute.
+  enum Kind { MISSING, INTEGER, REAL, TEXT, TENSOR, GRAPH, INTEGERS, REALS, OTHER };
 
-  View name, text, tensor, reference;
+  View name, text, tensor, graph, reference;
   int64_t type = 0;
   int64_t integer = 0;
   float real = 0.0f;

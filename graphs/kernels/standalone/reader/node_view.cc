@@ -13,9 +13,15 @@ Status NodeView::read(const View& bytes) {
   return read_fields(bytes, RULES, this, "a node");
 }
 
+bool next_field(Wire* wire, uint32_t field) {
+  while (wire->next())
+    if (wire->is(field, Wire::BYTES)) return true;
+  return false;
+}
+
 int count_fields(const View& message, uint32_t field) {
   int count = 0;
-  for (Wire wire(message); wire.next();) count += wire.is(field, Wire::BYTES);
+  for (Wire wire(message); next_field(&wire, field);) count++;
   return count;
 }
 

@@ -12,6 +12,8 @@ struct NodeView {
   Status read(const View& bytes);
 };
 
+// Goes to the next field of bytes with a number; false where there is none.
+bool next_field(Wire* wire, uint32_t field);
 // Returns how often a message has a field of bytes.
 int count_fields(const View& message, uint32_t field);
 

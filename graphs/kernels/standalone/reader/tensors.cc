@@ -147,6 +147,8 @@ Status find_message(const View& bytes, uint32_t field, View* found) {
 
 }  // namespace
 
+Status read_name(const View& bytes, View* name) { return find_message(bytes, ValueField::NAME, name); }
+
 Status read_port(const View& bytes, Arena* arena, View* name, Port* port) {
   struct Fields {
     View shape;
@@ -155,7 +157,7 @@ Status read_port(const View& bytes, Arena* arena, View* name, Port* port) {
   static constexpr FieldRule RULES[] = {{bytes_tag(TensorTypeField::SHAPE), __builtin_offsetof(Fields, shape)},
                                         {varint_tag(TensorTypeField::TYPE), __builtin_offsetof(Fields, type)}};
   View type, tensor;
-  TRY(find_message(bytes, ValueField::NAME, name));
+  TRY(read_name(bytes, name));
   TRY(find_message(bytes, ValueField::TYPE, &type));
   TRY(find_message(type, TypeField::TENSOR, &tensor));
   TRY(read_fields(tensor, RULES, &fields, "the type of an input or output"));

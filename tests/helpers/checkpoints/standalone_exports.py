@@ -1,0 +1,88 @@
+"""Exports in the standalone runtime beside onnxruntime with the native kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from standalone_runtime import Arrays, Runtime, assert_same
+from text_functions import joined
+
+from graphs import kernels
+
+SHORT = "Ada wrote the first program in London. É 漢!"
+LONG = "Ada wrote the first program in London for the engine, unbelievably; grace built a compiler. " * 4
+MASKED = "ada wrote the [MASK] program in [MASK] ."
+BATCHES = ([SHORT], [LONG], [""], [MASKED], [SHORT, LONG, MASKED], ["", MASKED])
+# Lengths of texts, which are padded to the longest.
+LENGTHS = ([1], [7], [13, 5, 1], [33, 33], [40, 3, 40, 11])
+
+# The share of the largest number by which float16 heads may differ: numbers that are rounded to the other side.
+FLOAT16 = 4e-3
+
+
+def session_of(file: Path) -> onnxruntime.InferenceSession:
+    """Opens a file in onnxruntime with the kernels, in the instruction set that the runtime of these tests has."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level, options.intra_op_num_threads = 4, 1
+    options.register_custom_ops_library(str(kernels.library()))
+    return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+
+
+def text_feeds(session: onnxruntime.InferenceSession) -> Iterator[Arrays]:
+    """Inputs of a text file: batches of texts, short, long, empty, with masks."""
+    names = {value.name for value in session.get_inputs()}
+    optional = {value.name for value in session.get_overridable_initializers()}
+    for batch in BATCHES:
+        if len(batch) > 1 and "row_splits" not in optional:
+            continue
+        splits = {} if len(batch) == 1 else {"row_splits": joined(batch)[1]}
+        feed = {"text": joined(batch)[0], "max_length": np.array([40]), **splits}
+        for second in names & {"pair", "context"}:
+            data, splits_of_second = joined([f"{text} . {LONG}" for text in batch])
+            feed |= {second: data} | ({f"{second}_splits": splits_of_second} if len(batch) > 1 else {})
+        if "choices" in names:
+            feed |= dict(zip(("choices", "choice_splits"), joined([SHORT, MASKED, LONG]), strict=True))
+        yield feed
+        if "allow_no_answer" in optional:
+            yield feed | {"allow_no_answer": np.array([True]), "top_k": np.array([3])}
+
+
+def id_feeds(session: onnxruntime.InferenceSession, vocabulary: int = 180) -> Iterator[Arrays]:
+    """Inputs of a model on token ids: ragged batches of odd lengths, padded to the longest."""
+    rng = np.random.default_rng(0)
+    inputs = {value.name: value for value in session.get_inputs()}
+    fixed = inputs["input_ids"].shape
+    for lengths in LENGTHS:
+        batch = fixed[0] if isinstance(fixed[0], int) else len(lengths)
+        length = fixed[-1] if isinstance(fixed[-1], int) else max(lengths)
+        middle = [size if isinstance(size, int) else 2 for size in fixed[1:-1]]
+        shape = (batch, *middle, length)
+        mask = np.ones(shape, np.int64)
+        for row, own in enumerate(lengths[:batch]):
+            mask[row, ..., own:] = 0
+        arrays = {
+            "input_ids": rng.integers(0, vocabulary, shape),
+            "token_type_ids": rng.integers(0, 2, shape),
+            "attention_mask": mask,
+        }
+        types = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
+        yield {name: arrays[name].astype(types[value.type]) for name, value in inputs.items()}
+
+
+def assert_runs_alike(file: Path, runtime: Runtime, relative: float) -> None:
+    """Checks that the runtime has onnxruntime's outputs for inputs of all kinds, and that its memory returns."""
+    kernels.force_instruction_set("portable")
+    try:
+        session = session_of(file)
+    finally:
+        kernels.force_instruction_set(None)
+    names = [value.name for value in session.get_outputs()]
+    is_text = any(value.name == "text" for value in session.get_inputs())
+    before = runtime.memory()
+    with runtime.model(file) as model:
+        for feed in text_feeds(session) if is_text else id_feeds(session):
+            assert_same(model.run(feed), dict(zip(names, session.run(names, feed), strict=True)), relative)
+    assert runtime.memory() == before
