@@ -307,6 +307,14 @@ PREFIXES = (
     ),
     # WebAssembly under Node.js.
     Prefix(
+        "web",
+        "The model in mbert-onnx-web, this package's runtime for browsers, under Node.js.",
+        "web.build_mbert_web",
+        MODEL,
+        runtime="mbert-onnx-web",
+        needs=("Node.js",),
+    ),
+    Prefix(
         "ort-web",
         "The model in onnxruntime-web under Node.js: WebAssembly, as a browser runs it.",
         "web.build_onnxruntime_web",

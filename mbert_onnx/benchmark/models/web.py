@@ -1,4 +1,4 @@
-"""Models in WebAssembly, as browsers run them: onnxruntime-web under Node.js."""
+"""Models in WebAssembly under Node.js, as browsers run them: in mbert-onnx-web, or in onnxruntime-web."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mbert_onnx.benchmark.models.builder import BuiltModel, ModelBuilder
 from mbert_onnx.benchmark.models.prefixes import Request
+from mbert_onnx.runtime.web.package_files import PACKAGE, check_built
 
 
 def build_onnxruntime_web(request: Request, builder: ModelBuilder) -> BuiltModel:
@@ -20,6 +21,18 @@ def build_onnxruntime_web(request: Request, builder: ModelBuilder) -> BuiltModel
     # Before the model is built, which may take minutes.
     package = npm_package(ORT_WEB, ORT_WEB_VERSION, builder.progress(request.name))
     return _under_node(request, builder, package)
+
+
+def build_mbert_web(request: Request, builder: ModelBuilder) -> BuiltModel:
+    """Runs the `.onnx` files of a model in mbert-onnx-web, which is a part of this package.
+
+    Raises PerfError where Node.js is missing, and BundleError where the .wasm are not built.
+    """
+    from perf.sessions.runtimes.node_session.process import find_node
+
+    find_node()
+    check_built()
+    return _under_node(request, builder, PACKAGE)
 
 
 def _under_node(request: Request, builder: ModelBuilder, package: Path) -> BuiltModel:

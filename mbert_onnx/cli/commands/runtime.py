@@ -17,6 +17,8 @@ from mbert_onnx.runtime.size_limits import MAX_THREADS
 AGGREGATIONS = ("none", "simple", "first", "max")
 STANDARD_INPUT = "-"
 KINDS_OF_APPS = ("web",)
+# As in mbert_onnx.runtime.web.app.page_runtime, which loads onnx.
+WEB_RUNTIMES = ("mbert-onnx", "onnxruntime")
 
 
 def run(
@@ -107,13 +109,21 @@ def app(
     title: Annotated[
         str | None, typer.Option(metavar="TEXT", help="The heading of the page. Default: the task in words.")
     ] = None,
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            metavar="|".join(WEB_RUNTIMES),
+            help="What runs the model in the browser: mbert-onnx-web, a part of this package, or onnxruntime-web. "
+            "Default: mbert-onnx; onnxruntime for a file that it does not run.",
+        ),
+    ] = None,
     onnxruntime_web: Annotated[
         Path | None,
         typer.Option(
             "--onnxruntime-web",
             metavar="FILE_OR_FOLDER",
-            help="The npm package onnxruntime-web, unpacked or as .tgz. Default: the one in node_modules here or in a "
-            "folder above, or else fetched by npm.",
+            help="--runtime onnxruntime: the npm package onnxruntime-web, unpacked or as .tgz. Default: the one in "
+            "node_modules here or in a folder above, or else fetched by npm.",
         ),
     ] = None,
     overwrite: Annotated[
@@ -123,14 +133,16 @@ def app(
 ) -> None:
     """Write a static web page that runs a bundle in the browser, offline too.
 
-    The page, the model and onnxruntime-web are in one folder, for any static host.
+    The page, the model and its runtime are in one folder, for any static host.
     """
     from mbert_onnx.cli.printing.runtime import print_app
     from mbert_onnx.runtime.web.app.writing import write_app
 
     if kind not in KINDS_OF_APPS:
         raise mbert_onnx.UsageError(f"the kind of app is {kind!r}; expected web")
-    report = write_app(bundle, output, title=title, onnxruntime_web=onnxruntime_web, overwrite=overwrite)
+    report = write_app(
+        bundle, output, title=title, runtime=runtime, onnxruntime_web=onnxruntime_web, overwrite=overwrite
+    )
     if as_json:
         print(json.dumps(report.as_dict(), indent=2))
     else:

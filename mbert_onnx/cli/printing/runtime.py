@@ -39,7 +39,9 @@ def print_app(report: AppReport) -> None:
     total, model = megabytes(report.total_bytes), megabytes(report.model_bytes)
     console.print(f"{report.output}  {total} in {report.files} files, {report.task}")
     console.print(f"  model      {report.model}, {model}")
-    console.print(f"  runs in    onnxruntime-web {report.runtime_version}, from {report.runtime_source}")
+    console.print(f"  runs in    {report.runtime} {report.runtime_version}, from {report.runtime_source}")
+    if report.note:
+        console.print(f"             {report.note}")
     folder = shlex.quote(str(report.output))
     console.print(f"  look at it python -m http.server 8000 --directory {folder}, then http://localhost:8000/")
     if report.left_alone:

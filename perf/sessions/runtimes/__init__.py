@@ -12,12 +12,13 @@ if TYPE_CHECKING:
 
 ONNXRUNTIME = "onnxruntime"
 OPENVINO, OPENVINO_F32, OPENVINO_BF16 = "openvino", "openvino-f32", "openvino-bf16"
-NODE, ORT_WEB = "node", "onnxruntime-web"
+NODE, ORT_WEB, MBERT_WEB = "node", "onnxruntime-web", "mbert-onnx-web"
 
 SETTINGS = {
     OPENVINO_F32: (OPENVINO, "F32"),
     OPENVINO_BF16: (OPENVINO, "BF16"),
     ORT_WEB: (NODE, "ORT_WEB"),
+    MBERT_WEB: (NODE, "MBERT_WEB"),
 }
 """Runtimes that are another one with other settings: that one, and the object in its module that has them."""
 

@@ -1,6 +1,6 @@
 """Web apps in Chromium: each task answers as the runtime, by keyboard, without faults of accessibility, and offline.
 
-`make web` installs the client of the browser, and onnxruntime-web.
+`make web` installs the client of the browser, and onnxruntime-web. mbert-onnx-web is built with the package.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from typing import Any
 import pytest
 from text_bundles import write_text_file
 
+from mbert_onnx import optimize
 from mbert_onnx.runtime.answers import normalized
 from mbert_onnx.runtime.loading import load
 from mbert_onnx.runtime.model import Model
+from mbert_onnx.runtime.web.app.page_runtime import MBERT_ONNX, ONNXRUNTIME
 from mbert_onnx.runtime.web.app.writing import write_app
 
 ROOT = Path(__file__).parents[3]
@@ -113,28 +115,36 @@ def visit(app: Path, values: list[str | None]) -> dict[str, Any]:
     assert found["online"]["error"] == found["offline"]["error"] == ""
     # Without the server, the same; and no large file was asked for twice.
     assert {**found["offline"], "status": ""} == {**found["online"], "status": ""}
-    large = [name for name in found["requests"] if name.endswith((".onnx", ".wasm", ".txt"))]
+    large = [name for name in found["requests"] if name.endswith((".onnx", ".txt", "-threaded.wasm"))]
     assert len(large) == len(set(large))
     return found
 
 
 @pytest.fixture
 def make_app(runtime_bundle: Callable[..., Any], tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
-    """`make_app(task, **config)`: the folder of a bundle with a text file, and of its app."""
+    """`make_app(task, runtime, **config)`: the folder of a bundle with a text file, and of its app."""
 
-    def make(task: str, **config: Any) -> tuple[Path, Path]:
-        shutil.copytree(runtime_bundle(task, **config).folder, tmp_path / "bundle")
+    def make(task: str, runtime: str = MBERT_ONNX, **config: Any) -> tuple[Path, Path]:
+        traced = runtime_bundle(task, **config).folder
+        shutil.copytree(traced, tmp_path / "bundle")
+        if runtime == MBERT_ONNX:  # which runs no file as torch.onnx writes it
+            model = Path("onnx", "model.onnx")
+            optimize(traced / model, tmp_path / "bundle" / model, target="web", overwrite=True)
         write_text_file(tmp_path / "bundle")
-        write_app(tmp_path / "bundle", tmp_path / "app", title="<Try it>", onnxruntime_web=MODULES / "onnxruntime-web")
+        package = MODULES / "onnxruntime-web" if runtime == ONNXRUNTIME else None
+        write_app(tmp_path / "bundle", tmp_path / "app", title="<Try it>", runtime=runtime, onnxruntime_web=package)
         return tmp_path / "bundle", tmp_path / "app"
 
     return make
 
 
-@pytest.mark.parametrize("task", VISITS)
-def test_an_app_answers_as_the_runtime(task: str, make_app: Callable[..., tuple[Path, Path]]) -> None:
+@pytest.mark.parametrize(
+    ("task", "runtime"),
+    [*((task, MBERT_ONNX) for task in VISITS), *((task, ONNXRUNTIME) for task in ("fill-mask", "question-answering"))],
+)
+def test_an_app_answers_as_the_runtime(task: str, runtime: str, make_app: Callable[..., tuple[Path, Path]]) -> None:
     case = VISITS[task]
-    bundle, app = make_app(task, **case.config)
+    bundle, app = make_app(task, runtime, **case.config)
     found = visit(app, case.values)
     assert found["title"] == "<Try it>"
     shown = list(zip(found["online"]["names"], found["online"]["values"], strict=True))

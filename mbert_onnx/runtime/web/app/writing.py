@@ -1,4 +1,4 @@
-"""Writer of a web app: the page, its settings, the model, onnxruntime-web, and the list of files for offline use."""
+"""Writer of a web app: the page, its settings, the model, its runtime, and the list of files for offline use."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ from typing import Any
 from mbert_onnx.errors import UsageError
 from mbert_onnx.runtime.text_files.vocabulary import read_vocabulary, vocabulary_lines
 from mbert_onnx.runtime.web.app.destination import FILES, GENERATOR, OURS, RECORD, check_destination, writing
-from mbert_onnx.runtime.web.app.onnxruntime_web import NAME, WASM, Runtime, find_runtime
+from mbert_onnx.runtime.web.app.page_runtime import PageRuntime, chosen_runtime
 from mbert_onnx.runtime.web.app.settings import TextFile, read_text_file
 
 PAGE = Path(__file__).parent / "page"
 INDEX, WORKER, MANIFEST = "index.html", "service-worker.js", "manifest.json"
 STATIC = ("style.css", "results.css", "icon.svg")
-# Many static hosts do not know .mjs as JavaScript, and browsers then refuse it.
-SCRIPT = f"{NAME}/ort.wasm.bundle.min.js"
 VOCABULARY = "model/vocab.txt"
 # Digits of a SHA-256 that tell versions of a file, and of the app, apart.
 DIGITS = 16
@@ -30,19 +28,22 @@ LONGEST_TITLE = 200
 
 @dataclass(frozen=True)
 class AppReport:
-    """Record of what was written: the folder, the text file, the task, onnxruntime-web, and the sizes in bytes.
+    """Record of what was written: the folder, the text file, the task, the runtime, and the sizes in bytes.
 
-    `left_alone` are files in the folder that are not the app's.
+    `note` says why mbert-onnx-web was not taken, if that was not the caller's choice. `left_alone` are files in the
+    folder that are not the app's.
     """
 
     output: Path
     model: Path
     task: str
+    runtime: str
     runtime_version: str
     runtime_source: str
     model_bytes: int
     total_bytes: int
     files: int
+    note: str = ""
     left_alone: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -55,6 +56,7 @@ def write_app(
     output: str | Path,
     *,
     title: str | None = None,
+    runtime: str | None = None,
     onnxruntime_web: str | Path | None = None,
     overwrite: bool = False,
 ) -> AppReport:
@@ -64,12 +66,15 @@ def write_app(
         model: A bundle with a text file (int8 first, then fp32), or the path of a text file.
         output: The folder. An app of ours in it is replaced with `overwrite`; files that are not the app's stay.
         title: The heading of the page. Default: the task in words.
-        onnxruntime_web: The npm package, unpacked or as .tgz. Default: that in node_modules, or else by `npm pack`.
+        runtime: `mbert-onnx` or `onnxruntime`. Default: the former, or the latter for a file that the former refuses.
+        onnxruntime_web: The npm package onnxruntime-web, unpacked or as .tgz; if given, it is the runtime. Default:
+            that in node_modules, or else by `npm pack`.
         overwrite: Whether to replace an app that is there.
 
     Raises:
-        UsageError: the title is blank or too long, or there is no such package.
-        BundleError: there is no text file, the folder may not be written, or npm is missing or fails.
+        UsageError: the title is blank or too long, or there is no such runtime or package.
+        BundleError: there is no text file, the folder may not be written, the runtime is not built or refuses the file,
+            or npm is missing or fails.
     """
     output = Path(output)
     text_file = read_text_file(model)
@@ -79,31 +84,34 @@ def write_app(
     check_destination(output, overwrite)
     left_alone: list[str] = []
     with (
-        find_runtime(None if onnxruntime_web is None else Path(onnxruntime_web)) as runtime,
+        chosen_runtime(text_file, runtime, None if onnxruntime_web is None else Path(onnxruntime_web)) as chosen,
         writing(output, overwrite, left_alone) as folder,
     ):
-        files = _fill(folder, text_file, title, runtime)
+        files = _fill(folder, text_file, title, chosen)
         sizes = {name: (folder / name).stat().st_size for name in files}
         return AppReport(
             output=output,
             model=text_file.path,
             task=text_file.record.task.name,
-            runtime_version=runtime.version,
-            runtime_source=runtime.source,
+            runtime=chosen.name,
+            runtime_version=chosen.version,
+            runtime_source=chosen.source,
             model_bytes=sizes[f"model/{text_file.copy_name}"],
             total_bytes=sum(sizes.values()),
             files=len(files),
+            note=chosen.note,
             left_alone=left_alone,
         )
 
 
-def _fill(folder: Path, text_file: TextFile, title: str, runtime: Runtime) -> list[str]:
+def _fill(folder: Path, text_file: TextFile, title: str, runtime: PageRuntime) -> list[str]:
     """Writes all files of the app; returns their names."""
-    scripts = [*PAGE.glob("scripts/*.js"), PAGE / "scripts" / "tasks" / f"{text_file.page}.js"]
+    chosen = (f"tasks/{text_file.page}.js", f"runtimes/{runtime.name}.js")
+    scripts = [*PAGE.glob("scripts/*.js"), *(PAGE / "scripts" / name for name in chosen)]
     for path in (*scripts, *(PAGE / name for name in STATIC)):
         _copy(path, folder / path.relative_to(PAGE))
-    _copy(runtime.script, folder / SCRIPT)
-    _copy(runtime.wasm, folder / NAME / WASM)
+    for name, path in runtime.files.items():
+        _copy(path, folder / name)
     model = f"model/{text_file.copy_name}"
     _copy(text_file.path, folder / model)
     if text_file.fills_masks:
@@ -119,21 +127,24 @@ def _fill(folder: Path, text_file: TextFile, title: str, runtime: Runtime) -> li
     def large(name: str) -> dict[str, Any]:
         return {"url": f"{name}?v={hashes[name]}", "bytes": (folder / name).stat().st_size}
 
-    downloads = [large(name) for name in (f"{NAME}/{WASM}", model)]
-    words = large(VOCABULARY) if text_file.fills_masks else None
+    downloads = {name: large(name) for name in (model, runtime.large, VOCABULARY) if name in hashes}
     settings = {
         GENERATOR: OURS,
         "title": title,
         "build": build,
         **text_file.settings(),
-        "model": downloads[1],
-        "runtime": {"version": runtime.version, "script": SCRIPT, "wasm": downloads[0]},
-        "vocabulary": words,
+        "model": downloads[model],
+        "runtime": {
+            "name": runtime.name,
+            "version": runtime.version,
+            "script": runtime.script,
+            "wasm": downloads.get(runtime.large),
+        },
+        "vocabulary": downloads.get(VOCABULARY),
         FILES: files,
     }
     _write(folder / RECORD, _json(settings))
-    versions = {one["url"].split("?")[0]: one["url"] for one in [*downloads, *([words] if words else [])]}
-    cached = ["./", *(versions.get(name, name) for name in files if name not in (INDEX, WORKER))]
+    cached = ["./", *(downloads.get(name, {"url": name})["url"] for name in files if name not in (INDEX, WORKER))]
     worker = (PAGE / WORKER).read_text(encoding="utf-8")
     _write(folder / WORKER, worker.replace("$build", build).replace("$files", json.dumps(cached, indent=2)))
     return files

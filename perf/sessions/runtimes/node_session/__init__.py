@@ -3,3 +3,4 @@
 from perf.sessions.runtimes.node_session.session import NodeRuntime
 
 ORT_WEB = NodeRuntime("onnxruntime-web", inlines_functions=True)
+MBERT_WEB = NodeRuntime("mbert-onnx-web")

@@ -1,54 +1,55 @@
 // Large files: stored in the cache of the service worker as they arrive, so that none is downloaded twice.
 
-/**
- * Returns the bytes of a file.
- *
- * settings: app.json. file: {url, bytes}, the path in the app's folder, and its size. onProgress(bytes): bytes so far.
- */
-export async function download(settings, file, onProgress) {
-  const base = new URL("..", import.meta.url);
-  const url = new URL(file.url, base).href;
-  const name = file.url.split("?")[0];
-  const cache = await stored(`${base} ${settings.build}`);
+const BASE = new URL("..", import.meta.url);
+const storing = new Map(); // by address
+const nameOf = (file) => file.url.split("?")[0];
+
+/** Opens a file. settings: app.json. file: {url, bytes}, the path in the app's folder, and its size. Returns a Response. */
+export async function open(settings, file) {
+  const url = new URL(file.url, BASE).href;
+  const cache = await stored(settings);
   const kept = await cache?.match(url);
-  let response = kept;
-  if (!response) {
-    try {
-      response = await fetch(url);
-    } catch {
-      throw new Error(`${name} cannot be loaded: there is no connection to the server.`);
-    }
-    if (!response.ok) {
-      throw new Error(`${name} cannot be loaded: the server answers ${response.status}. Upload the whole folder again.`);
-    }
-  }
-  const bytes = await read(response, file.bytes, name, onProgress);
-  if (!kept) await cache?.put(url, new Response(bytes)).catch(() => {}); // no room: the page needs a connection
-  return bytes;
+  if (kept) return kept;
+  const response = await fetch(url).catch(() => {
+    throw new Error(`${nameOf(file)} cannot be loaded: there is no connection to the server.`);
+  });
+  const { ok, status } = response;
+  if (!ok) throw new Error(`${nameOf(file)} cannot be loaded: the server answers ${status}. Upload the whole folder again.`);
+  if (cache) storing.set(url, cache.put(url, response.clone()).catch(() => {})); // no room: the page needs a connection
+  return response;
 }
 
-/** Opens a cache; returns null where the browser has none: without https, or in private windows. */
-async function stored(name) {
-  try {
-    return await caches.open(name);
-  } catch {
-    return null;
-  }
-}
-
-async function read(response, size, name, onProgress) {
-  const bytes = new Uint8Array(size);
+/** Returns the bytes of a file. settings, file: as `open` takes them. onProgress(bytes): bytes so far. */
+export async function download(settings, file, onProgress) {
+  const response = await open(settings, file);
+  const bytes = new Uint8Array(file.bytes);
   const reader = response.body.getReader();
   let place = 0;
   for (;;) {
     const { done, value } = await reader.read();
     if (done) break;
-    if (place + value.length <= size) bytes.set(value, place);
+    if (place + value.length <= bytes.length) bytes.set(value, place);
     place += value.length;
     onProgress(place);
   }
-  if (place !== size) {
-    throw new Error(`${name} has ${place} bytes on the server, expected ${size}. Upload the whole folder again.`);
-  }
+  await checkSize(settings, file, place);
   return bytes;
+}
+
+/** Throws an error if a file has not as many bytes as it should, and does not keep it. */
+export async function checkSize(settings, file, bytes) {
+  if (bytes === file.bytes) return;
+  const url = new URL(file.url, BASE).href;
+  await storing.get(url);
+  await (await stored(settings))?.delete(url);
+  throw new Error(`${nameOf(file)} has ${bytes} bytes on the server, expected ${file.bytes}. Upload the whole folder again.`);
+}
+
+/** Opens the cache; returns null where the browser has none: without https, or in private windows. */
+async function stored({ build }) {
+  try {
+    return await caches.open(`${BASE} ${build}`);
+  } catch {
+    return null;
+  }
 }

@@ -1,43 +1,18 @@
-// The worker: downloads onnxruntime-web and the model, and runs it on one thread, which needs no special headers.
+// The worker: loads the model, and runs it, so that the page never stands still.
 
-import { download } from "./download.js";
-
-let ort, session;
+let run;
 
 async function load(settings) {
-  const { runtime, model } = settings;
-  const total = runtime.wasm.bytes + model.bytes;
-  const loaded = [0, 0];
-  const progress = (place) => (bytes) => {
-    loaded[place] = bytes;
-    postMessage({ kind: "progress", loaded: loaded[0] + loaded[1], total });
-  };
-  const [wasm, bytes] = await Promise.all([
-    download(settings, runtime.wasm, progress(0)),
-    download(settings, model, progress(1)),
-  ]);
-  try {
-    ort = await import(new URL(`../${runtime.script}`, import.meta.url));
-  } catch {
-    throw new Error(`${runtime.script} cannot be loaded. Check the connection, and that the whole folder is on the server.`);
-  }
-  Object.assign(ort.env, { logLevel: "error" });
-  Object.assign(ort.env.wasm, { numThreads: 1, wasmBinary: wasm });
-  try {
-    session = await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"], logSeverityLevel: 3 });
-  } catch (error) {
-    throw new Error(
-      `The model cannot be opened (${error.message}). Upload the whole folder again, or use a device with more memory.`,
-    );
-  }
+  const name = `runtimes/${settings.runtime.name}.js`;
+  const runtime = await import(`./${name}`).catch(() => {
+    throw new Error(`scripts/${name} cannot be loaded. Check the connection, and that the whole folder is on the server.`);
+  });
+  run = await runtime.load(settings, (loaded, total) => postMessage({ kind: "progress", loaded, total }));
 }
 
-async function run(inputs) {
-  const feeds = {};
-  for (const [name, { type, data, dims }] of Object.entries(inputs)) feeds[name] = new ort.Tensor(type, data, dims);
-  const found = await session.run(feeds);
+async function answer(inputs) {
   const outputs = {};
-  for (const [name, { data, dims }] of Object.entries(found)) outputs[name] = { data: Array.from(data, Number), dims };
+  for (const [name, { data, dims }] of Object.entries(await run(inputs))) outputs[name] = { data: Array.from(data, Number), dims };
   return outputs;
 }
 
@@ -47,7 +22,7 @@ onmessage = async ({ data: { kind, settings, number, inputs } }) => {
       await load(settings);
       postMessage({ kind: "ready" });
     } else {
-      postMessage({ kind: "answer", number, outputs: await run(inputs) });
+      postMessage({ kind: "answer", number, outputs: await answer(inputs) });
     }
   } catch ({ message }) {
     postMessage(kind === "load" ? { kind: "failed", message } : { kind: "answer", number, message });
