@@ -26,6 +26,17 @@ static void check(OrtStatus* status) {
   exit(1);
 }
 
+/* Returns a path as onnxruntime takes it: wide characters on Windows. */
+static const ORTCHAR_T* path_of(const char* given) {
+#ifdef _WIN32
+  wchar_t* wide = calloc(strlen(given) + 1, sizeof(wchar_t));
+  mbstowcs(wide, given, strlen(given));
+  return wide;
+#else
+  return given;
+#endif
+}
+
 int main(int argc, char** argv) {
   if (argc < 4) {
     fprintf(stderr, "usage: logits MODEL LIBRARY|- ID...\n");
@@ -38,8 +49,8 @@ int main(int argc, char** argv) {
   OrtMemoryInfo* cpu;
   check(ort->CreateEnv(ORT_LOGGING_LEVEL_ERROR, "logits", &env));
   check(ort->CreateSessionOptions(&options));
-  if (strcmp(argv[2], "-")) check(ort->RegisterCustomOpsLibrary_V2(options, argv[2]));
-  check(ort->CreateSession(env, argv[1], options, &session));
+  if (strcmp(argv[2], "-")) check(ort->RegisterCustomOpsLibrary_V2(options, path_of(argv[2])));
+  check(ort->CreateSession(env, path_of(argv[1]), options, &session));
   check(ort->CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &cpu));
 
   const size_t length = argc - 3;

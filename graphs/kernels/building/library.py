@@ -8,7 +8,7 @@ from pathlib import Path
 
 from graphs.kernels.building.compiler import BuildError, compile_sources
 from graphs.kernels.building.linking import OWN_FLAGS, USUAL_FLAGS, link
-from graphs.kernels.building.sources import COMMON, WINDOWS, sources_of
+from graphs.kernels.building.sources import COMMON, LINUX_ONLY, WINDOWS, sources_of
 from graphs.kernels.building.targets import TARGETS, UNIVERSAL, host, library_name, processor_of, system_of
 from graphs.kernels.building.universal import universal_file
 
@@ -46,5 +46,8 @@ def _compile(target: str, folder: Path) -> list[str]:
     # A static library must not bring a memcpy for the whole program.
     common = [name for name in COMMON if system != "ios" or name != "ort/libc"]
     common += WINDOWS if system == "windows" else ()
+    sources = sources_of(processor_of(target), common)
+    if system != "linux":
+        sources = {name: own for name, own in sources.items() if name not in LINUX_ONLY}
     flags = OWN_FLAGS.get(target, USUAL_FLAGS)
-    return compile_sources(TARGETS[target], sources_of(processor_of(target), common), flags, folder)
+    return compile_sources(TARGETS[target], sources, flags, folder)

@@ -89,6 +89,9 @@ INSTRUCTION_SETS = {
     },
 }
 
+# Instruction sets that only Linux's libraries have (see isa/processor.h).
+LINUX_ONLY = ("isa/x86/amx",)
+
 
 def with_flags(common: Sequence[str]) -> dict[str, list[str]]:
     """Returns common sources, each with its compiler flags."""

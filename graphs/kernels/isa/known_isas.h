@@ -2,13 +2,17 @@
 #pragma once
 
 #include "isa/isa.h"
+#include "isa/processor.h"
 
 namespace mbert {
 
 // A build for tests may leave out all others, which take most of its time.
 #if defined(MBERT_PORTABLE_ONLY)
 #elif defined(__x86_64__)
-extern const Isa isa_amx, isa_avx512_vnni, isa_avx_vnni, isa_avx512, isa_avx2;
+#if MBERT_AMX
+extern const Isa isa_amx;
+#endif
+extern const Isa isa_avx512_vnni, isa_avx_vnni, isa_avx512, isa_avx2;
 #elif defined(__aarch64__)
 extern const Isa isa_neon_i8mm, isa_neon_dotprod, isa_neon;
 #elif defined(__wasm_relaxed_simd__)
@@ -24,7 +28,10 @@ extern const Isa isa_portable;
 const Isa* const KNOWN[] = {
 #if defined(MBERT_PORTABLE_ONLY)
 #elif defined(__x86_64__)
-    &isa_amx, &isa_avx512_vnni, &isa_avx_vnni, &isa_avx512, &isa_avx2,
+#if MBERT_AMX
+    &isa_amx,
+#endif
+    &isa_avx512_vnni, &isa_avx_vnni, &isa_avx512, &isa_avx2,
 #elif defined(__aarch64__)
     &isa_neon_i8mm, &isa_neon_dotprod, &isa_neon,
 #elif defined(__wasm_relaxed_simd__)

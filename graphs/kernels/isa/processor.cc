@@ -52,8 +52,7 @@ bool has_avx512_vnni() { return has_avx512() && bit(features(0).c, 11); }
 
 bool has_avx_vnni() { return has_avx2() && bit(features(1).a, 4); }
 
-#if defined(__linux__) && !defined(MBERT_ANDROID)
-// Linux grants the tile registers only to processes that request them.
+#if MBERT_AMX
 static bool request_tiles() {
   constexpr long ARCH_PRCTL = 158, REQUEST = 0x1023, TILES = 18;
   long result;
@@ -66,8 +65,6 @@ bool has_amx() {
   const uint32_t seven = features(0).d;
   return has_avx512_vnni() && bit(seven, 24) && bit(seven, 25) && (xcr0() & TILES) == TILES && request_tiles();
 }
-#else
-bool has_amx() { return false; }
 #endif
 
 #elif defined(__aarch64__)

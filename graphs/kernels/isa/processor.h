@@ -1,6 +1,14 @@
 // Detects instruction sets: supported by the processor and enabled by the operating system.
 #pragma once
 
+// Linux grants AMX's tile registers to processes that request them. Android lets apps call few functions of the kernel, and
+// other systems have other ways; AMX is not in their libraries.
+#if defined(__x86_64__) && defined(__linux__) && !defined(MBERT_ANDROID)
+#define MBERT_AMX 1
+#else
+#define MBERT_AMX 0
+#endif
+
 namespace mbert {
 
 bool always();

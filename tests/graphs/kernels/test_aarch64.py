@@ -1,4 +1,4 @@
-"""The kernels for aarch64, on several processors that qemu-user emulates, where it is installed."""
+"""The kernels for aarch64, of Linux and of Android, on several processors that qemu-user emulates where it exists."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from text_driver import build_text_driver, tokenized
 from text_functions import Tried, check_equal, difficult_bytes, difficult_texts, joined, trained
 
 from graphs.functions.text.tables.row_options import Form
+from graphs.kernels import build
+from graphs.kernels.building.linking import OWN_FLAGS
 from perf.devices.emulated.processors import PROCESSORS
 
 QEMU = shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static")
@@ -31,9 +33,11 @@ def emulated(isa: str, driver: Path) -> list[str]:
     return next(command for command in commands if subprocess.run(command, capture_output=True).returncode == USAGE)
 
 
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_driver(tmp_path_factory.mktemp("driver"), "aarch64-linux-musl", {}, ["-static"])
+@pytest.fixture(scope="module", params=["aarch64-linux", "aarch64-android"])
+def driver(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program with the objects of a target's library. Android's are compiled as musl's, with flags of their own."""
+    flags = dict.fromkeys(build.sources_of("aarch64", build.ARITHMETIC), OWN_FLAGS.get(request.param, ()))
+    return build_driver(tmp_path_factory.mktemp("driver"), "aarch64-linux-musl", flags, ["-static"])
 
 
 @pytest.mark.parametrize("widths", WIDTHS, ids=str)
