@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest -q -n auto
 BUDGET ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full test-transformers5 test-peers test-providers test-arm64 web kernels kernels-all onnxruntime-headers lint format bench bench-optimize bench-int8 bench-kernels bench-squad bench-text bench-text-web bench-web-page bench-paper bench-emulated peers reference-model profile-kernels count-instructions fuzz-text docs docs-serve docs-outputs bench-readme clean
+.PHONY: help setup demo test test-full test-transformers5 test-peers test-providers test-arm64 web kernels kernels-all onnxruntime-headers lint format bench bench-optimize bench-int8 bench-kernels bench-squad bench-text bench-text-web bench-web-kernels bench-web-page bench-paper bench-emulated peers reference-model profile-kernels count-instructions fuzz-text docs docs-serve docs-outputs bench-readme clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-20s %s\n", $$1, $$2}'
@@ -280,6 +280,13 @@ bench-text: setup ## Time the native tokenizer against `tokenizers` and against 
 bench-text-web: setup web ## Time text files in onnxruntime-web against the same models on token ids: runs, loading, size
 	@mkdir -p $(BUILD)/text-web
 	PYTHONPATH=tests/helpers/checkpoints $(BIN)/python tests/helpers/measurements/text_in_web.py $(BUILD)/text-web
+
+# Node.js 22 or newer, for relaxed SIMD with a dot product of bytes on x86-64.
+bench-web-kernels: setup web ## Time the kernels in WebAssembly against onnxruntime-web, in V8, one thread, and print the targets
+	$(BIN)/mbert-onnx export random --target web --precision int8 --output $(BUILD)/web-kernels --overwrite
+	$(BIN)/python graphs/kernels/build.py --target wasm32 --output $(BUILD)/web-kernels/wasm
+	node tests/helpers/measurements/web_kernels.mjs $(BUILD)/web-kernels/wasm $(BUILD)/web-kernels/onnx/model_int8.onnx \
+		$(WEB)/onnxruntime-web $(BUDGET)
 
 bench-web-page: setup web ## Measure web apps in Chromium, in mbert-onnx-web and onnxruntime-web: first answer, memory of the tab
 	@mkdir -p $(BUILD)/web-page

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from graphs.kernels.building.compiler import BuildError, compile_sources, run_zig
@@ -19,29 +20,32 @@ TRIPLE = "wasm32-freestanding"
 
 # What all engines with fixed-width SIMD know, and more of what clang may use.
 _FEATURES = "generic+simd128+bulk_memory+bulk_memory_opt+nontrapping_fptoint+sign_ext+mutable_globals"
-_FIXED = ("isa/processor", "isa/wasm/wasm")
-_RELAXED = (*_FIXED, "isa/wasm/relaxed_dot")
 
 # A stack that overflows traps, because it comes first in memory. The largest array on it is a panel of 64 KB.
 STACK_BYTES = 256 * 1024
 _LINKED = ("--no-entry", "--gc-sections", "--strip-all", "--stack-first", "-z", f"stack-size={STACK_BYTES}")
-# A shared memory is imported, and must have a largest size.
-INITIAL_BYTES = 2**20
-_SHARED = ("--shared-memory", "--import-memory", f"--initial-memory={INITIAL_BYTES}", f"--max-memory={2**32}")
+# A shared memory is imported, and has a largest size.
+INITIAL_BYTES, MOST_BYTES = 2**20, 2**32
+_SHARED = ("--shared-memory", "--import-memory", f"--initial-memory={INITIAL_BYTES}", f"--max-memory={MOST_BYTES}")
+
+# Sources that depend on whether engines know relaxed SIMD.
+_ISAS = ("isa/wasm/wasm", "operators/isa_selection")
+_PROBE = "isa/wasm/relaxed_dot"
 
 
+@dataclass(frozen=True)
 class Module:
-    """One file: its sources of instruction sets, clang's features, and the linker's options."""
+    """What distinguishes one file."""
 
-    def __init__(self, isas: Sequence[str], features: str, sources: tuple[str, ...], options: Sequence[str]) -> None:
-        self.isas, self.cpu, self.sources, self.options = isas, f"-mcpu={_FEATURES}{features}", sources, options
+    is_relaxed: bool
+    is_shared: bool
 
 
 MODULES: Mapping[str, Module] = {
-    "mbert.wasm": Module(_FIXED, "", WASM, ()),
-    "mbert-relaxed.wasm": Module(_RELAXED, "+relaxed_simd", WASM, ()),
-    "mbert-threads.wasm": Module(_FIXED, "+atomics", WASM_THREADS, _SHARED),
-    "mbert-relaxed-threads.wasm": Module(_RELAXED, "+atomics+relaxed_simd", WASM_THREADS, _SHARED),
+    "mbert.wasm": Module(is_relaxed=False, is_shared=False),
+    "mbert-relaxed.wasm": Module(is_relaxed=True, is_shared=False),
+    "mbert-threads.wasm": Module(is_relaxed=False, is_shared=True),
+    "mbert-relaxed-threads.wasm": Module(is_relaxed=True, is_shared=True),
 }
 
 
@@ -51,28 +55,40 @@ def build_wasm(folder: Path, names: Sequence[str] = tuple(MODULES)) -> list[Path
     Raises BuildError.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    return [_build_module(folder / name, MODULES[name]) for name in names]
-
-
-def _build_module(file: Path, module: Module) -> Path:
     with tempfile.TemporaryDirectory() as temporary:
-        sources = wasm_sources(module.isas, module.sources)
-        objects = compile_sources(TRIPLE, sources, [module.cpu, *FLAGS], Path(temporary))
-        link(objects, module.options, Path(temporary) / file.name)
-        # Written beside, then renamed, so that no reader sees a part of it.
-        copied = file.with_name(f"{file.name}.new")
-        copied.write_bytes((Path(temporary) / file.name).read_bytes())
-        copied.replace(file)
-    return file
+        compiled = _compile([MODULES[name] for name in names], Path(temporary))
+        for name in names:
+            built = Path(temporary) / name
+            _link(compiled[MODULES[name]], _SHARED if MODULES[name].is_shared else (), built)
+            # Written beside, then renamed, so that no reader sees a part of it.
+            copied = folder / f"{name}.new"
+            copied.write_bytes(built.read_bytes())
+            copied.replace(folder / name)
+    return [folder / name for name in names]
 
 
-def wasm_sources(isas: Sequence[str], system: tuple[str, ...]) -> dict[str, list[str]]:
-    """Returns the sources of a module, each with its compiler flags."""
-    return runtime_sources(system) | {name: ["-Os", "-fstrict-aliasing"] for name in isas}
+def _compile(modules: Sequence[Module], folder: Path) -> dict[Module, list[str]]:
+    """Returns the object files of each module. Modules share what does not depend on relaxed SIMD."""
+    found: dict[Module, list[str]] = {module: [] for module in modules}
+    for is_shared in {module.is_shared for module in modules}:
+        cpu = f"-mcpu={_FEATURES}" + ("+atomics" if is_shared else "")
+        sources = runtime_sources(WASM_THREADS if is_shared else WASM) | {"isa/processor": []}
+        isas = {name: [*sources.pop(name, []), "-Os", "-fstrict-aliasing"] for name in _ISAS}
+        common = _objects(sources, cpu, folder / f"common-{is_shared}")
+        for module in modules:
+            if module.is_shared == is_shared:
+                own = isas | ({_PROBE: []} if module.is_relaxed else {})
+                features = cpu + ("+relaxed_simd" if module.is_relaxed else "")
+                found[module] = common + _objects(own, features, folder / f"isas-{is_shared}-{module.is_relaxed}")
+    return found
 
 
-def link(objects: Sequence[str], options: Sequence[str], file: Path) -> None:
-    """Links objects to a module. Raises BuildError."""
+def _objects(sources: Mapping[str, Sequence[str]], cpu: str, folder: Path) -> list[str]:
+    folder.mkdir()
+    return compile_sources(TRIPLE, sources, [cpu, *FLAGS], folder)
+
+
+def _link(objects: Sequence[str], options: Sequence[str], file: Path) -> None:
     done = run_zig(["wasm-ld", *_LINKED, *options, *objects, "-o", str(file)])
     if done.returncode:
         raise BuildError(f"the linker failed for {file.name}:\n{done.stderr}")

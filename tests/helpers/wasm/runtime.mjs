@@ -1,6 +1,10 @@
 // The standalone runtime in Node.js through its C interface alone, for tests and measurements of the .wasm files.
 import { readFileSync } from "node:fs";
+import { setFlagsFromString } from "node:v8";
 import { Worker } from "node:worker_threads";
+
+// The V8 of Node 20 has relaxed SIMD behind a flag; newer ones have it, and no such flag.
+if (Number(process.versions.node.split(".")[0]) < 21) setFlagsFromString("--experimental-wasm-relaxed-simd");
 
 const PAGE = 65536, STACK = 262144;
 // Bytes of an element, by ONNX's number of its type.

@@ -1,0 +1,74 @@
+"""The .wasm files compute what the native runtime computes: by each instruction set, in each precision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from kernel_models import Arrays, Widths, attention_feed, ffn_feed, model_of, with_8_bit_weights
+from standalone_runtime import Runtime, assert_same
+from wasm_runtime import WasmRuntime, built
+
+WIDTHS = [Widths(512, 128, 512, 4, 4), Widths(40, 36, 33, 3, 3), Widths(48, 16, 112, 1, 1)]
+AT_RUN_TIME = ("x", "residual", "mask", "heads")
+
+
+@pytest.fixture(scope="module")
+def engines(wasm: Path) -> dict[str, WasmRuntime]:
+    """Engines of the module with relaxed SIMD by instruction set.
+
+    wasmtime's dot product of bytes has signed factors where it is to be deterministic; else, on x86-64, sums saturate.
+    """
+    file = built(wasm, "mbert-relaxed.wasm")
+    return {"wasm-relaxed": WasmRuntime(file, deterministic=True), "wasm-simd128": WasmRuntime(file)}
+
+
+def check(engine: WasmRuntime, native: Runtime, given: Arrays, widths: Widths) -> None:
+    model = model_of(given, widths)
+    feed = {name: given[name] for name in AT_RUN_TIME if name in given}
+    feed = {name: array if array.dtype.kind == "i" else array.astype(np.float32) for name, array in feed.items()}
+    with native.model(model) as loaded:
+        expected = loaded.run(feed)
+    assert_same(engine.run(model, feed), expected)
+
+
+def test_the_probe_finds_how_the_engine_multiplies(engines: dict[str, WasmRuntime]) -> None:
+    assert engines["wasm-relaxed"].instruction_set == "wasm-relaxed"
+    assert engines["wasm-simd128"].instruction_set in ("wasm-simd128", "wasm-relaxed", "wasm-relaxed-unsigned")
+
+
+@pytest.mark.full
+def test_the_module_with_fixed_simd(wasm: Path, native: Runtime) -> None:
+    engine = WasmRuntime(built(wasm, "mbert.wasm"))
+    assert engine.instruction_set == "wasm-simd128"
+    check(engine, native, with_8_bit_weights(ffn_feed(WIDTHS[1], 9)), WIDTHS[1])
+    check(engine, native, attention_feed(WIDTHS[1], [17, 3]), WIDTHS[1])
+
+
+@pytest.mark.parametrize("name", ["wasm-relaxed", "wasm-simd128"])
+@pytest.mark.parametrize(
+    ("widths", "tokens", "lengths"),
+    [
+        pytest.param(WIDTHS[1], [1, 6, 13], [[1], [17, 3]], id="odd"),
+        pytest.param(WIDTHS[2], [2, 70], [[33, 33, 5], [6]], id="one head", marks=pytest.mark.full),
+        pytest.param(WIDTHS[0], [1, 2, 3, 5, 8, 33, 130], [[6], [40, 3], [384]], id="full", marks=pytest.mark.full),
+    ],
+)
+def test_blocks(
+    name: str,
+    widths: Widths,
+    tokens: list[int],
+    lengths: list[list[int]],
+    engines: dict[str, WasmRuntime],
+    native: Runtime,
+) -> None:
+    for given in [ffn_feed(widths, n, seed=n) for n in tokens] + [attention_feed(widths, n) for n in lengths]:
+        half = {key: value.astype(np.float16) if key.startswith("weight") else value for key, value in given.items()}
+        for one in (given, half, with_8_bit_weights(given)):
+            check(engines[name], native, one, widths)
+
+
+def test_rows_that_are_too_long_to_be_widened(engines: dict[str, WasmRuntime], native: Runtime) -> None:
+    widths = Widths(hidden=8, intra=8, wide=16388, networks=1)
+    check(engines["wasm-simd128"], native, with_8_bit_weights(ffn_feed(widths, 3)), widths)
