@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mbert_onnx.benchmark.models.builder import BuiltModel, ModelBuilder
 from mbert_onnx.benchmark.models.prefixes import Request
-from mbert_onnx.runtime.web.package_files import PACKAGE, check_built
+from mbert_onnx.runtime.web.package_files import PACKAGE, ensure_built
 
 
 def build_onnxruntime_web(request: Request, builder: ModelBuilder) -> BuiltModel:
@@ -26,12 +26,12 @@ def build_onnxruntime_web(request: Request, builder: ModelBuilder) -> BuiltModel
 def build_mbert_web(request: Request, builder: ModelBuilder) -> BuiltModel:
     """Runs the `.onnx` files of a model in mbert-onnx-web, which is a part of this package.
 
-    Raises PerfError where Node.js is missing, and BundleError where the .wasm are not built.
+    Raises PerfError where Node.js is missing, and BundleError where the .wasm cannot be built.
     """
     from perf.sessions.runtimes.node_session.process import find_node
 
     find_node()
-    check_built()
+    ensure_built()
     return _under_node(request, builder, PACKAGE)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from graphs.kernels.building.compiler import BuildError, has_compiler
+from graphs.kernels.building.wasm import build_wasm
 from mbert_onnx.errors import BundleError
 
 PACKAGE = Path(__file__).parent / "package"
@@ -11,11 +13,24 @@ LIBRARY = PACKAGE / "lib" / "index.js"
 WASM = PACKAGE / "wasm"
 # The files for one thread, with and without relaxed SIMD.
 ONE_THREAD = ("mbert.wasm", "mbert-relaxed.wasm")
-ADVICE = "pip install ziglang and run `make web-package`"
 
 
-def check_built(advice: str = ADVICE) -> None:
-    """Raises BundleError with this advice if a .wasm is missing that runs models on one thread."""
+def ensure_built(otherwise: str = "") -> None:
+    """Builds the .wasm files, which takes some seconds, if one that runs models on one thread is missing.
+
+    Args:
+        otherwise: What to do without them, for the error.
+
+    Raises BundleError where they cannot be built: without ziglang, for example.
+    """
     missing = next((name for name in ONE_THREAD if not (WASM / name).is_file()), None)
-    if missing is not None:
-        raise BundleError(f"{WASM / missing} is not built, which runs models in WebAssembly; {advice}")
+    if missing is None:
+        return
+    what = f"{WASM / missing}, which runs models in WebAssembly, is not built"
+    if not has_compiler():
+        raise BundleError(f"{what}; pip install ziglang, and it is built at the next call{otherwise}")
+    try:
+        build_wasm(WASM)
+    except (BuildError, OSError) as error:
+        [reason, *_] = str(error).splitlines()
+        raise BundleError(f"{what}, and cannot be ({reason}); install mbert-onnx again{otherwise}") from error

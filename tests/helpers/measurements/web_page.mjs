@@ -1,7 +1,8 @@
 // Opens web apps in Chromium, each time in a new profile, and asks each of them at once. web_page.py starts it, with JSON
 // on standard input: {"modules", "chromium", "apps": {name: folder}, "rounds"}. Prints JSON: for each app, the milliseconds
-// of each visit from the arrival of the model's last byte, and from the start of the page, to the answer; the peak resident
-// bytes of the tab's process; and the answers. For "empty", a page without an app, only the bytes.
+// of each visit from the arrival of the model's last byte, and from the start of the page, to the answer; of the tab's process
+// the peak resident bytes, and those of them that no file backs ("own"), as Chromium's task manager counts; and the answers.
+// For "empty", a page without an app, only the bytes.
 
 import { createReadStream, existsSync, readFileSync, statSync } from "node:fs";
 import { createServer } from "node:http";
@@ -13,6 +14,7 @@ const { modules, chromium, apps, rounds } = JSON.parse(await text(process.stdin)
 const require = createRequire(`${modules}/`);
 const puppeteer = (await import(require.resolve("puppeteer-core"))).default;
 
+const INTERVAL = 5; // ms between two looks at the memory
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".wasm": "application/wasm" };
 const server = createServer(({ url }, response) => {
   const [, name, ...rest] = new URL(url, "http://host").pathname.split("/");
@@ -49,6 +51,7 @@ async function visit(name) {
   try {
     const page = await browser.newPage();
     await page.evaluateOnNewDocument(askAtOnce);
+    const watch = watchTabs(browser);
     await page.goto(`http://localhost:${server.address().port}/${name}/`);
     const found = {};
     if (name in apps) {
@@ -60,20 +63,41 @@ async function visit(name) {
       Object.assign(found, { afterModel: answered - arrived, afterStart: answered - began });
       found.answer = await page.$eval(".option .name", (node) => node.textContent);
     }
-    return { ...found, peak: await peakOfTabs(browser) };
+    return { ...found, ...(await watch.peaks()) };
   } finally {
     await browser.close();
   }
 }
 
-/** The largest peak resident size of the browser's processes for pages, in bytes. */
-async function peakOfTabs(browser) {
-  const session = await browser.target().createCDPSession();
-  const { processInfo } = await session.send("SystemInfo.getProcessInfo");
-  const peaks = processInfo
-    .filter(({ type }) => type === "renderer")
-    .map(({ id }) => 1024 * Number(/^VmHWM:\s*(\d+) kB/m.exec(readFileSync(`/proc/${id}/status`, "utf8"))[1]));
-  return Math.max(...peaks);
+/** Watches the browser's processes for pages. peaks(): the largest peak resident size so far, and that of its own memory. */
+function watchTabs(browser) {
+  const peaks = { peak: 0, own: 0 };
+  const look = async () => {
+    const { processInfo } = await session.send("SystemInfo.getProcessInfo");
+    for (const { id } of processInfo.filter(({ type }) => type === "renderer")) {
+      const status = readFileSync(`/proc/${id}/status`, "utf8");
+      const [peak, own] = ["VmHWM", "RssAnon"].map((key) => 1024 * Number(new RegExp(`^${key}:\\s*(\\d+)`, "m").exec(status)?.[1] ?? 0));
+      peaks.peak = Math.max(peaks.peak, peak);
+      peaks.own = Math.max(peaks.own, own); // a peak that no system keeps
+    }
+  };
+  let session;
+  let isOver = false;
+  const watching = (async () => {
+    session = await browser.target().createCDPSession();
+    while (!isOver) {
+      await look();
+      await new Promise((resolve) => setTimeout(resolve, INTERVAL));
+    }
+  })();
+  return {
+    async peaks() {
+      isOver = true;
+      await watching;
+      await look();
+      return peaks;
+    },
+  };
 }
 
 const visits = Object.fromEntries(["empty", ...Object.keys(apps)].map((name) => [name, []]));

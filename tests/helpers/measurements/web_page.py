@@ -27,6 +27,7 @@ PROGRAM = Path(__file__).with_suffix(".mjs")
 MODULES = Path(__file__).parents[3] / "examples" / "web" / "node_modules"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ROUNDS = 7
+QUOTIENTS = {"time after the model": "afterModel", "peak memory": "peak", "without what files back": "own"}
 
 
 def main(folder: str, rounds: int = ROUNDS) -> int:
@@ -57,27 +58,28 @@ def measure(apps: Mapping[str, Path], rounds: int) -> dict[str, Any]:
 
 
 def lines(visits: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
-    """Returns a report: medians, and their quotients from the first app to the second one, of each round."""
-    empty = float(np.median([visit["peak"] for visit in visits["empty"]]))
-    apps = {name: found for name, found in visits.items() if name != "empty"}
-    printed = [f"{len(visits['empty'])} visits of each app; an empty tab has a peak of {empty / 1e6:.0f} MB"]
-    for name, found in apps.items():
-        model, start, peak = (np.median([one[key] for one in found]) for key in ("afterModel", "afterStart", "peak"))
+    """Returns a report: medians, and the quotients of the second app by the first one, of each round."""
+    median = {
+        name: {key: float(np.median([one[key] for one in found])) for key in found[0] if key != "answer"}
+        for name, found in visits.items()
+    }
+    empty = median.pop("empty")
+    printed = [
+        f"{len(visits['empty'])} visits of each; an empty tab has a peak of {empty['peak'] / 1e6:.0f} MB, "
+        f"{empty['own'] / 1e6:.0f} MB without what files back"
+    ]
+    for name, one in median.items():
         printed.append(
-            f"{name}: answer {model:.0f} ms after the model's last byte, {start:.0f} ms after the start of the page; "
-            f"peak memory {peak / 1e6:.0f} MB, {(peak - empty) / 1e6:.0f} MB more than an empty tab"
+            f"{name}: answer {one['afterModel']:.0f} ms after the model's last byte, {one['afterStart']:.0f} ms after "
+            f"the start of the page; peak memory {one['peak'] / 1e6:.0f} MB, {one['own'] / 1e6:.0f} MB without what "
+            "files back"
         )
-    one, other = apps.values()
-    for what, key, less in (
-        ("time after the model", "afterModel", 0),
-        ("peak memory", "peak", 0),
-        ("added", "peak", empty),
-    ):
-        low, middle, high = np.percentile(
-            [(theirs[key] - less) / (ours[key] - less) for ours, theirs in zip(one, other, strict=True)], [25, 50, 75]
-        )
+    ours, theirs = (visits[name] for name in median)
+    for what, key in QUOTIENTS.items():
+        found = [other[key] / one[key] for one, other in zip(ours, theirs, strict=True)]
+        low, middle, high = np.percentile(found, [25, 50, 75])
         printed.append(f"{what}: {middle:.2f} times (quartiles {low:.2f} to {high:.2f})")
-    if {visit["answer"] for visit in one} != {visit["answer"] for visit in other}:
+    if {visit["answer"] for visit in ours} != {visit["answer"] for visit in theirs}:
         printed.append("the answers differ")
     return printed
 

@@ -15,7 +15,7 @@ from perf_models import token_model
 from perf.errors import PerfError, PerfUsageError
 from perf.machine import footprint
 from perf.providers import CPU, named
-from perf.sessions.runtimes import ORT_WEB, runtime_named
+from perf.sessions.runtimes import MBERT_WEB, ORT_WEB, runtime_named
 from perf.sessions.runtimes.node_session import process, session
 from perf.sessions.runtimes.onnxruntime_session import open_session
 from perf.sessions.session import timer
@@ -53,6 +53,14 @@ const InferenceSession = {
   },
 };
 module.exports = { Tensor, env, InferenceSession };
+"""
+
+OWN_PACKAGE = """
+export async function load(url, { threads }) {
+  const info = { instructionSet: "wasm-x", note: `${threads} threads` };
+  const outputs = [{ name: "input_ids" }];
+  return { info, outputs, inputs: [{ name: "input_ids", type: "int64", shape: [1, 3] }], run: async (feed) => feed };
+}
 """
 
 
@@ -96,6 +104,19 @@ def test_a_session_runs_and_times_itself_in_the_process(package: Path, file: Pat
     other = runtime.open_session(file, CPU, 2, package)
     del one, run  # which the next request releases
     assert list(other.run(None, FEED)[2]) == [2, 1]
+
+
+@NODE
+def test_mbert_onnx_web_is_asked_by_its_own_names(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "own" / "lib").mkdir(parents=True)
+    (tmp_path / "own" / "package.json").write_text('{"version": "3.4", "type": "module"}')
+    (tmp_path / "own" / "lib" / "index.js").write_text(OWN_PACKAGE)
+    runtime = runtime_named(MBERT_WEB)
+    one = runtime.open_session(file, CPU, 2, tmp_path / "own")
+    assert runtime.describe(one).startswith("mbert-onnx-web 3.4 (wasm-x, 2 threads, Node.js ")
+    np.testing.assert_array_equal(one.run(None, FEED)[0], FEED["input_ids"], strict=True)
+    assert timer(one, FEED)(True) > 0
+    session._process.cache_clear()
 
 
 @NODE

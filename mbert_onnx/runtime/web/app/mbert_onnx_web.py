@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from mbert_onnx.runtime.web.package_files import ADVICE, ONE_THREAD, PACKAGE, WASM, check_built
+from mbert_onnx.runtime.web.package_files import ONE_THREAD, PACKAGE, WASM, ensure_built
 
 # The end of a refusal, which its callers know how to follow.
 ADVISED = re.compile(r"[;.] run this file with onnxruntime-web$", re.IGNORECASE)
@@ -22,9 +22,9 @@ def own_files(folder: str) -> dict[str, Path]:
 
     Those for several threads are not among them: pages of an app need no special headers, and have one thread without.
 
-    Raises BundleError where the .wasm are not built.
+    Raises BundleError where the .wasm cannot be built.
     """
-    check_built(f"{ADVICE}, or pass --runtime onnxruntime")
+    ensure_built(", or pass --runtime onnxruntime")
     files = [*sorted((PACKAGE / "lib").glob("*.js")), *(WASM / name for name in ONE_THREAD)]
     return {f"{folder}/{path.relative_to(PACKAGE).as_posix()}": path for path in files}
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from graphs.kernels.building.compiler import BuildError
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.runtime.web import package_files
 from mbert_onnx.runtime.web.app import mbert_onnx_web, page_runtime
@@ -69,14 +70,25 @@ def test_a_refused_file_runs_in_onnxruntime_web(
     assert write_app(make_bundle(), tmp_path / "third", runtime="onnxruntime").note == ""
 
 
-def test_what_cannot_be_is_one_line(make_bundle: MakeBundle, package: Path, wasm: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_is_one_line(
+    make_bundle: MakeBundle, package: Path, wasm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(UsageError, match=r"^--runtime is 'ort'; expected mbert-onnx or onnxruntime$"):
         write_app(make_bundle(), tmp_path / "app", runtime="ort")
     with pytest.raises(UsageError, match=r"^--onnxruntime-web is for --runtime onnxruntime, not for mbert-onnx; leave"):
         write_app(make_bundle(), tmp_path / "app", runtime="mbert-onnx", onnxruntime_web=package)
     (wasm / "mbert-relaxed.wasm").unlink()
-    says = r"relaxed\.wasm is not built, which runs .*; pip install ziglang and .*--runtime onnxruntime$"
+    monkeypatch.setattr(package_files, "has_compiler", lambda: False)
+    says = r"relaxed\.wasm, which .* is not built; pip install ziglang, .*, or pass --runtime onnxruntime$"
     with pytest.raises(BundleError, match=says):
+        write_app(make_bundle(), tmp_path / "app")
+
+    def fail(_: Path) -> None:
+        raise BuildError("the compiler failed:\nmore")
+
+    monkeypatch.setattr(package_files, "has_compiler", lambda: True)
+    monkeypatch.setattr(package_files, "build_wasm", fail)
+    with pytest.raises(BundleError, match=r"cannot be \(the compiler failed:\); install mbert-onnx again, or pass"):
         write_app(make_bundle(), tmp_path / "app")
     assert not (tmp_path / "app").exists()
 
