@@ -39,6 +39,7 @@ OWN = (
     "standalone/operators/numbers/strips",
     "standalone/operators/table",
     "standalone/runtime",
+    "standalone/system/weight_memory",
 )
 
 # The sources of the kernels that it shares with the library for onnxruntime, without those of instruction sets.
@@ -47,7 +48,6 @@ SHARED = (
     "blocks/attention_int8",
     "blocks/encoder",
     "blocks/stacked_ffn",
-    "operators/isa_selection",
     "operators/node",
     "operators/nodes/bottleneck_attention",
     "operators/nodes/embeddings",
@@ -60,7 +60,6 @@ SHARED = (
     "ort/mapped_pages",
     "ort/message",
     "ort/scratch",
-    "ort/weight_memory",
     "text/rows",
     "text/symbols",
     "text/tokenizer",
@@ -69,8 +68,13 @@ SHARED = (
 )
 
 # What the host has: memory and threads.
-NATIVE = ("standalone/system/native_memory", "standalone/system/no_workers")
-_WASM = ("ort/libc", "standalone/system/wasm_environment", "standalone/system/wasm_memory")
+NATIVE = ("operators/isa_selection", "standalone/system/native_memory", "standalone/system/no_workers")
+_WASM = (
+    "ort/libc",
+    "standalone/system/wasm_environment",
+    "standalone/system/wasm_isa_selection",
+    "standalone/system/wasm_memory",
+)
 WASM = (*_WASM, "standalone/system/no_workers")
 WASM_THREADS = (*_WASM, "standalone/system/wasm_workers")
 
@@ -85,9 +89,8 @@ FAST = (
 # zig passes -Os to clang for -Oz; -Xclang passes -Oz itself.
 SMALL_FLAGS = ("-Os", "-Xclang", "-Oz")
 
-# Flags of all of these sources. Each weight has memory of its own (MBERT_PAGE), which returns to the heap with it, and
-# numbers of different types share memory.
-FLAGS = ("-DMBERT_STANDALONE", "-DMBERT_PAGE=64", "-fno-strict-aliasing")
+# Flags of all of these sources. Numbers of different types share memory.
+FLAGS = ("-DMBERT_STANDALONE", "-fno-strict-aliasing")
 
 
 def runtime_sources(system: tuple[str, ...]) -> dict[str, list[str]]:

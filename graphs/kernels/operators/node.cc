@@ -8,6 +8,7 @@ namespace mbert {
 
 namespace {
 
+#ifndef MBERT_STANDALONE
 // Observes the number of threads of a session, which onnxruntime's API does not report. Some runs of a node ask for more
 // tasks than there are threads, and each task waits a little for others to arrive. On a busy processor they may come too
 // late, so runs 1, 2, 4, 8 and so on observe again, and the largest number counts.
@@ -36,6 +37,7 @@ void probe(void* data, size_t) {
   if (most == 1) __atomic_store_n(&seen.alone, 1, __ATOMIC_RELEASE);
   __atomic_sub_fetch(&seen.inside, 1, __ATOMIC_ACQ_REL);
 }
+#endif
 
 int64_t live_nodes = 0;
 
@@ -62,11 +64,10 @@ void Node::destroy() {
 }
 
 Status Node::find_threads(OrtKernelContext* context, int* found) {
-  if (const int known = ort.threads(context)) {
-    __atomic_store_n(&threads, known, __ATOMIC_RELAXED);
-    *found = known;
-    return nullptr;
-  }
+#ifdef MBERT_STANDALONE
+  *found = ort.threads(context);
+  __atomic_store_n(&threads, *found, __ATOMIC_RELAXED);
+#else
   const uint64_t run = __atomic_add_fetch(&runs, 1, __ATOMIC_RELAXED);
   if ((run & (run - 1)) == 0) {
     Probe seen;
@@ -77,6 +78,7 @@ Status Node::find_threads(OrtKernelContext* context, int* found) {
     }
   }
   *found = __atomic_load_n(&threads, __ATOMIC_RELAXED);
+#endif
   return nullptr;
 }
 

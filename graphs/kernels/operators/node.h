@@ -88,12 +88,10 @@ constexpr OrtCustomOp custom_op() {
   OrtCustomOp op{};
   op.version = API_VERSION;
   op.GetName = [](const OrtCustomOp*) { return Op::NAME; };
+#ifndef MBERT_STANDALONE  // the standalone runtime reads none of these, of which a build has one for each operator
   op.GetExecutionProviderType = [](const OrtCustomOp*) -> const char* { return nullptr; };
   op.GetInputType = [](const OrtCustomOp*, size_t) { return UNDEFINED; };
   op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
-  op.GetOutputType = [](const OrtCustomOp*, size_t) { return Op::TYPE; };
-  op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
-  op.KernelDestroy = [](void* node) { Op::destroy(node); };
   op.GetInputCharacteristic = [](const OrtCustomOp*, size_t) { return VARIADIC; };
   op.GetOutputCharacteristic = [](const OrtCustomOp*, size_t) { return REQUIRED; };
   op.GetInputMemoryType = [](const OrtCustomOp*, size_t) { return MEMORY_DEFAULT; };
@@ -101,6 +99,10 @@ constexpr OrtCustomOp custom_op() {
   op.GetVariadicInputHomogeneity = [](const OrtCustomOp*) { return 0; };
   op.GetVariadicOutputMinArity = [](const OrtCustomOp*) { return 1; };
   op.GetVariadicOutputHomogeneity = [](const OrtCustomOp*) { return 0; };
+#endif
+  op.GetOutputType = [](const OrtCustomOp*, size_t) { return Op::TYPE; };
+  op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
+  op.KernelDestroy = [](void* node) { Op::destroy(node); };
   op.CreateKernelV2 = [](const OrtCustomOp*, const OrtApi* api, const OrtKernelInfo* info, void** node) {
     return create_node<Op>(api, info, node);
   };

@@ -89,8 +89,6 @@ Status Ort::parallel(OrtKernelContext* context, void (*task)(void*, size_t), siz
       KernelContext_ParallelFor)(context, task, count, 0, data);
 }
 
-int Ort::threads(OrtKernelContext*) const { return 0; }
-
 Status Ort::allocator(OrtAllocator** result) const {
   return entry<Status (*)(OrtAllocator**)>(GetAllocatorWithDefaultOptions)(result);
 }

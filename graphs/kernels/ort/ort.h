@@ -45,10 +45,11 @@ class Message {
  public:
   Message() { text_[0] = 0; }  // the rest is written before it is read
   Message(const Message& other) { *this << other.text_; }
-  Message& operator=(const Message& other) {
+  Message& operator=(const Message& other) { return clear() << other.text_; }
+  Message& clear() {
     length_ = 0;
     text_[0] = 0;
-    return *this << other.text_;
+    return *this;
   }
   Message& operator<<(const char* text);
   Message& operator<<(int64_t number);
@@ -79,8 +80,10 @@ class Ort {
   // Allocates an output, by default the first one. The data of an optional output that nothing reads is null.
   Status output(OrtKernelContext* context, const int64_t* sizes, size_t rank, void** data, size_t index = 0) const;
   Status parallel(OrtKernelContext* context, void (*task)(void*, size_t), size_t count, void* data) const;
-  // Returns the threads that a run may use; 0 where they are not known, as in onnxruntime.
+#ifdef MBERT_STANDALONE
+  // Returns the threads that a run may use, which onnxruntime does not report.
   int threads(OrtKernelContext* context) const;
+#endif
   // Allocates memory that is aligned to a cache line.
   Status allocate(size_t bytes, void** memory) const;
   void release(void* memory) const;

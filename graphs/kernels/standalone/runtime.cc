@@ -43,12 +43,11 @@ Status set_input(MbertRun* run, const View& name, int type, int rank, const int3
       expected.type = port.type;
       expected.rank = port.rank < 0 ? 0 : port.rank;
       for (int axis = 0; axis < expected.rank; axis++) expected.sizes[axis] = port.sizes[axis];
-      Message message;
-      message << "input " << name << " is " << tensor << " (rank " << rank << "); expected " << expected;
+      Message& message = failure() << "input " << name << " is " << tensor << " (rank " << rank << "); expected " << expected;
       return fail(message << (port.rank < 0 ? " of any shape" : ", where -1 is any size"));
     }
     if (!data || reinterpret_cast<uintptr_t>(data) % element_bytes(type))
-      return fail(Message() << "the data of input " << name << " is null, or not aligned to its elements; expected data "
+      return fail(failure() << "the data of input " << name << " is null, or not aligned to its elements; expected data "
                             << "in memory of mbert_allocate");
     tensor.data = const_cast<void*>(data);
     if (run->is_done) run->clear();
@@ -58,7 +57,7 @@ Status set_input(MbertRun* run, const View& name, int type, int rank, const int3
     slot.is_set = true;
     return nullptr;
   }
-  return fail(Message() << "the model has no input " << name << "; expected one that mbert_describe lists");
+  return fail(failure() << "the model has no input " << name << "; expected one that mbert_describe lists");
 }
 
 template <class Object>

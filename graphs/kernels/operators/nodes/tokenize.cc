@@ -188,7 +188,9 @@ struct Form : TokenizeOp {
     op.GetName = [](const OrtCustomOp*) { return FORM; };
     op.GetOutputType = [](const OrtCustomOp*, size_t index) { return index == OWNED ? BOOL : INT64; };
     op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return HAS_WINDOWS ? OWNED + 1 : OWNED; };
+#ifndef MBERT_STANDALONE
     op.GetOutputCharacteristic = [](const OrtCustomOp*, size_t) { return OPTIONAL; };
+#endif
     op.CreateKernelV2 = [](const OrtCustomOp*, const OrtApi* api, const OrtKernelInfo* info, void** node) {
       return create_node<Form>(api, info, node);
     };

@@ -10,7 +10,7 @@ Value* OrtKernelInfo::constant(size_t index) const {
 
 Status OrtKernelInfo::packed_constant(size_t index, const Message& name, Tensor* tensor) const {
   Value* value = constant(index);
-  if (!value) return fail(Message() << name.text() << " is not a constant; expected an initializer");
+  if (!value) return fail(failure() << name.text() << " is not a constant; expected an initializer");
   is_packed[index] = true;
   *tensor = value->tensor;
   if (reinterpret_cast<uintptr_t>(tensor->data) % element_bytes(tensor->type) == 0) return nullptr;

@@ -39,15 +39,17 @@ void release_memory(void* memory) {
 
 size_t allocated_memory() { return __atomic_load_n(&allocated, __ATOMIC_RELAXED); }
 
+Message& failure() { return last.message.clear(); }
+
 Status fail(const Message& message) {
-  last.message = message;
+  if (&message != &last.message) last.message = message;
   return &last;
 }
 
 const char* last_error() { return last.message.text(); }
 
 Status out_of_memory(size_t bytes) {
-  return fail(Message() << "no memory for " << static_cast<int64_t>(bytes / 1024)
+  return fail(failure() << "no memory for " << static_cast<int64_t>(bytes / 1024)
                         << " KB is left; expected a smaller model, or fewer or shorter texts in a run");
 }
 

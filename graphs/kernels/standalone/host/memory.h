@@ -15,6 +15,8 @@ void release_memory(void* memory);
 // Returns the bytes that are allocated now.
 size_t allocated_memory();
 
+// Returns the message of the last error of this thread, without its text: `return fail(failure() << …)`.
+Message& failure();
 // Sets the last error of this thread, and returns it.
 Status fail(const Message& message);
 // Returns the text of the last error of this thread.

@@ -50,7 +50,7 @@ Status Run::check_inputs() const {
   for (size_t i = 0; i < model.inputs.size(); i++) {
     const Port& port = model.inputs[i];
     if (!slots[port.value].is_set && !model.values[port.value].tensor.data)
-      return fail(Message() << "input " << View(port.name) << " is missing; expected a tensor for it");
+      return fail(failure() << "input " << View(port.name) << " is missing; expected a tensor for it");
   }
   return nullptr;
 }
@@ -59,10 +59,7 @@ Status Run::compute() {
   TRY(check_inputs());
   for (size_t i = 0; i < model.nodes.size(); i++) {
     const GraphNode& node = model.nodes[i];
-    if (Status status = compute_node(node)) {
-      Message message = about(node.name, node.type);
-      return fail(message << status->message.text());
-    }
+    if (compute_node(node)) return fail_within(node.name, node.type);
     for (int j = 0; j < node.released_count; j++) release(node.released[j]);
   }
   return own_outputs();
@@ -102,13 +99,12 @@ Status NodeRun::output(int index, int type, const int64_t* sizes, int rank, void
   if (!has_output(index)) return nullptr;
   const int value = node.outputs[index];
   if (!are_sizes(sizes, rank)) {
-    Message message;
-    message << "the output has the sizes";
+    Message& message = failure() << "the output has the sizes";
     for (int axis = 0; axis < rank && axis < MAX_RANK; axis++) message << " " << sizes[axis];
     return fail(message << "; expected at most " << MAX_ELEMENTS << " numbers and " << MAX_RANK << " axes");
   }
   if (type != run.model.values[value].type)
-    return fail(Message() << "the output is of type " << type << "; expected " << run.model.values[value].type);
+    return fail(failure() << "the output is of type " << type << "; expected " << run.model.values[value].type);
   Slot& slot = run.slots[value];
   if (slot.is_set) run.release(value);
   set_sizes(&slot.tensor, type, sizes, rank);

@@ -19,7 +19,7 @@ Status Ort::attribute(const OrtKernelInfo* info, const char* name, int64_t* numb
   Attribute attribute;
   TRY(find_attribute(info->node.attributes, name, &attribute));
   if (attribute.kind != Attribute::INTEGER)
-    return mbert::fail(Message() << "attribute " << name << " is missing, or not an integer; expected an integer");
+    return mbert::fail(failure() << "attribute " << name << " is missing, or not an integer; expected an integer");
   *number = attribute.integer;
   return nullptr;
 }
@@ -28,7 +28,7 @@ Status Ort::attribute(const OrtKernelInfo* info, const char* name, int64_t* numb
   size_t found = 0;
   TRY(attribute_length(info, name, &found));
   if (found != count)
-    return mbert::fail(Message() << "attribute " << name << " has " << static_cast<int64_t>(found)
+    return mbert::fail(failure() << "attribute " << name << " has " << static_cast<int64_t>(found)
                                  << " numbers; expected " << static_cast<int64_t>(count));
   return read_integers(info->node.attributes, name, numbers, count);
 }
@@ -37,7 +37,7 @@ Status Ort::attribute_length(const OrtKernelInfo* info, const char* name, size_t
   Attribute attribute;
   TRY(find_attribute(info->node.attributes, name, &attribute));
   if (attribute.kind != Attribute::INTEGERS)
-    return mbert::fail(Message() << "attribute " << name << " is missing, or not a list of integers; expected a list");
+    return mbert::fail(failure() << "attribute " << name << " is missing, or not a list of integers; expected a list");
   *count = attribute.count;
   return nullptr;
 }
@@ -49,7 +49,7 @@ Status Ort::input_count(const OrtKernelInfo* info, size_t* count) const {
 
 Status Ort::input(OrtKernelContext* context, size_t index, Tensor* tensor) const {
   if (!context->has(static_cast<int>(index)))
-    return mbert::fail(Message() << "input " << static_cast<int64_t>(index) << " is missing");
+    return mbert::fail(failure() << "input " << static_cast<int64_t>(index) << " is missing");
   *tensor = context->input(static_cast<int>(index));
   return nullptr;
 }

@@ -25,9 +25,9 @@ Status Loader::load(const View& file) {
                                         {bytes_tag(ModelField::GRAPH), __builtin_offsetof(Fields, graph)}};
   const Status status = read_fields(file, RULES, &fields, "it");
   if (status || !fields.graph.data || count_fields(file, ModelField::GRAPH) != 1)
-    return fail(Message() << "this is not an .onnx file, or not a whole one; expected a file that mbert-onnx export wrote");
+    return fail(failure() << "this is not an .onnx file, or not a whole one; expected a file that mbert-onnx export wrote");
   if (fields.ir_version < OLDEST_IR || fields.ir_version > NEWEST_IR)
-    return fail(Message() << "the file has IR version " << fields.ir_version << "; expected " << OLDEST_IR << " to " << NEWEST_IR);
+    return fail(failure() << "the file has IR version " << fields.ir_version << "; expected " << OLDEST_IR << " to " << NEWEST_IR);
   for (Wire wire(file); wire.next();) {
     if (wire.is(ModelField::FUNCTIONS, Wire::BYTES)) TRY(read_function(wire.bytes));
     if (wire.is(ModelField::METADATA, Wire::BYTES)) TRY(read_property(wire.bytes));
@@ -74,7 +74,7 @@ Status Loader::check_opsets(const View& bytes, uint32_t field) const {
     const bool is_own = fields.domain.is(DOMAIN);
     const int64_t oldest = is_own ? 1 : OLDEST_OPSET, newest = is_own ? 1 : NEWEST_OPSET;
     if ((is_own || is_standard_domain(fields.domain)) && (fields.version < oldest || fields.version > newest))
-      return fail(Message() << "the file has opset " << fields.version << " of the domain " << (is_own ? DOMAIN : "ai.onnx")
+      return fail(failure() << "the file has opset " << fields.version << " of the domain " << (is_own ? DOMAIN : "ai.onnx")
                             << "; expected " << oldest << " to " << newest << ADVICE);
   }
   return nullptr;
@@ -85,7 +85,7 @@ Status Loader::read_graph(const View& bytes) {
   while (wire.next()) {
     if (wire.is(GraphField::INITIALIZER, Wire::BYTES)) TRY(read_initializer(wire.bytes, 0));
     if (wire.field() == GraphField::SPARSE_INITIALIZER)
-      return fail(Message() << "the file has a sparse initializer; expected dense ones" << ADVICE);
+      return fail(failure() << "the file has a sparse initializer; expected dense ones" << ADVICE);
     if (!wire.is(GraphField::NODE, Wire::BYTES)) continue;
     NodeView node;
     TRY(node.read(wire.bytes));
@@ -93,7 +93,7 @@ Status Loader::read_graph(const View& bytes) {
   }
   if (wire.is_malformed()) return malformed("the graph");
   if (!has_kernels_)
-    return fail(Message() << "the file has no node of the domain mbert; expected one that mbert-onnx export wrote for the "
+    return fail(failure() << "the file has no node of the domain mbert; expected one that mbert-onnx export wrote for the "
                           << "target cpu or web, without --no-functions: export it so, or run it with onnxruntime-web");
   Wire inputs(bytes);
   while (inputs.next())
@@ -131,10 +131,10 @@ Status Loader::read_input(const View& bytes) {
     TRY(define(0, name, index));
   }
   Value& value = model_.values[static_cast<size_t>(index)];
-  if (value.is_input) return fail(Message() << "the file has two inputs " << name << "; expected one");
+  if (value.is_input) return fail(failure() << "the file has two inputs " << name << "; expected one");
   if (value.is_constant) {  // a default, which a run may replace
     if (value.type != port.type)
-      return fail(Message() << "the default of the input " << name << " is " << value.tensor << "; expected type "
+      return fail(failure() << "the default of the input " << name << " is " << value.tensor << "; expected type "
                             << port.type);
     value.is_constant = false;
     TRY(keep(&value));
@@ -151,10 +151,10 @@ Status Loader::read_output(const View& bytes) {
   TRY(read_port(bytes, &model_.arena, &name, &port));
   port.value = names_.find(0, name);
   if (port.value < 0)
-    return fail(Message() << "no node computes the output " << name << "; expected one");
+    return fail(failure() << "no node computes the output " << name << "; expected one");
   Value& value = model_.values[static_cast<size_t>(port.value)];
   if (value.type != port.type)
-    return fail(Message() << "the output " << name << " is of type " << value.type << "; expected " << port.type);
+    return fail(failure() << "the output " << name << " is of type " << value.type << "; expected " << port.type);
   value.is_output = true;
   if (value.is_constant) TRY(keep(&value));
   return model_.outputs.add(port);
@@ -173,7 +173,7 @@ Status Loader::read_node(const View& bytes, Scope scope, int depth) {
   TRY(view.read(bytes));
   if (!view.name.size) view.name = caller_;
   if (++visited_ > MOST_NODES)
-    return fail(Message() << "the file has more than " << int64_t{MOST_NODES} << " nodes; expected fewer" << ADVICE);
+    return fail(failure() << "the file has more than " << int64_t{MOST_NODES} << " nodes; expected fewer" << ADVICE);
   const OrtCustomOp* kernel = view.domain.is(DOMAIN) ? find_kernel(view.type) : nullptr;
   if (!kernel)
     for (const FunctionView& function : functions_)
@@ -248,8 +248,7 @@ Status Loader::read_inputs(const View& bytes, Scope scope, GraphNode* node) {
     if (!names.is(NodeField::INPUT, Wire::BYTES)) continue;
     *inputs = names.bytes.size ? names_.find(scope, names.bytes) : -1;
     if (*inputs++ == Names::NONE) {
-      Message message = about(node->name, node->type);
-      return fail(message << "the input " << names.bytes << " is not computed before; expected a sorted graph");
+      return fail(about(node->name, node->type) << "the input " << names.bytes << " is not computed before; expected a sorted graph");
     }
   }
   return nullptr;
@@ -280,7 +279,7 @@ Status Loader::add_value(const Value& value, int32_t* index) {
 
 Status Loader::define(Scope scope, const View& name, int32_t value) {
   if (names_.find(scope, name) != Names::NONE)
-    return fail(Message() << "the file defines the value " << name << " twice; expected each name once");
+    return fail(failure() << "the file defines the value " << name << " twice; expected each name once");
   return names_.add(scope, name, value);
 }
 

@@ -19,8 +19,7 @@ Status Loader::create_kernel(const NodeView& view, const OrtCustomOp* kernel, Sc
   for (size_t i = 0; i < inputs; i++) is_packed[i] = false;
   {
     OrtKernelInfo info(model_, view, node->inputs, node->input_count, is_packed);
-    if (Status status = kernel->CreateKernelV2(kernel, nullptr, &info, &node->state))
-      return fail(about_node(view) << status->message.text());
+    if (kernel->CreateKernelV2(kernel, nullptr, &info, &node->state)) return fail_within(node->name, node->type);
   }
   Status status = add_outputs(view.attributes, scope, node);
   if (!status) status = model_.nodes.add(*node);
@@ -45,9 +44,9 @@ Status Loader::create_standard(const NodeView& view, Scope scope, GraphNode* nod
   Loading loading{model_, *node, is_packed};
   TRY(check_types(loading));
   if (node->standard->load) {
-    if (Status status = node->standard->load(loading)) {
+    if (node->standard->load(loading)) {
       if (node->state) node->standard->destroy(node->state);
-      return fail(about_node(view) << status->message.text());
+      return fail_within(node->name, node->type);
     }
   }
   // Where its output became a constant, no run computes it.
@@ -70,53 +69,24 @@ Status Loader::keep_constants(const GraphNode& node, const bool* is_packed) {
 
 namespace {
 
-// The attributes of a Constant that the runtime reads, besides `value`.
-constexpr struct {
-  const char* name;
-  Attribute::Kind kind;
-  int type;
-  bool is_list;
-} FORMS[] = {{"value_int", Attribute::INTEGER, INT64, false},
-             {"value_ints", Attribute::INTEGERS, INT64, true},
-             {"value_float", Attribute::REAL, FLOAT, false},
-             {"value_floats", Attribute::REALS, FLOAT, true}};
-
-// Stores numbers as elements of a type. `numbers` has integers, or the bits of floats.
-void store_numbers(int type, const int64_t* numbers, size_t count, void* data) {
-  for (size_t i = 0; i < count; i++)
-    if (type == INT64)
-      static_cast<int64_t*>(data)[i] = numbers[i];
-    else
-      static_cast<float*>(data)[i] = float_of(static_cast<uint64_t>(numbers[i]));
-}
-
-Status read_listed(const View& node, const char* name, const Attribute& attribute, int type, bool is_list, Value* value) {
-  const size_t count = is_list ? attribute.count : 1;
-  if (count > 4096) return fail(Message() << "a constant has more than 4096 numbers in a list; expected a tensor");
-  char* data = nullptr;
-  Array<int64_t> numbers;
-  for (size_t i = 0; i < count; i++) TRY(numbers.add(type == FLOAT ? attribute.real_bits() : attribute.integer));
-  if (is_list) TRY(read_integers(node, name, numbers.begin(), count));
-  TRY(allocate_array(count * element_bytes(type), &data));
-  store_numbers(type, numbers.begin(), count, data);
-  value->memory = value->tensor.data = data;
-  value->tensor.type = type;
-  value->tensor.rank = is_list;
-  value->tensor.sizes[0] = static_cast<int64_t>(count);
-  return nullptr;
-}
-
+// Reads the value of a Constant: a tensor, or a list of integers.
 Status read_value(const NodeView& view, Value* value) {
   Attribute attribute;
-  TRY(find_attribute(view.attributes, "value", &attribute));
   View name;
+  TRY(find_attribute(view.attributes, "value", &attribute));
   if (attribute.kind == Attribute::TENSOR) return read_tensor(attribute.tensor, &name, &value->tensor, &value->memory);
-  for (const auto& form : FORMS) {
-    Attribute listed;
-    TRY(find_attribute(view.attributes, form.name, &listed));
-    if (listed.kind == form.kind) return read_listed(view.attributes, form.name, listed, form.type, form.is_list, value);
-  }
-  return fail(about_node(view) << "the constant has no value that the runtime reads; expected a tensor, or numbers");
+  constexpr const char* LIST = "value_ints";
+  constexpr size_t MOST = 4096;
+  TRY(find_attribute(view.attributes, LIST, &attribute));
+  if (attribute.kind != Attribute::INTEGERS || attribute.count > MOST)
+    return fail(about_node(view) << "its value is neither a tensor nor a short list of integers; expected one");
+  int64_t* numbers = nullptr;
+  TRY(allocate_array(attribute.count, &numbers));
+  value->memory = value->tensor.data = numbers;
+  value->tensor.type = INT64;
+  value->tensor.rank = 1;
+  value->tensor.sizes[0] = static_cast<int64_t>(attribute.count);
+  return read_integers(view.attributes, LIST, numbers, attribute.count);
 }
 
 }  // namespace

@@ -68,7 +68,9 @@ Status keep(Value* value);
 // Writes the JSON of mbert_describe; returns null where no memory is left.
 const char* describe(Model* model);
 
-// A message that begins with the name and the operator of a node.
-Message about(const char* name, const char* type);
+// The message of a failure that begins with the name and the operator of a node.
+Message& about(const char* name, const char* type);
+// Puts them before the last error.
+Status fail_within(const char* name, const char* type);
 
 }  // namespace mbert

@@ -53,7 +53,7 @@ inline float real_attribute(const GraphNode& node, int index) {
   return float_of(static_cast<uint64_t>(node.attributes[index]));
 }
 
-// A message that begins with the name and the operator of a node in the file.
-Message about_node(const NodeView& view);
+// The message of a failure that begins with the name and the operator of a node in the file.
+Message& about_node(const NodeView& view);
 
 }  // namespace mbert

@@ -54,8 +54,7 @@ Status set_attribute(const NodeView& view, const Attribute& attribute, const Att
     }
   }
   if (is_valid) return nullptr;
-  Message message = about_node(view);
-  return fail(message << "the attribute " << rule.name << " has another value or kind; expected " << rule
+  return fail(about_node(view) << "the attribute " << rule.name << " has another value or kind; expected " << rule
                       << ". Run this file with onnxruntime-web");
 }
 
@@ -79,18 +78,20 @@ int only_type(uint32_t types) { return __builtin_ctz(types); }
 
 }  // namespace
 
-Message about(const char* name, const char* type) {
-  Message message;
-  message << "node " << View(name) << " (" << View(type) << "): ";
-  return message;
+Message& about(const char* name, const char* type) {
+  return failure() << "node " << View(name) << " (" << View(type) << "): ";
 }
 
-Message about_node(const NodeView& view) {
-  Message message;
-  message << "node " << view.name << " (";
+Message& about_node(const NodeView& view) {
+  Message& message = failure() << "node " << view.name << " (";
   if (view.domain.size) message << view.domain << ".";
-  message << view.type << "): ";
-  return message;
+  return message << view.type << "): ";
+}
+
+Status fail_within(const char* name, const char* type) {
+  Message reason;
+  reason << last_error();
+  return fail(about(name, type) << reason.text());
 }
 
 Status read_attributes(const NodeView& view, Arena* arena, GraphNode* node) {
@@ -104,8 +105,7 @@ Status read_attributes(const NodeView& view, Arena* arena, GraphNode* node) {
     if (attribute.kind != Attribute::MISSING) {
       TRY(set_attribute(view, attribute, rule, arena, node, &number));
     } else if (rule.is_required) {
-      Message message = about_node(view);
-      return fail(message << "the attribute " << rule.name << " is missing; expected " << rule);
+      return fail(about_node(view) << "the attribute " << rule.name << " is missing; expected " << rule);
     }
     if (rule.kind != AttributeRule::LIST && rule.kind != AttributeRule::FIXED) node->attributes[place++] = number;
   }
@@ -127,31 +127,31 @@ Status check_types(Loading& node) {
   const Operator& type = *node.node.standard;
   const char* letter = type.signature;
   int own = UNDEFINED;  // T
-  const Message about_this = about(node.node.name, node.node.type);
+  const auto about_this = [&]() -> Message& { return about(node.node.name, node.node.type); };
   for (int i = 0; i < node.node.input_count; i++) {
     if (*letter == '*') letter--;
     const bool is_optional = *letter >= 'a';
     if (*letter == '>')
-      return fail(Message(about_this) << "there are " << node.node.input_count << " inputs; expected at most " << i);
+      return fail(about_this() << "there are " << node.node.input_count << " inputs; expected at most " << i);
     const char upper = is_optional ? static_cast<char>(*letter - 'a' + 'A') : *letter;
     letter++;
     if (!node.has(i)) {
       if (is_optional) continue;
-      return fail(Message(about_this) << "input " << i << " is missing; expected it");
+      return fail(about_this() << "input " << i << " is missing; expected it");
     }
     const int found = node.input(i).type;
     if (!is_in(found, upper == 'T' && own ? type_bit(own) : types_of(upper, type.types)))
-      return fail(Message(about_this) << "input " << i << " has the element type " << found << " of ONNX"
+      return fail(about_this() << "input " << i << " has the element type " << found << " of ONNX"
                                       << (upper == 'T' && own ? ", which the first one has not" : "")
                                       << "; expected a type that the runtime has. Run this file with onnxruntime-web");
     if (upper == 'T') own = found;
   }
   if (*letter == '*') letter++;
   for (; *letter != '>'; letter++)
-    if (*letter < 'a') return fail(Message(about_this) << "there are " << node.node.input_count << " inputs; expected more");
+    if (*letter < 'a') return fail(about_this() << "there are " << node.node.input_count << " inputs; expected more");
   letter++;
   for (int i = 0; i < node.node.output_count; i++, letter++) {
-    if (!*letter) return fail(Message(about_this) << "there are " << node.node.output_count << " outputs; expected " << i);
+    if (!*letter) return fail(about_this() << "there are " << node.node.output_count << " outputs; expected " << i);
     if (node.node.outputs[i] < 0 || *letter == '?') continue;
     node.output(i).type = *letter == 'T' ? own : only_type(types_of(*letter, 0));
   }

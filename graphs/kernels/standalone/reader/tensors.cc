@@ -10,7 +10,7 @@ namespace {
 using Field = TensorField;
 
 Status external(const View& name) {
-  return fail(Message() << "the tensor " << name << " is in another file (external data); expected one file with all "
+  return fail(failure() << "the tensor " << name << " is in another file (external data); expected one file with all "
                         << "weights: export it again, or run it with onnxruntime-web");
 }
 
@@ -52,7 +52,7 @@ Status read_numbers(const View& bytes, const View& name, Tensor* tensor, void** 
     if (numbers.is_malformed()) return malformed("the numbers of a tensor");
   }
   if (written != count)
-    return fail(Message() << "the tensor " << name << " has " << static_cast<int64_t>(written) << " numbers; expected "
+    return fail(failure() << "the tensor " << name << " has " << static_cast<int64_t>(written) << " numbers; expected "
                           << static_cast<int64_t>(count) << ", as its shape says");
   return nullptr;
 }
@@ -84,7 +84,7 @@ Status read_sizes(const View& bytes, Tensor* tensor) {
 Status check_type(const View& name, int64_t type, int* checked) {
   *checked = type < 32 ? static_cast<int>(type) : UNDEFINED;
   if (type >= 0 && element_bytes(*checked)) return nullptr;
-  return fail(Message() << "the tensor " << name << " has the element type " << type << " of ONNX; expected float, float16, "
+  return fail(failure() << "the tensor " << name << " has the element type " << type << " of ONNX; expected float, float16, "
                         << "double, bool, or integers. Run this file with onnxruntime-web");
 }
 
@@ -103,11 +103,11 @@ Status read_tensor(const View& bytes, View* name, Tensor* tensor, void** memory)
   TRY(check_type(*name, fields.type, &tensor->type));
   TRY(read_sizes(bytes, tensor));
   if (!are_sizes(tensor->sizes, tensor->rank))
-    return fail(Message() << "the tensor " << *name << " is " << *tensor << "; expected at most " << MAX_ELEMENTS
+    return fail(failure() << "the tensor " << *name << " is " << *tensor << "; expected at most " << MAX_ELEMENTS
                           << " numbers");
   if (!fields.raw.data) return read_numbers(bytes, *name, tensor, memory);
   if (fields.raw.size != tensor_bytes(*tensor))
-    return fail(Message() << "the tensor " << *name << " is " << *tensor << ", but the file has "
+    return fail(failure() << "the tensor " << *name << " is " << *tensor << ", but the file has "
                           << static_cast<int64_t>(fields.raw.size) << " bytes; expected "
                           << static_cast<int64_t>(tensor_bytes(*tensor)));
   // Constants are never written to.

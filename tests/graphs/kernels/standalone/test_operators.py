@@ -268,7 +268,7 @@ CASES: dict[str, tuple[str, dict[str, np.ndarray], list[tuple[str, int]], dict[s
         {"w": integers(300, 20, low=-127, high=128, dtype="int8")},
     ),
     "constants": (
-        "a = Constant <value_ints = [3, 4]> () b = Constant <value_float = 0.5> ()"
+        "a = Constant <value_ints = [3, 4]> () b = Constant <value = float {0.5}> ()"
         " c = Constant <value = float {2.0}> () d = Mul(x, b) e = Add(d, c)",
         {"x": floats(4)},
         [("a", INT64), ("e", FLOAT)],

@@ -143,7 +143,7 @@ Status copy_numbers(const Tensor& from, int type, void* to) {
 
 Status load_list(const Tensor& tensor, const char* what, int64_t* list, int most, int* count) {
   if (tensor.rank > 1 || tensor.count() > static_cast<size_t>(most))
-    return fail(Message() << what << " is " << tensor << "; expected at most " << most << " numbers");
+    return fail(failure() << what << " is " << tensor << "; expected at most " << most << " numbers");
   *count = static_cast<int>(tensor.count());
   load_numbers(tensor.type, tensor.data, 0, 1, *count, list);
   return nullptr;
@@ -192,11 +192,11 @@ Status broadcast_shape(const Tensor* const* tensors, int count, int64_t* sizes, 
     for (int axis = 0; axis < tensor.rank; axis++) {
       int64_t& size = sizes[*rank - tensor.rank + axis];
       if (tensor.sizes[axis] == 1 || size == tensor.sizes[axis]) continue;
-      if (size != 1) return fail(Message() << "its inputs are " << *tensors[0] << " and " << tensor << "; expected shapes that broadcast");
+      if (size != 1) return fail(failure() << "its inputs are " << *tensors[0] << " and " << tensor << "; expected shapes that broadcast");
       size = tensor.sizes[axis];
     }
   }
-  return are_sizes(sizes, *rank) ? nullptr : fail(Message() << "its inputs broadcast to too many numbers; expected fewer");
+  return are_sizes(sizes, *rank) ? nullptr : fail(failure() << "its inputs broadcast to too many numbers; expected fewer");
 }
 
 }  // namespace mbert

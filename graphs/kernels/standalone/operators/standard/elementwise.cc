@@ -10,69 +10,75 @@ namespace {
 // Integers are added and multiplied as unsigned numbers, which wrap around.
 uint64_t unsigned_of(int64_t number) { return static_cast<uint64_t>(number); }
 
-template <class Result, class Number, class Function>
-void each(Result* result, const Number* a, const Number* b, int count, Function function) {
-  for (int i = 0; i < count; i++) result[i] = static_cast<Result>(function(a[i], b[i]));
-}
-
-template <class Result, class Number>
-bool compare(int code, Result* result, const Number* a, const Number* b, int count) {
-  switch (code) {
-    case EQUAL: each(result, a, b, count, [](Number x, Number y) { return x == y; }); return true;
-    case LESS: each(result, a, b, count, [](Number x, Number y) { return x < y; }); return true;
-    case GREATER: each(result, a, b, count, [](Number x, Number y) { return x > y; }); return true;
-    case GREATER_OR_EQUAL: each(result, a, b, count, [](Number x, Number y) { return x >= y; }); return true;
-    default: return false;
-  }
-}
-
-// A number that is not one, NaN, is neither smaller nor larger, and remains.
+// Whether a number is chosen before another: the smaller one, or the larger one. NaN, which is neither, remains.
 template <class Number>
-bool choose(int code, Number* result, const Number* a, const Number* b, int count) {
+bool is_chosen(int code, Number x, Number y) {
+  return x != x || (code == MIN ? x < y : x > y);
+}
+
+template <class Number>
+bool compare(int code, Number x, Number y) {
   switch (code) {
-    case MIN: each(result, a, b, count, [](Number x, Number y) { return y < x || y != y ? y : x; }); return true;
-    case MAX: each(result, a, b, count, [](Number x, Number y) { return y > x || y != y ? y : x; }); return true;
-    case RELU: each(result, a, a, count, [](Number x, Number) { return x < 0 ? Number{} : x; }); return true;
-    default: return false;
+    case EQUAL: return x == y;
+    case LESS: return x < y;
+    case GREATER: return x > y;
+    default: return x >= y;
   }
 }
 
+// The frequent operators have loops of their own.
 void compute_reals(int code, Strip* result, const double* a, const double* b, int count) {
   double* reals = result->reals;
-  if (compare(code, result->integers, a, b, count) || choose(code, reals, a, b, count)) return;
   switch (code) {
-    case ADD: return each(reals, a, b, count, [](double x, double y) { return x + y; });
-    case SUB: return each(reals, a, b, count, [](double x, double y) { return x - y; });
-    case MUL: return each(reals, a, b, count, [](double x, double y) { return x * y; });
-    case DIV: return each(reals, a, b, count, [](double x, double y) { return x / y; });
-    default: return each(reals, a, a, count, [](double x, double) { return tanh_of(x); });
+    case ADD:
+      for (int i = 0; i < count; i++) reals[i] = a[i] + b[i];
+      return;
+    case SUB:
+      for (int i = 0; i < count; i++) reals[i] = a[i] - b[i];
+      return;
+    case MUL:
+      for (int i = 0; i < count; i++) reals[i] = a[i] * b[i];
+      return;
+    default: break;
   }
+  for (int i = 0; i < count; i++) switch (code) {
+      case DIV: reals[i] = a[i] / b[i]; break;
+      case MIN:
+      case MAX: reals[i] = is_chosen(code, a[i], b[i]) ? a[i] : b[i]; break;
+      case RELU: reals[i] = a[i] < 0 ? 0.0 : a[i]; break;
+      case TANH: reals[i] = tanh_of(a[i]); break;
+      default: result->integers[i] = compare(code, a[i], b[i]); break;
+    }
 }
 
 // Returns false where a divisor is 0.
-bool divide(int code, int64_t* result, const int64_t* a, const int64_t* b, int count) {
-  for (int i = 0; i < count; i++) {
-    if (!b[i]) return false;
-    // The lowest number divided by −1 wraps around.
-    const int64_t quotient = b[i] == -1 ? static_cast<int64_t>(0 - unsigned_of(a[i])) : a[i] / b[i];
-    int64_t remainder = b[i] == -1 ? 0 : a[i] % b[i];
-    if (remainder && (remainder < 0) != (b[i] < 0)) remainder += b[i];  // it has the sign of the divisor
-    result[i] = code == DIV ? quotient : remainder;
-  }
+bool divide(int code, int64_t a, int64_t b, int64_t* result) {
+  if (!b) return false;
+  // The lowest number divided by −1 wraps around.
+  const int64_t quotient = b == -1 ? static_cast<int64_t>(0 - unsigned_of(a)) : a / b;
+  int64_t remainder = b == -1 ? 0 : a % b;
+  if (remainder && (remainder < 0) != (b < 0)) remainder += b;  // it has the sign of the divisor
+  *result = code == DIV ? quotient : remainder;
   return true;
 }
 
 bool compute_integers(int code, int64_t* result, const int64_t* a, const int64_t* b, int count) {
-  if (compare(code, result, a, b, count) || choose(code, result, a, b, count)) return true;
-  switch (code) {
-    case ADD: each(result, a, b, count, [](int64_t x, int64_t y) { return unsigned_of(x) + unsigned_of(y); }); break;
-    case SUB: each(result, a, b, count, [](int64_t x, int64_t y) { return unsigned_of(x) - unsigned_of(y); }); break;
-    case MUL: each(result, a, b, count, [](int64_t x, int64_t y) { return unsigned_of(x) * unsigned_of(y); }); break;
-    case AND: each(result, a, b, count, [](int64_t x, int64_t y) { return x && y; }); break;
-    case OR: each(result, a, b, count, [](int64_t x, int64_t y) { return x || y; }); break;
-    case NOT: each(result, a, a, count, [](int64_t x, int64_t) { return !x; }); break;
-    default: return divide(code, result, a, b, count);
-  }
+  for (int i = 0; i < count; i++) switch (code) {
+      case ADD: result[i] = static_cast<int64_t>(unsigned_of(a[i]) + unsigned_of(b[i])); break;
+      case SUB: result[i] = static_cast<int64_t>(unsigned_of(a[i]) - unsigned_of(b[i])); break;
+      case MUL: result[i] = static_cast<int64_t>(unsigned_of(a[i]) * unsigned_of(b[i])); break;
+      case MIN:
+      case MAX: result[i] = is_chosen(code, a[i], b[i]) ? a[i] : b[i]; break;
+      case RELU: result[i] = a[i] < 0 ? 0 : a[i]; break;
+      case AND: result[i] = a[i] && b[i]; break;
+      case OR: result[i] = a[i] || b[i]; break;
+      case NOT: result[i] = !a[i]; break;
+      case DIV:
+      case MOD:
+        if (!divide(code, a[i], b[i], &result[i])) return false;
+        break;
+      default: result[i] = compare(code, a[i], b[i]); break;
+    }
   return true;
 }
 
@@ -109,7 +115,7 @@ Status run_elementwise(NodeRun& node) {
     if (is_real(type))
       compute_reals(code, &result, a.reals, b.reals, walk.length());
     else if (!compute_integers(code, result.integers, a.integers, b.integers, walk.length()))
-      return fail(Message() << "an integer is divided by 0; expected another divisor");
+      return fail(failure() << "an integer is divided by 0; expected another divisor");
     store_numbers(output_type, &result, walk.length(), data, walk.first());
   }
   return nullptr;
@@ -137,7 +143,7 @@ Status run_where(NodeRun& node) {
 Status load_cast(Loading& node) {
   const int type = static_cast<int>(node.node.attributes[0]);
   if (node.node.attributes[0] < 0 || !is_in(type, ANY_TYPE))
-    return fail(Message() << "the type to cast to is " << node.node.attributes[0]
+    return fail(failure() << "the type to cast to is " << node.node.attributes[0]
                           << "; expected one that the runtime has. Run this file with onnxruntime-web");
   if (node.node.output_count && node.node.outputs[0] >= 0) node.output(0).type = type;
   return nullptr;
@@ -172,7 +178,7 @@ Status run_expand(NodeRun& node) {
   void* data = nullptr;
   TRY(load_list(node.input(1), "the shape", shape.sizes, MAX_RANK, &shape.rank));
   if (!are_sizes(shape.sizes, shape.rank))
-    return fail(Message() << "the shape is " << shape << "; expected sizes that fit");
+    return fail(failure() << "the shape is " << shape << "; expected sizes that fit");
   const Tensor* const both[] = {&from, &shape};
   TRY(broadcast_shape(both, 2, sizes, &rank));
   TRY(node.output(0, from.type, sizes, rank, &data));

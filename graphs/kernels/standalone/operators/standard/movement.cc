@@ -52,7 +52,7 @@ Status read_axes(const NodeRun& node, int index, int rank, bool* is_marked) {
   for (int i = 0; i < count; i++) {
     int axis = 0;
     TRY(resolve_axis(axes[i], rank, &axis));
-    if (is_marked[axis]) return fail(Message() << "the axis " << axes[i] << " is listed twice; expected once");
+    if (is_marked[axis]) return fail(failure() << "the axis " << axes[i] << " is listed twice; expected once");
     is_marked[axis] = true;
   }
   return nullptr;
@@ -66,7 +66,7 @@ Status share_input(NodeRun& node, const int64_t* sizes, int rank) {
 
 Status resolve_axis(int64_t axis, int rank, int* resolved) {
   if (axis < -rank || axis >= rank)
-    return fail(Message() << "the axis is " << axis << "; expected one of a tensor with " << rank << " axes");
+    return fail(failure() << "the axis is " << axis << "; expected one of a tensor with " << rank << " axes");
   *resolved = static_cast<int>(axis < 0 ? axis + rank : axis);
   return nullptr;
 }
@@ -105,7 +105,7 @@ Status run_reshape(NodeRun& node) {
   const int64_t count = static_cast<int64_t>(tensor.count());
   if (is_valid && open >= 0 && known) sizes[open] = count / known;
   if (!is_valid || !are_sizes(sizes, rank) || product(sizes, 0, rank) != count)
-    return fail(Message() << "its input is " << tensor << "; expected as many numbers as the shape says, which has "
+    return fail(failure() << "its input is " << tensor << "; expected as many numbers as the shape says, which has "
                           << rank << " axes");
   return share_input(node, sizes, rank);
 }
@@ -119,7 +119,7 @@ Status run_squeeze(NodeRun& node) {
   for (int axis = 0; axis < tensor.rank; axis++) {
     if (!node.has(1)) is_removed[axis] = tensor.sizes[axis] == 1;
     if (is_removed[axis] && tensor.sizes[axis] != 1)
-      return fail(Message() << "its input is " << tensor << "; expected size 1 at axis " << axis);
+      return fail(failure() << "its input is " << tensor << "; expected size 1 at axis " << axis);
     if (!is_removed[axis]) sizes[rank++] = tensor.sizes[axis];
   }
   return share_input(node, sizes, rank);
@@ -129,7 +129,7 @@ Status run_unsqueeze(NodeRun& node) {
   const Tensor& tensor = node.input(0);
   const int64_t added = static_cast<int64_t>(node.input(1).count());
   if (added + tensor.rank > MAX_RANK)
-    return fail(Message() << "its output has " << added + tensor.rank << " axes; expected at most " << MAX_RANK);
+    return fail(failure() << "its output has " << added + tensor.rank << " axes; expected at most " << MAX_RANK);
   const int rank = tensor.rank + static_cast<int>(added);
   bool is_added[MAX_RANK];
   TRY(read_axes(node, 1, rank, is_added));
@@ -151,7 +151,7 @@ Status run_concat(NodeRun& node) {
     bool fits = one.rank == first.rank;
     for (int j = 0; fits && j < first.rank; j++) fits = j == axis || one.sizes[j] == first.sizes[j];
     if (!fits)
-      return fail(Message() << "its inputs are " << first << " and " << one << "; expected equal sizes beside axis " << axis);
+      return fail(failure() << "its inputs are " << first << " and " << one << "; expected equal sizes beside axis " << axis);
     sizes[axis] += one.sizes[axis];
   }
   void* data = nullptr;
@@ -176,7 +176,7 @@ Status run_gather(NodeRun& node) {
   int axis = 0;
   TRY(resolve_axis(node.node.attributes[0], tensor.rank, &axis));
   const int rank = tensor.rank - 1 + indices.rank;
-  if (rank > MAX_RANK) return fail(Message() << "its output has " << rank << " axes; expected at most " << MAX_RANK);
+  if (rank > MAX_RANK) return fail(failure() << "its output has " << rank << " axes; expected at most " << MAX_RANK);
   int64_t sizes[MAX_RANK];
   for (int i = 0; i < rank; i++)
     sizes[i] = i < axis                  ? tensor.sizes[i]
@@ -196,7 +196,7 @@ Status run_gather(NodeRun& node) {
       if (!place) load_numbers(indices.type, indices.data, static_cast<size_t>(j), 1, static_cast<int>(clip(count - j, 0, STRIP)), &strip);
       const int64_t given = strip.integers[place], index = given < 0 ? given + size : given;
       if (index < 0 || index >= size)
-        return fail(Message() << "an index is out of data bounds, " << given << "; expected " << -size << " to " << size - 1);
+        return fail(failure() << "an index is out of data bounds, " << given << "; expected " << -size << " to " << size - 1);
       if (bytes) __builtin_memcpy(to, static_cast<const char*>(tensor.data) + static_cast<size_t>(i * size + index) * bytes, bytes);
     }
   return nullptr;
@@ -211,7 +211,7 @@ Status run_slice(NodeRun& node) {
     if (!node.has(i + 1)) continue;
     TRY(load_list(node.input(i + 1), "a list of the slice", lists[i], MAX_RANK, &length));
     if (i && length != count)
-      return fail(Message() << "its lists have " << count << " and " << length << " numbers; expected as many in each");
+      return fail(failure() << "its lists have " << count << " and " << length << " numbers; expected as many in each");
     count = length;
   }
   int64_t sizes[MAX_RANK], strides[MAX_RANK], own[MAX_RANK], begin = 0;
@@ -222,7 +222,7 @@ Status run_slice(NodeRun& node) {
     TRY(resolve_axis(node.has(3) ? lists[2][i] : i, tensor.rank, &axis));
     const int64_t size = tensor.sizes[axis];
     if ((node.has(4) && lists[3][i] != 1) || sizes[axis] != size)
-      return fail(Message() << "axis " << axis << " has another step than 1, or is listed twice; expected the step 1. Run this "
+      return fail(failure() << "axis " << axis << " has another step than 1, or is listed twice; expected the step 1. Run this "
                             << "file with onnxruntime-web");
     // Negative numbers count from the end; numbers that are out of range are clipped.
     const auto place = [&](int64_t number) {
@@ -248,13 +248,13 @@ Status run_pad(NodeRun& node) {
   int count = 0;
   TRY(load_list(node.input(1), "the list of paddings", pads, 2 * MAX_RANK, &count));
   if (count != 2 * tensor.rank)
-    return fail(Message() << "there are " << count << " paddings; expected two for each axis of " << tensor);
+    return fail(failure() << "there are " << count << " paddings; expected two for each axis of " << tensor);
   if (node.has(2) && node.input(2).count() != 1)
-    return fail(Message() << "the number for padding is " << node.input(2) << "; expected one number");
+    return fail(failure() << "the number for padding is " << node.input(2) << "; expected one number");
   for (int axis = 0; axis < tensor.rank; axis++) {
     const int64_t before = pads[axis], after = pads[axis + tensor.rank];
     if (before < 0 || after < 0 || before > MAX_ELEMENTS || after > MAX_ELEMENTS)
-      return fail(Message() << "a padding is " << (before < 0 ? before : after) << "; expected 0 to " << MAX_ELEMENTS);
+      return fail(failure() << "a padding is " << (before < 0 ? before : after) << "; expected 0 to " << MAX_ELEMENTS);
     sizes[axis] = tensor.sizes[axis] + before + after;
   }
   void* data = nullptr;
@@ -280,7 +280,7 @@ Status load_transpose(Loading& node) {
   const Tensor* given = node.is_constant(0) ? &node.input(0).tensor : nullptr;
   if (!given || given->rank != 2 || !node.node.output_count || node.node.outputs[0] < 0 ||
       (node.node.list_count >= 0 && (node.node.list_count != 2 || node.node.list[0] != 1 || node.node.list[1] != 0)))
-    return fail(Message() << "its input is not a matrix of constants; expected one. Run this file with onnxruntime-web");
+    return fail(failure() << "its input is not a matrix of constants; expected one. Run this file with onnxruntime-web");
   Value& value = node.output(0);
   const size_t rows = static_cast<size_t>(given->sizes[0]), columns = static_cast<size_t>(given->sizes[1]);
   const size_t element = element_bytes(given->type);
@@ -304,16 +304,16 @@ Status run_range(NodeRun& node) {
   const int type = node.input(0).type;
   for (int i = 0; i < 3; i++) {
     const Tensor& tensor = node.input(i);
-    if (tensor.count() != 1) return fail(Message() << "input " << i << " is " << tensor << "; expected one number");
+    if (tensor.count() != 1) return fail(failure() << "input " << i << " is " << tensor << "; expected one number");
     load_numbers(type, tensor.data, 0, 1, 1, &numbers[i]);
   }
   const int64_t start = numbers[0], step = numbers[2];
   int64_t distance = 0, count = 0;
   if (!step || __builtin_sub_overflow(numbers[1], start, &distance))
-    return fail(Message() << "the range goes from " << start << " to " << numbers[1] << " by " << step
+    return fail(failure() << "the range goes from " << start << " to " << numbers[1] << " by " << step
                           << "; expected numbers that fit, and another step");
   if (step == INT64_MIN || distance == INT64_MIN)
-    return fail(Message() << "the range goes by " << step << "; expected numbers that fit");
+    return fail(failure() << "the range goes by " << step << "; expected numbers that fit");
   if ((distance > 0) == (step > 0) && distance) {
     const int64_t length = distance < 0 ? -distance : distance, size = step < 0 ? -step : step;
     count = length / size + (length % size != 0);

@@ -29,13 +29,13 @@ Status multiply_packed(NodeRun& node, const Tensor* c) {
   const PackedWeight& packed = *static_cast<const PackedWeight*>(node.node.state);
   const Tensor& x = node.input(0);
   if (x.rank < 1 || x.sizes[x.rank - 1] != packed.k)
-    return fail(Message() << "its input is " << x << "; expected [rows, " << packed.k << "]");
+    return fail(failure() << "its input is " << x << "; expected [rows, " << packed.k << "]");
   Tensor y = x;
   y.type = FLOAT;
   y.sizes[x.rank - 1] = packed.weight.n;
   int64_t strides[MAX_RANK];
   if (c && !c->broadcasts_to(y.sizes, y.rank, strides))
-    return fail(Message() << "C is " << *c << "; expected what broadcasts to " << y);
+    return fail(failure() << "C is " << *c << "; expected what broadcasts to " << y);
   void* data = nullptr;
   TRY(node.output(0, x.type, y.sizes, y.rank, &data));
   if (!data) return nullptr;
@@ -59,7 +59,7 @@ Status multiply_packed(NodeRun& node, const Tensor* c) {
 
 Status load_gemm(Loading& node) {
   if (real_attribute(node.node, ALPHA) != 1.0f || real_attribute(node.node, BETA) != 1.0f)
-    return fail(Message() << "alpha or beta is not 1; expected 1. Run this file with onnxruntime-web");
+    return fail(failure() << "alpha or beta is not 1; expected 1. Run this file with onnxruntime-web");
   return pack_weight(node, node.node.attributes[TRANS_B] != 0);
 }
 
@@ -78,7 +78,7 @@ Status run_matmul(NodeRun& node) {
   const int rank = a.rank;
   const int64_t batch = rank == 3 ? a.sizes[0] : 1, k = rank > 1 ? a.sizes[rank - 1] : 0;
   if (rank < 2 || rank > 3 || b.rank != rank || b.sizes[rank - 2] != k || (rank == 3 && b.sizes[0] != batch))
-    return fail(Message() << "its inputs are " << a << " and " << b << "; expected matrices whose inner sizes are equal");
+    return fail(failure() << "its inputs are " << a << " and " << b << "; expected matrices whose inner sizes are equal");
   const int64_t m = a.sizes[rank - 2], n = b.sizes[rank - 1], sizes[] = {batch, m, n};
   void* data = nullptr;
   TRY(node.output(0, a.type, sizes + (3 - rank), rank, &data));
@@ -103,7 +103,7 @@ Status run_matmul_integer(NodeRun& node) {
   const PackedWeight& packed = *static_cast<const PackedWeight*>(node.node.state);
   const Tensor& x = node.input(0);
   if (x.rank < 1 || x.sizes[x.rank - 1] != packed.k || (node.has(2) && node.input(2).count() != 1))
-    return fail(Message() << "its input is " << x << "; expected [rows, " << packed.k << "], and one zero point");
+    return fail(failure() << "its input is " << x << "; expected [rows, " << packed.k << "], and one zero point");
   Tensor y = x;
   y.sizes[x.rank - 1] = packed.weight.n;
   void* data = nullptr;

@@ -58,7 +58,7 @@ void copy_element(const Tensor& from, size_t place, void* to, size_t index) {
 
 Status expect_rank(const Tensor& tensor, int rank) {
   if (tensor.rank == rank) return nullptr;
-  return fail(Message() << "its input is " << tensor << "; expected " << rank << " axes. Run this file with onnxruntime-web");
+  return fail(failure() << "its input is " << tensor << "; expected " << rank << " axes. Run this file with onnxruntime-web");
 }
 
 }  // namespace
@@ -71,7 +71,7 @@ Status run_top_k(NodeRun& node) {
   TRY(load_list(node.input(1), "k", k, 1, &given));
   const int64_t length = tensor.sizes[axis];
   if (axis != tensor.rank - 1 || !given || k[0] < 0 || k[0] > length)
-    return fail(Message() << "k is " << k[0] << " and the axis " << axis << " of " << tensor << "; expected 0 to " << length
+    return fail(failure() << "k is " << k[0] << " and the axis " << axis << " of " << tensor << "; expected 0 to " << length
                           << ", and the last axis");
   for (int i = 0; i < tensor.rank; i++) sizes[i] = i == axis ? k[0] : tensor.sizes[i];
   void *data = nullptr, *places = nullptr;
@@ -165,7 +165,7 @@ Status run_scatter_elements(NodeRun& node) {
   for (int i = 0; i < 3; i++) TRY(expect_rank(node.input(i), 1));
   const int64_t size = tensor.sizes[0], count = indices.sizes[0], code = node.node.attributes[1];
   if (updates.sizes[0] != count || node.node.attributes[0] > 0)
-    return fail(Message() << "there are " << count << " indices and " << updates.sizes[0] << " updates; expected as many");
+    return fail(failure() << "there are " << count << " indices and " << updates.sizes[0] << " updates; expected as many");
   void* data = nullptr;
   TRY(node.output(0, tensor.type, tensor.sizes, 1, &data));
   if (!data) return nullptr;
@@ -176,7 +176,7 @@ Status run_scatter_elements(NodeRun& node) {
   for (int64_t i = 0; i < count; i++) {
     const int64_t given = places.integers()[i], index = given < 0 ? given + size : given;
     if (index < 0 || index >= size)
-      return fail(Message() << "an index is out of data bounds, " << given << "; expected " << -size << " to " << size - 1);
+      return fail(failure() << "an index is out of data bounds, " << given << "; expected " << -size << " to " << size - 1);
     if (is_real(tensor.type)) {
       double &old = numbers.reals()[index], update = added.reals()[i];
       old = code == ADDED ? old + update : (code == LARGEST && update <= old) || (code == SMALLEST && update >= old) ? old : update;

@@ -41,7 +41,7 @@ Status last_axis(const NodeRun& node, int64_t axis, int64_t* rows, int64_t* leng
   int resolved = 0;
   TRY(resolve_axis(axis, tensor.rank, &resolved));
   if (resolved != tensor.rank - 1)
-    return fail(Message() << "the axis is " << axis << " of " << tensor << "; expected the last one. Run this file with "
+    return fail(failure() << "the axis is " << axis << " of " << tensor << "; expected the last one. Run this file with "
                           << "onnxruntime-web");
   *length = tensor.sizes[resolved];
   *rows = 1;
@@ -87,7 +87,7 @@ Status run_reduction(NodeRun& node) {
   }
   const size_t total = results.count();
   if (code < REDUCE_SUM && total && !tensor.count())
-    return fail(Message() << "its input is " << tensor << "; expected one number at least for each of its output");
+    return fail(failure() << "its input is " << tensor << "; expected one number at least for each of its output");
   void* data = nullptr;
   TRY(node.output(0, tensor.type, sizes, rank, &data));
   if (!data) return nullptr;
@@ -121,7 +121,7 @@ Status run_arg_max(NodeRun& node) {
   int64_t rows = 0, length = 0, sizes[MAX_RANK];
   const bool keeps = node.node.attributes[1] != 0;
   TRY(last_axis(node, node.node.attributes[0], &rows, &length));
-  if (!length) return fail(Message() << "its input is " << tensor << "; expected one number at least in each row");
+  if (!length) return fail(failure() << "its input is " << tensor << "; expected one number at least in each row");
   for (int axis = 0; axis < tensor.rank; axis++) sizes[axis] = axis == tensor.rank - 1 ? 1 : tensor.sizes[axis];
   void* data = nullptr;
   TRY(node.output(0, INT64, sizes, tensor.rank - !keeps, &data));
@@ -159,7 +159,7 @@ Status run_layer_normalization(NodeRun& node) {
   for (int i = 1; i < 3; i++) {
     if (!node.has(i)) continue;
     if (!node.input(i).is(tensor.type, 1) || node.input(i).sizes[0] != length)
-      return fail(Message() << "input " << i << " is " << node.input(i) << "; expected [" << length << "]");
+      return fail(failure() << "input " << i << " is " << node.input(i) << "; expected [" << length << "]");
     TRY((i == 1 ? scale : bias).load(node.input(i)));
   }
   void* data = nullptr;
@@ -185,7 +185,7 @@ Status run_cumulative_sum(NodeRun& node) {
   int given = 0;
   TRY(load_list(node.input(1), "the axis", axis, 1, &given));
   if (tensor.rank != 1 || axis[0] > 0)
-    return fail(Message() << "its input is " << tensor << "; expected one axis. Run this file with onnxruntime-web");
+    return fail(failure() << "its input is " << tensor << "; expected one axis. Run this file with onnxruntime-web");
   void* data = nullptr;
   TRY(node.output(0, tensor.type, tensor.sizes, 1, &data));
   if (!data) return nullptr;
