@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest -q -n auto
 BUDGET ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full test-transformers5 test-peers test-providers test-arm64 web kernels kernels-all onnxruntime-headers lint format bench bench-optimize bench-int8 bench-kernels bench-squad bench-text bench-text-web bench-web-kernels bench-web-page bench-paper bench-emulated peers reference-model profile-kernels count-instructions fuzz-text docs docs-serve docs-outputs bench-readme clean
+.PHONY: help setup demo test test-full test-transformers5 test-peers test-providers test-arm64 web kernels kernels-all onnxruntime-headers web-package lint format bench bench-optimize bench-int8 bench-kernels bench-squad bench-text bench-text-web bench-web-kernels bench-web-page bench-paper bench-emulated peers reference-model profile-kernels count-instructions fuzz-text docs docs-serve docs-outputs bench-readme clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-20s %s\n", $$1, $$2}'
@@ -41,7 +41,7 @@ demo: setup ## Export the built-in sentiment model and ask it; time the full siz
 test: lint ## Lint, and test on small models: a few minutes
 	$(PYTEST) -m 'not full'
 
-test-full: lint test-transformers5 test-peers test-providers web onnxruntime-headers ## Test everything: full-size models, transformers 5, OpenVINO, LiteRT, QNN, WebGPU, JavaScript
+test-full: lint test-transformers5 test-peers test-providers web web-package onnxruntime-headers ## Test everything: full-size models, transformers 5, OpenVINO, LiteRT, QNN, WebGPU, JavaScript
 	$(PYTEST)
 
 # The rooms whose code calls transformers; all others do the same whichever version is installed.
@@ -145,6 +145,21 @@ web: ## Install what the examples in JavaScript, and their tests, import
 	@# onnxruntime-node's CPU provider is in the package; the install script would fetch CUDA's.
 	cd $* && ONNXRUNTIME_NODE_INSTALL=skip npm install --no-audit --no-fund --no-package-lock --loglevel=error
 	@touch $@
+
+# The .wasm files stand in the package's folder, where the web app finds them; the archive is made of a copy of it.
+PACKAGE := mbert_onnx/runtime/web/package
+PACKED := $(BUILD)/mbert-onnx-web
+web-package: setup ## Build the .wasm files, and the npm package of them: build/mbert-onnx-web-VERSION.tgz
+	$(BIN)/python graphs/kernels/build.py --target wasm32 --output $(PACKAGE)/wasm
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(PACKED)/packed; \
+		else echo "make: npm is not installed; the package is not packed"; fi
+
+.PHONY: $(PACKED)/packed
+$(PACKED)/packed:
+	@mkdir -p $(PACKED)
+	cp -R LICENSE $(PACKAGE)/. $(PACKED)
+	cd $(PACKED) && npm install --no-audit --no-fund --no-package-lock --loglevel=error
+	cd $(PACKED) && npm pack --silent --pack-destination ..
 
 # Random texts, and the seed that they follow from; TOKENIZERS names tokenizer.json files beside the built-in one.
 COUNT ?= 100000

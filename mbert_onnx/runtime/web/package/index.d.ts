@@ -56,8 +56,6 @@ export interface Info {
   threads: number;
   /** Why there are fewer threads than were asked for; null if there are not. */
   note: string | null;
-  /** Bytes of the model's file. */
-  fileSize: number;
   /** Whether the file came from the cache. */
   cached: boolean;
 }

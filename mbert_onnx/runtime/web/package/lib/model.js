@@ -85,11 +85,7 @@ export function modelOf(session, { url, cached = false }, vocabulary) {
     classify(text, options = {}) {
       const { pair, top_k } = options;
       const isPair = record.pair;
-      check(
-        isPair || pair === undefined,
-        "the model takes no `pair`; leave it out, or export it with --text-pair",
-        TypeError,
-      );
+      check(isPair || pair === undefined, "the model takes no `pair`; export it with --text-pair", TypeError);
       const texts = isPair ? { text, pair } : { text };
       return each(texts, { top_k }, options, (found, row) => results.labelsOf(found, row, record.labels));
     },
@@ -122,7 +118,7 @@ export function modelOf(session, { url, cached = false }, vocabulary) {
     },
 
     choose(prompt, choices, options) {
-      check(Array.isArray(choices) && choices.length > 1, "choices is no list of 2 or more texts; give one", TypeError);
+      check(Array.isArray(choices) && choices.length > 1, "choices is no list of 2 or more texts", TypeError);
       choices.forEach((choice) => checkText("a choice", choice));
       const { bytes, splits } = encodeAll(choices);
       const given = { choices: [...bytes], choice_splits: splits };

@@ -27,7 +27,7 @@ export function openSession(wasm, chunks) {
   const memory = () => new Uint8Array(wasm.memory.buffer);
   const allocate = (size) => {
     const place = c.allocate(size) >>> 0; // addresses beyond 2 GB are negative without this
-    check(place, `no memory for ${size} bytes; dispose of other models, or give shorter texts`);
+    check(place, `no memory for ${size} bytes; dispose of models, or give shorter texts`);
     return place;
   };
   const copyOf = (kind, place, length) => {
@@ -38,14 +38,14 @@ export function openSession(wasm, chunks) {
     decoder.decode(copyOf(Uint8Array, place, memory().indexOf(0, place >>> 0) - (place >>> 0)));
   const expect = (isRight, kind = Error) => check(isRight, isRight || stringAt(c.error()), kind);
 
-  const fileSize = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-  const file = allocate(fileSize);
+  const size = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+  const file = allocate(size);
   let end = file;
   for (const chunk of chunks.splice(0)) {
     memory().set(chunk, end);
     end += chunk.length;
   }
-  const model = c.load(file, fileSize, wasm.info.threads);
+  const model = c.load(file, size, wasm.info.threads);
   c.release(file);
   expect(model);
   const { inputs, outputs, metadata } = JSON.parse(stringAt(c.describe(model)));
@@ -54,7 +54,7 @@ export function openSession(wasm, chunks) {
     inputs,
     outputs,
     metadata,
-    info: { ...wasm.info, instructionSet: stringAt(c.instruction_set()), fileSize },
+    info: { ...wasm.info, instructionSet: stringAt(c.instruction_set()) },
     memory: () => (c ? c.memory() >>> 0 : 0),
     dispose() {
       if (c) {

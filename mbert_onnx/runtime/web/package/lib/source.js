@@ -3,7 +3,7 @@
 
 import { check } from "./checks.js";
 
-const isNode = globalThis.process?.versions?.node;
+export const isNode = globalThis.process?.versions?.node;
 
 const nothing = () => null;
 
@@ -23,7 +23,8 @@ export async function open(source, { signal, cache } = {}) {
   }
 }
 
-async function addressOf(source) {
+/** The address of a string or URL: in Node a path is one, too. */
+export async function addressOf(source) {
   const isText = typeof source === "string";
   check(
     isText || source instanceof URL,

@@ -1,7 +1,7 @@
 // The .wasm: which of the files this engine takes, compiled once for each address; instances with their own memory.
 
 import { objectOf } from "./checks.js";
-import { node, open } from "./source.js";
+import { addressOf, isNode, node, open } from "./source.js";
 
 // In the form in which bundlers find them.
 const FILES = [
@@ -13,27 +13,29 @@ const FILES = [
 // Pages of 64 KB: the beginning of a shared memory, and its most, 2 GB. Bytes of a thread's stack.
 const INITIAL = 256,
   MAXIMUM = 32768,
-  STACK = 1 << 20;
+  STACK = 1 << 18;
 const VECTOR = [65, 0, 253, 15]; // i32.const 0, i8x16.splat
 const RELAXED = [...VECTOR, ...VECTOR, ...VECTOR, 253, 147, 2]; // i32x4.relaxed_dot_i8x16_i7x16_add_s
 const modules = new Map();
 
 /** Makes an instance: {c, memory, info, close()}. c: the functions of the C interface without their prefix. */
 export async function instantiate({ threads = 1, relaxed = true, wasm }) {
-  const isShared = threads > 1 && Boolean(globalThis.SharedArrayBuffer);
+  const Worker = threads > 1 && globalThis.SharedArrayBuffer && (await workerClass());
+  const isShared = Boolean(Worker);
   const file = FILES[2 * isShared + (relaxed && knows(RELAXED))];
   const name = file.pathname.split("/").pop();
-  const module = await compiled(wasm ? new URL(name, wasm) : file);
+  const module = await compiled(wasm ? new URL(name, await addressOf(wasm)) : file);
   const shared = isShared && { memory: new WebAssembly.Memory({ initial: INITIAL, maximum: MAXIMUM, shared: true }) };
   const { exports } = await WebAssembly.instantiate(module, { env: { ...shared } });
   const { memory } = { ...exports, ...shared };
   const c = objectOf(Object.entries(exports), ([key, value]) => [key.split("mbert_")[1], value]);
   const workers = [];
   const close = () => workers.splice(0).forEach((worker) => worker.terminate());
-  let note = threads > 1 && !isShared ? "one thread: the page is not cross-origin isolated" : null;
+  let note = threads > 1 && !isShared ? "one thread: no shared memory; a page must be cross-origin isolated" : null;
   if (isShared) {
     try {
-      while (workers.length < threads - 1) workers.push(await startWorker(module, memory, c.allocate(STACK) + STACK));
+      while (workers.length < threads - 1)
+        workers.push(await startWorker(Worker, module, memory, c.allocate(STACK) + STACK));
     } catch ({ message }) {
       note = message;
       close();
@@ -63,12 +65,14 @@ async function compile(url) {
   // Servers often have another type for .wasm, with which engines refuse to compile.
   const response = new Response(body, { headers: { "Content-Type": "application/wasm" } });
   return WebAssembly.compileStreaming(response).catch(({ message }) => {
-    throw new Error(`${url} cannot be compiled: ${message}; use a browser of 2023 or newer`);
+    throw new Error(`${url} cannot be compiled: ${message}; use a newer browser`);
   });
 }
 
-async function startWorker(...parts) {
-  const Worker = globalThis.Worker ?? (await node("worker_threads")).Worker;
+/** The class of workers; undefined in a service worker, which has none. */
+const workerClass = async () => globalThis.Worker ?? (isNode && (await node("worker_threads")).Worker);
+
+async function startWorker(Worker, ...parts) {
   const worker = new Worker(new URL("./thread.js", import.meta.url), { type: "module" });
   worker.unref?.(); // it does not keep Node alive
   await new Promise((resolve, reject) => {

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from exported_checkpoints import Exports
 from text_bundles import write_text_file
 
 from mbert_onnx import load
@@ -103,18 +102,6 @@ def assert_equal(found: Any, wanted: Any, close: dict[str, float]) -> None:
         assert found == pytest.approx(wanted, rel=close["rel"], abs=close["abs"])
     else:
         assert found == wanted
-
-
-@pytest.fixture
-def text_bundle(exported: Exports, tmp_path: Path) -> Callable[..., Path]:
-    """`text_bundle(task, **options of export)`: a bundle with a text file and its list of tokens."""
-
-    def make(task: str, **options: Any) -> Path:
-        bundle = tmp_path / task
-        shutil.copytree(exported(task, **options).bundle, bundle)
-        return bundle
-
-    return make
 
 
 @pytest.mark.parametrize(
