@@ -317,4 +317,4 @@ count-instructions: setup ## Count the instructions of the native kernels on aar
 	$(BIN)/python -m graphs.kernels.tools.count_instructions 8 32 128 384 $$($(BIN)/python -m perf.devices.emulated)
 
 clean: ## Remove what the other targets made
-	rm -rf graphs/kernels/*.so graphs/kernels/*.dylib $(VENV) $(VENV5) $(PEERS) $(PROVIDERS) $(WEB) $(NODE) $(BUILD) .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info
+	rm -rf graphs/kernels/*.so graphs/kernels/*.dylib $(PACKAGE)/wasm $(VENV) $(VENV5) $(PEERS) $(PROVIDERS) $(WEB) $(NODE) $(BUILD) .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info

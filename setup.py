@@ -1,7 +1,8 @@
-"""What pyproject.toml cannot say: wheels carry a library of native kernels, which zig's clang builds for this machine.
+"""What pyproject.toml cannot say: wheels carry a library of native kernels and WebAssembly, which zig's clang builds.
 
-The library is no Python module, so that one wheel serves all versions of Python; and where no kernels are built for a
-system, the wheel is made without, since every file runs without them.
+The library is for this machine. It is no Python module, so that one wheel serves all versions of Python; where no
+kernels are built for a system, the wheel is made without, since every file runs without them. The .wasm files belong to
+the JavaScript package.
 """
 
 from __future__ import annotations
@@ -18,15 +19,25 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from graphs.kernels import build
 
+# What is built, by the names that setuptools gives to modules of Python: folders, and a name in place of a file's.
+LIBRARY = "graphs.kernels.library"
+WASM = {f"mbert_onnx.runtime.web.package.wasm.{Path(name).stem}": name for name in build.WASM_FILES}
+
 
 class BuildKernels(build_ext):
-    """Builds the library where setuptools would build a module of Python."""
+    """Builds the library and the .wasm files where setuptools would build modules of Python."""
 
     def get_ext_filename(self, fullname: str) -> str:
-        return str(Path(*fullname.split(".")[:-1]) / build.library_name(build.host()))
+        *folders, name = fullname.split(".")  # the name alone, where setuptools asks for a path
+        file = build.library_name(build.host()) if name == "library" else f"{name}.wasm"
+        return str(Path(*folders) / file)
 
     def build_extension(self, ext: Extension) -> None:
-        build.build(Path(self.get_ext_fullpath(ext.name)).parent)
+        folder = Path(self.get_ext_fullpath(ext.name)).parent
+        if ext.name == LIBRARY:
+            build.build(folder)
+        else:
+            build.build_wasm(folder, [WASM[ext.name]])
 
 
 class TagWheel(bdist_wheel):
@@ -49,7 +60,7 @@ def here() -> bool:
 
 if here():
     setup(
-        ext_modules=[Extension("graphs.kernels.library", sources=[])],
+        ext_modules=[Extension(name, sources=[]) for name in (LIBRARY, *WASM)],
         cmdclass={"build_ext": BuildKernels, "bdist_wheel": TagWheel},
     )
 else:

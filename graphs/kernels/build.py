@@ -22,6 +22,7 @@ from graphs.kernels.building.library import build
 from graphs.kernels.building.programs import build_counter, build_profile
 from graphs.kernels.building.sources import ARITHMETIC, COMMON, INSTRUCTION_SETS, TEXT, sources_of, with_flags
 from graphs.kernels.building.targets import NAMES, TARGETS, UNIVERSAL, host, library_name
+from graphs.kernels.building.wasm import MODULES as WASM_FILES
 from graphs.kernels.building.wasm import TARGET as WASM
 from graphs.kernels.building.wasm import build_wasm
 
@@ -35,6 +36,7 @@ __all__ = [
     "TARGETS",
     "TEXT",
     "UNIVERSAL",
+    "WASM_FILES",
     "BuildError",
     "build",
     "build_counter",
