@@ -24,12 +24,14 @@ _FEATURES = "generic+simd128+bulk_memory+bulk_memory_opt+nontrapping_fptoint+sig
 # A stack that overflows traps, because it comes first in memory. The largest array on it is a panel of 64 KB.
 STACK_BYTES = 256 * 1024
 _LINKED = ("--no-entry", "--gc-sections", "--strip-all", "--stack-first", "-z", f"stack-size={STACK_BYTES}")
+# Else each address and each call takes five bytes.
+_COMPRESSED = ("-O2", "--compress-relocations")
 # A shared memory is imported, and has a largest size.
 INITIAL_BYTES, MOST_BYTES = 2**20, 2**32
 _SHARED = ("--shared-memory", "--import-memory", f"--initial-memory={INITIAL_BYTES}", f"--max-memory={MOST_BYTES}")
 
 # Sources that depend on whether engines know relaxed SIMD.
-_ISAS = ("isa/wasm/wasm", "operators/isa_selection")
+_ISAS = ("isa/wasm/wasm", "standalone/system/wasm_isa_selection")
 _PROBE = "isa/wasm/relaxed_dot"
 
 
@@ -89,6 +91,6 @@ def _objects(sources: Mapping[str, Sequence[str]], cpu: str, folder: Path) -> li
 
 
 def _link(objects: Sequence[str], options: Sequence[str], file: Path) -> None:
-    done = run_zig(["wasm-ld", *_LINKED, *options, *objects, "-o", str(file)])
+    done = run_zig(["wasm-ld", *_LINKED, *_COMPRESSED, *options, *objects, "-o", str(file)])
     if done.returncode:
         raise BuildError(f"the linker failed for {file.name}:\n{done.stderr}")
