@@ -82,8 +82,6 @@ WASM_THREADS = (*_WASM, "standalone/system/wasm_workers")
 FAST = (
     "operators/nodes/embeddings",
     "standalone/operators/numbers/strips",
-    "text/symbols",
-    "text/wordpiece",
 )
 
 # zig passes -Os to clang for -Oz; -Xclang passes -Oz itself.

@@ -86,9 +86,9 @@ Status create_node(const OrtApi* api, const OrtKernelInfo* info, void** created)
 template <class Op>
 constexpr OrtCustomOp custom_op() {
   OrtCustomOp op{};
-  op.version = API_VERSION;
   op.GetName = [](const OrtCustomOp*) { return Op::NAME; };
-#ifndef MBERT_STANDALONE  // the standalone runtime reads none of these, of which a build has one for each operator
+#ifndef MBERT_STANDALONE  // the standalone runtime reads none of these
+  op.version = API_VERSION;
   op.GetExecutionProviderType = [](const OrtCustomOp*) -> const char* { return nullptr; };
   op.GetInputType = [](const OrtCustomOp*, size_t) { return UNDEFINED; };
   op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };

@@ -28,6 +28,17 @@ struct OrtApiBase {
   const char* (*GetVersionString)();
 };
 
+#ifdef MBERT_STANDALONE
+// What the standalone runtime reads of an operator.
+struct OrtCustomOp {
+  const char* (*GetName)(const OrtCustomOp*);
+  int (*GetOutputType)(const OrtCustomOp*, size_t);
+  size_t (*GetOutputTypeCount)(const OrtCustomOp*);
+  void (*KernelDestroy)(void*);
+  OrtStatus* (*CreateKernelV2)(const OrtCustomOp*, const OrtApi*, const OrtKernelInfo*, void**);
+  OrtStatus* (*KernelComputeV2)(void*, OrtKernelContext*);
+};
+#else
 struct OrtCustomOp {
   uint32_t version;
   void* (*CreateKernel)(const OrtCustomOp*, const OrtApi*, const OrtKernelInfo*);
@@ -57,6 +68,7 @@ struct OrtCustomOp {
   size_t (*GetAliasMap)(int**, int**);
   void (*ReleaseAliasMap)(int*, int*);
 };
+#endif
 
 }  // extern "C"
 

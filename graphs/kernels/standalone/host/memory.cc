@@ -48,6 +48,13 @@ Status fail(const Message& message) {
 
 const char* last_error() { return last.message.text(); }
 
+Status allocate_elements(size_t count, size_t size, void** array) {
+  size_t bytes = 0;
+  if (__builtin_mul_overflow(count, size, &bytes)) return out_of_memory(SIZE_MAX);
+  *array = allocate_memory(bytes);
+  return *array ? nullptr : out_of_memory(bytes);
+}
+
 Status out_of_memory(size_t bytes) {
   return fail(failure() << "no memory for " << static_cast<int64_t>(bytes / 1024)
                         << " KB is left; expected a smaller model, or fewer or shorter texts in a run");

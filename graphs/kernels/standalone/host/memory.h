@@ -23,13 +23,11 @@ Status fail(const Message& message);
 const char* last_error();
 Status out_of_memory(size_t bytes);
 
+Status allocate_elements(size_t count, size_t size, void** array);
 // Allocates an array of `count` elements, which are not initialized.
 template <class Element>
 Status allocate_array(size_t count, Element** array) {
-  size_t bytes = 0;
-  if (__builtin_mul_overflow(count, sizeof(Element), &bytes)) return out_of_memory(SIZE_MAX);
-  *array = static_cast<Element*>(allocate_memory(bytes));
-  return *array ? nullptr : out_of_memory(bytes);
+  return allocate_elements(count, sizeof(Element), reinterpret_cast<void**>(array));
 }
 
 }  // namespace mbert

@@ -30,7 +30,7 @@ Status Loader::read_branch(const NodeView& view, Scope scope, int depth) {
   const int32_t condition = next_field(&inputs, NodeField::INPUT) ? names_.find(scope, inputs.bytes) : -1;
   const Value* value = condition >= 0 ? &model_.values[static_cast<size_t>(condition)] : nullptr;
   if (!value || !value->is_constant || value->type != BOOL || value->tensor.count() != 1)
-    return fail(about_node(view) << "the condition is not a constant; expected one. Run this file with onnxruntime-web");
+    return fail(about_node(view) << "the condition is not a constant; expected one" << ADVICE);
   const bool is_true = *static_cast<const uint8_t*>(value->tensor.data) != 0;
   Attribute branch;
   TRY(find_attribute(view.attributes, is_true ? "then_branch" : "else_branch", &branch));

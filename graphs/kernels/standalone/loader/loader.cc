@@ -12,8 +12,6 @@ namespace {
 // Versions of the format and of the opsets that exports use.
 constexpr int64_t OLDEST_IR = 8, NEWEST_IR = 13, OLDEST_OPSET = 18, NEWEST_OPSET = 26;
 
-constexpr const char* ADVICE = "; run this file with onnxruntime-web";
-
 }  // namespace
 
 Status Loader::load(const View& file) {

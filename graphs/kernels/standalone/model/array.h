@@ -6,6 +6,9 @@
 
 namespace mbert {
 
+// Doubles the room of an array that is full.
+Status grow_array(void** data, size_t* room, size_t element);
+
 // An array of trivial elements.
 template <class Element>
 class Array {
@@ -22,22 +25,12 @@ class Array {
   Element* end() { return data_ + size_; }
 
   Status add(const Element& element) {
-    if (size_ == room_) TRY(grow());
+    if (size_ == room_) TRY(grow_array(reinterpret_cast<void**>(&data_), &room_, sizeof(Element)));
     data_[size_++] = element;
     return nullptr;
   }
 
  private:
-  Status grow() {
-    const size_t room = room_ ? 2 * room_ : 16;
-    Element* larger = nullptr;
-    TRY(allocate_array(room, &larger));
-    for (size_t i = 0; i < size_; i++) larger[i] = data_[i];
-    release_memory(data_);
-    data_ = larger;
-    room_ = room;
-    return nullptr;
-  }
 
   Element* data_ = nullptr;
   size_t size_ = 0, room_ = 0;
@@ -59,23 +52,10 @@ class Arena {
   // Allocates an array of trivial elements, which are not initialized.
   template <class Element>
   Status take(size_t count, Element** array) {
-    size_t bytes = 0;
-    void* memory = nullptr;
-    if (__builtin_mul_overflow(count, sizeof(Element), &bytes)) return out_of_memory(SIZE_MAX);
-    TRY(take_bytes(bytes, &memory));
-    *array = static_cast<Element*>(memory);
-    return nullptr;
+    return take_elements(count, sizeof(Element), reinterpret_cast<void**>(array));
   }
   // Copies a text, and ends it with NUL. A longer one than `longest` is cut off.
-  Status copy(const View& text, const char** copied, size_t longest = SIZE_MAX) {
-    const size_t length = text.size < longest ? text.size : longest;
-    char* memory = nullptr;
-    TRY(take(length + 1, &memory));
-    for (size_t i = 0; i < length; i++) memory[i] = text.data[i];
-    memory[length] = 0;
-    *copied = memory;
-    return nullptr;
-  }
+  Status copy(const View& text, const char** copied, size_t longest = SIZE_MAX);
 
  private:
   struct Chunk {
@@ -83,7 +63,7 @@ class Arena {
     size_t room, used;  // bytes behind the header
   };
 
-  Status take_bytes(size_t bytes, void** memory);
+  Status take_elements(size_t count, size_t size, void** memory);
 
   Chunk* newest_ = nullptr;
 };

@@ -68,6 +68,9 @@ Status keep(Value* value);
 // Writes the JSON of mbert_describe; returns null where no memory is left.
 const char* describe(Model* model);
 
+// The end of messages about files that are valid, but not what the runtime has.
+constexpr const char* ADVICE = "; run this file with onnxruntime-web";
+
 // The message of a failure that begins with the name and the operator of a node.
 Message& about(const char* name, const char* type);
 // Puts them before the last error.

@@ -55,7 +55,7 @@ Status set_attribute(const NodeView& view, const Attribute& attribute, const Att
   }
   if (is_valid) return nullptr;
   return fail(about_node(view) << "the attribute " << rule.name << " has another value or kind; expected " << rule
-                      << ". Run this file with onnxruntime-web");
+                      << "" << ADVICE);
 }
 
 // The types that a letter of a signature stands for.
@@ -117,8 +117,7 @@ Status read_attributes(const NodeView& view, Arena* arena, GraphNode* node) {
     bool is_known = false;
     for (int i = 0; i < type.rule_count; i++) is_known = is_known || attribute.name.is(type.rules[i].name);
     if (!is_known)
-      return fail(about_node(view) << "the attribute " << attribute.name << " is not one that the runtime has; run this file "
-                                   << "with onnxruntime-web");
+      return fail(about_node(view) << "the attribute " << attribute.name << " is not one that the runtime has" << ADVICE);
   }
   return nullptr;
 }
@@ -143,7 +142,7 @@ Status check_types(Loading& node) {
     if (!is_in(found, upper == 'T' && own ? type_bit(own) : types_of(upper, type.types)))
       return fail(about_this() << "input " << i << " has the element type " << found << " of ONNX"
                                       << (upper == 'T' && own ? ", which the first one has not" : "")
-                                      << "; expected a type that the runtime has. Run this file with onnxruntime-web");
+                                      << "; expected a type that the runtime has" << ADVICE);
     if (upper == 'T') own = found;
   }
   if (*letter == '*') letter++;

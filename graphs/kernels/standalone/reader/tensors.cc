@@ -85,7 +85,7 @@ Status check_type(const View& name, int64_t type, int* checked) {
   *checked = type < 32 ? static_cast<int>(type) : UNDEFINED;
   if (type >= 0 && element_bytes(*checked)) return nullptr;
   return fail(failure() << "the tensor " << name << " has the element type " << type << " of ONNX; expected float, float16, "
-                        << "double, bool, or integers. Run this file with onnxruntime-web");
+                        << "double, bool, or integers" << ADVICE);
 }
 
 Status read_tensor(const View& bytes, View* name, Tensor* tensor, void** memory) {

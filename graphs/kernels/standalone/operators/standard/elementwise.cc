@@ -144,7 +144,7 @@ Status load_cast(Loading& node) {
   const int type = static_cast<int>(node.node.attributes[0]);
   if (node.node.attributes[0] < 0 || !is_in(type, ANY_TYPE))
     return fail(failure() << "the type to cast to is " << node.node.attributes[0]
-                          << "; expected one that the runtime has. Run this file with onnxruntime-web");
+                          << "; expected one that the runtime has" << ADVICE);
   if (node.node.output_count && node.node.outputs[0] >= 0) node.output(0).type = type;
   return nullptr;
 }

@@ -222,8 +222,7 @@ Status run_slice(NodeRun& node) {
     TRY(resolve_axis(node.has(3) ? lists[2][i] : i, tensor.rank, &axis));
     const int64_t size = tensor.sizes[axis];
     if ((node.has(4) && lists[3][i] != 1) || sizes[axis] != size)
-      return fail(failure() << "axis " << axis << " has another step than 1, or is listed twice; expected the step 1. Run this "
-                            << "file with onnxruntime-web");
+      return fail(failure() << "axis " << axis << " has another step than 1, or is listed twice; expected the step 1" << ADVICE);
     // Negative numbers count from the end; numbers that are out of range are clipped.
     const auto place = [&](int64_t number) {
       return clip(number < 0 ? clip(number, -MAX_ELEMENTS, 0) + size : number, 0, size);
@@ -280,7 +279,7 @@ Status load_transpose(Loading& node) {
   const Tensor* given = node.is_constant(0) ? &node.input(0).tensor : nullptr;
   if (!given || given->rank != 2 || !node.node.output_count || node.node.outputs[0] < 0 ||
       (node.node.list_count >= 0 && (node.node.list_count != 2 || node.node.list[0] != 1 || node.node.list[1] != 0)))
-    return fail(failure() << "its input is not a matrix of constants; expected one. Run this file with onnxruntime-web");
+    return fail(failure() << "its input is not a matrix of constants; expected one" << ADVICE);
   Value& value = node.output(0);
   const size_t rows = static_cast<size_t>(given->sizes[0]), columns = static_cast<size_t>(given->sizes[1]);
   const size_t element = element_bytes(given->type);

@@ -73,7 +73,7 @@ Status pack_weight(Loading& node, bool is_transposed) {
   if (!given || given->rank != 2 || !is_in(given->type, type_bit(FLOAT) | type_bit(FLOAT16) | type_bit(INT8)) ||
       given->sizes[0] < 1 || given->sizes[1] < 1 || given->sizes[is_transposed] > most || given->sizes[!is_transposed] > MAX_N)
     return fail(failure() << "its weight is not a matrix of constants, or not of float, float16 or int8, or too large; "
-                          << "expected one. Run this file with onnxruntime-web");
+                          << "expected one" << ADVICE);
   Message why_not;
   PackedWeight* packed = nullptr;
   TRY(allocate_array(1, &packed));

@@ -59,7 +59,7 @@ Status multiply_packed(NodeRun& node, const Tensor* c) {
 
 Status load_gemm(Loading& node) {
   if (real_attribute(node.node, ALPHA) != 1.0f || real_attribute(node.node, BETA) != 1.0f)
-    return fail(failure() << "alpha or beta is not 1; expected 1. Run this file with onnxruntime-web");
+    return fail(failure() << "alpha or beta is not 1; expected 1" << ADVICE);
   return pack_weight(node, node.node.attributes[TRANS_B] != 0);
 }
 

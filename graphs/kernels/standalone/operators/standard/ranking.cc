@@ -58,7 +58,7 @@ void copy_element(const Tensor& from, size_t place, void* to, size_t index) {
 
 Status expect_rank(const Tensor& tensor, int rank) {
   if (tensor.rank == rank) return nullptr;
-  return fail(failure() << "its input is " << tensor << "; expected " << rank << " axes. Run this file with onnxruntime-web");
+  return fail(failure() << "its input is " << tensor << "; expected " << rank << " axes" << ADVICE);
 }
 
 }  // namespace

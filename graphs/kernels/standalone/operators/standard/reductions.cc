@@ -41,8 +41,7 @@ Status last_axis(const NodeRun& node, int64_t axis, int64_t* rows, int64_t* leng
   int resolved = 0;
   TRY(resolve_axis(axis, tensor.rank, &resolved));
   if (resolved != tensor.rank - 1)
-    return fail(failure() << "the axis is " << axis << " of " << tensor << "; expected the last one. Run this file with "
-                          << "onnxruntime-web");
+    return fail(failure() << "the axis is " << axis << " of " << tensor << "; expected the last one" << ADVICE);
   *length = tensor.sizes[resolved];
   *rows = 1;
   for (int i = 0; i < resolved; i++) *rows *= tensor.sizes[i];
@@ -185,7 +184,7 @@ Status run_cumulative_sum(NodeRun& node) {
   int given = 0;
   TRY(load_list(node.input(1), "the axis", axis, 1, &given));
   if (tensor.rank != 1 || axis[0] > 0)
-    return fail(failure() << "its input is " << tensor << "; expected one axis. Run this file with onnxruntime-web");
+    return fail(failure() << "its input is " << tensor << "; expected one axis" << ADVICE);
   void* data = nullptr;
   TRY(node.output(0, tensor.type, tensor.sizes, 1, &data));
   if (!data) return nullptr;
