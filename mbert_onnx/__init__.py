@@ -47,6 +47,7 @@ _MODULES = {
     "validate": "training.validation",
     "verify": "conversion.verification.verifier",
     "write_html": "benchmark.results",
+    "write_kernels": "runtime.platforms.writer",
     "write_plot": "benchmark.results",
 }
 
@@ -111,6 +112,7 @@ __all__ = [
     "validate",
     "verify",
     "write_html",
+    "write_kernels",
     "write_plot",
 ]
 
@@ -139,6 +141,7 @@ if TYPE_CHECKING:
     )
     from mbert_onnx.runtime.loading import load, run
     from mbert_onnx.runtime.native_kernels import kernels
+    from mbert_onnx.runtime.platforms.writer import write_kernels
     from mbert_onnx.training.data.custom import Columns
     from mbert_onnx.training.distilling import schedule, transfer
     from mbert_onnx.training.evaluation.evaluator import evaluate

@@ -17,7 +17,7 @@ from pathlib import Path
 if __name__ == "__main__":  # Python puts this file's folder first on the path, not the repository's
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from graphs.kernels.building.compiler import FLAGS, HERE, BuildError, compile_sources, run_clang
+from graphs.kernels.building.compiler import FLAGS, HERE, BuildError, compile_sources, has_compiler, run_clang
 from graphs.kernels.building.library import build
 from graphs.kernels.building.programs import build_counter, build_profile
 from graphs.kernels.building.sources import ARITHMETIC, COMMON, INSTRUCTION_SETS, TEXT, sources_of, with_flags
@@ -43,6 +43,7 @@ __all__ = [
     "build_profile",
     "build_wasm",
     "compile_sources",
+    "has_compiler",
     "host",
     "library_name",
     "run_clang",

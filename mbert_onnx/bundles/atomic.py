@@ -8,9 +8,12 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mbert_onnx.errors import BundleError, MbertError
+from mbert_onnx.text.json_files import read_json
 
 # Prefix of the name of a file that is not complete yet. It stays behind only where the process was killed.
 PARTIAL = ".partial-"
@@ -129,6 +132,83 @@ def _exchange(first: Path, second: Path) -> bool:
     except (OSError, AttributeError):  # another C library
         return False
     return bool(rename(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE) == 0)
+
+
+# The keys of a folder's record: the command that wrote it, and its files.
+GENERATOR, FILES = "generator", "files"
+
+
+@dataclass(frozen=True)
+class OwnFolder:
+    """A kind of folder that a command writes, and replaces if asked: a record in it lists the command's files.
+
+    Args:
+        record: Name of the record, a JSON file.
+        command: The command, which the record names.
+        content: A noun for what is in the folder, with its article, such as "an app".
+        advice: The end of messages: what else to do.
+    """
+
+    record: str
+    command: str
+    content: str
+    advice: str
+
+    def check(self, output: Path, overwrite: bool) -> None:
+        """Raises BundleError if the folder may not be written; called before the work, so that none is lost.
+
+        A folder of the command is replaced only with `overwrite`; another one that is not empty is never replaced.
+        """
+        check_new_folder(output, self.advice)
+        if not output.is_dir() or not any(output.iterdir()):
+            return
+        if self.own_files(output) is None:
+            raise BundleError(
+                f"{output} exists, and is not empty and not {self.content} that this command wrote; {self.advice}"
+            )
+        if not overwrite:
+            noun = self.content.partition(" ")[2]
+            raise BundleError(f"{output} exists; pass --overwrite to replace the {noun} in it, or {self.advice}")
+
+    def own_files(self, folder: Path) -> set[str] | None:
+        """Returns the command's files in a folder, relative to it; None for another folder."""
+        try:
+            content: Any = read_json(folder / self.record)
+        except (OSError, ValueError, RecursionError):
+            return None
+        if not isinstance(content, dict) or content.get(GENERATOR) != self.command:
+            return None
+        files = content.get(FILES)
+        if not isinstance(files, list):
+            return None
+        return {self.record, *(name for name in files if isinstance(name, str))}
+
+    @contextmanager
+    def writing(self, output: Path, overwrite: bool, left_alone: list[str]) -> Iterator[Path]:
+        """Yields a folder to fill, which becomes `output` when the block ends; deletes it on failure.
+
+        Files in the command's folder that are not the command's stay there, and their names are added to `left_alone`.
+
+        Raises BundleError as `check`, and where the disk does not take it.
+        """
+        self.check(output, overwrite)
+        partial = output.with_name(f".{output.name}.partial-{os.getpid()}")
+
+        def keep_others() -> None:
+            self.check(output, overwrite)  # again, because another program had time to put something there
+            own = self.own_files(output) or set()
+            for path in sorted(output.rglob("*")) if output.is_dir() else ():
+                name, target = path.relative_to(output).as_posix(), partial / path.relative_to(output)
+                if name in own or (path.is_dir() and not path.is_symlink()) or os.path.lexists(target):
+                    continue
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(path, target, follow_symlinks=False)
+                left_alone.append(name)
+
+        with write_errors(output, BundleError, advice=self.advice):
+            output.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_folder(output, partial, check=keep_others) as folder:
+                yield folder
 
 
 @contextmanager

@@ -92,8 +92,8 @@ def library_for(choice: str) -> Path | None:
         return None
     if library is None and choice == NATIVE:
         raise UsageError(
-            "--kernels is native, and this installation has no library of kernels; expected Linux on x86-64 or "
-            "aarch64, macOS on arm64, or Windows on x86-64. With --kernels auto the same file runs without it"
+            "--kernels is native, and this installation has no library of kernels; expected Linux, macOS or Windows "
+            "on x86-64 or aarch64. With --kernels auto the same file runs without it"
         )
     if library is not None:
         kernels()

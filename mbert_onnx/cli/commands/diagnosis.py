@@ -103,15 +103,48 @@ def inspect(
         print_census(census)
 
 
-def kernels(as_json: Json = False) -> None:
-    """Print the path of the native kernel library and the instruction set that it uses on this machine."""
-    from mbert_onnx.cli.printing.diagnosis import print_kernels
+def kernels(
+    platform: Annotated[
+        str | None,
+        typer.Option(
+            "--for",
+            metavar="PLATFORM",
+            help="Write a folder for the build tools of android, ios, linux, macos, windows, dotnet or node: the "
+            "libraries where they are expected, and the code that loads them.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="The folder to write, with --for.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a folder that this command wrote; other files in it stay.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Print the path of the native kernel library and the instruction set that it uses on this machine.
 
-    found = mbert_onnx.kernels()
+    With --for, write a folder with the libraries for another platform. Those that are not here are built by ziglang.
+    """
+    from mbert_onnx.cli.printing.diagnosis import print_kernel_folder, print_kernels
+
+    if platform is None:
+        if output is not None or overwrite:
+            option = "--output" if output is not None else "--overwrite"
+            raise mbert_onnx.UsageError(f"{option} is given without --for; pass --for PLATFORM, too")
+        found = mbert_onnx.kernels()
+        if as_json:
+            print(json.dumps(found.as_dict(), indent=2))
+        else:
+            print_kernels(found)
+        return
+    if output is None:
+        raise mbert_onnx.UsageError("--for is given without --output; pass the folder to write as --output FOLDER")
+    with progress() as report_progress:
+        written = mbert_onnx.write_kernels(platform, output, overwrite=overwrite, progress=report_progress)
     if as_json:
-        print(json.dumps(found.as_dict(), indent=2))
+        print(json.dumps(written.as_dict(), indent=2))
     else:
-        print_kernels(found)
+        print_kernel_folder(written)
 
 
 def providers(as_json: Json = False) -> None:

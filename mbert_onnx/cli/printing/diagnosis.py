@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mbert_onnx.diagnosis.provider_forecast import ProviderDiagnosis
     from mbert_onnx.diagnosis.ranges import Diagnosis
     from mbert_onnx.runtime.native_kernels import Kernels
+    from mbert_onnx.runtime.platforms.writer import KernelFolder
     from perf.providers import Standing
 
 # Columns of a table of tensors, whose names are long, in a file or pipe.
@@ -119,6 +120,16 @@ def print_kernels(found: Kernels) -> None:
         print(f"instruction set  {found.instruction_set}")
         print(f"supported        {', '.join(name for name, is_supported in sets.items() if is_supported)}")
         print(f"unsupported      {', '.join(name for name, is_supported in sets.items() if not is_supported)}")
+
+
+def print_kernel_folder(found: KernelFolder) -> None:
+    """Prints the files of a folder with kernels, and their sizes."""
+    print(f"wrote {found.output}")
+    width = max(map(len, found.files))
+    for name, size in found.files.items():
+        print(f"  {name:{width}}  {size:>9,}")
+    if found.left_alone:
+        print(f"left alone: {', '.join(found.left_alone)}")
 
 
 def print_providers(found: Sequence[Standing]) -> None:

@@ -1,0 +1,1 @@
+"""Folders with the native kernels for the build tools of other platforms: `mbert-onnx kernels --for`."""
