@@ -34,6 +34,11 @@ inline void score(const float* query, int query_stride, const Head& head, int ke
       store(scores + i * head.padded + key + v * LANES, sums[i][v] + load(head.mask + key + v * LANES));
 }
 
+// Stores the first `count` lanes.
+SHARED_CODE void store_first(float* to, Floats y, int count) {
+  for (int lane = 0; lane < count; lane++) to[lane] = y[lane];
+}
+
 // The sum of values weighted by scores, for ROWS queries and COUNT vectors of channels; `factors` normalize the
 // weights.
 template <int ROWS, int COUNT>
@@ -49,7 +54,7 @@ inline void weighted_sum(const float* scores, const float (&factors)[ROWS], cons
       if (COUNT > 1 || remaining >= LANES)
         store(to, y);
       else
-        for (int lane = 0; lane < remaining; lane++) to[lane] = y[lane];
+        store_first(to, y, remaining);
     }
 }
 

@@ -48,6 +48,24 @@ INLINED void epilogue_int8(const Ints (&sums)[ROWS][COUNT], const Rows& rows, in
   epilogue(dequantized, weight.bias ? weight.bias + column : nullptr, has_relu, output);
 }
 
+// The same for a tile whose accumulators are in memory, [rows][vectors]: for tiles of few rows, where code is to be small.
+// Adds first what the accumulators of each column start with.
+__attribute__((noinline, unused)) void finish_in_memory(const Ints* sums, int tile_rows, int vectors, const Rows& rows,
+                                                        int first, const Weight& weight, int column, bool has_relu,
+                                                        const TileOutput& output) {
+  for (int i = 0; i < tile_rows; i++)
+    for (int v = 0; v < vectors; v++) {
+      const int at = column + v * LANES, to = i * output.stride + v * LANES;
+      Ints sum = *sums++;
+      if (weight.starts) sum += reinterpret_cast<Ints>(load_bytes(weight.starts + at));
+      Floats y[1][1] = {{__builtin_convertvector(sum, Floats) * rows.steps[first + i]}};
+      y[0][0] *= load(weight.scales + at);
+      epilogue(y, weight.bias ? weight.bias + at : nullptr, has_relu,
+               {output.data + to, 0,
+                output.residual ? output.residual + i * output.residual_stride + v * LANES : nullptr, 0});
+    }
+}
+
 // Adds what the accumulators of each column start with.
 template <int ROWS, int COUNT>
 INLINED void add_starts(Ints (&sums)[ROWS][COUNT], const Weight& weight, int column) {
@@ -57,6 +75,9 @@ INLINED void add_starts(Ints (&sums)[ROWS][COUNT], const Weight& weight, int col
     UNROLLED for (int i = 0; i < ROWS; i++) sums[i][v] += start;
   }
 }
+
+// The most rows of a tile that is finished in memory.
+constexpr int FEW_ROWS = 3;
 
 // sums[i][v] += factors[i] · columns[v]: an outer product of one column of activations and one row of a panel.
 template <int ROWS, int COUNT, class Element>
@@ -91,6 +112,18 @@ INLINED void add_products(Floats (&sums)[ROWS][COUNT], const float* rows, size_t
     Floats factors[ROWS];
     UNROLLED for (int i = 0; i < ROWS; i++) factors[i] = splat(rows[i * row_stride + s]);
     add_product(sums, factors, columns);
+  }
+}
+
+// The rest of a tile of int8 products after its accumulators.
+template <int ROWS, int COUNT>
+INLINED void finish(Ints (&sums)[ROWS][COUNT], const Rows& rows, int first, const Weight& weight, int column,
+                    bool has_relu, const TileOutput& output) {
+  if constexpr (SMALL_CODE && ROWS <= FEW_ROWS) {
+    finish_in_memory(sums[0], ROWS, COUNT, rows, first, weight, column, has_relu, output);
+  } else {
+    add_starts(sums, weight, column);
+    epilogue_int8(sums, rows, first, weight, column, has_relu, output);
   }
 }
 
@@ -158,7 +191,7 @@ struct Tiles {
  private:
   template <int ROWS>
   constexpr void fill() {
-    of_rows[ROWS] = Kind::template tile<ROWS, PREFETCHES>;
+    if (!SMALL_CODE || ROWS != 5) of_rows[ROWS] = Kind::template tile<ROWS != 5 || !SMALL_CODE ? ROWS : 1, PREFETCHES>;
     if constexpr (ROWS > 1) fill<ROWS - 1>();
   }
 };
@@ -173,6 +206,7 @@ inline TileOutput output_of(const Output& output, int first, int column) {
           output.residual_stride};
 }
 
+#if !SMALL_CODE
 // Computes one tile of `tile_rows` rows. Where the weight ends within the panel, the tile goes to a buffer, and its valid
 // columns are copied. The tile is a pointer, because a variant of this for each tile would be a tenth of the library.
 template <class Kind>
@@ -190,15 +224,57 @@ __attribute__((noinline)) void compute_tile(TileFunction tile, int tile_rows, co
   tile(rows, first, weight, column, output.relu, {buffer, PANEL, to.residual ? residual_buffer : nullptr, PANEL});
   copy_columns(buffer, PANEL, tile_rows, columns, to.data, to.stride);
 }
+#endif
+
+// How many rows are in whole tiles, and in the two tiles after them. A tile of few rows has too few accumulators to hide
+// the latency of a product, so where few rows are left, they share the rows of one whole tile.
+struct RowSplit {
+  int whole, half, last;
+  RowSplit(int count, int tile_rows) {
+    int tiles = count / tile_rows, left = count % tile_rows;
+    if (tiles && left && left <= tile_rows / 2 - SMALL_CODE) tiles--, left += tile_rows;
+    whole = tiles * tile_rows;
+    half = left > tile_rows ? (left / 2 + 1) & ~1 : 0;  // even, for rows that are interleaved by pairs
+    if (SMALL_CODE && left == 5) half = 2;  // without a tile of 5 rows
+    last = left - half;
+  }
+};
+
+#if SMALL_CODE
+// A product by the tiles of any kind: one function for all, where code is to be small.
+template <int MOST>
+__attribute__((noinline)) void multiply_by(const TileFunction* tiles, int tile_rows, int panel, const Rows& rows, int count,
+                                           const Weight& weight, const Output& output) {
+  float buffer[MOST], residual_buffer[MOST];
+  const RowSplit split(count, tile_rows);
+  for (int column = 0; column < weight.n; column += panel)
+    for (int first = 0, some; first < count; first += some) {
+      some = first < split.whole ? tile_rows : split.half && first == split.whole ? split.half : split.last;
+      const TileOutput to = output_of(output, first, column);
+      const int columns = weight.n - column;
+      if (columns >= panel) {
+        tiles[some](rows, first, weight, column, output.relu, to);
+        continue;
+      }
+      // Where the weight ends within the panel, the tile goes to a buffer, and its valid columns are copied.
+      if (to.residual) copy_columns(to.residual, to.residual_stride, some, columns, residual_buffer, panel);
+      tiles[some](rows, first, weight, column, output.relu,
+                  {buffer, panel, to.residual ? residual_buffer : nullptr, panel});
+      copy_columns(buffer, panel, some, columns, to.data, to.stride);
+    }
+}
 
 template <class Kind>
 inline void multiply(const Rows& rows, int count, const Weight& weight, const Output& output) {
+  constexpr int MOST = 64;
+  static_assert(Kind::TILE_ROWS * Kind::PANEL <= MOST && Kind::TILE_ROWS <= 6);
+  multiply_by<MOST>(TILES<Kind>.of_rows, Kind::TILE_ROWS, Kind::PANEL, rows, count, weight, output);
+}
+#else
+template <class Kind>
+inline void multiply(const Rows& rows, int count, const Weight& weight, const Output& output) {
   constexpr int TILE_ROWS = Kind::TILE_ROWS;
-  // Whole tiles, then at most two tiles of fewer rows. A tile of few rows has too few accumulators to hide the latency
-  // of a product, so where few rows are left, they share the rows of one whole tile.
-  int whole = count / TILE_ROWS, left = count % TILE_ROWS;
-  if (whole && left && left <= TILE_ROWS / 2) whole--, left += TILE_ROWS;
-  const int half = left > TILE_ROWS ? (left / 2 + 1) & ~1 : 0;  // even, for rows that are interleaved by pairs
+  const RowSplit split(count, TILE_ROWS);
   const auto compute = [&](TileFunction tile, int tile_rows, int first, int column) {
     if (!tile_rows) return;
     if (weight.n - column >= Kind::PANEL)
@@ -211,16 +287,17 @@ inline void multiply(const Rows& rows, int count, const Weight& weight, const Ou
   for (int column = 0; column < weight.n; column += Kind::PANEL) {
     const bool is_full = weight.n - column >= Kind::PANEL;
     int first = 0;
-    for (; first < whole * TILE_ROWS; first += TILE_ROWS)
-      if ((first || !PREFETCHES) && is_full)  // most tiles: without the detour
+    for (; first < split.whole; first += TILE_ROWS)
+      if (first && is_full)  // most tiles: without the detour
         Kind::template tile<TILE_ROWS, false>(rows, first, weight, column, output.relu,
                                               output_of(output, first, column));
       else
         compute(TILES<Kind>.of_rows[TILE_ROWS], TILE_ROWS, first, column);
-    compute(TILES<Kind>.of_rows[half], half, first, column);
-    compute(TILES<Kind>.of_rows[left - half], left - half, first + half, column);
+    compute(TILES<Kind>.of_rows[split.half], split.half, first, column);
+    compute(TILES<Kind>.of_rows[split.last], split.last, first + split.half, column);
   }
 }
+#endif
 
 #ifndef CUSTOM_MULTIPLY_INT8
 void multiply_int8(const Rows& rows, int count, const Weight& weight, const Output& output) {

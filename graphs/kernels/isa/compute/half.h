@@ -32,7 +32,7 @@ inline Floats to_floats(Halves x) {
 }
 
 // Rounds to the nearest number, ties to even; from 65520 on to infinity. NaN stays NaN.
-inline Halves to_halves(Floats x) {
+SHARED_CODE Halves to_halves(Floats x) {
 #if LANES == 16
   return reinterpret_cast<Halves>(_mm512_cvtps_ph(reinterpret_cast<__m512>(x), _MM_FROUND_TO_NEAREST_INT));
 #elif LANES == 8

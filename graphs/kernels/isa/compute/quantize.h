@@ -22,11 +22,13 @@ inline Ints maximum(Ints a, Ints b) { return __builtin_elementwise_max(a, b); }
 // Floats of a row that are read and quantized at once.
 constexpr int CHUNK = 4 * LANES;
 
-// Chunks of an unrolled loop. WebAssembly's engines unroll loops themselves, and its code is downloaded.
-#if LANES == 4 && !defined(__wasm__)
-#define CHUNKS_AT_ONCE 4
-#else
+// Chunks of an unrolled loop; fewer in WebAssembly, whose code is downloaded.
+#if LANES != 4
 #define CHUNKS_AT_ONCE 1
+#elif defined(__wasm__)
+#define CHUNKS_AT_ONCE 2
+#else
+#define CHUNKS_AT_ONCE 4
 #endif
 
 // Loads a chunk.
@@ -189,9 +191,7 @@ inline void round_rows(const float* x, int x_stride, int rows, int k, const floa
     const float factor = factors[i];
     const float* row = x + static_cast<size_t>(i) * x_stride;
     if (factor == 0.0f) {  // times a number that is not finite, it would be NaN
-      for_each_chunk(row, k, [&](int column, const Floats (&)[4]) {
-        store_chunk(q, first + i, stride, column, Bytes{});
-      });
+      for (int column = 0; column < k; column += CHUNK) store_chunk(q, first + i, stride, column, Bytes{});
       sum[i] = Ints{};
       continue;
     }

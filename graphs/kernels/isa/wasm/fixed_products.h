@@ -22,8 +22,7 @@ struct Fixed {
       add_products(rows, first, weight, column, v, sums);
       const TileOutput to = {output.data + v, output.stride, output.residual ? output.residual + v : nullptr,
                              output.residual_stride};
-      add_starts(sums, weight, column + v);
-      epilogue_int8(sums, rows, first, weight, column + v, has_relu, to);
+      finish(sums, rows, first, weight, column + v, has_relu, to);
     }
   }
 
@@ -61,28 +60,26 @@ inline void widen(const int8_t* from, int count, int16_t* to) {
   for (; i < count; i++) to[i] = from[i];
 }
 
-// A product of rows that are too long to be widened.
-__attribute__((noinline)) void multiply_one_by_one(const Rows& rows, int count, const Weight& weight,
-                                                   const Output& output) {
-  const int k = round_up(weight.k, DEPTH);
-  for (int i = 0; i < count; i++)
-    for (int j = 0; j < weight.n; j++) {
-      const int8_t* a = static_cast<const int8_t*>(rows.data) + static_cast<size_t>(i) * rows.stride;
-      const int8_t* w = static_cast<const int8_t*>(weight.panels) + static_cast<size_t>(j / INT8_PANEL * INT8_PANEL) * k;
-      int32_t sum = weight.starts ? weight.starts[j] : 0;
-      for (int s = 0; s < k; s++)
-        sum += a[s] * w[static_cast<size_t>(s / GROUP) * GROUP * INT8_PANEL + packed_offset(j % INT8_PANEL, s % GROUP)];
-      float y = static_cast<float>(sum) * rows.steps[i] * weight.scales[j];
-      if (weight.bias) y += weight.bias[j];
-      if (output.relu && y < 0.0f) y = 0.0f;
-      if (output.residual) y += output.residual[static_cast<size_t>(i) * output.residual_stride + j];
-      output.data[static_cast<size_t>(i) * output.stride + j] = y;
-    }
-}
+// Rows that are too long to be widened: one at a time, widened where they are used.
+struct Long {
+  static constexpr int TILE_ROWS = 1, PANEL = INT8_PANEL;
+
+  template <int ROWS, bool FETCH>
+  static void tile(const Rows& rows, int first, const Weight& weight, int column, bool has_relu,
+                   const TileOutput& output) {
+    const int k = round_up(weight.k, DEPTH);
+    const int8_t* a = static_cast<const int8_t*>(rows.data) + static_cast<size_t>(first) * rows.stride;
+    const int8_t* w = static_cast<const int8_t*>(weight.panels) + static_cast<size_t>(column) * k;
+    Ints sums[ROWS][INT8_VECTORS] = {};
+    for (int s = 0; s < k; s += GROUP, w += GROUP * PANEL)
+      for (int j = 0; j < PANEL * GROUP; j++) sums[0][j / GROUP / LANES][j / GROUP % LANES] += a[s + j % GROUP] * w[j];
+    finish(sums, rows, first, weight, column, has_relu, output);
+  }
+};
 
 void multiply_fixed(const Rows& rows, int count, const Weight& weight, const Output& output) {
   const int k = round_up(weight.k, DEPTH), at_once = MAX_WIDENED / k;
-  if (at_once == 0) return multiply_one_by_one(rows, count, weight, output);
+  if (at_once == 0) return multiply<Long>(rows, count, weight, output);
   alignas(mbert::CACHE_LINE) int16_t widened[MAX_WIDENED];
   for (int first = 0; first < count; first += at_once) {
     const int some = count - first < at_once ? count - first : at_once;

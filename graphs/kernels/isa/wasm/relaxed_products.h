@@ -30,13 +30,31 @@ struct Relaxed {
         UNROLLED for (int v = 0; v < INT8_VECTORS; v++) __asm__ volatile("" : "+r"(sums[i][v]) : : "memory");
       }
     }
-    add_starts(sums, weight, column);
-    epilogue_int8(sums, rows, first, weight, column, has_relu, output);
+    finish(sums, rows, first, weight, column, has_relu, output);
   }
 };
 
 void multiply_relaxed(const Rows& rows, int count, const Weight& weight, const Output& output) {
-  multiply<Relaxed>(rows, count, weight, output);
+  constexpr int PANEL = Relaxed::PANEL;
+  if (weight.n % PANEL || count < 4) return multiply<Relaxed>(rows, count, weight, output);
+  // Whole panels: tiles are called directly, which takes a tenth less time than by pointers.
+  const RowSplit split(count, INT8_ROWS);
+  for (int column = 0; column < weight.n; column += PANEL) {
+    int first = 0;
+    const auto compute = [&](auto tile, int tile_rows) {
+      tile(rows, first, weight, column, output.relu, output_of(output, first, column));
+      first += tile_rows;
+    };
+    const auto some = [&](int tile_rows) {
+      if (tile_rows == 4)
+        compute(Relaxed::tile<4, false>, 4);
+      else if (tile_rows)
+        compute(TILES<Relaxed>.of_rows[tile_rows], tile_rows);
+    };
+    while (first < split.whole) compute(Relaxed::tile<INT8_ROWS, false>, INT8_ROWS);
+    some(split.half);
+    some(split.last);
+  }
 }
 
 }  // namespace

@@ -11,9 +11,9 @@
 #define INT8_VECTORS 2
 #define FLOAT_ROWS 4
 #define FLOAT_VECTORS 2
-#define SCORE_ROWS 4
-#define SCORE_VECTORS 2
-#define VALUE_VECTORS 2
+#define SCORE_ROWS 8
+#define SCORE_VECTORS 1
+#define VALUE_VECTORS 1
 #define CONVERT_ONCE_FROM 1
 #define HALF_ROWS 1
 #define CUSTOM_MULTIPLY_INT8
