@@ -16,8 +16,8 @@ async function loadModel(source, options) {
   const instance = instantiate(options);
   try {
     const [file, wasm] = await Promise.all([open(source, options), instance]);
-    const chunks = await read(file, options);
-    return modelOf(openSession(wasm, chunks), file, options.vocabulary);
+    const session = await openSession(wasm, (write) => read(file, options, write));
+    return modelOf(session, file, options.vocabulary);
   } catch (error) {
     instance.then(
       ({ close }) => close(),

@@ -19,15 +19,16 @@ export const sizeOf = (dims) => dims.reduce((product, size) => product * size, 1
 /**
  * Loads a model: {inputs, outputs, metadata, info, run(inputs), memory(), dispose()}.
  *
- * wasm: of `instantiate`. chunks: of the model's file, of which the list is emptied.
+ * wasm: of `instantiate`. readFile(write): reads the model's file with write(chunk, length); length: of the file, 0 if
+ * that is unknown. Chunks go into the memory of the instance as they arrive, so that the file is not in memory twice.
  */
-export function openSession(wasm, chunks) {
+export async function openSession(wasm, readFile) {
   let { c } = wasm;
   // Anew each time, because growth of the memory replaces the buffer.
   const memory = () => new Uint8Array(wasm.memory.buffer);
   const allocate = (size) => {
     const place = c.allocate(size) >>> 0; // addresses beyond 2 GB are negative without this
-    check(place, `no memory for ${size} bytes; dispose of models, or give shorter texts`);
+    check(place, `no memory for ${size} bytes; dispose of models or shorten texts`);
     return place;
   };
   const copyOf = (kind, place, length) => {
@@ -38,13 +39,21 @@ export function openSession(wasm, chunks) {
     decoder.decode(copyOf(Uint8Array, place, memory().indexOf(0, place >>> 0) - (place >>> 0)));
   const expect = (isRight, kind = Error) => check(isRight, isRight || stringAt(c.error()), kind);
 
-  const size = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-  const file = allocate(size);
-  let end = file;
-  for (const chunk of chunks.splice(0)) {
-    memory().set(chunk, end);
-    end += chunk.length;
-  }
+  let file = 0,
+    size = 0,
+    room = 0;
+  await readFile((chunk, length) => {
+    const end = size + chunk.length;
+    if (end > room) {
+      room = room ? 2 * end : Math.max(end, length);
+      const place = allocate(room);
+      memory().copyWithin(place, file, file + size);
+      c.release(file);
+      file = place;
+    }
+    memory().set(chunk, file + size);
+    size = end;
+  });
   const model = c.load(file, size, wasm.info.threads);
   c.release(file);
   expect(model);
@@ -64,7 +73,7 @@ export function openSession(wasm, chunks) {
       }
     },
     run(given) {
-      check(c, "the model was disposed of; load it again", Error);
+      check(c, "the model is disposed; load it again", Error);
       const places = [];
       const copy = (array) => {
         const place = allocate(array.byteLength);
@@ -79,10 +88,7 @@ export function openSession(wasm, chunks) {
           check(input, `the model has no input ${name}; expected ${inputs.map((one) => one.name).join(", ")}`);
           const [type, kind] = TYPES[input.type];
           const values = data instanceof kind ? data : kind.from(data, type === 7 ? BigInt : Number);
-          check(
-            values.length === sizeOf(dims),
-            `${name} has ${values.length} values; expected those of its dims, ${dims}`,
-          );
+          check(values.length === sizeOf(dims), `${name} has ${values.length} values; expected those of ${dims}`);
           const shape = copy(Int32Array.from(dims));
           expect(!c.set_input(run, copy(encode(`${name}\0`)), type, dims.length, shape, copy(values)), RangeError);
         }

@@ -66,11 +66,10 @@ const failure = (url, error) =>
     cause: error,
   });
 
-/** The chunks of an opened source. */
-export async function read({ response: { body, headers }, url }, { signal, onProgress }) {
+/** Reads an opened source: write(chunk, length). length: of the whole, 0 if that is unknown. */
+export async function read({ response: { body, headers }, url }, { signal, onProgress }, write) {
   // The length of a compressed response is not that of the file; other origins may hide that it is compressed.
   const length = headers.has("content-encoding") ? 0 : Number(headers.get("content-length"));
-  const chunks = [];
   const reader = body.getReader();
   for (let loaded = 0; ;) {
     const { done, value } = await reader.read().catch((error) => {
@@ -78,8 +77,8 @@ export async function read({ response: { body, headers }, url }, { signal, onPro
     });
     if (signal?.aborted) reader.cancel();
     signal?.throwIfAborted();
-    if (done) return chunks;
-    chunks.push(value);
+    if (done) return;
+    write(value, length);
     loaded += value.length;
     onProgress?.({ loaded, total: loaded <= length ? length : null });
   }

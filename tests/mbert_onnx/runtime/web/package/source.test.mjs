@@ -51,7 +51,9 @@ after(async () => {
 
 async function contentOf(source, options = {}) {
   const opened = await open(source, options);
-  return { ...opened, content: Buffer.concat(await read(opened, options)) };
+  const chunks = [];
+  await read(opened, options, (chunk) => chunks.push(chunk));
+  return { ...opened, content: Buffer.concat(chunks) };
 }
 
 test("every kind of source", async () => {
@@ -119,12 +121,12 @@ test("an aborted download stops", async () => {
   const reason = new Error("enough");
   const opened = await open(`${base}/endless`, { signal: controller.signal });
   setTimeout(() => controller.abort(reason), 20);
-  await assert.rejects(read(opened, { signal: controller.signal }));
+  await assert.rejects(read(opened, { signal: controller.signal }, () => {}));
   const given = new Response(new ReadableStream({ pull: (stream) => stream.enqueue(new Uint8Array(10)) }));
   let count = 0;
   const another = new AbortController();
   const stop = () => ++count === 3 && another.abort(reason);
-  await assert.rejects(read({ response: given }, { signal: another.signal, onProgress: stop }), reason);
+  await assert.rejects(read({ response: given }, { signal: another.signal, onProgress: stop }, () => {}), reason);
 });
 
 /** A cache that does what the Cache API does with responses that it can keep. */
