@@ -171,7 +171,7 @@ fuzz-text: setup ## Compare the functions that tokenize, and their native kernel
 kernels: setup ## Build the native kernels again, after a change of them
 	$(BIN)/python graphs/kernels/build.py
 
-kernels-all: setup ## Build the native kernels for all systems: Linux, macOS and Windows, Android and iOS
+kernels-all: setup ## Build the native kernels for all systems: Linux, macOS, Windows, Android, iOS, WebAssembly
 	$(BIN)/python graphs/kernels/build.py --target all --output $(BUILD)/kernels
 
 # No package of PyPI has the header; this one of npm does, and nothing else of it is used.

@@ -69,6 +69,8 @@ def main() -> int:
         elif options.target == "all":
             for target in targets:
                 print(build(options.output / target, target))
+            for file in build_wasm(options.output / WASM):
+                print(file)
         else:
             print(build(options.output, options.target))
     except BuildError as error:
