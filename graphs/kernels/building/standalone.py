@@ -79,10 +79,7 @@ WASM = (*_WASM, "standalone/system/no_workers")
 WASM_THREADS = (*_WASM, "standalone/system/wasm_workers")
 
 # Sources whose loops take a part of a run's time. All others are compiled for size.
-FAST = (
-    "operators/nodes/embeddings",
-    "standalone/operators/numbers/strips",
-)
+FAST = ("standalone/operators/numbers/strips",)
 
 # zig passes -Os to clang for -Oz; -Xclang passes -Oz itself.
 SMALL_FLAGS = ("-Os", "-Xclang", "-Oz")

@@ -63,6 +63,26 @@ void Node::destroy() {
   if (__atomic_sub_fetch(&live_nodes, 1, __ATOMIC_ACQ_REL) == 0) scratch_pool.empty(own);
 }
 
+Status make_node(const NodeMaker& maker, const OrtApi* api, const OrtKernelInfo* info, void** created) {
+  const Ort ort(api);
+  *created = nullptr;
+  Message why_not;
+  const Isa* isa = chosen_isa(&why_not);
+  if (!isa) return ort.fail(why_not);
+  size_t inputs = 0;
+  TRY(ort.input_count(info, &inputs));
+  void* memory = nullptr;
+  TRY(ort.allocate(maker.bytes, &memory));
+  Node* node = maker.construct(memory, api);
+  node->isa = isa;
+  if (Status status = maker.read(node, info, inputs)) {
+    maker.destroy(node);
+    return status;
+  }
+  *created = node;
+  return nullptr;
+}
+
 Status Node::find_threads(OrtKernelContext* context, int* found) {
 #ifdef MBERT_STANDALONE
   *found = ort.threads(context);

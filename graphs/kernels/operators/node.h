@@ -59,27 +59,33 @@ struct Node {
   uint64_t runs = 0;
 };
 
-// Creates a node of the class `Op::NodeType`. `Op::read` packs its weights; where that fails, the node is destroyed.
+// How nodes of an operator are made.
+struct NodeMaker {
+  size_t bytes;
+  Node* (*construct)(void* memory, const OrtApi* api);
+  Status (*read)(Node* node, const OrtKernelInfo* info, size_t inputs);
+  void (*destroy)(void* node);
+};
+
+// Creates a node. `read` packs its weights; where that fails, the node is destroyed.
+Status make_node(const NodeMaker& maker, const OrtApi* api, const OrtKernelInfo* info, void** created);
+
+template <class NodeType>
+Node* construct_node(void* memory, const OrtApi* api) {
+  return new (memory) NodeType(api);
+}
+
+// Creates a node of the class `Op::NodeType`, which `Op::read` reads.
 template <class Op>
 Status create_node(const OrtApi* api, const OrtKernelInfo* info, void** created) {
-  const Ort ort(api);
   using NodeType = typename Op::NodeType;
-  *created = nullptr;
-  Message why_not;
-  const Isa* isa = chosen_isa(&why_not);
-  if (!isa) return ort.fail(why_not);
-  size_t inputs = 0;
-  TRY(ort.input_count(info, &inputs));
-  void* memory = nullptr;
-  TRY(ort.allocate(sizeof(NodeType), &memory));
-  NodeType* node = new (memory) NodeType(api);
-  node->isa = isa;
-  if (Status status = Op::read(node, info, inputs)) {
-    Op::destroy(node);
-    return status;
-  }
-  *created = node;
-  return nullptr;
+  static constexpr NodeMaker MAKER = {
+      sizeof(NodeType), construct_node<NodeType>,
+      [](Node* node, const OrtKernelInfo* of_node, size_t inputs) {
+        return Op::read(static_cast<NodeType*>(node), of_node, inputs);
+      },
+      Op::destroy};
+  return make_node(MAKER, api, info, created);
 }
 
 // Describes an operator to onnxruntime. Its inputs are declared as variadic and of any type: the node checks them.

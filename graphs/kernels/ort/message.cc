@@ -35,19 +35,14 @@ Message& Message::operator<<(int64_t number) {
 }
 
 Message& Message::operator<<(const Tensor& tensor) {
-  switch (tensor.type) {
-    case FLOAT: *this << "float"; break;
-    case UINT8: *this << "uint8"; break;
-    case INT8: *this << "int8"; break;
-    case UINT16: *this << "uint16"; break;
-    case INT16: *this << "int16"; break;
-    case INT32: *this << "int32"; break;
-    case INT64: *this << "int64"; break;
-    case BOOL: *this << "bool"; break;
-    case FLOAT16: *this << "float16"; break;
-    case DOUBLE: *this << "double"; break;
-    default: *this << "type " << tensor.type; break;
-  }
+  // By ONNX's numbers.
+  static constexpr const char* NAMES[] = {nullptr, "float", "uint8", "int8", "uint16",  "int16",
+                                          "int32", "int64", nullptr, "bool", "float16", "double"};
+  const char* name = tensor.type >= 0 && tensor.type <= DOUBLE ? NAMES[tensor.type] : nullptr;
+  if (name)
+    *this << name;
+  else
+    *this << "type " << tensor.type;
   *this << " [";
   for (int i = 0; i < tensor.rank && i < MAX_RANK; i++) *this << (i ? ", " : "") << tensor.sizes[i];
   return *this << "]";

@@ -33,22 +33,16 @@ Status set_input(MbertRun* run, const View& name, int type, int rank, const int3
     Tensor tensor;
     tensor.type = type;
     tensor.rank = rank < 0 || rank > MAX_RANK ? 0 : rank;
-    bool fits = type == port.type && tensor.rank == rank && (port.rank < 0 || rank == port.rank);
+    bool fits = type == port.tensor.type && tensor.rank == rank && (port.tensor.rank < 0 || rank == port.tensor.rank);
     for (int axis = 0; axis < tensor.rank; axis++) {
       tensor.sizes[axis] = dims[axis];
-      if (port.rank == rank && port.sizes[axis] >= 0) fits = fits && port.sizes[axis] == dims[axis];
+      if (port.tensor.rank == rank && port.tensor.sizes[axis] >= 0) fits = fits && port.tensor.sizes[axis] == dims[axis];
     }
-    if (!fits || !are_sizes(tensor.sizes, tensor.rank)) {
-      Tensor expected;
-      expected.type = port.type;
-      expected.rank = port.rank < 0 ? 0 : port.rank;
-      for (int axis = 0; axis < expected.rank; axis++) expected.sizes[axis] = port.sizes[axis];
-      Message& message = failure() << "input " << name << " is " << tensor << " (rank " << rank << "); expected " << expected;
-      return fail(message << (port.rank < 0 ? " of any shape" : ", where -1 is any size"));
-    }
+    if (!fits || !are_sizes(tensor.sizes, tensor.rank))
+      return fail(failure() << "input " << name << " is " << tensor << "; expected " << port.tensor
+                            << ", where -1 is any size");
     if (!data || reinterpret_cast<uintptr_t>(data) % element_bytes(type))
-      return fail(failure() << "the data of input " << name << " is null, or not aligned to its elements; expected data "
-                            << "in memory of mbert_allocate");
+      return fail(failure() << "the data of input " << name << " is null, or not aligned; expected memory of mbert_allocate");
     tensor.data = const_cast<void*>(data);
     if (run->is_done) run->clear();
     Slot& slot = run->slots[port.value];
@@ -57,7 +51,7 @@ Status set_input(MbertRun* run, const View& name, int type, int rank, const int3
     slot.is_set = true;
     return nullptr;
   }
-  return fail(failure() << "the model has no input " << name << "; expected one that mbert_describe lists");
+  return fail(failure() << "the model has no input " << name << "; expected one of mbert_describe");
 }
 
 template <class Object>

@@ -37,8 +37,7 @@ struct Table {
       const int8_t* from = static_cast<const int8_t*>(rows.data) + number * width;
       for (int64_t i = 0; i < width; i++) to[i] = static_cast<float>(from[i]) * scales[number];
     } else {
-      const float* from = rows.floats() + number * width;
-      for (int64_t i = 0; i < width; i++) to[i] = from[i];
+      __builtin_memcpy(to, rows.floats() + number * width, static_cast<size_t>(width) * sizeof(float));
     }
   }
 };
@@ -99,7 +98,10 @@ struct AnyEmbeddingsOp {
           const int shift = 1 - part;  // the next word, this one, the previous one
           const bool is_inside = position + shift >= 0 && position + shift < length;
           const float* word = near + static_cast<size_t>(row + 1 + shift) * width;
-          for (int i = 0; i < width; i++) trigram[i] = is_inside ? word[i] : 0.0f;
+          if (is_inside)
+            __builtin_memcpy(trigram, word, static_cast<size_t>(width) * sizeof(float));
+          else
+            __builtin_memset(trigram, 0, static_cast<size_t>(width) * sizeof(float));
         }
         float* sum = residual + static_cast<size_t>(row) * hidden;
         positions.copy_row(isa, position, sum);

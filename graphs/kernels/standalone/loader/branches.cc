@@ -13,16 +13,11 @@ Status Loader::read_presence(const NodeView& view, Scope scope) {
   TRY(allocate_array(1, &memory));
   *memory = 1;
   Value value{};
-  value.type = value.tensor.type = BOOL;
+  value.tensor.type = BOOL;
   value.tensor.data = value.memory = memory;
-  value.is_constant = true;
-  int32_t index = -1;
-  if (Status status = add_value(value, &index)) {
-    release_memory(memory);
-    return status;
-  }
   Wire outputs(view.attributes);
-  return next_field(&outputs, NodeField::OUTPUT) ? define(scope, outputs.bytes, index) : nullptr;
+  next_field(&outputs, NodeField::OUTPUT);
+  return add_constant(nullptr, &value, scope, outputs.bytes);
 }
 
 Status Loader::read_branch(const NodeView& view, Scope scope, int depth) {

@@ -82,8 +82,7 @@ Status Loader::read_graph(const View& bytes) {
   Wire wire(bytes);
   while (wire.next()) {
     if (wire.is(GraphField::INITIALIZER, Wire::BYTES)) TRY(read_initializer(wire.bytes, 0));
-    if (wire.field() == GraphField::SPARSE_INITIALIZER)
-      return fail(failure() << "the file has a sparse initializer; expected dense ones" << ADVICE);
+    if (wire.field() == GraphField::SPARSE_INITIALIZER) return malformed("a sparse initializer");
     if (!wire.is(GraphField::NODE, Wire::BYTES)) continue;
     NodeView node;
     TRY(node.read(wire.bytes));
@@ -91,8 +90,8 @@ Status Loader::read_graph(const View& bytes) {
   }
   if (wire.is_malformed()) return malformed("the graph");
   if (!has_kernels_)
-    return fail(failure() << "the file has no node of the domain mbert; expected one that mbert-onnx export wrote for the "
-                          << "target cpu or web, without --no-functions: export it so, or run it with onnxruntime-web");
+    return fail(failure() << "the file has no node of the domain mbert; expected a file of mbert-onnx export for the target "
+                          << "cpu or web, without --no-functions" << ADVICE);
   Wire inputs(bytes);
   while (inputs.next())
     if (inputs.is(GraphField::INPUT, Wire::BYTES)) TRY(read_input(inputs.bytes));
@@ -106,16 +105,8 @@ Status Loader::read_graph(const View& bytes) {
 Status Loader::read_initializer(const View& bytes, Scope scope) {
   Value value{};
   View name;
-  Status status = read_tensor(bytes, &name, &value.tensor, &value.memory);
-  value.type = value.tensor.type;
-  value.is_constant = true;
-  int32_t index = -1;
-  if (!status) status = add_value(value, &index);
-  if (status) {
-    release_memory(value.memory);
-    return status;
-  }
-  return define(scope, name, index);
+  const Status status = read_tensor(bytes, &name, &value.tensor, &value.memory);
+  return add_constant(status, &value, scope, name);
 }
 
 Status Loader::read_input(const View& bytes) {
@@ -131,13 +122,13 @@ Status Loader::read_input(const View& bytes) {
   Value& value = model_.values[static_cast<size_t>(index)];
   if (value.is_input) return fail(failure() << "the file has two inputs " << name << "; expected one");
   if (value.is_constant) {  // a default, which a run may replace
-    if (value.type != port.type)
+    if (value.type != port.tensor.type)
       return fail(failure() << "the default of the input " << name << " is " << value.tensor << "; expected type "
-                            << port.type);
+                            << port.tensor.type);
     value.is_constant = false;
     TRY(keep(&value));
   }
-  value.type = port.type;
+  value.type = port.tensor.type;
   value.is_input = true;
   port.value = index;
   return model_.inputs.add(port);
@@ -151,8 +142,8 @@ Status Loader::read_output(const View& bytes) {
   if (port.value < 0)
     return fail(failure() << "no node computes the output " << name << "; expected one");
   Value& value = model_.values[static_cast<size_t>(port.value)];
-  if (value.type != port.type)
-    return fail(failure() << "the output " << name << " is of type " << value.type << "; expected " << port.type);
+  if (value.type != port.tensor.type)
+    return fail(failure() << "the output " << name << " is of type " << value.type << "; expected " << port.tensor.type);
   value.is_output = true;
   if (value.is_constant) TRY(keep(&value));
   return model_.outputs.add(port);
@@ -268,6 +259,18 @@ Status Loader::add_outputs(const View& bytes, Scope scope, GraphNode* node) {
     outputs++;
   }
   return nullptr;
+}
+
+Status Loader::add_constant(Status status, Value* value, Scope scope, const View& name) {
+  int32_t index = -1;
+  value->type = value->tensor.type;
+  value->is_constant = true;
+  if (!status) status = add_value(*value, &index);
+  if (status) {
+    release_memory(value->memory);
+    return status;
+  }
+  return define(scope, name, index);
 }
 
 Status Loader::add_value(const Value& value, int32_t* index) {

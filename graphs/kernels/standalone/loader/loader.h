@@ -44,6 +44,8 @@ class Loader {
   // Reads the names of a node's inputs or outputs.
   Status read_inputs(const View& bytes, Scope scope, GraphNode* node);
   Status add_outputs(const View& bytes, Scope scope, GraphNode* node);
+  // Adds a constant that was read with a status; where that is an error, its memory is released.
+  Status add_constant(Status status, Value* value, Scope scope, const View& name);
   Status add_value(const Value& value, int32_t* index);
   Status define(Scope scope, const View& name, int32_t value);
 

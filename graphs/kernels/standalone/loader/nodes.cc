@@ -79,7 +79,7 @@ Status read_value(const NodeView& view, Value* value) {
   constexpr size_t MOST = 4096;
   TRY(find_attribute(view.attributes, LIST, &attribute));
   if (attribute.kind != Attribute::INTEGERS || attribute.count > MOST)
-    return fail(about_node(view) << "its value is neither a tensor nor a short list of integers; expected one");
+    return fail(about_node(view) << "its value has another form; expected a tensor, or a short list of integers");
   int64_t* numbers = nullptr;
   TRY(allocate_array(attribute.count, &numbers));
   value->memory = value->tensor.data = numbers;
@@ -93,19 +93,10 @@ Status read_value(const NodeView& view, Value* value) {
 
 Status Loader::read_constant(const NodeView& view, const View& bytes, Scope scope) {
   Value value{};
-  Status status = read_value(view, &value);
-  int32_t index = -1;
-  value.type = value.tensor.type;
-  value.is_constant = true;
-  if (!status) status = add_value(value, &index);
-  if (status) {
-    release_memory(value.memory);
-    return status;
-  }
+  const Status status = read_value(view, &value);
   Wire outputs(bytes);
-  while (outputs.next())
-    if (outputs.is(NodeField::OUTPUT, Wire::BYTES)) return define(scope, outputs.bytes, index);
-  return nullptr;
+  next_field(&outputs, NodeField::OUTPUT);
+  return add_constant(status, &value, scope, outputs.bytes);
 }
 
 }  // namespace mbert

@@ -45,35 +45,24 @@ class Text {
   char* memory_;
 };
 
-const char* name_of(int type) {
-  switch (type) {
-    case FLOAT: return "float32";
-    case UINT8: return "uint8";
-    case INT8: return "int8";
-    case UINT16: return "uint16";
-    case INT16: return "int16";
-    case INT32: return "int32";
-    case INT64: return "int64";
-    case BOOL: return "bool";
-    case FLOAT16: return "float16";
-    default: return "float64";
-  }
-}
+// The names of element types, by ONNX's numbers.
+constexpr const char* NAMES[] = {"",     "float32", "uint8", "int8", "uint16",  "int16",
+                                 "int32", "int64",  "",      "bool", "float16", "float64"};
 
 void write_ports(const Model& model, const Array<Port>& ports, bool are_inputs, Text* text) {
   for (size_t i = 0; i < ports.size(); i++) {
     const Port& port = ports[i];
     *text << (i ? ", " : "") << "{\"name\": ";
-    text->quoted(port.name) << ", \"type\": \"" << name_of(port.type) << "\", \"shape\": ";
-    if (port.rank < 0) *text << "null";
-    for (int axis = 0; axis < port.rank; axis++) {
+    text->quoted(port.name) << ", \"type\": \"" << NAMES[port.tensor.type] << "\", \"shape\": ";
+    if (port.tensor.rank < 0) *text << "null";
+    for (int axis = 0; axis < port.tensor.rank; axis++) {
       *text << (axis ? ", " : "[");
-      if (port.sizes[axis] >= 0)
-        *text << port.sizes[axis];
+      if (port.tensor.sizes[axis] >= 0)
+        *text << port.tensor.sizes[axis];
       else
         text->quoted(port.size_names[axis]);
     }
-    if (port.rank >= 0) *text << (port.rank ? "]" : "[]");
+    if (port.tensor.rank >= 0) *text << (port.tensor.rank ? "]" : "[]");
     if (are_inputs)
       *text << ", \"optional\": " << (model.values[static_cast<size_t>(port.value)].tensor.data ? "true" : "false");
     *text << "}";

@@ -38,8 +38,8 @@ struct GraphNode {
 // An input or output of the model. A size that is not fixed is −1, and may have a name.
 struct Port {
   const char* name;
-  int value, type, rank;  // rank −1: not known
-  int64_t sizes[MAX_RANK];
+  int value;
+  Tensor tensor;  // its type and sizes, without data; rank −1: not known
   const char* size_names[MAX_RANK];
 };
 

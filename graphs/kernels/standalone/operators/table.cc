@@ -87,7 +87,7 @@ constexpr Operator OPERATORS[] = {
     plain("Not", "T>T", BOOLS, run_elementwise, NOT),
     plain("Or", "TT>T", BOOLS, run_elementwise, OR),
     with(PAD, "Pad", "TLt>T", ANY_TYPE, run_pad),
-    plain("Range", "TTT>T", type_bit(INT64) | type_bit(INT32), run_range),
+    plain("Range", "LLL>L", 0, run_range),
     with(REDUCE, "ReduceL2", "Tl>T", REALS, run_reduction, REDUCE_L2),
     with(REDUCE, "ReduceMax", "Tl>T", NUMBERS, run_reduction, REDUCE_MAX),
     with(REDUCE, "ReduceMin", "Tl>T", NUMBERS, run_reduction, REDUCE_MIN),

@@ -126,15 +126,15 @@ Status read_shape(const View& bytes, Arena* arena, Port* port) {
   static constexpr FieldRule RULES[] = {{varint_tag(DimField::VALUE), __builtin_offsetof(Size, number)},
                                         {bytes_tag(DimField::NAME), __builtin_offsetof(Size, name)}};
   constexpr const char* WHAT = "the shape of an input or output";
-  port->rank = 0;
+  port->tensor.rank = 0;
   Wire wire(bytes);
   while (wire.next()) {
     if (!wire.is(ShapeField::DIM, Wire::BYTES)) continue;
     Size size;
     TRY(read_fields(wire.bytes, RULES, &size, WHAT));
-    if (port->rank == MAX_RANK || size.number > MAX_ELEMENTS || size.number < -1) return malformed(WHAT);
-    port->sizes[port->rank] = size.number;
-    TRY(arena->copy(size.name, &port->size_names[port->rank++], SHOWN));
+    if (port->tensor.rank == MAX_RANK || size.number > MAX_ELEMENTS || size.number < -1) return malformed(WHAT);
+    port->tensor.sizes[port->tensor.rank] = size.number;
+    TRY(arena->copy(size.name, &port->size_names[port->tensor.rank++], SHOWN));
   }
   return wire.is_malformed() ? malformed(WHAT) : nullptr;
 }
@@ -161,8 +161,8 @@ Status read_port(const View& bytes, Arena* arena, View* name, Port* port) {
   TRY(find_message(bytes, ValueField::TYPE, &type));
   TRY(find_message(type, TypeField::TENSOR, &tensor));
   TRY(read_fields(tensor, RULES, &fields, "the type of an input or output"));
-  TRY(check_type(*name, fields.type, &port->type));
-  port->rank = -1;
+  TRY(check_type(*name, fields.type, &port->tensor.type));
+  port->tensor.rank = -1;
   if (fields.shape.data) TRY(read_shape(fields.shape, arena, port));
   return arena->copy(*name, &port->name);
 }

@@ -50,7 +50,7 @@ bool Wire::read_value() {
 }
 
 Status malformed(const char* what) {
-  return fail(failure() << "the file is malformed: " << what << " cannot be read; expected an .onnx file as it was written");
+  return fail(failure() << "the file is malformed: " << what << " cannot be read; expected a whole .onnx file");
 }
 
 Status read_fields(const View& message, const FieldRule* rules, size_t count, void* object, const char* what) {

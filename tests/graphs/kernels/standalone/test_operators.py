@@ -230,7 +230,7 @@ CASES: dict[str, tuple[str, dict[str, np.ndarray], list[tuple[str, int]], dict[s
         "a = Range(x, y, z) b = Range(y, x, w)",
         {"x": np.array(2), "y": np.array(11)},
         [("a", INT64), ("b", INT64)],
-        {"z": np.array(3), "w": np.array(-2)},
+        {"z": np.array(3), "w": np.array(2)},
     ),
     "gemm": ("y = Gemm(x, w, c)", MANY, [("y", FLOAT)], {"w": floats(40, 33), "c": floats(33)}),
     "gemm_transposed": ("y = Gemm <transB = 1> (x, w)", MANY, [("y", FLOAT)], {"w": floats(7, 40)}),
@@ -340,7 +340,7 @@ WRONG: dict[str, tuple[str, dict[str, np.ndarray], dict[str, np.ndarray], str]] 
         "out of data bounds, -2; expected -1 to 0",
     ),
     "expand": ("y = Expand(x, z)", {"x": floats(1)}, {"z": longs([2**31, 2**31])}, "expected sizes that fit"),
-    "range": ("y = Range(x, z, x)", {"x": np.array(0)}, {"z": np.array(1)}, "another step"),
+    "range": ("y = Range(x, z, x)", {"x": np.array(0)}, {"z": np.array(1)}, "a positive step"),
     "gemm": ("y = Gemm(x, z)", {"x": floats(2, 3)}, {"z": floats(4, 5)}, r"expected \[rows, 4\]"),
     "empty": ("y = ReduceMax(x)", {"x": floats(0)}, {}, "expected one number at least"),
 }

@@ -116,8 +116,8 @@ def test_a_kernel_refuses_with_its_own_words(runtime: Runtime) -> None:
 def test_inputs_are_checked(runtime: Runtime) -> None:
     with runtime.model(GOOD) as model:
         for feed, reason in (
-            ({"x": longs([1])}, r"input x is int64 \[1\] \(rank 1\); expected float \[-1\], where -1 is any size"),
-            ({"x": singles([[1]])}, r"input x is float \[1, 1\] \(rank 2\); expected float"),
+            ({"x": longs([1])}, r"input x is int64 \[1\]; expected float \[-1\], where -1 is any size"),
+            ({"x": singles([[1]])}, r"input x is float \[1, 1\]; expected float"),
             ({"q": singles([1])}, "no input q"),
             ({}, "input x is missing"),
         ):

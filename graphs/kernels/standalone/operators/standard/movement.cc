@@ -222,7 +222,7 @@ Status run_slice(NodeRun& node) {
     TRY(resolve_axis(node.has(3) ? lists[2][i] : i, tensor.rank, &axis));
     const int64_t size = tensor.sizes[axis];
     if ((node.has(4) && lists[3][i] != 1) || sizes[axis] != size)
-      return fail(failure() << "axis " << axis << " has another step than 1, or is listed twice; expected the step 1" << ADVICE);
+      return fail(failure() << "axis " << axis << " is listed twice, or has another step than 1" << ADVICE);
     // Negative numbers count from the end; numbers that are out of range are clipped.
     const auto place = [&](int64_t number) {
       return clip(number < 0 ? clip(number, -MAX_ELEMENTS, 0) + size : number, 0, size);
@@ -275,6 +275,13 @@ Status run_pad(NodeRun& node) {
   return nullptr;
 }
 
+void transpose_elements(const void* from, size_t rows, size_t columns, size_t element, void* to) {
+  for (size_t i = 0; i < rows; i++)
+    for (size_t j = 0; j < columns; j++)
+      __builtin_memcpy(static_cast<char*>(to) + (j * rows + i) * element,
+                       static_cast<const char*>(from) + (i * columns + j) * element, element);
+}
+
 Status load_transpose(Loading& node) {
   const Tensor* given = node.is_constant(0) ? &node.input(0).tensor : nullptr;
   if (!given || given->rank != 2 || !node.node.output_count || node.node.outputs[0] < 0 ||
@@ -285,10 +292,7 @@ Status load_transpose(Loading& node) {
   const size_t element = element_bytes(given->type);
   char* to = nullptr;
   TRY(allocate_array(tensor_bytes(*given), &to));
-  const char* from = static_cast<const char*>(given->data);
-  for (size_t i = 0; i < rows; i++)
-    for (size_t j = 0; j < columns; j++)
-      __builtin_memcpy(to + (j * rows + i) * element, from + (i * columns + j) * element, element);
+  transpose_elements(given->data, rows, columns, element, to);
   value.tensor = *given;
   value.tensor.sizes[0] = given->sizes[1];
   value.tensor.sizes[1] = given->sizes[0];
@@ -300,29 +304,19 @@ Status load_transpose(Loading& node) {
 
 Status run_range(NodeRun& node) {
   int64_t numbers[3];  // start, limit, step
-  const int type = node.input(0).type;
   for (int i = 0; i < 3; i++) {
     const Tensor& tensor = node.input(i);
     if (tensor.count() != 1) return fail(failure() << "input " << i << " is " << tensor << "; expected one number");
-    load_numbers(type, tensor.data, 0, 1, 1, &numbers[i]);
+    numbers[i] = *static_cast<const int64_t*>(tensor.data);
   }
-  const int64_t start = numbers[0], step = numbers[2];
-  int64_t distance = 0, count = 0;
-  if (!step || __builtin_sub_overflow(numbers[1], start, &distance))
-    return fail(failure() << "the range goes from " << start << " to " << numbers[1] << " by " << step
-                          << "; expected numbers that fit, and another step");
-  if (step == INT64_MIN || distance == INT64_MIN)
-    return fail(failure() << "the range goes by " << step << "; expected numbers that fit");
-  if ((distance > 0) == (step > 0) && distance) {
-    const int64_t length = distance < 0 ? -distance : distance, size = step < 0 ? -step : step;
-    count = length / size + (length % size != 0);
-  }
+  const int64_t start = numbers[0], limit = numbers[1], step = numbers[2];
+  if (start < -MAX_ELEMENTS || start > MAX_ELEMENTS || limit < -MAX_ELEMENTS || limit > MAX_ELEMENTS || step < 1)
+    return fail(failure() << "the range goes from " << start << " to " << limit << " by " << step
+                          << "; expected numbers that fit, and a positive step");
+  const int64_t count = limit > start ? (limit - start - 1) / step + 1 : 0;
   void* data = nullptr;
-  TRY(node.output(0, type, &count, 1, &data));
-  for (int64_t i = 0; data && i < count; i++) {
-    const int64_t number = start + i * step;
-    store_numbers(type, &number, 1, data, static_cast<size_t>(i));
-  }
+  TRY(node.output(0, INT64, &count, 1, &data));
+  for (int64_t i = 0; data && i < count; i++) static_cast<int64_t*>(data)[i] = start + i * step;
   return nullptr;
 }
 

@@ -19,6 +19,9 @@ Status run_range(NodeRun& node);
 // Transposes a constant matrix: the output is a constant, too.
 Status load_transpose(Loading& node);
 
+// Copies a matrix [rows, columns] to [columns, rows].
+void transpose_elements(const void* from, size_t rows, size_t columns, size_t element, void* to);
+
 // Returns an axis counted from the first one, or an error where a tensor of this rank has none.
 Status resolve_axis(int64_t axis, int rank, int* resolved);
 

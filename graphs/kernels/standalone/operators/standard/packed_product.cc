@@ -3,6 +3,7 @@
 #include "blocks/product.h"
 #include "operators/isa_selection.h"
 #include "standalone/host/workers.h"
+#include "standalone/operators/standard/movement.h"
 
 namespace mbert {
 
@@ -54,12 +55,10 @@ Status fill(const Tensor& given, bool is_transposed, PackedWeight* packed) {
   }
   TRY(allocate_array(bytes, &ordered));
   __builtin_memset(ordered, 0, bytes);
-  const char* from = static_cast<const char*>(given.data);
-  if (!is_transposed) __builtin_memcpy(ordered, from, static_cast<size_t>(k * n) * element);
-  for (int64_t row = 0; is_transposed && row < k; row++)
-    for (int64_t column = 0; column < n; column++)
-      __builtin_memcpy(ordered + static_cast<size_t>(row * n + column) * element,
-                       from + static_cast<size_t>(column * k + row) * element, element);
+  if (is_transposed)
+    transpose_elements(given.data, static_cast<size_t>(n), static_cast<size_t>(k), element, ordered);
+  else
+    __builtin_memcpy(ordered, given.data, static_cast<size_t>(k * n) * element);
   pack(*packed, ordered);
   release_memory(ordered);
   return nullptr;
