@@ -6,6 +6,29 @@
 
 namespace {
 
+// The product of a kind of tiles, of which it calls the larger ones directly: by pointers, as `multiply` does, products of
+// 128 activations take a twelfth longer.
+template <class Kind>
+INLINED void multiply_directly(const Rows& rows, int count, const Weight& weight, const Output& output) {
+  constexpr int TILE_ROWS = Kind::TILE_ROWS, FEWER = 4;
+  if (weight.n % Kind::PANEL || count < FEWER) return multiply<Kind>(rows, count, weight, output);
+  const RowSplit split(count, TILE_ROWS);
+  for (int column = 0; column < weight.n; column += Kind::PANEL) {
+    int first = 0;
+    const auto compute = [&](TileFunction tile, int tile_rows) {
+      tile(rows, first, weight, column, output.relu, output_of(output, first, column));
+      first += tile_rows;
+    };
+    while (first < split.whole) compute(Kind::template tile<TILE_ROWS, false>, TILE_ROWS);
+    const int left[] = {split.half, split.last};
+    for (const int some : left)
+      if (some == FEWER)
+        compute(Kind::template tile<FEWER, false>, FEWER);
+      else if (some)
+        compute(TILES<Kind>.of_rows[some], some);
+  }
+}
+
 // The most activations that are widened at once; they lie on the stack.
 constexpr int MAX_WIDENED = 16384;
 
@@ -88,7 +111,7 @@ void multiply_fixed(const Rows& rows, int count, const Weight& weight, const Out
     const Output to = {output.data + static_cast<size_t>(first) * output.stride, output.stride, output.relu,
                        output.residual ? output.residual + static_cast<size_t>(first) * output.residual_stride : nullptr,
                        output.residual_stride};
-    multiply<Fixed>({widened, k, rows.steps + first, rows.starts + first}, some, weight, to);
+    multiply_directly<Fixed>({widened, k, rows.steps + first, rows.starts + first}, some, weight, to);
   }
 }
 
