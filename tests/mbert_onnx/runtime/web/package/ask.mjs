@@ -21,3 +21,4 @@ for (const [method, ...given] of calls) {
 const { task, labels, info } = model;
 model.dispose();
 console.log(JSON.stringify({ task, labels, info, memory: model.memory, results }, plain));
+globalThis.Deno?.exit(); // it waits for workers, even terminated ones
