@@ -69,13 +69,22 @@ async function visit(name) {
   }
 }
 
+/** The system's status of a process; empty if it has ended. */
+function statusOf(id) {
+  try {
+    return readFileSync(`/proc/${id}/status`, "utf8");
+  } catch {
+    return "";
+  }
+}
+
 /** Watches the browser's processes for pages. peaks(): the largest peak resident size so far, and that of its own memory. */
 function watchTabs(browser) {
   const peaks = { peak: 0, own: 0 };
   const look = async () => {
     const { processInfo } = await session.send("SystemInfo.getProcessInfo");
     for (const { id } of processInfo.filter(({ type }) => type === "renderer")) {
-      const status = readFileSync(`/proc/${id}/status`, "utf8");
+      const status = statusOf(id);
       const [peak, own] = ["VmHWM", "RssAnon"].map((key) => 1024 * Number(new RegExp(`^${key}:\\s*(\\d+)`, "m").exec(status)?.[1] ?? 0));
       peaks.peak = Math.max(peaks.peak, peak);
       peaks.own = Math.max(peaks.own, own); // a peak that no system keeps
