@@ -32,6 +32,12 @@ class BuildKernels(build_ext):
         file = build.library_name(build.host()) if name == "library" else f"{name}.wasm"
         return str(Path(*folders) / file)
 
+    def copy_extensions_to_source(self) -> None:
+        for ext in self.extensions:  # setuptools expects the folders, and git has none that are empty
+            folder = Path(__file__).resolve().parent.joinpath(*ext.name.split(".")[:-1])
+            folder.mkdir(parents=True, exist_ok=True)
+        super().copy_extensions_to_source()
+
     def build_extension(self, ext: Extension) -> None:
         folder = Path(self.get_ext_fullpath(ext.name)).parent
         if ext.name == LIBRARY:
