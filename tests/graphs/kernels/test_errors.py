@@ -80,7 +80,7 @@ WRONG: list[tuple[str, str, Any, str]] = [
         r"mask is float \[2, 1, 1, 2\]; expected float \[batch, 1, 1, seq\], or what else broadcasts to",
     ),
     ("BottleneckAttention", "mask", lambda a: a[..., None], r"mask is float \[2, 1, 1, 3, 1\]"),
-    ("BottleneckAttention", "mask", lambda a: a.astype(np.float64), r"mask is type 11 \[2, 1, 1, 3\]"),
+    ("BottleneckAttention", "mask", lambda a: a.astype(np.float64), r"mask is double \[2, 1, 1, 3\]"),
     ("BottleneckAttention", "heads", lambda a: a[:3], r"heads is int64 \[3\]; expected int64 \[4\]"),
     (
         "BottleneckAttention",

@@ -250,7 +250,8 @@ def test_a_vocabulary_of_another_model_is_not_read(text_file: Files, tmp_path: P
 def test_answers_are_compared_without_a_vocabulary(text_file: Files, tmp_path: Path) -> None:
     made = text_file("fill-mask")
     bundle = read_bundle(made.with_name("model.onnx"))
-    alone = Path(shutil.copy(made, tmp_path / "text.onnx"))
+    (tmp_path / "apart").mkdir()  # the folder around it is searched, too
+    alone = Path(shutil.copy(made, tmp_path / "apart" / "text.onnx"))
     assert compare_answers(replace(bundle, model_path=alone), bundle, pair=False).texts > 0
     with pytest.raises(BundleError, match=r"has no vocab\.txt beside it with their texts; copy the model"):
         load(alone).fill(SHORT.replace("wrote", "[MASK]"))
