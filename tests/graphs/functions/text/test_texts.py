@@ -22,7 +22,7 @@ from text_functions import (
 )
 from tokenizers import Tokenizer, normalizers
 
-SQUAD = Path(__file__).parents[4] / "shared/data/squad_dev.jsonl.gz"
+SQUAD = Path(__file__).parents[5] / "shared/data/squad_dev.jsonl.gz"
 SURROUNDINGS = ("{}", "a{}b", "e\u0301{}", "\u5317{}", "{}\u0301a")
 
 
