@@ -37,7 +37,7 @@ _PROBE = "isa/wasm/relaxed_dot"
 
 @dataclass(frozen=True)
 class Module:
-    """What distinguishes one file."""
+    """Features that distinguish one file."""
 
     is_relaxed: bool
     is_shared: bool

@@ -28,7 +28,7 @@ FOLDERS = OwnFolder(RECORD, COMMAND, "a folder of kernels", "choose another --ou
 
 @dataclass(frozen=True)
 class KernelFolder:
-    """What was written: the folder, the platform, and its files with their sizes in bytes.
+    """Record of what was written: the folder, the platform, and its files with their sizes in bytes.
 
     `left_alone` are files in the folder that are not the command's.
     """
