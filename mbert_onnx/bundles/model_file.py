@@ -30,6 +30,7 @@ from mbert_onnx.bundles.records import TOKENIZER
 from mbert_onnx.bundles.session_errors import LoadError
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.reference import is_reference, located
+from mbert_onnx.text.encoder import TextEncoder
 from mbert_onnx.text.name_lists import name_list
 from mbert_onnx.text.tasks import (
     MULTIPLE_CHOICE,
@@ -66,6 +67,16 @@ class TextReader:
     max_positions: int
     segments: int | None = None
     tokenizer_option: bool = False
+
+    def encoder(self) -> TextEncoder:
+        """Returns the encoder of its texts. Raises BundleError for a tokenizer that cannot be read, or does not fit."""
+        return TextEncoder(
+            self.tokenizer,
+            self.max_positions,
+            vocab_size=self.vocab_size,
+            segments=self.segments,
+            tokenizer_option=self.tokenizer_option,
+        )
 
 
 # Called only for a model that is calibrated; returns None for one without a tokenizer.

@@ -16,7 +16,6 @@ from mbert_onnx.bundles.types import Feed
 from mbert_onnx.conversion.damage import MIN_AGREEMENT
 from mbert_onnx.errors import CalibrationError, PrecisionError, UsageError
 from mbert_onnx.text.calibration_text import encode, read_calibration
-from mbert_onnx.text.encoder import TextEncoder
 from mbert_onnx.text.text_files import FEWEST
 
 
@@ -98,13 +97,7 @@ def read_texts(
     """
     reader, shapes = model.reader, model.shapes
     texts = read_calibration(None if path is None else Path(path), reader.task)
-    encoder = TextEncoder(
-        reader.tokenizer,
-        reader.max_positions,
-        vocab_size=reader.vocab_size,
-        segments=reader.segments,
-        tokenizer_option=reader.tokenizer_option,
-    )
+    encoder = reader.encoder()
     found = [
         encode(
             part,

@@ -15,7 +15,6 @@ from mbert_onnx.bundles.model_file import TextReader
 from mbert_onnx.errors import CheckpointError, UsageError
 from mbert_onnx.runtime.text_files.record import TOKEN_TYPES, VOCABULARY_DIGEST
 from mbert_onnx.runtime.text_files.vocabulary import vocabulary_digest
-from mbert_onnx.text.encoder import TextEncoder
 from mbert_onnx.text.sentence_embedding import EmbeddingSettings
 from mbert_onnx.text.tasks import MASKED, TEXT_CLASSIFICATION, Task
 from mbert_onnx.text.text_options import text_options, text_tables
@@ -95,13 +94,7 @@ def plan_text(
         graphs.errors.GraphError: the tokenizer has a part that a text file cannot have; the message names it.
         BundleError: it is no tokenizer.json, or does not fit the model.
     """
-    encoder = TextEncoder(
-        reader.tokenizer,
-        reader.max_positions,
-        vocab_size=reader.vocab_size,
-        segments=reader.segments,
-        tokenizer_option=reader.tokenizer_option,
-    )
+    encoder = reader.encoder()
     tables = text_tables(encoder)
     known = {"vocab_size": reader.vocab_size, "type_vocab_size": reader.segments}
     sizes = {key: size for key, size in known.items() if size is not None}
