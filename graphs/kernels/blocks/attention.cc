@@ -12,7 +12,7 @@ constexpr float PADDING_MASK = -__builtin_inff();
 constexpr float MOST_OF_MASK = 2e38f;
 
 float scaled(float x, float scale) {
-  if (__builtin_isnan(x)) return __builtin_nanf("");  // exp2_of relies on the bits of a NaN
+  if (__builtin_isnan(x)) return __builtin_nanf("");  // scaled_exp2 relies on the bits of a NaN
   if (__builtin_fabsf(x) < __builtin_inff()) x = x < -MOST_OF_MASK ? -MOST_OF_MASK : x > MOST_OF_MASK ? MOST_OF_MASK : x;
   return x * scale;
 }

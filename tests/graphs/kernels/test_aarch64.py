@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from kernel_driver import WIDTHS, build_driver, check_blocks, check_halves, run
-from kernel_models import Widths, ffn_feed, with_8_bit_weights
+from kernel_models import Widths, attention_feed, ffn_feed, with_8_bit_weights
 from text_driver import build_text_driver, tokenized
 from text_functions import Tried, check_equal, difficult_bytes, difficult_texts, joined, trained
 
@@ -58,12 +58,13 @@ def test_int8_is_bit_identical_on_any_processor(driver: Path) -> None:
     from graphs import kernels
 
     widths = WIDTHS[0]
-    feed = with_8_bit_weights(ffn_feed(widths, 13))
-    found = {isa: run(emulated(isa, driver), isa, feed, widths) for isa in ISAS}
-    if kernels.library() is not None:
-        found["this machine"] = run_here(session(model_of(feed, widths), kernels.library()), feed)
-    for name, y in found.items():
-        np.testing.assert_array_equal(y, found["neon"], err_msg=name)
+    for given in (ffn_feed(widths, 13), attention_feed(widths, [33, 6])):
+        feed = with_8_bit_weights(given)
+        found = {isa: run(emulated(isa, driver), isa, feed, widths) for isa in ISAS}
+        if kernels.library() is not None:
+            found["this machine"] = run_here(session(model_of(feed, widths), kernels.library()), feed)
+        for name, y in found.items():
+            np.testing.assert_array_equal(y, found["neon"], err_msg=name)
 
 
 def test_texts(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -160,14 +160,15 @@ def test_integers_are_multiplied_exactly(widths: Widths, isa: str) -> None:
 
 def test_int8_is_bit_identical_with_every_instruction_set() -> None:
     for widths in WIDTHS:
-        feed = with_8_bit_weights(ffn_feed(widths, 37))
-        found = {}
-        for name in ISAS:
-            kernels.force_instruction_set(name)
-            found[name] = run(session(model_of(feed, widths), LIBRARY), feed)
-        kernels.force_instruction_set(None)
-        for name in ISAS:
-            np.testing.assert_array_equal(found[name], found[ISAS[0]], err_msg=name)
+        for given in (ffn_feed(widths, 37), attention_feed(widths, [70, 3, 17]), attention_feed(widths, [8])):
+            feed = with_8_bit_weights(given)
+            found = {}
+            for name in ISAS:
+                kernels.force_instruction_set(name)
+                found[name] = run(session(model_of(feed, widths), LIBRARY), feed)
+            kernels.force_instruction_set(None)
+            for name in ISAS:
+                np.testing.assert_array_equal(found[name], found[ISAS[0]], err_msg=name)
 
 
 def test_extreme_int8_values_do_not_saturate(isa: str) -> None:

@@ -140,7 +140,7 @@ def contents(module: bytes) -> Contents:
     found, at = Contents(), 8
     while at < len(module):
         number = module[at]
-        size, at = _number(module, at + 1)
+        size, at = number_at(module, at + 1)
         found.sections.append(number)
         if number == IMPORTS:
             found.imports = list(_imports(module, at))
@@ -150,7 +150,8 @@ def contents(module: bytes) -> Contents:
     return found
 
 
-def _number(data: bytes, at: int) -> tuple[int, int]:
+def number_at(data: bytes, at: int) -> tuple[int, int]:
+    """Returns the number in LEB128 at an offset, and the offset after it."""
     result = shift = 0
     while True:
         byte = data[at]
@@ -162,27 +163,27 @@ def _number(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _name(data: bytes, at: int) -> tuple[str, int]:
-    size, at = _number(data, at)
+    size, at = number_at(data, at)
     return data[at : at + size].decode(), at + size
 
 
 def _imports(data: bytes, at: int) -> Iterator[tuple[str, str]]:
-    count, at = _number(data, at)
+    count, at = number_at(data, at)
     for _ in range(count):
         module, at = _name(data, at)
         name, at = _name(data, at)
         kind, flags = data[at], data[at + 1]
         assert KINDS[kind] == "memory", (module, name)  # no module here imports anything else
         yield KINDS[kind], f"{module}.{name}"
-        _, at = _number(data, at + 2)
+        _, at = number_at(data, at + 2)
         if flags & 1:
-            _, at = _number(data, at)
+            _, at = number_at(data, at)
 
 
 def _exports(data: bytes, at: int) -> Iterator[tuple[str, str]]:
-    count, at = _number(data, at)
+    count, at = number_at(data, at)
     for _ in range(count):
         name, at = _name(data, at)
         kind = data[at]
-        _, at = _number(data, at + 1)
+        _, at = number_at(data, at + 1)
         yield KINDS[kind], name

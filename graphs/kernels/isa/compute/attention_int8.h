@@ -169,18 +169,24 @@ void pack_values(const float* values, int stride, int count, int size, int first
                      count - done < TOKENS ? count - done : TOKENS, size, first + done, padded, panels, steps);
 }
 
-// 2^x for x ≤ 0; 0 below -100, so that padding has no weight, however large its values are. With x = n + r it is
-// 2^n · p(r), where p's coefficients minimize the largest relative error for |r| ≤ 1/2 (8e-5, far below a step of 8
-// bits; a weighted least squares fit).
-inline Floats exp2_of(Floats x) {
+// 2^x for x ≤ 0, times 18.1, which softmax divides out again; 0 below -100, so that padding has no weight, however large its
+// values are. With x = n + r it is 2^n · p(r), where p's coefficients minimize the largest relative error for |r| ≤ 1/2
+// (8e-5, far below a step of 8 bits; a weighted least squares fit), divided by the first one, 0.055, which saves a product.
+// Products and sums are rounded separately, so that all instruction sets give the same numbers.
+inline Floats scaled_exp2(Floats x) {
   const Ints kept = ~(x < constant(splat(-100.0f)));  // NaN is kept
   const Ints exponent = round_to_nearest(x);
   const Floats r = x - __builtin_convertvector(exponent, Floats);
-  Floats p = fma(constant(splat(0.05517166f)), r, constant(splat(0.24261114f)));
-  p = fma(p, r, constant(splat(0.69326097f)));
-  p = fma(p, r, constant(splat(0.99992806f)));
+  Floats p = r + constant(splat(4.3973870f));
+  p = p * r + constant(splat(12.565526f));
+  p = p * r + constant(splat(18.123943f));
   return reinterpret_cast<Floats>((reinterpret_cast<Ints>(p) + (exponent << 23)) & kept);
 }
+
+// Sums of probabilities by column, of which there are as many with all instruction sets, so that they add in the same
+// order: a difference of one bit rounds a probability to the next of 254 steps, and changes a score by a percent.
+constexpr int PARTIAL_SUMS = 16 / LANES;
+static_assert(PARTIAL_SUMS * LANES == 16);
 
 // As many bytes of -1 as a chunk has, then as many of 0: a chunk of it that begins `count` bytes before the zeros is a
 // mask of the first `count` bytes.
@@ -211,16 +217,20 @@ inline void softmax_rows(float* scores, int stride, int rows, int padded, const 
   for (int i = 0; i < rows; i++) {
     float* x = scores + static_cast<size_t>(i) * stride;
     const float own_peak = peak[i];
-    Floats sum{};
+    Floats sums[PARTIAL_SUMS] = {};
     Ints highest{};
-    for (int k = 0; k < padded; k += LANES) {
-      const Floats e = exp2_of(load(x + k) - own_peak);
+    const auto weigh = [&](int k, Floats& sum) {
+      const Floats e = scaled_exp2(load(x + k) - own_peak);
       sum += e;
       const Floats weighted = e * load(value_steps + k);
       highest = maximum(highest, reinterpret_cast<Ints>(weighted));  // no number is negative
       store(x + k, weighted);
-    }
-    totals[i] = sum;
+    };
+    for (int k = 0; k < padded; k += PARTIAL_SUMS * LANES)
+      UNROLLED for (int v = 0; v < PARTIAL_SUMS && k + v * LANES < padded; v++) weigh(k + v * LANES, sums[v]);
+    UNROLLED for (int n = PARTIAL_SUMS / 2; n; n /= 2)
+      UNROLLED for (int v = 0; v < n; v++) sums[v] += sums[v + n];
+    totals[i] = sums[0];
     largest[i] = highest;
   }
   scales_of(reduce_rows(largest, [](Ints a, Ints b) { return maximum(a, b); }), found, factors);

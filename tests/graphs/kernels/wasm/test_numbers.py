@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from kernel_models import Arrays, Widths, attention_feed, ffn_feed, model_of, with_8_bit_weights
+from simulated_dot import with_simulated_dot
 from standalone_runtime import Runtime, assert_same
-from wasm_runtime import WasmRuntime, built
+from wasm_runtime import WasmRuntime, built, run_in_node
 
 WIDTHS = [Widths(512, 128, 512, 4, 4), Widths(40, 36, 33, 3, 3), Widths(48, 16, 112, 1, 1)]
+NODE = shutil.which("node")
 AT_RUN_TIME = ("x", "residual", "mask", "heads")
 
 
@@ -19,22 +22,35 @@ def engines(wasm: Path) -> dict[str, WasmRuntime]:
     """Engines of the module with relaxed SIMD by instruction set.
 
     wasmtime's dot product of bytes has signed factors where it is to be deterministic; else, on x86-64, sums saturate.
+    V8's has an unsigned factor where the processor has AVX-VNNI.
     """
     file = built(wasm, "mbert-relaxed.wasm")
-    return {"wasm-relaxed": WasmRuntime(file, deterministic=True), "wasm-simd128": WasmRuntime(file)}
+    unsigned = wasm / "unsigned.wasm"
+    unsigned.write_bytes(with_simulated_dot(file.read_bytes(), is_signed=False))
+    return {
+        "wasm-relaxed": WasmRuntime(file, deterministic=True),
+        "wasm-relaxed-unsigned": WasmRuntime(unsigned),
+        "wasm-simd128": WasmRuntime(file),
+    }
 
 
 def check(engine: WasmRuntime, native: Runtime, given: Arrays, widths: Widths) -> None:
     model = model_of(given, widths)
-    feed = {name: given[name] for name in AT_RUN_TIME if name in given}
-    feed = {name: array if array.dtype.kind == "i" else array.astype(np.float32) for name, array in feed.items()}
+    feed = feed_of(given)
     with native.model(model) as loaded:
         expected = loaded.run(feed)
-    assert_same(engine.run(model, feed), expected)
+    is_int8 = any(array.dtype == np.int8 for array in given.values())
+    assert_same(engine.run(model, feed), expected, 0.0 if is_int8 else 1e-6)
+
+
+def feed_of(given: Arrays) -> Arrays:
+    feed = {name: given[name] for name in AT_RUN_TIME if name in given}
+    return {name: array if array.dtype.kind == "i" else array.astype(np.float32) for name, array in feed.items()}
 
 
 def test_the_probe_finds_how_the_engine_multiplies(engines: dict[str, WasmRuntime]) -> None:
-    assert engines["wasm-relaxed"].instruction_set == "wasm-relaxed"
+    for name in ("wasm-relaxed", "wasm-relaxed-unsigned"):
+        assert engines[name].instruction_set == name
     assert engines["wasm-simd128"].instruction_set in ("wasm-simd128", "wasm-relaxed", "wasm-relaxed-unsigned")
 
 
@@ -46,7 +62,7 @@ def test_the_module_with_fixed_simd(wasm: Path, native: Runtime) -> None:
     check(engine, native, attention_feed(WIDTHS[1], [17, 3]), WIDTHS[1])
 
 
-@pytest.mark.parametrize("name", ["wasm-relaxed", "wasm-simd128"])
+@pytest.mark.parametrize("name", ["wasm-relaxed", "wasm-relaxed-unsigned", "wasm-simd128"])
 @pytest.mark.parametrize(
     ("widths", "tokens", "lengths"),
     [
@@ -72,3 +88,20 @@ def test_blocks(
 def test_rows_that_are_too_long_to_be_widened(engines: dict[str, WasmRuntime], native: Runtime) -> None:
     widths = Widths(hidden=8, intra=8, wide=16388, networks=1)
     check(engines["wasm-simd128"], native, with_8_bit_weights(ffn_feed(widths, 3)), widths)
+
+
+@pytest.mark.full
+@pytest.mark.skipif(NODE is None, reason="node is not installed")
+@pytest.mark.parametrize("is_signed", [True, False])
+def test_both_dot_products_in_v8(is_signed: bool, wasm: Path, native: Runtime, tmp_path: Path) -> None:
+    module = tmp_path / "simulated.wasm"
+    module.write_bytes(with_simulated_dot(built(wasm, "mbert-relaxed.wasm").read_bytes(), is_signed))
+    widths, model = WIDTHS[1], tmp_path / "model.onnx"
+    for given in (ffn_feed(widths, 13), attention_feed(widths, [17, 3])):
+        given = with_8_bit_weights(given)
+        model.write_bytes(model_of(given, widths))
+        with native.model(model) as loaded:
+            expected = loaded.run(feed_of(given))
+        found, printed = run_in_node(str(NODE), module, model, feed_of(given), tmp_path / "run")
+        assert printed["instructionSet"] == ("wasm-relaxed" if is_signed else "wasm-relaxed-unsigned")
+        assert_same(found, expected, 0.0)
