@@ -7,26 +7,27 @@
 namespace {
 
 // The product of a kind of tiles, of which it calls the larger ones directly: by pointers, as `multiply` does, products of
-// 128 activations take a twelfth longer.
+// 128 activations take a twelfth longer. Each tile of rows reads the whole weight, in one sweep, which the hardware
+// prefetcher follows; then the weight is in the L2 cache. Where all rows were multiplied by one panel before the next one
+// was read, 32 tokens took 1.13 times as long on an AMD EPYC 9005.
 template <class Kind>
 INLINED void multiply_directly(const Rows& rows, int count, const Weight& weight, const Output& output) {
   constexpr int TILE_ROWS = Kind::TILE_ROWS, FEWER = 4;
   if (weight.n % Kind::PANEL || count < FEWER) return multiply<Kind>(rows, count, weight, output);
   const RowSplit split(count, TILE_ROWS);
-  for (int column = 0; column < weight.n; column += Kind::PANEL) {
-    int first = 0;
-    const auto compute = [&](TileFunction tile, int tile_rows) {
+  int first = 0;
+  const auto compute = [&](TileFunction tile, int tile_rows) {
+    for (int column = 0; column < weight.n; column += Kind::PANEL)
       tile(rows, first, weight, column, output.relu, output_of(output, first, column));
-      first += tile_rows;
-    };
-    while (first < split.whole) compute(Kind::template tile<TILE_ROWS, false>, TILE_ROWS);
-    const int left[] = {split.half, split.last};
-    for (const int some : left)
-      if (some == FEWER)
-        compute(Kind::template tile<FEWER, false>, FEWER);
-      else if (some)
-        compute(TILES<Kind>.of_rows[some], some);
-  }
+    first += tile_rows;
+  };
+  while (first < split.whole) compute(Kind::template tile<TILE_ROWS, false>, TILE_ROWS);
+  const int left[] = {split.half, split.last};
+  for (const int some : left)
+    if (some == FEWER)
+      compute(Kind::template tile<FEWER, false>, FEWER);
+    else if (some)
+      compute(TILES<Kind>.of_rows[some], some);
 }
 
 // The most activations that are widened at once; they lie on the stack.
