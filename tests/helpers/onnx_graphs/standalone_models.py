@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper, parser
 from graphs.functions import DOMAIN, VERSION
 
 OPSET = 18
+MICROSOFT = "com.microsoft"  # onnxruntime's own operators
 ONNX_TYPES = {np.dtype(name): number for name, number in (("float32", 1), ("int64", 7), ("bool", 9), ("float64", 11))}
 ONNX_TYPES |= {np.dtype(name): number for name, number in (("uint8", 2), ("int8", 3), ("int32", 6), ("float16", 10))}
 
@@ -43,7 +44,7 @@ def function_model(
     """
     constants = constants or {}
     names, results = [*inputs, *constants], [name for name, _ in outputs]
-    header = f'<domain: "{DOMAIN}", opset_import: ["" : {opset}]>'
+    header = f'<domain: "{DOMAIN}", opset_import: ["" : {opset}, "{MICROSOFT}" : 1]>'
     text = f"{header} Own ({', '.join(names)}) => ({', '.join(results)}) {{ {body} }}"
     graph = helper.make_graph(
         [helper.make_node("Own", names, results, domain=DOMAIN, name="own")],
@@ -55,16 +56,8 @@ def function_model(
         [helper.make_tensor_value_info(name, kind, None) for name, kind in outputs],
         [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()],
     )
-    opsets = [helper.make_opsetid("", opset), helper.make_opsetid(DOMAIN, VERSION)]
+    opsets = [helper.make_opsetid(*each) for each in (("", opset), (MICROSOFT, 1), (DOMAIN, VERSION))]
     model = helper.make_model(graph, ir_version=10, opset_imports=opsets, functions=[parser.parse_function(text)])
-    return bytes(model.SerializeToString())
-
-
-def plain_model(nodes: str) -> bytes:
-    """Returns a model of nodes of the graph itself, without a function."""
-    model = parser.parse_model(
-        f'<ir_version: 8, opset_import: ["" : {OPSET}]> g (float[n] x) => (float[n] y) {{ {nodes} }}'
-    )
     return bytes(model.SerializeToString())
 
 

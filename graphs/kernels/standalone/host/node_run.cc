@@ -24,24 +24,27 @@ void set_sizes(Tensor* tensor, int type, const int64_t* sizes, int rank) {
 }  // namespace
 
 Run::~Run() {
-  if (slots) clear();
-  release_memory(slots);
+  clear();
   release_memory(output_dims);
 }
 
 Status Run::start() {
-  TRY(allocate_array(model.values.size(), &slots));
-  for (size_t i = 0; i < model.values.size(); i++) slots[i] = {};
+  TRY(add_slots());
   return allocate_array(model.outputs.size(), &output_dims);
 }
 
+Status Run::add_slots() {
+  while (slots.size() < model.values.size()) TRY(slots.add({}));
+  return nullptr;
+}
+
 void Run::clear() {
-  for (size_t i = 0; i < model.values.size(); i++) release(static_cast<int>(i));
+  for (size_t i = 0; i < slots.size(); i++) release(static_cast<int>(i));
   is_done = false;
 }
 
 void Run::release(int value) {
-  Slot& slot = slots[value];
+  Slot& slot = slots[static_cast<size_t>(value)];
   if (slot.buffer && --slot.buffer->references == 0) release_memory(slot.buffer);
   slot = {};
 }
@@ -74,7 +77,7 @@ Status Run::compute_node(const GraphNode& node) {
 Status Run::own_outputs() {
   for (size_t i = 0; i < model.outputs.size(); i++) {
     const int value = model.outputs[i].value;
-    Slot& slot = slots[value];
+    Slot& slot = slots[static_cast<size_t>(value)];
     if (!slot.is_set) {
       slot.tensor = model.values[value].tensor;
       slot.is_set = true;
@@ -108,7 +111,9 @@ Status NodeRun::output(int index, int type, const int64_t* sizes, int rank, void
   Slot& slot = run.slots[value];
   if (slot.is_set) run.release(value);
   set_sizes(&slot.tensor, type, sizes, rank);
-  TRY(allocate_buffer(tensor_bytes(slot.tensor), &slot.buffer));
+  const size_t bytes = tensor_bytes(slot.tensor);
+  if (bytes > run.room) return out_of_memory(bytes);
+  TRY(allocate_buffer(bytes, &slot.buffer));
   *data = slot.tensor.data = slot.buffer->data();
   slot.is_set = true;
   return nullptr;

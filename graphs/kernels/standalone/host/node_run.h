@@ -23,20 +23,23 @@ struct Run {
   ~Run();
 
   Status start();
+  // Adds slots for values that the model got since.
+  Status add_slots();
   Status compute();
   // Releases the tensors of all values.
   void clear();
   // Returns the tensor of a value.
   const Tensor& tensor(int value) const {
-    const Slot& slot = slots[value];
-    return slot.is_set ? slot.tensor : model.values[value].tensor;
+    const Slot& slot = slots[static_cast<size_t>(value)];
+    return slot.is_set ? slot.tensor : model.values[static_cast<size_t>(value)].tensor;
   }
   void release(int value);
 
   const Model& model;
-  Slot* slots = nullptr;
+  Array<Slot> slots;
   int32_t (*output_dims)[MAX_RANK] = nullptr;
   bool is_done = false;
+  size_t room = SIZE_MAX;  // bytes that an output may have
 
  private:
   Status check_inputs() const;

@@ -83,15 +83,8 @@ Status Loader::read_graph(const View& bytes) {
   while (wire.next()) {
     if (wire.is(GraphField::INITIALIZER, Wire::BYTES)) TRY(read_initializer(wire.bytes, 0));
     if (wire.field() == GraphField::SPARSE_INITIALIZER) return malformed("a sparse initializer");
-    if (!wire.is(GraphField::NODE, Wire::BYTES)) continue;
-    NodeView node;
-    TRY(node.read(wire.bytes));
-    has_kernels_ = has_kernels_ || node.domain.is(DOMAIN);
   }
   if (wire.is_malformed()) return malformed("the graph");
-  if (!has_kernels_)
-    return fail(failure() << "the file has no node of the domain mbert; expected a file of mbert-onnx export for the target "
-                          << "cpu or web, without --no-functions" << ADVICE);
   Wire inputs(bytes);
   while (inputs.next())
     if (inputs.is(GraphField::INPUT, Wire::BYTES)) TRY(read_input(inputs.bytes));
@@ -164,6 +157,7 @@ Status Loader::read_node(const View& bytes, Scope scope, int depth) {
   if (++visited_ > MOST_NODES)
     return fail(failure() << "the file has more than " << int64_t{MOST_NODES} << " nodes; expected fewer" << ADVICE);
   const OrtCustomOp* kernel = view.domain.is(DOMAIN) ? find_kernel(view.type) : nullptr;
+  if (kernel && !takes_input(*kernel, bytes, scope)) kernel = nullptr;
   if (!kernel)
     for (const FunctionView& function : functions_)
       if (function.name == view.type && function.domain == view.domain && function.overload == view.overload)
@@ -174,7 +168,8 @@ Status Loader::read_node(const View& bytes, Scope scope, int depth) {
   if (is_standard && view.type.is("If")) return read_branch(view, scope, depth);
   GraphNode node{};
   node.kernel = kernel;
-  node.standard = is_standard ? find_operator(view.type) : nullptr;
+  // onnxruntime's own QuantizeLinear and DequantizeLinear are ONNX's, with more types.
+  node.standard = is_standard || view.domain.is("com.microsoft") ? find_operator(view.type) : nullptr;
   if (!node.kernel && !node.standard) return refuse(view);
   Message type;
   if (!is_standard) type << view.domain << ".";
@@ -184,6 +179,12 @@ Status Loader::read_node(const View& bytes, Scope scope, int depth) {
   TRY(read_inputs(bytes, scope, &node));
   TRY(kernel ? create_kernel(view, kernel, scope, &node) : create_standard(view, scope, &node));
   return nullptr;
+}
+
+bool Loader::takes_input(const OrtCustomOp& kernel, const View& bytes, Scope scope) const {
+  Wire inputs(bytes);
+  const int32_t value = next_field(&inputs, NodeField::INPUT) ? names_.find(scope, inputs.bytes) : -1;
+  return value < 0 || model_.values[static_cast<size_t>(value)].type != FLOAT16 || kernel.GetOutputType(&kernel, 0) == FLOAT16;
 }
 
 Status Loader::check_depth(const NodeView& view, int depth) const {

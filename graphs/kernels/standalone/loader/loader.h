@@ -1,7 +1,7 @@
 // Builds a model from the messages of its file.
 #pragma once
 
-#include "standalone/model/model.h"
+#include "standalone/host/node_run.h"
 #include "standalone/loader/names.h"
 #include "standalone/reader/node_view.h"
 
@@ -13,7 +13,7 @@ struct FunctionView {
 
 class Loader {
  public:
-  explicit Loader(Model* model) : model_(*model) {}
+  explicit Loader(Model* model) : model_(*model), run_(*model) { run_.room = MAX_ELEMENTS; }
 
   Status load(const View& file);
 
@@ -30,6 +30,9 @@ class Loader {
   Status read_output(const View& bytes);
   Status read_nodes(const View& bytes, uint32_t field, Scope scope, int depth);
   Status read_node(const View& bytes, Scope scope, int depth);
+  // Returns whether a kernel takes the type of a node's first input. Kernels of float16 are named so; blocks that no
+  // encoder contains have none.
+  bool takes_input(const OrtCustomOp& kernel, const View& bytes, Scope scope) const;
   Status call(const FunctionView& function, const NodeView& view, const View& bytes, Scope scope, int depth);
   Status read_constant(const NodeView& view, const View& bytes, Scope scope);
   Status create_kernel(const NodeView& view, const OrtCustomOp* kernel, Scope scope, GraphNode* node);
@@ -38,6 +41,7 @@ class Loader {
   Status read_branch(const NodeView& view, Scope scope, int depth);
   Status check_depth(const NodeView& view, int depth) const;
   Status refuse(const NodeView& view) const;
+  Status compute_constants(const GraphNode& node);
   Status keep_constants(const GraphNode& node, const bool* is_packed);
   Status plan();
 
@@ -50,11 +54,11 @@ class Loader {
   Status define(Scope scope, const View& name, int32_t value);
 
   Model& model_;
+  Run run_;  // of nodes whose inputs are constants
   Names names_;
   Array<FunctionView> functions_;
   View caller_;  // the name of the node that calls the function being read
   uint32_t scopes_ = 0, visited_ = 0;
-  bool has_kernels_ = false;
 };
 
 }  // namespace mbert

@@ -49,13 +49,37 @@ Status Loader::create_standard(const NodeView& view, Scope scope, GraphNode* nod
       return fail_within(node->name, node->type);
     }
   }
-  // Where its output became a constant, no run computes it.
-  if (node->output_count && node->outputs[0] >= 0 && loading.output(0).is_constant) return nullptr;
+  bool is_constant = true;
+  for (int i = 0; i < node->input_count; i++) is_constant = is_constant && (node->inputs[i] < 0 || loading.is_constant(i));
+  // Products of constants, which take long, are left to runs.
+  if (is_constant && !node->standard->destroy) return compute_constants(*node);
   if (Status status = model_.nodes.add(*node)) {
     if (node->state) node->standard->destroy(node->state);
     return status;
   }
   return keep_constants(*node, is_packed);
+}
+
+Status Loader::compute_constants(const GraphNode& node) {
+  TRY(run_.add_slots());
+  for (int i = 0; i < node.input_count; i++)
+    if (node.inputs[i] >= 0) TRY(own(&model_.values[static_cast<size_t>(node.inputs[i])]));
+  NodeRun computed{run_, node};
+  if (node.standard->run(computed)) return fail_within(node.name, node.type);
+  for (int i = 0; i < node.output_count; i++) {
+    if (node.outputs[i] < 0) continue;
+    // The memory changes its owner. Without memory, the output is an input with other sizes.
+    Slot& slot = run_.slots[static_cast<size_t>(node.outputs[i])];
+    Value& value = model_.values[static_cast<size_t>(node.outputs[i])];
+    value.tensor = slot.tensor;
+    value.memory = slot.buffer;
+    value.is_constant = true;
+    slot = {};
+    // A file may ask for any number of constants.
+    const size_t bytes = tensor_bytes(value.tensor);
+    run_.room -= bytes < run_.room ? bytes : run_.room;
+  }
+  return nullptr;
 }
 
 Status Loader::keep_constants(const GraphNode& node, const bool* is_packed) {

@@ -11,8 +11,7 @@ Status load_model(const View& file, Model* model) {
   return loader.load(file);
 }
 
-Status keep(Value* value) {
-  value->is_kept = true;
+Status own(Value* value) {
   if (value->memory) return nullptr;
   const size_t bytes = tensor_bytes(value->tensor);
   char* copy = nullptr;
@@ -20,6 +19,11 @@ Status keep(Value* value) {
   if (bytes) __builtin_memcpy(copy, value->tensor.data, bytes);
   value->tensor.data = value->memory = copy;
   return nullptr;
+}
+
+Status keep(Value* value) {
+  value->is_kept = true;
+  return own(value);
 }
 
 Model::~Model() {

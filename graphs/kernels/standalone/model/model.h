@@ -62,6 +62,8 @@ struct Model {
 // Loads a model from the bytes of its file. On failure, the model is left as far as it was loaded.
 Status load_model(const View& file, Model* model);
 
+// Copies a constant that lies in the file, where it may not be aligned.
+Status own(Value* value);
 // Copies a constant that lies in the file, so that runs can read it.
 Status keep(Value* value);
 

@@ -150,6 +150,7 @@ Status check_types(Loading& node) {
     if (*letter < 'a') return fail(about_this() << "there are " << node.node.input_count << " inputs; expected more");
   letter++;
   for (int i = 0; i < node.node.output_count; i++, letter++) {
+    if (*letter == '*') letter--;
     if (!*letter) return fail(about_this() << "there are " << node.node.output_count << " outputs; expected " << i);
     if (node.node.outputs[i] < 0 || *letter == '?') continue;
     node.output(i).type = *letter == 'T' ? own : only_type(types_of(*letter, 0));

@@ -34,10 +34,15 @@ constexpr Rule LAYER_NORM[] = {{Rule::INTEGER, false, "axis", -1},
                                {Rule::FIXED, false, "stash_type", 1}};
 constexpr Rule MODULO[] = {{Rule::FIXED, false, "fmod", 0}};
 constexpr Rule PAD[] = {{Rule::WORD, false, "mode", 0, "constant "}};
+constexpr Rule STEP_SIZES[] = {{Rule::INTEGER, false, "axis", 1},
+                             {Rule::FIXED, false, "saturate", 1},
+                             {Rule::FIXED, false, "block_size", 0},
+                             {Rule::FIXED, false, "output_dtype", 0}};
 constexpr Rule REDUCE[] = {{Rule::INTEGER, false, "keepdims", 1}, {Rule::INTEGER, false, "noop_with_empty_axes", 0}};
 constexpr Rule RESHAPE[] = {{Rule::INTEGER, false, "allowzero", 0}};
 constexpr Rule SCATTER[] = {{Rule::INTEGER, false, "axis", 0}, {Rule::WORD, false, "reduction", 0, "none add max min "}};
 constexpr Rule SHAPE[] = {{Rule::INTEGER, false, "start", 0}, {Rule::INTEGER, false, "end", INT64_MAX}};
+constexpr Rule SPLIT[] = {{Rule::INTEGER, false, "axis", 0}, {Rule::INTEGER, false, "num_outputs", 0}};
 constexpr Rule TOP_K[] = {{Rule::INTEGER, false, "axis", -1},
                           {Rule::INTEGER, false, "largest", 1},
                           {Rule::FIXED, false, "sorted", 1}};
@@ -57,19 +62,23 @@ constexpr Operator plain(const char* name, const char* signature, uint32_t types
 }
 
 constexpr uint32_t BOOLS = type_bit(BOOL);
+// Integers that number the steps of a quantization.
+constexpr uint32_t STEPS = type_bit(UINT8) | type_bit(INT8) | type_bit(UINT16) | type_bit(INT16);
 
 constexpr Operator OPERATORS[] = {
     plain("Add", "TT>T", NUMBERS, run_elementwise, ADD),
     plain("And", "TT>T", BOOLS, run_elementwise, AND),
     with(ARG_MAX, "ArgMax", "T>L", REALS, run_arg_max),
-    with(CAST, "Cast", "X>?", 0, run_cast, 0, load_cast),
-    with(CAST_LIKE, "CastLike", "XT>T", ANY_TYPE, run_cast),
+    with(CAST, "Cast", "X>?", 0, run_elementwise, Elementwise::CAST, load_cast),
+    with(CAST_LIKE, "CastLike", "XT>T", ANY_TYPE, run_elementwise, Elementwise::CAST),
     with(AXIS, "Concat", "T*>T", ANY_TYPE, run_concat),
     with(CUM_SUM, "CumSum", "TI>T", INTEGERS, run_cumulative_sum),
+    with(STEP_SIZES, "DequantizeLinear", "TFt>F", STEPS | type_bit(INT32), run_elementwise, DEQUANTIZE),
     plain("Div", "TT>T", NUMBERS, run_elementwise, DIV),
     plain("DynamicQuantizeLinear", "F>UFU", 0, run_dynamic_quantize),
     plain("Equal", "TT>B", ANY_TYPE, run_elementwise, EQUAL),
-    plain("Expand", "TL>T", ANY_TYPE, run_expand),
+    plain("Erf", "T>T", REALS, run_elementwise, ERF),
+    plain("Expand", "TL>T", ANY_TYPE, run_elementwise, EXPAND),
     with(AXIS_0, "Gather", "TI>T", ANY_TYPE, run_gather),
     with(GEMM, "Gemm", "TTt>T", REALS, run_gemm, 0, load_gemm, destroy_product),
     plain("Greater", "TT>B", NUMBERS, run_elementwise, GREATER),
@@ -87,6 +96,8 @@ constexpr Operator OPERATORS[] = {
     plain("Not", "T>T", BOOLS, run_elementwise, NOT),
     plain("Or", "TT>T", BOOLS, run_elementwise, OR),
     with(PAD, "Pad", "TLt>T", ANY_TYPE, run_pad),
+    plain("Pow", "TT>T", REALS, run_elementwise, POW, load_power),
+    with(STEP_SIZES, "QuantizeLinear", "FFT>T", STEPS, run_elementwise, QUANTIZE),
     plain("Range", "LLL>L", 0, run_range),
     with(REDUCE, "ReduceL2", "Tl>T", REALS, run_reduction, REDUCE_L2),
     with(REDUCE, "ReduceMax", "Tl>T", NUMBERS, run_reduction, REDUCE_MAX),
@@ -97,15 +108,17 @@ constexpr Operator OPERATORS[] = {
     with(SCATTER, "ScatterElements", "TIT>T", NUMBERS, run_scatter_elements),
     with(SHAPE, "Shape", "X>L", 0, run_shape),
     plain("Slice", "TIIii>T", ANY_TYPE, run_slice),
+    plain("Sigmoid", "T>T", REALS, run_elementwise, SIGMOID),
     with(LAST_AXIS, "Softmax", "T>T", REALS, run_softmax),
+    with(SPLIT, "Split", "Tl>T*", ANY_TYPE, run_split),
     plain("Squeeze", "Tl>T", ANY_TYPE, run_squeeze),
     plain("Sub", "TT>T", NUMBERS, run_elementwise, SUB),
     plain("Tanh", "T>T", REALS, run_elementwise, TANH),
     with(TOP_K, "TopK", "TL>TL", NUMBERS, run_top_k),
-    with(TRANSPOSE, "Transpose", "T>T", ANY_TYPE, run_identity, 0, load_transpose),
+    with(TRANSPOSE, "Transpose", "T>T", ANY_TYPE, run_transpose),
     with(UNIQUE, "Unique", "T>TLLL", type_bit(INT64), run_unique),
     plain("Unsqueeze", "TL>T", ANY_TYPE, run_unsqueeze),
-    plain("Where", "BTT>T", ANY_TYPE, run_where),
+    plain("Where", "BTT>T", ANY_TYPE, run_elementwise, WHERE),
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -95,6 +96,14 @@ CASES: dict[str, tuple[str, dict[str, np.ndarray], list[tuple[str, int]], dict[s
         [("y", FLOAT)],
         {},
     ),
+    "erf": ("y = Erf(x)", {"x": np.concatenate([floats(300) * 2, singles([0, 9, -9, 1e-6])])}, [("y", FLOAT)], {}),
+    "sigmoid": ("y = Sigmoid(x)", {"x": np.concatenate([floats(300) * 9, singles([0, 99, -99])])}, [("y", FLOAT)], {}),
+    "powers": (
+        "a = Pow(x, two) b = Pow(x, three) r = Relu(x) c = Pow(r, half)",
+        {"x": floats(300)},
+        [(n, FLOAT) for n in "abc"],
+        {"two": singles(2), "three": singles([3]), "half": singles(0.5)},
+    ),
     "casts": (
         "a = Cast <to = 6> (x) b = Cast <to = 9> (x) c = Cast <to = 7> (b) d = Cast <to = 11> (a)",
         {"x": floats(40) * 9},
@@ -175,6 +184,20 @@ CASES: dict[str, tuple[str, dict[str, np.ndarray], list[tuple[str, int]], dict[s
         [("a", INT64), ("b", INT64)],
         {},
     ),
+    "transpose": (
+        "a = Transpose <perm = [0, 2, 1, 3]> (x) b = Transpose <perm = [2, 0, 3, 1]> (x) c = Transpose(x)"
+        " d = Cast <to = 9> (x) e = Transpose <perm = [3, 2, 0, 1]> (d)",
+        {"x": np.round(floats(2, 3, 4, 5))},
+        [("a", FLOAT), ("b", FLOAT), ("c", FLOAT), ("e", BOOL)],
+        {},
+    ),
+    "transpose_of_none": ("y = Transpose(x)", {"x": floats(3, 0, 2)}, [("y", FLOAT)], {}),
+    "split": (
+        "a, b, c = Split <axis = 1> (x, s) d, e = Split <axis = -1, num_outputs = 2> (x)",
+        {"x": floats(2, 5, 3)},
+        [(n, FLOAT) for n in "abcde"],
+        {"s": longs([1, 0, 4])},
+    ),
     "shapes": (
         "a = Shape(x) b = Shape <start = 1> (x) c = Shape <start = -2, end = -1> (x) d = Shape <end = 9> (x)",
         {"x": WIDE},
@@ -243,6 +266,46 @@ CASES: dict[str, tuple[str, dict[str, np.ndarray], list[tuple[str, int]], dict[s
     ),
     "matmul": ("y = MatMul(x, w)", {"x": floats(2, 3, 40)}, [("y", FLOAT)], {"w": floats(40, 5)}),
     "matmul_of_two": ("y = MatMul(x, z)", {"x": floats(4, 1, 6), "z": floats(4, 6, 5)}, [("y", FLOAT)], {}),
+    "matmul_of_lists": (
+        "a = MatMul(x, y) b = MatMul(y, t) c = MatMul(w, x)",
+        {"x": floats(3, 1, 7, 6), "y": floats(2, 6, 70), "t": floats(70, 1)},
+        [(n, FLOAT) for n in "abc"],
+        {"w": floats(2, 9, 7)},
+    ),
+    "matmul_of_halves": (
+        "a = MatMul(x, y)",
+        {"x": np.round(floats(2, 4, 9)).astype(np.float16), "y": np.round(floats(2, 9, 20)).astype(np.float16)},
+        [("a", FLOAT16)],
+        {},
+    ),
+    "matmul_of_doubles": (
+        "a = MatMul(x, y)",
+        {"x": floats(2, 3, 4, dtype="float64"), "y": floats(4, 5, dtype="float64")},
+        [("a", DOUBLE)],
+        {},
+    ),
+    "matmul_of_none": ("a = MatMul(x, y)", {"x": floats(2, 3, 0), "y": floats(0, 5)}, [("a", FLOAT)], {}),
+    "steps": (
+        "a = QuantizeLinear(x, s, z) b = DequantizeLinear(a, s, z)"
+        " c = com.microsoft.QuantizeLinear(x, s, w) d = com.microsoft.DequantizeLinear(c, s, w)",
+        {"x": np.concatenate([floats(4, 300) * 9, singles([[0.25, 0.75, -0.25] * 100])])},
+        [("a", UINT8), ("b", FLOAT), ("d", FLOAT)],
+        {"s": singles(0.5), "z": np.array(9, np.uint8), "w": np.array(900, np.uint16)},
+    ),
+    "steps_of_an_axis": (
+        "q = QuantizeLinear <axis = 1> (x, s, z) b = DequantizeLinear <axis = 1> (q, s, z)"
+        " d = DequantizeLinear <axis = 0> (i, s)",
+        {"x": floats(2, 3, 4) * 99, "i": integers(3, 5, dtype="int32")},
+        [("b", FLOAT), ("d", FLOAT)],
+        {"s": singles([0.5, 0.1, 2]), "z": np.array([0, 9, -9], np.int8)},
+    ),
+    "constants_of_nodes": (
+        "t = Transpose(w) d = DequantizeLinear <axis = 0> (t, s) i = Identity(d) y = Gemm(x, i) z = Mul(y, v)"
+        " n = Shape(w) r = Reshape(x, n)",
+        {"x": floats(4, 5)},
+        [("z", FLOAT), ("r", FLOAT)],
+        {"w": integers(4, 5, dtype="int8"), "s": floats(5), "v": floats(4)},
+    ),
     "quantize": (
         "a, b, c = DynamicQuantizeLinear(x)",
         {"x": floats(4, 9)},
@@ -297,15 +360,17 @@ def run_both(
 @pytest.mark.parametrize("case", CASES)
 def test_as_onnxruntime(case: str, runtime: Runtime) -> None:
     found, expected = run_both(runtime, *CASES[case])
-    assert_same(found, expected, 2e-6 if case == "tanh" else 1e-6)
+    assert_same(found, expected, 2e-6 if case in ("tanh", "erf") else 1e-6)
 
 
 def test_doubles_as_numpy(runtime: Runtime) -> None:
     x = np.concatenate([floats(500, dtype="float64") * 30, floats(500, dtype="float64") * 0.2, [0.0, 700.0, -700.0]])
-    model = function_model("y = Tanh(x) z = Softmax(w)", {"x": x, "w": x[None]}, [("y", DOUBLE), ("z", DOUBLE)])
+    body = "y = Tanh(x) z = Softmax(w) e = Erf(x)"
+    model = function_model(body, {"x": x, "w": x[None]}, [("y", DOUBLE), ("z", DOUBLE), ("e", DOUBLE)])
     with runtime.model(model) as loaded:
         found = loaded.run({"x": x, "w": x[None]})
     np.testing.assert_allclose(found["y"], np.tanh(x), rtol=1e-15)
+    np.testing.assert_allclose(found["e"], [math.erf(value) for value in x], rtol=1e-14)
     weights = np.exp(x - x.max())
     np.testing.assert_allclose(found["z"][0], weights / weights.sum(), rtol=2e-15, atol=1e-300)
 
@@ -342,6 +407,30 @@ WRONG: dict[str, tuple[str, dict[str, np.ndarray], dict[str, np.ndarray], str]] 
     "expand": ("y = Expand(x, z)", {"x": floats(1)}, {"z": longs([2**31, 2**31])}, "expected sizes that fit"),
     "range": ("y = Range(x, z, x)", {"x": np.array(0)}, {"z": np.array(1)}, "a positive step"),
     "gemm": ("y = Gemm(x, z)", {"x": floats(2, 3)}, {"z": floats(4, 5)}, r"expected \[rows, 4\]"),
+    "perm": (
+        "y = Transpose <perm = [1, 1]> (x)",
+        {"x": floats(2, 3)},
+        {},
+        "expected perm to have each of its axes once",
+    ),
+    "parts": (
+        "y, _z = Split <axis = 0> (x, z)",
+        {"x": floats(4)},
+        {"z": longs([-1, 5])},
+        "sizes of 2 parts that are those",
+    ),
+    "matrices": (
+        "y = MatMul(x, z)",
+        {"x": floats(2, 3, 4)},
+        {"z": floats(2, 3, 4)},
+        r"float \[2, 3, 4\] and float \[2, 3, 4\]; expected matrices",
+    ),
+    "steps": (
+        "y = DequantizeLinear(x, z)",
+        {"x": integers(4, 5, dtype="int8")},
+        {"z": floats(4)},
+        r"float \[4\]; expected one, or 5",
+    ),
     "empty": ("y = ReduceMax(x)", {"x": floats(0)}, {}, "expected one number at least"),
 }
 
@@ -352,7 +441,7 @@ def test_a_run_that_fails_names_the_node(case: str, runtime: Runtime) -> None:
     kind = INT64 if case in ("division", "range") else FLOAT
     before = runtime.memory()
     with runtime.model(function_model(body, feed, [("y", kind)], constants)) as loaded:
-        operator = body.split("= ")[1].split("(")[0]
+        operator = body.split("= ")[1].split("(")[0].split(" <")[0]
         for _ in range(2):
             with pytest.raises(RuntimeLibraryError, match=rf"^node own \({operator}\): .*{reason}"):
                 loaded.run(feed)

@@ -1,7 +1,5 @@
 #include "standalone/operators/numbers/functions.h"
 
-#include <stdint.h>
-
 namespace mbert {
 
 namespace {
@@ -53,6 +51,24 @@ double tanh_of(double x) {
     result = 1.0 - 2.0 / (exp_of(2.0 * size) + 1.0);
   }
   return x < 0 ? -result : result;
+}
+
+double erf_of(double x) {
+  constexpr double TWO_BY_ROOT_OF_PI = 1.1283791670955126, LARGEST = 6.0;  // from there on, it is 1
+  if (x != x) return x;
+  const double size = x < 0 ? -x : x;
+  if (size >= LARGEST) return x < 0 ? -1.0 : 1.0;
+  // e^−x² Σ 2^n x^(2n+1) / (1 · 3 · … · (2n+1)), whose terms are all positive.
+  double term = size, sum = size;
+  for (double divisor = 3.0; term > 1e-17 * sum; divisor += 2.0) sum += term *= 2.0 * size * size / divisor;
+  const double result = TWO_BY_ROOT_OF_PI * exp_of(-size * size) * sum;
+  return x < 0 ? -result : result;
+}
+
+int64_t nearest_integer(double x) {
+  constexpr double FAR = 1099511627776.0, SHIFT = 6755399441055744.0;  // 1.5 · 2^52: the sum has no fraction
+  const double near = x < -FAR ? -FAR : x > FAR ? FAR : x == x ? x : 0.0;
+  return static_cast<int64_t>((near + SHIFT) - SHIFT);
 }
 
 }  // namespace mbert

@@ -2,6 +2,7 @@
 
 #include "standalone/operators/numbers/functions.h"
 #include "standalone/operators/numbers/strips.h"
+#include "standalone/operators/standard/movement.h"
 
 namespace mbert {
 
@@ -27,7 +28,8 @@ bool compare(int code, Number x, Number y) {
 }
 
 // The frequent operators have loops of their own.
-void compute_reals(int code, Strip* result, const double* a, const double* b, int count) {
+void compute_reals(int code, const Strip* inputs, int count, int output_type, Strip* result) {
+  const double *a = inputs[0].reals, *b = inputs[1].reals;
   double* reals = result->reals;
   switch (code) {
     case ADD:
@@ -39,6 +41,13 @@ void compute_reals(int code, Strip* result, const double* a, const double* b, in
     case MUL:
       for (int i = 0; i < count; i++) reals[i] = a[i] * b[i];
       return;
+    case CAST:
+      *result = inputs[0];
+      if (output_type == BOOL)
+        for (int i = 0; i < count; i++) result->integers[i] = a[i] != 0;
+      else if (!is_real(output_type))
+        to_integers(result, count);
+      return;
     default: break;
   }
   for (int i = 0; i < count; i++) switch (code) {
@@ -47,6 +56,17 @@ void compute_reals(int code, Strip* result, const double* a, const double* b, in
       case MAX: reals[i] = is_chosen(code, a[i], b[i]) ? a[i] : b[i]; break;
       case RELU: reals[i] = a[i] < 0 ? 0.0 : a[i]; break;
       case TANH: reals[i] = tanh_of(a[i]); break;
+      case ERF: reals[i] = erf_of(a[i]); break;
+      case SIGMOID: reals[i] = 1.0 / (1.0 + exp_of(-a[i])); break;
+      case POW: reals[i] = b[i] == 0.5 ? __builtin_sqrt(a[i]) : b[i] == 2.0 ? a[i] * a[i] : a[i] * a[i] * a[i]; break;
+      case QUANTIZE: {
+        const bool is_signed = output_type == INT8 || output_type == INT16;
+        const int64_t steps = int64_t{1} << 8 * element_bytes(output_type), least = is_signed ? -steps / 2 : 0;
+        // The quotient is of float32, as in onnxruntime.
+        const int64_t near = nearest_integer(static_cast<float>(a[i]) / static_cast<float>(b[i])) + inputs[2].integers[i];
+        result->integers[i] = near < least ? least : near < least + steps ? near : least + steps - 1;
+        break;
+      }
       default: result->integers[i] = compare(code, a[i], b[i]); break;
     }
 }
@@ -62,7 +82,9 @@ bool divide(int code, int64_t a, int64_t b, int64_t* result) {
   return true;
 }
 
-bool compute_integers(int code, int64_t* result, const int64_t* a, const int64_t* b, int count) {
+bool compute_integers(int code, const Strip* inputs, int count, int output_type, Strip* output) {
+  const int64_t *a = inputs[0].integers, *b = inputs[1].integers, *c = inputs[2].integers;
+  int64_t* result = output->integers;
   for (int i = 0; i < count; i++) switch (code) {
       case ADD: result[i] = static_cast<int64_t>(unsigned_of(a[i]) + unsigned_of(b[i])); break;
       case SUB: result[i] = static_cast<int64_t>(unsigned_of(a[i]) - unsigned_of(b[i])); break;
@@ -77,68 +99,34 @@ bool compute_integers(int code, int64_t* result, const int64_t* a, const int64_t
       case MOD:
         if (!divide(code, a[i], b[i], &result[i])) return false;
         break;
+      case WHERE: result[i] = a[i] ? b[i] : c[i]; break;
+      case EXPAND:
+      case CAST: result[i] = a[i]; break;
+      case DEQUANTIZE:
+        output->reals[i] = static_cast<float>(a[i] - c[i]) * static_cast<float>(inputs[1].reals[i]);
+        break;
       default: result[i] = compare(code, a[i], b[i]); break;
     }
+  if (code == CAST && is_real(output_type)) to_reals(output, count);
   return true;
 }
 
-// Loads the strip of an input of a walk, as `type`.
-void load(const BroadcastWalk& walk, int index, const Tensor& tensor, int type, Strip* strip) {
-  load_numbers(type, tensor.data, walk.first_of(index), walk.stride_of(index), walk.length(), strip);
-}
-
-// Collects the inputs of a node, and allocates its output, of the shape to which they broadcast.
-Status prepare(NodeRun& node, int type, const Tensor** inputs, int64_t* sizes, int* rank, void** data) {
-  const int count = node.node.input_count;
-  for (int i = 0; i < count; i++) inputs[i] = &node.input(i);
-  TRY(broadcast_shape(inputs, count, sizes, rank));
-  return node.output(0, type, sizes, *rank, data);
+// Makes scales, or zero points, a tensor that broadcasts to x: they are one, or one for each index of an axis.
+Status broadcast_scales(const Tensor& x, int64_t axis, Tensor* scales) {
+  int place = 0;
+  if (scales->rank <= 1 && scales->count() == 1) {
+    scales->rank = 0;
+    return nullptr;
+  }
+  TRY(resolve_axis(axis, x.rank, &place));
+  if (scales->rank != 1 || scales->sizes[0] != x.sizes[place])
+    return fail(failure() << "a scale or zero point is " << *scales << "; expected one, or " << x.sizes[place]);
+  scales->rank = x.rank - place;
+  for (int i = 1; i < scales->rank; i++) scales->sizes[i] = 1;
+  return nullptr;
 }
 
 }  // namespace
-
-Status run_elementwise(NodeRun& node) {
-  const int code = node.node.standard->code, count = node.node.input_count;
-  const Tensor* inputs[2];
-  int64_t sizes[MAX_RANK];
-  int rank = 0;
-  void* data = nullptr;
-  const int type = node.input(0).type;
-  const bool is_comparison = code >= EQUAL && code <= NOT;
-  const int output_type = is_comparison ? BOOL : type;
-  TRY(prepare(node, output_type, inputs, sizes, &rank, &data));
-  if (!data) return nullptr;
-  Strip a, b, result;
-  for (BroadcastWalk walk(sizes, rank, inputs, count); walk.next();) {
-    load(walk, 0, *inputs[0], type, &a);
-    if (count > 1) load(walk, 1, *inputs[1], type, &b);
-    if (is_real(type))
-      compute_reals(code, &result, a.reals, b.reals, walk.length());
-    else if (!compute_integers(code, result.integers, a.integers, b.integers, walk.length()))
-      return fail(failure() << "an integer is divided by 0; expected another divisor");
-    store_numbers(output_type, &result, walk.length(), data, walk.first());
-  }
-  return nullptr;
-}
-
-Status run_where(NodeRun& node) {
-  const Tensor* inputs[3];
-  int64_t sizes[MAX_RANK];
-  int rank = 0;
-  void* data = nullptr;
-  TRY(prepare(node, node.input(1).type, inputs, sizes, &rank, &data));
-  if (!data) return nullptr;
-  const int type = bits_type(node.input(1).type);
-  Strip condition, a, b;
-  for (BroadcastWalk walk(sizes, rank, inputs, 3); walk.next();) {
-    load(walk, 0, *inputs[0], BOOL, &condition);
-    load(walk, 1, *inputs[1], type, &a);
-    load(walk, 2, *inputs[2], type, &b);
-    for (int i = 0; i < walk.length(); i++) a.integers[i] = condition.integers[i] ? a.integers[i] : b.integers[i];
-    store_numbers(type, &a, walk.length(), data, walk.first());
-  }
-  return nullptr;
-}
 
 Status load_cast(Loading& node) {
   const int type = static_cast<int>(node.node.attributes[0]);
@@ -149,45 +137,55 @@ Status load_cast(Loading& node) {
   return nullptr;
 }
 
-Status run_cast(NodeRun& node) {
-  const Tensor& from = node.input(0);
-  if (!node.has_output(0)) return nullptr;
-  const int type = node.run.model.values[static_cast<size_t>(node.node.outputs[0])].type;
-  void* data = nullptr;
-  TRY(node.output(0, type, from.sizes, from.rank, &data));
-  Strip strip;
-  const Tensor* inputs[] = {&from};
-  for (BroadcastWalk walk(from.sizes, from.rank, inputs, 1); walk.next();) {
-    load(walk, 0, from, from.type, &strip);
-    if (is_real(from.type) && type == BOOL)
-      for (int i = 0; i < walk.length(); i++) strip.integers[i] = strip.reals[i] != 0;
-    else if (is_real(from.type) && !is_real(type))
-      to_integers(&strip, walk.length());
-    else if (!is_real(from.type) && is_real(type))
-      to_reals(&strip, walk.length());
-    store_numbers(type, &strip, walk.length(), data, walk.first());
+Status load_power(Loading& node) {
+  double exponent = 0.0;
+  if (node.is_constant(1) && node.input(1).tensor.count() == 1) {
+    TRY(own(&node.model.values[static_cast<size_t>(node.node.inputs[1])]));
+    load_numbers(node.input(1).type, node.input(1).tensor.data, 0, 1, 1, &exponent);
   }
-  return nullptr;
+  return exponent == 0.5 || exponent == 2.0 || exponent == 3.0
+             ? nullptr
+             : fail(failure() << "its exponent is not a constant of 0.5, 2 or 3; expected one" << ADVICE);
 }
 
-Status run_expand(NodeRun& node) {
-  const Tensor& from = node.input(0);
-  Tensor shape;  // a tensor of this shape, without data
+Status run_elementwise(NodeRun& node) {
+  const int code = node.node.standard->code;
+  // Those of Cast and Expand are the type and the shape.
+  const int most = code == CAST || code == EXPAND ? 1 : 3;
+  Tensor tensors[3];
+  const Tensor* const inputs[] = {&tensors[0], &tensors[1], &tensors[2]};
+  int types[3], count = 0, rank = 0;
+  for (; count < most && node.has(count); count++) {
+    tensors[count] = node.input(count);
+    const int type = tensors[count].type;
+    types[count] = code == EXPAND || code == WHERE ? bits_type(type) : type;
+    if (count && code >= QUANTIZE) TRY(broadcast_scales(tensors[0], node.node.attributes[0], &tensors[count]));
+  }
+  int shapes = count;
+  if (code == EXPAND) {  // a tensor of the shape, without data
+    TRY(load_list(node.input(1), "the shape", tensors[1].sizes, MAX_RANK, &tensors[1].rank));
+    if (!are_sizes(tensors[1].sizes, tensors[1].rank))
+      return fail(failure() << "the shape is " << tensors[1] << "; expected sizes that fit");
+    shapes = 2;
+  }
   int64_t sizes[MAX_RANK];
-  int rank = 0;
   void* data = nullptr;
-  TRY(load_list(node.input(1), "the shape", shape.sizes, MAX_RANK, &shape.rank));
-  if (!are_sizes(shape.sizes, shape.rank))
-    return fail(failure() << "the shape is " << shape << "; expected sizes that fit");
-  const Tensor* const both[] = {&from, &shape};
-  TRY(broadcast_shape(both, 2, sizes, &rank));
-  TRY(node.output(0, from.type, sizes, rank, &data));
-  if (!data) return nullptr;
-  const int type = bits_type(from.type);
-  Strip strip;
-  for (BroadcastWalk walk(sizes, rank, both, 1); walk.next();) {
-    load(walk, 0, from, type, &strip);
-    store_numbers(type, &strip, walk.length(), data, walk.first());
+  TRY(broadcast_shape(inputs, shapes, sizes, &rank));
+  if (!node.has_output(0)) return nullptr;
+  int output_type = node.run.model.values[static_cast<size_t>(node.node.outputs[0])].type;
+  TRY(node.output(0, output_type, sizes, rank, &data));
+  if (code == EXPAND || code == WHERE) output_type = bits_type(output_type);
+  Strip strips[3], result;
+  for (int64_t& zero : strips[2].integers) zero = 0;
+  for (BroadcastWalk walk(sizes, rank, inputs, count); walk.next();) {
+    const int length = walk.length();
+    for (int i = 0; i < count; i++)
+      load_numbers(types[i], tensors[i].data, walk.first_of(i), walk.stride_of(i), length, &strips[i]);
+    if (is_real(types[0]))
+      compute_reals(code, strips, length, output_type, &result);
+    else if (!compute_integers(code, strips, length, output_type, &result))
+      return fail(failure() << "an integer is divided by 0; expected another divisor");
+    store_numbers(output_type, &result, length, data, walk.first());
   }
   return nullptr;
 }

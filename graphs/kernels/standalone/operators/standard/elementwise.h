@@ -6,15 +6,17 @@
 namespace mbert {
 
 enum Elementwise {
-  ADD, SUB, MUL, DIV, MOD, MIN, MAX, EQUAL, LESS, GREATER, GREATER_OR_EQUAL, AND, OR, NOT, RELU, TANH
+  ADD, SUB, MUL, DIV, MOD, MIN, MAX, EQUAL, LESS, GREATER, GREATER_OR_EQUAL, AND, OR, NOT, RELU, TANH, ERF, SIGMOID,
+  POW, WHERE, CAST, EXPAND,
+  // With one scale and zero point, or one for each index of an axis.
+  QUANTIZE, DEQUANTIZE
 };
 
 Status run_elementwise(NodeRun& node);
-Status run_where(NodeRun& node);
-Status run_cast(NodeRun& node);
-Status run_expand(NodeRun& node);
 
 // Sets the type of the output of Cast.
 Status load_cast(Loading& node);
+// Checks the exponent of Pow.
+Status load_power(Loading& node);
 
 }  // namespace mbert

@@ -14,9 +14,15 @@ void copy_box(const char* from, const int64_t* from_strides, char* to, const int
     return;
   }
   const int64_t bytes = static_cast<int64_t>(element);
-  if (rank == 1 && from_strides[0] == 1 && to_strides[0] == 1) {
-    if (sizes[0]) __builtin_memcpy(to, from, static_cast<size_t>(sizes[0]) * element);
-    return;
+  if (rank == 1) {
+    if (from_strides[0] == 1 && to_strides[0] == 1) {
+      if (sizes[0]) __builtin_memcpy(to, from, static_cast<size_t>(sizes[0]) * element);
+      return;
+    }
+    // Most elements have 4 bytes, which the compiler copies without a call.
+    for (int64_t i = 0; element == 4 && i < sizes[0]; i++)
+      __builtin_memcpy(to + 4 * i * to_strides[0], from + 4 * i * from_strides[0], 4);
+    if (element == 4) return;
   }
   for (int64_t i = 0; i < sizes[0]; i++)
     copy_box(from + i * from_strides[0] * bytes, from_strides + 1, to + i * to_strides[0] * bytes, to_strides + 1,
@@ -36,6 +42,20 @@ int64_t product(const int64_t* sizes, int from, int to) {
   int64_t result = 1;
   for (int axis = from; axis < to; axis++) result *= sizes[axis];
   return result;
+}
+
+// Makes an output of numbers of a tensor: of those from `first` on, with strides in elements.
+Status copy_to_output(NodeRun& node, int index, const Tensor& from, int64_t first, const int64_t* strides,
+                      const int64_t* sizes) {
+  int64_t own[MAX_RANK];
+  void* data = nullptr;
+  TRY(node.output(index, from.type, sizes, from.rank, &data));
+  if (!data || !product(sizes, 0, from.rank)) return nullptr;
+  const size_t element = element_bytes(from.type);
+  strides_of(sizes, from.rank, own);
+  copy_box(static_cast<const char*>(from.data) + static_cast<size_t>(first) * element, strides, static_cast<char*>(data),
+           own, sizes, from.rank, element);
+  return nullptr;
 }
 
 int64_t clip(int64_t number, int64_t least, int64_t most) {
@@ -214,7 +234,7 @@ Status run_slice(NodeRun& node) {
       return fail(failure() << "its lists have " << count << " and " << length << " numbers; expected as many in each");
     count = length;
   }
-  int64_t sizes[MAX_RANK], strides[MAX_RANK], own[MAX_RANK], begin = 0;
+  int64_t sizes[MAX_RANK], strides[MAX_RANK], begin = 0;
   strides_of(tensor.sizes, tensor.rank, strides);
   for (int axis = 0; axis < tensor.rank; axis++) sizes[axis] = tensor.sizes[axis];
   for (int i = 0; i < count; i++) {
@@ -231,14 +251,7 @@ Status run_slice(NodeRun& node) {
     sizes[axis] = end > start ? end - start : 0;
     begin += start * strides[axis];
   }
-  void* data = nullptr;
-  TRY(node.output(0, tensor.type, sizes, tensor.rank, &data));
-  if (!data || !product(sizes, 0, tensor.rank)) return nullptr;
-  const size_t element = element_bytes(tensor.type);
-  strides_of(sizes, tensor.rank, own);
-  copy_box(static_cast<const char*>(tensor.data) + static_cast<size_t>(begin) * element, strides, static_cast<char*>(data),
-           own, sizes, tensor.rank, element);
-  return nullptr;
+  return copy_to_output(node, 0, tensor, begin, strides, sizes);
 }
 
 Status run_pad(NodeRun& node) {
@@ -276,30 +289,50 @@ Status run_pad(NodeRun& node) {
 }
 
 void transpose_elements(const void* from, size_t rows, size_t columns, size_t element, void* to) {
-  for (size_t i = 0; i < rows; i++)
-    for (size_t j = 0; j < columns; j++)
-      __builtin_memcpy(static_cast<char*>(to) + (j * rows + i) * element,
-                       static_cast<const char*>(from) + (i * columns + j) * element, element);
+  const int64_t sizes[] = {static_cast<int64_t>(rows), static_cast<int64_t>(columns)};
+  const int64_t from_strides[] = {sizes[1], 1}, to_strides[] = {1, sizes[0]};
+  copy_box(static_cast<const char*>(from), from_strides, static_cast<char*>(to), to_strides, sizes, 2, element);
 }
 
-Status load_transpose(Loading& node) {
-  const Tensor* given = node.is_constant(0) ? &node.input(0).tensor : nullptr;
-  if (!given || given->rank != 2 || !node.node.output_count || node.node.outputs[0] < 0 ||
-      (node.node.list_count >= 0 && (node.node.list_count != 2 || node.node.list[0] != 1 || node.node.list[1] != 0)))
-    return fail(failure() << "its input is not a matrix of constants; expected one" << ADVICE);
-  Value& value = node.output(0);
-  const size_t rows = static_cast<size_t>(given->sizes[0]), columns = static_cast<size_t>(given->sizes[1]);
-  const size_t element = element_bytes(given->type);
-  char* to = nullptr;
-  TRY(allocate_array(tensor_bytes(*given), &to));
-  transpose_elements(given->data, rows, columns, element, to);
-  value.tensor = *given;
-  value.tensor.sizes[0] = given->sizes[1];
-  value.tensor.sizes[1] = given->sizes[0];
-  value.tensor.data = value.memory = to;
-  value.is_constant = true;
-  node.is_packed[0] = true;
-  return nullptr;
+Status run_transpose(NodeRun& node) {
+  const Tensor& tensor = node.input(0);
+  const int rank = tensor.rank, given = node.node.list_count;
+  int64_t sizes[MAX_RANK], strides[MAX_RANK], moved[MAX_RANK];
+  uint32_t taken = 0;  // a bit for each axis
+  strides_of(tensor.sizes, rank, strides);
+  for (int i = 0; i < rank; i++) {
+    const int64_t axis = given < 0 ? rank - 1 - i : given == rank ? node.node.list[i] : -1;
+    if (axis < 0 || axis >= rank || taken >> axis & 1)
+      return fail(failure() << "its input is " << tensor << "; expected perm to have each of its axes once");
+    taken |= 1u << axis;
+    sizes[i] = tensor.sizes[axis];
+    moved[i] = strides[axis];
+  }
+  return copy_to_output(node, 0, tensor, 0, moved, sizes);
+}
+
+Status run_split(NodeRun& node) {
+  const Tensor& tensor = node.input(0);
+  const int count = node.node.output_count;
+  int axis = 0;
+  TRY(resolve_axis(node.node.attributes[0], tensor.rank, &axis));
+  NumberArray given;
+  const int64_t size = tensor.sizes[axis];
+  if (node.has(1)) TRY(given.load(node.input(1)));
+  bool fits = count && (!node.has(1) || node.input(1).count() == static_cast<size_t>(count));
+  int64_t strides[MAX_RANK], first = 0;
+  Tensor part = tensor;
+  strides_of(tensor.sizes, tensor.rank, strides);
+  for (int i = 0; i < count && fits; i++) {
+    // Without a list: equal sizes, of which the last may be smaller.
+    const int64_t left = size - first, own = node.has(1) ? given.integers()[i] : clip((size + count - 1) / count, 0, left);
+    fits = own >= 0 && own <= left && (i < count - 1 || own == left);
+    part.sizes[axis] = own;
+    if (fits) TRY(copy_to_output(node, i, tensor, first * strides[axis], strides, part.sizes));
+    first += own;
+  }
+  return fits ? nullptr : fail(failure() << "its input is " << tensor << "; expected sizes of " << count
+                                         << " parts that are those of axis " << axis << " together");
 }
 
 Status run_range(NodeRun& node) {

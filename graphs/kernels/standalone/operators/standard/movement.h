@@ -14,10 +14,9 @@ Status run_concat(NodeRun& node);
 Status run_gather(NodeRun& node);
 Status run_slice(NodeRun& node);
 Status run_pad(NodeRun& node);
+Status run_split(NodeRun& node);
+Status run_transpose(NodeRun& node);
 Status run_range(NodeRun& node);
-
-// Transposes a constant matrix: the output is a constant, too.
-Status load_transpose(Loading& node);
 
 // Copies a matrix [rows, columns] to [columns, rows].
 void transpose_elements(const void* from, size_t rows, size_t columns, size_t element, void* to);

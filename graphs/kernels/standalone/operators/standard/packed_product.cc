@@ -66,24 +66,29 @@ Status fill(const Tensor& given, bool is_transposed, PackedWeight* packed) {
 
 }  // namespace
 
-Status pack_weight(Loading& node, bool is_transposed) {
-  const Tensor* given = node.is_constant(1) ? &node.input(1).tensor : nullptr;
-  const int64_t most = given && given->type == INT8 ? MAX_K_INT8 : MAX_K;
-  if (!given || given->rank != 2 || !is_in(given->type, type_bit(FLOAT) | type_bit(FLOAT16) | type_bit(INT8)) ||
-      given->sizes[0] < 1 || given->sizes[1] < 1 || given->sizes[is_transposed] > most || given->sizes[!is_transposed] > MAX_N)
-    return fail(failure() << "its weight is not a matrix of constants, or not of float, float16 or int8, or too large; "
-                          << "expected one" << ADVICE);
+Status pack_weight(const Tensor& given, bool is_transposed, PackedWeight** packed) {
+  if (given.rank != 2 || !is_in(given.type, type_bit(FLOAT) | type_bit(FLOAT16) | type_bit(INT8)) || given.sizes[0] < 1 ||
+      given.sizes[1] < 1 || given.sizes[is_transposed] > (given.type == INT8 ? MAX_K_INT8 : MAX_K) ||
+      given.sizes[!is_transposed] > MAX_N)
+    return fail(failure() << "its weight is " << given << "; expected a matrix of float, float16 or int8 of at most "
+                          << MAX_K << " rows, in int8 " << MAX_K_INT8 << ", and " << MAX_N << " columns" << ADVICE);
   Message why_not;
+  TRY(allocate_array(1, packed));
+  **packed = {chosen_isa(&why_not), Precision::FLOAT, 0, {}, nullptr};
+  return (*packed)->isa ? fill(given, is_transposed, *packed) : fail(why_not);
+}
+
+Status pack_weight(Loading& node, bool is_transposed) {
+  if (!node.is_constant(1)) return fail(failure() << "its weight is not a constant; expected one" << ADVICE);
   PackedWeight* packed = nullptr;
-  TRY(allocate_array(1, &packed));
-  *packed = {chosen_isa(&why_not), Precision::FLOAT, 0, {}, nullptr};
-  node.node.state = packed;
-  if (!packed->isa) return fail(why_not);
   node.is_packed[1] = true;
-  return fill(*given, is_transposed, packed);
+  const Status status = pack_weight(node.input(1).tensor, is_transposed, &packed);
+  node.node.state = packed;
+  return status;
 }
 
 void release_weight(PackedWeight* packed) {
+  if (!packed) return;
   release_memory(packed->weight.panels);
   release_memory(packed->weight.scales);
   release_memory(packed->sums);

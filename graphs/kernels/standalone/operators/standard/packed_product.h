@@ -15,6 +15,8 @@ struct PackedWeight {
   int32_t* sums;
 };
 
+// Packs a weight, which `release_weight` releases, also after an error.
+Status pack_weight(const Tensor& given, bool is_transposed, PackedWeight** packed);
 // Packs input 1 of a node, of which `is_transposed` says whether it is [n, k].
 Status pack_weight(Loading& node, bool is_transposed);
 void release_weight(PackedWeight* packed);

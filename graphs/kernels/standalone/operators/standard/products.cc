@@ -1,5 +1,6 @@
 #include "standalone/operators/standard/products.h"
 
+#include "standalone/operators/numbers/functions.h"
 #include "standalone/operators/numbers/strips.h"
 #include "standalone/operators/standard/packed_product.h"
 
@@ -9,13 +10,13 @@ namespace {
 
 enum GemmAttribute { ALPHA, BETA, TRANS_B };
 
-// Numbers in float32: those of a tensor, or a copy.
+// Numbers in float32: those of a tensor, or a copy of float16.
 class Floats {
  public:
   ~Floats() { release_memory(copy); }
   Status load(const Tensor& tensor) {
     data = tensor.floats();
-    if (tensor.type == FLOAT) return nullptr;
+    if (tensor.type != FLOAT16) return nullptr;
     TRY(allocate_array(tensor.count(), &copy));
     data = copy;
     return copy_numbers(tensor, FLOAT, copy);
@@ -25,20 +26,10 @@ class Floats {
 };
 
 // Computes y = x · weight + c?, of float32 or float16. The rows of x are all its axes but the last.
-Status multiply_packed(NodeRun& node, const Tensor* c) {
-  const PackedWeight& packed = *static_cast<const PackedWeight*>(node.node.state);
-  const Tensor& x = node.input(0);
-  if (x.rank < 1 || x.sizes[x.rank - 1] != packed.k)
-    return fail(failure() << "its input is " << x << "; expected [rows, " << packed.k << "]");
+Status multiply_packed(const PackedWeight& packed, const Tensor& x, const Tensor* c, int threads, void* data) {
   Tensor y = x;
   y.type = FLOAT;
   y.sizes[x.rank - 1] = packed.weight.n;
-  int64_t strides[MAX_RANK];
-  if (c && !c->broadcasts_to(y.sizes, y.rank, strides))
-    return fail(failure() << "C is " << *c << "; expected what broadcasts to " << y);
-  void* data = nullptr;
-  TRY(node.output(0, x.type, y.sizes, y.rank, &data));
-  if (!data) return nullptr;
   Floats rows, sums;
   TRY(rows.load(x));
   if (x.type != FLOAT) TRY(allocate_array(y.count(), &sums.copy));
@@ -51,8 +42,23 @@ Status multiply_packed(NodeRun& node, const Tensor* c) {
     }
   }
   const int64_t m = static_cast<int64_t>(x.count()) / packed.k;
-  Product{packed, rows.data, static_cast<float*>(y.data), m, c != nullptr}.run(node.run.model.threads);
+  Product{packed, rows.data, static_cast<float*>(y.data), m, c != nullptr}.run(threads);
   return sums.copy ? copy_numbers(y, x.type, data) : nullptr;
+}
+
+// Returns the data of one of the matrices of a tensor.
+void* matrix_of(const Tensor& matrix, void* data, size_t number) {
+  return static_cast<char*>(data) + number * tensor_bytes(matrix);
+}
+
+void multiply_doubles(const Tensor& a, const Tensor& b, void* y) {
+  const int64_t m = a.sizes[0], k = a.sizes[1], n = b.sizes[1];
+  const double *left = static_cast<const double*>(a.data), *right = static_cast<const double*>(b.data);
+  __builtin_memset(y, 0, static_cast<size_t>(m * n) * element_bytes(a.type));
+  double* row = static_cast<double*>(y);
+  for (int64_t i = 0; i < m; i++, row += n)
+    for (int64_t j = 0; j < k; j++)
+      for (int64_t column = 0; column < n; column++) row[column] += left[i * k + j] * right[j * n + column];
 }
 
 }  // namespace
@@ -63,39 +69,76 @@ Status load_gemm(Loading& node) {
   return pack_weight(node, node.node.attributes[TRANS_B] != 0);
 }
 
-Status load_matmul(Loading& node) { return node.is_constant(1) ? pack_weight(node, false) : nullptr; }
+Status load_matmul(Loading& node) {
+  const bool is_weight = node.is_constant(1) && node.input(1).tensor.rank == 2 && node.input(1).type != DOUBLE;
+  return is_weight ? pack_weight(node, false) : nullptr;
+}
 
 Status load_matmul_integer(Loading& node) { return pack_weight(node, false); }
 
 void destroy_product(void* state) { release_weight(static_cast<PackedWeight*>(state)); }
 
-Status run_gemm(NodeRun& node) { return multiply_packed(node, node.has(2) ? &node.input(2) : nullptr); }
+namespace {
+
+// The product with a weight that was packed when the model was loaded.
+Status run_packed(NodeRun& node, const Tensor* c) {
+  const PackedWeight& packed = *static_cast<const PackedWeight*>(node.node.state);
+  const Tensor& x = node.input(0);
+  if (x.rank < 1 || x.sizes[x.rank - 1] != packed.k)
+    return fail(failure() << "its input is " << x << "; expected [rows, " << packed.k << "]");
+  Tensor y = x;
+  y.sizes[x.rank - 1] = packed.weight.n;
+  int64_t strides[MAX_RANK];
+  if (c && !c->broadcasts_to(y.sizes, y.rank, strides))
+    return fail(failure() << "C is " << *c << "; expected what broadcasts to " << y);
+  void* data = nullptr;
+  TRY(node.output(0, x.type, y.sizes, y.rank, &data));
+  return data ? multiply_packed(packed, x, c, node.run.model.threads, data) : nullptr;
+}
+
+}  // namespace
+
+Status run_gemm(NodeRun& node) { return run_packed(node, node.has(2) ? &node.input(2) : nullptr); }
 
 Status run_matmul(NodeRun& node) {
-  if (node.node.state) return multiply_packed(node, nullptr);
-  // Without a constant: matrices, or as many matrices on both sides.
+  if (node.node.state) return run_packed(node, nullptr);
   const Tensor &a = node.input(0), &b = node.input(1);
-  const int rank = a.rank;
-  const int64_t batch = rank == 3 ? a.sizes[0] : 1, k = rank > 1 ? a.sizes[rank - 1] : 0;
-  if (rank < 2 || rank > 3 || b.rank != rank || b.sizes[rank - 2] != k || (rank == 3 && b.sizes[0] != batch))
+  // The axes before the last two number the matrices, and broadcast.
+  Tensor left = a, right = b, y;
+  left.rank -= 2;
+  right.rank -= 2;
+  const Tensor* const both[] = {&left, &right};
+  if (left.rank < 0 || right.rank < 0 || b.sizes[right.rank] != a.sizes[left.rank + 1])
     return fail(failure() << "its inputs are " << a << " and " << b << "; expected matrices whose inner sizes are equal");
-  const int64_t m = a.sizes[rank - 2], n = b.sizes[rank - 1], sizes[] = {batch, m, n};
+  TRY(broadcast_shape(both, 2, y.sizes, &y.rank));
+  BroadcastWalk walk(y.sizes, y.rank, both, 2);
+  const int64_t m = a.sizes[left.rank], k = b.sizes[right.rank], n = b.sizes[right.rank + 1];
+  if (y.rank + 2 > MAX_RANK) return fail(failure() << "its output has " << y.rank + 2 << " axes; expected at most " << MAX_RANK);
+  y.sizes[y.rank++] = m;
+  y.sizes[y.rank++] = n;
   void* data = nullptr;
-  TRY(node.output(0, a.type, sizes + (3 - rank), rank, &data));
-  if (!data || !n) return nullptr;
-  NumberArray left, right;
-  double* row = nullptr;
-  TRY(left.load(a));
-  TRY(right.load(b));
-  TRY(allocate_array(static_cast<size_t>(n), &row));
-  for (int64_t i = 0; i < batch * m; i++) {
-    const double *factors = left.reals() + i * k, *matrix = right.reals() + i / m * k * n;
-    for (int64_t column = 0; column < n; column++) row[column] = 0.0;
-    for (int64_t j = 0; j < k; j++)
-      for (int64_t column = 0; column < n; column++) row[column] += factors[j] * matrix[j * n + column];
-    store_numbers(a.type, row, static_cast<int>(n), data, static_cast<size_t>(i * n));
-  }
-  release_memory(row);
+  TRY(node.output(0, a.type, y.sizes, y.rank, &data));
+  if (!data || !m || !n) return nullptr;
+  left.rank = right.rank = y.rank = 2;
+  y.type = a.type;
+  left.sizes[0] = y.sizes[0] = m;
+  left.sizes[1] = right.sizes[0] = k;
+  right.sizes[1] = y.sizes[1] = n;
+  while (walk.next())
+    for (size_t i = 0; i < static_cast<size_t>(walk.length()); i++) {
+      left.data = matrix_of(left, a.data, walk.first_of(0) + i * static_cast<size_t>(walk.stride_of(0)));
+      right.data = matrix_of(right, b.data, walk.first_of(1) + i * static_cast<size_t>(walk.stride_of(1)));
+      void* to = matrix_of(y, data, walk.first() + i);
+      if (a.type == DOUBLE || !k) {
+        multiply_doubles(left, right, to);
+        continue;
+      }
+      PackedWeight* packed = nullptr;
+      Status status = pack_weight(right, false, &packed);
+      if (!status) status = multiply_packed(*packed, left, nullptr, node.run.model.threads, to);
+      release_weight(packed);
+      TRY(status);
+    }
   return nullptr;
 }
 
@@ -128,19 +171,13 @@ Status run_dynamic_quantize(NodeRun& node) {
     least = number < least ? number : least;
     most = number > most ? number : most;
   }
-  // Rounds to the nearest integer, ties to even, within the range of uint8 beside a zero.
-  const auto rounded = [](float number) {
-    constexpr float FAR = 1024.0f, SHIFT = 12582912.0f;  // 1.5 · 2^23: the sum has no fraction
-    const float near = number < -FAR ? -FAR : number > FAR ? FAR : number == number ? number : 0.0f;
-    return static_cast<int>((near + SHIFT) - SHIFT);
-  };
-  const auto saturated = [](int number) { return static_cast<uint8_t>(number < 0 ? 0 : number > 255 ? 255 : number); };
+  const auto saturated = [](int64_t number) { return static_cast<uint8_t>(number < 0 ? 0 : number > 255 ? 255 : number); };
   const float scale = most == least ? 1.0f : (most - least) / 255.0f;
-  const uint8_t zero_point = saturated(rounded(-least / scale));
+  const uint8_t zero_point = saturated(nearest_integer(-least / scale));
   if (step) *static_cast<float*>(step) = scale;
   if (zero) *static_cast<uint8_t*>(zero) = zero_point;
   for (size_t i = 0; y && i < count; i++)
-    static_cast<uint8_t*>(y)[i] = saturated(rounded(x.floats()[i] / scale) + zero_point);
+    static_cast<uint8_t*>(y)[i] = saturated(nearest_integer(x.floats()[i] / scale) + zero_point);
   return nullptr;
 }
 
