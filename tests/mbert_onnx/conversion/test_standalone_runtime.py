@@ -24,8 +24,8 @@ pytestmark = needs_kernels
 # The shares of the largest number by which outputs may differ; in text files, of a sum of scores.
 BOUNDS = {"fp32": 1e-6, "int8": 1e-6, "fp16": FLOAT16}
 TEXT_FILES = 1e-5
-# The same without the kernels, whose sums are in another order than onnxruntime's. In int8, a number that lies between two
-# steps may be rounded to the other one, and in float16 to the other neighbour.
+# The same without the kernels, where sums are in another order than onnxruntime's. In int8, a number that lies between
+# two steps may be rounded to the other one, and in float16 to the other neighbour.
 STANDARD_BOUNDS = {"fp32": 2e-5, "int8": 0.1, "fp16": 3e-2}
 STANDARD_TEXT_FILES = 1e-4
 
