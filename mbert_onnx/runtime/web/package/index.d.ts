@@ -1,5 +1,5 @@
 /** Where a model, a vocabulary or a .wasm is: an address, a response, or its bytes. In Node, a string may be a path. */
-export type Source = string | URL | Request | Response | Blob | ArrayBuffer | Uint8Array<ArrayBuffer>;
+export type Source = string | URL | Request | Response | Blob | ArrayBuffer | Uint8Array;
 
 /** The bytes of a download. `total` is null while it is unknown: without Content-Length, or if the server compresses. */
 export interface Progress {

@@ -24,5 +24,9 @@ export function abortable(promise, signal) {
   });
 }
 
+// Under one name in all modules, because the package is to stay small.
+export const { from: listFrom, isArray } = Array;
+export const { entries } = Object;
+
 /** An object of names and values that a function makes of each element. */
 export const objectOf = (list, pairOf) => Object.fromEntries(list.map(pairOf));

@@ -17,7 +17,7 @@ async function loadModel(source, options) {
   try {
     const [file, wasm] = await Promise.all([open(source, options), instance]);
     const session = await openSession(wasm, (write) => read(file, options, write));
-    return modelOf(session, file, options.vocabulary);
+    return modelOf(session, file, options);
   } catch (error) {
     instance.then(
       ({ close }) => close(),

@@ -1,25 +1,24 @@
 // Model: a loaded file, and the methods of its task.
 
-import { check, checkCount, checkText, objectOf } from "./checks.js";
+import { check, checkCount, checkText, entries, isArray, listFrom, objectOf } from "./checks.js";
 import { METHODS, recordOf } from "./record.js";
 import * as results from "./results.js";
-import { sizeOf } from "./session.js";
-import { encodeAll } from "./texts.js";
+import { encode, encodeAll } from "./texts.js";
 import { readVocabulary } from "./vocabulary.js";
 
 // The texts of one run, which share the reading of the weights. Their rows take memory.
 const BATCH = 8;
-// The names of options that are inputs, and the inputs of other names.
+// The inputs of options whose names are others.
 const INPUTS = { max_seq_len: "max_length", max_answer_len: "longest_answer" };
-const SPLITS = { text: "row_splits", pair: "pair_splits", context: "context_splits" };
 
 const vector = (data) => ({ dims: [data.length], data });
 
-/** The model of a session; index.d.ts describes it. file: as `open` returns it. vocabulary: of the caller, if any. */
-export function modelOf(session, { url, cached = false }, vocabulary) {
+/** The model of a session; index.d.ts describes it. file: as `open` returns it. options: of `load`. */
+export function modelOf(session, { url, cached = false }, { vocabulary, cache }) {
   const { inputs, outputs, metadata, info, dispose } = session;
   const { task = null } = metadata;
   const record = recordOf(metadata);
+  const { limit, max_length: longest = limit } = record ?? {};
 
   async function run(given, { signal } = {}) {
     signal?.throwIfAborted();
@@ -33,33 +32,38 @@ export function modelOf(session, { url, cached = false }, vocabulary) {
    * inputs, by option. resultOf(outputs as rows, row, texts): the result of one text. Returns a list of results if there
    * is a list of texts.
    */
-  async function each(texts, numbers, { signal, stride, max_seq_len, batch = BATCH } = {}, resultOf) {
-    const given = { max_seq_len: max_seq_len ?? record.max_length ?? record.limit, stride, ...numbers };
+  async function each(texts, numbers, { signal, stride, max_seq_len = longest, batch = BATCH } = {}, resultOf) {
+    checkCount("batch", batch);
     const others = {};
-    for (const [name, value] of Object.entries(given)) {
+    for (const [name, value] of entries({ max_seq_len, stride, ...numbers })) {
       if (value === undefined) continue;
-      if (!Array.isArray(value)) checkCount(name, value, name === "stride" ? 0 : 1);
+      if (!isArray(value)) checkCount(name, value, name === "stride" ? 0 : 1);
       others[INPUTS[name] ?? name] = vector([].concat(value));
     }
-    const names = Object.keys(texts);
-    const lists = Object.values(texts).filter(Array.isArray);
-    const textOf = (name, row) => (lists.includes(texts[name]) ? texts[name][row] : texts[name]);
-    const rowOf = (_, row) => objectOf(names, (name) => [name, checkText(name, textOf(name, row))]);
-    const rows = Array.from({ length: lists.length ? Math.max(...lists.map(({ length }) => length)) : 1 }, rowOf);
+    const given = entries(texts);
+    const lists = Object.values(texts).filter(isArray);
+    const rowOf = (_, row) => objectOf(given, ([name, one]) => [name, checkText(name, isArray(one) ? one[row] : one)]);
+    const rows = listFrom({ length: lists.length ? Math.max(...lists.map(({ length }) => length)) : 1 }, rowOf);
     const size = inputs.some(({ name }) => name === "row_splits") ? batch : 1;
     const found = [];
     while (found.length < rows.length) {
       if (found.length) await new Promise((resolve) => setTimeout(resolve)); // for the page's other work
       const part = rows.slice(found.length, found.length + size);
       const feeds = { ...others };
-      for (const name of names) {
+      for (const [name] of given) {
         const { bytes, splits } = encodeAll(part.map((row) => row[name]));
         feeds[name] = vector(bytes);
-        if (part.length > 1) feeds[SPLITS[name]] = vector(splits);
+        if (part.length > 1) feeds[`${name === "text" ? "row" : name}_splits`] = vector(splits);
       }
-      const tensors = Object.entries(await run(feeds, { signal }));
+      const tensors = entries(await run(feeds, { signal }));
       const asRows = objectOf(tensors, ([name, output]) => [name, results.rowsOf(output)]);
-      part.forEach((row, place) => found.push(resultOf(asRows, place, row)));
+      part.forEach((row, place) => {
+        const result = resultOf(asRows, place, row);
+        const count = asRows.cut?.[place].at(-1);
+        // A file of fixed length cuts what others read in windows. Results that are no list say so themselves.
+        if (count > 0 && isArray(result)) console.warn(`${count} tokens were not read: a row has ${limit} at most`);
+        found.push(result);
+      });
     }
     return lists.length ? found : found[0];
   }
@@ -67,19 +71,23 @@ export function modelOf(session, { url, cached = false }, vocabulary) {
   const methods = {
     logits(given, options) {
       const { dims, data } = tensorOf("input_ids", given.input_ids);
-      const defaultOf = (name) => ({ dims, data: data.map(() => (name === "attention_mask" ? 1 : 0)) });
+      const defaultOf = (name) => ({ dims, data: listFrom(data, () => (name === "attention_mask" ? 1 : 0)) });
       const tensorsOf = ({ name }) => [name, given[name] ? tensorOf(name, given[name]) : defaultOf(name)];
       return run(objectOf(inputs, tensorsOf), options);
     },
 
-    answer(question, context, options = {}) {
-      const { top_k = 1, max_answer_len = 15, handle_impossible_answer: hasNone } = options;
-      const given = { top_k, max_answer_len, allow_no_answer: [hasNone ? 1 : 0] };
-      return each({ text: question, context }, given, options, (found, row, texts) => {
+    async answer(question, context, options = {}) {
+      const { top_k = 1, max_answer_len = 15, handle_impossible_answer: hasNone, max_seq_len = longest } = options;
+      const given = { top_k, max_answer_len, allow_no_answer: [Boolean(hasNone)] };
+      const resultOf = (found, row, texts) => {
         const [count] = found.cut[row];
         check(count < 1, `the question is ${count} tokens too long for a row; shorten it`);
         return results.answersOf(found, row, texts);
-      });
+      };
+      // A question that fills its row leaves a window for each token of the context: it is refused without.
+      for (const text of [].concat(question))
+        if (2 * encode(text).length > max_seq_len) await each({ text, context: "." }, given, options, resultOf);
+      return each({ text: question, context }, given, options, resultOf);
     },
 
     classify(text, options = {}) {
@@ -101,9 +109,10 @@ export function modelOf(session, { url, cached = false }, vocabulary) {
 
     async fill(text, options = {}) {
       const { top_k = 5 } = options;
-      vocabulary = await readVocabulary(vocabulary, url, record.vocabulary_sha256);
-      const resultOf = (found, row, texts) => results.masksOf(found, row, texts, record, vocabulary);
-      return each({ text }, { top_k }, options, resultOf);
+      vocabulary = await readVocabulary(vocabulary, url, record.vocabulary_sha256, { cache, ...options });
+      return each({ text }, { top_k }, options, (found, row, texts) =>
+        results.masksOf(found, row, texts, record, vocabulary),
+      );
     },
 
     embed(text, options = {}) {
@@ -118,7 +127,7 @@ export function modelOf(session, { url, cached = false }, vocabulary) {
     },
 
     choose(prompt, choices, options) {
-      check(Array.isArray(choices) && choices.length > 1, "choices is no list of 2 or more texts", TypeError);
+      check(isArray(choices) && choices.length > 1, "choices is no list of 2 or more texts", TypeError);
       choices.forEach((choice) => checkText("a choice", choice));
       const { bytes, splits } = encodeAll(choices);
       const given = { choices: [...bytes], choice_splits: splits };
@@ -146,20 +155,22 @@ export function modelOf(session, { url, cached = false }, vocabulary) {
     },
     dispose,
     run,
-    ...objectOf(Object.entries(methods), checked),
+    ...objectOf(entries(methods), checked),
   };
 }
 
 /** A tensor, {dims, data}, of nested lists of numbers, or of something that is one. */
 function tensorOf(name, value) {
   if (value?.dims) return value;
-  const dims = [];
-  for (let part = value; Array.isArray(part); part = part[0]) dims.push(part.length);
-  const data = [value].flat(Infinity);
-  check(
-    dims.length && data.length === sizeOf(dims),
-    `${name} is no tensor; expected lists of one length or {dims, data}`,
-    TypeError,
-  );
+  const dims = [value?.length];
+  let isRight = isArray(value),
+    data = value;
+  while (isArray(data?.[0])) {
+    const [{ length }] = data;
+    isRight &&= data.every((one) => one.length === length);
+    dims.push(length);
+    data = data.flat();
+  }
+  check(isRight, `${name} is no tensor; expected lists of one length or {dims, data}`, TypeError);
   return { dims, data };
 }

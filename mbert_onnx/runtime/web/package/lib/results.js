@@ -1,6 +1,6 @@
 // Results: what the outputs of a text file, as rows, say of one text; with the names of Python's results.
 
-import { check } from "./checks.js";
+import { check, listFrom } from "./checks.js";
 import { sizeOf } from "./session.js";
 import { filled, unitsOf } from "./texts.js";
 
@@ -12,7 +12,7 @@ const ownRows = (owners, text) => owners.flatMap(([owner], row) => (owner === te
 /** The rows of an output, [rows, …], as lists of numbers. */
 export function rowsOf({ dims: [rows, ...dims], data }) {
   const size = sizeOf(dims);
-  return Array.from({ length: rows }, (_, row) => Array.from(data.subarray(row * size, (row + 1) * size), Number));
+  return listFrom({ length: rows }, (_, row) => listFrom(data.subarray(row * size, (row + 1) * size), Number));
 }
 
 /** A function from spans in bytes of a text to {start, end}, in its units, and what is there, under a name. */

@@ -1,6 +1,6 @@
 // Session: a model in the memory of its instance, through the C interface of the .wasm (mbert_runtime.h).
 
-import { check, objectOf } from "./checks.js";
+import { check, entries, objectOf } from "./checks.js";
 import { encode } from "./texts.js";
 
 // ONNX's numbers of element types, and the arrays that hold such elements, by onnxruntime's names.
@@ -83,7 +83,7 @@ export async function openSession(wasm, readFile) {
       };
       const run = c.run_new(model);
       try {
-        for (const [name, { dims, data }] of Object.entries(given)) {
+        for (const [name, { dims, data }] of entries(given)) {
           const input = inputs.find((one) => one.name === name);
           check(input, `the model has no input ${name}; expected ${inputs.map((one) => one.name).join(", ")}`);
           const [type, kind] = TYPES[input.type];

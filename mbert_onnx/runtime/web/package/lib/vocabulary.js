@@ -1,31 +1,32 @@
 // Vocabulary: the texts of tokens, for files that fill masks. They are in vocab.txt, beside the file or one folder up.
 
-import { check } from "./checks.js";
+import { check, isArray, listFrom } from "./checks.js";
 import { open } from "./source.js";
 import { encode } from "./texts.js";
 
 /**
  * The tokens by their ids.
  *
- * given: what the caller gave: a source, the tokens, or nothing. url: of the model. digest: the SHA-256 of its
- * vocab.txt.
+ * given: what the caller gave: a source, the tokens, or nothing. url: of the model. digest: the SHA-256 of its vocab.txt.
+ * options: of `load`.
  */
-export async function readVocabulary(given, url, digest) {
-  if (Array.isArray(given)) return given;
-  const places = given ? [given] : ["vocab.txt", "../vocab.txt"].map((name) => url && new URL(name, url));
-  for (const place of places) {
-    const text = await open(place)
+export async function readVocabulary(given, url, digest, options) {
+  if (isArray(given)) return given;
+  for (const place of given ? [given] : ["vocab.txt", "../vocab.txt"].map((name) => url && new URL(name, url))) {
+    const text = await open(place, options)
       .then(({ response }) => response.text())
-      .catch(() => "");
-    const lines = text.replace(/\n?$/, "\n");
+      .catch(({ message }) => check(!given, message, Error));
+    const lines = text?.replace(/\n?$/, "\n");
     if (text && (await fits(lines, digest))) return lines.split("\n").slice(0, -1);
   }
-  check(false, "the vocab.txt of the model was not found; give it as `vocabulary`", Error);
+  const found = given ? "`vocabulary` has other tokens than the model" : "no vocab.txt of the model is beside it";
+  check(false, `${found}; give the one that was exported with it as \`vocabulary\``, Error);
 }
 
+/** Whether lines have this hash; where none can be computed, whether they are no page that a server has for all addresses. */
 async function fits(lines, digest) {
-  const subtle = globalThis.crypto?.subtle; // pages without https have none
-  if (!digest || !subtle) return true;
+  const { subtle } = crypto; // pages without https have none
+  if (!digest || !subtle) return lines[0] !== "<";
   const hash = new Uint8Array(await subtle.digest("SHA-256", encode(lines)));
-  return digest === Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return digest === listFrom(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

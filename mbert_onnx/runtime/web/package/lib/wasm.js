@@ -1,6 +1,6 @@
 // The .wasm: which of the files this engine takes, compiled once for each address; instances with their own memory.
 
-import { objectOf } from "./checks.js";
+import { entries, objectOf } from "./checks.js";
 import { addressOf, isNode, node, open } from "./source.js";
 
 // In the form in which bundlers find them.
@@ -14,21 +14,29 @@ const FILES = [
 const INITIAL = 256,
   MAXIMUM = 32768,
   STACK = 1 << 18;
-const VECTOR = [65, 0, 253, 15]; // i32.const 0, i8x16.splat
-const RELAXED = [...VECTOR, ...VECTOR, ...VECTOR, 253, 147, 2]; // i32x4.relaxed_dot_i8x16_i7x16_add_s
+// A module of one function, which engines with relaxed SIMD find valid.
+// prettier-ignore
+const RELAXED = Uint8Array.of(
+  0, 97, 115, 109, 1, 0, 0, 0, // "\0asm", version 1
+  1, 4, 1, 96, 0, 0, // types: of a function without parameters and results
+  3, 2, 1, 0, // functions
+  10, 20, 1, 18, 0, // code: 18 bytes, no locals
+  65, 0, 253, 15, 65, 0, 253, 15, 65, 0, 253, 15, // three times i32.const 0, i8x16.splat
+  253, 147, 2, 26, 11, // i32x4.relaxed_dot_i8x16_i7x16_add_s, drop, end
+);
 const modules = new Map();
 
 /** Makes an instance: {c, memory, info, close()}. c: the functions of the C interface without their prefix. */
 export async function instantiate({ threads = 1, relaxed = true, wasm }) {
   const Worker = threads > 1 && globalThis.SharedArrayBuffer && (await workerClass());
   const isShared = Boolean(Worker);
-  const file = FILES[2 * isShared + (relaxed && knows(RELAXED))];
+  const file = FILES[2 * isShared + (relaxed && WebAssembly.validate(RELAXED))];
   const name = file.pathname.split("/").pop();
   const module = await compiled(wasm ? new URL(name, await addressOf(wasm)) : file);
   const shared = isShared && { memory: new WebAssembly.Memory({ initial: INITIAL, maximum: MAXIMUM, shared: true }) };
   const { exports } = await WebAssembly.instantiate(module, { env: { ...shared } });
   const { memory } = { ...exports, ...shared };
-  const c = objectOf(Object.entries(exports), ([key, value]) => [key.split("mbert_")[1], value]);
+  const c = objectOf(entries(exports), ([key, value]) => [key.split("mbert_")[1], value]);
   const workers = [];
   const close = () => workers.splice(0).forEach((worker) => worker.terminate());
   let note = threads > 1 && !isShared ? "one thread: no shared memory; a page must be cross-origin isolated" : null;
@@ -42,13 +50,6 @@ export async function instantiate({ threads = 1, relaxed = true, wasm }) {
     }
   }
   return { c, memory, info: { wasm: name, threads: workers.length + 1, note }, close };
-}
-
-/** Whether the engine knows the instructions of a function that leaves one value. */
-function knows(code) {
-  const body = [0, ...code, 26, 11]; // no locals; drop, end
-  const sections = [1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 10, body.length + 2, 1, body.length, ...body];
-  return WebAssembly.validate(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0, ...sections));
 }
 
 function compiled({ href }) {

@@ -10,6 +10,8 @@ const plain = (_, value) => (ArrayBuffer.isView(value) ? Array.from(value, Numbe
 
 const model = await load(file, options);
 const results = [];
+const warnings = [];
+console.warn = (warning) => warnings.push(warning);
 for (const [method, ...given] of calls) {
   results.push(
     await model[method](...given).then(
@@ -20,5 +22,5 @@ for (const [method, ...given] of calls) {
 }
 const { task, labels, info } = model;
 model.dispose();
-console.log(JSON.stringify({ task, labels, info, memory: model.memory, results }, plain));
+console.log(JSON.stringify({ task, labels, info, memory: model.memory, results, warnings }, plain));
 globalThis.Deno?.exit(); // it waits for workers, even terminated ones

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -10,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from built_kernels import needs_kernels
 from text_bundles import write_text_file
 
 from mbert_onnx import load
 from mbert_onnx.runtime.answers import as_json
+from mbert_onnx.runtime.text_files.record import TEXT, VOCABULARY_DIGEST
+from mbert_onnx.runtime.text_files.vocabulary import read_vocabulary, vocabulary_digest, vocabulary_lines
 from mbert_onnx.runtime.web.package_files import LIBRARY, WASM
 
 ASK = Path(__file__).parent / "ask.mjs"
@@ -157,17 +161,72 @@ def test_mistakes_are_named(text_bundle: Callable[..., Path]) -> None:
         "RangeError: text is empty; give some text": ["fill", "  "],
         "RangeError: top_k is 0; expected a whole number from 1 on": ["fill", MASKED, {"top_k": 0}],
         "RangeError: max_seq_len is 1.5; expected a whole number from 1 on": ["fill", MASKED, {"max_seq_len": 1.5}],
+        "RangeError: batch is 0; expected a whole number from 1 on": ["fill", [MASKED], {"batch": 0}],
         "Error: `tag` is not for this model, which does fill-mask; call `fill`": ["tag", SHORT],
     }
     found = [outcome["error"] for outcome in ask(file, list(calls.values()))["results"]]
     assert found == list(calls)
-    (bundle / "vocab.txt").write_text("[PAD]\n")
-    [outcome] = ask(file, [["fill", MASKED]], vocabulary=str(bundle / "absent.txt"))["results"]
-    assert outcome["error"] == "Error: the vocab.txt of the model was not found; give it as `vocabulary`"
+    absent = bundle / "absent.txt"
+    [outcome] = ask(file, [["fill", MASKED]], vocabulary=str(absent))["results"]
+    assert outcome["error"].startswith(f"Error: {absent.as_uri()} cannot be loaded: ENOENT")
     ordinary = next((bundle / "onnx").glob("model.onnx"))
     ids = {"input_ids": [[2, 5, 6, 3]]}
-    refused, logits = ask(ordinary, [["fill", MASKED], ["logits", ids]])["results"]
+    ragged = {"input_ids": [[2], [5, 6, 7], [3, 3]]}
+    refused, wrong, logits = ask(ordinary, [["fill", MASKED], ["logits", ragged], ["logits", ids]])["results"]
+    assert wrong["error"] == "TypeError: input_ids is no tensor; expected lists of one length or {dims, data}"
     assert refused["error"] == (
         "Error: `fill` is not for this model, which takes token ids (export it with --text); call `logits`"
     )
     assert logits["result"]["logits"]["dims"][:2] == [1, 4]
+
+
+@pytest.mark.full
+def test_the_words_of_masks_are_in_the_vocabulary_of_the_model(
+    text_bundle: Callable[..., Path], tmp_path: Path
+) -> None:
+    bundle = text_bundle("fill-mask")
+    tokens = read_vocabulary(bundle / "onnx" / "model.onnx")
+    file = write_text_file(bundle)
+    model = onnx.load(file)
+    [record] = [entry for entry in model.metadata_props if entry.key == TEXT]
+    record.value = json.dumps(json.loads(record.value) | {VOCABULARY_DIGEST: vocabulary_digest(tokens)})
+    onnx.save(model, file)
+
+    def error(**options: Any) -> Any:
+        return ask(file, [["fill", MASKED]], **options)["results"][0].get("error")
+
+    advice = "give the one that was exported with it as `vocabulary`"
+    other, own = tmp_path / "other.txt", bundle / "vocab.txt"
+    other.write_text("[PAD]\n[MASK]\n")
+    own.unlink(missing_ok=True)
+    assert error() == f"Error: no vocab.txt of the model is beside it; {advice}"
+    assert error(vocabulary=str(other)) == f"Error: `vocabulary` has other tokens than the model; {advice}"
+    own.write_text(vocabulary_lines(tokens), encoding="utf-8")
+    assert error() is None
+    assert error(vocabulary=str(own)) is None
+    (own.parent / "onnx" / "vocab.txt").write_text("[PAD]\n")  # of another model: passed over
+    assert error() is None
+
+
+@pytest.mark.full
+def test_a_question_without_room_for_a_context_is_refused(text_bundle: Callable[..., Path]) -> None:
+    file = write_text_file(text_bundle("question-answering"))
+    # With a window for each token of the context, it would take more memory than there is.
+    calls = [["answer", "who wrote it " * 400, LONG * 500], ["answer", [QUESTION, "who " * 400], LONG]]
+    for outcome in ask(file, calls)["results"]:
+        assert re.fullmatch(r"RangeError: the question is \d+ tokens too long for a row; shorten it", outcome["error"])
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("task", ["question-answering", "token-classification", "fill-mask"])
+def test_a_file_of_fixed_length_warns_of_what_it_does_not_read(task: str, text_bundle: Callable[..., Path]) -> None:
+    file = write_text_file(text_bundle(task, seq_len=16, batch=1))
+    call = {
+        "question-answering": ["answer", QUESTION],
+        "token-classification": ["tag"],
+        "fill-mask": ["fill"],
+    }[task]
+    found = ask(file, [[*call, f"{MASKED} {LONG}"], [*call, "[MASK] ran"]])
+    assert [list(outcome) for outcome in found["results"]] == [["result"], ["result"]]
+    [warning] = found["warnings"]
+    assert re.fullmatch(r"\d+ tokens were not read: a row has 16 at most", warning)
