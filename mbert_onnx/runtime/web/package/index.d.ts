@@ -23,7 +23,7 @@ export interface LoadOptions {
   wasm?: string | URL;
   /** Whether relaxed SIMD may be used, where the engine has it; true by default. */
   relaxed?: boolean;
-  /** For `fill`: vocab.txt, or its lines. By default it is looked for beside the model, and one folder up. */
+  /** For `fill`: vocab.txt, or its lines. By default it is looked for beside the model, and one folder up, and cached with it. */
   vocabulary?: Source | string[];
 }
 
@@ -76,7 +76,7 @@ export interface RunOptions {
 }
 
 export interface TextOptions extends RunOptions {
-  /** Tokens of a row, special ones included; by default what the file was exported for. */
+  /** The most tokens of a row, special ones included; by default, and at most, what the file was exported for. */
   max_seq_len?: number;
   /**
    * Of a list of texts, those that are computed in one run: 8 by default, 1 for `embed`. They are padded to the longest,
@@ -184,7 +184,8 @@ export type TokenIds = number[][] | number[][][] | InputTensor;
 
 /**
  * A loaded model. Offsets are those of JavaScript's strings, in UTF-16 units. Methods with a text take a list of texts,
- * too, and then return a list of results; they compute on the thread that calls them.
+ * too, and then return a list of results; they compute on the thread that calls them. Where a file of fixed length cuts a
+ * text, and the result has no `truncated`, `console.warn` says so, but for `embed`.
  */
 export interface Model {
   /** The task; null if the file does not say it. */
@@ -212,6 +213,7 @@ export interface Model {
   nextSentence(text: string, pair: string, options?: TextOptions): Promise<NextSentence>;
   nextSentence(text: string | string[], pair: string | string[], options?: TextOptions): Promise<NextSentence[]>;
   choose(prompt: string, choices: string[], options?: TextOptions): Promise<Choices>;
+  choose(prompt: string[], choices: string[], options?: TextOptions): Promise<Choices[]>;
 
   /** The outputs for token ids, of a file that is no text file. Default of the mask: ones; of the types: zeros. */
   logits(

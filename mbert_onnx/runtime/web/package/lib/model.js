@@ -41,9 +41,11 @@ export function modelOf(session, { url, cached = false }, { vocabulary, cache })
       others[INPUTS[name] ?? name] = vector([].concat(value));
     }
     const given = entries(texts);
-    const lists = Object.values(texts).filter(isArray);
+    const [list] = Object.values(texts)
+      .filter(isArray)
+      .sort((one, other) => other.length - one.length);
     const rowOf = (_, row) => objectOf(given, ([name, one]) => [name, checkText(name, isArray(one) ? one[row] : one)]);
-    const rows = listFrom({ length: lists.length ? Math.max(...lists.map(({ length }) => length)) : 1 }, rowOf);
+    const rows = (list ?? [0]).map(rowOf);
     const size = inputs.some(({ name }) => name === "row_splits") ? batch : 1;
     const found = [];
     while (found.length < rows.length) {
@@ -65,7 +67,7 @@ export function modelOf(session, { url, cached = false }, { vocabulary, cache })
         found.push(result);
       });
     }
-    return lists.length ? found : found[0];
+    return list ? found : found[0];
   }
 
   const methods = {

@@ -13,14 +13,21 @@ import { encode } from "./texts.js";
 export async function readVocabulary(given, url, digest, options) {
   if (isArray(given)) return given;
   for (const place of given ? [given] : ["vocab.txt", "../vocab.txt"].map((name) => url && new URL(name, url))) {
-    const text = await open(place, options)
-      .then(({ response }) => response.text())
-      .catch(({ message }) => check(!given, message, Error));
-    const lines = text?.replace(/\n?$/, "\n");
-    if (text && (await fits(lines, digest))) return lines.split("\n").slice(0, -1);
+    try {
+      const { response, keep } = await open(place, options);
+      const lines = (await response.text()).replace(/\n?$/, "\n");
+      if (await fits(lines, digest)) {
+        keep?.([lines]);
+        return lines.split("\n").slice(0, -1);
+      }
+    } catch ({ message }) {
+      check(!given, message, Error);
+    }
   }
-  const found = given ? "`vocabulary` has other tokens than the model" : "no vocab.txt of the model is beside it";
-  check(false, `${found}; give the one that was exported with it as \`vocabulary\``, Error);
+  const found = given
+    ? "`vocabulary` has other tokens than the model; give its own"
+    : "the model's vocab.txt is not beside it; give it as `vocabulary`";
+  check(false, found, Error);
 }
 
 /** Whether lines have this hash; where none can be computed, whether they are no page that a server has for all addresses. */

@@ -30,9 +30,10 @@ const modules = new Map();
 export async function instantiate({ threads = 1, relaxed = true, wasm }) {
   const Worker = threads > 1 && globalThis.SharedArrayBuffer && (await workerClass());
   const isShared = Boolean(Worker);
-  const file = FILES[2 * isShared + (relaxed && WebAssembly.validate(RELAXED))];
-  const name = file.pathname.split("/").pop();
-  const module = await compiled(wasm ? new URL(name, await addressOf(wasm)) : file);
+  const isRelaxed = relaxed && WebAssembly.validate(RELAXED);
+  // Bundlers may give the files other names than they have in a folder of the caller.
+  const name = `mbert${isRelaxed ? "-relaxed" : ""}${isShared ? "-threads" : ""}.wasm`;
+  const module = await compiled(wasm ? new URL(name, await addressOf(wasm)) : FILES[2 * isShared + isRelaxed]);
   const shared = isShared && { memory: new WebAssembly.Memory({ initial: INITIAL, maximum: MAXIMUM, shared: true }) };
   const { exports } = await WebAssembly.instantiate(module, { env: { ...shared } });
   const { memory } = { ...exports, ...shared };

@@ -195,12 +195,11 @@ def test_the_words_of_masks_are_in_the_vocabulary_of_the_model(
     def error(**options: Any) -> Any:
         return ask(file, [["fill", MASKED]], **options)["results"][0].get("error")
 
-    advice = "give the one that was exported with it as `vocabulary`"
     other, own = tmp_path / "other.txt", bundle / "vocab.txt"
     other.write_text("[PAD]\n[MASK]\n")
     own.unlink(missing_ok=True)
-    assert error() == f"Error: no vocab.txt of the model is beside it; {advice}"
-    assert error(vocabulary=str(other)) == f"Error: `vocabulary` has other tokens than the model; {advice}"
+    assert error() == "Error: the model's vocab.txt is not beside it; give it as `vocabulary`"
+    assert error(vocabulary=str(other)) == "Error: `vocabulary` has other tokens than the model; give its own"
     own.write_text(vocabulary_lines(tokens), encoding="utf-8")
     assert error() is None
     assert error(vocabulary=str(own)) is None
