@@ -20,6 +20,8 @@
 //   BY_LANE                   an instruction multiplies a vector by one lane of another
 //   PAIRED_ROWS               activations are interleaved by pairs of rows: so many of one row, then of the other
 //   PAIRED_WEIGHTS            of four weights, the first two of all columns of a vector are stored before the other two
+//   INTERLEAVES               whether, of the 8 columns of a panel, bytes of the first four and of the last four alternate,
+//                             each of the first ones plus 128; an expression, which may be a variable (default: false)
 //   SHORT_ATTENTION           a pointer to the instruction set for int8 attention of short sequences (default: this one)
 //   SHARED_FLOAT              the instruction set whose float kernels it uses: those of x86/avx512.h or x86/avx2.h
 //   HALF_ROWS                 the rows of a tile of multiply_half (default: FLOAT_ROWS)

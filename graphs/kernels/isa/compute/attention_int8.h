@@ -95,7 +95,14 @@ inline void pack_some_keys(const float* keys, int stride, int count, int size, i
     const int token = first + i, column = token % INT8_PANEL;
     int8_t* to = panels + static_cast<size_t>(token / INT8_PANEL) * INT8_PANEL * k;
     const int room = LANES - column % LANES, at_once = count - i < room ? count - i : room;
-    if (WHOLE_GROUPS && at_once > LANES / 2) {
+    if (INTERLEAVED_COLUMNS && column == 0 && count - i >= INT8_PANEL) {
+      for (int done = 0; done < INT8_PANEL; done += LANES, keys += static_cast<size_t>(LANES) * stride)
+        pack_columns(keys, stride, LANES, size, factors + i + done, to + 4 * done);
+      interleave_columns(to, k / GROUP);
+      i += INT8_PANEL;
+      continue;
+    }
+    if (WHOLE_GROUPS && !INTERLEAVED_COLUMNS && at_once > LANES / 2) {
       pack_columns(keys, stride, at_once, size, factors + i, to + 4 * column);
       keys += static_cast<size_t>(at_once) * stride;
       i += at_once;
@@ -147,15 +154,16 @@ inline void pack_some_values(const float* values, int stride, int count, int siz
       if (WHOLE_GROUPS && at_once == GROUP && size - c >= CHANNELS) {
         for (int j = 0; j < CHANNELS; j += LANES)
           pack_four_values(x + j, stride, factors + done, to + 4 * (column + j));
+        if (INTERLEAVED_COLUMNS) interleave_columns(to, 1);
         continue;
       }
       for (int i = 0; i < at_once; i++)
         quantize_channels(x + static_cast<size_t>(i) * stride, size - c, factors[done + i], q[i]);
       if (at_once == GROUP)
         for (int j = 0; j < CHANNELS; j++)
-          for (int i = 0; i < GROUP; i++) to[packed_offset(column + j, i)] = q[i][j];
+          for (int i = 0; i < GROUP; i++) to[packed_offset(column + j, i)] = packed_byte(q[i][j], column + j);
       else
-        for (int j = 0; j < CHANNELS; j++) to[packed_offset(column + j, position)] = q[0][j];
+        for (int j = 0; j < CHANNELS; j++) to[packed_offset(column + j, position)] = packed_byte(q[0][j], column + j);
     }
     done += at_once;
   }

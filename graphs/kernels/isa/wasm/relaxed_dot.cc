@@ -42,12 +42,14 @@ bool is_exact(bool is_signed) {
 }  // namespace
 
 int32_t engine_shift = 0;
+bool lacks_dot = false;
 
 bool has_signed_dot() { return is_exact(true); }
 
 bool has_unsigned_dot() {
   const bool is_unsigned = is_exact(false);
   engine_shift = is_unsigned ? 128 : 0;
+  lacks_dot = !is_unsigned && !is_exact(true);
   return is_unsigned;
 }
 

@@ -12,5 +12,7 @@ bool has_unsigned_dot();  // the second factor is unsigned, and sums are exact
 
 // What the second factor is too large by, 0 or 128; valid after a call of has_unsigned_dot.
 extern int32_t engine_shift;
+// Whether it is neither of the two, so that it is not used; valid after both calls.
+extern bool lacks_dot;
 
 }  // namespace mbert

@@ -20,8 +20,10 @@
 #ifdef __wasm_relaxed_simd__
 #define UNSIGNED_WEIGHTS true
 #define ENGINE_SHIFT mbert::engine_shift
+#define INTERLEAVES mbert::lacks_dot
 #else
 #define UNSIGNED_WEIGHTS false
+#define INTERLEAVES true
 #endif
 
 #include "isa/processor.h"

@@ -85,6 +85,16 @@ def test_blocks(
             check(engines[name], native, one, widths)
 
 
+def test_weights_of_the_largest_magnitudes(engines: dict[str, WasmRuntime], native: Runtime) -> None:
+    given, random = with_8_bit_weights(ffn_feed(WIDTHS[1], 6)), np.random.default_rng(0)
+    extremes = np.array([-128, -127, -1, 0, 127], np.int8)
+    largest = {
+        name: random.choice(extremes, array.shape) if array.dtype == np.int8 else array for name, array in given.items()
+    }
+    for engine in engines.values():
+        check(engine, native, largest, WIDTHS[1])
+
+
 def test_rows_that_are_too_long_to_be_widened(engines: dict[str, WasmRuntime], native: Runtime) -> None:
     widths = Widths(hidden=8, intra=8, wide=16388, networks=1)
     check(engines["wasm-simd128"], native, with_8_bit_weights(ffn_feed(widths, 3)), widths)
