@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graphs.kernels.building.compiler import BuildError, compile_sources, run_zig
-from graphs.kernels.building.standalone import FLAGS, WASM, WASM_THREADS, runtime_sources
+from graphs.kernels.building.standalone import FLAGS, SMALL_FLAGS, WASM, WASM_THREADS, runtime_sources
 
 # The target's name on the command line, and zig's triple.
 TARGET = "wasm32"
@@ -79,7 +79,7 @@ def _compile(modules: Sequence[Module], folder: Path) -> dict[Module, list[str]]
         common = _objects(sources, cpu, folder / f"common-{is_shared}")
         for module in modules:
             if module.is_shared == is_shared:
-                own = isas | ({_PROBE: []} if module.is_relaxed else {})
+                own = isas | ({_PROBE: list(SMALL_FLAGS)} if module.is_relaxed else {})
                 features = cpu + ("+relaxed_simd" if module.is_relaxed else "")
                 found[module] = common + _objects(own, features, folder / f"isas-{is_shared}-{module.is_relaxed}")
     return found

@@ -25,7 +25,7 @@ inline void scale_tokens(const float* x, int stride, int count, int size, float*
 }
 
 // Quantizes CHANNELS channels, of which the row has `count`; the others become 0.
-inline void quantize_channels(const float* x, int count, float factor, int8_t* q) {
+SHARED_CODE void quantize_channels(const float* x, int count, float factor, int8_t* q) {
   typedef int8_t Narrow __attribute__((vector_size(LANES)));
   float last[CHANNELS] = {};
   if (count < CHANNELS) {
@@ -159,11 +159,13 @@ inline void pack_some_values(const float* values, int stride, int count, int siz
       }
       for (int i = 0; i < at_once; i++)
         quantize_channels(x + static_cast<size_t>(i) * stride, size - c, factors[done + i], q[i]);
-      if (at_once == GROUP)
+      if (at_once == GROUP && !SMALL_CODE)
         for (int j = 0; j < CHANNELS; j++)
           for (int i = 0; i < GROUP; i++) to[packed_offset(column + j, i)] = packed_byte(q[i][j], column + j);
       else
-        for (int j = 0; j < CHANNELS; j++) to[packed_offset(column + j, position)] = packed_byte(q[0][j], column + j);
+        for (int i = 0; i < at_once; i++)
+          for (int j = 0; j < CHANNELS; j++)
+            to[packed_offset(column + j, position + i)] = packed_byte(q[i][j], column + j);
     }
     done += at_once;
   }
@@ -234,8 +236,11 @@ inline void softmax_rows(float* scores, int stride, int rows, int padded, const 
       highest = maximum(highest, reinterpret_cast<Ints>(weighted));  // no number is negative
       store(x + k, weighted);
     };
-    for (int k = 0; k < padded; k += PARTIAL_SUMS * LANES)
-      UNROLLED for (int v = 0; v < PARTIAL_SUMS && k + v * LANES < padded; v++) weigh(k + v * LANES, sums[v]);
+    if (SMALL_CODE)
+      for (int k = 0; k < padded; k += LANES) weigh(k, sums[k / LANES % PARTIAL_SUMS]);
+    else
+      for (int k = 0; k < padded; k += PARTIAL_SUMS * LANES)
+        UNROLLED for (int v = 0; v < PARTIAL_SUMS && k + v * LANES < padded; v++) weigh(k + v * LANES, sums[v]);
     UNROLLED for (int n = PARTIAL_SUMS / 2; n; n /= 2)
       UNROLLED for (int v = 0; v < n; v++) sums[v] += sums[v + n];
     totals[i] = sums[0];

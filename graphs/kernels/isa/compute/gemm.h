@@ -31,8 +31,10 @@ INLINED void epilogue(Floats (&sums)[ROWS][COUNT], const float* bias, bool has_r
     UNROLLED for (int i = 0; i < ROWS; i++)
       UNROLLED for (int v = 0; v < COUNT; v++)
         sums[i][v] += load(output.residual + i * output.residual_stride + v * LANES);
+  float* const data = output.data;  // a store might change `output`, for all that the compiler knows
+  const int stride = output.stride;
   UNROLLED for (int i = 0; i < ROWS; i++)
-    UNROLLED for (int v = 0; v < COUNT; v++) store(output.data + i * output.stride + v * LANES, sums[i][v]);
+    UNROLLED for (int v = 0; v < COUNT; v++) store(data + i * stride + v * LANES, sums[i][v]);
 }
 
 // The epilogue of int32 accumulators: dequantizes by the row's step and the column's scale, then as above.

@@ -27,7 +27,7 @@ INLINED void multiply_directly(const Rows& rows, int count, const Weight& weight
   while (first < split.whole) compute(Kind::template tile<TILE_ROWS, false>, TILE_ROWS);
   const int left[] = {split.half, split.last};
   for (const int some : left)
-    if (some == FEWER)
+    if (FEWER < TILE_ROWS && some == FEWER)
       compute(Kind::template tile<FEWER, false>, FEWER);
     else if (some)
       compute(TILES<Kind>.of_rows[some], some);
@@ -92,7 +92,6 @@ struct Fixed {
 inline int32_t widen(const int8_t* from, int count, int16_t* to) {
   Ints sums{};
   int i = 0;
-#pragma clang loop unroll_count(4)
   for (; i + 8 <= count; i += 8) {
     const v128_t wide = wasm_i16x8_load8x8(from + i);
     wasm_v128_store(to + i, wide);
