@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 from built_kernels import needs_kernels
 from exported_checkpoints import Exported, Exports
+from small_checkpoints import save_small
 from small_models import SWITCHES
 from standalone_exports import FLOAT16, assert_runs_alike
 from standalone_runtime import Runtime, portable_runtime
 from text_bundles import write_text_file
 from third_party_exports import export_with_torchscript
+from transformers.activations import ACT2FN
 
-from mbert_onnx import optimize
+from mbert_onnx import export, optimize
 from mbert_onnx.text.tasks import TASKS, task_named
 
 pytestmark = needs_kernels
@@ -35,6 +37,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "ignore_padding": {"ignore_padding": True},
     "fixed": {"seq_len": 16, "batch": 1},
 }
+# Activations that are modules with weights, which no checkpoint of MobileBERT has.
+WITH_WEIGHTS = {"prelu", "xielu"}
+
 # Without a node that has a kernel.
 STANDARD_VARIANTS: dict[str, dict[str, Any]] = {
     "no_functions": {"functions": False},
@@ -102,7 +107,7 @@ def test_all_exports_without_kernels(
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("variant", ["cpu", *STANDARD_VARIANTS])
+@pytest.mark.parametrize("variant", ["cpu", "no_functions", "mobile"])
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 @pytest.mark.parametrize("switch", [switch for switch in SWITCHES if switch != "default"])
 def test_all_layers(
@@ -114,9 +119,22 @@ def test_all_layers(
 
 
 @pytest.mark.full
+@pytest.mark.parametrize("name", sorted(set(ACT2FN) - WITH_WEIGHTS))
+def test_all_activations(name: str, runtime: Runtime, tmp_path: Path) -> None:
+    save_small(tmp_path / "given", hidden_act=name)
+    export(tmp_path / "given", tmp_path / "bundle")
+    assert_runs_alike(tmp_path / "bundle" / "onnx" / "model.onnx", runtime, STANDARD_BOUNDS["fp32"])
+
+
+@pytest.mark.full
 @pytest.mark.parametrize("options", [{}, {"functions": False}, {"target": "mobile"}], ids=["cpu", "plain", "mobile"])
-@pytest.mark.parametrize("switch", ["default", "layer_norm", "gelu", "gelu_new", "outputs"])
-@pytest.mark.parametrize("task", [task.name for task in TASKS])
+@pytest.mark.parametrize(
+    ("task", "switch"),
+    [
+        *((task.name, "default") for task in TASKS),
+        *(("text-classification", switch) for switch in ("layer_norm", "gelu", "gelu_new", "outputs")),
+    ],
+)
 def test_other_exporters_files_after_optimize(
     task: str, switch: str, options: dict[str, Any], exported: Exports, runtime: Runtime, tmp_path: Path
 ) -> None:

@@ -43,18 +43,17 @@ Status Loader::create_standard(const NodeView& view, Scope scope, GraphNode* nod
   for (size_t i = 0; i < inputs; i++) is_packed[i] = false;
   Loading loading{model_, *node, is_packed};
   TRY(check_types(loading));
-  if (node->standard->load) {
-    if (node->standard->load(loading)) {
-      if (node->state) node->standard->destroy(node->state);
-      return fail_within(node->name, node->type);
-    }
+  const Preparation* preparation = node->standard->preparation;
+  if (preparation && preparation->load(loading)) {
+    if (node->state) preparation->destroy(node->state);
+    return fail_within(node->name, node->type);
   }
   bool is_constant = true;
   for (int i = 0; i < node->input_count; i++) is_constant = is_constant && (node->inputs[i] < 0 || loading.is_constant(i));
   // Products of constants, which take long, are left to runs.
-  if (is_constant && !node->standard->destroy) return compute_constants(*node);
+  if (is_constant && !(preparation && preparation->destroy)) return compute_constants(*node);
   if (Status status = model_.nodes.add(*node)) {
-    if (node->state) node->standard->destroy(node->state);
+    if (node->state) preparation->destroy(node->state);
     return status;
   }
   return keep_constants(*node, is_packed);

@@ -31,7 +31,7 @@ Model::~Model() {
     if (node.kernel)
       node.kernel->KernelDestroy(node.state);
     else if (node.state)
-      node.standard->destroy(node.state);
+      node.standard->preparation->destroy(node.state);
   }
   for (Value& value : values) release_memory(value.memory);
   release_memory(description);

@@ -12,7 +12,7 @@ struct AttributeRule {
   enum Kind : uint8_t { INTEGER, REAL, LIST, WORD, FIXED } kind;
   bool is_required;
   const char* name;
-  int64_t standard = 0;       // of a real number: its bits
+  int32_t standard = 0;       // of a real number: its bits
   const char* words = nullptr;  // each ends with a space
 };
 
@@ -29,6 +29,12 @@ struct Loading {
   Value& output(int index) const { return model.values[static_cast<size_t>(node.outputs[index])]; }
 };
 
+// What an operator does with a node when the model is loaded; and with the state that it made, when the model is released.
+struct Preparation {
+  Status (*load)(Loading& node);
+  void (*destroy)(void* state);
+};
+
 struct Operator {
   const char* name;
   // The types of inputs, ">", and those of outputs. T: one of `types`, the same for all; X: any; L: int64; I: int64 or
@@ -37,11 +43,10 @@ struct Operator {
   const char* signature;
   uint32_t types;
   const AttributeRule* rules;
-  int rule_count;
+  uint8_t rule_count;
+  uint8_t code;  // for `run`, where it computes several operators
   Status (*run)(NodeRun& node);
-  int code = 0;                        // for `run`, where it computes several operators
-  Status (*load)(Loading& node) = nullptr;
-  void (*destroy)(void* state) = nullptr;
+  const Preparation* preparation = nullptr;
 };
 
 // Reads the attributes of a node by the rules of its operator.

@@ -13,8 +13,8 @@ namespace {
 
 using Rule = AttributeRule;
 
-// The bits of 1.0 and of 1e-5.
-constexpr int64_t ONE = 0x3f800000, EPSILON = 0x3727c5ac;
+// The bits of 1.0, of 0.01 and of 1e-5.
+constexpr int32_t ONE = 0x3f800000, HUNDREDTH = 0x3c23d70a, EPSILON = 0x3727c5ac;
 
 constexpr Rule AXIS_0[] = {{Rule::INTEGER, false, "axis", 0}};
 constexpr Rule AXIS[] = {{Rule::INTEGER, true, "axis"}};
@@ -32,6 +32,7 @@ constexpr Rule GEMM[] = {{Rule::REAL, false, "alpha", ONE},
 constexpr Rule LAYER_NORM[] = {{Rule::INTEGER, false, "axis", -1},
                                {Rule::REAL, false, "epsilon", EPSILON},
                                {Rule::FIXED, false, "stash_type", 1}};
+constexpr Rule LEAKY_SLOPE[] = {{Rule::REAL, false, "alpha", HUNDREDTH}};
 constexpr Rule MODULO[] = {{Rule::FIXED, false, "fmod", 0}};
 constexpr Rule PAD[] = {{Rule::WORD, false, "mode", 0, "constant "}};
 constexpr Rule STEP_SIZES[] = {{Rule::INTEGER, false, "axis", 1},
@@ -41,8 +42,7 @@ constexpr Rule STEP_SIZES[] = {{Rule::INTEGER, false, "axis", 1},
 constexpr Rule REDUCE[] = {{Rule::INTEGER, false, "keepdims", 1}, {Rule::INTEGER, false, "noop_with_empty_axes", 0}};
 constexpr Rule RESHAPE[] = {{Rule::INTEGER, false, "allowzero", 0}};
 constexpr Rule SCATTER[] = {{Rule::INTEGER, false, "axis", 0}, {Rule::WORD, false, "reduction", 0, "none add max min "}};
-constexpr Rule SHAPE[] = {{Rule::INTEGER, false, "start", 0}, {Rule::INTEGER, false, "end", INT64_MAX}};
-constexpr Rule SPLIT[] = {{Rule::INTEGER, false, "axis", 0}, {Rule::INTEGER, false, "num_outputs", 0}};
+constexpr Rule SHAPE[] = {{Rule::INTEGER, false, "start", 0}, {Rule::INTEGER, false, "end", INT32_MAX}};
 constexpr Rule TOP_K[] = {{Rule::INTEGER, false, "axis", -1},
                           {Rule::INTEGER, false, "largest", 1},
                           {Rule::FIXED, false, "sorted", 1}};
@@ -51,15 +51,17 @@ constexpr Rule UNIQUE[] = {{Rule::FIXED, true, "axis", 0}, {Rule::FIXED, true, "
 
 template <int COUNT>
 constexpr Operator with(const Rule (&rules)[COUNT], const char* name, const char* signature, uint32_t types,
-                        Status (*run)(NodeRun&), int code = 0, Status (*load)(Loading&) = nullptr,
-                        void (*destroy)(void*) = nullptr) {
-  return {name, signature, types, rules, COUNT, run, code, load, destroy};
+                        Status (*run)(NodeRun&), uint8_t code = 0, const Preparation* preparation = nullptr) {
+  return {name, signature, types, rules, COUNT, code, run, preparation};
 }
 
-constexpr Operator plain(const char* name, const char* signature, uint32_t types, Status (*run)(NodeRun&), int code = 0,
-                         Status (*load)(Loading&) = nullptr, void (*destroy)(void*) = nullptr) {
-  return {name, signature, types, nullptr, 0, run, code, load, destroy};
+constexpr Operator plain(const char* name, const char* signature, uint32_t types, Status (*run)(NodeRun&), uint8_t code = 0,
+                         const Preparation* preparation = nullptr) {
+  return {name, signature, types, nullptr, 0, code, run, preparation};
 }
+
+constexpr Preparation OF_CAST{load_cast, nullptr}, OF_POWER{load_power, nullptr}, OF_GEMM{load_gemm, destroy_product},
+    OF_MATMUL{load_matmul, destroy_product}, OF_MATMUL_INTEGER{load_matmul_integer, destroy_product};
 
 constexpr uint32_t BOOLS = type_bit(BOOL);
 // Integers that number the steps of a quantization.
@@ -69,8 +71,9 @@ constexpr Operator OPERATORS[] = {
     plain("Add", "TT>T", NUMBERS, run_elementwise, ADD),
     plain("And", "TT>T", BOOLS, run_elementwise, AND),
     with(ARG_MAX, "ArgMax", "T>L", REALS, run_arg_max),
-    with(CAST, "Cast", "X>?", 0, run_elementwise, Elementwise::CAST, load_cast),
+    with(CAST, "Cast", "X>?", 0, run_elementwise, Elementwise::CAST, &OF_CAST),
     with(CAST_LIKE, "CastLike", "XT>T", ANY_TYPE, run_elementwise, Elementwise::CAST),
+    plain("Clip", "TTT>T", NUMBERS, run_elementwise, CLIP),
     with(AXIS, "Concat", "T*>T", ANY_TYPE, run_concat),
     with(CUM_SUM, "CumSum", "TI>T", INTEGERS, run_cumulative_sum),
     with(STEP_SIZES, "DequantizeLinear", "TFt>F", STEPS | type_bit(INT32), run_elementwise, DEQUANTIZE),
@@ -80,23 +83,25 @@ constexpr Operator OPERATORS[] = {
     plain("Erf", "T>T", REALS, run_elementwise, ERF),
     plain("Expand", "TL>T", ANY_TYPE, run_elementwise, EXPAND),
     with(AXIS_0, "Gather", "TI>T", ANY_TYPE, run_gather),
-    with(GEMM, "Gemm", "TTt>T", REALS, run_gemm, 0, load_gemm, destroy_product),
+    with(GEMM, "Gemm", "TTt>T", REALS, run_gemm, 0, &OF_GEMM),
     plain("Greater", "TT>B", NUMBERS, run_elementwise, GREATER),
     plain("GreaterOrEqual", "TT>B", NUMBERS, run_elementwise, GREATER_OR_EQUAL),
     plain("Identity", "T>T", ANY_TYPE, run_identity),
     with(LAYER_NORM, "LayerNormalization", "TTt>T", REALS, run_layer_normalization),
+    with(LEAKY_SLOPE, "LeakyRelu", "T>T", REALS, run_elementwise, LEAKY_RELU),
     plain("Less", "TT>B", NUMBERS, run_elementwise, LESS),
-    plain("MatMul", "TT>T", REALS, run_matmul, 0, load_matmul, destroy_product),
-    plain("MatMulInteger", "UXu>J", 0, run_matmul_integer, 0, load_matmul_integer, destroy_product),
+    plain("MatMul", "TT>T", REALS, run_matmul, 0, &OF_MATMUL),
+    plain("MatMulInteger", "UXu>J", 0, run_matmul_integer, 0, &OF_MATMUL_INTEGER),
     plain("Max", "TT>T", NUMBERS, run_elementwise, MAX),
     plain("Min", "TT>T", NUMBERS, run_elementwise, MIN),
+    plain("Mish", "T>T", REALS, run_elementwise, MISH),
     with(MODULO, "Mod", "TT>T", INTEGERS, run_elementwise, Elementwise::MOD),
     plain("Mul", "TT>T", NUMBERS, run_elementwise, MUL),
     plain("NonZero", "T>L", INTEGERS | type_bit(BOOL), run_nonzero),
     plain("Not", "T>T", BOOLS, run_elementwise, NOT),
     plain("Or", "TT>T", BOOLS, run_elementwise, OR),
     with(PAD, "Pad", "TLt>T", ANY_TYPE, run_pad),
-    plain("Pow", "TT>T", REALS, run_elementwise, POW, load_power),
+    plain("Pow", "TT>T", REALS, run_elementwise, POW, &OF_POWER),
     with(STEP_SIZES, "QuantizeLinear", "FFT>T", STEPS, run_elementwise, QUANTIZE),
     plain("Range", "LLL>L", 0, run_range),
     with(REDUCE, "ReduceL2", "Tl>T", REALS, run_reduction, REDUCE_L2),
@@ -110,7 +115,7 @@ constexpr Operator OPERATORS[] = {
     plain("Slice", "TIIii>T", ANY_TYPE, run_slice),
     plain("Sigmoid", "T>T", REALS, run_elementwise, SIGMOID),
     with(LAST_AXIS, "Softmax", "T>T", REALS, run_softmax),
-    with(SPLIT, "Split", "Tl>T*", ANY_TYPE, run_split),
+    with(AXIS_0, "Split", "TL>T*", ANY_TYPE, run_split),
     plain("Squeeze", "Tl>T", ANY_TYPE, run_squeeze),
     plain("Sub", "TT>T", NUMBERS, run_elementwise, SUB),
     plain("Tanh", "T>T", REALS, run_elementwise, TANH),

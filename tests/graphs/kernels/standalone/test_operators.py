@@ -98,6 +98,19 @@ CASES: dict[str, tuple[str, dict[str, np.ndarray], list[tuple[str, int]], dict[s
     ),
     "erf": ("y = Erf(x)", {"x": np.concatenate([floats(300) * 2, singles([0, 9, -9, 1e-6])])}, [("y", FLOAT)], {}),
     "sigmoid": ("y = Sigmoid(x)", {"x": np.concatenate([floats(300) * 9, singles([0, 99, -99])])}, [("y", FLOAT)], {}),
+    "clip": (
+        "a = Clip(x, low, high) b = Clip(i, one, five)",
+        {"x": floats(300), "i": integers(50)},
+        [("a", FLOAT), ("b", INT64)],
+        {"low": singles(-0.5), "high": singles(0.7), "one": np.array(1), "five": np.array(5)},
+    ),
+    "leaky_relu": (
+        "a = LeakyRelu(x) b = LeakyRelu <alpha = 0.3> (x)",
+        {"x": floats(300)},
+        [("a", FLOAT), ("b", FLOAT)],
+        {},
+    ),
+    "mish": ("y = Mish(x)", {"x": np.concatenate([floats(300) * 9, singles([90, -90])])}, [("y", FLOAT)], {}),
     "powers": (
         "a = Pow(x, two) b = Pow(x, three) r = Relu(x) c = Pow(r, half)",
         {"x": floats(300)},
@@ -193,10 +206,10 @@ CASES: dict[str, tuple[str, dict[str, np.ndarray], list[tuple[str, int]], dict[s
     ),
     "transpose_of_none": ("y = Transpose(x)", {"x": floats(3, 0, 2)}, [("y", FLOAT)], {}),
     "split": (
-        "a, b, c = Split <axis = 1> (x, s) d, e = Split <axis = -1, num_outputs = 2> (x)",
+        "a, b, c = Split <axis = 1> (x, s) d, e = Split <axis = -1> (x, t)",
         {"x": floats(2, 5, 3)},
         [(n, FLOAT) for n in "abcde"],
-        {"s": longs([1, 0, 4])},
+        {"s": longs([1, 0, 4]), "t": longs([2, 1])},
     ),
     "shapes": (
         "a = Shape(x) b = Shape <start = 1> (x) c = Shape <start = -2, end = -1> (x) d = Shape <end = 9> (x)",

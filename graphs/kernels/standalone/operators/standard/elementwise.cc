@@ -18,6 +18,12 @@ bool is_chosen(int code, Number x, Number y) {
 }
 
 template <class Number>
+Number clipped(Number x, Number least, Number most) {
+  x = x < least ? least : x;
+  return x > most ? most : x;
+}
+
+template <class Number>
 bool compare(int code, Number x, Number y) {
   switch (code) {
     case EQUAL: return x == y;
@@ -28,7 +34,7 @@ bool compare(int code, Number x, Number y) {
 }
 
 // The frequent operators have loops of their own.
-void compute_reals(int code, const Strip* inputs, int count, int output_type, Strip* result) {
+void compute_reals(int code, double slope, const Strip* inputs, int count, int output_type, Strip* result) {
   const double *a = inputs[0].reals, *b = inputs[1].reals;
   double* reals = result->reals;
   switch (code) {
@@ -58,6 +64,14 @@ void compute_reals(int code, const Strip* inputs, int count, int output_type, St
       case TANH: reals[i] = tanh_of(a[i]); break;
       case ERF: reals[i] = erf_of(a[i]); break;
       case SIGMOID: reals[i] = 1.0 / (1.0 + exp_of(-a[i])); break;
+      case LEAKY_RELU: reals[i] = a[i] < 0 ? slope * a[i] : a[i]; break;
+      case MISH: {
+        // With e = exp(x), it is x · tanh(log(1 + e)); from 40 on, that is x.
+        const double e = exp_of(a[i] > 40.0 ? 40.0 : a[i]), share = e * (e + 2.0);
+        reals[i] = a[i] * (share / (share + 2.0));
+        break;
+      }
+      case CLIP: reals[i] = clipped(a[i], b[i], inputs[2].reals[i]); break;
       case POW: reals[i] = b[i] == 0.5 ? __builtin_sqrt(a[i]) : b[i] == 2.0 ? a[i] * a[i] : a[i] * a[i] * a[i]; break;
       case QUANTIZE: {
         const bool is_signed = output_type == INT8 || output_type == INT16;
@@ -99,6 +113,7 @@ bool compute_integers(int code, const Strip* inputs, int count, int output_type,
       case MOD:
         if (!divide(code, a[i], b[i], &result[i])) return false;
         break;
+      case CLIP: result[i] = clipped(a[i], b[i], c[i]); break;
       case WHERE: result[i] = a[i] ? b[i] : c[i]; break;
       case EXPAND:
       case CAST: result[i] = a[i]; break;
@@ -175,6 +190,7 @@ Status run_elementwise(NodeRun& node) {
   int output_type = node.run.model.values[static_cast<size_t>(node.node.outputs[0])].type;
   TRY(node.output(0, output_type, sizes, rank, &data));
   if (code == EXPAND || code == WHERE) output_type = bits_type(output_type);
+  const double slope = code == LEAKY_RELU ? static_cast<double>(real_attribute(node.node, 0)) : 0.0;
   Strip strips[3], result;
   for (int64_t& zero : strips[2].integers) zero = 0;
   for (BroadcastWalk walk(sizes, rank, inputs, count); walk.next();) {
@@ -182,7 +198,7 @@ Status run_elementwise(NodeRun& node) {
     for (int i = 0; i < count; i++)
       load_numbers(types[i], tensors[i].data, walk.first_of(i), walk.stride_of(i), length, &strips[i]);
     if (is_real(types[0]))
-      compute_reals(code, strips, length, output_type, &result);
+      compute_reals(code, slope, strips, length, output_type, &result);
     else if (!compute_integers(code, strips, length, output_type, &result))
       return fail(failure() << "an integer is divided by 0; expected another divisor");
     store_numbers(output_type, &result, length, data, walk.first());

@@ -313,23 +313,22 @@ Status run_transpose(NodeRun& node) {
 
 Status run_split(NodeRun& node) {
   const Tensor& tensor = node.input(0);
-  const int count = node.node.output_count;
+  const int64_t count = node.node.output_count;
+  NumberArray sizes;
   int axis = 0;
   TRY(resolve_axis(node.node.attributes[0], tensor.rank, &axis));
-  NumberArray given;
-  const int64_t size = tensor.sizes[axis];
-  if (node.has(1)) TRY(given.load(node.input(1)));
-  bool fits = count && (!node.has(1) || node.input(1).count() == static_cast<size_t>(count));
-  int64_t strides[MAX_RANK], first = 0;
+  TRY(sizes.load(node.input(1)));
+  int64_t strides[MAX_RANK], first = 0, left = tensor.sizes[axis];
+  bool fits = node.input(1).is(INT64, 1) && node.input(1).sizes[0] == count;
   Tensor part = tensor;
   strides_of(tensor.sizes, tensor.rank, strides);
   for (int i = 0; i < count && fits; i++) {
-    // Without a list: equal sizes, of which the last may be smaller.
-    const int64_t left = size - first, own = node.has(1) ? given.integers()[i] : clip((size + count - 1) / count, 0, left);
+    const int64_t own = part.sizes[axis] = sizes.integers()[i];
     fits = own >= 0 && own <= left && (i < count - 1 || own == left);
-    part.sizes[axis] = own;
-    if (fits) TRY(copy_to_output(node, i, tensor, first * strides[axis], strides, part.sizes));
-    first += own;
+    if (!fits) break;
+    TRY(copy_to_output(node, i, tensor, first, strides, part.sizes));
+    first += own * strides[axis];
+    left -= own;
   }
   return fits ? nullptr : fail(failure() << "its input is " << tensor << "; expected sizes of " << count
                                          << " parts that are those of axis " << axis << " together");

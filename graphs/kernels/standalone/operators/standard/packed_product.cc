@@ -70,8 +70,8 @@ Status pack_weight(const Tensor& given, bool is_transposed, PackedWeight** packe
   if (given.rank != 2 || !is_in(given.type, type_bit(FLOAT) | type_bit(FLOAT16) | type_bit(INT8)) || given.sizes[0] < 1 ||
       given.sizes[1] < 1 || given.sizes[is_transposed] > (given.type == INT8 ? MAX_K_INT8 : MAX_K) ||
       given.sizes[!is_transposed] > MAX_N)
-    return fail(failure() << "its weight is " << given << "; expected a matrix of float, float16 or int8 of at most "
-                          << MAX_K << " rows, in int8 " << MAX_K_INT8 << ", and " << MAX_N << " columns" << ADVICE);
+    return fail(failure() << "its weight is " << given << "; expected a matrix of float, float16 or int8 that is not too large"
+                          << ADVICE);
   Message why_not;
   TRY(allocate_array(1, packed));
   **packed = {chosen_isa(&why_not), Precision::FLOAT, 0, {}, nullptr};
