@@ -8,8 +8,8 @@ import { readVocabulary } from "./vocabulary.js";
 
 // The texts of one run, which share the reading of the weights. Their rows take memory.
 const BATCH = 8;
-// The inputs of options whose names are others.
-const INPUTS = { max_seq_len: "max_length", max_answer_len: "longest_answer" };
+// The inputs of options that are numbers.
+const INPUTS = { max_seq_len: "max_length", max_answer_len: "longest_answer", top_k: "top_k", stride: "stride" };
 
 const vector = (data) => ({ dims: [data.length], data });
 
@@ -28,17 +28,18 @@ export function modelOf(session, { url, cached = false }, { vocabulary, cache })
   /**
    * Runs the file on texts, several at once.
    *
-   * texts: strings or lists of strings by input; a string beside a list stands for each of the list. numbers: other
-   * inputs, by option. resultOf(outputs as rows, row, texts): the result of one text. Returns a list of results if there
-   * is a list of texts.
+   * texts: strings or lists of strings by input; a string beside a list stands for each of the list. options: of the
+   * caller. resultOf(outputs as rows, row, texts): the result of one text. defaults: of options. others: more inputs.
+   * Returns a list of results if there is a list of texts.
    */
-  async function each(texts, numbers, { signal, stride, max_seq_len = longest, batch = BATCH } = {}, resultOf) {
+  async function each(texts, options = {}, resultOf, defaults, others = {}) {
+    const { signal, batch = BATCH } = options;
     checkCount("batch", batch);
-    const others = {};
-    for (const [name, value] of entries({ max_seq_len, stride, ...numbers })) {
+    for (const [name, input] of entries(INPUTS)) {
+      const value = options[name] ?? { max_seq_len: longest, ...defaults }[name];
       if (value === undefined) continue;
-      if (!isArray(value)) checkCount(name, value, name === "stride" ? 0 : 1);
-      others[INPUTS[name] ?? name] = vector([].concat(value));
+      checkCount(name, value, name === "stride" ? 0 : 1);
+      others[input] = vector([value]);
     }
     const given = entries(texts);
     const [list] = Object.values(texts)
@@ -79,8 +80,8 @@ export function modelOf(session, { url, cached = false }, { vocabulary, cache })
     },
 
     async answer(question, context, options = {}) {
-      const { top_k = 1, max_answer_len = 15, handle_impossible_answer: hasNone, max_seq_len = longest } = options;
-      const given = { top_k, max_answer_len, allow_no_answer: [Boolean(hasNone)] };
+      const defaults = { top_k: 1, max_answer_len: 15 };
+      const others = { allow_no_answer: vector([Boolean(options.handle_impossible_answer)]) };
       const resultOf = (found, row, texts) => {
         const [count] = found.cut[row];
         check(count < 1, `the question is ${count} tokens too long for a row; shorten it`);
@@ -88,52 +89,49 @@ export function modelOf(session, { url, cached = false }, { vocabulary, cache })
       };
       // A question that fills its row leaves a window for each token of the context: it is refused without.
       for (const text of [].concat(question))
-        if (2 * encode(text).length > max_seq_len) await each({ text, context: "." }, given, options, resultOf);
-      return each({ text: question, context }, given, options, resultOf);
+        if (2 * encode(text).length > (options.max_seq_len ?? longest))
+          await each({ text, context: "." }, options, resultOf, defaults, others);
+      return each({ text: question, context }, options, resultOf, defaults, others);
     },
 
     classify(text, options = {}) {
-      const { pair, top_k } = options;
+      const { pair } = options;
       const isPair = record.pair;
       check(isPair || pair === undefined, "the model takes no `pair`; export it with --text-pair", TypeError);
       const texts = isPair ? { text, pair } : { text };
-      return each(texts, { top_k }, options, (found, row) => results.labelsOf(found, row, record.labels));
+      return each(texts, options, (found, row) => results.labelsOf(found, row, record.labels));
     },
 
     tag(text, options = {}) {
       const { aggregation = "simple" } = options;
       const isSimple = aggregation === "simple";
       check(isSimple || aggregation === "none", `aggregation is ${aggregation}; expected simple or none`);
-      return each({ text }, {}, options, (found, row, texts) =>
-        results.entitiesOf(found, row, texts, record, isSimple),
-      );
+      return each({ text }, options, (found, row, texts) => results.entitiesOf(found, row, texts, record, isSimple));
     },
 
     async fill(text, options = {}) {
-      const { top_k = 5 } = options;
       vocabulary = await readVocabulary(vocabulary, url, record.vocabulary_sha256, { cache, ...options });
-      return each({ text }, { top_k }, options, (found, row, texts) =>
-        results.masksOf(found, row, texts, record, vocabulary),
-      );
+      const resultOf = (found, row, texts) => results.masksOf(found, row, texts, record, vocabulary);
+      return each({ text }, options, resultOf, { top_k: 5 });
     },
 
     embed(text, options = {}) {
       // Where padding changes the answers of a model, no text may change the vector of another.
-      return each({ text }, {}, { batch: 1, ...options }, (found, row) =>
-        results.vectorOf(found, row, options.normalize),
-      );
+      return each({ text }, { batch: 1, ...options }, (found, row) => results.vectorOf(found, row, options.normalize));
     },
 
     nextSentence(text, pair, options) {
-      return each({ text, pair }, {}, options, results.nextSentenceOf);
+      return each({ text, pair }, options, results.nextSentenceOf);
     },
 
     choose(prompt, choices, options) {
       check(isArray(choices) && choices.length > 1, "choices is no list of 2 or more texts", TypeError);
+      const most = record.choices ?? Infinity;
+      check(choices.length <= most, `there are ${choices.length} choices; the model takes ${most}`);
       choices.forEach((choice) => checkText("a choice", choice));
       const { bytes, splits } = encodeAll(choices);
-      const given = { choices: [...bytes], choice_splits: splits };
-      return each({ text: prompt }, given, options, (found) => results.choicesOf(found, choices));
+      const others = { choices: vector(bytes), choice_splits: vector(splits) };
+      return each({ text: prompt }, options, (found) => results.choicesOf(found, choices), null, others);
     },
   };
   const own = METHODS[record ? task : null];

@@ -229,3 +229,11 @@ def test_a_file_of_fixed_length_warns_of_what_it_does_not_read(task: str, text_b
     assert [list(outcome) for outcome in found["results"]] == [["result"], ["result"]]
     [warning] = found["warnings"]
     assert re.fullmatch(r"\d+ tokens were not read: a row has 16 at most", warning)
+
+
+@pytest.mark.full
+def test_more_choices_than_a_file_for_phones_takes_are_refused(text_bundle: Callable[..., Path]) -> None:
+    file = write_text_file(text_bundle("multiple-choice", target="mobile", seq_len=16))
+    few, many = ask(file, [["choose", QUESTION, ["one", "two"]], ["choose", QUESTION, ["one"] * 5]])["results"]
+    assert len(few["result"]["choices"]) == 2
+    assert many["error"] == "RangeError: there are 5 choices; the model takes 4"
