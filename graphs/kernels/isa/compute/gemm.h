@@ -13,6 +13,7 @@ struct TileOutput {
   int stride;
   const float* residual;
   int residual_stride;
+  int panels = 1;  // int8 in WebAssembly: how many panels a tile computes, one after the other
 };
 
 // The epilogue of float accumulators: bias, ReLU, residual, then the store. Each part is there once and is skipped where
