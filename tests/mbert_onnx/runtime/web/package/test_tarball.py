@@ -25,8 +25,8 @@ TOOLS = BUILD / "mbert-onnx-web" / "node_modules" / ".bin"
 SECONDS = 300
 KB = 1024
 TEXT = "👩 ada wrote the first program in london ."
-# What runs modules of Node, and how; the others than Node are tested where they are installed.
-RUNTIMES = {"node": ["node"], "deno": ["deno", "run", "--allow-all"], "bun": ["bun"]}
+# What runs modules of Node, and its arguments; the others than Node are tested where they are installed.
+RUNTIMES: dict[str, list[str]] = {"node": [], "deno": ["run", "--allow-all"], "bun": []}
 
 pytestmark = [
     pytest.mark.full,
@@ -71,13 +71,14 @@ def test_the_types(project: Path) -> None:
 @pytest.mark.parametrize("threads", [1, 2])
 def test_answers(runtime: str, threads: int, project: Path, text_bundle: Callable[..., Path]) -> None:
     path = os.pathsep.join([str(TOOLS), os.environ["PATH"]])
-    if shutil.which(runtime, path=path) is None:
+    program = shutil.which(runtime, path=path)
+    if program is None:
         pytest.skip(f"{runtime} is not installed")
     file = write_text_file(text_bundle("text-classification"))
     shutil.copy(HERE / "ask.mjs", project)
     asked: dict[str, Any] = {"package": "mbert-onnx-web", "model": str(file), "options": {"threads": threads}}
     found = json.loads(
-        run([*RUNTIMES[runtime], "ask.mjs"], project, json.dumps({**asked, "calls": [["classify", TEXT]]}))
+        run([program, *RUNTIMES[runtime], "ask.mjs"], project, json.dumps({**asked, "calls": [["classify", TEXT]]}))
     )
     assert found["info"]["threads"] == threads
     [outcome] = found["results"]
