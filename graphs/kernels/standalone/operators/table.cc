@@ -43,6 +43,7 @@ constexpr Rule REDUCE[] = {{Rule::INTEGER, false, "keepdims", 1}, {Rule::INTEGER
 constexpr Rule RESHAPE[] = {{Rule::INTEGER, false, "allowzero", 0}};
 constexpr Rule SCATTER[] = {{Rule::INTEGER, false, "axis", 0}, {Rule::WORD, false, "reduction", 0, "none add max min "}};
 constexpr Rule SHAPE[] = {{Rule::INTEGER, false, "start", 0}, {Rule::INTEGER, false, "end", INT32_MAX}};
+constexpr Rule SPLIT[] = {{Rule::INTEGER, false, "axis", 0}, {Rule::INTEGER, false, "num_outputs", 0}};
 constexpr Rule TOP_K[] = {{Rule::INTEGER, false, "axis", -1},
                           {Rule::INTEGER, false, "largest", 1},
                           {Rule::FIXED, false, "sorted", 1}};
@@ -115,7 +116,7 @@ constexpr Operator OPERATORS[] = {
     plain("Slice", "TIIii>T", ANY_TYPE, run_slice),
     plain("Sigmoid", "T>T", REALS, run_elementwise, SIGMOID),
     with(LAST_AXIS, "Softmax", "T>T", REALS, run_softmax),
-    with(AXIS_0, "Split", "TL>T*", ANY_TYPE, run_split),
+    with(SPLIT, "Split", "Tl>T*", ANY_TYPE, run_split),
     plain("Squeeze", "Tl>T", ANY_TYPE, run_squeeze),
     plain("Sub", "TT>T", NUMBERS, run_elementwise, SUB),
     plain("Tanh", "T>T", REALS, run_elementwise, TANH),

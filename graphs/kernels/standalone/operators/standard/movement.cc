@@ -317,13 +317,16 @@ Status run_split(NodeRun& node) {
   NumberArray sizes;
   int axis = 0;
   TRY(resolve_axis(node.node.attributes[0], tensor.rank, &axis));
-  TRY(sizes.load(node.input(1)));
+  const bool is_given = node.has(1);
+  if (is_given) TRY(sizes.load(node.input(1)));
   int64_t strides[MAX_RANK], first = 0, left = tensor.sizes[axis];
-  bool fits = node.input(1).is(INT64, 1) && node.input(1).sizes[0] == count;
+  bool fits = is_given ? node.input(1).count() == static_cast<size_t>(count) : node.node.attributes[1] == count;
   Tensor part = tensor;
   strides_of(tensor.sizes, tensor.rank, strides);
   for (int i = 0; i < count && fits; i++) {
-    const int64_t own = part.sizes[axis] = sizes.integers()[i];
+    // Without a list: equal sizes, of which the last may be smaller.
+    const int64_t equal = (tensor.sizes[axis] + count - 1) / count;
+    const int64_t own = part.sizes[axis] = is_given ? sizes.integers()[i] : clip(left, 0, equal);
     fits = own >= 0 && own <= left && (i < count - 1 || own == left);
     if (!fits) break;
     TRY(copy_to_output(node, i, tensor, first, strides, part.sizes));
