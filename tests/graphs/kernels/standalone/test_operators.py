@@ -206,7 +206,8 @@ CASES: dict[str, tuple[str, dict[str, np.ndarray], list[tuple[str, int]], dict[s
     ),
     "transpose_of_none": ("y = Transpose(x)", {"x": floats(3, 0, 2)}, [("y", FLOAT)], {}),
     "split": (
-        "a, b, c = Split <axis = 1> (x, s) d, e = Split <axis = -1> (x, t) f, g = Split <axis = 1, num_outputs = 2> (x)",
+        "a, b, c = Split <axis = 1> (x, s) d, e = Split <axis = -1> (x, t)"
+        " f, g = Split <axis = 1, num_outputs = 2> (x)",
         {"x": floats(2, 5, 3)},
         [(n, FLOAT) for n in "abcdefg"],
         {"s": longs([1, 0, 4]), "t": longs([2, 1])},
