@@ -20,6 +20,7 @@ OWN = (
     "standalone/reader/attributes",
     "standalone/model/describe",
     "standalone/loader/branches",
+    "standalone/loader/file_memory",
     "standalone/loader/loader",
     "standalone/model/model",
     "standalone/loader/names",

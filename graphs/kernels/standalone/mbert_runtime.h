@@ -26,6 +26,9 @@ typedef struct MbertRun MbertRun;
 // Allocates memory that is aligned to 64 bytes. Returns null where none is left.
 void* MBERT_EXPORT(mbert_allocate)(size_t bytes);
 void MBERT_EXPORT(mbert_release)(void* memory);
+// Makes memory of mbert_allocate larger, and returns where it is now; allocates memory if it is null. Returns null where none
+// is left, and leaves it as it was.
+void* MBERT_EXPORT(mbert_extend)(void* memory, size_t bytes);
 // Returns the bytes that are allocated now, those of mbert_allocate included.
 size_t MBERT_EXPORT(mbert_memory)(void);
 // Returns the last error of this thread: one line of UTF-8.
@@ -37,6 +40,9 @@ const char* MBERT_EXPORT(mbert_instruction_set)(void);
 // Loads a model from the bytes of its file, which may be released afterwards. Runs use at most `threads` threads: the one
 // that calls mbert_run, and those that call mbert_work. Returns null on failure: see mbert_error.
 MbertModel* MBERT_EXPORT(mbert_load)(const uint8_t* file, size_t size, int threads);
+// As mbert_load, of a file in memory of mbert_allocate, which it releases, also on failure. In WebAssembly it does so while it
+// packs the weights, so that they take the place of the file's.
+MbertModel* MBERT_EXPORT(mbert_load_owned)(uint8_t* file, size_t size, int threads);
 // Releases a model, whose runs must have been released.
 void MBERT_EXPORT(mbert_unload)(MbertModel* model);
 // Returns JSON: {"inputs": [{"name", "type", "shape", "optional"}], "outputs": [{"name", "type", "shape"}],

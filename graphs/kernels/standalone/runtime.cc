@@ -66,6 +66,7 @@ void destroy(Object* object) {
 extern "C" {
 
 void* mbert_allocate(size_t bytes) { return allocate_memory(bytes); }
+void* mbert_extend(void* memory, size_t bytes) { return extend_memory(memory, bytes); }
 void mbert_release(void* memory) { release_memory(memory); }
 size_t mbert_memory() { return allocated_memory(); }
 const char* mbert_error() { return last_error(); }
@@ -77,18 +78,26 @@ const char* mbert_instruction_set() {
   return isa ? isa->name : nullptr;
 }
 
-MbertModel* mbert_load(const uint8_t* file, size_t size, int threads) {
+namespace {
+
+MbertModel* load(const uint8_t* file, size_t size, void* owned, int threads) {
   void* memory = allocate_memory(sizeof(MbertModel));
   if (!memory) {
+    release_memory(owned);
     out_of_memory(sizeof(MbertModel));
     return nullptr;
   }
   MbertModel* model = new (memory) MbertModel;
   model->threads = threads > 1 ? threads : 1;
-  if (!load_model({reinterpret_cast<const char*>(file), size}, model)) return model;
+  if (!load_model({reinterpret_cast<const char*>(file), size}, owned, model)) return model;
   destroy(model);
   return nullptr;
 }
+
+}  // namespace
+
+MbertModel* mbert_load(const uint8_t* file, size_t size, int threads) { return load(file, size, nullptr, threads); }
+MbertModel* mbert_load_owned(uint8_t* file, size_t size, int threads) { return load(file, size, file, threads); }
 
 void mbert_unload(MbertModel* model) { destroy(model); }
 

@@ -27,10 +27,14 @@ POINTER, INT, TEXT, SIZE = ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p, ctype
 DIMS = ctypes.POINTER(ctypes.c_int32)
 # The functions of mbert_runtime.h: what each returns, and its arguments.
 FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
+    "allocate": (POINTER, [SIZE]),
+    "extend": (POINTER, [POINTER, SIZE]),
+    "release": (None, [POINTER]),
     "memory": (SIZE, []),
     "error": (TEXT, []),
     "instruction_set": (TEXT, []),
     "load": (POINTER, [TEXT, SIZE, INT]),
+    "load_owned": (POINTER, [POINTER, SIZE, INT]),
     "unload": (None, [POINTER]),
     "describe": (TEXT, [POINTER]),
     "run_new": (POINTER, [POINTER]),

@@ -55,16 +55,25 @@ class WasmRuntime:
         return int(result or 0)
 
     @property
+    def memory_bytes(self) -> int:
+        """The size of the module's memory, which only grows."""
+        return int(self._memory.data_len(self._store))
+
+    @property
     def instruction_set(self) -> str:
         return self._text(self.call("instruction_set"))
 
     def run(self, model: bytes, feed: Mapping[str, np.ndarray]) -> Arrays:
-        """Loads a model, runs it once, and returns the outputs by name; afterwards no memory is left allocated."""
+        """Loads a model, runs it once, and returns the outputs by name; afterwards no memory is left allocated.
+
+        The runtime takes the memory of the file, as in mbert-onnx-web.
+        """
         before = self.call("memory")
         file = self._copied(model)
-        loaded = self.call("load", file, len(model), 1)
+        loaded = self.call("load_owned", file, len(model), 1)
         assert loaded, self._text(self.call("error"))
-        pieces, run = [file], self.call("run_new", loaded)
+        pieces: list[int] = []
+        run = self.call("run_new", loaded)
         for name, array in feed.items():
             dims = np.array(array.shape, np.int32).tobytes()
             parts = [self._copied(part) for part in (name.encode() + b"\0", dims + b"\0", array.tobytes() + b"\0")]

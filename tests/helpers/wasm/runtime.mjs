@@ -53,9 +53,8 @@ class Runtime {
 
   load(file) {
     const bytes = readFileSync(file);
-    const at = this.copied(bytes), model = this.exports.mbert_load(at, bytes.length, this.threads);
+    const model = this.exports.mbert_load_owned(this.copied(bytes), bytes.length, this.threads);
     this.check(model);
-    this.exports.mbert_release(at);
     return model;
   }
 

@@ -12,6 +12,8 @@ Status OrtKernelInfo::packed_constant(size_t index, const Message& name, Tensor*
   Value* value = constant(index);
   if (!value) return fail(failure() << name.text() << " is not a constant; expected an initializer");
   is_packed[index] = true;
+  if (file && last >= 0) TRY(file->has_copied(last));
+  last = inputs[index];
   *tensor = value->tensor;
   if (reinterpret_cast<uintptr_t>(tensor->data) % element_bytes(tensor->type) == 0) return nullptr;
   const size_t bytes = tensor_bytes(*tensor);

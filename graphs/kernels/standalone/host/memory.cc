@@ -37,6 +37,36 @@ void release_memory(void* memory) {
   system_release(whole);
 }
 
+void* release_front(void* memory, size_t bytes) {
+  const size_t released = bytes / CACHE_LINE * CACHE_LINE;
+  if (released < HEADER + SYSTEM_HEADER) return memory;
+  char* whole = static_cast<char*>(memory) - HEADER;
+  char* rest = static_cast<char*>(system_release_front(whole, released));
+  if (!rest) return memory;
+  // The new header lies in what was released, too.
+  *reinterpret_cast<size_t*>(rest) = *reinterpret_cast<size_t*>(whole) - released;
+  __atomic_sub_fetch(&allocated, released, __ATOMIC_RELAXED);
+  return rest + HEADER;
+}
+
+void* extend_memory(void* memory, size_t bytes) {
+  if (!memory) return allocate_memory(bytes);
+  if (bytes > SIZE_MAX / 2) return nullptr;
+  char* whole = static_cast<char*>(memory) - HEADER;
+  size_t& own = *reinterpret_cast<size_t*>(whole);
+  if (bytes <= own) return memory;
+  if (system_extend(whole, bytes + HEADER)) {
+    __atomic_add_fetch(&allocated, bytes - own, __ATOMIC_RELAXED);
+    own = bytes;
+    return memory;
+  }
+  void* larger = allocate_memory(bytes);
+  if (!larger) return nullptr;
+  __builtin_memcpy(larger, memory, own);
+  release_memory(memory);
+  return larger;
+}
+
 size_t allocated_memory() { return __atomic_load_n(&allocated, __ATOMIC_RELAXED); }
 
 Message& failure() { return last.message.clear(); }

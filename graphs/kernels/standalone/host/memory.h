@@ -12,6 +12,11 @@ namespace mbert {
 // Returns null where no memory is left. The memory is not cleared.
 void* allocate_memory(size_t bytes);
 void release_memory(void* memory);
+// Releases the first bytes of a piece of memory, or fewer, and returns what is left. May write to all of these bytes.
+void* release_front(void* memory, size_t bytes);
+// Makes a piece of memory larger, in its place if that is possible, else elsewhere; where no memory is left, returns null
+// and leaves it. Of null: allocates one.
+void* extend_memory(void* memory, size_t bytes);
 // Returns the bytes that are allocated now.
 size_t allocated_memory();
 

@@ -80,25 +80,57 @@ Status Loader::check_opsets(const View& bytes, uint32_t field) const {
 
 Status Loader::read_graph(const View& bytes) {
   Wire wire(bytes);
-  while (wire.next()) {
-    if (wire.is(GraphField::INITIALIZER, Wire::BYTES)) TRY(read_initializer(wire.bytes, 0));
+  for (const char* start = bytes.data; wire.next(); start = wire.position()) {
     if (wire.field() == GraphField::SPARSE_INITIALIZER) return malformed("a sparse initializer");
+    if (wire.is(GraphField::INITIALIZER, Wire::BYTES)) {
+      TRY(read_initializer(wire.bytes, 0));
+    } else {
+      for (; start < wire.position(); start++) TRY(rest_.add(*start));
+    }
   }
   if (wire.is_malformed()) return malformed("the graph");
-  Wire inputs(bytes);
+  const View rest(rest_.begin(), rest_.size());
+  if (file_.is_owned()) TRY(count_readers(bytes, rest));
+  Wire inputs(rest);
   while (inputs.next())
     if (inputs.is(GraphField::INPUT, Wire::BYTES)) TRY(read_input(inputs.bytes));
-  TRY(read_nodes(bytes, GraphField::NODE, 0, 0));
-  Wire outputs(bytes);
+  TRY(read_nodes(rest, GraphField::NODE, 0, 0));
+  Wire outputs(rest);
   while (outputs.next())
     if (outputs.is(GraphField::OUTPUT, Wire::BYTES)) TRY(read_output(outputs.bytes));
+  return nullptr;
+}
+
+void Loader::count_reader(const View& name) {
+  const int32_t value = names_.find(0, name);
+  if (value >= 0) model_.values[static_cast<size_t>(value)].readers++;
+}
+
+Status Loader::count_readers(const View& graph, const View& rest) {
+  for (Wire wire(rest); wire.next();) {
+    View name;
+    if (wire.is(GraphField::OUTPUT, Wire::BYTES)) TRY(read_name(wire.bytes, &name));
+    count_reader(name);
+    if (!wire.is(GraphField::NODE, Wire::BYTES)) continue;
+    for (Wire field(wire.bytes); field.next();) {
+      if (field.is(NodeField::INPUT, Wire::BYTES)) count_reader(field.bytes);
+      // A branch reads values that are no inputs of its node.
+      if (field.is(NodeField::TYPE, Wire::BYTES) && field.bytes.is("If")) return nullptr;
+    }
+  }
+  // Functions, which are read again at each call, commonly lie behind the graph.
+  for (const FunctionView& function : functions_)
+    if (function.body.data < graph.data) return nullptr;
+  file_.start_release();
   return nullptr;
 }
 
 Status Loader::read_initializer(const View& bytes, Scope scope) {
   Value value{};
   View name;
-  const Status status = read_tensor(bytes, &name, &value.tensor, &value.memory);
+  Status status = read_tensor(bytes, &name, &value.tensor, &value.memory);
+  // Its place in the file may be released before the name is read for the last time.
+  if (!status && file_.is_owned()) status = arena_.copy(name, &name.data);
   return add_constant(status, &value, scope, name);
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "standalone/host/node_run.h"
+#include "standalone/loader/file_memory.h"
 #include "standalone/loader/names.h"
 #include "standalone/reader/node_view.h"
 
@@ -13,7 +14,8 @@ struct FunctionView {
 
 class Loader {
  public:
-  explicit Loader(Model* model) : model_(*model), run_(*model) { run_.room = MAX_ELEMENTS; }
+  // `owned`: the memory of the file; null where it is the caller's.
+  Loader(Model* model, void* owned) : model_(*model), run_(*model), file_(model, owned) { run_.room = MAX_ELEMENTS; }
 
   Status load(const View& file);
 
@@ -25,6 +27,9 @@ class Loader {
   Status read_property(const View& bytes);
   Status check_opsets(const View& bytes, uint32_t field) const;
   Status read_graph(const View& bytes);
+  // Counts how often the graph without its initializers, `rest`, reads each of them.
+  Status count_readers(const View& graph, const View& rest);
+  void count_reader(const View& name);
   Status read_initializer(const View& bytes, Scope scope);
   Status read_input(const View& bytes);
   Status read_output(const View& bytes);
@@ -55,6 +60,9 @@ class Loader {
 
   Model& model_;
   Run run_;  // of nodes whose inputs are constants
+  FileMemory file_;
+  Arena arena_;       // names of initializers
+  Array<char> rest_;  // the graph without initializers
   Names names_;
   Array<FunctionView> functions_;
   View caller_;  // the name of the node that calls the function being read

@@ -18,7 +18,8 @@ Status Loader::create_kernel(const NodeView& view, const OrtCustomOp* kernel, Sc
   TRY(model_.arena.take(inputs, &is_packed));
   for (size_t i = 0; i < inputs; i++) is_packed[i] = false;
   {
-    OrtKernelInfo info(model_, view, node->inputs, node->input_count, is_packed);
+    // Within functions, readers of the graph's constants are not counted.
+    OrtKernelInfo info(model_, view, node->inputs, node->input_count, is_packed, scope ? nullptr : &file_);
     if (kernel->CreateKernelV2(kernel, nullptr, &info, &node->state)) return fail_within(node->name, node->type);
   }
   Status status = add_outputs(view.attributes, scope, node);

@@ -6,8 +6,8 @@
 
 namespace mbert {
 
-Status load_model(const View& file, Model* model) {
-  Loader loader(model);
+Status load_model(const View& file, void* owned, Model* model) {
+  Loader loader(model, owned);
   return loader.load(file);
 }
 

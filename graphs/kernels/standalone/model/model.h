@@ -17,6 +17,7 @@ struct Value {
   bool is_constant;  // and not the default of an input
   bool is_input, is_output;
   bool is_kept;      // a run may read the constant
+  int32_t readers;   // of an initializer: nodes and outputs of the graph that may still read it, where they are counted
 };
 
 // A node. `state` is what a kernel or an operator made when the model was loaded, such as packed weights.
@@ -59,8 +60,9 @@ struct Model {
   char* description = nullptr;
 };
 
-// Loads a model from the bytes of its file. On failure, the model is left as far as it was loaded.
-Status load_model(const View& file, Model* model);
+// Loads a model from the bytes of its file. `owned`: their memory, which is released; null where it is the caller's. On
+// failure, the model is left as far as it was loaded.
+Status load_model(const View& file, void* owned, Model* model);
 
 // Copies a constant that lies in the file, where it may not be aligned.
 Status own(Value* value);

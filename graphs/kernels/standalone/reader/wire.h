@@ -17,6 +17,8 @@ class Wire {
   // Reads the next field; false at the end, or where the message is malformed.
   bool next();
   bool is_malformed() const { return is_malformed_; }
+  // The end of the field that was read.
+  const char* position() const { return reinterpret_cast<const char*>(at_); }
 
   // The field that was read: its tag, of its number and kind, and its value, as a number or as bytes.
   uint32_t tag = 0;

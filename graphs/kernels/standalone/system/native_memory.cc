@@ -14,4 +14,8 @@ void* system_allocate(size_t bytes) {
 
 void system_release(void* memory) { free(memory); }
 
+void* system_release_front(void*, size_t) { return nullptr; }
+
+bool system_extend(void*, size_t) { return false; }
+
 }  // namespace mbert

@@ -12,6 +12,7 @@ namespace mbert {
 namespace {
 
 // A block's header takes a cache line, so that what follows is aligned.
+static_assert(SYSTEM_HEADER == CACHE_LINE, "the memory of a block begins behind its header");
 struct Block {
   size_t bytes;  // with the header
   Block* next;   // of a free block: the next one by address
@@ -61,6 +62,12 @@ void insert_region(uintptr_t start, uintptr_t end) {
   insert(block);
 }
 
+// The block of a piece of memory.
+Block* block_of(void* memory) { return reinterpret_cast<Block*>(static_cast<char*>(memory) - SYSTEM_HEADER); }
+
+// The bytes of a block for a piece of memory.
+size_t block_bytes(size_t bytes) { return round_up_to_cache_line(bytes) + SYSTEM_HEADER; }
+
 bool grow(size_t bytes) {
   const size_t pages = ((bytes > LEAST_GROWTH ? bytes : LEAST_GROWTH) + PAGE - 1) / PAGE;
   const size_t before = __builtin_wasm_memory_grow(0, pages);
@@ -71,9 +78,10 @@ bool grow(size_t bytes) {
   return true;
 }
 
-Block* take(size_t bytes) {
+// Takes the first free block that is large enough; where `place` is not null, only the one that is there.
+__attribute__((noinline)) Block* take(size_t bytes, const void* place) {
   for (Block **link = &first_free, *block = first_free; block; link = &block->next, block = block->next) {
-    if (block->bytes < bytes) continue;
+    if (block->bytes < bytes || (place && block != place)) continue;
     if (block->bytes - bytes >= 2 * CACHE_LINE) {
       Block* rest = reinterpret_cast<Block*>(reinterpret_cast<char*>(block) + bytes);
       *rest = {block->bytes - bytes, block->next};
@@ -87,6 +95,12 @@ Block* take(size_t bytes) {
   return nullptr;
 }
 
+// Memory grows at its end, where a block that is extended often lies.
+__attribute__((noinline)) Block* take_or_grow(size_t bytes, const void* place) {
+  Block* block = take(bytes, place);
+  return block || !grow(bytes) ? block : take(bytes, place);
+}
+
 }  // namespace
 
 void* system_allocate(size_t bytes) {
@@ -95,15 +109,33 @@ void* system_allocate(size_t bytes) {
     is_started = true;
     insert_region(reinterpret_cast<uintptr_t>(&__heap_base), __builtin_wasm_memory_size(0) * PAGE);
   }
-  const size_t needed = round_up_to_cache_line(bytes) + CACHE_LINE;
-  Block* block = take(needed);
-  if (!block && grow(needed)) block = take(needed);
-  return block ? reinterpret_cast<char*>(block) + CACHE_LINE : nullptr;
+  const size_t needed = block_bytes(bytes);
+  Block* block = take_or_grow(needed, nullptr);
+  return block ? reinterpret_cast<char*>(block) + SYSTEM_HEADER : nullptr;
 }
 
 void system_release(void* memory) {
   const Lock lock;
-  insert(reinterpret_cast<Block*>(static_cast<char*>(memory) - CACHE_LINE));
+  insert(block_of(memory));
+}
+
+void* system_release_front(void* memory, size_t bytes) {
+  const Lock lock;
+  Block* block = block_of(memory);
+  char* rest = static_cast<char*>(memory) + bytes;
+  block_of(rest)->bytes = block->bytes - bytes;
+  block->bytes = bytes;
+  insert(block);
+  return rest;
+}
+
+bool system_extend(void* memory, size_t bytes) {
+  const Lock lock;
+  Block* block = block_of(memory);
+  const size_t needed = block_bytes(bytes) - block->bytes;
+  const Block* more = take_or_grow(needed, end_of(block));
+  if (more) block->bytes += more->bytes;
+  return more;
 }
 
 }  // namespace mbert

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import numpy as np
 from kernel_models import Widths, attention_feed, ffn_feed, model_of, with_8_bit_weights
 from standalone_models import FLOAT, function_model
@@ -51,3 +53,30 @@ def test_tensors_are_released_after_their_last_reader(runtime: Runtime) -> None:
         loaded = runtime.memory()
         model.run(feed)
         assert runtime.memory() - loaded < 1.1 * feed["x"].nbytes
+
+
+def test_memory_that_is_made_larger_keeps_its_bytes(runtime: Runtime) -> None:
+    before = runtime.memory()
+    memory = runtime.extend(None, 0)
+    for size in (1, 100, 64, 100_000):
+        memory = runtime.extend(memory, size)
+        assert memory % 64 == 0
+        ctypes.memset(memory + size - 1, size % 251, 1)
+    assert runtime.memory() - before == 100_000
+    assert [ctypes.string_at(memory + size - 1, 1)[0] for size in (1, 100, 64)] == [1, 100, 64]
+    runtime.release(memory)
+    assert runtime.memory() == before
+
+
+def test_the_memory_of_a_file_can_be_given_away(runtime: Runtime) -> None:
+    widths = Widths(64, 32, 48, 2, 1)
+    model = model_of(ffn_feed(widths, 5), widths)
+    before = runtime.memory()
+    for file in (model, model[: len(model) // 2]):
+        memory = runtime.allocate(len(file))
+        ctypes.memmove(memory, file, len(file))
+        loaded = runtime.load_owned(memory, len(file), 1)
+        assert bool(loaded) == (file == model)
+        if loaded:
+            runtime.unload(loaded)
+        assert runtime.memory() == before

@@ -3,7 +3,7 @@
 import { abortable, checkCount } from "./checks.js";
 import { modelOf } from "./model.js";
 import { openSession } from "./session.js";
-import { open, read } from "./source.js";
+import { nothing, open, read } from "./source.js";
 import { instantiate } from "./wasm.js";
 
 export async function load(source, options = {}) {
@@ -19,10 +19,7 @@ async function loadModel(source, options) {
     const session = await openSession(wasm, (write) => read(file, options, write));
     return modelOf(session, file, options);
   } catch (error) {
-    instance.then(
-      ({ close }) => close(),
-      () => null,
-    );
+    instance.then(({ close }) => close(), nothing);
     throw error;
   }
 }

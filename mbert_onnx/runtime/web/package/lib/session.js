@@ -20,14 +20,14 @@ export const sizeOf = (dims) => dims.reduce((product, size) => product * size, 1
  * Loads a model: {inputs, outputs, metadata, info, run(inputs), memory(), dispose()}.
  *
  * wasm: of `instantiate`. readFile(write): reads the model's file with write(chunk, length); length: of the file, 0 if
- * that is unknown. Chunks go into the memory of the instance as they arrive, so that the file is not in memory twice.
+ * that is unknown. Chunks go into the memory of the instance as they arrive, and packed weights take their place there.
  */
 export async function openSession(wasm, readFile) {
   let { c } = wasm;
   // Anew each time, because growth of the memory replaces the buffer.
   const memory = () => new Uint8Array(wasm.memory.buffer);
-  const allocate = (size) => {
-    const place = c.allocate(size) >>> 0; // addresses beyond 2 GB are negative without this
+  const allocate = (size, before) => {
+    const place = c.extend(before, size) >>> 0; // addresses beyond 2 GB are negative without this
     check(place, `no memory for ${size} bytes; dispose of models or shorten texts`);
     return place;
   };
@@ -39,23 +39,15 @@ export async function openSession(wasm, readFile) {
     decoder.decode(copyOf(Uint8Array, place, memory().indexOf(0, place >>> 0) - (place >>> 0)));
   const expect = (isRight, kind = Error) => check(isRight, isRight || stringAt(c.error()), kind);
 
-  let file = 0,
-    size = 0,
-    room = 0;
+  let file;
+  let size = 0;
   await readFile((chunk, length) => {
     const end = size + chunk.length;
-    if (end > room) {
-      room = room ? 2 * end : Math.max(end, length);
-      const place = allocate(room);
-      memory().copyWithin(place, file, file + size);
-      c.release(file);
-      file = place;
-    }
+    file = allocate(Math.max(end, length), file);
     memory().set(chunk, file + size);
     size = end;
   });
-  const model = c.load(file, size, wasm.info.threads);
-  c.release(file);
+  const model = c.load_owned(file, size, wasm.info.threads);
   expect(model);
   const { inputs, outputs, metadata } = JSON.parse(stringAt(c.describe(model)));
 
@@ -64,7 +56,7 @@ export async function openSession(wasm, readFile) {
     outputs,
     metadata,
     info: { ...wasm.info, instructionSet: stringAt(c.instruction_set()) },
-    memory: () => (c ? c.memory() >>> 0 : 0),
+    memory: () => c?.memory() >>> 0, // 0 without a model
     dispose() {
       if (c) {
         c.unload(model);

@@ -5,12 +5,14 @@ import { check } from "./checks.js";
 
 export const isNode = globalThis.process?.versions?.node;
 
-const nothing = () => null;
+export const nothing = () => null;
+// Bytes of the buffer into which files are read.
+const ROOM = 1e6;
 
 /** A module of Node. Its name is no literal, because bundlers for browsers would look for it. */
 export const node = (name) => import(/* webpackIgnore: true */ /* @vite-ignore */ `node:${name}`);
 
-/** Opens a source: {response, url, cached}. */
+/** Opens a source: {response, url, cached, keep(blobs)}. keep, where there is a cache: puts the content that was read into it. */
 export async function open(source, { signal, cache } = {}) {
   if (source instanceof Response) return { response: readable(source), url: source.url };
   if ((source?.byteLength ?? source?.size) >= 0) return { response: new Response(source) };
@@ -43,12 +45,15 @@ async function fetched(request, signal, cache) {
   const kept = await store?.match(request).catch(nothing);
   if (kept) {
     // What is kept is right if the server has the same version, or cannot be reached.
-    const head = await fetch(new Request(request, { method: "HEAD", cache: "no-cache" }), { signal }).catch(nothing);
+    const head = await fetch(request, { method: "HEAD", cache: "no-cache", signal }).catch(nothing);
     if (!head || isSame(head.headers, kept.headers)) return { response: kept, cached: true };
   }
   const response = readable(await fetch(request, { signal }));
-  store?.put(request, response.clone()).catch(nothing); // without room, the next load fetches it again
-  return { response };
+  // Without room, the next load fetches it again.
+  return {
+    response,
+    keep: store && ((parts) => store.put(request, new Response(new Blob(parts), response)).catch(nothing)),
+  };
 }
 
 function isSame(one, other) {
@@ -66,19 +71,33 @@ const failure = (url, error) =>
     cause: error,
   });
 
-/** Reads an opened source: write(chunk, length). length: of the whole, 0 if that is unknown. */
-export async function read({ response: { body, headers }, url }, { signal, onProgress }, write) {
+/**
+ * Reads an opened source: write(chunk, length). A chunk is valid until `write` returns. length: of the whole, 0 if that is
+ * unknown.
+ */
+export async function read({ response: { body, headers }, url, keep }, { signal, onProgress }, write) {
   // The length of a compressed response is not that of the file; other origins may hide that it is compressed.
-  const length = headers.has("content-encoding") ? 0 : Number(headers.get("content-length"));
-  const reader = body.getReader();
+  const length = headers.has("content-encoding") ? 0 : +headers.get("content-length");
+  // One buffer for all chunks, where the engine has this for the body: else they are garbage, in all as large as the file.
+  // Other readers take no notice of it. Blobs for the cache are outside of a page's memory, unlike what a clone has queued.
+  let reader;
+  let room = new ArrayBuffer(ROOM);
+  try {
+    reader = body.getReader({ mode: "byob" });
+  } catch {
+    reader = body.getReader();
+  }
+  const parts = keep && [];
   for (let loaded = 0; ;) {
-    const { done, value } = await reader.read().catch((error) => {
+    const { done, value } = await reader.read(new Uint8Array(room)).catch((error) => {
       throw failure(url, error);
     });
     if (signal?.aborted) reader.cancel();
     signal?.throwIfAborted();
-    if (done) return;
+    if (done) return keep?.(parts);
     write(value, length);
+    parts?.push(new Blob([value]));
+    room = value.buffer;
     loaded += value.length;
     onProgress?.({ loaded, total: loaded <= length ? length : null });
   }

@@ -52,7 +52,7 @@ after(async () => {
 async function contentOf(source, options = {}) {
   const opened = await open(source, options);
   const chunks = [];
-  await read(opened, options, (chunk) => chunks.push(chunk));
+  await read(opened, options, (chunk) => chunks.push(chunk.slice())); // its buffer is used again
   return { ...opened, content: Buffer.concat(chunks) };
 }
 

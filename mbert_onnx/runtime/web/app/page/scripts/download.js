@@ -1,6 +1,7 @@
 // Large files: stored in the cache of the service worker as they arrive, so that none is downloaded twice.
 
 const BASE = new URL("..", import.meta.url);
+const CHUNK = 1 << 18; // bytes, for readers that bring no buffer
 const storing = new Map(); // by address
 const nameOf = (file) => file.url.split("?")[0];
 
@@ -15,8 +16,38 @@ export async function open(settings, file) {
   });
   const { ok, status } = response;
   if (!ok) throw new Error(`${nameOf(file)} cannot be loaded: the server answers ${status}. Upload the whole folder again.`);
-  if (cache) storing.set(url, cache.put(url, response.clone()).catch(() => {})); // no room: the page needs a connection
-  return response;
+  if (!cache) return response;
+  return copied(response, (copy) => storing.set(url, cache.put(url, copy).catch(() => {}))); // no room: the page needs a connection
+}
+
+/**
+ * Returns a response with the content of another one. keep(copy) gets a second one: when the first has been read, and of
+ * blobs, which are outside of the page's memory. Where the browser cannot read into a given buffer, it is a clone, whose
+ * chunks stay in the page's memory for a while.
+ */
+function copied(response, keep) {
+  const { body, headers } = response;
+  let reader;
+  try {
+    reader = body.getReader({ mode: "byob" });
+  } catch {
+    keep(response.clone());
+    return response;
+  }
+  const parts = [];
+  const pull = async (controller) => {
+    const { done, value } = await reader.read(controller.byobRequest.view);
+    if (done) {
+      keep(new Response(new Blob(parts), { headers }));
+      controller.close();
+    } else {
+      parts.push(new Blob([value]));
+    }
+    controller.byobRequest.respondWithNewView(value);
+  };
+  const cancel = (reason) => reader.cancel(reason);
+  const stream = new ReadableStream({ type: "bytes", autoAllocateChunkSize: CHUNK, pull, cancel });
+  return new Response(stream, { headers });
 }
 
 /** Returns the bytes of a file. settings, file: as `open` takes them. onProgress(bytes): bytes so far. */
