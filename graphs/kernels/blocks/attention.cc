@@ -26,9 +26,9 @@ int pad_mask(const float* row, int64_t stride, int tokens, int padded, float sca
 
 }  // namespace
 
-size_t BottleneckAttention::projected_bytes(const Isa& isa, const Sequences& sequences) const {
-  const size_t rows = sequences.rows, count = sequences.count;
-  const size_t bytes = round_up_to_cache_line(rows * 5 * intra * sizeof(float));
+uint64_t BottleneckAttention::projected_bytes(const Isa& isa, const Sequences& sequences) const {
+  const uint64_t rows = sequences.rows, count = sequences.count;
+  const uint64_t bytes = round_up_to_cache_line(rows * 5 * intra * sizeof(float));
   if (is_int8()) return bytes + packed_heads_bytes(isa, count * heads, head_size(), sequences.longest);
   // The last row of values is read up to a whole vector.
   return bytes + (count * intra * padded_length(isa, sequences.longest) + isa.lanes) * sizeof(float);
@@ -50,7 +50,7 @@ BottleneckAttention::Projected BottleneckAttention::projected(const Isa& isa, ch
   return result;
 }
 
-size_t BottleneckAttention::project_scratch(int rows) const { return quantized_bytes(rows, maximum(hidden, intra)); }
+uint64_t BottleneckAttention::project_scratch(int rows) const { return quantized_bytes(rows, maximum(hidden, intra)); }
 
 void BottleneckAttention::project(const Isa& isa, const float* x, const Projected& to, int first, int rows,
                                   char* memory) const {
@@ -88,7 +88,7 @@ void BottleneckAttention::pack(const Isa& isa, const Projected& to, int first, i
   });
 }
 
-size_t BottleneckAttention::heads_scratch(const Isa& isa, const Sequences& sequences) const {
+uint64_t BottleneckAttention::heads_scratch(const Isa& isa, const Sequences& sequences) const {
   const int padded = padded_length(isa, sequences.longest);
   return float_bytes(1, padded) +
          (is_int8() ? packed_scratch(padded, head_size()) : float_bytes(ATTENTION_ROWS, padded));
@@ -132,7 +132,7 @@ void BottleneckAttention::attend_heads(const Isa& isa, const Projected& from, co
   });
 }
 
-size_t BottleneckAttention::attend_scratch(const Isa& isa, const Sequences& sequences, int rows) const {
+uint64_t BottleneckAttention::attend_scratch(const Isa& isa, const Sequences& sequences, int rows) const {
   return float_bytes(rows, intra) + quantized_bytes(rows, intra) + heads_scratch(isa, sequences);
 }
 

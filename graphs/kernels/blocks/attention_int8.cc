@@ -28,8 +28,8 @@ PackedHeads layout(const Isa& any, int size, int length) {
   const Isa& isa = isa_for(any, length);
   PackedHeads result;
   result.padded = round_up(length, isa.panel_int8);
-  result.key_bytes = round_up_to_cache_line(static_cast<size_t>(result.padded) * round_up(size, isa.depth));
-  result.value_bytes = round_up_to_cache_line(static_cast<size_t>(result.padded) * round_up(size, isa.panel_int8));
+  result.key_bytes = round_up_to_cache_line(static_cast<uint64_t>(result.padded) * round_up(size, isa.depth));
+  result.value_bytes = round_up_to_cache_line(static_cast<uint64_t>(result.padded) * round_up(size, isa.panel_int8));
   return result;
 }
 
@@ -56,13 +56,13 @@ void write_starts(const Isa& isa, const Weight& values, int8_t* ones, int32_t* s
   for (int i = 0; i < values.n; i++) starts[i] = 127 * static_cast<int32_t>(sums[i]);
 }
 
-size_t step_bytes(const PackedHeads& one, size_t heads) {
+uint64_t step_bytes(const PackedHeads& one, uint64_t heads) {
   return round_up_to_cache_line(heads * one.padded * sizeof(float));
 }
 
 }  // namespace
 
-size_t packed_heads_bytes(const Isa& isa, size_t heads, int size, int length) {
+uint64_t packed_heads_bytes(const Isa& isa, uint64_t heads, int size, int length) {
   const PackedHeads one = layout(isa, size, length);
   return heads * (one.key_bytes + one.value_bytes) + 2 * step_bytes(one, heads);
 }
@@ -87,7 +87,7 @@ void pack_head(const Isa& any, const PackedHeads& to, size_t head, int size, int
     for (int i = length; i < to.padded; i++) key_steps[i] = value_steps[i] = 0.0f;
 }
 
-size_t packed_scratch(int padded, int size) {
+uint64_t packed_scratch(int padded, int size) {
   // A row of float32 for each channel's start, too: `size` rounded up to whole panels.
   return float_bytes(QUERY_ROWS, padded) + quantized_bytes(QUERY_ROWS, maximum(padded, size)) +
          float_bytes(1, round_up(size, Ones::MOST));

@@ -6,7 +6,7 @@
 namespace mbert {
 
 // Bytes of the keys and values of `heads` heads, counted over all sequences, and where each begins.
-size_t packed_heads_bytes(const Isa& isa, size_t heads, int size, int length);
+uint64_t packed_heads_bytes(const Isa& isa, uint64_t heads, int size, int length);
 PackedHeads packed_heads(const Isa& isa, char* memory, size_t heads, int size, int length);
 
 // Keys and values of `count` tokens of one head, which begin at token `first` of their sequence.
@@ -35,7 +35,7 @@ struct Queries {
 constexpr float LOG2_E = 1.44269504f;
 
 // Bytes of scratch for `attend_packed`.
-size_t packed_scratch(int padded, int size);
+uint64_t packed_scratch(int padded, int size);
 // context = softmax(queries·keys + mask)·values, with the mask times LOG2_E
 void attend_packed(const Isa& isa, const PackedHeads& from, const Queries& queries, char* scratch);
 

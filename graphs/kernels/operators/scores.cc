@@ -14,7 +14,7 @@ bool resolve(const int64_t* heads, int64_t tokens, int64_t intra, int64_t* shape
     shape[axis] = heads[axis] == 0 && axis < 2 ? own[axis] : heads[axis];
     if (heads[axis] == -1 && open < 0)
       open = axis;
-    else if (heads[axis] < 0 || (heads[axis] == 0 && axis >= 2) || __builtin_mul_overflow(known, shape[axis], &known))
+    else if (heads[axis] < 0 || (axis >= 2 && (heads[axis] == 0 || heads[axis] > intra)) || __builtin_mul_overflow(known, shape[axis], &known))
       return false;
   }
   const int64_t total = tokens * intra;

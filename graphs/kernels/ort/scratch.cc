@@ -21,7 +21,7 @@ Block* header(char* memory) { return reinterpret_cast<Block*>(memory - HEADER); 
 
 ScratchPool scratch_pool;
 
-Status ScratchPool::take(const Ort& ort, size_t bytes, char** memory) {
+Status ScratchPool::take(const Ort& ort, uint64_t bytes, char** memory) {
   for (char*& slot : slots) {
     char* block = __atomic_exchange_n(&slot, nullptr, __ATOMIC_ACQ_REL);
     if (!block) continue;
@@ -33,8 +33,9 @@ Status ScratchPool::take(const Ort& ort, size_t bytes, char** memory) {
     break;
   }
   void* whole = nullptr;
-  TRY(ort.allocate(bytes + HEADER, &whole));
-  static_cast<Block*>(whole)->bytes = bytes;
+  // More than addresses reach is more than there is.
+  TRY(ort.allocate(bytes < SIZE_MAX / 2 ? static_cast<size_t>(bytes) + HEADER : SIZE_MAX, &whole));
+  static_cast<Block*>(whole)->bytes = static_cast<size_t>(bytes);
   *memory = static_cast<char*>(whole) + HEADER;
   return nullptr;
 }

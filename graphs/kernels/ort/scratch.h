@@ -9,7 +9,7 @@ namespace mbert {
 class ScratchPool {
  public:
   // Takes a block of at least `bytes` bytes; allocates one if the pool has none that large.
-  Status take(const Ort& ort, size_t bytes, char** memory);
+  Status take(const Ort& ort, uint64_t bytes, char** memory);
   void give_back(const Ort& ort, char* memory);
   // Frees all blocks in the pool.
   void empty(const Ort& ort);

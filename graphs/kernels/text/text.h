@@ -51,7 +51,7 @@ Outcome write_tokens(const Tokenizer& tokenizer, const Symbol* symbols, uint32_t
 
 // Steps 0 to 7 for all texts of a batch, of one sequence or two, in memory of so many bytes. A text may have so many symbols
 // for each of its bytes; nearly always, one is enough, and the width of `expansions` is always. The tokens are in the memory.
-size_t batch_bytes(const Texts* sequences, int sequence_count, int64_t texts, int64_t symbols_per_byte);
+uint64_t batch_bytes(const Texts* sequences, int sequence_count, int64_t texts, int64_t symbols_per_byte);
 Outcome tokenize_batch(const Tokenizer& tokenizer, const Texts* sequences, int64_t texts, int64_t symbols_per_byte,
                        char* memory, Tokens* result);
 

@@ -14,14 +14,14 @@ class Layout {
   template <class Element>
   Element* take(int64_t count) {
     Element* taken = memory_ ? reinterpret_cast<Element*>(memory_ + bytes_) : nullptr;
-    bytes_ += (static_cast<size_t>(count) * sizeof(Element) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    bytes_ += (static_cast<uint64_t>(count) * sizeof(Element) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     return taken;
   }
-  size_t bytes() const { return bytes_; }
+  uint64_t bytes() const { return bytes_; }
 
  private:
   char* const memory_;
-  size_t bytes_ = 0;
+  uint64_t bytes_ = 0;
 };
 
 struct BatchMemory {
@@ -65,7 +65,7 @@ void read_splits(const Texts& texts, int64_t count, uint32_t* starts) {
     }
 }
 
-size_t batch_bytes(const Texts* sequences, int sequence_count, int64_t texts, int64_t symbols_per_byte) {
+uint64_t batch_bytes(const Texts* sequences, int sequence_count, int64_t texts, int64_t symbols_per_byte) {
   return BatchMemory(sequences, sequence_count, texts, symbols_per_byte, nullptr).layout.bytes();
 }
 

@@ -74,7 +74,7 @@ struct AnyEmbeddingsOp {
     void* y;
     int tokens, length, tokens_per_chunk;
     char* scratch;
-    size_t scratch_bytes;
+    uint64_t scratch_bytes;
 
     // y = (next | this | previous word embedding)·weight + position + type
     void compute(int, int chunk) const {

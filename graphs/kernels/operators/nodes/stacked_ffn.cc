@@ -51,7 +51,7 @@ struct AnyFfnOp {
     int64_t rows;
     int rows_per_task;
     char* scratch;
-    size_t scratch_bytes;
+    uint64_t scratch_bytes;
   };
 
   static void task(void* data, size_t number) {

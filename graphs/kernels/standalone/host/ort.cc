@@ -49,7 +49,7 @@ Status Ort::input_count(const OrtKernelInfo* info, size_t* count) const {
 
 Status Ort::input(OrtKernelContext* context, size_t index, Tensor* tensor) const {
   if (!context->has(static_cast<int>(index)))
-    return mbert::fail(failure() << "input " << static_cast<int64_t>(index) << " is missing");
+    return mbert::fail(failure() << "input " << static_cast<int64_t>(index) << " is missing; expected it");
   *tensor = context->input(static_cast<int>(index));
   return nullptr;
 }

@@ -12,9 +12,13 @@ namespace {
 // Versions of the format and of the opsets that exports use.
 constexpr int64_t OLDEST_IR = 8, NEWEST_IR = 13, OLDEST_OPSET = 18, NEWEST_OPSET = 26;
 
+// The most bytes of nodes and functions that are read, beside those of the file itself: a function is read in each call.
+constexpr size_t MOST_REPEATED = size_t{16} << 20;
+
 }  // namespace
 
 Status Loader::load(const View& file) {
+  file_bytes_ = file.size;
   struct Fields {
     int64_t ir_version = 0;
     View graph;
@@ -181,13 +185,20 @@ Status Loader::read_nodes(const View& bytes, uint32_t field, Scope scope, int de
   return wire.is_malformed() ? malformed("a graph") : nullptr;
 }
 
+Status Loader::count(size_t bytes) {
+  constexpr uint32_t MOST_PARTS = 1 << 17;
+  parts_++;
+  bytes_ += bytes;
+  if (parts_ <= MOST_PARTS && bytes_ <= MOST_REPEATED + file_bytes_) return nullptr;
+  return fail(failure() << "the file has more than " << int64_t{MOST_PARTS} << " nodes and names, or more than "
+                        << int64_t{MOST_REPEATED >> 20} << " MB in calls of functions; expected fewer" << ADVICE);
+}
+
 Status Loader::read_node(const View& bytes, Scope scope, int depth) {
-  constexpr uint32_t MOST_NODES = 65536;
   NodeView view;
+  TRY(count(bytes.size));
   TRY(view.read(bytes));
   if (!view.name.size) view.name = caller_;
-  if (++visited_ > MOST_NODES)
-    return fail(failure() << "the file has more than " << int64_t{MOST_NODES} << " nodes; expected fewer" << ADVICE);
   const OrtCustomOp* kernel = view.domain.is(DOMAIN) ? find_kernel(view.type) : nullptr;
   if (kernel && !takes_input(*kernel, bytes, scope)) kernel = nullptr;
   if (!kernel)
@@ -231,6 +242,7 @@ Status Loader::refuse(const NodeView& view) const {
 
 Status Loader::call(const FunctionView& function, const NodeView& view, const View& bytes, Scope scope, int depth) {
   TRY(check_depth(view, depth));
+  TRY(count(function.body.size));
   TRY(check_opsets(function.body, FunctionField::OPSET_IMPORT));
   const Scope own = ++scopes_;
   // Inputs by place: an input that is missing is one without a name.
@@ -254,7 +266,8 @@ Status Loader::call(const FunctionView& function, const NodeView& view, const Vi
       return fail(about_node(view) << "the node has more outputs than its function; expected as many");
     if (!names.bytes.size) continue;
     const int32_t value = names_.find(own, results.bytes);
-    if (value < 0) return fail(about_node(view) << "its function does not compute the output " << results.bytes);
+    if (value < 0)
+      return fail(about_node(view) << "its function does not compute the output " << results.bytes << "; expected it to");
     TRY(define(scope, names.bytes, value));
   }
   return nullptr;
@@ -312,6 +325,7 @@ Status Loader::add_value(const Value& value, int32_t* index) {
 }
 
 Status Loader::define(Scope scope, const View& name, int32_t value) {
+  TRY(count(0));
   if (names_.find(scope, name) != Names::NONE)
     return fail(failure() << "the file defines the value " << name << " twice; expected each name once");
   return names_.add(scope, name, value);

@@ -33,6 +33,9 @@ class Loader {
   Status read_initializer(const View& bytes, Scope scope);
   Status read_input(const View& bytes);
   Status read_output(const View& bytes);
+  // Counts a node, a call or a name, and bytes that were read for it. So a small file, whose functions call each other many
+  // times, takes little time and memory.
+  Status count(size_t bytes);
   Status read_nodes(const View& bytes, uint32_t field, Scope scope, int depth);
   Status read_node(const View& bytes, Scope scope, int depth);
   // Returns whether a kernel takes the type of a node's first input. Kernels of float16 are named so; blocks that no
@@ -66,7 +69,8 @@ class Loader {
   Names names_;
   Array<FunctionView> functions_;
   View caller_;  // the name of the node that calls the function being read
-  uint32_t scopes_ = 0, visited_ = 0;
+  uint32_t scopes_ = 0, parts_ = 0;
+  size_t bytes_ = 0, file_bytes_ = 0;
 };
 
 }  // namespace mbert

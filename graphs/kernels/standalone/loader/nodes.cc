@@ -23,6 +23,9 @@ Status Loader::create_kernel(const NodeView& view, const OrtCustomOp* kernel, Sc
     if (kernel->CreateKernelV2(kernel, nullptr, &info, &node->state)) return fail_within(node->name, node->type);
   }
   Status status = add_outputs(view.attributes, scope, node);
+  // Only kernels with several outputs leave out those that have no name.
+  if (!status && outputs == 1 && (!node->output_count || node->outputs[0] < 0))
+    status = fail(about_node(view) << "its output has no name; expected one");
   if (!status) status = model_.nodes.add(*node);
   if (status) {
     kernel->KernelDestroy(node->state);

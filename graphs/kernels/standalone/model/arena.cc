@@ -1,5 +1,10 @@
 #include "standalone/model/array.h"
 
+// The least bytes of a chunk. With none, which sanitizers are built with, each array is memory of its own.
+#ifndef MBERT_CHUNK
+#define MBERT_CHUNK 8192
+#endif
+
 namespace mbert {
 
 Status grow_array(void** data, size_t* room, size_t element) {
@@ -25,7 +30,7 @@ Status Arena::copy(const View& text, const char** copied, size_t longest) {
 }
 
 Status Arena::take_elements(size_t count, size_t size, void** memory) {
-  constexpr size_t ALIGNMENT = 16, LEAST = 8192, HEADER = (sizeof(Chunk) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+  constexpr size_t ALIGNMENT = 16, LEAST = MBERT_CHUNK, HEADER = (sizeof(Chunk) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
   size_t bytes = 0;
   if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX / 4) return out_of_memory(SIZE_MAX);
   const size_t needed = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;

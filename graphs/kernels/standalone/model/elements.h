@@ -15,8 +15,8 @@ constexpr uint32_t NUMBERS = REALS | INTEGERS, ANY_TYPE = NUMBERS | type_bit(BOO
 constexpr bool is_in(int type, uint32_t types) { return type >= 0 && type < 32 && (types & type_bit(type)) != 0; }
 
 // The largest number of elements of a tensor, and the largest of any of its sizes. With it, products of sizes, and their
-// sums, fit 64 bits.
-constexpr int64_t MAX_ELEMENTS = INT32_MAX;
+// sums, fit 64 bits, and the bytes of a tensor fit a size_t, which has 32 bits in WebAssembly.
+constexpr int64_t MAX_ELEMENTS = sizeof(size_t) < sizeof(int64_t) ? INT32_MAX / 8 : INT32_MAX;
 
 // Returns the bytes of an element; 0 for a type that is not supported.
 constexpr size_t element_bytes(int type) {

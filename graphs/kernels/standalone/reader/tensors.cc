@@ -39,8 +39,10 @@ Wire::Kind kind_of(uint32_t field) {
 Status read_numbers(const View& bytes, const View& name, Tensor* tensor, void** memory) {
   const size_t count = tensor->count();
   const uint32_t field = field_of(tensor->type);
+  // Each number takes a byte of the file at least: where there are fewer, none is stored.
+  const size_t room = count <= bytes.size ? count : 0;
   char* data = nullptr;
-  TRY(allocate_array(tensor_bytes(*tensor), &data));
+  TRY(allocate_array(room * element_bytes(tensor->type), &data));
   *memory = tensor->data = data;
   size_t written = 0;
   Wire wire(bytes);
@@ -48,7 +50,7 @@ Status read_numbers(const View& bytes, const View& name, Tensor* tensor, void** 
     if (wire.field() != field) continue;
     Numbers numbers(wire, kind_of(field));
     for (uint64_t number; numbers.next(&number); written++)
-      if (written < count) store_bits(tensor->type, number, data, written);
+      if (written < room) store_bits(tensor->type, number, data, written);
     if (numbers.is_malformed()) return malformed("the numbers of a tensor");
   }
   if (written != count)

@@ -445,6 +445,12 @@ WRONG: dict[str, tuple[str, dict[str, np.ndarray], dict[str, np.ndarray], str]] 
         {"z": floats(4)},
         r"float \[4\]; expected one, or 5",
     ),
+    "kinds_of_nothing": (
+        "y = Unique <axis = 0, sorted = 0> (x)",
+        {"x": integers(9, 0)},
+        {},
+        "rows of one number at least",
+    ),
     "empty": ("y = ReduceMax(x)", {"x": floats(0)}, {}, "expected one number at least"),
 }
 
@@ -452,7 +458,7 @@ WRONG: dict[str, tuple[str, dict[str, np.ndarray], dict[str, np.ndarray], str]] 
 @pytest.mark.parametrize("case", WRONG)
 def test_a_run_that_fails_names_the_node(case: str, runtime: Runtime) -> None:
     body, feed, constants, reason = WRONG[case]
-    kind = INT64 if case in ("division", "range") else FLOAT
+    kind = INT64 if case in ("division", "range", "kinds_of_nothing") else FLOAT
     before = runtime.memory()
     with runtime.model(function_model(body, feed, [("y", kind)], constants)) as loaded:
         operator = body.split("= ")[1].split("(")[0].split(" <")[0]
@@ -460,3 +466,14 @@ def test_a_run_that_fails_names_the_node(case: str, runtime: Runtime) -> None:
             with pytest.raises(RuntimeLibraryError, match=rf"^node own \({operator}\): .*{reason}"):
                 loaded.run(feed)
     assert runtime.memory() == before
+
+
+def test_many_rows_of_nothing_take_no_time(runtime: Runtime) -> None:
+    # Each of 2³¹ − 1 rows, or of pairs of a row and an index, would take minutes.
+    rows, indices = np.zeros((2**31 - 1, 1, 0), np.float32), np.zeros(1000, np.int64)
+    body = "a = Gather <axis = 1> (x, i) y = Softmax(x) b = Concat <axis = 0> (x) z = Slice(b, s, e)"
+    feed = {"x": rows, "i": indices[:1]}
+    outputs = [(name, FLOAT) for name in "ayz"]
+    with runtime.model(function_model(body, feed, outputs, {"s": longs([0]), "e": longs([1])})) as loaded:
+        found = loaded.run(feed)
+    assert {name: array.shape for name, array in found.items()} == {"a": rows.shape, "y": rows.shape, "z": (1, 1, 0)}

@@ -39,6 +39,25 @@ def calling_itself(proto: onnx.ModelProto) -> None:
     node.op_type, node.domain = "Own", "mbert"
 
 
+def without_numbers(proto: onnx.ModelProto) -> None:
+    """As many numbers as a tensor may have, in a file of some bytes."""
+    proto.graph.initializer[0].ClearField("raw_data")
+    proto.graph.initializer[0].dims[0] = 2**31 - 1
+
+
+def without_function_output(proto: onnx.ModelProto) -> None:
+    proto.functions[0].output[0] = "q"
+
+
+def with_many_inputs(proto: onnx.ModelProto) -> None:
+    """Functions that call each other 2,000 times, with a node of 10,000 inputs in the innermost."""
+    node = helper.make_node("Concat", ["x"] * 10_000, ["y"], axis=0)
+    proto.functions[0].node[0].CopyFrom(node)
+    doubling(proto)
+    for function in proto.functions[4:]:
+        del function.node[1:]
+
+
 def doubling(proto: onnx.ModelProto) -> None:
     """Seven functions that each call the next one ten times."""
     for level in range(7):
@@ -74,7 +93,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     "external": (changed(with_external), "the tensor z is in another file"),
     "cyclic": (changed(cyclic), "the input y is not computed before"),
     "recursive": (changed(calling_itself), "functions and branches are 8 levels deep"),
-    "exponential": (changed(doubling), "more than 65536 nodes"),
+    "exponential": (changed(doubling), "more than 131072 nodes and names"),
     "twice": (changed(lambda proto: proto.graph.node.append(proto.graph.node[0])), "the value y twice"),
     "unknown_output": (
         changed(lambda proto: setattr(proto.graph.output[0], "name", "q")),
@@ -88,6 +107,9 @@ FILES: dict[str, tuple[bytes, str]] = {
         changed(lambda proto: proto.graph.initializer[0].dims.__setitem__(0, -3)),
         "expected at most 2147483647",
     ),
+    "few_numbers": (changed(without_numbers), "the tensor z has 0 numbers; expected 2147483647"),
+    "function_output": (changed(without_function_output), "does not compute the output q; expected it to"),
+    "many_inputs": (changed(with_many_inputs), "more than 16 MB in calls of functions"),
     "string": (changed(lambda proto: setattr(proto.graph.initializer[0], "data_type", 8)), "the element type 8"),
 }
 
@@ -111,6 +133,17 @@ def test_a_kernel_refuses_with_its_own_words(runtime: Runtime) -> None:
     ):
         runtime.model(broken)
     assert runtime.memory() == before
+
+
+def without_output(proto: onnx.ModelProto) -> None:
+    proto.graph.node[0].output[0] = ""
+    proto.graph.node.append(helper.make_node("Identity", ["x"], ["y"]))
+
+
+def test_a_kernel_has_an_output(runtime: Runtime) -> None:
+    widths = Widths(16, 8, 8, 2, 1)
+    with pytest.raises(RuntimeLibraryError, match=r"mbert.StackedFFN\): its output has no name; expected one"):
+        runtime.model(changed(without_output, model_of(ffn_feed(widths, 1), widths)))
 
 
 def test_inputs_are_checked(runtime: Runtime) -> None:

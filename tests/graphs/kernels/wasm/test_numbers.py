@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from kernel_models import Arrays, Widths, attention_feed, ffn_feed, model_of, with_8_bit_weights
 from simulated_dot import with_simulated_dot
+from standalone_models import INT64, function_model
 from standalone_runtime import Runtime, assert_same
 from wasm_runtime import WasmRuntime, built, run_in_node
 
@@ -93,6 +94,24 @@ def test_weights_of_the_largest_magnitudes(engines: dict[str, WasmRuntime], nati
     }
     for engine in engines.values():
         check(engine, native, largest, WIDTHS[1])
+
+
+def test_a_tensor_of_more_bytes_than_addresses_reach_is_refused(engines: dict[str, WasmRuntime]) -> None:
+    # Of 2²⁹ + 1 numbers of 8 bytes, 32 bits have the number of bytes as 8.
+    feed = {"x": np.array(0), "z": np.array(2**29 + 1), "one": np.array(1)}
+    model = function_model("y = Range(x, z, one)", feed, [("y", INT64)])
+    with pytest.raises(AssertionError, match="from 0 to 536870913 by 1; expected numbers that fit"):
+        engines["wasm-simd128"].run(model, feed)
+
+
+@pytest.mark.full
+def test_a_block_that_needs_more_memory_than_addresses_reach_is_refused(engines: dict[str, WasmRuntime]) -> None:
+    # The scratch memory of 2²⁴ tokens takes 5 GB, of which 32 bits have 1 GB.
+    widths = Widths(hidden=1, intra=8, heads=1)
+    feed = {**attention_feed(widths, [1]), "x": np.zeros((2**24, 1)), "heads": np.array([2**20, 16, 1, 8])}
+    given = {name: feed[name] if name == "heads" else feed[name].astype(np.float32) for name in ("x", "mask", "heads")}
+    with pytest.raises(AssertionError, match=r"no memory for \d+ KB is left"):
+        engines["wasm-simd128"].run(model_of(feed, widths), given)
 
 
 def test_rows_that_are_too_long_to_be_widened(engines: dict[str, WasmRuntime], native: Runtime) -> None:

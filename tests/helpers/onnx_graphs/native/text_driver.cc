@@ -83,7 +83,7 @@ class Batch {
     Tokens tokens[2];
     Outcome outcome = Outcome::TOO_MANY_SYMBOLS;
     for (int64_t room = 1; outcome == Outcome::TOO_MANY_SYMBOLS; room = static_cast<int64_t>(tokenizer.tables.width)) {
-      memory_.resize(std::max(memory_.size(), batch_bytes(sequences, settings.sequences(), texts, room)));
+      memory_.resize(std::max<size_t>(memory_.size(), batch_bytes(sequences, settings.sequences(), texts, room)));
       outcome = tokenize_batch(tokenizer, sequences, texts, room, memory_.data(), tokens);
     }
     if (outcome != Outcome::DONE) exit(4);

@@ -204,7 +204,7 @@ Status run_gather(NodeRun& node) {
                                          : tensor.sizes[i - indices.rank + 1];
   void* data = nullptr;
   TRY(node.output(0, tensor.type, sizes, rank, &data));
-  if (!data) return nullptr;
+  if (!data || !product(sizes, 0, rank)) return nullptr;
   const int64_t outer = product(tensor.sizes, 0, axis), inner = product(tensor.sizes, axis + 1, tensor.rank);
   const int64_t size = tensor.sizes[axis], count = static_cast<int64_t>(indices.count());
   const size_t bytes = static_cast<size_t>(inner) * element_bytes(tensor.type);
@@ -217,7 +217,7 @@ Status run_gather(NodeRun& node) {
       const int64_t given = strip.integers[place], index = given < 0 ? given + size : given;
       if (index < 0 || index >= size)
         return fail(failure() << "an index is out of data bounds, " << given << "; expected " << -size << " to " << size - 1);
-      if (bytes) __builtin_memcpy(to, static_cast<const char*>(tensor.data) + static_cast<size_t>(i * size + index) * bytes, bytes);
+      __builtin_memcpy(to, static_cast<const char*>(tensor.data) + static_cast<size_t>(i * size + index) * bytes, bytes);
     }
   return nullptr;
 }

@@ -52,6 +52,7 @@ Status last_axis(const NodeRun& node, int64_t axis, int64_t* rows, int64_t* leng
 template <class Function>
 Status each_row(const Tensor& tensor, int64_t rows, int64_t length, Function function) {
   double* numbers = nullptr;
+  if (!length) return nullptr;
   TRY(allocate_array(static_cast<size_t>(length), &numbers));
   for (int64_t row = 0; row < rows; row++) {
     load_numbers(tensor.type, tensor.data, static_cast<size_t>(row * length), 1, static_cast<int>(length), numbers);
