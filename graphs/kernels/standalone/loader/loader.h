@@ -15,7 +15,7 @@ struct FunctionView {
 class Loader {
  public:
   // `owned`: the memory of the file; null where it is the caller's.
-  Loader(Model* model, void* owned) : model_(*model), run_(*model), file_(model, owned) { run_.room = MAX_ELEMENTS; }
+  Loader(Model* model, void* owned) : model_(*model), run_(*model), file_(model, owned) {}
 
   Status load(const View& file);
 

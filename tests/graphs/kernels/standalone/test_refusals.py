@@ -50,7 +50,7 @@ def without_function_output(proto: onnx.ModelProto) -> None:
 
 
 def with_many_inputs(proto: onnx.ModelProto) -> None:
-    """Functions that call each other 2,000 times, with a node of 10,000 inputs in the innermost."""
+    """Functions that call each other 1,000 times, with a node of 10,000 inputs in the innermost."""
     node = helper.make_node("Concat", ["x"] * 10_000, ["y"], axis=0)
     proto.functions[0].node[0].CopyFrom(node)
     doubling(proto)
