@@ -50,7 +50,7 @@ BottleneckAttention::Projected BottleneckAttention::projected(const Isa& isa, ch
   return result;
 }
 
-uint64_t BottleneckAttention::project_scratch(int rows) const { return quantized_bytes(rows, maximum(hidden, intra)); }
+size_t BottleneckAttention::project_scratch(int rows) const { return quantized_bytes(rows, maximum(hidden, intra)); }
 
 void BottleneckAttention::project(const Isa& isa, const float* x, const Projected& to, int first, int rows,
                                   char* memory) const {
@@ -88,7 +88,7 @@ void BottleneckAttention::pack(const Isa& isa, const Projected& to, int first, i
   });
 }
 
-uint64_t BottleneckAttention::heads_scratch(const Isa& isa, const Sequences& sequences) const {
+size_t BottleneckAttention::heads_scratch(const Isa& isa, const Sequences& sequences) const {
   const int padded = padded_length(isa, sequences.longest);
   return float_bytes(1, padded) +
          (is_int8() ? packed_scratch(padded, head_size()) : float_bytes(ATTENTION_ROWS, padded));
@@ -132,7 +132,7 @@ void BottleneckAttention::attend_heads(const Isa& isa, const Projected& from, co
   });
 }
 
-uint64_t BottleneckAttention::attend_scratch(const Isa& isa, const Sequences& sequences, int rows) const {
+size_t BottleneckAttention::attend_scratch(const Isa& isa, const Sequences& sequences, int rows) const {
   return float_bytes(rows, intra) + quantized_bytes(rows, intra) + heads_scratch(isa, sequences);
 }
 

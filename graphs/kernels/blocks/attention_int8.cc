@@ -28,8 +28,8 @@ PackedHeads layout(const Isa& any, int size, int length) {
   const Isa& isa = isa_for(any, length);
   PackedHeads result;
   result.padded = round_up(length, isa.panel_int8);
-  result.key_bytes = round_up_to_cache_line(static_cast<uint64_t>(result.padded) * round_up(size, isa.depth));
-  result.value_bytes = round_up_to_cache_line(static_cast<uint64_t>(result.padded) * round_up(size, isa.panel_int8));
+  result.key_bytes = round_up_to_cache_line(static_cast<size_t>(result.padded) * round_up(size, isa.depth));
+  result.value_bytes = round_up_to_cache_line(static_cast<size_t>(result.padded) * round_up(size, isa.panel_int8));
   return result;
 }
 
@@ -87,7 +87,7 @@ void pack_head(const Isa& any, const PackedHeads& to, size_t head, int size, int
     for (int i = length; i < to.padded; i++) key_steps[i] = value_steps[i] = 0.0f;
 }
 
-uint64_t packed_scratch(int padded, int size) {
+size_t packed_scratch(int padded, int size) {
   // A row of float32 for each channel's start, too: `size` rounded up to whole panels.
   return float_bytes(QUERY_ROWS, padded) + quantized_bytes(QUERY_ROWS, maximum(padded, size)) +
          float_bytes(1, round_up(size, Ones::MOST));

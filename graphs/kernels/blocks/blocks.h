@@ -38,14 +38,14 @@ struct StackedFFN {
   Weight weight1[MAX_NETWORKS], weight2[MAX_NETWORKS], weight_out;
 
   // Bytes of scratch for a block of rows.
-  uint64_t scratch(int rows) const;
+  size_t scratch(int rows) const;
   // y[rows, hidden] = residual + (the stacked networks of x[rows, intra])·weight_out.
   void run(const Isa& isa, const float* x, const float* residual, float* y, int rows, char* scratch) const;
 };
 
 // Keys and values of every sequence and head as packed int8 weights, with one quantization step per token.
 struct PackedHeads {
-  uint64_t key_bytes = 0, value_bytes = 0;  // of one head
+  size_t key_bytes = 0, value_bytes = 0;  // of one head
   int padded = 0;                         // tokens of one head: steps, and rows of the values
   int8_t *keys = nullptr, *values = nullptr;
   float *key_steps = nullptr, *value_steps = nullptr;
@@ -74,18 +74,18 @@ struct BottleneckAttention {
   uint64_t projected_bytes(const Isa& isa, const Sequences& sequences) const;
   Projected projected(const Isa& isa, char* memory, const Sequences& sequences) const;
 
-  uint64_t project_scratch(int rows) const;
+  size_t project_scratch(int rows) const;
   // The first phase of rows [first, first + rows). `x` begins at the first of them.
   void project(const Isa& isa, const float* x, const Projected& to, int first, int rows, char* scratch) const;
 
-  uint64_t attend_scratch(const Isa& isa, const Sequences& sequences, int rows) const;
+  size_t attend_scratch(const Isa& isa, const Sequences& sequences, int rows) const;
   // The second phase: y = inner stream + attention·weight_out of rows [first, first + rows). `y` begins at the first.
   void attend(const Isa& isa, const Projected& from, const Mask& mask, float* y, int first, int rows,
               char* scratch) const;
 
  private:
   void pack(const Isa& isa, const Projected& to, int first, int rows) const;
-  uint64_t heads_scratch(const Isa& isa, const Sequences& sequences) const;
+  size_t heads_scratch(const Isa& isa, const Sequences& sequences) const;
   void attend_heads(const Isa& isa, const Projected& from, const Mask& mask, int first, int rows, float* context,
                     char* scratch) const;
 };

@@ -6,7 +6,7 @@ namespace mbert {
 
 namespace {
 
-uint64_t largest(uint64_t a, uint64_t b) { return a > b ? a : b; }
+size_t largest(size_t a, size_t b) { return a > b ? a : b; }
 
 }  // namespace
 
@@ -18,8 +18,8 @@ EncoderRun::EncoderRun(const Isa& isa, const Encoder& encoder, const Sequences& 
   rows_per_chunk_ = rows_per_chunk(rows, threads < enough ? threads : enough, most_rows(ffn.precision));
   chunks_ = (rows + rows_per_chunk_ - 1) / rows_per_chunk_;
   projected_bytes_ = round_up_to_cache_line(attention(*encoder.layer).projected_bytes(isa, sequences));
-  const uint64_t project = float_bytes(rows_per_chunk_, ffn.hidden) + attention(*encoder.layer).project_scratch(rows_per_chunk_);
-  const uint64_t finish =
+  const size_t project = float_bytes(rows_per_chunk_, ffn.hidden) + attention(*encoder.layer).project_scratch(rows_per_chunk_);
+  const size_t finish =
       float_bytes(rows_per_chunk_, ffn.intra) +
       largest(attention(*encoder.layer).attend_scratch(isa, sequences, rows_per_chunk_), ffn.scratch(rows_per_chunk_));
   chunk_bytes_ = largest(project, finish);

@@ -31,7 +31,7 @@ class EncoderRun {
 
   int phases() const { return 2 * encoder_.layers; }
   int chunks() const { return chunks_; }
-  uint64_t scratch() const { return projected_bytes_ + chunks_ * chunk_bytes_; }
+  uint64_t scratch() const { return projected_bytes_ + static_cast<uint64_t>(chunks_) * chunk_bytes_; }
   // Sets what the run reads and writes: `x` and `y` are [rows, hidden], and may be the same.
   void use(const int* starts, const float* x, float* y, char* scratch);
   void compute(int phase, int chunk) const;
@@ -49,7 +49,8 @@ class EncoderRun {
   const float* x_ = nullptr;
   float* y_ = nullptr;
   int chunks_, rows_per_chunk_;
-  uint64_t projected_bytes_, chunk_bytes_;
+  uint64_t projected_bytes_;
+  size_t chunk_bytes_;
   char *projected_ = nullptr, *chunk_memory_ = nullptr;
 };
 

@@ -35,7 +35,7 @@ struct Queries {
 constexpr float LOG2_E = 1.44269504f;
 
 // Bytes of scratch for `attend_packed`.
-uint64_t packed_scratch(int padded, int size);
+size_t packed_scratch(int padded, int size);
 // context = softmax(queries·keys + mask)·values, with the mask times LOG2_E
 void attend_packed(const Isa& isa, const PackedHeads& from, const Queries& queries, char* scratch);
 

@@ -20,18 +20,18 @@ class Scratch {
   char* at_;
 };
 
-inline uint64_t float_bytes(int rows, int columns) {
-  return round_up_to_cache_line(static_cast<uint64_t>(rows) * columns * sizeof(float));
+inline size_t float_bytes(int rows, int columns) {
+  return round_up_to_cache_line(static_cast<size_t>(rows) * columns * sizeof(float));
 }
 
 // Bytes of quantized rows, enough for any instruction set.
-inline uint64_t activation_bytes(int rows, int columns) {
+inline size_t activation_bytes(int rows, int columns) {
   constexpr int MAX_DEPTH = 64;
-  return static_cast<uint64_t>(round_up(rows, ROWS_AT_ONCE)) * round_up(columns, MAX_DEPTH);
+  return static_cast<size_t>(round_up(rows, ROWS_AT_ONCE)) * round_up(columns, MAX_DEPTH);
 }
 
 // Bytes of scratch for `Quantized`.
-inline uint64_t quantized_bytes(int rows, int columns) {
+inline size_t quantized_bytes(int rows, int columns) {
   return round_up_to_cache_line(activation_bytes(rows, columns)) + 2 * round_up_to_cache_line(rows * sizeof(float));
 }
 

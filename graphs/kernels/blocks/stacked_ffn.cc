@@ -2,7 +2,7 @@
 
 namespace mbert {
 
-uint64_t StackedFFN::scratch(int rows) const {
+size_t StackedFFN::scratch(int rows) const {
   return float_bytes(rows, intra) + float_bytes(rows, intermediate) +
          quantized_bytes(rows, maximum(intra, intermediate));
 }

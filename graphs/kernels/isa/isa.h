@@ -114,8 +114,8 @@ struct Isa {
 #endif
 };
 
-// Rounds a size up to a whole cache line. Sizes have 64 bits where pointers have 32, too: those for inputs that are too large
-// would wrap around.
+// Rounds a size up to a whole cache line. Sizes for all rows have 64 bits where addresses have 32, too: those for inputs that
+// are too large would wrap around.
 inline uint64_t round_up_to_cache_line(uint64_t bytes) { return (bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE; }
 
 // Rounds up to a multiple. The number must not be negative.

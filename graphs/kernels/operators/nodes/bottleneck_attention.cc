@@ -50,7 +50,7 @@ struct AnyAttentionOp {
     int rows, rows_per_chunk;
     BottleneckAttention::Projected projected;
     char* scratch;
-    uint64_t scratch_bytes;
+    size_t scratch_bytes;
 
     void compute(int phase, int chunk) const {
       const int first = chunk * rows_per_chunk;
@@ -84,13 +84,13 @@ struct AnyAttentionOp {
     const int chunks = (run.rows + run.rows_per_chunk - 1) / run.rows_per_chunk;
 
     Sequences sequences = scores.sequences(false);
-    const uint64_t starts_bytes = round_up_to_cache_line((sequences.count + size_t{1}) * sizeof(int));
+    const size_t starts_bytes = round_up_to_cache_line((sequences.count + size_t{1}) * sizeof(int));
     const uint64_t projected_bytes = round_up_to_cache_line(block.projected_bytes(isa, sequences));
-    const uint64_t project = block.project_scratch(run.rows_per_chunk);
-    const uint64_t attend = block.attend_scratch(isa, sequences, run.rows_per_chunk);
+    const size_t project = block.project_scratch(run.rows_per_chunk);
+    const size_t attend = block.attend_scratch(isa, sequences, run.rows_per_chunk);
     run.scratch_bytes = project > attend ? project : attend;
     char* whole = nullptr;
-    TRY(scratch_pool.take(ort, starts_bytes + projected_bytes + chunks * run.scratch_bytes, &whole));
+    TRY(scratch_pool.take(ort, starts_bytes + projected_bytes + static_cast<uint64_t>(chunks) * run.scratch_bytes, &whole));
     int* starts = reinterpret_cast<int*>(whole);
     scores.write_starts(false, starts);
     sequences.starts = starts;

@@ -74,7 +74,7 @@ struct AnyEmbeddingsOp {
     void* y;
     int tokens, length, tokens_per_chunk;
     char* scratch;
-    uint64_t scratch_bytes;
+    size_t scratch_bytes;
 
     // y = (next | this | previous word embedding)·weight + position + type
     void compute(int, int chunk) const {
@@ -191,7 +191,7 @@ struct AnyEmbeddingsOp {
     run.scratch_bytes = float_bytes(run.tokens_per_chunk, weight.k) + float_bytes(run.tokens_per_chunk + 1, weight.n) +
                         float_bytes(run.tokens_per_chunk + 2, weight.k / 3) +
                         quantized_bytes(run.tokens_per_chunk, weight.k) + 2 * CACHE_LINE;
-    TRY(scratch_pool.take(ort, chunks * run.scratch_bytes, &run.scratch));
+    TRY(scratch_pool.take(ort, static_cast<uint64_t>(chunks) * run.scratch_bytes, &run.scratch));
     Status status = node->run_phases(context, 1, chunks, run);
     scratch_pool.give_back(ort, run.scratch);
     return status;

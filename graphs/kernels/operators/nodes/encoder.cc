@@ -171,7 +171,7 @@ struct AnyEncoderOp {
     Sequences sequences = scores.sequences(true);
     // Without padding and conversion, x and y are the rows of the run.
     const bool copies = node->is_half() || sequences.rows < tokens;
-    const uint64_t starts_bytes = round_up_to_cache_line((sequences.count + size_t{1}) * sizeof(int));
+    const size_t starts_bytes = round_up_to_cache_line((sequences.count + size_t{1}) * sizeof(int));
     const uint64_t stream_bytes =
         copies ? round_up_to_cache_line(static_cast<uint64_t>(sequences.rows) * hidden * sizeof(float)) : 0;
     EncoderRun run(isa, node->encoder, sequences, scores.mask, static_cast<int>(scores.heads), threads);

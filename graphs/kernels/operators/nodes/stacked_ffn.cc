@@ -51,7 +51,7 @@ struct AnyFfnOp {
     int64_t rows;
     int rows_per_task;
     char* scratch;
-    uint64_t scratch_bytes;
+    size_t scratch_bytes;
   };
 
   static void task(void* data, size_t number) {
@@ -96,7 +96,7 @@ struct AnyFfnOp {
     TRY(node->task_rows(context, run.rows, most_rows(block.precision), &run.rows_per_task));
     run.scratch_bytes = block.scratch(run.rows_per_task);
     const size_t tasks = static_cast<size_t>((run.rows + run.rows_per_task - 1) / run.rows_per_task);
-    TRY(scratch_pool.take(ort, tasks * run.scratch_bytes, &run.scratch));
+    TRY(scratch_pool.take(ort, static_cast<uint64_t>(tasks) * run.scratch_bytes, &run.scratch));
     Status status = node->parallel(context, task, tasks, &run);
     scratch_pool.give_back(ort, run.scratch);
     return status;

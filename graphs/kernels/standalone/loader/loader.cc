@@ -18,10 +18,10 @@ constexpr size_t MOST_REPEATED = size_t{16} << 20;
 }  // namespace
 
 Status Loader::load(const View& file) {
-  file_bytes_ = file.size;
+  bytes_left_ = MOST_REPEATED + file.size;
   // Weights of 8 bits become several times larger, and are then transposed.
   constexpr size_t MOST_PER_BYTE = 16;
-  run_.room = MOST_REPEATED + (file.size < SIZE_MAX / (4 * MOST_PER_BYTE) ? MOST_PER_BYTE * file.size : SIZE_MAX / 4);
+  run_.room = MOST_REPEATED + MOST_PER_BYTE * file.size;
   struct Fields {
     int64_t ir_version = 0;
     View graph;
@@ -189,12 +189,11 @@ Status Loader::read_nodes(const View& bytes, uint32_t field, Scope scope, int de
 }
 
 Status Loader::count(size_t bytes) {
-  constexpr uint32_t MOST_PARTS = 1 << 17;
-  parts_++;
-  bytes_ += bytes;
-  if (parts_ <= MOST_PARTS && bytes_ <= MOST_REPEATED + file_bytes_) return nullptr;
-  return fail(failure() << "the file has more than " << int64_t{MOST_PARTS} << " nodes and names, or more than "
-                        << int64_t{MOST_REPEATED >> 20} << " MB in calls of functions; expected fewer" << ADVICE);
+  if (parts_left_-- && bytes <= bytes_left_) {
+    bytes_left_ -= bytes;
+    return nullptr;
+  }
+  return fail(failure() << "the file has too many nodes, names or calls of functions; expected fewer" << ADVICE);
 }
 
 Status Loader::read_node(const View& bytes, Scope scope, int depth) {
@@ -270,7 +269,7 @@ Status Loader::call(const FunctionView& function, const NodeView& view, const Vi
     if (!names.bytes.size) continue;
     const int32_t value = names_.find(own, results.bytes);
     if (value < 0)
-      return fail(about_node(view) << "its function does not compute the output " << results.bytes << "; expected it to");
+      return fail(about_node(view) << "its function does not compute the output " << results.bytes << "; expected it");
     TRY(define(scope, names.bytes, value));
   }
   return nullptr;

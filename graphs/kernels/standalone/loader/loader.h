@@ -69,8 +69,8 @@ class Loader {
   Names names_;
   Array<FunctionView> functions_;
   View caller_;  // the name of the node that calls the function being read
-  uint32_t scopes_ = 0, parts_ = 0;
-  size_t bytes_ = 0, file_bytes_ = 0;
+  uint32_t scopes_ = 0, parts_left_ = 1 << 17;  // nodes, calls and names
+  size_t bytes_left_ = 0;
 };
 
 }  // namespace mbert

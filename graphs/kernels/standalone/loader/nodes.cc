@@ -25,7 +25,7 @@ Status Loader::create_kernel(const NodeView& view, const OrtCustomOp* kernel, Sc
   Status status = add_outputs(view.attributes, scope, node);
   // Only kernels with several outputs leave out those that have no name.
   if (!status && outputs == 1 && (!node->output_count || node->outputs[0] < 0))
-    status = fail(about_node(view) << "its output has no name; expected one");
+    status = fail(about_node(view) << "its output" << " is missing; expected it");
   if (!status) status = model_.nodes.add(*node);
   if (status) {
     kernel->KernelDestroy(node->state);

@@ -449,7 +449,7 @@ WRONG: dict[str, tuple[str, dict[str, np.ndarray], dict[str, np.ndarray], str]] 
         "y = Unique <axis = 0, sorted = 0> (x)",
         {"x": integers(9, 0)},
         {},
-        "rows of one number at least",
+        "one number at least in each row",
     ),
     "empty": ("y = ReduceMax(x)", {"x": floats(0)}, {}, "expected one number at least"),
 }

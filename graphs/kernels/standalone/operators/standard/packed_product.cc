@@ -116,7 +116,7 @@ struct IntegerProduct {
   int32_t* y;
   int64_t zero_point, m;
   char* scratch;
-  uint64_t scratch_bytes;
+  size_t scratch_bytes;
 };
 
 // Kernels take activations of −127 to 127 in rows with a step that they find. So an activation is x − 128, where −128 is
@@ -157,10 +157,10 @@ void multiply_task(void* data, size_t number) {
 
 Status multiply_integers(const PackedWeight& packed, const uint8_t* x, int64_t zero_point, int64_t m, int threads, int32_t* y) {
   const int rows = task_rows(m, 0), k = packed.weight.k;
-  const uint64_t bytes = float_bytes(rows, k) + float_bytes(rows, packed.weight.n) + quantized_bytes(rows, k);
+  const size_t bytes = float_bytes(rows, k) + float_bytes(rows, packed.weight.n) + quantized_bytes(rows, k);
   const size_t tasks = static_cast<size_t>((m + TASK_ROWS - 1) / TASK_ROWS);
   IntegerProduct product{packed, x, y, zero_point, m, nullptr, bytes};
-  TRY(allocate_elements(tasks, static_cast<size_t>(bytes), reinterpret_cast<void**>(&product.scratch)));
+  TRY(allocate_elements(tasks, bytes, reinterpret_cast<void**>(&product.scratch)));
   run_tasks(multiply_task, m, &product, threads);
   release_memory(product.scratch);
   return nullptr;

@@ -99,7 +99,7 @@ Status run_unique(NodeRun& node) {
   const Tensor& tensor = node.input(0);
   TRY(expect_rank(tensor, 2));
   if (!tensor.sizes[1])
-    return fail(failure() << "its input is " << tensor << "; expected rows of one number at least");
+    return fail(failure() << "its input is " << tensor << "; expected one number at least in each row");
   const int64_t rows = tensor.sizes[0];
   const size_t width = static_cast<size_t>(tensor.sizes[1]);
   const int64_t* data = static_cast<const int64_t*>(tensor.data);
