@@ -33,8 +33,9 @@ ADVICE = f"{INSTALL} libatomic1-arm64-cross"
 
 # Only the optimizing compiler, on the main thread: otherwise counted runs would contain baseline code or compilation.
 FLAGS = ("--single-threaded", "--no-liftoff", "--no-wasm-tier-up")
-# Runs before the counted ones, which compile functions, and counted runs.
-FIRST_RUNS, RUNS = 1, 2
+# Runs before the counted ones, which compile functions; tokens of all counted runs together, so short sequences are run
+# more often: processes differ by some millions of instructions.
+FIRST_RUNS, COUNTED_TOKENS = 1, 256
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("web", type=Path, help="the folder of the package onnxruntime-web")
     parser.add_argument("tokens", nargs="*", type=int, default=[8, 128], help="lengths (default: 8 128)")
     options = parser.parse_args(arguments)
+    if min(options.tokens) < 1:
+        parser.error(f"a length is {min(options.tokens)}; expected whole numbers from 1 on")
     try:
         check(options.node, options.web)
         with tempfile.TemporaryDirectory() as folder:
@@ -108,14 +111,15 @@ def counter(folder: Path, interface: int) -> Path:
 
 def count(emulator: Emulator, processor: Emulated, subject: Sequence[str], tokens: Sequence[int]) -> Counts:
     """Returns the instructions of one run at each length. Raises PerfError where the subject does not run."""
+    runs = {length: max(1, COUNTED_TOKENS // length) for length in tokens}
 
     def counted(longer: int | None) -> tuple[str, int]:
-        work = [f"{length}:{FIRST_RUNS + (RUNS if length == longer else 0)}" for length in tokens]
+        work = [f"{length}:{FIRST_RUNS + (runs[length] if length == longer else 0)}" for length in tokens]
         printed = emulator.run(processor, [*FLAGS, str(SCRIPT), *subject, *work])
         return printed.strip(), int(emulator.count_file.read_text())
 
     instruction_set, base = counted(None)
-    return Counts(instruction_set, {length: (counted(length)[1] - base) / RUNS for length in tokens})
+    return Counts(instruction_set, {length: (counted(length)[1] - base) / runs[length] for length in tokens})
 
 
 def lines(counts: dict[str, Counts]) -> list[str]:
