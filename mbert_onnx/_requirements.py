@@ -14,6 +14,7 @@ from mbert_onnx.errors import MbertError, MissingExtraError
 
 EXTRAS = {
     "export": ("torch", "transformers", "safetensors"),
+    "predict": ("pyarrow",),
     "train": (
         "torch",
         "transformers",

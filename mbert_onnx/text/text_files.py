@@ -243,7 +243,7 @@ def _from_object(value: object, where: str) -> CalibrationText:
 def _from_tsv(file: TextFile) -> Iterator[CalibrationText]:
     """Yields the texts of a TSV. Quotes are part of the text, as in GLUE: they neither join lines nor hide tabs."""
     return _from_table(
-        file.path, [(number, [_unquoted(cell) for cell in line.split("\t")]) for number, line in file.lines]
+        file.path, [(number, [unquoted(cell) for cell in line.split("\t")]) for number, line in file.lines]
     )
 
 
@@ -325,7 +325,7 @@ def _known(names: Iterable[str]) -> tuple[str, ...]:
     return next((known for known in (*PAIRS, *singles) if present.issuperset(known)), ())
 
 
-def _unquoted(cell: str) -> str:
+def unquoted(cell: str) -> str:
     """Removes the quotes around a cell that is quoted as a whole, as pandas writes cells with quotes inside."""
     inner = cell[1:-1]
     quoted = len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in inner.replace('""', "")

@@ -1,0 +1,1 @@
+"""Jobs: finished parts of an output, and the manifest from which a killed job continues."""

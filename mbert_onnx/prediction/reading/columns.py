@@ -1,0 +1,151 @@
+"""Columns of the sources: which there are, and which of them hold the model's arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from mbert_onnx.errors import ColumnError, DataError, UsageError
+from mbert_onnx.prediction.reading.delimited import TEXT, header_of
+from mbert_onnx.prediction.reading.json_lines import first_objects, schema_of
+from mbert_onnx.prediction.reading.layout import Layout
+from mbert_onnx.prediction.reading.parquet import parquet_schema
+from mbert_onnx.prediction.reading.sources import JSONL, PARQUET, Source
+from mbert_onnx.text.name_lists import name_list
+from mbert_onnx.text.tasks import (
+    MULTIPLE_CHOICE,
+    NEXT_SENTENCE_PREDICTION,
+    QUESTION_ANSWERING,
+    TEXT_CLASSIFICATION,
+    Task,
+)
+
+FEWEST_CHOICES = 2
+PAIR, QUESTION, CONTEXT, CHOICE = "pair", "question", "context", "choice"
+# The arguments of each task's method, by the options that name their columns; of the others, the text alone.
+ARGUMENTS: dict[str, tuple[str, ...]] = {
+    QUESTION_ANSWERING.name: (QUESTION, CONTEXT),
+    TEXT_CLASSIFICATION.name: (TEXT, PAIR),
+    NEXT_SENTENCE_PREDICTION.name: (TEXT, PAIR),
+    MULTIPLE_CHOICE.name: (TEXT, CHOICE),
+}
+
+
+@dataclass(frozen=True)
+class ColumnNames:
+    """The names of columns that a user gave, None where there is a default."""
+
+    text: str | None = None
+    pair: str | None = None
+    question: str | None = None
+    context: str | None = None
+    choice: tuple[str, ...] = ()
+
+
+def find_layout(
+    sources: Sequence[Source], task: Task, given: ColumnNames, outputs: Sequence[str], *, keep_json: bool
+) -> Layout:
+    """Returns the columns of a job.
+
+    Args:
+        sources: The input files.
+        task: The model's.
+        given: The columns that the user named.
+        outputs: The names of the output columns.
+        keep_json: Whether objects of JSON Lines are kept as they are, because the output is JSON Lines, too.
+
+    Raises ColumnError for columns that are not there; DataError for files whose columns differ, and for two columns
+    with one name; UsageError for an argument that the task does not have, and for an output column that is there.
+    """
+    schema = _common_schema(sources)
+    arguments = _argument_columns(task, given, schema.names, sources[0])
+    for name in arguments:
+        kind = schema.field(name).type
+        # Values of other types in JSON Lines are bad rows.
+        if sources[0].format != JSONL and not _is_text(kind):
+            raise DataError(f"{sources[0].name}: the column {name} is {kind}, expected strings; name another column")
+    taken = next((name for name in outputs if name in schema.names), None)
+    if taken is not None:
+        raise UsageError(
+            f"{sources[0].name} has a column {taken}, as the output has; give --prefix, such as --prefix predicted_"
+        )
+    if sources[0].format == JSONL and keep_json:
+        return Layout(arguments, None, frozenset(outputs))
+    return Layout(arguments, schema, frozenset(outputs))
+
+
+def _common_schema(sources: Sequence[Source]) -> pa.Schema:
+    """Returns the columns that all sources have; of JSON Lines those of the first rows."""
+    if sources[0].format == JSONL:
+        objects = next((found for source in sources if (found := first_objects(source))), [])
+        if not objects:
+            raise DataError(f"{sources[0].name} has no JSON object in its first lines; expected one in each line")
+        return schema_of(objects)
+    first = _schema(sources[0])
+    for source in sources[1:]:
+        other = _schema(source)
+        if set(other.names) != set(first.names):
+            raise DataError(
+                f"{source.name} has the columns {name_list(other.names)}, and {sources[0].name} "
+                f"{name_list(first.names)}; expected the same: run the command for each"
+            )
+        for field in first:
+            if other.field(field.name).type != field.type:
+                raise DataError(
+                    f"{source.name} has {other.field(field.name).type} in the column {field.name}, and "
+                    f"{sources[0].name} {field.type}; expected the same: run the command for each"
+                )
+    return first
+
+
+def _schema(source: Source) -> pa.Schema:
+    if source.format == PARQUET:
+        schema = parquet_schema(source)
+    else:
+        schema = pa.schema([pa.field(name, pa.string()) for name in header_of(source)])
+    names = schema.names
+    twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
+    if twice is not None:
+        raise DataError(f"{source.name} has two columns called {twice!r}; rename one of them")
+    return schema
+
+
+def _argument_columns(task: Task, given: ColumnNames, names: Sequence[str], source: Source) -> tuple[str, ...]:
+    takes = ARGUMENTS.get(task.name, (TEXT,))
+    for option in (TEXT, PAIR, QUESTION, CONTEXT, CHOICE):
+        if getattr(given, option) and option not in takes:
+            known = " and ".join(f"--{name}" for name in takes)
+            raise UsageError(f"--{option} is not for {task.name}, which takes {known}; leave it out")
+    columns: list[str] = []
+    for option in takes:
+        if option == CHOICE:
+            if len(given.choice) < FEWEST_CHOICES:
+                found = f"--choice names {len(given.choice)} of them" if given.choice else "--choice is missing"
+                raise UsageError(f"{task.name} needs two or more columns of choices, and {found}; repeat it for each")
+            columns += given.choice
+        elif name := getattr(given, option):
+            columns.append(name)
+        elif option == PAIR and task is TEXT_CLASSIFICATION:
+            continue
+        else:
+            columns.append(_default_column(option, names, source))
+    for name in columns:
+        if name not in names:
+            raise ColumnError(f"{source.name} has no column {name}, only {name_list(names)}; name one of those")
+    return tuple(columns)
+
+
+def _default_column(option: str, names: Sequence[str], source: Source) -> str:
+    if option in names:
+        return option
+    if option == TEXT and len(names) == 1:
+        return names[0]
+    raise ColumnError(f"{source.name} has no column {option}, only {name_list(names)}; name the column with --{option}")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
