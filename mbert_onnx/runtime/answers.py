@@ -121,22 +121,34 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
 def classify_logits(
     logits: np.ndarray, config: Mapping[str, Any], *, top_k: int | None, truncated: bool
 ) -> Classification:
-    """Returns the labels for logits `[labels]`, best first: the `top_k` best, or all if None.
+    """Returns the labels for the logits `[labels]` of a text, as `classify_rows` does."""
+    return classify_rows(logits[None], config, top_k=top_k, truncated=[truncated])[0]
+
+
+def classify_rows(
+    logits: np.ndarray, config: Mapping[str, Any], *, top_k: int | None, truncated: Sequence[bool]
+) -> list[Classification]:
+    """Returns the labels of each text for logits `[texts, labels]`, best first: the `top_k` best, or all if None.
 
     The scores depend on the config's `problem_type`: sigmoid for `multi_label_classification`, the logits for
     `regression`, otherwise softmax. A single label without a problem type is a regression, as in training
     (transformers' pipeline would apply sigmoid).
     """
-    problem = config.get("problem_type")
+    problem, count = config.get("problem_type"), logits.shape[-1]
     if problem == "multi_label_classification":
         scores = sigmoid(logits)
-    elif problem == "regression" or (problem is None and len(logits) == 1):
+    elif problem == "regression" or (problem is None and count == 1):
         scores = logits
     else:
         scores = softmax(logits)
-    names = names_of(config.get("id2label"), len(scores))
-    labels = (LabelScore(names[index], float(scores[index])) for index in best(scores, top_k))
-    return Classification(tuple(labels), truncated)
+    names = names_of(config.get("id2label"), count)
+    order = np.argsort(-scores, axis=-1, kind="stable")[:, :top_k]
+    ranked = np.take_along_axis(scores, order, axis=-1)
+    rows = zip(order.tolist(), ranked.tolist(), truncated, strict=True)
+    return [
+        Classification(tuple(LabelScore(names[label], score) for label, score in zip(*pair, strict=True)), cut)
+        for *pair, cut in rows
+    ]
 
 
 def best(scores: np.ndarray, top_k: int | None) -> list[int]:

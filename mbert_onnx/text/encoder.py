@@ -174,6 +174,7 @@ class TextEncoder:
         with library_errors(lambda _: self._no_token(PROBE[0])):
             self._single = Template(self.tokenizer, PROBE[:1], segments, token_types=types)
             self._pair = Template(self.tokenizer, PROBE, segments, token_types=types)
+        self._largest_special = max(self.special_ids, default=0)
 
     @property
     def has_null_token(self) -> bool:
@@ -234,13 +235,27 @@ class TextEncoder:
     def tokens(self, text: str, name: str = "text") -> Tokens:
         """Tokenizes a whole text. Raises UsageError, which contains `name`, if it has no token."""
         check_text(text, name)
-        encoding = self.encode(text)
-        if not encoding.ids:
+        return self.tokens_in(self.encode(text), text, name)
+
+    def tokens_in(self, encoding: Any, text: str, name: str) -> Tokens:
+        """Returns the tokens in the encoding of a text. Raises as `checked_ids` does."""
+        ids = self.checked_ids(encoding, text, name)
+        return Tokens(text, ids, encoding.tokens, encoding.offsets, _word_spans(encoding))
+
+    def checked_ids(self, encoding: Any, text: str, name: str) -> list[int]:
+        """Returns the ids in the encoding of a text.
+
+        Raises UsageError, which contains `name`, if there are none, and BundleError for a token that has no word
+        embedding in the model.
+        """
+        ids: list[int] = encoding.ids
+        if not ids:
             raise UsageError(
                 f"The {name} {text!r} has no token: the tokenizer drops all of its characters. Give some text."
             )
-        self._check_embeddings([*encoding.ids, *self.special_ids], name)
-        return Tokens(text, encoding.ids, encoding.tokens, encoding.offsets, _word_spans(encoding))
+        if self._vocab_size is not None and max(max(ids), self._largest_special) >= self._vocab_size:
+            raise self._no_embedding([*ids, *self.special_ids], self._vocab_size, name)
+        return ids
 
     def truncated(self, text: str, pair: str | None = None) -> tuple[Row, bool]:
         """Returns the row of a text or a pair, and whether it was truncated to the model's length.
@@ -248,10 +263,13 @@ class TextEncoder:
         In a pair that is too long, the longer text is cut first (transformers' `longest_first`).
         """
         first = self.tokens(text).ids
-        if pair is None:
+        return self.truncated_row(first, None if pair is None else self.tokens(pair, "second text").ids)
+
+    def truncated_row(self, first: list[int], second: list[int] | None = None) -> tuple[Row, bool]:
+        """Returns what `truncated` does, for the ids of a text or a pair."""
+        if second is None:
             room = self._room(self._single, self.max_length)
             return self._single.row(self._cut(first, room))[0], len(first) > room
-        second = self.tokens(pair, "second text").ids
         room = self._room(self._pair, self.max_length)
         cut = len(first) + len(second) > room
         if cut:
@@ -270,21 +288,31 @@ class TextEncoder:
         `stride` is the overlap of two adjacent windows in tokens, as in transformers. Raises UsageError if
         `max_seq_len` is larger than the model's length, or the question leaves no room for text.
         """
+        question_ids = None if question is None else self.tokens(question, "question").ids
+        tokens = self.tokens(text, "text" if question is None else "context")
+        return tokens, self.windows_of_ids(tokens.ids, question_ids, max_seq_len=max_seq_len, stride=stride)
+
+    def windows_of_ids(
+        self,
+        ids: list[int],
+        question: list[int] | None = None,
+        *,
+        max_seq_len: int | None = None,
+        stride: int | None = None,
+    ) -> list[Window]:
+        """Returns the windows of `windows`, for the ids of a text and of a question."""
         length = self._window_length(max_seq_len)
-        template, question_ids = self._single, []
-        if question is not None:
-            template, question_ids = self._pair, [self.tokens(question, "question").ids]
-        tokens = self.tokens(text, "context" if question_ids else "text")
+        template, question_ids = (self._single, []) if question is None else (self._pair, [question])
         room = self._room(template, length, *question_ids)
         step = room - self._stride(stride, length, room)
-        starts = range(0, max(len(tokens) - room + step, 1), step)
-        ends = [min(start + room, len(tokens)) for start in starts]
+        starts = range(0, max(len(ids) - room + step, 1), step)
+        ends = [min(start + room, len(ids)) for start in starts]
         # In an overlap, tokens left of the middle have more context in the first window, the others in the second. The
         # ends of the text belong to the first and the last window.
-        seams = [0, *((start + end) // 2 for start, end in zip(starts[1:], ends[:-1], strict=True)), len(tokens)]
+        seams = [0, *((start + end) // 2 for start, end in zip(starts[1:], ends[:-1], strict=True)), len(ids)]
         windows = []
         for number, (start, end) in enumerate(zip(starts, ends, strict=True)):
-            sequences = [*question_ids, tokens.ids[start:end]]
+            sequences = [*question_ids, ids[start:end]]
             if self.settings.context_first:
                 sequences.reverse()
             row, begins = template.row(*sequences)
@@ -292,20 +320,17 @@ class TextEncoder:
             windows.append(
                 Window(row.ids, row.type_ids, begin, start, end - start, seams[number], seams[number + 1]),
             )
-        return tokens, windows
+        return windows
 
     def _cut(self, ids: list[int], length: int) -> list[int]:
         return ids[max(len(ids) - length, 0) :] if self.settings.truncation_side == "left" else ids[:length]
 
-    def _check_embeddings(self, ids: list[int], name: str) -> None:
-        """Raises BundleError for a token that has no word embedding in the model."""
-        if self._vocab_size is None or max(ids) < self._vocab_size:
-            return
-        missing = {self.tokenizer.id_to_token(number): number for number in ids if number >= self._vocab_size}
-        raise BundleError(
-            f"The {name} has {listed(missing)}, but the model has {self._vocab_size} word embeddings, and "
+    def _no_embedding(self, ids: list[int], vocab_size: int, name: str) -> BundleError:
+        missing = {self.tokenizer.id_to_token(number): number for number in ids if number >= vocab_size}
+        return BundleError(
+            f"The {name} has {listed(missing)}, but the model has {vocab_size} word embeddings, and "
             f"{self._path} has {self.tokenizer.get_vocab_size()} tokens. "
-            f"{embedding_advice(self.tokenizer, self._vocab_size, tokenizer_option=self.tokenizer_option)}"
+            f"{embedding_advice(self.tokenizer, vocab_size, tokenizer_option=self.tokenizer_option)}"
         )
 
     def _no_token(self, text: str) -> BundleError:

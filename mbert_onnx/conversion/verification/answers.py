@@ -89,7 +89,7 @@ def compare_models(ours: Model, theirs: Model, *, pair: bool, name: str, advice:
     task = theirs.task
     if isinstance(ours, TextFileModel) and task in MASKED:
         # Numbers are compared, and no file with their texts has to be beside the text file.
-        ours.vocabulary = {number: token for token, number in theirs.tokenizer.tokenizer.get_vocab().items()}
+        ours.file.vocabulary = {number: token for token, number in theirs.tokenizer.tokenizer.get_vocab().items()}
     compared, difference = 0, 0.0
     for arguments in _texts(task, theirs, pair=pair):
         try:

@@ -18,7 +18,7 @@ from mbert_onnx.bundles.reader import find_text_file, is_bundle, read_bundle
 from mbert_onnx.bundles.records import CONFIG, TOKENIZER
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.reference import is_reference
-from mbert_onnx.runtime.batching import RowRunner
+from mbert_onnx.runtime.jobs.batching import RowRunner
 from mbert_onnx.text.encoder import Row, TextEncoder
 from mbert_onnx.text.labels import names_of
 from mbert_onnx.text.tasks import Task

@@ -19,8 +19,9 @@ from transformers import BertTokenizerFast, pipeline
 
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.runtime.answers import as_json
+from mbert_onnx.runtime.jobs.arguments import METHODS
 from mbert_onnx.runtime.loading import load, run
-from mbert_onnx.runtime.model import METHODS, Model
+from mbert_onnx.runtime.model import Model
 from mbert_onnx.text.encoder import Row
 from mbert_onnx.text.tasks import TASKS
 
@@ -482,16 +483,14 @@ def test_choices_are_two_or_more(runtime_bundle: Bundles, choices: list[str]) ->
 
 def test_other_bad_arguments_are_told(runtime_bundle: Bundles) -> None:
     embedder = load(runtime_bundle("feature-extraction").folder)
-    with pytest.raises(UsageError, match="no text to embed"):
-        embedder.embed([])
-    with pytest.raises(UsageError, match="The text is empty"):
+    with pytest.raises(UsageError, match=r"^text 1: The text is empty"):
         embedder.embed([SHORT, ""])
     with pytest.raises(UsageError, match="The choice is empty"):
         load(runtime_bundle("multiple-choice").folder).choose(SHORT, ["a", " "])
     with pytest.raises(UsageError, match="--aggregation is longest; expected one of none, simple, first, max"):
-        load(runtime_bundle("token-classification", **NER).folder).tag(SHORT, aggregation="longest")  # type: ignore[arg-type]
+        load(runtime_bundle("token-classification", **NER).folder).tag(SHORT, aggregation="longest")  # type: ignore[call-overload]
     with pytest.raises(UsageError, match="The second text is of type NoneType"):
-        load(runtime_bundle("next-sentence-prediction").folder).next_sentence(SHORT, None)  # type: ignore[arg-type]
+        load(runtime_bundle("next-sentence-prediction").folder).next_sentence(SHORT, None)  # type: ignore[call-overload]
     with pytest.raises(UsageError, match="--top-k is 0"):
         load(runtime_bundle("text-classification", num_labels=3).folder).classify(SHORT, top_k=0)
 

@@ -120,10 +120,10 @@ def test_pairs(text_file: Files) -> None:
     assert rounded(as_json(load(path).run(SHORT, pair=OTHER))) == rounded(as_json(expected))
     single = load(text_file("text-classification", num_labels=3))
     assert isinstance(single, TextFileModel)
-    assert single.record.token_types == 2
+    assert single.file.record.token_types == 2
     with pytest.raises(UsageError, match=r"reads one text, and no --pair; export it with --text-pair, or give .*model"):
         single.run(SHORT, pair=OTHER)
-    single.record = replace(single.record, token_types=1)  # for which --text-pair is refused
+    single.file.record = replace(single.file.record, token_types=1)  # for which --text-pair is refused
     with pytest.raises(UsageError, match=r"which reads one text, and no --pair; give .*model"):
         single.run(SHORT, pair=OTHER)
 
@@ -168,13 +168,13 @@ def test_a_question_that_fills_its_row_is_refused_without_the_context(
 ) -> None:
     model, read = load(text_file("question-answering")), list[int]()
     assert isinstance(model, TextFileModel)
-    run = model._run
+    run = model.file.run
 
     def counted(feeds: dict[str, np.ndarray], **options: Any) -> dict[str, np.ndarray]:
         read.append(len(feeds["context"]))
         return run(feeds, **options)
 
-    monkeypatch.setattr(model, "_run", counted)
+    monkeypatch.setattr(model.file, "run", counted)
     with pytest.raises(UsageError, match=r"The question is \d+ tokens too long for a row of 48"):
         model.answer(LONG, LONG)
     assert read == [0]
@@ -273,7 +273,7 @@ def test_one_text_of_a_fixed_length_is_cut(
     assert "takes rows of at most 32 tokens" in caplog.messages[0]
     with pytest.raises(UsageError, match="reads a text in one row, and takes no stride"):
         model.run("Who?", context=LONG, stride=3)
-    np.testing.assert_equal(isinstance(model, TextFileModel) and model.record.limit, 32)
+    np.testing.assert_equal(isinstance(model, TextFileModel) and model.file.record.limit, 32)
 
 
 @pytest.mark.parametrize(("name", "message"), [("cut", "has no output cut, which"), ("labels", "an output of 1 axes")])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 from exported_checkpoints import Exports
 
 from mbert_onnx.bundles.inputs import inputs_of
-from mbert_onnx.runtime.batching import ROWS_PER_RUN, RowRunner
+from mbert_onnx.runtime.jobs import batching
+from mbert_onnx.runtime.jobs.batching import RowRunner
+from mbert_onnx.runtime.jobs.statistics import BatchStatistics
 from mbert_onnx.runtime.loading import load
 from mbert_onnx.text.encoder import Row
 from mbert_onnx.text.tasks import TEXT_CLASSIFICATION, TOKEN_CLASSIFICATION, Task
@@ -119,11 +122,29 @@ def test_equal_texts_do_not_hide_a_step_of_all_tokens() -> None:
 def test_a_session_is_tried_once() -> None:
     session = Trigram()
     runner = runner_of(session)
-    rows = rows_of(*range(3, 3 + ROWS_PER_RUN))
+    rows = rows_of(*range(3, 11))
     assert len(list(runner.run(rows, "logits"))) == len(rows)
     session.runs.clear()
     assert len(list(runner.run(rows, "logits"))) == len(rows)
-    assert session.runs == [(ROWS_PER_RUN, len(rows[-1]))]
+    assert session.runs == [(8, 10)]
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_rows_of_similar_length_share_a_run_up_to_a_number_of_tokens(
+    fixed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batching, "TOKENS_PER_RUN", 30)
+    session = Trigram(shape=("batch", 12 if fixed else "sequence"))
+    runner, statistics = runner_of(session), BatchStatistics()
+    rows = rows_of(12, 3, 9, 3, 10, 4, 3)
+    list(runner.batches(rows[:2], ["logits"]))
+    session.runs.clear()
+    numbers = [batch.numbers for batch in runner.batches(rows, ["logits"], statistics)]
+    sizes = [(2, 12)] * 3 + [(1, 12)] if fixed else [(4, 4), (2, 10), (1, 12)]
+    assert session.runs == sizes
+    assert sorted(chain.from_iterable(numbers)) == list(range(7))
+    assert (statistics.runs, statistics.rows, statistics.tokens) == (len(sizes), 7, sum(map(len, rows)))
+    assert statistics.padded_tokens == sum(batch * length for batch, length in sizes)
 
 
 @pytest.mark.parametrize(("step", "runs"), [(False, 2), (True, 4)])

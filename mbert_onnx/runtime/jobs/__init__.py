@@ -1,0 +1,1 @@
+"""Jobs: the methods of a model on many inputs, in batches of rows."""
