@@ -12,6 +12,7 @@ import pytest
 from mbert_onnx.errors import BundleError, MbertError, UsageError
 from mbert_onnx.runtime.answers import as_json
 from mbert_onnx.runtime.jobs import methods
+from mbert_onnx.runtime.jobs.arguments import METHODS
 from mbert_onnx.runtime.jobs.statistics import BatchStatistics
 from mbert_onnx.runtime.loading import load
 from mbert_onnx.runtime.model import Model
@@ -57,7 +58,7 @@ def test_a_list_has_the_results_of_its_texts(
     monkeypatch.setattr(methods, "WINDOW", 4)
     config, *columns = INPUTS[task]
     model = load(runtime_bundle(task, **config).folder)
-    method = getattr(model, methods.METHODS[task])
+    method = getattr(model, METHODS[task])
     given = [column for column in columns if column is not None]
     inputs = list(zip(*given, strict=True))
     expected = [plain(method(*arguments)) for arguments in inputs]
