@@ -2,7 +2,7 @@
 
 This module is the public API. Each name is imported when it is first used, so that `import mbert_onnx` stays fast::
 
-    from mbert_onnx import bench, doctor, export, inspect, kernels, load, optimize, run, verify
+    from mbert_onnx import bench, doctor, export, inspect, kernels, load, optimize, predict, run, verify
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ _MODULES = {
     "load": "runtime.loading",
     "optimize": "conversion.optimizer",
     "passes": "conversion.optimizer",
+    "predict": "prediction.pipeline",
     "pretrain": "training.pretraining",
     "providers": "diagnosis.provider_list",
     "read_report": "benchmark.results",
@@ -65,6 +66,7 @@ _ALONE = (
     "VerificationError",
     "kernels",
     "load",
+    "predict",
     "run",
 )
 
@@ -72,6 +74,7 @@ _ALONE = (
 _EXTRAS = {
     "export": ("export", "export"),
     "verify": ("export", "verify"),
+    "predict": ("predict", "predict"),
     "evaluate": ("train", "evaluate"),
     **dict.fromkeys(("finetune", "pretrain", "schedule", "submit", "transfer", "validate"), ("train", "training")),
 }
@@ -102,6 +105,7 @@ __all__ = [
     "load",
     "optimize",
     "passes",
+    "predict",
     "pretrain",
     "providers",
     "read_report",
@@ -139,6 +143,7 @@ if TYPE_CHECKING:
         UsageError,
         VerificationError,
     )
+    from mbert_onnx.prediction.pipeline import predict
     from mbert_onnx.runtime.loading import load, run
     from mbert_onnx.runtime.native_kernels import kernels
     from mbert_onnx.runtime.platforms.writer import write_kernels

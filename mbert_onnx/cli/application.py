@@ -8,7 +8,7 @@ import typer
 
 import mbert_onnx
 from mbert_onnx.cli.command_group import Command, CommandGroup
-from mbert_onnx.cli.commands import benchmark, conversion, diagnosis, evaluation, runtime, training
+from mbert_onnx.cli.commands import benchmark, conversion, diagnosis, evaluation, prediction, runtime, training
 
 app = typer.Typer(
     name="mbert-onnx",
@@ -29,6 +29,7 @@ COMMANDS = (
     benchmark.bench,
     benchmark.report,
     runtime.run,
+    prediction.predict,
     runtime.app,
     training.pretrain,
     training.distill,

@@ -52,12 +52,12 @@ def find_layout(
     Args:
         sources: The input files.
         task: The model's.
-        given: The columns that the user named.
+        given: The columns that the user named; `count_arguments` has checked them.
         outputs: The names of the output columns.
         keep_json: Whether objects of JSON Lines are kept as they are, because the output is JSON Lines, too.
 
     Raises ColumnError for columns that are not there; DataError for files whose columns differ, and for two columns
-    with one name; UsageError for an argument that the task does not have, and for an output column that is there.
+    with one name; UsageError for an output column that is there.
     """
     schema = _common_schema(sources)
     arguments = _argument_columns(task, given, schema.names, sources[0])
@@ -112,24 +112,29 @@ def _schema(source: Source) -> pa.Schema:
     return schema
 
 
-def _argument_columns(task: Task, given: ColumnNames, names: Sequence[str], source: Source) -> tuple[str, ...]:
+def count_arguments(task: Task, given: ColumnNames) -> int:
+    """Returns how many columns hold a task's arguments. Raises UsageError for options that it does not take."""
     takes = ARGUMENTS.get(task.name, (TEXT,))
     for option in (TEXT, PAIR, QUESTION, CONTEXT, CHOICE):
         if getattr(given, option) and option not in takes:
             known = " and ".join(f"--{name}" for name in takes)
             raise UsageError(f"--{option} is not for {task.name}, which takes {known}; leave it out")
+    if CHOICE not in takes:
+        return len(takes) - (task is TEXT_CLASSIFICATION and not given.pair)
+    if len(given.choice) < FEWEST_CHOICES:
+        found = f"--choice names {len(given.choice)} of them" if given.choice else "--choice is missing"
+        raise UsageError(f"{task.name} needs two or more columns of choices, and {found}; repeat it for each")
+    return 1 + len(given.choice)
+
+
+def _argument_columns(task: Task, given: ColumnNames, names: Sequence[str], source: Source) -> tuple[str, ...]:
     columns: list[str] = []
-    for option in takes:
+    for option in ARGUMENTS.get(task.name, (TEXT,)):
         if option == CHOICE:
-            if len(given.choice) < FEWEST_CHOICES:
-                found = f"--choice names {len(given.choice)} of them" if given.choice else "--choice is missing"
-                raise UsageError(f"{task.name} needs two or more columns of choices, and {found}; repeat it for each")
             columns += given.choice
         elif name := getattr(given, option):
             columns.append(name)
-        elif option == PAIR and task is TEXT_CLASSIFICATION:
-            continue
-        else:
+        elif option != PAIR or task is not TEXT_CLASSIFICATION:
             columns.append(_default_column(option, names, source))
     for name in columns:
         if name not in names:

@@ -6,6 +6,7 @@ The columns of a table and their types are those of the first rows. A later row 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -18,6 +19,8 @@ from mbert_onnx.prediction.reading.sources import ByteStream, Source, open_bytes
 from mbert_onnx.prediction.types import JSON_TEXT
 from mbert_onnx.text.name_lists import name_list
 
+# The escape of a character that is written as two, of which one may be missing.
+SURROGATE = re.compile(r"\\u[dD]")
 # A record: its line, its object, its text, and why it is bad, or None.
 Record = tuple[int, dict[str, Any], str, str | None]
 
@@ -97,9 +100,19 @@ def _records(file: ByteStream) -> Iterator[Record]:
                 reason = f"not JSON ({error.msg} at character {error.pos + 1})"
             except (ValueError, RecursionError) as error:
                 reason = f"not JSON that can be read ({error})"
+            if reason is None and SURROGATE.search(text) and not _is_unicode(value):
+                reason = "not valid Unicode: half of a surrogate pair is missing"
             if not isinstance(value, dict):
                 value, reason = {}, f"a JSON {_kind(value)}, expected an object"
         yield number, value, text, reason
+
+
+def _is_unicode(value: Any) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,0 +1,193 @@
+"""`predict`: answers the rows of whole files, and continues where a killed run ended."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
+from pathlib import Path
+
+import pyarrow as pa
+
+from mbert_onnx.errors import DataError, UsageError
+from mbert_onnx.prediction.engines.engine import InProcess, Input
+from mbert_onnx.prediction.jobs.identity import identity
+from mbert_onnx.prediction.jobs.job import PARTS, Job
+from mbert_onnx.prediction.predictor import Predictor
+from mbert_onnx.prediction.reading.columns import ColumnNames, count_arguments, find_layout
+from mbert_onnx.prediction.reading.sources import JSONL, Source, find_sources
+from mbert_onnx.prediction.report import PredictionReport, Progress
+from mbert_onnx.prediction.settings import Settings
+from mbert_onnx.prediction.storage import Location, locate
+from mbert_onnx.prediction.types import Result
+from mbert_onnx.prediction.writing.formats import output_format
+from mbert_onnx.reference import is_reference
+from mbert_onnx.runtime.loading import load
+
+
+def predict(
+    bundle: str | Path,
+    inputs: str | Path | Sequence[str | Path],
+    output: str | Path,
+    *,
+    text: str | None = None,
+    pair: str | None = None,
+    question: str | None = None,
+    context: str | None = None,
+    choice: Sequence[str] = (),
+    input_format: str | None = None,
+    all_scores: bool = False,
+    top_k: int | None = None,
+    max_answer_len: int | None = None,
+    handle_impossible_answer: bool = False,
+    aggregation: str | None = None,
+    normalize: bool = False,
+    prefix: str = "",
+    threads: int | None = 1,
+    kernels: str = "auto",
+    strict: bool = False,
+    overwrite: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+    notes: Callable[[str], None] | None = None,
+) -> PredictionReport:
+    """Answers every row of one or more files, and writes the rows with their answers to one file.
+
+    A run that was killed continues after its finished parts, which are in the folder `OUTPUT.parts`, when it is called
+    again with the same inputs, model and options. Each row is written once, in the order of the input. Rows that cannot
+    be processed are in `OUTPUT.errors.jsonl`, with their line and the reason.
+
+    Args:
+        bundle: A bundle, one of its `.onnx` files, a text file, or `reference`.
+        inputs: Files or folders; `.csv`, `.tsv`, `.jsonl`, `.parquet` or `.txt`, those of text also gzipped. Local
+            paths, or URIs of pyarrow's file systems such as `s3://`.
+        output: The file to write, of one of these formats except lines; also a URI.
+        text: The column with the text, or the prompt; default: `text`, or the only column.
+        pair: The column with the second text, for text-classification and next-sentence-prediction; default of the
+            latter: `pair`.
+        question, context: Columns for question-answering; default: `question` and `context`.
+        choice: The columns with the choices, for multiple-choice.
+        input_format: csv, tsv, jsonl, parquet or txt for inputs with other names.
+        all_scores: Adds a column `score_LABEL` for each label; for multiple-choice a column `scores` with a list.
+        top_k: fill-mask: how many tokens there are for each mask.
+        max_answer_len, handle_impossible_answer, aggregation, normalize: As in the methods of `Model`.
+        prefix: The beginning of the names of output columns.
+        threads: How many threads a session uses; None for onnxruntime's choice.
+        kernels: As in `load`.
+        strict: Stops at the first row that cannot be processed.
+        overwrite: Replaces a finished output, and discards an unfinished job that differs.
+        progress: Called after each chunk of rows.
+        notes: Called with a line about what is not as usual, such as the parts of an earlier run.
+
+    Raises:
+        UsageError: options that the task does not have, a column that is not there (`ColumnError`), and an output that
+            exists, or is among the inputs.
+        DataError: inputs that cannot be read, an output that cannot be written, a bad row with `strict`.
+        BundleError: a bundle that cannot be loaded, or has no tokenizer.
+    """
+    since = time.monotonic()
+    given = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+    sources = find_sources(given, input_format)
+    form, target = output_format(str(output)), locate(output)
+    _check_apart(target, given, sources)
+    columns = ColumnNames(text, pair, question, context, tuple(choice))
+    model = load(bundle, threads=threads, kernels=kernels)
+    options = {
+        "top_k": top_k,
+        "max_answer_len": max_answer_len,
+        "handle_impossible_answer": handle_impossible_answer or None,
+        "aggregation": aggregation,
+        "normalize": normalize or None,
+    }
+    settings = Settings(
+        bundle=str(bundle) if is_reference(bundle) else str(Path(bundle).absolute()),
+        arguments=count_arguments(model.task, columns),
+        threads=threads,
+        kernels=kernels,
+        options={name: value for name, value in options.items() if value is not None},
+        all_scores=all_scores,
+        prefix=prefix,
+    )
+    predictor = Predictor(settings, model)
+    added = predictor.columns.schema
+    layout = find_layout(sources, model.task, columns, added.names, keep_json=form.name == JSONL)
+    schema = None if layout.schema is None else pa.schema([*layout.schema, *added])
+    record = identity(model.bundle, settings, sources, layout)
+    with Job(target, form, schema, record, overwrite=overwrite) as job:
+        before = _rows_done(job)
+        if before and notes is not None:
+            notes(f"continuing after {before:,} rows in {job.output.name}{PARTS}")
+        if not job.is_finished:
+            if not job.is_complete:
+                with InProcess(predictor) as engine:
+                    results = engine.results(Input(sources, layout, job.position))
+                    _write(job, results, sources, strict=strict, progress=progress)
+            job.finish()
+        bad = sum(part.bad for part in job.parts)
+        return PredictionReport(
+            output=job.output.name,
+            rows=sum(part.rows for part in job.parts),
+            bad=bad,
+            errors=job.errors.name if bad else None,
+            truncated=sum(part.truncated for part in job.parts),
+            done_before=before,
+            tokens=sum(part.tokens for part in job.parts),
+            seconds=time.monotonic() - since,
+        )
+
+
+def _rows_done(job: Job) -> int:
+    return sum(part.rows + part.bad for part in job.parts)
+
+
+def _write(
+    job: Job,
+    results: Iterator[Result],
+    sources: Sequence[Source],
+    *,
+    strict: bool,
+    progress: Callable[[Progress], None] | None,
+) -> None:
+    """Writes results as they come, and reports the progress."""
+    since = time.monotonic()
+    before = rows = _rows_done(job)
+    bad = sum(part.bad for part in job.parts)
+    tokens = 0
+    ends = [0, *accumulate(source.size for source in sources)]
+    total = max(ends[-1], 1)
+    share_before = (ends[job.position.source] + job.parts[-1].bytes_read) / total if job.parts else 0.0
+    for result in results:
+        if strict and result.bad:
+            row = result.bad[0]
+            raise DataError(
+                f"{row.file}, line {row.line}: {row.reason}; correct it and pass --overwrite, or give the same command "
+                "without --strict, which continues"
+            )
+        job.write(result)
+        rows += result.rows.num_rows + len(result.bad)
+        bad += len(result.bad)
+        tokens += result.tokens
+        if progress is not None:
+            share = min((ends[result.end.source] + result.bytes_read) / total, 1.0)
+            progress(Progress(rows, before, bad, tokens, share, share_before, time.monotonic() - since))
+
+
+def _check_apart(output: Location, inputs: Sequence[str | Path], sources: Sequence[Source]) -> None:
+    """Raises UsageError for an output that is an input, or in a folder of inputs: it would be read as one of them."""
+    place = _resolved(output)
+    for source in sources:
+        if _resolved(locate(source.name)) == place:
+            raise UsageError(f"--output is {output.name}, which is an input; choose another path")
+    for one in inputs:
+        folder = locate(one)
+        if place.startswith(f"{_resolved(folder).rstrip('/')}/") and folder.is_folder():
+            raise UsageError(
+                f"--output is {output.name}, inside the input folder {folder.name}, where the next run would read it "
+                "as an input; choose a path outside of it"
+            )
+
+
+def _resolved(location: Location) -> str:
+    """Returns a path that is the same for the same file, with the kind of its file system."""
+    path = os.path.realpath(location.path) if location.is_local else location.path
+    return f"{location.filesystem.type_name}:{path}"
