@@ -31,7 +31,7 @@ class Predictor:
 
     def __init__(self, settings: Settings, model: Model | None = None) -> None:
         self.model: Model = model or load(settings.bundle, threads=settings.threads, kernels=settings.kernels)
-        self._settings = settings
+        self.settings = settings
         sample = self._try()
         is_classifier = self.model.task is TEXT_CLASSIFICATION
         count = len(sample.labels) if is_classifier else 0
@@ -63,9 +63,9 @@ class Predictor:
         if self.model.task in MASKED:
             holder = self.model.file.record if isinstance(self.model, TextFileModel) else self.model.tokenizer
             text = holder.mask_token
-        [(first, *others)] = self._inputs([[text]] * self._settings.arguments)
+        [(first, *others)] = self._inputs([[text]] * self.settings.arguments)
         name = SECOND_ARGUMENTS.get(self.model.task.name, "pair")
-        return self.model.run(first, **dict.fromkeys([name], *others) if others else {}, **self._settings.options)
+        return self.model.run(first, **dict.fromkeys([name], *others) if others else {}, **self.settings.options)
 
     def _labels(self, count: int) -> list[str]:
         if isinstance(self.model, TextFileModel):

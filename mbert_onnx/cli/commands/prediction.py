@@ -140,9 +140,17 @@ def predict(
             "--normalize", rich_help_panel=ANSWERS_GROUP, help="feature-extraction: scale embeddings to length 1."
         ),
     ] = False,
+    workers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|auto",
+            help="Number of processes. auto tries for two seconds whether one with all threads is faster. Default: one "
+            "for each core.",
+        ),
+    ] = None,
     threads: Annotated[
         int | None,
-        typer.Option(min=1, max=MAX_THREADS, metavar="N", help="Number of threads of each worker. Default: 1."),
+        typer.Option(min=1, max=MAX_THREADS, metavar="N", help="Number of threads of each process. Default: 1."),
     ] = None,
     kernels: Kernels = "auto",
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first row that cannot be processed.")] = False,
@@ -177,7 +185,8 @@ def predict(
             aggregation=aggregation,
             normalize=normalize,
             prefix=prefix,
-            threads=threads or 1,
+            workers=_workers(workers),
+            threads=threads,
             kernels=kernels,
             strict=strict,
             overwrite=overwrite,
@@ -192,3 +201,8 @@ def predict(
         raise mbert_onnx.DataError(
             f"none of the {report.bad:,} rows could be processed; {report.errors} has the reasons"
         )
+
+
+def _workers(value: str | None) -> int | str | None:
+    """Returns the value of --workers as a number where it is one; the function refuses what is neither."""
+    return int(value) if value is not None and value.isascii() and value.isdigit() else value
