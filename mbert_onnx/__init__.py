@@ -26,6 +26,7 @@ _MODULES = {
     "bench": "benchmark.bench",
     "bench_emulated": "benchmark.emulated",
     "bench_texts": "benchmark.texts",
+    "bench_throughput": "benchmark.throughput.measuring",
     "compare": "benchmark.results",
     "doctor": "diagnosis.ranges",
     "doctor_provider": "diagnosis.provider_forecast",
@@ -94,6 +95,7 @@ __all__ = [
     "bench",
     "bench_emulated",
     "bench_texts",
+    "bench_throughput",
     "compare",
     "doctor",
     "doctor_provider",
@@ -125,6 +127,7 @@ if TYPE_CHECKING:
     from mbert_onnx.benchmark.emulated import bench_emulated
     from mbert_onnx.benchmark.results import compare, read_report, write_html, write_plot
     from mbert_onnx.benchmark.texts import bench_texts
+    from mbert_onnx.benchmark.throughput.measuring import bench_throughput
     from mbert_onnx.conversion.exporter import export
     from mbert_onnx.conversion.optimizer import optimize, passes
     from mbert_onnx.conversion.verification.verifier import verify

@@ -39,9 +39,10 @@ class Predictor:
         self._options = {**settings.options, **({"top_k": 1} if is_classifier and not settings.all_scores else {})}
         self.columns = answer_columns(self.model.task, settings, sample, self._labels(count))
 
-    def answers(self, arguments: Sequence[Sequence[str]]) -> Answers:
-        """Returns the model's answers to texts, given as one list for each argument."""
-        statistics = BatchStatistics()
+    def answers(self, arguments: Sequence[Sequence[str]], statistics: BatchStatistics | None = None) -> Answers:
+        """Returns the model's answers to texts, given as one list for each argument; adds to the statistics."""
+        statistics = BatchStatistics() if statistics is None else statistics
+        before = statistics.tokens
         results, errors = [], []
         found = self.model.try_many(self._inputs(arguments), statistics=statistics, **self._options)
         for index, result in enumerate(found):
@@ -50,7 +51,7 @@ class Predictor:
             else:
                 results.append(result)
         truncated = sum(bool(getattr(result, "truncated", False)) for result in results)
-        return Answers(self.columns.table(results), errors, statistics.tokens, truncated)
+        return Answers(self.columns.table(results), errors, statistics.tokens - before, truncated)
 
     def _inputs(self, arguments: Sequence[Sequence[str]]) -> list[tuple[Any, ...]]:
         if self.model.task is MULTIPLE_CHOICE:

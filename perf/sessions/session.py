@@ -43,6 +43,13 @@ class TimesItself(Protocol):
 
 
 @runtime_checkable
+class TimesRuns(Protocol):
+    """A session in another process that returns the time of a run in ns with its outputs."""
+
+    def timed_run(self, feed: Mapping[str, np.ndarray], /) -> tuple[Sequence[Any], int]: ...
+
+
+@runtime_checkable
 class MeasuresItself(Protocol):
     """A session in another process, which measures the time to load its model in ns, and the memory that it took."""
 

@@ -19,10 +19,13 @@ from mbert_onnx.runtime.size_limits import MAX_BATCH, MAX_TEXTS
 # Titles of the groups of options in --help.
 MEASUREMENT_GROUP, TEXTS_GROUP, MACHINE_GROUP, OUTPUT_GROUP = "Measurement", "Real texts", "Machine", "Output"
 
-# Options that do not apply to `--device emulated-arm64`, to `--texts`, and without `--texts`, by parameter.
-NOT_FOR_EMULATED = ("threads", "precision", "budget", "profile", "markdown", "ragged")
+# Options that do not apply to `--device emulated-arm64`, to `--texts`, and without `--texts` or `--throughput`, by
+# parameter.
+NOT_FOR_EMULATED = ("threads", "precision", "budget", "profile", "markdown", "ragged", "throughput")
 NOT_FOR_TEXTS = ("batch", "precision", "budget", "profile", "markdown", "ragged")
 ONLY_FOR_TEXTS = ("first",)
+ONLY_FOR_THROUGHPUT = ("run_tokens", "workers")
+FIRST, FIRST_FOR_THROUGHPUT = 200, 1000
 
 # The name of the source of a parameter that the command line has.
 GIVEN = "COMMANDLINE"
@@ -121,15 +124,40 @@ def bench(
         ),
     ] = None,
     first: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=1,
             max=MAX_TEXTS,
             metavar="N",
-            help="Use only the first N texts of --texts.",
+            help=f"Use only the first N texts of --texts. Default: {FIRST}; with --throughput {FIRST_FOR_THROUGHPUT}.",
             rich_help_panel=TEXTS_GROUP,
         ),
-    ] = 200,
+    ] = None,
+    throughput: Annotated[
+        bool,
+        typer.Option(
+            "--throughput",
+            help="Measure how many texts of --texts are read, answered in batches and written in a second, as predict "
+            "does it. Every model has the same tokenizer, batches and output.",
+            rich_help_panel=TEXTS_GROUP,
+        ),
+    ] = False,
+    run_tokens: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,...",
+            help="With --throughput: tokens of a run, padding included; each number is timed. 1 runs each text alone.",
+            rich_help_panel=TEXTS_GROUP,
+        ),
+    ] = None,
+    workers: Annotated[
+        str,
+        typer.Option(
+            metavar="N,...",
+            help="With --throughput: numbers of worker processes; each is timed.",
+            rich_help_panel=TEXTS_GROUP,
+        ),
+    ] = "1",
     profile: Annotated[
         bool,
         typer.Option(
@@ -158,13 +186,35 @@ def bench(
         _refuse_given(context, NOT_FOR_EMULATED, "with --device emulated-arm64, which does not time models")
         _bench_emulated(models, provider, seq_len, batch, task, seed, kernels, json_file, command)
         return
+    if not throughput:
+        _refuse_given(context, ONLY_FOR_THROUGHPUT, "without --throughput, which has batches and workers")
     if texts is None:
+        if throughput:
+            raise mbert_onnx.UsageError("--throughput is given without --texts; name the file of the texts")
         _refuse_given(context, ONLY_FOR_TEXTS, "without --texts, whose texts it counts")
     else:
-        _refuse_given(context, NOT_FOR_TEXTS, "with --texts, which times one text after the other")
         if "," in threads and _is_given(context, "threads"):
             raise mbert_onnx.UsageError(f"--threads is {threads}; expected one number with --texts")
-        _bench_texts(models, texts, first, provider, seq_len, threads, task, seed, kernels, json_file)
+        if throughput:
+            _refuse_given(context, NOT_FOR_TEXTS, "with --throughput, which has batches of its own")
+            tokens = None if run_tokens is None else numbers("--run-tokens", run_tokens)
+            _bench_throughput(
+                models,
+                texts,
+                first or FIRST_FOR_THROUGHPUT,
+                tokens,
+                numbers("--workers", workers),
+                provider,
+                seq_len,
+                threads,
+                task,
+                seed,
+                kernels,
+                json_file,
+            )
+            return
+        _refuse_given(context, NOT_FOR_TEXTS, "with --texts, which times one text after the other")
+        _bench_texts(models, texts, first or FIRST, provider, seq_len, threads, task, seed, kernels, json_file)
         return
     with progress() as report_progress:
         report = mbert_onnx.bench(
@@ -197,7 +247,7 @@ def bench(
 
 def _refuse_given(context: typer.Context, parameters: Sequence[str], where: str) -> None:
     """Raises UsageError if one of these options was given on the command line, where it would have no effect."""
-    given = [f"--{name}" for name in parameters if _is_given(context, name)]
+    given = [f"--{name.replace('_', '-')}" for name in parameters if _is_given(context, name)]
     if given:
         are, them = ("are", "them") if len(given) > 1 else ("is", "it")
         raise mbert_onnx.UsageError(f"{' and '.join(given)} {are} given {where}; leave {them} out")
@@ -323,17 +373,12 @@ def _bench_texts(
     kernels: str,
     json_file: Path | None,
 ) -> None:
-    lengths: list[int] | list[None] = [None] if seq_len is None else numbers("--seq-len", seq_len)
-    if len(lengths) > 1:
-        raise mbert_onnx.UsageError(
-            f"--seq-len is {seq_len}; expected one length with --texts, to which the texts are padded"
-        )
     with progress() as report_progress:
         report = mbert_onnx.bench_texts(
             models,
             texts,
             first=first,
-            seq_len=lengths[0],
+            seq_len=_one_length(seq_len),
             provider=provider,
             threads=numbers("--threads", threads)[0],
             task=task,
@@ -346,3 +391,48 @@ def _bench_texts(
 
     print_bench_texts(report)
     _refuse_broken(report.broken)
+
+
+def _one_length(seq_len: str | None) -> int | None:
+    """Returns the length of `--seq-len` with `--texts`. Raises UsageError for several."""
+    lengths: list[int] | list[None] = [None] if seq_len is None else numbers("--seq-len", seq_len)
+    if len(lengths) > 1:
+        raise mbert_onnx.UsageError(
+            f"--seq-len is {seq_len}; expected one length with --texts, to which the texts are padded"
+        )
+    return lengths[0]
+
+
+def _bench_throughput(
+    models: list[str],
+    texts: Path,
+    first: int,
+    run_tokens: list[int] | None,
+    workers: list[int],
+    provider: str,
+    seq_len: str | None,
+    threads: str,
+    task: str | None,
+    seed: int,
+    kernels: str,
+    json_file: Path | None,
+) -> None:
+    with progress() as report_progress:
+        report = mbert_onnx.bench_throughput(
+            models,
+            texts,
+            first=first,
+            run_tokens=run_tokens,
+            workers=workers,
+            provider=provider,
+            seq_len=_one_length(seq_len),
+            threads=numbers("--threads", threads)[0],
+            task=task,
+            seed=seed,
+            kernels=kernels,
+            json=json_file,
+            progress=report_progress,
+        )
+    from mbert_onnx.cli.printing.benchmark import print_bench_throughput
+
+    print_bench_throughput(report)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from perf.presentation.comparison import Comparison
     from perf.results.report import Report
     from perf.timing.padding.texts import TextsReport
+    from perf.timing.throughput import ThroughputReport
 
 
 def print_bench(report: Report, markdown: bool) -> None:
@@ -28,6 +29,13 @@ def print_bench_texts(report: TextsReport) -> None:
     from perf.timing.padding.texts import print_texts
 
     print_texts(report, new_console())
+
+
+def print_bench_throughput(report: ThroughputReport) -> None:
+    """Prints a report of `bench --throughput`."""
+    from perf.presentation.throughput import print_throughput
+
+    print_throughput(report, new_console())
 
 
 def print_bench_emulated(report: EmulatedReport) -> None:

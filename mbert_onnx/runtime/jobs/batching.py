@@ -76,16 +76,33 @@ class RowBatch:
 
 
 class RowRunner:
-    """Runs rows through a session, in batches of the size that it takes."""
+    """Runs rows through a session, in batches of the size that it takes.
 
-    def __init__(self, session: Any, task: Task, inputs: Inputs, pad_token_id: int, file_name: str) -> None:
+    Args:
+        session, task, inputs, pad_token_id, file_name: The session, and what is known of its file.
+        tokens_per_run: Padded tokens of a run with dynamic axes; None for the default of the outputs that are run.
+        sharing: The rows that share a run; None: those whose outputs it does not change, as a trial shows.
+    """
+
+    def __init__(
+        self,
+        session: Any,
+        task: Task,
+        inputs: Inputs,
+        pad_token_id: int,
+        file_name: str,
+        *,
+        tokens_per_run: int | None = None,
+        sharing: Sharing | None = None,
+    ) -> None:
         self._session = session
         self._task = task
         self._inputs = inputs
         self._pad_token_id = pad_token_id
         self._file_name = file_name
         self._output_names = {node.name for node in session.get_outputs()}
-        self._sharing: Sharing | None = None  # until it is tried
+        self._tokens_per_run = tokens_per_run
+        self._sharing = sharing  # None until it is tried
 
     def run(self, rows: Sequence[Row], *outputs: str) -> Iterator[tuple[int, list[np.ndarray]]]:
         """Yields each row's index and its part of each output, shortest rows first.
@@ -150,7 +167,7 @@ class RowRunner:
     def _per_token(self, outputs: Sequence[str]) -> list[bool]:
         return ["sequence" in self._task.axes(output) for output in outputs]
 
-    def _outputs(self, rows: Sequence[Row], outputs: Sequence[str]) -> list[list[np.ndarray]]:
+    def outputs(self, rows: Sequence[Row], outputs: Sequence[str]) -> list[list[np.ndarray]]:
         """Returns the part of each output that belongs to each row of one run."""
         lengths = [len(row) for row in rows]
         values = self._run(self.feed(rows), outputs)
@@ -165,7 +182,7 @@ class RowRunner:
         sharing = Sharing.NONE
         if most != 1 and len(rows) > 1:
             if self._sharing is None:
-                self._sharing = self._try(rows[order[0]], rows[order[-1]])
+                self._sharing = self.sharing(rows[order[0]], rows[order[-1]])
             sharing = self._sharing
         for number in order:
             length = len(rows[number])
@@ -181,10 +198,12 @@ class RowRunner:
             yield batch
 
     def _token_budget(self, outputs: Sequence[str]) -> int:
+        if self._tokens_per_run is not None:
+            return self._tokens_per_run
         of_vocabulary = any("vocab" in self._task.axes(output) for output in outputs)
         return VOCABULARY_TOKENS_PER_RUN if of_vocabulary else TOKENS_PER_RUN
 
-    def _try(self, first: Row, last: Row) -> Sharing:
+    def sharing(self, first: Row, last: Row) -> Sharing:
         """Tries which rows may share a run, on parts of two rows, in a few short runs.
 
         Without a mask, padding is read as text, and changes the outputs even where this trial does not show it.
@@ -208,9 +227,9 @@ class RowRunner:
         """
         names = [output.name for output in self._task.outputs if output.name in self._output_names]
         # Copies: a session may use the same memory for its next run.
-        alone = [[part.copy() for part in self._outputs([row], names)[0]] for row in rows]
+        alone = [[part.copy() for part in self.outputs([row], names)[0]] for row in rows]
         try:
-            return all(map(_same, self._outputs(rows, names), alone))
+            return all(map(_same, self.outputs(rows, names), alone))
         except BundleError:
             return False
 
