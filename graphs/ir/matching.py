@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from graphs.ir.constants import add_initializer
+from graphs.ir.constants import add_initializer, constant
 from graphs.ir.linear import Linear
 
 
@@ -49,6 +49,18 @@ def only_relu_of(value: ir.Value) -> ir.Node | None:
     readers = [use.node for use in value.uses()]
     plain = len(readers) == 1 and readers[0].op_type == "Relu" and readers[0].domain == ""
     return readers[0] if plain and not value.is_graph_output() else None
+
+
+def is_of_one_token(value: ir.Value) -> bool:
+    """Returns whether a value is of one token of each text, as a pooler's input: selected, then maybe scaled."""
+    node = value.producer()
+    while node is not None and node.domain == "" and node.op_type in ("Add", "Cast", "Mul"):
+        inner = next((x for x in node.inputs if x is not None and constant(x) is None), None)
+        node = None if inner is None else inner.producer()
+    if node is None or node.domain != "" or node.op_type != "Gather":
+        return False
+    index = constant(node.inputs[1])
+    return index is not None and index.ndim == 0 and node.attributes.get_int("axis", 0) == 1
 
 
 def residual_gemm(node: ir.Node) -> Linear:

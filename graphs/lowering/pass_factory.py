@@ -9,7 +9,7 @@ import onnx_ir as ir
 from graphs.execution.types import Feed
 from graphs.ir.layer_names import in_layers
 from graphs.ir.linear import Linear
-from graphs.ir.matching import only_relu_of
+from graphs.ir.matching import is_of_one_token, only_relu_of
 from graphs.ir.rewrite import Rewrite
 from graphs.lowering.bit_search import Plan, search
 from graphs.passes.lower.equalize_input import EqualizeInput
@@ -50,8 +50,14 @@ class Lowering:
         self._precision, self._target, self._calibration, self._keep = precision, target, calibration, keep_float
 
     def wanted(self, linear: Linear) -> bool:
-        """Returns whether a product is to be computed in 8 bits."""
-        return is_large(linear) and not in_layers(linear.node, self._keep)
+        """Returns whether a product is to be computed in 8 bits.
+
+        A pooler's stays float32 unless quantization steps are constants: it has one row per text, which takes no time,
+        and a step at run time is that of all texts of a batch, so that answers would depend on the other texts.
+        """
+        if not is_large(linear) or in_layers(linear.node, self._keep):
+            return False
+        return self._target == "mobile" or not is_of_one_token(linear.x)
 
     def build(self, kind: type[Rewrite], model: ir.Model) -> Rewrite | None:
         """Builds a pass for the model as it is now; None for a class that does not lower the precision."""

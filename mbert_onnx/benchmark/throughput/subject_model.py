@@ -79,7 +79,8 @@ class SubjectModel(Model):
         padding = self._encoder.padding_id or 0
         arguments = (self.session, self.task, self.inputs, padding, subject.name)
         runner = RowRunner(*arguments, tokens_per_run=tokens_per_run)
-        tried = runner.sharing(*self._tried_rows())
+        outputs = [output.name for output in self.task.outputs if not output.optional]
+        tried = runner.sharing(*self._tried_rows(), outputs)
         sharing = tried if tried is Sharing.ALL else self._sharing_that_runs(runner)
         self.depends_on_batch = sharing is not tried
         self._runner = RowRunner(*arguments, tokens_per_run=tokens_per_run, sharing=sharing)

@@ -100,9 +100,9 @@ class RowRunner:
         self._inputs = inputs
         self._pad_token_id = pad_token_id
         self._file_name = file_name
-        self._output_names = {node.name for node in session.get_outputs()}
         self._tokens_per_run = tokens_per_run
-        self._sharing = sharing  # None until it is tried
+        self._given_sharing = sharing
+        self._tried_sharing: dict[tuple[str, ...], Sharing] = {}  # for the outputs with which it was tried
 
     def run(self, rows: Sequence[Row], *outputs: str) -> Iterator[tuple[int, list[np.ndarray]]]:
         """Yields each row's index and its part of each output, shortest rows first.
@@ -181,9 +181,7 @@ class RowRunner:
         batch = list[int]()
         sharing = Sharing.NONE
         if most != 1 and len(rows) > 1:
-            if self._sharing is None:
-                self._sharing = self.sharing(rows[order[0]], rows[order[-1]])
-            sharing = self._sharing
+            sharing = self._given_sharing or self.sharing(rows[order[0]], rows[order[-1]], outputs)
         for number in order:
             length = len(rows[number])
             shares = sharing is Sharing.ALL or (
@@ -203,8 +201,18 @@ class RowRunner:
         of_vocabulary = any("vocab" in self._task.axes(output) for output in outputs)
         return VOCABULARY_TOKENS_PER_RUN if of_vocabulary else TOKENS_PER_RUN
 
-    def sharing(self, first: Row, last: Row) -> Sharing:
-        """Tries which rows may share a run, on parts of two rows, in a few short runs.
+    def sharing(self, first: Row, last: Row, outputs: Sequence[str]) -> Sharing:
+        """Returns which rows may share a run for these outputs; tries it on parts of two rows at the first call.
+
+        Another output may depend on the rows of a run where these do not, as a pooler's.
+        """
+        key = tuple(outputs)
+        if key not in self._tried_sharing:
+            self._tried_sharing[key] = self._try(first, last, outputs)
+        return self._tried_sharing[key]
+
+    def _try(self, first: Row, last: Row, outputs: Sequence[str]) -> Sharing:
+        """Tries which rows may share a run, in a few short runs.
 
         Without a mask, padding is read as text, and changes the outputs even where this trial does not show it.
         """
@@ -212,24 +220,24 @@ class RowRunner:
         half = max(len(long) // 2, 1)
         short = Row(first.ids[:half], first.type_ids[:half])
         if self._inputs.sequence is not None:
-            return Sharing.ALL if self._is_unchanged_by_sharing(short, long) else Sharing.NONE
+            return Sharing.ALL if self._is_unchanged_by_sharing(outputs, short, long) else Sharing.NONE
         # Backwards, to differ from the short one where all rows are equal.
         other = Row(long.ids[: -len(short) - 1 : -1], short.type_ids)
-        if not self._is_unchanged_by_sharing(short, other):
+        if not self._is_unchanged_by_sharing(outputs, short, other):
             return Sharing.NONE
         masked = "attention_mask" in self._inputs.names
-        return Sharing.ALL if masked and self._is_unchanged_by_sharing(short, long) else Sharing.EQUAL_LENGTH
+        is_free = masked and self._is_unchanged_by_sharing(outputs, short, long)
+        return Sharing.ALL if is_free else Sharing.EQUAL_LENGTH
 
-    def _is_unchanged_by_sharing(self, *rows: Row) -> bool:
+    def _is_unchanged_by_sharing(self, outputs: Sequence[str], *rows: Row) -> bool:
         """Returns whether the outputs of all rows are the same in one run as alone, except for rounding.
 
         A file may declare a dynamic batch, and run with one row only.
         """
-        names = [output.name for output in self._task.outputs if output.name in self._output_names]
         # Copies: a session may use the same memory for its next run.
-        alone = [[part.copy() for part in self.outputs([row], names)[0]] for row in rows]
+        alone = [[part.copy() for part in self.outputs([row], outputs)[0]] for row in rows]
         try:
-            return all(map(_same, self.outputs(rows, names), alone))
+            return all(map(_same, self.outputs(rows, outputs), alone))
         except BundleError:
             return False
 

@@ -20,6 +20,9 @@ DEFAULT_STRIDE = -1
 LARGEST = np.iinfo(np.int64).max
 
 
+Outputs = Mapping[str, np.ndarray]
+
+
 class TextFile:
     """A loaded text file.
 
@@ -33,7 +36,8 @@ class TextFile:
         self.session = session
         self.record = TextRecord.of(session.get_modelmeta().custom_metadata_map, path)
         self.vocabulary: Mapping[int, str] | None = None  # the text of each token by id; read when it is needed
-        self._inputs = {node.name for node in (*session.get_inputs(), *session.get_overridable_initializers())}
+        self.shares_runs: bool | None = None  # whether texts may share a run, once it is tried
+        self.inputs = {node.name for node in (*session.get_inputs(), *session.get_overridable_initializers())}
         self._outputs = [node.name for node in session.get_outputs()]
 
     def token_text(self, number: int) -> str:
@@ -45,21 +49,21 @@ class TextFile:
     def run(
         self, feeds: dict[str, np.ndarray], *, max_length: int | None = None, stride: int | None = None
     ) -> dict[str, np.ndarray]:
-        """Runs the file on one text. Raises UsageError for what it has no input for, and BundleError if it fails."""
+        """Runs the file. Raises UsageError for what it has no input for, and BundleError if it fails."""
         limit = self.record.limit
         if max_length is not None and not 0 < max_length <= limit:
             raise UsageError(
                 f"max_seq_len is {max_length}, but the model takes 1 to {limit} tokens. Give one of those."
             )
         if stride is not None:
-            if "stride" not in self._inputs:
+            if "stride" not in self.inputs:
                 self.refuse("reads a text in one row, and takes no stride")
             if not 0 <= stride < limit:
                 raise UsageError(f"stride is {stride}; expected a whole number from 0 to {limit - 1}")
         given = feeds | {"max_length": number_input(self.record.max_length if max_length is None else max_length)}
-        if "stride" in self._inputs:
+        if "stride" in self.inputs:
             given["stride"] = number_input(DEFAULT_STRIDE if stride is None else stride)
-        missing = [name for name in given if name not in self._inputs]
+        missing = [name for name in given if name not in self.inputs]
         if missing:
             task = self.record.task.name
             raise BundleError(f"{self.path} has no input {missing[0]}, which {task} needs; export it again")
@@ -71,7 +75,7 @@ class TextFile:
         self._check(found)
         return found
 
-    def log_cut(self, found: dict[str, np.ndarray] | int, what: str) -> None:
+    def log_cut(self, found: Outputs | int, what: str) -> None:
         """Logs how much of a text a file of fixed length did not read, where the model file would read windows."""
         count = found if isinstance(found, int) else int(found["cut"].sum()) if "cut" in found else 0
         if count:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mbert_onnx.errors import UsageError
+from mbert_onnx.errors import MbertError, UsageError
 from mbert_onnx.runtime.answers import (
     Choices,
     ChoiceScore,
@@ -26,7 +26,8 @@ from mbert_onnx.runtime.jobs.arguments import FILL_TOP_K, MAX_ANSWER_LEN, check_
 from mbert_onnx.runtime.jobs.statistics import BatchStatistics
 from mbert_onnx.runtime.jobs.tagging import check_aggregation
 from mbert_onnx.runtime.spans import Answer
-from mbert_onnx.runtime.text_files.file import TextFile, number_input
+from mbert_onnx.runtime.text_files.batching import TextRunner
+from mbert_onnx.runtime.text_files.file import Outputs, TextFile, number_input
 from mbert_onnx.runtime.text_files.spans import encoded, in_characters
 from mbert_onnx.text.encoder import check_text
 from mbert_onnx.text.labels import default_name
@@ -37,25 +38,57 @@ FIRST_INDEX = 1
 
 
 class TextFileJob(ABC):
-    """Job of a text file, which runs one text after the other, so that no text changes the result of another."""
+    """Job of a text file.
 
-    def __init__(self, file: TextFile) -> None:
+    Args:
+        file: The file.
+        options: Inputs of the file beside the texts.
+        max_length: Tokens of a row; None for the usual number.
+        stride: Overlap of windows in tokens; None for the usual one.
+    """
+
+    # The inputs with the bytes of each text.
+    names: tuple[str, ...] = ("text",)
+
+    def __init__(
+        self,
+        file: TextFile,
+        options: dict[str, np.ndarray] | None = None,
+        *,
+        max_length: int | None = None,
+        stride: int | None = None,
+    ) -> None:
         self.file = file
+        self._options = options or {}
+        self._lengths = {"max_length": max_length, "stride": stride}
 
     def outcomes(self, inputs: Sequence[tuple[Any, ...]], statistics: BatchStatistics) -> list[Any]:
         start = perf_counter()
-        found = [attempted(self.result, *arguments) for arguments in inputs]
-        statistics.model += perf_counter() - start
+        data = [attempted(self.read, *arguments) for arguments in inputs]
+        numbers = [number for number, one in enumerate(data) if not isinstance(one, MbertError)]
+        results: list[Any] = list(data)
         statistics.texts += len(inputs)
-        return found
+        statistics.batching += perf_counter() - start
+        runner = TextRunner(self.file, self.names, self._options, **self._lengths)
+        for place, found in runner.run([results[number] for number in numbers], statistics):
+            start, number = perf_counter(), numbers[place]
+            results[number] = attempted(self.result, inputs[number], results[number], found)
+            statistics.finishing += perf_counter() - start
+        return results
 
     @abstractmethod
-    def result(self, *arguments: Any) -> Any:
-        """Returns the result of one input."""
+    def read(self, *arguments: Any) -> tuple[np.ndarray, ...]:
+        """Returns the bytes of an input's texts. Raises UsageError for texts that the file does not read."""
+
+    @abstractmethod
+    def result(self, arguments: tuple[Any, ...], data: tuple[np.ndarray, ...], found: Outputs) -> Any:
+        """Returns the result of one input, of its bytes and the outputs of the file for it."""
 
 
 class AnswerQuestions(TextFileJob):
     """Job of `answer`."""
+
+    names = ("text", "context")
 
     def __init__(
         self,
@@ -68,33 +101,34 @@ class AnswerQuestions(TextFileJob):
         handle_impossible_answer: bool = False,
     ) -> None:
         expect_positive(top_k=top_k, max_answer_len=max_answer_len)
-        super().__init__(file)
-        self._length = file.record.max_length if max_seq_len is None else max_seq_len
-        self._stride = stride
-        self._feeds = {
+        options = {
             "top_k": number_input(top_k),
             "longest_answer": number_input(max_answer_len),
             "allow_no_answer": np.array([bool(handle_impossible_answer)]),
         }
+        self._length = file.record.max_length if max_seq_len is None else max_seq_len
+        super().__init__(file, options, max_length=self._length, stride=stride)
 
-    def result(self, question: str, context: str) -> list[Answer]:
+    def read(self, question: str, context: str) -> tuple[np.ndarray, ...]:
         data, asked = encoded(check_text(context, "context")), encoded(check_text(question, "question"))
-        feeds = {"text": asked, "context": data, **self._feeds}
         if 2 * len(asked) > self._length:
             # A question that fills its row leaves a window for each single token of the context: it is refused without.
-            alone = self.file.run(feeds | {"context": data[:0]}, max_length=self._length, stride=self._stride)
-            self._check_question(alone)
-        found = self.file.run(feeds, max_length=self._length, stride=self._stride)
+            feeds = {"text": asked, "context": data[:0], **self._options}
+            self._check_question(self.file.run(feeds, **self._lengths))
+        return asked, data
+
+    def result(self, arguments: tuple[Any, ...], data: tuple[np.ndarray, ...], found: Outputs) -> list[Answer]:
+        context: str = arguments[1]
         self.file.log_cut(self._check_question(found), "context")
         scores, spans = found["scores"][0], found["spans"][0]
-        places = in_characters(data, spans)
+        places = in_characters(data[1], spans)
         return [
             Answer(context[start:end], float(score), start, end)
             for score, (start, end) in zip(scores, places, strict=True)
             if score >= 0
         ]
 
-    def _check_question(self, found: dict[str, np.ndarray]) -> int:
+    def _check_question(self, found: Outputs) -> int:
         """Returns how many tokens of the context were cut. Raises UsageError where tokens of the question were."""
         of_question, of_context = map(int, found["cut"][0])
         if of_question > 0:
@@ -109,13 +143,12 @@ class Classify(TextFileJob):
     """Job of `classify`: of a text, or of a pair of texts for a file of pairs."""
 
     def __init__(self, file: TextFile, *, top_k: int | None = None) -> None:
-        super().__init__(file)
-        self._feeds = {}
         if top_k is not None:
             expect_positive(top_k=top_k)
-            self._feeds["top_k"] = number_input(top_k)
+        super().__init__(file, {} if top_k is None else {"top_k": number_input(top_k)})
+        self.names = ("text", "pair") if file.record.pair else ("text",)
 
-    def result(self, text: str, pair: str | None) -> Classification:
+    def read(self, text: str, pair: str | None) -> tuple[np.ndarray, ...]:
         record = self.file.record
         if pair is not None and not record.pair:
             # A model of one token type has no text file of pairs.
@@ -123,12 +156,12 @@ class Classify(TextFileJob):
             self.file.refuse("reads one text, and no --pair", advice)
         if pair is None and record.pair:
             self.file.refuse("reads pairs of texts, and --pair is missing", "give it, or export with --text")
-        feeds = {"text": encoded(check_text(text, "text")), **self._feeds}
-        if pair is not None:
-            feeds["pair"] = encoded(check_text(pair, "second text"))
-        found = self.file.run(feeds)
+        first = encoded(check_text(text, "text"))
+        return (first,) if pair is None else (first, encoded(check_text(pair, "second text")))
+
+    def result(self, arguments: tuple[Any, ...], data: tuple[np.ndarray, ...], found: Outputs) -> Classification:
         labels = zip(found["labels"][0], found["scores"][0], strict=True)
-        names = (LabelScore(_name(record.labels, label), float(score)) for label, score in labels)
+        names = (LabelScore(_name(self.file.record.labels, label), float(score)) for label, score in labels)
         return Classification(tuple(names), bool(found["cut"].any()))
 
 
@@ -139,22 +172,25 @@ class Tag(TextFileJob):
         check_aggregation(aggregation)
         if aggregation in ("first", "max"):
             file.refuse(f"groups tokens, and no words: it has no --aggregation {aggregation}")
-        super().__init__(file)
+        super().__init__(file, stride=stride)
         self._aggregation = aggregation
-        self._stride = stride
 
-    def result(self, text: str) -> list[Entity] | list[TokenEntity]:
-        data, record = encoded(check_text(text, "text")), self.file.record
-        found = self.file.run({"text": data}, stride=self._stride)
+    def read(self, text: str) -> tuple[np.ndarray, ...]:
+        return (encoded(check_text(text, "text")),)
+
+    def result(
+        self, arguments: tuple[Any, ...], data: tuple[np.ndarray, ...], found: Outputs
+    ) -> list[Entity] | list[TokenEntity]:
+        text, record = arguments[0], self.file.record
         self.file.log_cut(found, "text")
         if self._aggregation == "simple":
-            places = in_characters(data, found["entity_spans"])
+            places = in_characters(data[0], found["entity_spans"])
             rows = zip(found["entities"], found["entity_scores"], places, strict=True)
             return [
                 Entity(_name(record.entities, entity), float(score), text[start:end], start, end)
                 for entity, score, (start, end) in rows
             ]
-        rows = zip(found["labels"], found["scores"], in_characters(data, found["spans"]), strict=True)
+        rows = zip(found["labels"], found["scores"], in_characters(data[0], found["spans"]), strict=True)
         return without_outside(
             [
                 TokenEntity(_name(record.labels, label), float(score), index, text[start:end], start, end)
@@ -168,17 +204,17 @@ class Fill(TextFileJob):
 
     def __init__(self, file: TextFile, *, top_k: int = FILL_TOP_K, stride: int | None = None) -> None:
         expect_positive(top_k=top_k)
-        super().__init__(file)
-        self._top_k = number_input(top_k)
-        self._stride = stride
+        super().__init__(file, {"top_k": number_input(top_k)}, stride=stride)
 
-    def result(self, text: str) -> list[FilledMask]:
-        data, record = encoded(check_text(text, "text")), self.file.record
-        found = self.file.run({"text": data, "top_k": self._top_k}, stride=self._stride)
+    def read(self, text: str) -> tuple[np.ndarray, ...]:
+        return (encoded(check_text(text, "text")),)
+
+    def result(self, arguments: tuple[Any, ...], data: tuple[np.ndarray, ...], found: Outputs) -> list[FilledMask]:
+        text, record = arguments[0], self.file.record
         self.file.log_cut(found, "text")
         if not len(found["tokens"]):
             raise UsageError(f"The text has no {record.mask_token}. Put one where a token is missing.")
-        places = in_characters(data, found["spans"])
+        places = in_characters(data[0], found["spans"])
         masks = []
         for (start, end), tokens, scores in zip(places, found["tokens"], found["scores"], strict=True):
             names = [self.file.token_text(int(token)) for token in tokens]
@@ -194,12 +230,13 @@ class Embed(TextFileJob):
     """Job of `embed`; results are vectors, float32 `[hidden]`."""
 
     def __init__(self, file: TextFile, *, normalize: bool = False, stride: int | None = None) -> None:
-        super().__init__(file)
+        super().__init__(file, stride=stride)
         self._normalize = normalize
-        self._stride = stride
 
-    def result(self, text: str) -> np.ndarray:
-        found = self.file.run({"text": encoded(check_text(text, "text"))}, stride=self._stride)
+    def read(self, text: str) -> tuple[np.ndarray, ...]:
+        return (encoded(check_text(text, "text")),)
+
+    def result(self, arguments: tuple[Any, ...], data: tuple[np.ndarray, ...], found: Outputs) -> np.ndarray:
         vector: np.ndarray = found["sentence_embedding"][0]
         return normalized(vector) if self._normalize else vector
 
@@ -207,29 +244,29 @@ class Embed(TextFileJob):
 class JudgeNextSentence(TextFileJob):
     """Job of `next_sentence`."""
 
-    def result(self, text: str, pair: str) -> NextSentence:
+    names = ("text", "pair")
+
+    def read(self, text: str, pair: str) -> tuple[np.ndarray, ...]:
         second = encoded(check_text(pair, "second text"))
-        found = self.file.run({"text": encoded(check_text(text, "text")), "pair": second})
+        return encoded(check_text(text, "text")), second
+
+    def result(self, arguments: tuple[Any, ...], data: tuple[np.ndarray, ...], found: Outputs) -> NextSentence:
         is_next, not_next = found["scores"][0]
         return NextSentence(float(is_next), float(not_next), bool(found["cut"].any()))
 
 
 class Choose(TextFileJob):
-    """Job of `choose`: one prompt in a run."""
+    """Job of `choose`: one prompt in a run, with the bytes of each choice behind it."""
 
-    def result(self, prompt: str, choices: Sequence[str]) -> Choices:
+    def read(self, prompt: str, choices: Sequence[str]) -> tuple[np.ndarray, ...]:
         check_choices(choices)
         record = self.file.record
         if record.choices is not None and len(choices) > record.choices:
             self.file.refuse(f"takes {record.choices} choices, not {len(choices)}")
-        parts = [encoded(check_text(choice, "choice")) for choice in choices]
-        found = self.file.run(
-            {
-                "text": encoded(check_text(prompt, "prompt")),
-                "choices": np.concatenate(parts),
-                "choice_splits": np.cumsum([0, *map(len, parts)]),
-            }
-        )
+        return encoded(check_text(prompt, "prompt")), *(encoded(check_text(choice, "choice")) for choice in choices)
+
+    def result(self, arguments: tuple[Any, ...], data: tuple[np.ndarray, ...], found: Outputs) -> Choices:
+        choices: Sequence[str] = arguments[1]
         [scores] = found["scores"]
         ranked = np.argsort(-scores, kind="stable")
         rows = tuple(ChoiceScore(int(index), choices[index], float(scores[index])) for index in ranked)

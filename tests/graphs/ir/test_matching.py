@@ -8,7 +8,7 @@ import pytest
 from graph_helpers import constant, graph
 
 from graphs.ir.linear import as_linear
-from graphs.ir.matching import MismatchError, only_reader, plain_weight, producer_of, residual_gemm
+from graphs.ir.matching import MismatchError, is_of_one_token, only_reader, plain_weight, producer_of, residual_gemm
 
 
 def named(text: str, **values: np.ndarray) -> tuple[ir.Model, dict[str, ir.Node]]:
@@ -117,3 +117,22 @@ def test_a_transposed_weight_as_it_acts() -> None:
     value = plain_weight(model.graph, linear)
     assert value.name == "W.transposed"
     np.testing.assert_array_equal(constant(model, "W.transposed"), constant(model, "W").T)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("g = Gather <axis = 1> (x, first) y = MatMul(g, W)", True),
+        ("g = Gather <axis = 1> (x, first) s = Mul(b, g) t = Add(s, b) y = MatMul(t, W)", True),
+        ("y = MatMul(x, W)", False),
+        ("g = Gather <axis = 1> (x, some) y = MatMul(g, W)", False),
+        ("g = Gather <axis = 0> (x, first) y = MatMul(g, W)", False),
+        ("g = Gather <axis = 1> (x, first) r = Relu(g) y = MatMul(r, W)", False),
+    ],
+)
+def test_the_input_of_a_pooler_is_of_one_token(body: str, expected: bool) -> None:
+    constants = "int64 first = {0}, int64[2] some = {0, 1}, float[4, 3] W, float[4] b"
+    _, nodes = named(f"(float[n, k, 4] x) => (float[] y) <{constants}> {{ {body} }}")
+    linear = as_linear(nodes["y"])
+    assert linear is not None
+    assert is_of_one_token(linear.x) is expected

@@ -25,6 +25,7 @@ from mbert_onnx.conversion.text_files.writing import write_names, write_text_fil
 from mbert_onnx.conversion.verification.answers import compare_answers
 from mbert_onnx.errors import MissingExtraError
 from mbert_onnx.runtime.answers import as_json
+from mbert_onnx.runtime.jobs.statistics import BatchStatistics
 from mbert_onnx.runtime.text_files.model import TextFileModel
 from mbert_onnx.runtime.text_files.vocabulary import read_vocabulary, vocabulary_lines
 
@@ -104,6 +105,23 @@ def test_results_are_those_of_the_model_file(
     assert isinstance(model, TextFileModel)
     for arguments, result in zip(asked, expected, strict=True):
         assert rounded(as_json(model.run(**arguments))) == rounded(result)
+
+
+@pytest.mark.parametrize("task", ["text-classification", "question-answering", "token-classification", "fill-mask"])
+def test_a_list_has_the_results_of_its_texts(task: str, text_file: Files) -> None:
+    _, config, asked = next(entry for entry in ARGUMENTS if entry[0] == task)
+    model = load(text_file(task, **config))
+    assert isinstance(model, TextFileModel)
+    texts = [asked[0]["text"], LONG.replace("wrote", "[MASK]"), OTHER.replace("moth", "[MASK]")] * 2
+    if task == "question-answering":
+        texts = [SHORT, LONG, OTHER] * 2
+    inputs = [("Who wrote it?", text) if task == "question-answering" else (text,) for text in texts]
+    expected = [rounded(as_json(model.try_many([one])[0])) for one in inputs]
+    statistics = BatchStatistics()
+    assert rounded([as_json(one) for one in model.try_many(inputs, statistics=statistics)]) == expected
+    assert (statistics.texts, statistics.rows) == (6, 6)
+    assert model.file.shares_runs is (None if task == "fill-mask" else True)
+    assert statistics.runs == (6 if task == "fill-mask" else 1)
 
 
 def test_the_word_of_an_entity_is_its_text(text_file: Files) -> None:
