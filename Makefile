@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest -q -n auto
 BUDGET ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full test-transformers5 test-peers test-providers test-arm64 web kernels kernels-all onnxruntime-headers web-package lint format bench bench-optimize bench-int8 bench-kernels bench-squad bench-text bench-text-web bench-web-kernels bench-web-page bench-paper bench-emulated peers reference-model profile-kernels count-instructions count-web-instructions fuzz-text fuzz-standalone docs docs-serve docs-outputs bench-readme clean
+.PHONY: help setup demo test test-full test-transformers5 test-peers test-providers test-arm64 web kernels kernels-all onnxruntime-headers web-package lint format bench bench-optimize bench-int8 bench-kernels bench-squad bench-text bench-text-web bench-web-kernels bench-web-page bench-paper bench-emulated peers reference-model profile-kernels count-instructions count-web-instructions fuzz-text fuzz-standalone docs docs-serve docs-outputs bench-readme predict-memory clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-20s %s\n", $$1, $$2}'
@@ -301,6 +301,9 @@ bench-text-web: setup web ## Time text files in onnxruntime-web against the same
 	PYTHONPATH=tests/helpers/checkpoints $(BIN)/python tests/helpers/measurements/text_in_web.py $(BUILD)/text-web
 
 WEB_KERNELS := $(BUILD)/web-kernels/wasm $(BUILD)/web-kernels/onnx/model_int8.onnx $(WEB)/onnxruntime-web
+predict-memory: setup ## Answer 10,000,000 rows with a small model, and print the peak memory of all processes
+	PYTHONPATH=tests/helpers/checkpoints $(BIN)/python tests/helpers/measurements/predict_memory.py $(BUILD)/predict-memory
+
 # Node.js 22 or newer, for relaxed SIMD with a dot product of bytes on x86-64.
 bench-web-kernels: web-kernel-files ## Time the kernels in WebAssembly against onnxruntime-web, in V8, one thread, and print the targets
 	node tests/helpers/measurements/web_kernels.mjs $(WEB_KERNELS) $(BUDGET)

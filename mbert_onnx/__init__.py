@@ -162,7 +162,7 @@ def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name in _EXTRAS or name not in _ALONE:
-        from mbert_onnx._requirements import PRIVATE_PACKAGES, require_beside, require_extra
+        from mbert_onnx.errors.requirements import PRIVATE_PACKAGES, require_beside, require_extra
 
         if name in _EXTRAS:
             require_extra(*_EXTRAS[name])

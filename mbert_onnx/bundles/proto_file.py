@@ -6,8 +6,8 @@ import mmap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mbert_onnx._requirements import require_beside
 from mbert_onnx.errors import BundleError, MbertError
+from mbert_onnx.errors.requirements import require_beside
 
 if TYPE_CHECKING:
     import onnx

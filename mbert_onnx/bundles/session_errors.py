@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mbert_onnx._requirements import require_beside
 from mbert_onnx.bundles.inputs import first_line
 from mbert_onnx.errors import MbertError, VerificationError
+from mbert_onnx.errors.requirements import require_beside
 
 # Parts of messages of onnxruntime, and what to do about each; the first that is found counts.
 _ADVICE = (

@@ -18,13 +18,13 @@ import onnx_ir as ir
 from graphs.errors import GraphError
 from graphs.execution.inputs.limits import InputLimits
 from graphs.model.loading import in_one_file, read_model
-from mbert_onnx._requirements import require_extra
 from mbert_onnx.bundles.limits import expected_limits, file_limits
 from mbert_onnx.bundles.model_file import find_file, is_file, open_session
 from mbert_onnx.bundles.proto_file import read_proto
 from mbert_onnx.bundles.types import Progress
 from mbert_onnx.conversion.optimizer import optimize
 from mbert_onnx.errors import MbertError, VerificationError
+from mbert_onnx.errors.requirements import require_extra
 from mbert_onnx.runtime.native_kernels import AUTO, library_for, why_not_native
 from perf.errors import PerfError
 from perf.providers import KNOWN, Provider, named

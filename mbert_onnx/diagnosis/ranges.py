@@ -18,7 +18,6 @@ from graphs.model.loading import read_model
 from graphs.pipeline import LOWER, compared_form
 from graphs.reports.layer_errors import prepare
 from graphs.reports.tensor_ranges import Numbers, as_is, measure_numbers
-from mbert_onnx._requirements import require_extra
 from mbert_onnx.bundles.inputs import Shapes
 from mbert_onnx.bundles.model_file import TextModel, TextReader, find_file, is_file, read_text_model, tokenizer_file
 from mbert_onnx.bundles.onnx_writer import save_model
@@ -31,6 +30,7 @@ from mbert_onnx.conversion.precision import Calibration, read_texts
 from mbert_onnx.conversion.precision_gate import check_is_float32
 from mbert_onnx.diagnosis.padding import padding_effect, padding_note
 from mbert_onnx.errors import BundleError, CheckpointError, VerificationError
+from mbert_onnx.errors.requirements import require_extra
 from mbert_onnx.runtime.text_files.record import TextRecord
 from mbert_onnx.text.tasks import Task
 from mbert_onnx.text.tokenizer import padding_id, read_tokenizer

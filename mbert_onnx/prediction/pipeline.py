@@ -131,28 +131,34 @@ def predict(
     layout = find_layout(sources, model.task, columns, added.names, keep_json=form.name == JSONL)
     schema = None if layout.schema is None else pa.schema([*layout.schema, *added])
     record = identity(model.bundle, settings, sources, layout)
-    with Job(target, form, schema, record, overwrite=overwrite) as job:
-        before = _rows_done(job)
-        if before:
-            notes(f"continuing after {before:,} rows in {job.output.name}{PARTS}")
-        if not job.is_finished:
-            if not job.is_complete:
+    job = Job(target, form, schema, record, overwrite=overwrite)
+    try:
+        with job:
+            before = _rows_done(job)
+            if before:
+                notes(f"continuing after {before:,} rows in {job.output.name}{PARTS}")
+            if not (job.is_complete or job.is_finished):
                 rows = Input(sources, layout, job.position)
                 with _engine(predictor, settings, count, rows, notes) as engine:
                     del predictor, model  # workers have their own
                     _write(job, engine.results(rows), sources, strict=strict, progress=progress)
-            job.finish()
-        bad = sum(part.bad for part in job.parts)
-        return PredictionReport(
-            output=job.output.name,
-            rows=sum(part.rows for part in job.parts),
-            bad=bad,
-            errors=job.errors.name if bad else None,
-            truncated=sum(part.truncated for part in job.parts),
-            done_before=before,
-            tokens=sum(part.tokens for part in job.parts),
-            seconds=time.monotonic() - since,
-        )
+            if not job.is_finished:
+                job.finish()
+    except BaseException:
+        if job.parts:
+            notes(f"{_rows_done(job):,} rows are in {job.output.name}{PARTS}; the same command continues after them")
+        raise
+    bad = sum(part.bad for part in job.parts)
+    return PredictionReport(
+        output=job.output.name,
+        rows=sum(part.rows for part in job.parts),
+        bad=bad,
+        errors=job.errors.name if bad else None,
+        truncated=sum(part.truncated for part in job.parts),
+        done_before=before,
+        tokens=sum(part.tokens for part in job.parts),
+        seconds=time.monotonic() - since,
+    )
 
 
 def _parallelism(workers: int | str | None, threads: int | None) -> tuple[int | str, int]:

@@ -9,12 +9,12 @@ from typing import Any
 
 import onnxruntime as ort
 
-from mbert_onnx._requirements import require_beside
 from mbert_onnx.bundles.inputs import first_line
 from mbert_onnx.bundles.ports import named_session
 from mbert_onnx.bundles.reader import Bundle, find_text_file, read_bundle
 from mbert_onnx.bundles.session_errors import session_error
 from mbert_onnx.errors import BundleError, MbertError, UsageError
+from mbert_onnx.errors.requirements import require_beside
 from mbert_onnx.reference import is_reference
 from mbert_onnx.runtime.model import Model
 from mbert_onnx.runtime.native_kernels import AUTO, library_for, log_portable_run, why_not_native

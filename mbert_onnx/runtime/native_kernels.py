@@ -9,9 +9,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from mbert_onnx._requirements import require_beside
 from mbert_onnx.bundles.proto_file import read_proto
 from mbert_onnx.errors import MbertError, UsageError
+from mbert_onnx.errors.requirements import require_beside
 
 AUTO, NATIVE, PORTABLE = "auto", "native", "portable"
 # Values of `--kernels`: the library where it is installed; the library, or an error; the file's own function bodies.

@@ -15,10 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from mbert_onnx import __version__
-from mbert_onnx._requirements import require_beside
 from mbert_onnx.bundles.atomic import atomic_file
 from mbert_onnx.bundles.reader import Bundle
 from mbert_onnx.errors import BundleError, MbertError
+from mbert_onnx.errors.requirements import require_beside
 from mbert_onnx.reference import FOLDER
 
 # Graphs that the cache keeps: those of two installations, which may be used by turns.

@@ -14,8 +14,8 @@ from exported_checkpoints import Exports
 
 import graphs
 import mbert_onnx
-from mbert_onnx._requirements import require_beside, require_extra
 from mbert_onnx.errors import MbertError, MissingExtraError
+from mbert_onnx.errors.requirements import require_beside, require_extra
 
 HOME = Path(mbert_onnx.__file__).parent.parent
 

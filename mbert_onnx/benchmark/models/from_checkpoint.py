@@ -6,11 +6,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from mbert_onnx._requirements import require_extra
 from mbert_onnx.benchmark.models.builder import BuiltModel, ModelBuilder
 from mbert_onnx.benchmark.models.prefixes import Request
 from mbert_onnx.bundles.model_file import TextReader
 from mbert_onnx.bundles.records import TOKENIZER
+from mbert_onnx.errors.requirements import require_extra
 from mbert_onnx.model.paper_baselines import architecture_of, save_architecture
 from mbert_onnx.text.tasks import QUESTION_ANSWERING, Task, task_named
 from perf.machine.peaks import FLOAT32, INT8

@@ -45,7 +45,7 @@ def run_job(folder: Path) -> None:
 
     Raises what `bench` raises.
     """
-    from mbert_onnx._requirements import require_beside
+    from mbert_onnx.errors.requirements import require_beside
 
     require_beside("graphs")
     require_beside("perf")

@@ -13,6 +13,7 @@ whenever the process is killed: what is not in a part is computed again, and no 
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
@@ -82,9 +83,8 @@ class Job:
             self._clean()
             self._save()
         except BaseException:
-            self._release()
-            if not (self._folder / MANIFEST).exists():
-                self._remove_folder()
+            with suppress(DataError):
+                self._release(remove=not (self._folder / MANIFEST).exists())
             raise
         return self
 
@@ -99,9 +99,7 @@ class Job:
                     self._part.discard()
                     self._part = None
         finally:
-            self._release()
-            if self._manifest.is_finished or not self._manifest.parts:
-                self._remove_folder()
+            self._release(remove=self._manifest.is_finished or not self._manifest.parts)
 
     @property
     def is_finished(self) -> bool:
@@ -225,16 +223,6 @@ class Job:
             if _is_own(name):
                 (self._folder / name).delete()
 
-    def _remove_folder(self) -> None:
-        """Removes the folder of parts; the manifest last, since it says that the others may go."""
-        with suppress(DataError):
-            names = [name for name in self._folder.children() if _is_own(name)]
-            for name in sorted(names, key=lambda name: name == MANIFEST):
-                (self._folder / name).delete()
-            if not self._folder.children():
-                with suppress(OSError, pa.ArrowInvalid):
-                    self._folder.filesystem.delete_dir(self._folder.path)
-
     def _acquire(self) -> None:
         if self._lock is None:
             return
@@ -249,9 +237,32 @@ class Job:
                 f"{self._folder.name} cannot be written ({error.strerror}); choose another --output"
             ) from error
 
-    def _release(self) -> None:
-        if self._lock is not None:
+    def _release(self, *, remove: bool) -> None:
+        """Releases the lock; with `remove`, removes the files of this module and the folder, if it is empty then.
+
+        The manifest is removed last, since it says that the others may go.
+        """
+        if remove:
+            with suppress(DataError):
+                names = [name for name in self._folder.children() if _is_own(name) and name != LOCK]
+                for name in sorted(names, key=lambda name: name == MANIFEST):
+                    (self._folder / name).delete()
+        if self._lock is None:
+            if remove:
+                with suppress(DataError, OSError, pa.ArrowInvalid):
+                    if not self._folder.children():
+                        self._folder.filesystem.delete_dir(self._folder.path)
+            return
+        if not remove:
             self._lock.release()
+            return
+        lock = Path(self._lock.lock_file)
+        # Deleted while it is locked, so that no other process can hold a lock that is no longer there; Windows does not
+        # delete a file that is open.
+        actions = (lock.unlink, self._lock.release) if sys.platform != "win32" else (self._lock.release, lock.unlink)
+        for action in (*actions, lock.parent.rmdir):
+            with suppress(OSError):
+                action()
 
 
 def _is_own(name: str) -> bool:

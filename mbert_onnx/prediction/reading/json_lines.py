@@ -147,16 +147,34 @@ def _row(value: dict[str, Any], schema: pa.Schema) -> tuple[list[Any], str | Non
         if field.type == pa.string():
             if cell is not None and not isinstance(cell, str):
                 cell = json.dumps(cell, ensure_ascii=False)
-        elif cell is not None:
-            try:
-                pa.scalar(cell, field.type)
-            except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-                return [], f"{field.name} is a JSON {_kind(cell)}, and {field.type} in the first rows; write .jsonl"
+        elif cell is not None and not _fits(cell, field.type):
+            return [], f"{field.name} is {_brief(cell)}, which is no {field.type} as in the first rows; write .jsonl"
         row.append(cell)
     if known < len(value):
         new = name_list(name for name in value if name not in schema.names)
         return [], f"the keys {new} are in none of the first rows, so that the table has no such column; write .jsonl"
     return row, None
+
+
+def _fits(cell: Any, kind: pa.DataType) -> bool:
+    """Returns whether a column of a type holds a value without a loss; pyarrow drops fractions and unknown keys."""
+    try:
+        return _is_kept(cell, pa.scalar(cell, kind).as_py())
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        return False
+
+
+def _is_kept(value: Any, stored: Any) -> bool:
+    if isinstance(value, dict) and isinstance(stored, dict):
+        return all(_is_kept(item, stored.get(key)) for key, item in value.items())
+    if isinstance(value, list) and isinstance(stored, list):
+        return len(value) == len(stored) and all(map(_is_kept, value, stored))
+    return isinstance(value, bool) == isinstance(stored, bool) and bool(value == stored)
+
+
+def _brief(value: Any) -> str:
+    """Returns a number as it is, and the kind of another value."""
+    return str(value) if isinstance(value, int | float) else f"a JSON {_kind(value)}"
 
 
 def _has_null(kind: pa.DataType) -> bool:

@@ -41,7 +41,7 @@ class Source:
 
 
 def format_of(name: str) -> str | None:
-    """Returns the format that a file's name tells, which may end in `.gz`; None for another name."""
+    """Returns the format by the suffix of a file's name, which may have `.gz` behind it; None for another name."""
     lower = name.lower()
     found = SUFFIXES.get(Path(lower.removesuffix(GZIP)).suffix)
     return None if found == PARQUET and lower.endswith(GZIP) else found
@@ -54,7 +54,7 @@ def find_sources(inputs: Sequence[str | Path], form: str | None = None) -> list[
         inputs: Paths or URIs of files and folders. Of a folder, files of other formats and hidden ones are left out.
         form: The format of all files, one of FORMATS; default: by their names.
 
-    Raises UsageError for a name that does not tell its format, for files of several formats, and for no file or one
+    Raises UsageError for a name without a known suffix, for files of several formats, and for no file or one
     that is given twice; DataError for a file that does not exist or cannot be read.
     """
     if form is not None and form not in FORMATS:

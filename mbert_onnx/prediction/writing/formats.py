@@ -42,7 +42,7 @@ class OutputFormat:
 
 
 def output_format(output: str) -> OutputFormat:
-    """Returns the format that an output's name tells. Raises UsageError for another name."""
+    """Returns the format by the suffix of an output's name. Raises UsageError for another name."""
     found = format_of(output)
     if found is None or found == LINES:
         known = ", ".join(suffix for suffix, form in SUFFIXES.items() if form != LINES)

@@ -8,11 +8,11 @@ import json
 import logging
 from pathlib import Path
 
-from mbert_onnx._requirements import require_beside
 from mbert_onnx.bundles.atomic import atomic_file
 from mbert_onnx.conversion.verification.tokens.code_points import BLOCK, SURROUNDINGS
 from mbert_onnx.conversion.verification.tokens.reference import Reference
 from mbert_onnx.errors import BundleError, MbertError
+from mbert_onnx.errors.requirements import require_beside
 
 # Part of each key: raise it when the same tokenizer gets other digests.
 VERSION = 1

@@ -52,7 +52,7 @@ def require_beside(name: str) -> None:
     `graphs` and `perf` are general names, which a module of the user may have, too. Raises MbertError if another module
     of that name comes first on the import path or is loaded already (the message says which), or if there is none.
     """
-    home = Path(__file__).resolve().parent.parent / name
+    home = Path(__file__).resolve().parent.parent.parent / name
     found = _location(name)
     if found is None:
         raise MbertError(f"the package {name!r} is missing; it belongs at {home}: install mbert-onnx again")
