@@ -15,6 +15,7 @@ from mbert_onnx.errors import MbertError, MissingExtraError
 EXTRAS = {
     "export": ("torch", "transformers", "safetensors"),
     "predict": ("pyarrow",),
+    "ray": ("pyarrow", "ray"),
     "train": (
         "torch",
         "transformers",

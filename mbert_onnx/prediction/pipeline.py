@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from mbert_onnx.errors import DataError, UsageError
+from mbert_onnx.prediction.engines.choice import LOCAL, RAY, check_engine, cluster_engine
 from mbert_onnx.prediction.engines.cores import usable_cores
 from mbert_onnx.prediction.engines.engine import Engine, InProcess, Input
 from mbert_onnx.prediction.engines.local import LocalWorkers
@@ -58,6 +59,8 @@ def predict(
     aggregation: str | None = None,
     normalize: bool = False,
     prefix: str = "",
+    engine: str = LOCAL,
+    address: str | None = None,
     workers: int | str | None = None,
     threads: int | None = None,
     kernels: str = "auto",
@@ -87,6 +90,10 @@ def predict(
         top_k: fill-mask: how many tokens there are for each mask.
         max_answer_len, handle_impossible_answer, aggregation, normalize: As in the methods of `Model`.
         prefix: The beginning of the names of output columns.
+        engine: `local` answers in processes of this machine, `ray` on the nodes of a Ray cluster, to which the model is
+            sent. The output is the same.
+        address: HOST:PORT of the Ray cluster's head node; default: RAY_ADDRESS, or the cluster that this machine is in,
+            or else a new one of this machine alone.
         workers: How many processes answer; default: one for each core. `auto` tries for two seconds whether one process
             with all threads is faster. An input of one chunk, up to 2,048 rows, is answered in this process.
         threads: How many threads the session of each process uses; default: 1.
@@ -108,6 +115,7 @@ def predict(
     form, target = output_format(str(output)), locate(output)
     _check_apart(target, given, sources)
     columns = ColumnNames(text, pair, question, context, tuple(choice))
+    check_engine(engine, address, workers)
     count, threads = _parallelism(workers, threads)
     model = load(bundle, threads=threads, kernels=kernels)
     options = {
@@ -139,9 +147,14 @@ def predict(
                 notes(f"continuing after {before:,} rows in {job.output.name}{PARTS}")
             if not (job.is_complete or job.is_finished):
                 rows = Input(sources, layout, job.position)
-                with _engine(predictor, settings, count, rows, notes) as engine:
-                    del predictor, model  # workers have their own
-                    _write(job, engine.results(rows), sources, strict=strict, progress=progress)
+                opened = (
+                    cluster_engine(settings, workers, address, notes)
+                    if engine == RAY
+                    else _engine(predictor, settings, count, rows, notes)
+                )
+                with opened as answering:
+                    del predictor, model, opened  # workers have their own
+                    _write(job, answering.results(rows), sources, strict=strict, progress=progress)
             if not job.is_finished:
                 job.finish()
     except BaseException:

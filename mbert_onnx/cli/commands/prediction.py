@@ -14,6 +14,7 @@ from mbert_onnx.runtime.size_limits import MAX_THREADS
 
 COLUMNS_GROUP = "Columns"
 ANSWERS_GROUP = "Answers"
+MACHINES_GROUP = "Machines"
 FORMATS = "csv|tsv|jsonl|parquet|txt"
 
 
@@ -140,12 +141,29 @@ def predict(
             "--normalize", rich_help_panel=ANSWERS_GROUP, help="feature-extraction: scale embeddings to length 1."
         ),
     ] = False,
+    engine: Annotated[
+        str,
+        typer.Option(
+            metavar="local|ray",
+            rich_help_panel=MACHINES_GROUP,
+            help="local answers in processes of this machine, ray on the nodes of a Ray cluster.",
+        ),
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            rich_help_panel=MACHINES_GROUP,
+            help="Head node of the Ray cluster. Default: RAY_ADDRESS, this machine's cluster, or this machine alone.",
+        ),
+    ] = None,
     workers: Annotated[
         str | None,
         typer.Option(
             metavar="N|auto",
+            rich_help_panel=MACHINES_GROUP,
             help="Number of processes. auto tries for two seconds whether one with all threads is faster. Default: one "
-            "for each core.",
+            "for each core, of the cluster with --engine ray.",
         ),
     ] = None,
     threads: Annotated[
@@ -185,6 +203,8 @@ def predict(
             aggregation=aggregation,
             normalize=normalize,
             prefix=prefix,
+            engine=engine,
+            address=address,
             workers=_workers(workers),
             threads=threads,
             kernels=kernels,
