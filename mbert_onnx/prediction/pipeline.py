@@ -112,7 +112,8 @@ def predict(
     since = time.monotonic()
     given = [inputs] if isinstance(inputs, str | Path) else list(inputs)
     sources = find_sources(given, input_format)
-    form, target = output_format(str(output)), locate(output)
+    target = locate(output)
+    form = output_format(target.name)
     _check_apart(target, given, sources)
     columns = ColumnNames(text, pair, question, context, tuple(choice))
     check_engine(engine, address, workers)
@@ -240,7 +241,7 @@ def _check_apart(output: Location, inputs: Sequence[str | Path], sources: Sequen
     """Raises UsageError for an output that is an input, or in a folder of inputs: it would be read as one of them."""
     place = _resolved(output)
     for source in sources:
-        if _resolved(locate(source.name)) == place:
+        if _resolved(source.location()) == place:
             raise UsageError(f"--output is {output.name}, which is an input; choose another path")
     for one in inputs:
         folder = locate(one)

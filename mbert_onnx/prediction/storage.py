@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,15 @@ SCHEME = "://"
 
 @dataclass(frozen=True)
 class Location:
-    """A file or folder: its name for messages, its file system and its path there."""
+    """A file or folder: its name for messages, its file system and its path there.
+
+    `options` are those of a URI, such as `?endpoint_override=…`; they are no part of the name.
+    """
 
     name: str
     filesystem: Any
     path: str
+    options: str = ""
 
     @property
     def is_local(self) -> bool:
@@ -32,10 +36,10 @@ class Location:
 
     def beside(self, suffix: str) -> Location:
         """Returns the location whose name has `suffix` at the end."""
-        return Location(self.name + suffix, self.filesystem, self.path + suffix)
+        return replace(self, name=self.name + suffix, path=self.path + suffix)
 
     def __truediv__(self, name: str) -> Location:
-        return Location(f"{self.name.rstrip('/')}/{name}", self.filesystem, f"{self.path.rstrip('/')}/{name}")
+        return replace(self, name=f"{self.name.rstrip('/')}/{name}", path=f"{self.path.rstrip('/')}/{name}")
 
     def info(self) -> Any:
         """Returns pyarrow's FileInfo. Raises DataError where the file system cannot be asked."""
@@ -85,7 +89,8 @@ def locate(place: str | Path) -> Location:
             f"{text} cannot be opened ({reason_of(error)}); expected a local path, or a URI of pyarrow's file systems "
             "such as s3://BUCKET/FILE: correct it"
         ) from error
-    return Location(text, filesystem, path)
+    name, mark, options = text.partition("?")
+    return Location(name, filesystem, path, mark + options)
 
 
 @contextmanager
@@ -96,7 +101,8 @@ def reading(name: str) -> Iterator[None]:
     except FileNotFoundError:
         raise DataError(f"{name} does not exist; check the path") from None
     except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"{name} cannot be read ({reason_of(error)}); check the file and its permissions") from error
+        advice = "the URI, the network and the credentials" if SCHEME in name else "the file and its permissions"
+        raise DataError(f"{name} cannot be read ({reason_of(error)}); check {advice}") from error
 
 
 @contextmanager

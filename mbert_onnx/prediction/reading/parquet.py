@@ -13,7 +13,7 @@ from mbert_onnx.errors import DataError
 from mbert_onnx.prediction.reading.blocks import MOST_KEPT, MOST_ROWS, MOST_TEXT, Block
 from mbert_onnx.prediction.reading.layout import Layout
 from mbert_onnx.prediction.reading.sources import BUFFER, Source
-from mbert_onnx.prediction.storage import locate, reading
+from mbert_onnx.prediction.storage import reading
 
 # Rows that are decoded at once.
 BATCH_ROWS = 512
@@ -119,7 +119,7 @@ def _invalid_column(row: pa.Table) -> str | None:
 
 @contextmanager
 def _open(source: Source) -> Iterator[pq.ParquetFile]:
-    location = locate(source.name)
+    location = source.location()
     with reading(source.name), location.filesystem.open_input_file(location.path) as stream:
         try:
             file = pq.ParquetFile(stream, buffer_size=BUFFER, pre_buffer=False)

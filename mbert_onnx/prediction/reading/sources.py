@@ -32,12 +32,19 @@ BUFFER = 2**18
 
 @dataclass(frozen=True)
 class Source:
-    """An input file: its path or URI, its format, its size in bytes, and when it was changed, in ns since 1970."""
+    """An input file: its path or URI, its format, its size in bytes, and when it was changed, in ns since 1970.
+
+    `options` are those of a URI.
+    """
 
     name: str
     format: str
     size: int
     modified: int
+    options: str = ""
+
+    def location(self) -> Location:
+        return locate(self.name + self.options)
 
 
 def format_of(name: str) -> str | None:
@@ -109,7 +116,7 @@ def _source(location: Location, info: Any, form: str | None) -> Source:
             "--format"
         )
     name = location.name if SCHEME in location.name else location.path
-    return Source(name, found, int(info.size or 0), int(info.mtime_ns or 0))
+    return Source(name, found, int(info.size or 0), int(info.mtime_ns or 0), location.options)
 
 
 class ByteStream:
@@ -130,7 +137,7 @@ class ByteStream:
 @contextmanager
 def open_bytes(source: Source) -> Iterator[ByteStream]:
     """Opens a text file. Raises DataError where it cannot be read, is UTF-16, or is damaged while it is read."""
-    location = locate(source.name)
+    location = source.location()
     with reading(source.name):
         raw = location.filesystem.open_input_file(location.path)
         with raw:

@@ -195,8 +195,8 @@ class Cluster(Engine):
                 continue
             if time.monotonic() - since >= LONGEST_WAIT:
                 raise MbertError(
-                    f"no worker of the cluster was ready in {LONGEST_WAIT / 60:.0f} minutes; see `ray status`, and give "
-                    "the same command again when it has free cores: it continues after the finished parts"
+                    f"no worker of the cluster was ready in {LONGEST_WAIT / 60:.0f} minutes; see `ray status`, and "
+                    "give the same command again when it has free cores: it continues after the finished parts"
                 )
             if not is_told:
                 is_told = True
