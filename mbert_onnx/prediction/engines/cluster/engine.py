@@ -196,7 +196,7 @@ class Cluster(Engine):
             if time.monotonic() - since >= LONGEST_WAIT:
                 raise MbertError(
                     f"no worker of the cluster was ready in {LONGEST_WAIT / 60:.0f} minutes; see `ray status`, and "
-                    "give the same command again when it has free cores: it continues after the finished parts"
+                    "when it has free cores give the same command again: it continues after the finished parts"
                 )
             if not is_told:
                 is_told = True
