@@ -72,7 +72,7 @@ def test_no_row_is_lost_or_repeated_where_a_node_is_killed(nodes: Nodes, bundle:
     local, remote = rows.with_name("local.csv"), rows.with_name("remote.csv")
     expected = mbert_onnx.predict(bundle, rows, local, workers=1)
     notes: list[str] = []
-    killed = []
+    killed: list[Any] = []
 
     def kill(state: Progress) -> None:
         if state.rows > 1_000 and not killed:
