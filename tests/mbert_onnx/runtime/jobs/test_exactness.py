@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from small_checkpoints import save_small
 from text_encoders import WORDS
 from transformers import BertTokenizerFast
@@ -21,6 +22,9 @@ from mbert_onnx.text.tasks import task_named
 
 # Texts of 1 to 60 words: the longest take several windows of the small models' 48 tokens.
 LONGEST = 60
+
+
+Checkpoints = Callable[[str, bool], Path]
 
 
 def arguments_of(task: str, count: int) -> list[tuple[Any, ...]]:
@@ -47,12 +51,16 @@ def is_same(found: Any, expected: Any) -> bool:
 
 
 @pytest.fixture(scope="module")
-def checkpoint(runtime_tokenizer: BertTokenizerFast, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """`checkpoint(task)`: a small model whose table of words is large enough for 8 bits, as in all real models."""
+def checkpoint(runtime_tokenizer: BertTokenizerFast, tmp_path_factory: pytest.TempPathFactory) -> Checkpoints:
+    """`checkpoint(task, has_zero_padding)`: a small model, whose table of words is large enough for 8 bits."""
 
-    def make(task: str) -> Path:
+    def make(task: str, has_zero_padding: bool) -> Path:
         folder = tmp_path_factory.mktemp(task)
-        save_small(folder, task_named(task).architecture, vocab_size=1200)
+        model: Any = save_small(folder, task_named(task).architecture, vocab_size=1200)
+        if has_zero_padding:
+            with torch.no_grad():
+                model.get_input_embeddings().weight[0] = 0.0
+            model.save_pretrained(folder)
         runtime_tokenizer.save_pretrained(folder)
         return folder
 
@@ -61,11 +69,14 @@ def checkpoint(runtime_tokenizer: BertTokenizerFast, tmp_path_factory: pytest.Te
 
 @pytest.mark.full
 @pytest.mark.usefixtures("traced_once")
-@pytest.mark.parametrize("task", METHODS)
+@pytest.mark.parametrize(
+    ("task", "has_zero_padding"),
+    [*((task, False) for task in METHODS), ("text-classification", True), ("question-answering", True)],
+)
 def test_int8_results_are_those_of_single_texts(
-    task: str, checkpoint: Callable[[str], Path], texts: Path, tmp_path: Path
+    task: str, has_zero_padding: bool, checkpoint: Checkpoints, texts: Path, tmp_path: Path
 ) -> None:
-    export(checkpoint(task), tmp_path / "bundle", precision="int8", calibrate=texts, min_agreement=0)
+    export(checkpoint(task, has_zero_padding), tmp_path / "bundle", precision="int8", calibrate=texts, min_agreement=0)
     model = load(tmp_path / "bundle", kernels="native")
     inputs = arguments_of(task, 60)
     method = getattr(model, METHODS[task])
@@ -73,7 +84,7 @@ def test_int8_results_are_those_of_single_texts(
     for window in (len(inputs), 7):
         found = list(model.stream(inputs, window=window))
         assert all(map(is_same, found, alone))
-    # [PAD] has a random embedding, which a trigram reads behind the last token; and the product of the LM head, outside
-    # of the layers, has one step for all tokens of a run.
-    [sharing] = model._runner._tried_sharing.values()
-    assert sharing is (Sharing.NONE if METHODS[task] == "fill" else Sharing.EQUAL_LENGTH)
+    # A trigram reads the embedding of [PAD] behind the last token. The product of the LM head, outside of the layers,
+    # has one step for all tokens of a run.
+    shared = Sharing.ALL if has_zero_padding else Sharing.EQUAL_LENGTH
+    assert [*model._runner._tried_sharing.values()] == [Sharing.NONE if METHODS[task] == "fill" else shared]
