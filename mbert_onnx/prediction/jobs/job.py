@@ -73,6 +73,7 @@ class Job:
         self._lock = filelock.FileLock(str(Path(self._folder.path) / LOCK)) if output.is_local else None
         self._manifest = Manifest(self._record)
         self._part: _OpenPart | None = None
+        self._is_saved = True
 
     def __enter__(self) -> Job:
         self._check_output()
@@ -98,6 +99,10 @@ class Job:
                 else:
                     self._part.discard()
                     self._part = None
+            with suppress(DataError):
+                if not self._is_saved:  # interrupted while it was written
+                    self._save()
+                self._clean()
         finally:
             self._release(remove=self._manifest.is_finished or not self._manifest.parts)
 
@@ -201,11 +206,15 @@ class Job:
     def _finish_part(self) -> None:
         assert self._part is not None
         part, self._part = self._part, None
-        self._manifest.parts.append(part.finish())
+        finished = part.finish()
+        self._is_saved = False
+        self._manifest.parts.append(finished)
         self._save()
 
     def _save(self) -> None:
+        self._is_saved = False
         write_bytes(self._folder / MANIFEST, self._folder, self._manifest.to_json(), CONTINUE)
+        self._is_saved = True
 
     def _clean(self) -> None:
         """Removes files of parts that the manifest does not list."""
