@@ -153,7 +153,14 @@ def classify_rows(
 
 def best(scores: np.ndarray, top_k: int | None) -> list[int]:
     """Returns the indices of the `top_k` highest of `[n]` scores (all, if None), highest first; ties by index."""
-    return [int(index) for index in np.argsort(-scores, kind="stable")[:top_k]]
+    places = np.arange(len(scores))
+    if top_k is not None and top_k < len(scores):
+        # A partition takes a tenth of the time of sorting all spans of a window, or all words.
+        least = np.partition(-scores, top_k - 1)[top_k - 1]
+        if not np.isnan(least):
+            places = np.flatnonzero(-scores <= least)
+    ranked: list[int] = places[np.argsort(-scores[places], kind="stable")[:top_k]].tolist()
+    return ranked
 
 
 def next_sentence(logits: np.ndarray, *, truncated: bool) -> NextSentence:

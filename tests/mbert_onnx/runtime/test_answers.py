@@ -55,6 +55,13 @@ def test_softmax_is_exact_and_survives_large_logits() -> None:
     assert softmax(floats([[1e8, 1e8], [-1e8, 1e8]])).tolist() == [[0.5, 0.5], [0.0, 1.0]]
 
 
+@pytest.mark.parametrize("top_k", [None, 1, 3, 40, 100])
+def test_the_best_are_those_of_a_stable_sort(top_k: int | None) -> None:
+    rng = np.random.default_rng(0)
+    for scores in (floats(rng.integers(0, 5, 40)), rng.random(40), floats([np.nan] * 39 + [1.0])):
+        assert best(scores, top_k) == np.argsort(-scores, kind="stable")[:top_k].tolist()
+
+
 def test_sigmoid_is_exact_and_survives_large_logits() -> None:
     assert sigmoid(floats([0.0, np.log(3.0), -1e8, 1e8])) == approx([0.5, 0.75, 0.0, 1.0])
 
