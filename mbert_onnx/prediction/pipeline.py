@@ -95,7 +95,7 @@ def predict(
         address: HOST:PORT of the Ray cluster's head node; default: RAY_ADDRESS, or the cluster that this machine is in,
             or else a new one of this machine alone.
         workers: How many processes answer; default: one for each core. `auto` tries for two seconds whether one process
-            with all threads is faster. An input of one chunk, up to 2,048 rows, is answered in this process.
+            with all threads is faster. An input of one chunk, up to 1,024 rows, is answered in this process.
         threads: How many threads the session of each process uses; default: 1.
         kernels: As in `load`.
         strict: Stops at the first row that cannot be processed.

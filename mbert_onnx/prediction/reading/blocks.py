@@ -11,8 +11,8 @@ import pyarrow as pa
 
 # Limits of a block: rows; characters of the texts for the model, for a few seconds of work at most; and characters of
 # all columns that are kept, for the memory.
-MOST_ROWS = 2_048
-MOST_TEXT = 2**18
+MOST_ROWS = 1_024
+MOST_TEXT = 2**17
 MOST_KEPT = 2**22
 # Longest line in bytes; a file without line ends would fill the memory.
 LONGEST_LINE = 2**24

@@ -13,12 +13,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from mbert_onnx.prediction.reading.blocks import MOST_KEPT, MOST_ROWS, Block, Pending, decoded_lines
+from mbert_onnx.prediction.reading.blocks import MOST_KEPT, Block, Pending, decoded_lines
 from mbert_onnx.prediction.reading.layout import Layout
 from mbert_onnx.prediction.reading.sources import ByteStream, Source, open_bytes
 from mbert_onnx.prediction.types import JSON_TEXT
 from mbert_onnx.text.name_lists import name_list
 
+# Rows of which the columns of a table are taken.
+FIRST_ROWS = 2_048
 # The escape of a character that is written as two, of which one may be missing.
 SURROGATE = re.compile(r"\\u[dD]")
 # A record: its line, its object, its text, and why it is bad, or None.
@@ -26,10 +28,10 @@ Record = tuple[int, dict[str, Any], str, str | None]
 
 
 def first_objects(source: Source) -> list[dict[str, Any]]:
-    """Returns the first objects of a file that are valid: as many as a block has."""
+    """Returns the valid ones of the first objects of a file."""
     found, characters = [], 0
     with open_bytes(source) as file:
-        for _, value, text, reason in islice(_records(file), MOST_ROWS):
+        for _, value, text, reason in islice(_records(file), FIRST_ROWS):
             if reason is None:
                 found.append(value)
             characters += len(text)

@@ -85,7 +85,7 @@ def bad_of(found: Sequence[Chunk]) -> list[tuple[int, str]]:
 def test_rows_and_bad_rows(name: str, packed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = FILES[name]
     if name == "c.jsonl":  # whose later rows have a key that the first ones have not
-        monkeypatch.setattr("mbert_onnx.prediction.reading.json_lines.MOST_ROWS", 1)
+        monkeypatch.setattr("mbert_onnx.prediction.reading.json_lines.FIRST_ROWS", 1)
     if packed:
         content = gzip.compress(content[:9]) + gzip.compress(content[9:])
     path = written(tmp_path, name + ".gz" * packed, content)
@@ -134,7 +134,7 @@ def test_parquet_keeps_types_and_names_bad_rows(tmp_path: Path) -> None:
 def test_json_lines_as_a_table_have_the_columns_of_the_first_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mbert_onnx.prediction.reading.json_lines.MOST_ROWS", 3)
+    monkeypatch.setattr("mbert_onnx.prediction.reading.json_lines.FIRST_ROWS", 3)
     rows: list[dict[str, Any]] = [
         {"text": "a", "n": 1, "mixed": "x", "empty": []},
         {"text": "b", "n": None, "mixed": 1},
@@ -159,7 +159,7 @@ def test_json_lines_as_a_table_have_the_columns_of_the_first_rows(
 
 
 def test_chunks_are_small(tmp_path: Path) -> None:
-    long = "word " * 2**15
+    long = "word " * 2**14
     quoted, pair = f'"{long}"\n', f'{{"text": "{long}"}}\n'
     for name, content in (("a.csv", "text\n" + quoted * 6), ("b.jsonl", pair * 6)):
         found = chunks(find_sources([written(tmp_path, name, content.encode())]))
