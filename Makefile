@@ -5,6 +5,7 @@ VENV := .venv
 VENV5 := .venv-transformers5
 PEERS := .venv-peers
 PROVIDERS := .venv-providers
+CLUSTERS := .venv-clusters
 WEB := examples/web/node_modules
 NODE := examples/native/node_modules
 BIN := $(VENV)/bin
@@ -15,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest -q -n auto
 BUDGET ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full test-transformers5 test-peers test-providers test-arm64 web kernels kernels-all onnxruntime-headers web-package lint format bench bench-optimize bench-int8 bench-kernels bench-squad bench-text bench-text-web bench-web-kernels bench-web-page bench-paper bench-emulated peers reference-model profile-kernels count-instructions count-web-instructions fuzz-text fuzz-standalone docs docs-serve docs-outputs bench-readme predict-memory clean
+.PHONY: help setup demo test test-full test-transformers5 test-peers test-providers test-arm64 web kernels kernels-all onnxruntime-headers web-package lint format bench bench-optimize bench-int8 bench-kernels bench-squad bench-text bench-text-web bench-web-kernels bench-web-page bench-paper bench-emulated peers reference-model profile-kernels count-instructions count-web-instructions fuzz-text fuzz-standalone docs docs-serve docs-outputs bench-readme predict-memory test-clusters clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-20s %s\n", $$1, $$2}'
@@ -41,7 +42,7 @@ demo: setup ## Export the built-in sentiment model and ask it; time the full siz
 test: lint ## Lint, and test on small models: a few minutes
 	$(PYTEST) -m 'not full'
 
-test-full: lint test-transformers5 test-peers test-providers web web-package onnxruntime-headers ## Test everything: full-size models, transformers 5, OpenVINO, LiteRT, QNN, WebGPU, JavaScript
+test-full: lint test-transformers5 test-peers test-providers test-clusters web web-package onnxruntime-headers ## Test everything: full-size models, transformers 5, OpenVINO, LiteRT, QNN, WebGPU, Ray, JavaScript
 	$(PYTEST)
 
 # The rooms whose code calls transformers; all others do the same whichever version is installed.
@@ -91,6 +92,19 @@ $(PROVIDERS)/installed: $(VENV)/installed
 	$(call on_top,$(PROVIDERS))
 	$(PROVIDERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
 		onnxruntime-qnn onnxruntime-ep-webgpu
+	@touch $@
+
+test-clusters: $(CLUSTERS)/installed ## Test predict on a Ray cluster and with a stand-in of S3, and the examples for Spark and Beam
+	$(CLUSTERS)/bin/python -m pytest -q tests/mbert_onnx/prediction/engines/test_cluster.py \
+		tests/mbert_onnx/prediction/test_remote_files.py tests/mbert_onnx/integrations/test_many_texts_examples.py
+
+# Spark needs Java 17 or newer; without it, its example is skipped.
+$(CLUSTERS)/installed: $(VENV)/installed
+	$(call on_top,$(CLUSTERS))
+	@# Beam wants older versions of these.
+	grep -vE '^(pillow|protobuf|pyarrow|python-dateutil)=' constraints.txt > $(CLUSTERS)/constraints.txt
+	$(CLUSTERS)/bin/python -m pip install --quiet --disable-pip-version-check -c $(CLUSTERS)/constraints.txt \
+		apache-beam 'moto[server]' pyspark ray
 	@touch $@
 
 # The root is made once, by debootstrap, on Debian, by root.
@@ -336,4 +350,4 @@ count-web-instructions: web-kernel-files $(NODE_ARM64) ## Count the instructions
 	$(BIN)/python -m tests.helpers.measurements.web_instructions $(NODE_ARM64) $(WEB_KERNELS)
 
 clean: ## Remove what the other targets made
-	rm -rf graphs/kernels/*.so graphs/kernels/*.dylib $(PACKAGE)/wasm $(VENV) $(VENV5) $(PEERS) $(PROVIDERS) $(WEB) $(NODE) $(BUILD) .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info
+	rm -rf graphs/kernels/*.so graphs/kernels/*.dylib $(PACKAGE)/wasm $(VENV) $(VENV5) $(PEERS) $(PROVIDERS) $(CLUSTERS) $(WEB) $(NODE) $(BUILD) .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info
