@@ -333,6 +333,9 @@ class _OpenPart:
                 write_bytes(self._errors, self._folder, "".join(f"{line}\n" for line in lines).encode(), CONTINUE)
             self._writer.close()
             self._closing.close()
+        except (OSError, pa.ArrowInvalid) as error:
+            self.discard()
+            raise self._failure(error) from error
         except BaseException:
             self.discard()
             raise
@@ -340,6 +343,8 @@ class _OpenPart:
 
     def discard(self) -> None:
         """Deletes what was written."""
+        with suppress(OSError, ValueError, pa.ArrowInvalid):
+            self._writer.close()  # else it would write what it holds when it is collected
         with suppress(_Discarded):
             self._closing.__exit__(_Discarded, _Discarded(), None)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import gzip
 import io
 import json
 from abc import ABC, abstractmethod
@@ -25,6 +26,8 @@ from mbert_onnx.prediction.types import JSON_TEXT, Result
 DELIMITERS = {CSV: ",", TSV: "\t"}
 # Limits of a row group: rows and bytes in memory.
 GROUP_ROWS, GROUP_BYTES = 2**16, 2**25
+# gzip's own default; Python's is slower, for little.
+GZIP_LEVEL = 6
 # Bytes that are copied at once.
 COPIED = 2**20
 
@@ -73,7 +76,8 @@ def open_writer(form: OutputFormat, stream: Any, schema: pa.Schema | None, *, is
     """
     if form.name == PARQUET:
         return _ParquetWriter(stream, schema)
-    packed = pa.CompressedOutputStream(stream, "gzip") if form.is_gzipped else stream
+    # Without a time, so that the same rows have the same bytes.
+    packed = gzip.GzipFile("", "wb", GZIP_LEVEL, stream, mtime=0) if form.is_gzipped else stream
     if form.name == JSONL:
         return _JsonWriter(packed, form.is_gzipped)
     assert schema is not None

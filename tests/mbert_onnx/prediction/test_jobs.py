@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
+import resource
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import filelock
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -262,3 +265,27 @@ def test_rows_of_all_parts_may_be_bad(tmp_path: Path) -> None:
             writing.write(list(results())[2])
             writing.finish()
         assert ids(tmp_path / name) == []
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet", "a.jsonl.gz"])
+def test_a_full_disk_is_one_line(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A limit of the size of files stands for the disk. A writer may hold rows until the part is finished."""
+    monkeypatch.setattr(jobs, "PART_ROWS", 3_000)
+    numbers = np.random.default_rng(0).integers(0, 2**60, 3_000)
+    rows = pa.table({"id": numbers, "text": [str(number) for number in numbers]})
+    columns = pa.table({"label": rows.column("text"), "scores": pa.array([[]] * 3_000, pa.list_(pa.float64()))})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**14, limits[1]))
+    try:
+        with (
+            pytest.raises(WriteError, match=r"cannot be written \(File too large\); free some space"),
+            job(tmp_path / name) as writing,
+        ):
+            writing.write(Result(0, Position(0, 3_000), rows, columns, [], 3, 0, 0))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    gc.collect()
+    assert list(tmp_path.iterdir()) == []
+    assert capfd.readouterr() == ("", "")
