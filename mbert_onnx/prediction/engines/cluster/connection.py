@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import re
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -48,7 +50,7 @@ def connected(address: str | None) -> Iterator[None]:
     given = address or os.environ.get(ADDRESS) or AUTO
     if given != AUTO:
         _check_address(given)
-    with _environment(LIMITS | QUIET):
+    with _environment(LIMITS | QUIET), _own_termination():
         try:
             _connect(given)
         except ConnectionError as error:
@@ -124,6 +126,17 @@ def _without_logs() -> Iterator[None]:
         yield
     finally:
         setattr(module, name, before)
+
+
+@contextmanager
+def _own_termination() -> Iterator[None]:
+    """Keeps the handler of SIGTERM that the program has; Ray's prints its stack and aborts."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread() and handler is not None:
+            signal.signal(signal.SIGTERM, handler)
 
 
 @contextmanager

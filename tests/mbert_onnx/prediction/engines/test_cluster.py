@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -91,6 +93,17 @@ def test_no_row_is_lost_or_repeated_where_a_node_is_killed(nodes: Nodes, bundle:
     assert Path(f"{remote}.errors.jsonl").read_bytes() == Path(f"{local}.errors.jsonl").read_bytes()
     assert len([path for path in (cache / "copies").iterdir() if path.is_dir()]) == 1
     assert not ray.is_initialized()
+
+
+def test_the_command_is_terminated_as_without_ray(nodes: Nodes, bundle: Path, rows: Path) -> None:
+    command = [sys.executable, "-m", "mbert_onnx", "predict", str(bundle), str(rows), "--output"]
+    options = [str(rows.with_name("out.csv")), "--engine", "ray", "--address", nodes.address]
+    with subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("mbert-onnx: Ray: ")
+        process.terminate()
+        assert process.stderr.read() == "mbert-onnx: terminated; no file is left half-written\n"
+    assert process.returncode == 128 + signal.SIGTERM
 
 
 def test_a_node_with_another_version_of_this_package_is_named(
