@@ -26,7 +26,7 @@ AUTO = "auto"
 # Ray's own limits for a port that is open and not that of a cluster: attempts, and seconds of each; by default it waits
 # for 10 minutes.
 LIMITS = {"RAY_gcs_server_port_wait_time_s": "1", "RAY_py_gcs_connect_timeout_s": str(PATIENCE)}
-# Ray reports how it is used to its developers, unless it is told not to.
+# A cluster that is started here does not report its use to Ray's developers.
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
 
 _VERSIONS = re.compile(r"Ray: (?P<ray>\S+)\s+Python: (?P<python>\S+)")

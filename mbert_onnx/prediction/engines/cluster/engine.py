@@ -178,7 +178,7 @@ class Cluster(Engine):
         if not running and not self._loading:
             return []
         since = time.monotonic()
-        is_told = False
+        is_noted = False
         while True:
             found, _ = ray.wait([*running, *self._loading], num_returns=1, timeout=NOTICE_SECONDS)
             if found:
@@ -198,8 +198,8 @@ class Cluster(Engine):
                     f"no worker of the cluster was ready in {LONGEST_WAIT / 60:.0f} minutes; see `ray status`, and "
                     "when it has free cores give the same command again: it continues after the finished parts"
                 )
-            if not is_told:
-                is_told = True
+            if not is_noted:
+                is_noted = True
                 self._notes("no worker of the cluster is ready yet; `ray status` shows whether it has free cores")
 
     def _start_worker(self) -> None:
