@@ -94,7 +94,7 @@ $(PROVIDERS)/installed: $(VENV)/installed
 		onnxruntime-qnn onnxruntime-ep-webgpu
 	@touch $@
 
-test-clusters: $(CLUSTERS)/installed ## Test predict on a Ray cluster and with a stand-in of S3, and the examples for Spark and Beam
+test-clusters: $(CLUSTERS)/installed ## Test predict on a Ray cluster and with a stand-in of S3, and the examples for Spark, Beam and FastAPI
 	$(CLUSTERS)/bin/python -m pytest -q tests/mbert_onnx/prediction/engines/test_cluster.py \
 		tests/mbert_onnx/prediction/test_remote_files.py tests/mbert_onnx/integrations/test_many_texts_examples.py
 
@@ -104,7 +104,7 @@ $(CLUSTERS)/installed: $(VENV)/installed
 	@# Beam wants older versions of these.
 	grep -vE '^(pillow|protobuf|pyarrow|python-dateutil)=' constraints.txt > $(CLUSTERS)/constraints.txt
 	$(CLUSTERS)/bin/python -m pip install --quiet --disable-pip-version-check -c $(CLUSTERS)/constraints.txt \
-		apache-beam 'moto[server]' pyspark ray
+		apache-beam fastapi 'moto[server]' pyspark ray
 	@touch $@
 
 # The root is made once, by debootstrap, on Debian, by root.

@@ -21,11 +21,11 @@ from perf.sessions.types import Progress, no_progress
 from perf.timing.description import Description, describe
 from perf.timing.inspection import Inspection, inspect
 from perf.timing.options import SEQ_LENS, BenchOptions
-from perf.timing.padding.ragged import with_ragged
 from perf.timing.profiling import CountMacs, Profiled, profile
 from perf.timing.repetitions import REPETITIONS, Timed, time_all
 from perf.timing.roster import Roster
 from perf.timing.run import Run
+from perf.timing.texts.ragged import with_ragged
 
 __all__ = ["REPETITIONS", "SEQ_LENS", "BenchOptions", "CountMacs", "Subject", "bench"]
 

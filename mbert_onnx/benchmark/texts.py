@@ -24,7 +24,7 @@ from perf.sessions.inputs import as_declared, declared_inputs, fixed_seq_len
 from perf.sessions.opener import Opener
 from perf.sessions.subject import Subject
 from perf.sessions.types import Progress, no_progress
-from perf.timing.padding.texts import Reading, TextsReport, time_texts
+from perf.timing.texts.padding import Reading, TextsReport, time_texts
 
 # The default length, if all models take it: SQuAD's usual window.
 SEQ_LEN = 384

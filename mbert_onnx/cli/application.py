@@ -8,7 +8,7 @@ import typer
 
 import mbert_onnx
 from mbert_onnx.cli.command_group import Command, CommandGroup
-from mbert_onnx.cli.commands import benchmark, conversion, diagnosis, evaluation, prediction, runtime, training
+from mbert_onnx.cli.commands import benchmark, conversion, diagnosis, evaluation, prediction, report, runtime, training
 
 app = typer.Typer(
     name="mbert-onnx",
@@ -27,7 +27,7 @@ COMMANDS = (
     diagnosis.doctor,
     conversion.passes,
     benchmark.bench,
-    benchmark.report,
+    report.report,
     runtime.run,
     prediction.predict,
     runtime.app,

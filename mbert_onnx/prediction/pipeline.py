@@ -83,12 +83,16 @@ def predict(
         text: The column with the text, or the prompt; default: `text`, or the only column.
         pair: The column with the second text, for text-classification and next-sentence-prediction; default of the
             latter: `pair`.
-        question, context: Columns for question-answering; default: `question` and `context`.
+        question: The column with the question, for question-answering; default: `question`.
+        context: The column with its context; default: `context`.
         choice: The columns with the choices, for multiple-choice.
         input_format: csv, tsv, jsonl, parquet or txt for inputs with other names.
         all_scores: Adds a column `score_LABEL` for each label; for multiple-choice a column `scores` with a list.
         top_k: fill-mask: how many tokens there are for each mask.
-        max_answer_len, handle_impossible_answer, aggregation, normalize: As in the methods of `Model`.
+        max_answer_len: question-answering: the longest answer in tokens.
+        handle_impossible_answer: question-answering: whether an answer may be empty.
+        aggregation: token-classification: as in `Model.tag`.
+        normalize: feature-extraction: whether vectors have length 1.
         prefix: The beginning of the names of output columns.
         engine: `local` answers in processes of this machine, `ray` on the nodes of a Ray cluster, to which the model is
             sent. The output is the same.

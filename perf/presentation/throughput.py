@@ -6,7 +6,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from perf.timing.throughput import Throughput, ThroughputReport
+from perf.timing.texts.throughput import Throughput, ThroughputReport
 
 TITLES = ("tokens per run", "workers", "texts/s", "tokens/s", "padding", "MB", "times as fast as the first")
 

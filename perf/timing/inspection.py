@@ -46,7 +46,7 @@ class Inspection:
         feeds: The inputs of each model, by its name and by length.
         notes: Lengths that are left out, and why, a line each.
         ragged: The inputs of the ragged batch of each model that takes it, by its name; see
-            `perf.timing.padding.ragged`.
+            `perf.timing.texts.ragged`.
     """
 
     arguments: Arguments

@@ -21,9 +21,9 @@ from perf.timing.cell import Repetition, RunError, combine, repeat
 from perf.timing.disturbance.causes import causes
 from perf.timing.disturbance.speed_check import speed_check_ms
 from perf.timing.inspection import Inspection
-from perf.timing.padding.ragged import combine_ragged, repeat_ragged
 from perf.timing.roster import Roster
 from perf.timing.run import Run
+from perf.timing.texts.ragged import combine_ragged, repeat_ragged
 
 Length = int | tuple[int, ...]
 """The length of a cell in tokens, or the lengths of the texts of a ragged batch."""

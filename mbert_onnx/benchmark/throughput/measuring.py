@@ -25,7 +25,7 @@ from mbert_onnx.text.calibration_text import read_first
 from mbert_onnx.text.tasks import Task
 from mbert_onnx.text.text_files import CalibrationText, read_text_file
 from perf.sessions.types import Progress, no_progress
-from perf.timing.throughput import Configuration, Pass, ThroughputReport, WorkerPass, time_throughput
+from perf.timing.texts.throughput import Configuration, Pass, ThroughputReport, WorkerPass, time_throughput
 
 # Files of fixed length are built for this one, SQuAD's usual window, unless --seq-len names another.
 SEQ_LEN = 384
@@ -63,7 +63,10 @@ def bench_throughput(
         workers: Numbers of worker processes, each of which is timed.
         threads: Threads of each worker's session.
         seq_len: Length in tokens of models of fixed length.
-        provider, task, seed, kernels: As in `bench`.
+        provider: The execution provider, as in `bench`.
+        task: The task that a checkpoint is exported for, as in `bench`.
+        seed: The seed of random weights, and of the order of models.
+        kernels: `auto`, `native` or `portable`, as in `bench`.
         json: The file to which the report is written.
         progress: Called with a line at the start of each stage.
 

@@ -27,7 +27,7 @@ from mbert_onnx.text.tasks import (
     Task,
 )
 from mbert_onnx.text.text_files import CalibrationText
-from perf.timing.throughput import Stages, WorkerPass
+from perf.timing.texts.throughput import Stages, WorkerPass
 
 # Columns of the files that the passes read.
 FIRST, SECOND = "first_text", "second_text"

@@ -23,7 +23,7 @@ from perf.errors import PerfError, one_line
 from perf.providers import resolve
 from perf.sessions.opener import Opener
 from perf.sessions.subject import Subject
-from perf.timing.throughput import WorkerPass
+from perf.timing.texts.throughput import WorkerPass
 
 # Seconds after which a process that does not end is killed.
 PATIENCE = 5.0
@@ -31,7 +31,7 @@ PATIENCE = 5.0
 
 @dataclass(frozen=True)
 class WorkerModel:
-    """What a worker loads.
+    """Model of a worker: its file, and how it is opened.
 
     Args:
         subject: The model.

@@ -1,4 +1,4 @@
-"""Commands `bench` and `report`: measure models, and print, compare or plot the measurements."""
+"""Command `bench`: measures models."""
 
 from __future__ import annotations
 
@@ -262,70 +262,6 @@ def _refuse_broken(names: Sequence[str]) -> None:
     """Exits with 1 if outputs of a model are NaN or infinite, since its times are no valid result."""
     if names:
         fail(f"{', '.join(names)}: outputs are NaN or infinite, see above; these times are no valid result", 1)
-
-
-def report(
-    results: Annotated[list[Path], typer.Argument(metavar="RESULT", help="JSON files that bench --json has written.")],
-    compare: Annotated[
-        bool,
-        typer.Option(
-            "--compare",
-            help="Compare two files, OLD.json NEW.json: faster, slower, or no significant difference, for each model, "
-            "length and number of threads. Exits with 1 if anything became slower.",
-        ),
-    ] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
-    html: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Write one self-contained HTML page with plots instead of printing the tables."
-        ),
-    ] = None,
-    quality: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Also plot latency against quality on the page of --html. A JSON or tab-separated file with one "
-            "number for each model.",
-        ),
-    ] = None,
-    plot: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Write a plot of latency against length, .png or .svg, instead of printing the tables."
-        ),
-    ] = None,
-) -> None:
-    """Print the tables of earlier benchmarks, compare two of them, or plot them."""
-    from mbert_onnx.cli.printing.benchmark import print_bench, print_comparison
-
-    pictures = {"--html": html, "--quality": quality, "--plot": plot}
-    asked = [name for name, path in pictures.items() if path is not None]
-    if asked and (compare or markdown):
-        raise mbert_onnx.UsageError(f"{asked[0]} is given with --compare or --markdown; expected one of them")
-    if quality is not None and html is None:
-        raise mbert_onnx.UsageError("--quality is given without --html, whose page shows it; pass both")
-    if html is not None or plot is not None:
-        if html is not None:
-            mbert_onnx.write_html(results, html, quality=quality, command=["mbert-onnx", *sys.argv[1:]])
-            print(html)
-        if plot is not None:
-            mbert_onnx.write_plot(results, plot)
-            print(plot)
-        return
-    if not compare:
-        for read in [mbert_onnx.read_report(path) for path in results]:
-            print_bench(read, markdown)
-        return
-    if len(results) != 2 or markdown:
-        found = "--markdown" if markdown else f"{len(results)} file{'s' if len(results) > 1 else ''}"
-        raise mbert_onnx.UsageError(
-            f"--compare is given with {found}; expected two files, OLD.json NEW.json, and no --markdown"
-        )
-    comparison = mbert_onnx.compare(*results)
-    print_comparison(comparison)
-    if comparison.slower:
-        raise typer.Exit(1)
 
 
 def _bench_emulated(

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from perf.devices.emulated.report import EmulatedReport
     from perf.presentation.comparison import Comparison
     from perf.results.report import Report
-    from perf.timing.padding.texts import TextsReport
-    from perf.timing.throughput import ThroughputReport
+    from perf.timing.texts.padding import TextsReport
+    from perf.timing.texts.throughput import ThroughputReport
 
 
 def print_bench(report: Report, markdown: bool) -> None:
@@ -26,7 +26,7 @@ def print_bench(report: Report, markdown: bool) -> None:
 
 def print_bench_texts(report: TextsReport) -> None:
     """Prints a report of `bench --texts`."""
-    from perf.timing.padding.texts import print_texts
+    from perf.timing.texts.padding import print_texts
 
     print_texts(report, new_console())
 

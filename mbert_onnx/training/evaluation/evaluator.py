@@ -30,7 +30,7 @@ from mbert_onnx.training.evaluation.scores.intervals import interval, share_inte
 from mbert_onnx.training.evaluation.scores.paper_figures import published
 from perf.machine.machine import machine, now
 from perf.results.file_writer import write_json
-from perf.timing.padding.texts import Reading, TextTimes, time_texts
+from perf.timing.texts.padding import Reading, TextTimes, time_texts
 
 # Texts that are timed, at equal distances: each costs seven runs of every model.
 TIMED_TEXTS = 50

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from mbert_onnx import CalibrationError, UsageError, bench_texts
 from mbert_onnx.cli.application import app
-from perf.timing.padding.texts import PASSES
+from perf.timing.texts.padding import PASSES
 
 
 @pytest.fixture(scope="module")

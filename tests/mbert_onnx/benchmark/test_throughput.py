@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from mbert_onnx import UsageError, bench_throughput
 from mbert_onnx.cli.application import app
-from perf.timing.throughput import PASSES
+from perf.timing.texts.throughput import PASSES
 
 
 @pytest.fixture(scope="module")

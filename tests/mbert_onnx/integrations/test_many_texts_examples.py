@@ -1,14 +1,16 @@
-"""The example programs for Spark and Beam: each runs as it stands, and answers as the runtime."""
+"""The example programs for Spark, Beam and a service: each runs as it stands, and answers as the runtime."""
 
 from __future__ import annotations
 
 import csv
 import importlib.util
 import os
+import runpy
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +47,7 @@ def run(*command: object, folder: Path) -> None:
     assert done.returncode == 0, done.stderr[-4000:]
 
 
-@pytest.mark.parametrize("name", ["spark_labels.py", "beam_labels.py"])
+@pytest.mark.parametrize("name", ["spark_labels.py", "beam_labels.py", "service.py"])
 def test_a_program_is_short(name: str) -> None:
     assert len((PROGRAMS / name).read_text(encoding="utf-8").splitlines()) <= MOST_LINES
 
@@ -91,3 +93,21 @@ def test_beam_answers_as_the_runtime_does(bundle: Path, tmp_path: Path) -> None:
     run(sys.executable, PROGRAMS / "beam_labels.py", bundle, "texts.txt", "out", folder=tmp_path)
     lines = [line for path in tmp_path.glob("out-*") for line in path.read_text().splitlines()]
     assert sorted(tuple(line.split("\t")) for line in lines) == expected(bundle)
+
+
+@pytest.mark.full
+@needs("fastapi")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_service_answers_in_all_threads_as_the_runtime_does(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastapi.testclient import TestClient
+
+    monkeypatch.setenv("MODEL", str(bundle))
+    program = runpy.run_path(str(PROGRAMS / "service.py"))
+    client = TestClient(program["app"])
+    with ThreadPoolExecutor(4) as threads:
+        replies = list(threads.map(lambda _: client.post("/classify", json=TEXTS), range(8)))
+    one, *others = [reply.json() for reply in replies]
+    assert all(other == one for other in others)
+    found = [(row["labels"][0]["label"], text) for row, text in zip(one, TEXTS, strict=True) if "error" not in row]
+    assert sorted(found) == expected(bundle)
+    assert one[TEXTS.index("")] == {"error": "The text is empty. Give some text."}

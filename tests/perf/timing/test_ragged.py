@@ -30,9 +30,9 @@ from perf.statistics import ratio
 from perf.timing import description, repetitions
 from perf.timing.cell import RunError
 from perf.timing.inspection import InspectedFile, Inspection
-from perf.timing.padding.ragged import combine_ragged, repeat_ragged, with_ragged
 from perf.timing.roster import Roster
 from perf.timing.run import Run
+from perf.timing.texts.ragged import combine_ragged, repeat_ragged, with_ragged
 
 LENGTHS = (2, 5, 3)
 INPUTS = tuple(DeclaredInput(name, "tensor(int64)", ("batch", "seq")) for name in ("input_ids", "attention_mask"))

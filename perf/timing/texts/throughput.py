@@ -45,7 +45,8 @@ class WorkerPass:
     """One pass of one worker over its share of the texts.
 
     Args:
-        texts, tokens: What it read; tokens include special tokens.
+        texts: Number of texts that it read.
+        tokens: Number of their tokens, special tokens included.
         padded_tokens: Tokens with padding.
         seconds: Its time.
         stages: Its stages.
@@ -60,7 +61,7 @@ class WorkerPass:
 
 @dataclass(frozen=True)
 class Configuration:
-    """What is timed: a model, the padded tokens of a run, and the number of worker processes."""
+    """Configuration that is timed: a model, the padded tokens of a run, and the number of worker processes."""
 
     model: str
     tokens_per_run: int
@@ -137,7 +138,8 @@ def time_throughput(
         memory: Returns the memory of a configuration's workers in bytes.
         notes: Notes on a model, by its name.
         source: The name of the file of the texts.
-        texts, threads: The number of texts, and of threads of each worker, for the report.
+        texts: The number of texts.
+        threads: The number of threads of each worker.
         seed: Of the order.
         count: The number of timed passes.
         progress: Called with a line at the start of each stage.
