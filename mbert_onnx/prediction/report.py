@@ -37,7 +37,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class PredictionReport:
-    """What `predict` did.
+    """Report of `predict`.
 
     Args:
         output: The file that was written.

@@ -63,7 +63,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Answers:
-    """What the model made of a chunk's texts.
+    """Answers of the model to a chunk's texts.
 
     Args:
         columns: The output columns, one row for each text that has a result.

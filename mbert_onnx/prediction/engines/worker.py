@@ -45,7 +45,7 @@ class Worker:
     def __init__(self, settings: Settings, events: queue.SimpleQueue[Event]) -> None:
         self.is_ready = False
         self.sent: deque[Any] = deque()
-        """What was sent and is not answered yet, which the engine keeps."""
+        """The chunks that were sent and are not answered yet, which the engine keeps."""
         self._events = events
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # for as long as the process lives
@@ -81,7 +81,7 @@ class Worker:
 
     @property
     def was_killed(self) -> bool:
-        """Whether the process was ended from outside, or for memory; an error of its own would be that of all."""
+        """True where the process was ended from outside, or for memory; an error of its own would be that of all."""
         code = self.process.poll()
         return code is not None and (code < 0 or code == NO_MEMORY)
 

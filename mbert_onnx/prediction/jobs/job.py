@@ -108,12 +108,12 @@ class Job:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the output was in place already."""
+        """True where the output was in place already."""
         return self._manifest.is_finished
 
     @property
     def is_complete(self) -> bool:
-        """Whether all rows are in parts."""
+        """True where all rows are in parts."""
         return self._manifest.is_complete
 
     @property
@@ -305,7 +305,7 @@ class _OpenPart:
 
     @property
     def is_due(self) -> bool:
-        """Whether the part is large or old enough to be finished."""
+        """True where the part is large or old enough to be finished."""
         return self._rows + len(self._bad) >= PART_ROWS or time.monotonic() - self._since >= PART_SECONDS
 
     def write(self, result: Result) -> None:

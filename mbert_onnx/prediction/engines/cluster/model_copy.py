@@ -26,7 +26,7 @@ COPIES = "copies"
 
 @dataclass(frozen=True)
 class ModelCopy:
-    """What a machine needs to know of an archive: a hash of its files, and the model file's path among them."""
+    """Identity of an archive: a hash of its files, and the model file's path among them."""
 
     digest: str
     model: str
