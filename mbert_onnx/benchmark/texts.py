@@ -81,7 +81,7 @@ def bench_texts(
         for name in names:
             if (file := find_text_file(parse(name).inner)) is not None:
                 check_ordinary(file, "bench --texts")
-        built = [(model.subject, _reader(model)) for model in map(builder.model, names)]
+        built = [(model.subject, reader_of(model)) for model in map(builder.model, names)]
         length = seq_len or min(SEQ_LEN, *(reader.max_positions for _, reader in built))
         readings = [
             reading
@@ -96,7 +96,8 @@ def bench_texts(
     return report
 
 
-def _reader(model: BuiltModel) -> TextReader:
+def reader_of(model: BuiltModel) -> TextReader:
+    """Returns the reader of texts for a model. Raises UsageError for one without a tokenizer."""
     reader = model.find_reader()
     if reader is None:
         raise UsageError(f"{model.subject.name} has no tokenizer; expected a bundle, or a checkpoint that has one")

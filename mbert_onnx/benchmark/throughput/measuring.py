@@ -13,6 +13,7 @@ from pathlib import Path
 from mbert_onnx.benchmark.models.builder import BuiltModel, ModelBuilder
 from mbert_onnx.benchmark.models.prefixes import parse
 from mbert_onnx.benchmark.options import checked_names, kernels_on
+from mbert_onnx.benchmark.texts import reader_of
 from mbert_onnx.benchmark.throughput.passes import write_texts
 from mbert_onnx.benchmark.throughput.worker import Worker, WorkerModel, ask_all
 from mbert_onnx.bundles.model_file import TextReader, check_ordinary
@@ -91,7 +92,7 @@ def bench_throughput(
             kernels=kernels,
             progress=progress,
         )
-        built = [(model, _reader(model)) for model in map(builder.model, names)]
+        built = [(model, reader_of(model)) for model in map(builder.model, names)]
         found = read_first(Path(texts), _common_task(built), first)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mbert-onnx-")))
         shares = {count: _write_shares(folder, found, min(count, len(found))) for count in sorted(set(workers))}
@@ -178,13 +179,6 @@ def _checked(
             f"{next(name for name in names if names.count(name) > 1)} is given twice; give each model once"
         )
     return names
-
-
-def _reader(model: BuiltModel) -> TextReader:
-    reader = model.find_reader()
-    if reader is None:
-        raise UsageError(f"{model.subject.name} has no tokenizer; expected a bundle, or a checkpoint that has one")
-    return reader
 
 
 def _common_task(built: Sequence[tuple[BuiltModel, TextReader]]) -> Task:
