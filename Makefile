@@ -314,9 +314,10 @@ bench-text-web: setup web ## Time text files in onnxruntime-web against the same
 	@mkdir -p $(BUILD)/text-web
 	PYTHONPATH=tests/helpers/checkpoints $(BIN)/python tests/helpers/measurements/text_in_web.py $(BUILD)/text-web
 
-WEB_KERNELS := $(BUILD)/web-kernels/wasm $(BUILD)/web-kernels/onnx/model_int8.onnx $(WEB)/onnxruntime-web
 predict-memory: setup ## Answer 10,000,000 rows with a small model, and print the peak memory of all processes
 	PYTHONPATH=tests/helpers/checkpoints $(BIN)/python tests/helpers/measurements/predict_memory.py $(BUILD)/predict-memory
+
+WEB_KERNELS := $(BUILD)/web-kernels/wasm $(BUILD)/web-kernels/onnx/model_int8.onnx $(WEB)/onnxruntime-web
 
 # Node.js 22 or newer, for relaxed SIMD with a dot product of bytes on x86-64.
 bench-web-kernels: web-kernel-files ## Time the kernels in WebAssembly against onnxruntime-web, in V8, one thread, and print the targets
