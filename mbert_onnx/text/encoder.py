@@ -7,7 +7,7 @@ threads can share it, and windows keep their token types (huggingface/tokenizers
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +39,10 @@ PROBE = ("a", "a")
 def check_text(value: object, name: str) -> str:
     """Returns `value`. Raises UsageError, which contains `name`, if it is not a str, blank, or not valid Unicode."""
     if not isinstance(value, str):
-        raise UsageError(f"The {name} is of type {type(value).__name__}, expected str. Give it as text.")
+        # A generator, an array or a column of a table instead of a list.
+        is_many = isinstance(value, Iterable) and not isinstance(value, bytes | bytearray | list | tuple | dict)
+        advice = f"Give list({name}) for many." if is_many else "Give it as text."
+        raise UsageError(f"The {name} is of type {type(value).__name__}, expected str. {advice}")
     if not value.strip():
         raise UsageError(f"The {name} is empty. Give some text.")
     try:

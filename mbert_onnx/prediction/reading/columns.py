@@ -81,7 +81,10 @@ def _common_schema(sources: Sequence[Source]) -> pa.Schema:
     if sources[0].format == JSONL:
         objects = next((found for source in sources if (found := first_objects(source))), [])
         if not objects:
-            raise DataError(f"{sources[0].name} has no JSON object in its first lines; expected one in each line")
+            raise DataError(
+                f"{sources[0].name} has no JSON object in its first lines; expected one in each line: "
+                "convert a list with jq -c '.[]'"
+            )
         return schema_of(objects)
     first = _schema(sources[0])
     for source in sources[1:]:

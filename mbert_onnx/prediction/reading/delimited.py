@@ -93,6 +93,11 @@ def _records(source: Source, file: ByteStream) -> tuple[list[str], Iterator[Reco
     if source.format == TSV:
         header = [unquoted(cell) for cell in first.rstrip(ENDS).split("\t")]
         return header, _tsv_records(lines)
+    if "\r" in first.rstrip(ENDS):
+        raise DataError(
+            f"{source.name}, line {number} has line ends of \\r alone; expected \\n or \\r\\n: convert them with "
+            "tr '\\r' '\\n'"
+        )
     feed = _Feed(lines, (number, first, None))
     try:
         header = next(csv.reader(feed, delimiter=separator))
@@ -151,7 +156,9 @@ def _csv_records(feed: _Feed, separator: str) -> Iterator[Record]:
         except StopIteration:
             return
         except csv.Error as error:
-            cells, reason = [], f"not CSV ({error})"
+            is_long = any(len(line) > LONGEST_CELL for _, line, _ in feed.record)
+            why = f"a value has more than {LONGEST_CELL:,} characters; shorten it" if is_long else f"not CSV ({error})"
+            cells, reason = [], why
         if feed.is_at_end or (reason is not None and len(feed.record) > 1):
             reason = "a quote is opened and not closed"
             feed.read_again()

@@ -6,6 +6,7 @@ The columns of a table and their types are those of the first rows. A later row 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -171,6 +172,8 @@ def _is_kept(value: Any, stored: Any) -> bool:
         return all(_is_kept(item, stored.get(key)) for key, item in value.items())
     if isinstance(value, list) and isinstance(stored, list):
         return len(value) == len(stored) and all(map(_is_kept, value, stored))
+    if isinstance(value, float) and isinstance(stored, float) and math.isnan(value):
+        return math.isnan(stored)
     return isinstance(value, bool) == isinstance(stored, bool) and bool(value == stored)
 
 

@@ -17,13 +17,17 @@ from mbert_onnx.prediction.storage import reading
 
 # Rows that are decoded at once.
 BATCH_ROWS = 512
+# Types whose values are read as those of another.
+_VIEWS = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
 NULL, NOT_UTF8 = "{} is null", "{} is not valid UTF-8"
 
 
 def parquet_schema(source: Source) -> pa.Schema:
     """Returns the columns of a file and their types. Raises DataError for a file that is not Parquet."""
     with _open(source) as file:
-        return file.schema_arrow.remove_metadata()
+        schema = file.schema_arrow.remove_metadata()
+    # pyarrow can neither filter nor take values of views, which the files of some other libraries have.
+    return pa.schema([field.with_type(_VIEWS.get(field.type, field.type)) for field in schema])
 
 
 def parquet_blocks(source: Source, layout: Layout, skip: int) -> Iterator[Block]:
@@ -49,6 +53,9 @@ def parquet_blocks(source: Source, layout: Layout, skip: int) -> Iterator[Block]
         rows = text = kept = 0
         for batch in batches:
             table = pa.Table.from_batches([batch]).select(names)
+            for place in [place for place, kind in enumerate(table.schema.types) if kind in _VIEWS]:
+                field = layout.schema.field(place)
+                table = table.set_column(place, field, table.column(place).cast(field.type))
             if row < skip:
                 row += len(old := table.slice(0, skip - row))
                 table = table.slice(len(old))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ def find_sources(inputs: Sequence[str | Path], form: str | None = None) -> list[
     if not inputs:
         raise UsageError("there is no input; give one or more files")
     sources = [source for one in inputs for source in _sources_at(locate(one), form)]
-    names = [source.name for source in sources]
+    names = [source.name if SCHEME in source.name else os.path.realpath(source.name) for source in sources]
     twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
     if twice is not None:
         raise UsageError(f"{twice} is given twice; give each file once")
@@ -100,9 +101,9 @@ def _sources_at(location: Location, form: str | None) -> list[Source]:
         if not any(part.startswith(HIDDEN) for part in name.split("/")) and (form or format_of(name))
     ]
     if not taken:
-        others = [name for name, _ in inside]
+        others = f", only {name_list(name for name, _ in inside)}" if inside else ": it is empty"
         raise DataError(
-            f"{location.name} has no file of a known format, only {name_list(others)}; expected {', '.join(SUFFIXES)}: "
+            f"{location.name} has no file of a known format{others}; expected {', '.join(SUFFIXES)}: "
             "give another folder, or --format"
         )
     return taken

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import repeat
 from numbers import Integral
 from typing import Any
@@ -101,6 +101,12 @@ def inputs_of_lists(method: str, *arguments: Any) -> list[tuple[Any, ...]] | Non
         raise UsageError(f"There are {found}; expected as many of each, or one for all. Give lists of equal lengths.")
     columns = [lists.get(name, repeat(value, count)) for name, value in zip(names, arguments, strict=True)]
     return list(zip(*columns, strict=True))
+
+
+def check_inputs(inputs: object) -> None:
+    """Raises UsageError for one text in place of many, of which each character would be a text, and for no iterable."""
+    if isinstance(inputs, str | bytes) or not isinstance(inputs, Iterable):
+        raise UsageError(f"The inputs are one {type(inputs).__name__}; expected a list or an iterator. Give [text].")
 
 
 def arguments_of(method: str, given: Any) -> tuple[Any, ...] | MbertError:

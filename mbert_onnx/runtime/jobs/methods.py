@@ -17,6 +17,7 @@ from mbert_onnx.runtime.jobs.arguments import (
     MAX_ANSWER_LEN,
     METHODS,
     arguments_of,
+    check_inputs,
     error_of,
     expect_positive,
     inputs_of_lists,
@@ -242,6 +243,7 @@ class TaskMethods(ABC):
         Raises the errors of the method; that of a text when its result is due, with its place, counted from 0.
         """
         expect_positive(window=window)
+        check_inputs(inputs)
         return self._stream(self._job_of_task(options), inputs, window)
 
     def try_many(
@@ -258,6 +260,7 @@ class TaskMethods(ABC):
 
         Raises UsageError for an option, and BundleError if the session fails, whichever the text is.
         """
+        check_inputs(inputs)
         return _outcomes(self._job_of_task(options), self._method, inputs, statistics)
 
     @property

@@ -131,6 +131,27 @@ def test_parquet_keeps_types_and_names_bad_rows(tmp_path: Path) -> None:
     assert found[0].rows.schema.field("kept").type == pa.list_(pa.int8())
 
 
+def test_parquet_reads_views_as_strings(tmp_path: Path) -> None:
+    columns = {"text": pa.array(["a", None, "b"], pa.string_view()), "b": pa.array([b"x"] * 3, pa.binary_view())}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    [found] = chunks(find_sources([tmp_path]))
+    assert found.arguments[0] == ["a", "b"]
+    assert found.rows.schema == pa.schema({"text": pa.string(), "b": pa.binary()})
+    assert found.rows.column("b").to_pylist() == [b"x", b"x"]
+
+
+def test_json_lines_as_a_table_keep_nan(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.jsonl", b'{"text": "a", "v": NaN}\n{"text": "b", "v": 0.5}\n')
+    [found] = chunks(find_sources([path]), keep_json=False)
+    assert found.bad == []
+    assert str(found.rows.column("v").to_pylist()) == "[nan, 0.5]"
+
+
+def test_a_value_that_is_too_long_is_called_so(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", b"text\n" + b"x" * (2**20 + 1) + b"\nfine\n")
+    assert bad_of(chunks(find_sources([path]))) == [(2, "a value has more than 1,048,576 characters; shorten it")]
+
+
 def test_json_lines_as_a_table_have_the_columns_of_the_first_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,7 +208,14 @@ REFUSED: list[tuple[str, bytes, dict[str, Any], type[MbertError], str]] = [
     ("a.csv", b"\xff\n", {}, DataError, "line 1: not valid UTF-8"),
     ("a.csv", gzip.compress(b"text\nx\n")[:-4], {}, DataError, "cannot be read"),
     ("a.parquet", b"text", {}, DataError, "is not Parquet"),
-    ("a.jsonl", b"\n[1]\n", {}, DataError, "has no JSON object in its first lines"),
+    (
+        "a.jsonl",
+        b"\n[1]\n",
+        {},
+        DataError,
+        "has no JSON object in its first lines; expected one in each line: convert a list",
+    ),
+    ("a.csv", b"text,id\rx,1\r", {}, DataError, "line 1 has line ends of \\r alone; expected"),
     ("a.xlsx", b"", {}, UsageError, "has none of the suffixes .csv, .tsv, .jsonl, .ndjson, .parquet, .txt"),
 ]
 
@@ -224,6 +252,11 @@ def test_folders(tmp_path: Path) -> None:
         find_sources([tmp_path / "a.csv", tmp_path])
     with pytest.raises(DataError, match=r"has no file of a known format, only d\.doc"):
         find_sources([_without_texts(tmp_path)])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="has no file of a known format: it is empty; expected"):
+        find_sources([tmp_path / "empty"])
+    with pytest.raises(UsageError, match="is given twice"):
+        find_sources([tmp_path / "a.csv", tmp_path / "sub" / ".." / "a.csv"])
     with pytest.raises(DataError, match="does not exist; check the path"):
         find_sources([tmp_path / "none.csv"])
     with pytest.raises(UsageError, match=r"foo://x cannot be opened .* expected a local path, or a URI"):

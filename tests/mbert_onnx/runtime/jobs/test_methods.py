@@ -124,6 +124,12 @@ def test_inputs_and_options_of_another_method(classifier: Model, runtime_bundle:
         classifier.stream(TEXTS, normalize=True)
     with pytest.raises(UsageError, match=r"^window is 0; expected a whole number from 1 on"):
         classifier.stream(TEXTS, window=0)
+    for one in (SHORT, 5):
+        for method in (classifier.stream, classifier.try_many):
+            with pytest.raises(UsageError, match=r"^The inputs are one (str|int); expected a list or an iterator"):
+                method(one)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"of type ndarray, expected str\. Give list\(text\) for many"):
+        classifier.classify(np.array(TEXTS))  # type: ignore[call-overload]
     answerer = load(runtime_bundle("question-answering").folder)
     with pytest.raises(UsageError, match=r"^text 0: The input is one str; expected a tuple of question and context"):
         next(answerer.stream(["Who?"]))
