@@ -30,6 +30,7 @@ from mbert_onnx.prediction.writing.formats import output_format
 from mbert_onnx.reference import is_reference
 from mbert_onnx.runtime.loading import load
 from mbert_onnx.runtime.size_limits import check_threads
+from mbert_onnx.text.tasks import MASKED, MULTIPLE_CHOICE, TEXT_CLASSIFICATION
 
 # The number of workers that a trial finds.
 AUTO = "auto"
@@ -123,6 +124,9 @@ def predict(
     check_engine(engine, address, workers)
     count, threads = _parallelism(workers, threads)
     model = load(bundle, threads=threads, kernels=kernels)
+    if top_k is not None and model.task not in MASKED:
+        advice = "pass --all for all scores" if model.task in (TEXT_CLASSIFICATION, MULTIPLE_CHOICE) else "leave it out"
+        raise UsageError(f"--top-k is not for {model.task.name}, of which the best answer is written; {advice}")
     options = {
         "top_k": top_k,
         "max_answer_len": max_answer_len,
