@@ -1,7 +1,7 @@
 // Sources of files: bytes, responses, addresses, and paths in Node. All are read as responses; the Cache API keeps those
 // of servers, if the caller asks for it.
 
-import { check } from "./checks.js";
+import { abortable, check } from "./checks.js";
 
 export const isNode = globalThis.process?.versions?.node;
 
@@ -18,11 +18,7 @@ export async function open(source, { signal, cache } = {}) {
   if ((source?.byteLength ?? source?.size) >= 0) return { response: new Response(source) };
   const request = source instanceof Request ? source : new Request(await addressOf(source));
   const { url } = request;
-  try {
-    return { url, ...(await fetched(request, signal, cache)) };
-  } catch (error) {
-    throw failure(url, error);
-  }
+  return { url, ...(await fetched(request, signal, cache).catch(failure(url))) };
 }
 
 /** The address of a string or URL: in Node a path is one, too. */
@@ -66,10 +62,11 @@ function readable(response) {
   return response;
 }
 
-const failure = (url, error) =>
-  new Error(`${url} cannot be loaded: ${error.cause?.message ?? error.message}; check address and connection`, {
-    cause: error,
-  });
+/** A function that throws what an error means for an address. */
+const failure = (url) => (cause) => {
+  const error = `${url} cannot be loaded: ${cause.cause?.message ?? cause.message}; check address and connection`;
+  throw new Error(error, { cause });
+};
 
 /**
  * Reads an opened source: write(chunk, length). A chunk is valid until `write` returns. length: of the whole, 0 if that is
@@ -88,17 +85,21 @@ export async function read({ response: { body, headers }, url, keep }, { signal,
     reader = body.getReader();
   }
   const parts = keep && [];
-  for (let loaded = 0; ;) {
-    const { done, value } = await reader.read(new Uint8Array(room)).catch((error) => {
-      throw failure(url, error);
-    });
-    if (signal?.aborted) reader.cancel();
-    signal?.throwIfAborted();
-    if (done) return keep?.(parts);
-    write(value, length);
-    parts?.push(new Blob([value]));
-    room = value.buffer;
-    loaded += value.length;
-    onProgress?.({ loaded, total: loaded <= length ? length : null });
+  try {
+    for (let loaded = 0; ;) {
+      signal?.throwIfAborted();
+      const chunk = reader.read(new Uint8Array(room)).catch(failure(url));
+      const { done, value } = await abortable(chunk, signal);
+      if (done) break;
+      write(value, length);
+      parts?.push(new Blob([value]));
+      room = value.buffer;
+      loaded += value.length;
+      onProgress?.({ loaded, total: loaded <= length ? length : null });
+    }
+  } finally {
+    reader.cancel().catch(nothing); // nobody reads the rest after an abort, or without memory for it
   }
+  await keep?.(parts);
+  signal?.throwIfAborted();
 }

@@ -24,7 +24,7 @@ const RELAXED = Uint8Array.of(
   65, 0, 253, 15, 65, 0, 253, 15, 65, 0, 253, 15, // three times i32.const 0, i8x16.splat
   253, 147, 2, 26, 11, // i32x4.relaxed_dot_i8x16_i7x16_add_s, drop, end
 );
-const modules = new Map();
+const modules = {};
 
 /** Makes an instance: {c, memory, info, close()}. c: the functions of the C interface without their prefix. */
 export async function instantiate({ threads = 1, relaxed = true, wasm }) {
@@ -53,13 +53,12 @@ export async function instantiate({ threads = 1, relaxed = true, wasm }) {
   return { c, memory, info: { wasm: name, threads: workers.length + 1, note }, close };
 }
 
+/** The module of an address. One that failed is fetched again. */
 function compiled({ href }) {
-  if (!modules.has(href)) {
-    const module = compile(href);
-    modules.set(href, module);
-    module.catch(() => modules.delete(href));
-  }
-  return modules.get(href);
+  return (modules[href] ??= compile(href).catch((error) => {
+    delete modules[href];
+    throw error;
+  }));
 }
 
 async function compile(url) {

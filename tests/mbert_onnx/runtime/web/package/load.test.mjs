@@ -5,6 +5,7 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { after, before, beforeEach, test } from "node:test";
+import { Worker } from "node:worker_threads";
 
 import { load } from "../../../../../mbert_onnx/runtime/web/package/lib/index.js";
 
@@ -12,14 +13,32 @@ const FOLDER = new URL("../../../../../mbert_onnx/runtime/web/package/wasm/", im
 const skip = existsSync(new URL("mbert.wasm", FOLDER)) ? false : "the .wasm files are not built";
 const NO_MODEL = new Uint8Array([1, 2, 3]);
 
-let server, base, requests, closed;
+let server, base, requests, closed, threads, parsed;
+
+/** Workers of Node, which count those that run. */
+globalThis.Worker = class extends Worker {
+  constructor(...given) {
+    super(...given);
+    threads.started++;
+    threads.running++;
+    this.once("exit", () => threads.running--);
+  }
+};
+// The functions of a .wasm, which count how often a file was given to it.
+const { instantiate } = WebAssembly;
+WebAssembly.instantiate = async (...given) => {
+  const { exports } = await instantiate(...given);
+  return { exports: { ...exports, mbert_load_owned: (...file) => ++parsed && exports.mbert_load_owned(...file) } };
+};
 
 before(async () => {
-  server = createServer(async ({ url }, response) => {
+  // The server closes no connection that is idle, because a request on it would fail.
+  server = createServer({ keepAliveTimeout: 0 }, async ({ url }, response) => {
     requests.push(url);
     response.on("close", () => closed.push(url));
-    if (url.startsWith("/wasm/")) response.end(await readFile(new URL(url.slice(6), FOLDER)));
+    if (url.startsWith("/wasm/")) response.end(await readFile(new URL(url.split("/").at(-1), FOLDER)));
     else if (url.startsWith("/endless")) response.writeHead(200).write("begin");
+    else if (url === "/file") response.end(NO_MODEL);
     else response.writeHead(404).end();
   });
   await new Promise((resolve) => server.listen(0, "localhost", resolve));
@@ -29,6 +48,8 @@ before(async () => {
 beforeEach(() => {
   requests = [];
   closed = [];
+  threads = { started: 0, running: 0 };
+  parsed = 0;
 });
 
 after(() => {
@@ -36,25 +57,87 @@ after(() => {
   server.close();
 });
 
+/** Waits until something is so; the limit is that of test_modules.py. */
+async function until(isSo) {
+  while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 10));
+}
+
 /** Starts a load, and aborts it when isReady(): it rejects with the reason, long before it would end. */
-async function aborted(source, options = {}, isReady = () => true) {
+async function aborted(source, options, isReady) {
   const controller = new AbortController();
   const reason = new Error("enough");
-  const loading = load(source, { ...options, signal: controller.signal });
-  const abort = () => (isReady() ? controller.abort(reason) : setTimeout(abort, 20));
-  setTimeout(abort, 100);
-  await assert.rejects(loading, reason);
+  const rejects = assert.rejects(load(source, { ...options, signal: controller.signal }), reason);
+  await until(isReady);
+  controller.abort(reason);
+  await rejects;
 }
 
 test("an aborted download", { skip }, async () => {
   await aborted(`${base}/endless.onnx`, {}, () => requests.length);
-  for (let tries = 0; tries < 100 && !closed.length; tries++) await new Promise((resolve) => setTimeout(resolve, 20));
+  await until(() => closed.length);
   assert.deepEqual(closed, ["/endless.onnx"]);
 });
 
-test("an aborted compilation", { skip }, () => aborted(NO_MODEL, { wasm: `${base}/endless/` }));
+test("an aborted download of the .wasm", { skip }, () =>
+  aborted(NO_MODEL, { wasm: `${base}/endless/` }, () => requests.length),
+);
 
-test("a response of the caller that never ends", { skip }, () => aborted(new Response(new ReadableStream())));
+test("a response of the caller that never ends is cancelled, and the threads end", { skip }, async () => {
+  let isCancelled = false;
+  const stream = new ReadableStream({ cancel: () => (isCancelled = true) });
+  await aborted(new Response(stream), { threads: 2 }, () => stream.locked);
+  await until(() => isCancelled && !threads.running);
+  assert.equal(threads.started, 1);
+});
+
+/** Holds back the results of a function, or its calls: {isReached(), open()}. */
+function hold(context, object, name, isCallHeld = false) {
+  const real = object[name];
+  let isReached = false;
+  let open;
+  const opened = new Promise((resolve) => (open = resolve));
+  context.mock.method(object, name, async (...given) => {
+    const result = isCallHeld ? null : real.apply(object, given);
+    isReached = true;
+    await opened;
+    return isCallHeld ? real.apply(object, given) : result;
+  });
+  return { isReached: () => isReached, open };
+}
+
+const cache = { match: async () => undefined, put: async () => {} };
+
+for (const [stage, ...held] of [
+  ["between download and compilation of the .wasm", WebAssembly, "compileStreaming", true],
+  ["during its compilation", WebAssembly, "compileStreaming"],
+  ["during its instantiation", WebAssembly, "instantiate"],
+  ["while the cache gets the file", cache, "put"],
+]) {
+  test(`an abort ${stage}`, { skip }, async (context) => {
+    const { isReached, open } = hold(context, ...held);
+    globalThis.caches = { open: async () => cache };
+    const events = [];
+    const options = { wasm: `${base}/wasm/${encodeURI(stage)}/`, threads: 2, cache: true };
+    await aborted(`${base}/file`, { ...options, onProgress: (event) => events.push(event) }, isReached);
+    open();
+    await until(() => threads.started && !threads.running);
+    assert.equal(events.length, held[0] === cache ? 1 : 0);
+    assert.equal(parsed, 0);
+    // The compilation serves the next load.
+    await assert.rejects(load(NO_MODEL, options), /expected a file that mbert-onnx export wrote/);
+    assert.equal(parsed, 1);
+    assert.equal(requests.filter((url) => url.startsWith("/wasm/")).length, 1);
+    delete globalThis.caches;
+  });
+}
+
+test("an abort in the last event of progress", { skip }, async () => {
+  const controller = new AbortController();
+  const options = { signal: controller.signal, threads: 2, onProgress: () => controller.abort("seen") };
+  await assert.rejects(load(`${base}/file`, options), (error) => error === "seen");
+  await until(() => threads.started && !threads.running);
+  assert.equal(parsed, 0);
+});
 
 test("a signal that was aborted before", { skip }, async () => {
   await assert.rejects(load(`${base}/endless.onnx`, { signal: AbortSignal.abort("why") }), (error) => error === "why");
@@ -89,4 +172,6 @@ test("a number of threads that is none", { skip }, async () => {
 
 test("threads of a failed load end", { skip }, async () => {
   await assert.rejects(load(NO_MODEL, { threads: 3 }), /expected a file that mbert-onnx export wrote/);
+  assert.equal(threads.started, 2);
+  await until(() => !threads.running);
 });

@@ -32,7 +32,8 @@ answers["/versioned"] = (response, method) =>
 let server, base, folder;
 
 before(async () => {
-  server = createServer(({ method, url }, response) => {
+  // The server closes no connection that is idle, because a request on it would fail.
+  server = createServer({ keepAliveTimeout: 0 }, ({ method, url }, response) => {
     requests.push(`${method} ${url}`);
     (answers[url] ?? (() => response.writeHead(404).end()))(response, method);
   });
@@ -97,6 +98,24 @@ test("progress has a total only where the length is that of the file", async () 
   assert.deepEqual(seen.at(-1), { loaded: CONTENT.length, total: null });
 });
 
+test("progress never goes back, and ends at the size of the file", async () => {
+  const pieces = new ReadableStream({
+    start(stream) {
+      for (let begin = 0; begin < CONTENT.length; begin += 300) stream.enqueue(CONTENT.subarray(begin, begin + 300));
+      stream.close();
+    },
+  });
+  for (const source of [`${base}/sized`, `${base}/unsized`, new Response(pieces)]) {
+    const seen = [0];
+    await contentOf(source, { onProgress: ({ loaded }) => seen.push(loaded) });
+    assert.ok(
+      seen.every((loaded, place) => !place || loaded > seen[place - 1]),
+      String(seen),
+    );
+    assert.equal(seen.at(-1), CONTENT.length);
+  }
+});
+
 test("errors name the address and the cause", async () => {
   await assert.rejects(open(`${base}/nothing`), {
     name: "Error",
@@ -126,7 +145,10 @@ test("an aborted download stops", async () => {
   let count = 0;
   const another = new AbortController();
   const stop = () => ++count === 3 && another.abort(reason);
-  await assert.rejects(read({ response: given }, { signal: another.signal, onProgress: stop }, () => {}), reason);
+  await assert.rejects(
+    read({ response: given }, { signal: another.signal, onProgress: stop }, () => {}),
+    reason,
+  );
 });
 
 /** A cache that does what the Cache API does with responses that it can keep. */
@@ -143,8 +165,6 @@ class FakeCache {
   }
 }
 
-const settled = () => new Promise((resolve) => setTimeout(resolve, 50));
-
 test("the cache keeps a file until its version changes", async () => {
   const cache = new FakeCache();
   globalThis.caches = { open: async () => cache };
@@ -152,7 +172,6 @@ test("the cache keeps a file until its version changes", async () => {
     requests.length = 0;
     const { cached = false, content } = await contentOf(`${base}/versioned`, { cache: true });
     assert.deepEqual(content, CONTENT);
-    await settled();
     return [cached, ...requests];
   };
   assert.deepEqual(await load(), [false, "GET /versioned"]);
@@ -172,12 +191,28 @@ test("what is kept serves where there is no connection", async () => {
   await new Promise((resolve) => gone.listen(0, "localhost", resolve));
   const url = `http://localhost:${gone.address().port}/`;
   await contentOf(url, { cache: true });
-  await settled();
   gone.closeAllConnections();
   await new Promise((resolve) => gone.close(resolve));
   const { cached, content } = await contentOf(url, { cache: true });
   assert.ok(cached);
   assert.equal(String(content), "kept");
+});
+
+test("the cache gets no error, no opaque response and no part of a file", async (context) => {
+  const cache = new FakeCache();
+  globalThis.caches = { open: async () => cache };
+  const options = { cache: true };
+  await assert.rejects(contentOf(`${base}/nothing`, options), /the server answers 404/);
+  await assert.rejects(contentOf(`${base}/broken`, options), /\/broken cannot be loaded/);
+  const controller = new AbortController();
+  const abort = { signal: controller.signal, onProgress: () => controller.abort("enough") };
+  await assert.rejects(contentOf(`${base}/endless`, { ...options, ...abort }));
+  // Node makes no opaque response, which a browser has for `no-cors`: status 0, and nothing can be read.
+  context.mock.method(globalThis, "fetch", async () =>
+    Object.defineProperty(Response.error(), "type", { value: "opaque" }),
+  );
+  await assert.rejects(contentOf(`${base}/sized`, options), /the server answers 0/);
+  assert.deepEqual([...cache.kept.keys()], []);
 });
 
 test("no failure of the cache fails a load", async () => {
@@ -188,5 +223,4 @@ test("no failure of the cache fails a load", async () => {
     globalThis.caches = caches;
     assert.deepEqual((await contentOf(`${base}/versioned`, { cache: true })).content, CONTENT);
   }
-  await settled();
 });

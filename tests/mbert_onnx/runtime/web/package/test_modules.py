@@ -14,7 +14,7 @@ import mbert_onnx
 from mbert_onnx.runtime.web.package_files import PACKAGE
 
 HERE = Path(__file__).parent
-SECONDS = 120
+SECONDS = 300
 
 pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 
