@@ -58,8 +58,17 @@ void pack_int8(const int8_t* weight, int k, int n, void* panels) {
         for (int i = 0; i < GROUP; i++) {
           const bool in_range = row + i < k && column + j < n;
           const int8_t number = in_range ? weight[static_cast<size_t>(row + i) * n + column + j] : 0;
-          to[packed_offset(j, i)] = packed_byte(static_cast<int8_t>(number + SHIFT), j);
+#ifdef PAIRED_WEIGHTS
+          to[packed_offset(j, i)] = static_cast<int8_t>(number + SHIFT);
+#else
+          to[j * GROUP + i] = static_cast<int8_t>(number + SHIFT);
+#endif
         }
+  // All at once: a branch for each byte takes longer than the rest.
+  if (INTERLEAVED_COLUMNS) {
+    int8_t* begin = static_cast<int8_t*>(panels);
+    interleave_columns(begin, static_cast<int>((to - begin) / (GROUP * INT8_PANEL)));
+  }
 }
 
 #ifndef SHARED_FLOAT

@@ -38,8 +38,9 @@ function copied(response, keep) {
   const pull = async (controller) => {
     const { done, value } = await reader.read(controller.byobRequest.view);
     if (done) {
-      keep(new Response(new Blob(parts), { headers }));
       controller.close();
+      // Behind what waits for the last bytes: the model starts first.
+      setTimeout(() => keep(new Response(new Blob(parts), { headers })));
     } else {
       parts.push(new Blob([value]));
     }

@@ -1,4 +1,4 @@
-"""Memory of the JavaScript package in Node: models that are disposed of are collected, and calls leave nothing behind."""
+"""Memory of the JavaScript package in Node: disposed models are collected, and calls leave nothing behind."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.full
 def test_disposed_models_are_collected_and_calls_leave_nothing_behind(text_bundle: Callable[..., Path]) -> None:
     file = write_text_file(text_bundle("question-answering"))
     command = ["node", "--expose-gc", str(MEMORY), str(LIBRARY), str(file), str(LOADS), str(ROUNDS)]
