@@ -13,17 +13,12 @@ TEXT = (
     "text/write_row",
 )
 
-COMMON = (
+# The kernels without those of instruction sets, which the library for onnxruntime and the standalone runtime share.
+KERNELS = (
     "blocks/attention",
     "blocks/attention_int8",
     "blocks/encoder",
     "blocks/stacked_ffn",
-    "isa/portable",
-    "isa/processor",
-    "library/instruction_sets",
-    "library/register_custom_ops",
-    "library/registration",
-    "operators/isa_selection",
     "operators/node",
     "operators/nodes/bottleneck_attention",
     "operators/nodes/embeddings",
@@ -33,13 +28,23 @@ COMMON = (
     "operators/scores",
     "operators/tokenizer_reader",
     "operators/weights",
-    "ort/libc",
     "ort/mapped_pages",
     "ort/message",
-    "ort/ort",
     "ort/scratch",
-    "ort/weight_memory",
     *TEXT,
+)
+
+COMMON = (
+    *KERNELS,
+    "isa/portable",
+    "isa/processor",
+    "library/instruction_sets",
+    "library/register_custom_ops",
+    "library/registration",
+    "operators/isa_selection",
+    "ort/libc",
+    "ort/ort",
+    "ort/weight_memory",
 )
 
 # What Windows' library has in place of the C runtime.

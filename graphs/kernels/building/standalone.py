@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from graphs.kernels.building.compiler import compile_sources, run_clang
-from graphs.kernels.building.sources import INSTRUCTION_SETS
+from graphs.kernels.building.sources import INSTRUCTION_SETS, KERNELS
 from graphs.kernels.building.targets import TARGETS, host, processor_of
 
 LIBRARY = "libmbert_runtime.so"
@@ -43,31 +43,6 @@ OWN = (
     "standalone/system/weight_memory",
 )
 
-# The sources of the kernels that it shares with the library for onnxruntime, without those of instruction sets.
-SHARED = (
-    "blocks/attention",
-    "blocks/attention_int8",
-    "blocks/encoder",
-    "blocks/stacked_ffn",
-    "operators/node",
-    "operators/nodes/bottleneck_attention",
-    "operators/nodes/embeddings",
-    "operators/nodes/encoder",
-    "operators/nodes/stacked_ffn",
-    "operators/nodes/tokenize",
-    "operators/scores",
-    "operators/tokenizer_reader",
-    "operators/weights",
-    "ort/mapped_pages",
-    "ort/message",
-    "ort/scratch",
-    "text/rows",
-    "text/symbols",
-    "text/tokenizer",
-    "text/wordpiece",
-    "text/write_row",
-)
-
 # What the host has: memory and threads.
 NATIVE = ("operators/isa_selection", "standalone/system/native_memory", "standalone/system/no_workers")
 _WASM = (
@@ -91,7 +66,7 @@ FLAGS = ("-DMBERT_STANDALONE", "-fno-strict-aliasing")
 
 def runtime_sources(system: tuple[str, ...]) -> dict[str, list[str]]:
     """Returns the sources of a system, `NATIVE` or `WASM`, without those of instruction sets, each with its flags."""
-    return {name: ["-Os"] if name in FAST else list(SMALL_FLAGS) for name in OWN + SHARED + system}
+    return {name: ["-Os"] if name in FAST else list(SMALL_FLAGS) for name in OWN + KERNELS + system}
 
 
 def build_runtime(folder: Path, *, portable: bool = False) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from safetensors.torch import save
 from mbert_onnx.model.checkpoint import Checkpoint, build, save_checkpoint
 from mbert_onnx.model.presets import initialize, mobilebert_config
 from mbert_onnx.model.tokenizer_files import write_tokenizer
-from mbert_onnx.text.tasks import TEXT_CLASSIFICATION
+from mbert_onnx.text.tasks import TEXT_CLASSIFICATION, Task
 
 VOCABULARY, POSITIONS = 120, 16
 
@@ -105,9 +105,8 @@ def text_model_file() -> bytes:
         return (folder / "text.onnx").read_bytes()
 
 
-@cache
-def checkpoint_files() -> dict[str, bytes]:
-    """A MobileBERT of one layer with its tokenizer, in transformers' format."""
+def tiny_checkpoint(task: Task, labels: Sequence[str]) -> Checkpoint:
+    """Returns a MobileBERT of one layer, 8 channels wide, with random weights."""
     config = mobilebert_config(
         vocab_size=VOCABULARY,
         hidden_size=8,
@@ -118,15 +117,22 @@ def checkpoint_files() -> dict[str, bytes]:
         embedding_size=8,
         max_position_embeddings=POSITIONS,
         num_feedforward_networks=1,
-        architectures=[TEXT_CLASSIFICATION.architecture],
-        id2label={0: "no", 1: "yes"},
-        label2id={"no": 0, "yes": 1},
+        architectures=[task.architecture],
+        id2label=dict(enumerate(labels)),
+        label2id={label: number for number, label in enumerate(labels)},
     )
-    model = build(config, TEXT_CLASSIFICATION, empty=False)
+    model = build(config, task, empty=False)
     initialize(model, config, 0)
+    return Checkpoint("tiny", None, config, task, model.eval())
+
+
+@cache
+def checkpoint_files() -> dict[str, bytes]:
+    """A MobileBERT of one layer with its tokenizer, in transformers' format."""
+    checkpoint = tiny_checkpoint(TEXT_CLASSIFICATION, ["no", "yes"])
 
     def make(folder: Path) -> None:
-        save_checkpoint(Checkpoint("tiny", None, config, TEXT_CLASSIFICATION, model.eval()), folder)
+        save_checkpoint(checkpoint, folder)
         write_tokenizer(None, folder, VOCABULARY, POSITIONS)
 
     return _written(make)

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from graphs.kernels.building.compiler import FLAGS as KERNEL_FLAGS
 from graphs.kernels.building.compiler import HERE, BuildError
+from graphs.kernels.building.sources import KERNELS
 from graphs.kernels.building.standalone import FLAGS as RUNTIME_FLAGS
-from graphs.kernels.building.standalone import NATIVE, OWN, SHARED
+from graphs.kernels.building.standalone import NATIVE, OWN
 
 TARGET = Path(__file__).parent / "target"
 CLANGS = ("clang++-19", "clang++-20", "clang++-21", "clang++-22", "clang++")
@@ -27,7 +28,7 @@ RUNTIME = (
     "-DMBERT_CHUNK=0",
     *RUNTIME_FLAGS,
 )
-SOURCES = (*OWN, *SHARED, *(name for name in NATIVE if name != "standalone/system/native_memory"), "isa/portable")
+SOURCES = (*OWN, *KERNELS, *(name for name in NATIVE if name != "standalone/system/native_memory"), "isa/portable")
 SOURCES += ("isa/processor",)
 # Sources of the target that do not call the runtime; without sanitizers, they take less time.
 MUTATIONS = ("messages.cc", "mutator.cc")

@@ -15,11 +15,10 @@ from standalone_models import function_model
 from text_bundles import write_text_file
 
 import mbert_onnx
-from mbert_onnx.model.checkpoint import Checkpoint, build, save_checkpoint
-from mbert_onnx.model.presets import initialize, mobilebert_config
+from mbert_onnx.model.checkpoint import save_checkpoint
 from mbert_onnx.text.tasks import TASKS, TEXT_CLASSIFICATION, Task
 from tests.graphs.kernels.standalone.test_operators import CASES
-from tests.helpers.fuzzing.examples import POSITIONS, VOCABULARY, tokenizer_files
+from tests.helpers.fuzzing.examples import tiny_checkpoint, tokenizer_files
 
 # Longest first axis of an input: of more numbers, the target makes none.
 MOST_ROWS = 8
@@ -95,24 +94,8 @@ def write_exports(folder: Path, name: str, task: Task, options: dict[str, Any], 
 
 def write_checkpoint(folder: Path, task: Task) -> None:
     """Writes a MobileBERT of one layer, 8 channels wide."""
-    config = mobilebert_config(
-        vocab_size=VOCABULARY,
-        hidden_size=8,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=8,
-        intra_bottleneck_size=8,
-        embedding_size=8,
-        max_position_embeddings=POSITIONS,
-        num_feedforward_networks=1,
-        architectures=[task.architecture],
-        id2label={0: "O", 1: "B-yes"},
-        label2id={"O": 0, "B-yes": 1},
-    )
-    model = build(config, task, empty=False)
-    initialize(model, config, 0)
     folder.mkdir(parents=True)
-    save_checkpoint(Checkpoint("tiny", None, config, task, model.eval()), folder)
+    save_checkpoint(tiny_checkpoint(task, ["O", "B-yes"]), folder)
     for path, content in tokenizer_files().items():
         (folder / path).write_bytes(content)
 
