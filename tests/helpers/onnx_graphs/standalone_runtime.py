@@ -132,15 +132,31 @@ def portable_runtime(folder: Path) -> Runtime:
     return Runtime(folder / LIBRARY)
 
 
-def assert_same(found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], relative: float = 1e-6) -> None:
-    """Checks that outputs are the same: integers equal, real numbers within a share of the largest of their output."""
+def scale_of(array: np.ndarray) -> float:
+    """Largest magnitude of an array's finite numbers; 0 for integers and for an empty array."""
+    finite = np.abs(array[np.isfinite(array)]) if array.dtype.kind == "f" else array[:0]
+    return float(finite.max(initial=0))
+
+
+def assert_same(
+    found: Mapping[str, np.ndarray],
+    expected: Mapping[str, np.ndarray],
+    relative: float = 1e-6,
+    scales: Mapping[str, float] | None = None,
+) -> None:
+    """Checks that outputs are the same: integers equal, real numbers within a share of a scale of their output.
+
+    Args:
+        found: Arrays by the name of their output.
+        expected: The same of the other side.
+        relative: The share.
+        scales: The scale of each output; None for its largest magnitude.
+    """
     assert list(found) == list(expected)
     for name, array in expected.items():
         assert (found[name].shape, found[name].dtype) == (array.shape, array.dtype), name
         if array.dtype.kind != "f":
             np.testing.assert_array_equal(found[name], array, name)
-        elif array.size:
-            bound = (
-                relative * np.abs(array.astype(np.float64), where=np.isfinite(array), out=np.zeros(array.shape)).max()
-            )
+        else:
+            bound = relative * (scales[name] if scales else scale_of(array))
             np.testing.assert_allclose(found[name].astype(np.float64), array.astype(np.float64), 0, bound, err_msg=name)
