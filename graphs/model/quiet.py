@@ -28,12 +28,10 @@ def quiet_options() -> onnxruntime.SessionOptions:
     """Returns options of a session that logs nothing and whose waiting threads sleep.
 
     By default a thread that waits for work spins, which is faster on an idle machine. On a busy one it takes the time
-    of the threads that it waits for. Products of 8 bits are exact on every processor.
+    of the threads that it waits for.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = SILENT
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    # onnxruntime's faster products of 8 bits overflow on an x86-64 processor without VNNI; elsewhere this does nothing.
-    options.add_session_config_entry("session.x64quantprecision", "1")
     return options

@@ -141,8 +141,6 @@ def _why_portable(provider: str, session_options: ort.SessionOptions | None) -> 
 def _quiet_options() -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.log_severity_level = ORT_LOG_ERRORS
-    # onnxruntime's faster products of 8 bits overflow on an x86-64 processor without VNNI; elsewhere this does nothing.
-    options.add_session_config_entry("session.x64quantprecision", "1")
     return options
 
 

@@ -88,6 +88,4 @@ def _options(threads: int, library: Path | None) -> ort.SessionOptions:
     # Threads of a session spin for a while after a run, and would take the cores of the next model's run.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-    # By default products of 8 bits overflow on an x86-64 processor without VNNI, and its figures are of another model.
-    options.add_session_config_entry("session.x64quantprecision", "1")
     return options
