@@ -104,7 +104,8 @@ class TextStress {
                        {"truncation", {number(4)}},
                        {"truncation_side", {number(2)}},
                        {"limit", {number(300)}},
-                       {"columns", {number(2) * number(30)}}};
+                       {"columns", {number(2) * number(30)}},
+                       {"spans", {number(2)}}};
     if (has_windows) info.attributes["windowed"] = {has_pair * number(2)};
     if (number(3) == 0) spoil(&info, first_table);
     return info;
