@@ -206,7 +206,7 @@ REFUSED: list[tuple[str, bytes, dict[str, Any], type[MbertError], str]] = [
     ("a.csv", "text\n".encode("utf-16"), {}, DataError, "is UTF-16, expected UTF-8; convert it: iconv"),
     ("a.csv", b"a\0b\n", {}, DataError, "is not text; expected CSV"),
     ("a.csv", b"\xff\n", {}, DataError, "line 1: not valid UTF-8"),
-    ("a.csv", gzip.compress(b"text\nx\n")[:-4], {}, DataError, "cannot be read"),
+    ("a.csv", gzip.compress(b"text\nx\n", mtime=0)[:-4], {}, DataError, "cannot be read"),
     ("a.parquet", b"text", {}, DataError, "is not Parquet"),
     (
         "a.jsonl",
