@@ -29,15 +29,25 @@ def own_files(folder: str) -> dict[str, Path]:
     return {f"{folder}/{path.relative_to(PACKAGE).as_posix()}": path for path in files}
 
 
+def why_unchecked() -> str:
+    """Returns why `why_refused` cannot try a model; empty where it can."""
+    from perf.errors import PerfError
+    from perf.sessions.runtimes.node_session.process import find_node
+
+    try:
+        find_node()
+    except PerfError as error:
+        return str(error)
+    return ""
+
+
 def why_refused(model: Path) -> str | None:
     """Returns why the runtime does not load a model; None where it does, or where there is no Node.js to try it."""
     from perf.errors import PerfError
     from perf.sessions.runtimes import MBERT_WEB
-    from perf.sessions.runtimes.node_session.process import NodeProcess, find_node
+    from perf.sessions.runtimes.node_session.process import NodeProcess
 
-    try:
-        find_node()
-    except PerfError:
+    if why_unchecked():
         return None
     process = NodeProcess(MBERT_WEB, PACKAGE)
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.runtime.web.app import onnxruntime_web
-from mbert_onnx.runtime.web.app.mbert_onnx_web import own_files, own_version, why_refused
+from mbert_onnx.runtime.web.app.mbert_onnx_web import own_files, own_version, why_refused, why_unchecked
 from mbert_onnx.runtime.web.app.settings import TextFile
 
 MBERT_ONNX, ONNXRUNTIME = RUNTIMES = ("mbert-onnx", "onnxruntime")
@@ -28,7 +28,7 @@ class PageRuntime:
         files: Its files by their path in the app.
         script: The module that the page imports, as a path in the app.
         large: The file that the page downloads itself, because it is large; empty where the module does that.
-        note: Why it was taken and not the other one; empty where it was asked for, or is the default.
+        note: Why it was taken and not the other one, or why it was not tried on the file; else empty.
     """
 
     name: str
@@ -64,7 +64,9 @@ def chosen_runtime(text_file: TextFile, name: str | None, package: Path | None) 
         own = PageRuntime(OWN, own_version(), "mbert-onnx", own_files(OWN), f"{OWN}/lib/index.js")
         reason = why_refused(text_file.path)
         if reason is None:
-            yield own
+            unchecked = why_unchecked()
+            note = f"whether {OWN} runs this file was not checked: {unchecked}" if unchecked else ""
+            yield replace(own, note=note)
             return
         if name == MBERT_ONNX:
             raise BundleError(f"{OWN} does not run {text_file.path}: {reason}; pass --runtime {ONNXRUNTIME}")

@@ -105,6 +105,7 @@ def _find(model: str | Path) -> Path:
     if path.is_file():
         if is_text_file(path):
             return path
+        read_proto(path)  # raises for what is no model at all
         raise BundleError(f"{path} is no text file: it takes token ids; {_advice(model)}")
     if not path.is_dir():
         raise BundleError(f"{path} does not exist; give the folder of a bundle, or its onnx/model_text.onnx")

@@ -1,5 +1,5 @@
 /** Where a model, a vocabulary or a .wasm is: an address, a response, or its bytes. In Node, a string may be a path. */
-export type Source = string | URL | Request | Response | Blob | ArrayBuffer | Uint8Array;
+export type Source = string | URL | Request | Response | Blob | ArrayBufferLike | Uint8Array;
 
 /** The bytes of a download. `total` is null while it is unknown: without Content-Length, or if the server compresses. */
 export interface Progress {
@@ -24,7 +24,7 @@ export interface LoadOptions {
   /** Whether relaxed SIMD may be used, where the engine has it; true by default. */
   relaxed?: boolean;
   /** For `fill`: vocab.txt, or its lines. By default it is looked for beside the model, and one folder up, and cached with it. */
-  vocabulary?: Source | string[];
+  vocabulary?: Source | readonly string[];
 }
 
 /** A multidimensional array, row by row. int64 is a BigInt64Array, bool a Uint8Array. */
@@ -45,6 +45,8 @@ export interface Port {
   name: string;
   type: Tensor["type"];
   shape: (number | string)[];
+  /** Whether `run` does without it: it has a default. */
+  optional?: boolean;
 }
 
 export interface Info {
@@ -190,30 +192,48 @@ export type TokenIds = number[][] | number[][][] | InputTensor;
 export interface Model {
   /** The task; null if the file does not say it. */
   readonly task: Task | null;
-  /** The names of labels by their numbers. */
+  /** The names of labels by their numbers; empty for a file on token ids. */
   readonly labels: string[];
   readonly inputs: Port[];
   readonly outputs: Port[];
+  /** The metadata of the file. */
+  readonly metadata: Record<string, string>;
   readonly info: Info;
   /** Bytes of memory that are in use; 0 after `dispose`. */
   readonly memory: number;
 
   answer(question: string, context: string, options?: AnswerOptions): Promise<Answer[]>;
-  answer(question: string | string[], context: string | string[], options?: AnswerOptions): Promise<Answer[][]>;
+  answer(
+    question: string | readonly string[],
+    context: string | readonly string[],
+    options?: AnswerOptions,
+  ): Promise<Answer[][]>;
   classify(text: string, options?: ClassifyOptions<string>): Promise<Classification>;
-  classify(text: string[], options?: ClassifyOptions<string | string[]>): Promise<Classification[]>;
+  classify(text: readonly string[], options?: ClassifyOptions<string | readonly string[]>): Promise<Classification[]>;
   tag(text: string, options?: WindowOptions & { aggregation?: "simple" }): Promise<Entity[]>;
-  tag(text: string[], options?: WindowOptions & { aggregation?: "simple" }): Promise<Entity[][]>;
+  tag(text: readonly string[], options?: WindowOptions & { aggregation?: "simple" }): Promise<Entity[][]>;
   tag(text: string, options: WindowOptions & { aggregation: "none" }): Promise<TokenEntity[]>;
-  tag(text: string[], options: WindowOptions & { aggregation: "none" }): Promise<TokenEntity[][]>;
+  tag(text: readonly string[], options: WindowOptions & { aggregation: "none" }): Promise<TokenEntity[][]>;
+  classify(
+    text: string | readonly string[],
+    options?: ClassifyOptions<string | readonly string[]>,
+  ): Promise<Classification | Classification[]>;
+  tag(
+    text: string | readonly string[],
+    options?: WindowOptions & { aggregation?: "simple" | "none" },
+  ): Promise<Entity[] | TokenEntity[] | Entity[][] | TokenEntity[][]>;
   fill(text: string, options?: WindowOptions & { top_k?: number }): Promise<FilledMask[]>;
-  fill(text: string[], options?: WindowOptions & { top_k?: number }): Promise<FilledMask[][]>;
+  fill(text: readonly string[], options?: WindowOptions & { top_k?: number }): Promise<FilledMask[][]>;
   embed(text: string, options?: WindowOptions & { normalize?: boolean }): Promise<Float32Array>;
-  embed(text: string[], options?: WindowOptions & { normalize?: boolean }): Promise<Float32Array[]>;
+  embed(text: readonly string[], options?: WindowOptions & { normalize?: boolean }): Promise<Float32Array[]>;
   nextSentence(text: string, pair: string, options?: TextOptions): Promise<NextSentence>;
-  nextSentence(text: string | string[], pair: string | string[], options?: TextOptions): Promise<NextSentence[]>;
-  choose(prompt: string, choices: string[], options?: TextOptions): Promise<Choices>;
-  choose(prompt: string[], choices: string[], options?: TextOptions): Promise<Choices[]>;
+  nextSentence(
+    text: string | readonly string[],
+    pair: string | readonly string[],
+    options?: TextOptions,
+  ): Promise<NextSentence[]>;
+  choose(prompt: string, choices: readonly string[], options?: TextOptions): Promise<Choices>;
+  choose(prompt: readonly string[], choices: readonly string[], options?: TextOptions): Promise<Choices[]>;
 
   /** The outputs for token ids, of a file that is no text file. Default of the mask: ones; of the types: zeros. */
   logits(

@@ -1,7 +1,9 @@
 // Results: what the outputs of a text file, as rows, say of one text; with the names of Python's results.
+//
+// answersOf and its like have the parameters found, row, texts, record, options: the outputs, the place of the text in them,
+// the texts by input, the record of the file, and the options of the method.
 
-import { check, listFrom } from "./checks.js";
-import { sizeOf } from "./session.js";
+import { check, Float32Array, listFrom } from "./checks.js";
 import { filled, unitsOf } from "./texts.js";
 
 const nameOf = (names, number) => names[number] ?? `LABEL_${number}`;
@@ -10,9 +12,9 @@ const isCut = (counts) => counts.some((count) => count > 0);
 const ownRows = (owners, text) => owners.flatMap(([owner], row) => (owner === text ? row : []));
 
 /** The rows of an output, [rows, …], as lists of numbers. */
-export function rowsOf({ dims: [rows, ...dims], data }) {
-  const size = sizeOf(dims);
-  return listFrom({ length: rows }, (_, row) => listFrom(data.subarray(row * size, (row + 1) * size), Number));
+export function rowsOf({ dims: [length], data }) {
+  const size = data.length / length;
+  return listFrom({ length }, (_, row) => listFrom(data.subarray(row * size, row * size + size), Number));
 }
 
 /** A function from spans in bytes of a text to {start, end}, in its units, and what is there, under a name. */
@@ -24,19 +26,25 @@ function cutter(text, name) {
   };
 }
 
-export function answersOf({ spans, scores }, row, { context }) {
-  const cut = cutter(context, "answer");
-  const answers = scores[row].map((score, place) => ({ score, ...cut(spans[row].slice(2 * place, 2 * place + 2)) }));
-  return answers.filter(({ score }) => score >= 0); // −1 stands where a context has fewer answers than others
+export function answersOf({ spans, scores, cut }, row, { context }) {
+  const [count] = cut[row];
+  check(count < 1, `the question is ${count} tokens too long for a row; shorten it`);
+  const answerAt = cutter(context, "answer");
+  const answers = scores[row].map((score, place) => ({
+    score,
+    ...answerAt(spans[row].slice(2 * place, 2 * place + 2)),
+  }));
+  return answers.filter((one) => one.score >= 0); // −1 stands where a context has fewer answers than others
 }
 
-export function labelsOf({ labels, scores, cut }, row, names) {
+export function labelsOf({ labels, scores, cut }, row, texts, { labels: names }) {
   const found = labels[row].map((label, place) => ({ label: nameOf(names, label), score: scores[row][place] }));
   return { ...found[0], labels: found, truncated: isCut(cut[row]) };
 }
 
 /** The entities of a text; or its tokens that have a label, if they are not grouped. */
-export function entitiesOf(found, row, { text }, record, isGrouped) {
+export function entitiesOf(found, row, { text }, record, { aggregation }) {
+  const isGrouped = aggregation !== "none";
   const [key, labels, prefix] = isGrouped ? ["entity_group", "entities", "entity_"] : ["entity", "labels", ""];
   const cut = cutter(text, "word");
   const spans = ownRows(found[`${prefix}texts`], row).map((one, place) => ({
@@ -45,17 +53,17 @@ export function entitiesOf(found, row, { text }, record, isGrouped) {
     ...(!isGrouped && { index: place + 1 }), // [CLS] has 0
     ...cut(found[`${prefix}spans`][one]),
   }));
-  return spans.filter(({ entity }) => entity !== "O");
+  return spans.filter((one) => one.entity !== "O");
 }
 
-export function masksOf({ texts, spans, scores, tokens }, row, { text }, { mask_token, continuation }, vocabulary) {
+export function masksOf({ texts, spans, scores, tokens }, row, { text }, { mask_token, continuation }, { words }) {
   const masks = ownRows(texts, row);
   check(masks.length, `the text has no ${mask_token || "[MASK]"}; put one where a token is missing`);
   const units = unitsOf(text);
   return masks.map((one) => {
     const [start, end] = spans[one].map(units);
     const options = tokens[one].map((token, place) => {
-      const token_str = vocabulary[token] ?? `${token}`;
+      const token_str = words[token] ?? `${token}`;
       const sequence = filled(text, start, end, token_str, continuation || "##");
       return { score: scores[one][place], token, token_str, sequence };
     });
@@ -63,10 +71,10 @@ export function masksOf({ texts, spans, scores, tokens }, row, { text }, { mask_
   });
 }
 
-export function vectorOf({ sentence_embedding }, row, normalize) {
+export function vectorOf({ sentence_embedding }, row, texts, record, { normalize }) {
   const vector = sentence_embedding[row];
-  const length = normalize ? Math.hypot(...vector) : 0;
-  return Float32Array.from(vector, (value) => value / (length || 1));
+  const length = (normalize && Math.hypot(...vector)) || 1;
+  return Float32Array.from(vector, (value) => value / length);
 }
 
 export function nextSentenceOf({ scores, cut }, row) {
@@ -74,8 +82,8 @@ export function nextSentenceOf({ scores, cut }, row) {
   return { is_next, not_next, truncated: isCut(cut[row]) };
 }
 
-export function choicesOf({ scores: [scores], cut }, texts) {
-  const choices = texts.map((choice, index) => ({ index, choice, score: scores[index] }));
+export function choicesOf({ scores: [scores], cut }, row, texts, record, options) {
+  const choices = options.listed.map((choice, index) => ({ index, choice, score: scores[index] }));
   choices.sort((one, other) => other.score - one.score);
   return { choice: choices[0].choice, choices, truncated: isCut(cut.flat()) };
 }

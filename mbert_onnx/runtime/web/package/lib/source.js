@@ -1,78 +1,101 @@
 // Sources of files: bytes, responses, addresses, and paths in Node. All are read as responses; the Cache API keeps those
 // of servers, if the caller asks for it.
 
-import { abortable, check } from "./checks.js";
+import { abortable, check, Error, Response, scope, TypeError, Uint8Array } from "./checks.js";
 
-export const isNode = globalThis.process?.versions?.node;
+export const isNode = scope.process?.versions?.node;
 
 export const nothing = () => null;
 // Bytes of the buffer into which files are read.
 const ROOM = 1e6;
+// The least status that tells of a server, not of the request.
+const FAILS = 500;
 
 /** A module of Node. Its name is no literal, because bundlers for browsers would look for it. */
 export const node = (name) => import(/* webpackIgnore: true */ /* @vite-ignore */ `node:${name}`);
 
-/** Opens a source: {response, url, cached, keep(blobs)}. keep, where there is a cache: puts the content that was read into it. */
+/**
+ * Opens a source: {response, address, isCached, parts, keep()}. parts, keep: where there is a cache; `keep` puts into it what the
+ * caller has read from the response, and added to `parts`, once that is known to be right.
+ */
 export async function open(source, { signal, cache } = {}) {
-  if (source instanceof Response) return { response: readable(source), url: source.url };
-  if ((source?.byteLength ?? source?.size) >= 0) return { response: new Response(source) };
-  const request = source instanceof Request ? source : new Request(await addressOf(source));
-  const { url } = request;
-  return { url, ...(await fetched(request, signal, cache).catch(failure(url))) };
+  if (source instanceof Response) return { response: readable(source), address: source.url };
+  const size = source?.byteLength ?? source?.size;
+  if (size >= 0) {
+    // Responses take no shared memory.
+    const buffer = source.buffer ?? source;
+    const content = /Shared/.test(buffer) ? new Uint8Array(buffer, source.byteOffset, size).slice() : source;
+    return { response: new Response(content, { headers: { "content-length": size } }) };
+  }
+  const request = await requestOf(source);
+  const { url: address } = request;
+  return { address, ...(await fetched(request, signal, cache).catch(failure(address))) };
 }
 
-/** The address of a string or URL: in Node a path is one, too. */
-export async function addressOf(source) {
+/** The request for a string or URL: in Node a path is one, too. */
+export async function requestOf(source) {
+  if (source instanceof Request) return source;
   const isText = typeof source === "string";
   check(
     isText || source instanceof URL,
     `the source is ${source && typeof source}; expected an address or bytes`,
     TypeError,
   );
-  if (!isText || /^\w\w+:/.test(source)) return source;
-  return isNode ? (await node("url")).pathToFileURL(source) : new URL(source, location);
+  const isPath = isNode && isText && !/^\w\w+:/.test(source);
+  const address = isPath ? (await node("url")).pathToFileURL(source) : source;
+  try {
+    return new Request(address);
+  } catch (error) {
+    return failure(source)(error);
+  }
 }
 
 async function fetched(request, signal, cache) {
-  if (isNode && request.url.startsWith("file:")) {
-    return { response: new Response(await (await node("fs/promises")).readFile(new URL(request.url))) };
-  }
-  const store = cache && (await globalThis.caches?.open("mbert-onnx-web").catch(nothing));
+  if (isNode && request.url.startsWith("file:"))
+    return open(await (await node("fs/promises")).readFile(new URL(request.url)));
+  const store = cache && (await scope.caches?.open("mbert-onnx-web").catch(nothing));
   const kept = await store?.match(request).catch(nothing);
+  let answer;
   if (kept) {
-    // What is kept is right if the server has the same version, or cannot be reached.
-    const head = await fetch(request, { method: "HEAD", cache: "no-cache", signal }).catch(nothing);
-    if (!head || isSame(head.headers, kept.headers)) return { response: kept, cached: true };
-  }
-  const response = readable(await fetch(request, { signal }));
+    // What is kept is right if the server has the same version, fails, or cannot be reached. HEAD brings no file, but some
+    // servers do not answer it, or not to other origins.
+    const opened = { response: kept, isCached: true };
+    const version = ["etag", "last-modified", "content-length"].find((name) => kept.headers.has(name));
+    for (const method of ["HEAD", "GET"]) {
+      answer = await fetch(request, { method, cache: "no-cache", signal }).catch(nothing);
+      if (version && answer?.headers.get(version) === kept.headers.get(version)) {
+        answer.body?.cancel();
+        return opened;
+      }
+    }
+    if (!(answer?.status < FAILS)) return opened;
+  } else answer = await fetch(request, { signal });
+  const response = readable(answer);
+  const parts = store && [];
   // Without room, the next load fetches it again.
-  return {
-    response,
-    keep: store && ((parts) => store.put(request, new Response(new Blob(parts), response)).catch(nothing)),
-  };
-}
-
-function isSame(one, other) {
-  const name = ["etag", "last-modified", "content-length"].find((key) => one.has(key) && other.has(key));
-  return name && one.get(name) === other.get(name);
+  return { response, parts, keep: () => store?.put(request, new Response(new Blob(parts), response)).catch(nothing) };
 }
 
 function readable(response) {
-  check(response.ok, `the server answers ${response.status}`, Error);
+  const without = response.ok ? " without content" : "";
+  check(response.ok && response.body, `the server answers ${response.status}${without}`, Error);
   return response;
 }
 
-/** A function that throws what an error means for an address. */
-const failure = (url) => (cause) => {
-  const error = `${url} cannot be loaded: ${cause.cause?.message ?? cause.message}; check address and connection`;
-  throw new Error(error, { cause });
-};
+/** A function that throws what an error means for an address. others: more advice. */
+export const failure =
+  (url, others = "") =>
+  (cause) => {
+    throw new Error(
+      `${url} cannot be loaded: ${cause.cause?.message ?? cause.message}; check address and connection${others}`,
+    );
+  };
 
 /**
  * Reads an opened source: write(chunk, length). A chunk is valid until `write` returns. length: of the whole, 0 if that is
  * unknown.
  */
-export async function read({ response: { body, headers }, url, keep }, { signal, onProgress }, write) {
+export async function read({ response: { body, headers }, address, parts }, { signal, onProgress }, write) {
   // The length of a compressed response is not that of the file; other origins may hide that it is compressed.
   const length = headers.has("content-encoding") ? 0 : +headers.get("content-length");
   // One buffer for all chunks, where the engine has this for the body: else they are garbage, in all as large as the file.
@@ -84,12 +107,9 @@ export async function read({ response: { body, headers }, url, keep }, { signal,
   } catch {
     reader = body.getReader();
   }
-  const parts = keep && [];
   try {
     for (let loaded = 0; ;) {
-      signal?.throwIfAborted();
-      const chunk = reader.read(new Uint8Array(room)).catch(failure(url));
-      const { done, value } = await abortable(chunk, signal);
+      const { done, value } = await abortable(() => reader.read(new Uint8Array(room)).catch(failure(address)), signal);
       if (done) break;
       write(value, length);
       parts?.push(new Blob([value]));
@@ -100,6 +120,4 @@ export async function read({ response: { body, headers }, url, keep }, { signal,
   } finally {
     reader.cancel().catch(nothing); // nobody reads the rest after an abort, or without memory for it
   }
-  await keep?.(parts);
-  signal?.throwIfAborted();
 }

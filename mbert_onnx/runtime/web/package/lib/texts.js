@@ -1,5 +1,7 @@
 // Texts: strings of JavaScript are UTF-16; text files take UTF-8, and have offsets in its bytes.
 
+import { Uint8Array } from "./checks.js";
+
 const encoder = new TextEncoder();
 
 /** The UTF-8 bytes of a text. A surrogate without its partner becomes U+FFFD, which has as many units: one. */
@@ -10,20 +12,14 @@ export function encodeAll(texts) {
   const parts = texts.map(encode);
   const splits = [0];
   for (const part of parts) splits.push(splits.at(-1) + part.length);
-  const bytes = new Uint8Array(splits.at(-1));
-  parts.forEach((part, place) => bytes.set(part, splits[place]));
-  return { bytes, splits };
+  return { bytes: Uint8Array.from(parts.flatMap((part) => [...part])), splits };
 }
 
 /** A function from offsets in the bytes of a text to offsets in its UTF-16 units. */
 export function unitsOf(text) {
-  const bytes = encode(text);
-  const units = new Uint32Array(bytes.length + 1);
-  bytes.forEach((byte, place) => {
-    // Of a character's bytes, the first one counts; a character of four bytes has two units.
-    const isFirst = (byte & 0b11000000) !== 0b10000000;
-    units[place + 1] = units[place] + isFirst + (byte >= 0b11110000);
-  });
+  const units = [0];
+  // Of a character's bytes, the first one counts; a character of four bytes has two units.
+  encode(text).forEach((byte) => units.push(units.at(-1) + (byte < 0x80) + (byte >= 0xc0) + (byte >= 0xf0)));
   return (byte) => units[byte];
 }
 

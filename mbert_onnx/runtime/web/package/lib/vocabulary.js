@@ -1,6 +1,6 @@
 // Vocabulary: the texts of tokens, for files that fill masks. They are in vocab.txt, beside the file or one folder up.
 
-import { check, isArray, listFrom } from "./checks.js";
+import { check, Error, isArray, listFrom, Uint8Array } from "./checks.js";
 import { open } from "./source.js";
 import { encode } from "./texts.js";
 
@@ -8,20 +8,22 @@ import { encode } from "./texts.js";
  * The tokens by their ids.
  *
  * given: what the caller gave: a source, the tokens, or nothing. url: of the model. digest: the SHA-256 of its vocab.txt.
- * options: of `load`.
+ * options: of `open`.
  */
 export async function readVocabulary(given, url, digest, options) {
-  if (isArray(given)) return given;
   for (const place of given ? [given] : ["vocab.txt", "../vocab.txt"].map((name) => url && new URL(name, url))) {
     try {
-      const { response, keep } = await open(place, options);
-      const lines = (await response.text()).replace(/\n?$/, "\n");
+      const { response, parts, keep } = isArray(place) ? {} : await open(place, options);
+      // Lines may end as on Windows, and the last one without an end.
+      const tokens = response ? (await response.text()).replace(/\r?\n$/, "").split(/\r?\n/) : place;
+      const lines = tokens.map((token) => `${token}\n`).join("");
       if (await fits(lines, digest)) {
-        keep?.([lines]);
-        return lines.split("\n").slice(0, -1);
+        parts?.push(lines);
+        keep?.();
+        return tokens;
       }
-    } catch ({ message }) {
-      check(!given, message, Error);
+    } catch (error) {
+      if (given) throw error;
     }
   }
   const found = given

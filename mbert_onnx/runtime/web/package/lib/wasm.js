@@ -1,7 +1,7 @@
 // The .wasm: which of the files this engine takes, compiled once for each address; instances with their own memory.
 
-import { entries, objectOf } from "./checks.js";
-import { addressOf, isNode, node, open } from "./source.js";
+import { entries, objectOf, Promise, Response, scope, Uint8Array, WebAssembly } from "./checks.js";
+import { failure, isNode, node, open, requestOf } from "./source.js";
 
 // In the form in which bundlers find them.
 const FILES = [
@@ -20,20 +20,19 @@ const RELAXED = Uint8Array.of(
   0, 97, 115, 109, 1, 0, 0, 0, // "\0asm", version 1
   1, 4, 1, 96, 0, 0, // types: of a function without parameters and results
   3, 2, 1, 0, // functions
-  10, 20, 1, 18, 0, // code: 18 bytes, no locals
-  65, 0, 253, 15, 65, 0, 253, 15, 65, 0, 253, 15, // three times i32.const 0, i8x16.splat
-  253, 147, 2, 26, 11, // i32x4.relaxed_dot_i8x16_i7x16_add_s, drop, end
+  10, 9, 1, 7, 0, // code: 7 bytes, no locals
+  0, 253, 147, 2, 26, 11, // unreachable, after which no operands are needed; i32x4.relaxed_dot_i8x16_i7x16_add_s, drop, end
 );
 const modules = {};
 
-/** Makes an instance: {c, memory, info, close()}. c: the functions of the C interface without their prefix. */
+/** Makes an instance: {c, heap, about, close()}. c: the functions of the C interface without their prefix. heap: their memory. about: of `model.info`. */
 export async function instantiate({ threads = 1, relaxed = true, wasm }) {
-  const Worker = threads > 1 && globalThis.SharedArrayBuffer && (await workerClass());
+  const Worker = threads > 1 && scope.SharedArrayBuffer && (await workerClass());
   const isShared = Boolean(Worker);
   const isRelaxed = relaxed && WebAssembly.validate(RELAXED);
   // Bundlers may give the files other names than they have in a folder of the caller.
   const name = `mbert${isRelaxed ? "-relaxed" : ""}${isShared ? "-threads" : ""}.wasm`;
-  const module = await compiled(wasm ? new URL(name, await addressOf(wasm)) : FILES[2 * isShared + isRelaxed]);
+  const module = await compiled(wasm ? new URL(name, (await requestOf(wasm)).url) : FILES[2 * isShared + isRelaxed]);
   const shared = isShared && { memory: new WebAssembly.Memory({ initial: INITIAL, maximum: MAXIMUM, shared: true }) };
   const { exports } = await WebAssembly.instantiate(module, { env: { ...shared } });
   const { memory } = { ...exports, ...shared };
@@ -46,17 +45,17 @@ export async function instantiate({ threads = 1, relaxed = true, wasm }) {
       while (workers.length < threads - 1)
         workers.push(await startWorker(Worker, module, memory, c.allocate(STACK) + STACK));
     } catch ({ message }) {
-      note = message;
+      note = message || "thread.js cannot be loaded"; // an event of a Worker has no message
       close();
     }
   }
-  return { c, memory, info: { wasm: name, threads: workers.length + 1, note }, close };
+  return { c, heap: memory, about: { wasm: name, threads: workers.length + 1, note }, close };
 }
 
 /** The module of an address. One that failed is fetched again. */
-function compiled({ href }) {
-  return (modules[href] ??= compile(href).catch((error) => {
-    delete modules[href];
+function compiled(url) {
+  return (modules[url] ??= compile(url).catch((error) => {
+    delete modules[url];
     throw error;
   }));
 }
@@ -65,13 +64,11 @@ async function compile(url) {
   const { body } = (await open(url)).response;
   // Servers often have another type for .wasm, with which engines refuse to compile.
   const response = new Response(body, { headers: { "Content-Type": "application/wasm" } });
-  return WebAssembly.compileStreaming(response).catch(({ message }) => {
-    throw new Error(`${url} cannot be compiled: ${message}; use a newer browser`);
-  });
+  return WebAssembly.compileStreaming(response).catch(failure(url, ", or use a newer browser"));
 }
 
 /** The class of workers; undefined in a service worker, which has none. */
-const workerClass = async () => globalThis.Worker ?? (isNode && (await node("worker_threads")).Worker);
+const workerClass = async () => scope.Worker ?? (isNode && (await node("worker_threads")).Worker);
 
 async function startWorker(Worker, ...parts) {
   const worker = new Worker(new URL("./thread.js", import.meta.url), { type: "module" });

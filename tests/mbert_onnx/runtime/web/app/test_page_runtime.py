@@ -14,7 +14,7 @@ from graphs.kernels.building.compiler import BuildError
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.runtime.web import package_files
 from mbert_onnx.runtime.web.app import mbert_onnx_web, page_runtime
-from mbert_onnx.runtime.web.app.mbert_onnx_web import why_refused
+from mbert_onnx.runtime.web.app.mbert_onnx_web import why_refused, why_unchecked
 from mbert_onnx.runtime.web.app.writing import write_app
 from perf.sessions.runtimes.node_session.process import find_node
 
@@ -34,6 +34,7 @@ def wasm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setattr(module, "PACKAGE", package)
         monkeypatch.setattr(module, "WASM", folder)
     monkeypatch.setattr(page_runtime, "why_refused", lambda _: None)
+    monkeypatch.setattr(page_runtime, "why_unchecked", lambda: "")
     return folder
 
 
@@ -93,10 +94,21 @@ def test_what_cannot_be_is_one_line(
     assert not (tmp_path / "app").exists()
 
 
-def test_without_node_every_file_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_node_every_file_is_taken_with_a_note(
+    make_bundle: MakeBundle, wasm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     find_node.cache_clear()
     monkeypatch.setenv("PATH", str(tmp_path))
     assert why_refused(tmp_path / "none.onnx") is None
+    monkeypatch.setattr(page_runtime, "why_unchecked", why_unchecked)
+    note = write_app(make_bundle(), tmp_path / "app").note
+    assert note.startswith("whether mbert-onnx-web runs this file was not checked: Node.js is not installed")
+
+
+def test_a_file_that_is_no_model_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "page.onnx").write_text("<html>")
+    with pytest.raises(BundleError, match=r"page\.onnx is not an ONNX model"):
+        write_app(tmp_path / "page.onnx", tmp_path / "app")
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")

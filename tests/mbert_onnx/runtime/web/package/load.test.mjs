@@ -8,6 +8,7 @@ import { after, before, beforeEach, test } from "node:test";
 import { Worker } from "node:worker_threads";
 
 import { load } from "../../../../../mbert_onnx/runtime/web/package/lib/index.js";
+import { instantiate as instance } from "../../../../../mbert_onnx/runtime/web/package/lib/wasm.js";
 
 const FOLDER = new URL("../../../../../mbert_onnx/runtime/web/package/wasm/", import.meta.url);
 const skip = existsSync(new URL("mbert.wasm", FOLDER)) ? false : "the .wasm files are not built";
@@ -40,6 +41,7 @@ before(async () => {
     if (url.startsWith("/wasm/")) response.end(await readFile(new URL(url.split("/").at(-1), FOLDER)));
     else if (url.startsWith("/endless")) response.writeHead(200).write("begin");
     else if (url === "/file") response.end(NO_MODEL);
+    else if (url === "/page") response.end("<!doctype html>");
     else response.writeHead(404).end();
   });
   await new Promise((resolve) => server.listen(0, "localhost", resolve));
@@ -106,31 +108,55 @@ function hold(context, object, name, isCallHeld = false) {
   return { isReached: () => isReached, open };
 }
 
-const cache = { match: async () => undefined, put: async () => {} };
-
 for (const [stage, ...held] of [
   ["between download and compilation of the .wasm", WebAssembly, "compileStreaming", true],
   ["during its compilation", WebAssembly, "compileStreaming"],
   ["during its instantiation", WebAssembly, "instantiate"],
-  ["while the cache gets the file", cache, "put"],
 ]) {
   test(`an abort ${stage}`, { skip }, async (context) => {
     const { isReached, open } = hold(context, ...held);
-    globalThis.caches = { open: async () => cache };
     const events = [];
-    const options = { wasm: `${base}/wasm/${encodeURI(stage)}/`, threads: 2, cache: true };
+    const options = { wasm: `${base}/wasm/${encodeURI(stage)}/`, threads: 2 };
     await aborted(`${base}/file`, { ...options, onProgress: (event) => events.push(event) }, isReached);
     open();
     await until(() => threads.started && !threads.running);
-    assert.equal(events.length, held[0] === cache ? 1 : 0);
+    assert.equal(events.length, 0);
     assert.equal(parsed, 0);
     // The compilation serves the next load.
     await assert.rejects(load(NO_MODEL, options), /expected a file that mbert-onnx export wrote/);
     assert.equal(parsed, 1);
     assert.equal(requests.filter((url) => url.startsWith("/wasm/")).length, 1);
-    delete globalThis.caches;
   });
 }
+
+test("the cache gets no file that is no model, and the error names what it is", { skip }, async () => {
+  const kept = [];
+  globalThis.caches = { open: async () => ({ match: async () => undefined, put: async ({ url }) => kept.push(url) }) };
+  await assert.rejects(
+    load(`${base}/file`, { cache: true }),
+    /\/file is not an .onnx file, or not a whole one; expected/,
+  );
+  await assert.rejects(load(`${base}/page`, { cache: true }), /\/page is HTML, not an .onnx file/);
+  assert.deepEqual(kept, []);
+  delete globalThis.caches;
+});
+
+test("threads that cannot start leave a note", { skip }, async (context) => {
+  const { instantiate: real } = WebAssembly;
+  context.mock.method(WebAssembly, "instantiate", async (...given) => {
+    const { exports } = await real(...given);
+    return { exports: { ...exports, mbert_allocate: () => 0 } };
+  });
+  const { Worker: own } = globalThis;
+  globalThis.Worker = class {
+    addEventListener = (name, listener) => name === "error" && setTimeout(listener, 0, { type: "error" });
+    postMessage() {}
+    terminate() {}
+  };
+  const { about } = await instance({ threads: 2 });
+  globalThis.Worker = own;
+  assert.deepEqual([about.threads, about.note], [1, "thread.js cannot be loaded"]);
+});
 
 test("an abort in the last event of progress", { skip }, async () => {
   const controller = new AbortController();

@@ -54,11 +54,14 @@ async function contentOf(source, options = {}) {
   const opened = await open(source, options);
   const chunks = [];
   await read(opened, options, (chunk) => chunks.push(chunk.slice())); // its buffer is used again
+  await opened.keep?.();
   return { ...opened, content: Buffer.concat(chunks) };
 }
 
 test("every kind of source", async () => {
   const path = join(folder, "a file é.onnx");
+  const shared = new Uint8Array(new SharedArrayBuffer(CONTENT.length));
+  shared.set(CONTENT);
   const sources = [
     `${base}/sized`,
     new URL(`${base}/unsized`),
@@ -68,13 +71,15 @@ test("every kind of source", async () => {
     CONTENT,
     new Uint8Array(CONTENT),
     new Uint8Array(CONTENT).buffer,
+    shared,
+    shared.buffer,
     path,
     pathToFileURL(path),
     String(pathToFileURL(path)),
     `data:,${CONTENT}`,
   ];
   for (const source of sources) assert.deepEqual((await contentOf(source)).content, CONTENT);
-  assert.equal((await open(path)).url, String(pathToFileURL(path)));
+  assert.equal((await open(path)).address, String(pathToFileURL(path)));
 });
 
 test("progress has a total only where the length is that of the file", async () => {
@@ -82,13 +87,16 @@ test("progress has a total only where the length is that of the file", async () 
     ["/sized", CONTENT.length],
     ["/unsized", null],
     ["/compressed", null],
+    [join(folder, "a file é.onnx"), CONTENT.length],
+    [new Blob([CONTENT]), CONTENT.length],
+    [CONTENT, CONTENT.length],
   ]) {
     const seen = [];
-    await contentOf(base + path, { onProgress: (one) => seen.push(one) });
+    await contentOf(path in answers ? base + path : path, { onProgress: (one) => seen.push(one) });
     assert.equal(seen.at(-1).loaded, CONTENT.length);
     assert.ok(
       seen.every((one) => one.total === total),
-      path,
+      String(path),
     );
   }
   // Of another origin, Content-Encoding may be hidden: the length is that of the compressed bytes.
@@ -127,6 +135,8 @@ test("errors name the address and the cause", async () => {
   });
   await assert.rejects(open(join(folder, "absent")), /absent cannot be loaded: ENOENT/);
   await assert.rejects(contentOf(`${base}/broken`), /\/broken cannot be loaded/);
+  await assert.rejects(open("http://"), { message: /^http:\/\/ cannot be loaded: .+; check address/ });
+  await assert.rejects(open(new Response(null)), /^.*the server answers 200 without content$/);
   for (const source of [undefined, null, 5, {}]) {
     await assert.rejects(open(source), {
       name: "TypeError",
@@ -170,7 +180,7 @@ test("the cache keeps a file until its version changes", async () => {
   globalThis.caches = { open: async () => cache };
   const load = async () => {
     requests.length = 0;
-    const { cached = false, content } = await contentOf(`${base}/versioned`, { cache: true });
+    const { isCached: cached = false, content } = await contentOf(`${base}/versioned`, { cache: true });
     assert.deepEqual(content, CONTENT);
     return [cached, ...requests];
   };
@@ -187,14 +197,25 @@ test("the cache keeps a file until its version changes", async () => {
 test("what is kept serves where there is no connection", async () => {
   const cache = new FakeCache();
   globalThis.caches = { open: async () => cache };
-  const gone = createServer((_, response) => response.end("kept"));
+  let answer = (response) => response.end("kept");
+  const gone = createServer(({ method }, response) => answer(response, method));
   await new Promise((resolve) => gone.listen(0, "localhost", resolve));
   const url = `http://localhost:${gone.address().port}/`;
   await contentOf(url, { cache: true });
+  for (const [head, get, expected] of [
+    [503, 503, "kept"],
+    [405, 200, "kept"],
+    [405, 404, null],
+  ]) {
+    answer = (response, method) => response.writeHead(method === "HEAD" ? head : get).end("kept".repeat(get === 200));
+    const found = contentOf(url, { cache: true });
+    if (expected) assert.equal(String((await found).content), expected);
+    else await assert.rejects(found, /the server answers 404/);
+  }
   gone.closeAllConnections();
   await new Promise((resolve) => gone.close(resolve));
-  const { cached, content } = await contentOf(url, { cache: true });
-  assert.ok(cached);
+  const { isCached, content } = await contentOf(url, { cache: true });
+  assert.ok(isCached);
   assert.equal(String(content), "kept");
 });
 

@@ -160,6 +160,7 @@ def test_mistakes_are_named(text_bundle: Callable[..., Path]) -> None:
         "TypeError: text is number; expected a string": ["fill", 5],
         "RangeError: text is empty; give some text": ["fill", "  "],
         "RangeError: top_k is 0; expected a whole number from 1 on": ["fill", MASKED, {"top_k": 0}],
+        "RangeError: stride is 1000; expected a whole number from 0 to 39": ["fill", MASKED, {"stride": 1000}],
         "RangeError: max_seq_len is 1.5; expected a whole number from 1 on": ["fill", MASKED, {"max_seq_len": 1.5}],
         "RangeError: batch is 0; expected a whole number from 1 on": ["fill", [MASKED], {"batch": 0}],
         "Error: `tag` is not for this model, which does fill-mask; call `fill`": ["tag", SHORT],
@@ -236,4 +237,4 @@ def test_more_choices_than_a_file_for_phones_takes_are_refused(text_bundle: Call
     file = write_text_file(text_bundle("multiple-choice", target="mobile", seq_len=16))
     few, many = ask(file, [["choose", QUESTION, ["one", "two"]], ["choose", QUESTION, ["one"] * 5]])["results"]
     assert len(few["result"]["choices"]) == 2
-    assert many["error"] == "RangeError: there are 5 choices; the model takes 4"
+    assert many["error"] == "TypeError: choices is no list of 2 to 4 texts"

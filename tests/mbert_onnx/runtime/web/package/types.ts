@@ -37,6 +37,11 @@ const other = await model.logits({ input_ids: { dims: [1, 2], data: ids }, atten
 const { task, labels: names, memory, info, inputs } = model;
 const shape: (string | number)[] = [...inputs[0].shape, task ?? "", names.length, memory, info.note ?? info.wasm];
 const outputs = await model.run({ text: { dims: [1], data: new Uint8Array(1) } });
+const some = ["one"] as readonly string[];
+const aggregation = shape.length ? "simple" : "none";
+const either = [await model.tag("text", { aggregation }), await model.classify(some), await model.fill(some)];
+const optional: boolean = inputs[0].optional ?? false;
+await load(new SharedArrayBuffer(4), { vocabulary: some });
 model.dispose();
 
 // @ts-expect-error: a number is no source
@@ -64,4 +69,4 @@ console.log(
   tags,
   groups,
 );
-console.log(vectors, filled, pairs, other.logits.data, shape);
+console.log(either, optional, vectors, filled, pairs, other.logits.data, shape);

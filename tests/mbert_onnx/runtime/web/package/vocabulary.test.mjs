@@ -40,8 +40,10 @@ test("the vocab.txt beside the model or one folder up, if it is the model's", as
 test("a vocabulary of the caller", async () => {
   assert.deepEqual(await readVocabulary(TOKENS, base, DIGEST), TOKENS);
   assert.deepEqual(await readVocabulary(new Blob([LINES]), base, DIGEST), TOKENS);
+  assert.deepEqual(await readVocabulary(new Blob([LINES.replaceAll("\n", "\r\n")]), base, DIGEST), TOKENS);
   const message = "`vocabulary` has other tokens than the model; give its own";
   await assert.rejects(readVocabulary(new Blob(["[PAD]\n"]), base, DIGEST), { message });
+  await assert.rejects(readVocabulary(["[PAD]"], base, DIGEST), { message });
   files = {};
   const missing = { message: /vocab.txt cannot be loaded: the server answers 404/ };
   await assert.rejects(readVocabulary(new URL("vocab.txt", base), base, DIGEST), missing);

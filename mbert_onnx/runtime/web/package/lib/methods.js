@@ -1,4 +1,4 @@
-// Record of a text file: its task, names and limits, from the metadata of the file.
+// Methods of a model by its task, which the metadata of a text file names.
 
 /** The method of each task, and of a file that takes token ids. */
 export const METHODS = {
@@ -12,8 +12,3 @@ export const METHODS = {
   "feature-extraction": "embed",
   null: "logits",
 };
-
-/** The record; null for a file that takes token ids. */
-export function recordOf({ text, labels = "[]", entities = "[]" }) {
-  return text ? { ...JSON.parse(text), labels: JSON.parse(labels), entities: JSON.parse(entities) } : null;
-}
