@@ -30,7 +30,8 @@ LONGEST_TITLE = 200
 class AppReport:
     """Record of what was written: the folder, the text file, the task, the runtime, and the sizes in bytes.
 
-    `note` says why mbert-onnx-web was not taken, if that was not the caller's choice, or not tried on the file. `left_alone` are files in the
+    `note` says why mbert-onnx-web was not taken, if that was not the caller's choice, or
+    was not tried on the file. `left_alone` are files in the
     folder that are not the app's.
     """
 
