@@ -351,4 +351,4 @@ count-web-instructions: web-kernel-files $(NODE_ARM64) ## Count the instructions
 	$(BIN)/python -m tests.helpers.measurements.web_instructions $(NODE_ARM64) $(WEB_KERNELS)
 
 clean: ## Remove what the other targets made
-	rm -rf graphs/kernels/*.so graphs/kernels/*.dylib $(PACKAGE)/wasm $(VENV) $(VENV5) $(PEERS) $(PROVIDERS) $(CLUSTERS) $(WEB) $(NODE) $(BUILD) .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info
+	rm -rf graphs/kernels/*.so graphs/kernels/*.dylib graphs/kernels/*.dll graphs/kernels/*.lib $(PACKAGE)/wasm $(VENV) $(VENV5) $(PEERS) $(PROVIDERS) $(CLUSTERS) $(WEB) $(NODE) $(BUILD) .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info

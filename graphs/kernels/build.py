@@ -21,7 +21,7 @@ from graphs.kernels.building.compiler import FLAGS, HERE, BuildError, compile_so
 from graphs.kernels.building.library import build
 from graphs.kernels.building.programs import build_counter, build_profile
 from graphs.kernels.building.sources import ARITHMETIC, COMMON, INSTRUCTION_SETS, TEXT, sources_of, with_flags
-from graphs.kernels.building.targets import NAMES, TARGETS, UNIVERSAL, host, library_name
+from graphs.kernels.building.targets import NAMES, TARGETS, UNIVERSAL, host, import_library, library_name
 from graphs.kernels.building.wasm import MODULES as WASM_FILES
 from graphs.kernels.building.wasm import TARGET as WASM
 from graphs.kernels.building.wasm import build_wasm
@@ -45,6 +45,7 @@ __all__ = [
     "compile_sources",
     "has_compiler",
     "host",
+    "import_library",
     "library_name",
     "run_clang",
     "sources_of",

@@ -9,12 +9,20 @@ from pathlib import Path
 from graphs.kernels.building.compiler import BuildError, compile_sources
 from graphs.kernels.building.linking import OWN_FLAGS, USUAL_FLAGS, link
 from graphs.kernels.building.sources import COMMON, LINUX_ONLY, WINDOWS, sources_of
-from graphs.kernels.building.targets import TARGETS, UNIVERSAL, host, library_name, processor_of, system_of
+from graphs.kernels.building.targets import (
+    TARGETS,
+    UNIVERSAL,
+    host,
+    import_library,
+    library_name,
+    processor_of,
+    system_of,
+)
 from graphs.kernels.building.universal import universal_file
 
 
 def build(folder: Path, target: str | None = None) -> Path:
-    """Builds the library into a folder, and returns its path.
+    """Builds the library into a folder, and returns its path. For Windows, its import library is beside it.
 
     Args:
         folder: Output folder, created if it does not exist.
@@ -34,11 +42,17 @@ def build(folder: Path, target: str | None = None) -> Path:
             built.write_bytes(universal_file({processor_of(part): file.read_bytes() for part, file in parts.items()}))
         else:
             link(target, _compile(target, Path(temporary)), built)
-        # Copied next to it, then renamed: writing over a library that is loaded would crash the process that uses it.
-        copied = library.with_name(f"{library.name}.new")
-        shutil.copy(built, copied)
-        copied.replace(library)
+        if system_of(target) == "windows":
+            _replace(import_library(built), import_library(library))
+        _replace(built, library)
     return library
+
+
+def _replace(built: Path, destination: Path) -> None:
+    # Copied next to it, then renamed: writing over a library that is loaded would crash the process that uses it.
+    copied = destination.with_name(f"{destination.name}.new")
+    shutil.copy(built, copied)
+    copied.replace(destination)
 
 
 def _compile(target: str, folder: Path) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from graphs.kernels.building.compiler import BuildError, run_clang, run_zig
-from graphs.kernels.building.targets import TARGETS, library_name, processor_of, system_of
+from graphs.kernels.building.targets import TARGETS, import_library, library_name, processor_of, system_of
 
 # Compiler flags of all sources, by target.
 _ANDROID_FLAGS = ("-fPIC", "-DMBERT_ANDROID")
@@ -47,7 +47,11 @@ _DLLTOOL_MACHINES = {"x86_64": "i386:x86-64", "aarch64": "arm64"}
 
 
 def link(target: str, objects: Sequence[str], library: Path) -> None:
-    """Links objects to a target's library, a new file. Raises BuildError."""
+    """Links objects to a target's library, a new file, on Windows with its import library beside. Raises BuildError.
+
+    The library states its own name: a program that is linked with it would otherwise look for the path that the
+    linker was given.
+    """
     system = system_of(target)
     with tempfile.TemporaryDirectory() as temporary:
         if system == "ios":
@@ -57,12 +61,13 @@ def link(target: str, objects: Sequence[str], library: Path) -> None:
         elif system == "macos":
             name = f"-Wl,-install_name,@rpath/{library_name(target)}"
             _link_shared(target, [name, *objects, "-lSystem"], library)
-        elif system == "android":
-            name = f"-Wl,-soname,{library_name(target)}"
-            flags = [f"-Wl,-z,max-page-size={ANDROID_PAGE}", "-Wl,-z,defs", name]
-            _link_shared(target, [*flags, *objects, str(_android_libc(target, Path(temporary)))], library)
         else:
-            _link_shared(target, objects, library)
+            name = f"-Wl,-soname,{library_name(target)}"
+            others: list[str] = []
+            if system == "android":
+                libc = _android_libc(target, Path(temporary))
+                others = [f"-Wl,-z,max-page-size={ANDROID_PAGE}", "-Wl,-z,defs", str(libc)]
+            _link_shared(target, [name, *objects, *others], library)
 
 
 def _link_shared(target: str, arguments: Sequence[str], library: Path) -> None:
@@ -81,7 +86,8 @@ def _link_windows(target: str, objects: Sequence[str], library: Path, folder: Pa
     definitions, imports = folder / "kernel32.def", folder / "kernel32.lib"
     definitions.write_text(_KERNEL32)
     _run("dlltool", "-d", str(definitions), "-l", str(imports), "-m", _DLLTOOL_MACHINES[processor_of(target)])
-    options = ["/dll", "/timestamp:0", "/nodefaultlib", "/entry:DllMainCRTStartup", f"/out:{library}"]
+    outputs = [f"/out:{library}", f"/implib:{import_library(library)}"]
+    options = ["/dll", "/timestamp:0", "/nodefaultlib", "/entry:DllMainCRTStartup", *outputs]
     _run("lld-link", *options, *objects, str(imports))
 
 

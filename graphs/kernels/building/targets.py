@@ -6,6 +6,7 @@ A target's name is PROCESSOR-SYSTEM, or PROCESSOR-SYSTEM-VARIANT.
 from __future__ import annotations
 
 import platform
+from pathlib import Path
 
 from graphs.kernels.building.compiler import BuildError
 
@@ -67,3 +68,8 @@ def processor_of(target: str) -> str:
 def library_name(target: str) -> str:
     """Returns the file name of a target's library."""
     return NAMES[system_of(target)]
+
+
+def import_library(library: Path) -> Path:
+    """Returns the path of the import library of a library for Windows: programs there are linked with that file."""
+    return library.with_suffix(".lib")

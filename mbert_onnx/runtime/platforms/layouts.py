@@ -17,9 +17,12 @@ class Layout:
         title: The platform's name for people.
         libraries: Targets of `graphs/kernels/build.py`, by the folder of each library.
         templates: The folder of the templates.
-        files: Names of the templates, which are copied to the top with $version, $title, $files and $note filled in.
+        files: Names of the templates, which are copied to the top with $version, $title, $files,
+            $note and $linking filled in.
         note: The end of the README's sentence about what the library needs.
+        linking: The README's sentences on how a program in C or C++ is linked with the library.
         has_xcframework: Whether the libraries are in an XCFramework, with header and module map.
+        has_import_libraries: Whether each library has its import library beside it: linkers of Windows need it.
     """
 
     title: str
@@ -27,7 +30,9 @@ class Layout:
     templates: str
     files: tuple[str, ...]
     note: str = ""
+    linking: str = ""
     has_xcframework: bool = field(default=False)
+    has_import_libraries: bool = field(default=False)
 
 
 LAYOUTS: Mapping[str, Layout] = {
@@ -50,10 +55,27 @@ LAYOUTS: Mapping[str, Layout] = {
         "desktop",
         _DESKTOP,
         ", so that it is for glibc and musl",
+        "`cc program.c -Iinclude -Llib/x86_64 -lmbert_kernels -Wl,-rpath,'$ORIGIN'` links a program that takes\n"
+        "`libmbert_kernels.so` from its own folder; without `-Wl,-rpath`, from where the system looks for libraries.",
     ),
-    "macos": Layout("macOS", {"lib": "universal-macos"}, "desktop", _DESKTOP, "; it is for both processors"),
+    "macos": Layout(
+        "macOS",
+        {"lib": "universal-macos"},
+        "desktop",
+        _DESKTOP,
+        "; it is for both processors",
+        "`cc program.c -Iinclude -Llib -lmbert_kernels -Wl,-rpath,@loader_path` links a program that takes\n"
+        "`libmbert_kernels.dylib` from its own folder.",
+    ),
     "windows": Layout(
-        "Windows", {"bin/x64": "x86_64-windows", "bin/arm64": "aarch64-windows"}, "desktop", _DESKTOP, ", only Windows"
+        "Windows",
+        {"bin/x64": "x86_64-windows", "bin/arm64": "aarch64-windows"},
+        "desktop",
+        _DESKTOP,
+        ", only Windows",
+        "`cl program.c /Iinclude bin\\x64\\mbert_kernels.lib` links a program, which takes `mbert_kernels.dll` from\n"
+        "its own folder. The `.lib` is the import library: the linker needs it, the program does not.",
+        has_import_libraries=True,
     ),
     "dotnet": Layout(
         ".NET",

@@ -79,7 +79,8 @@ def _libraries(layout: Layout, folder: Path, progress: Progress) -> dict[str, Pa
     found: dict[str, Path] = {}
     here = kernels.library()
     for target in dict.fromkeys(layout.libraries.values()):
-        if here is not None and target == build.host():
+        # This machine's library has no import library beside it.
+        if here is not None and target == build.host() and not layout.has_import_libraries:
             found[target] = here
             continue
         _check_build(layout, target)
@@ -114,7 +115,8 @@ def _fill(folder: Path, platform: str, layout: Layout, built: dict[str, Path]) -
     header = build.HERE / "include" / HEADER
     for place, target in layout.libraries.items():
         (root / place).mkdir(parents=True, exist_ok=True)
-        shutil.copy(built[target], root / place / built[target].name)
+        for file in _files(layout, built[target]):
+            shutil.copy(file, root / place / file.name)
         if layout.has_xcframework:
             module = root / place / MODULE
             module.mkdir(parents=True)
@@ -126,12 +128,17 @@ def _fill(folder: Path, platform: str, layout: Layout, built: dict[str, Path]) -
     else:
         (folder / "include").mkdir()
         shutil.copy(header, folder / "include" / HEADER)
-    libraries = [f"- `{place}/{built[target].name}`" for place, target in layout.libraries.items()]
+    libraries = [
+        f"- `{place}/{file.name}`"
+        for place, target in layout.libraries.items()
+        for file in _files(layout, built[target])
+    ]
     values = {
         "version": mbert_onnx.__version__,
         "title": layout.title,
         "files": "\n".join(libraries),
         "note": layout.note,
+        "linking": layout.linking,
     }
     for name in layout.files:
         # safe_substitute, because code has dollars, too.
@@ -139,6 +146,10 @@ def _fill(folder: Path, platform: str, layout: Layout, built: dict[str, Path]) -
         (folder / name).write_text(text.safe_substitute(values), encoding="utf-8")
     record = {GENERATOR: COMMAND, "platform": platform, "version": mbert_onnx.__version__, FILES: _names(folder)}
     (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def _files(layout: Layout, library: Path) -> list[Path]:
+    return [library, *([build.import_library(library)] if layout.has_import_libraries else [])]
 
 
 def _names(folder: Path) -> list[str]:

@@ -6,6 +6,7 @@ LIEF, because it reads the formats of all systems (ELF, Mach-O, PE). It does not
 from __future__ import annotations
 
 import re
+import struct
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -102,6 +103,20 @@ def processors_of(path: Path) -> list[str]:
     fat = lief.MachO.parse(str(path))
     assert fat is not None
     return [_MACH_O[one.header.cpu_type] for one in _parts(fat)]
+
+
+def archive_symbols(path: Path) -> set[str]:
+    """Returns the symbols in the index of an archive, such as an import library of Windows.
+
+    The index is the first member: after its header of 60 bytes, the number of symbols, an offset for each, their names.
+    """
+    content = path.read_bytes()
+    header = struct.Struct("8s16s32s10s2s")
+    magic, name, _, size, end = header.unpack_from(content)
+    assert (magic, name.rstrip(), end) == (b"!<arch>\n", b"/", b"`\n")
+    index = content[header.size : header.size + int(size)]
+    (count,) = struct.unpack_from(">I", index)
+    return set(index[4 + 4 * count :].decode().split("\0")[:count])
 
 
 def _parts(fat: lief.MachO.FatBinary) -> list[lief.MachO.Binary]:

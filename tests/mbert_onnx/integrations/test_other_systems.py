@@ -14,6 +14,7 @@ import onnxruntime
 import pytest
 from built_kernels import ISAS, needs_kernels
 from exported_checkpoints import Exports
+from kernel_driver import HERE
 
 import mbert_onnx
 from graphs import kernels
@@ -151,3 +152,17 @@ def test_windows_on_x86_64_in_wine(precision: str, exported: Exports, tmp_path: 
     refused = subprocess.run(words, capture_output=True, text=True, env=unknown, cwd=tmp_path, timeout=600)
     assert refused.returncode == 1
     assert "unknown instruction set none; expected one of" in refused.stderr
+
+
+@pytest.mark.skipif(WINE is None, reason="wine is not installed: apt install wine64")
+def test_program_with_the_import_library_of_windows_in_wine(tmp_path: Path) -> None:
+    library, program = build.build(tmp_path, "x86_64-windows"), tmp_path / "program.exe"
+    options = ["-target", "x86_64-windows-gnu", "-O1", "-I", str(build.HERE / "include"), str(HERE / "c_interface.c")]
+    command = [sys.executable, "-m", "ziglang", "cc", *options, str(build.import_library(library)), "-o", str(program)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    environment = {**os.environ, "WINEPREFIX": str(tmp_path / "prefix"), "WINEDEBUG": "-all"}
+    words = [str(WINE), program.name]
+    run = subprocess.run(words, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=600)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines()[0] == f"version {mbert_onnx.__version__}"

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from library_files import LibraryFile, processors_of, read_library
+from library_files import LibraryFile, archive_symbols, processors_of, read_library
 
 from graphs import kernels
 from graphs.kernels import build
@@ -49,6 +49,7 @@ SYSTEMS = {
     "x86_64-ios-simulator": "IOS_SIMULATOR 15.0.0",
 }
 NAMES = {
+    "linux": "libmbert_kernels.so",
     "android": "libmbert_kernels.so",
     "macos": "@rpath/libmbert_kernels.dylib",
     "windows": "mbert_kernels.dll",
@@ -82,9 +83,21 @@ def check(target: str, library: Path, folder: Path) -> None:
     assert not found.text_relocations
     assert not found.has_time
     assert library.stat().st_size < LARGEST
+    if system == "windows":
+        check_import_library(library)
     if found.processor == "aarch64" and system != "linux":
         # Another use: the shadow call stack of Android, the thread's data of Windows, Apple's own.
         assert not {"x18", "w18"} & found.registers()
+
+
+def check_import_library(library: Path) -> None:
+    """Checks the import library of Windows: what programs are linked with by name, and the linker's own symbols."""
+    found = archive_symbols(build.import_library(library))
+    own = {name for name in found if name.startswith("__") and "IMPORT_DESCRIPTOR" in name}
+    own |= {name for name in found if name.endswith("_NULL_THUNK_DATA")}
+    assert found - own == INTERFACE | {f"__imp_{name}" for name in INTERFACE}
+    assert len(own) == 3
+    assert b"mbert_kernels.dll\0" in build.import_library(library).read_bytes()
 
 
 def check_parts(found: LibraryFile, page: int) -> None:
@@ -134,7 +147,7 @@ def test_equal_sources_make_equal_bytes(tmp_path: Path) -> None:
     copied.mkdir(parents=True)
     for name in ("__init__.py", "errors.py"):
         shutil.copy(root / "graphs" / name, copied)
-    leave_out = shutil.ignore_patterns("*.so", "*.dylib", "*.dll", "__pycache__")
+    leave_out = shutil.ignore_patterns("*.so", "*.dylib", "*.dll", "*.lib", "__pycache__")
     shutil.copytree(root / "graphs" / "kernels", copied / "kernels", ignore=leave_out)
     # A compiler's cache would return the first build's objects.
     caches = {f"ZIG_{kind}_CACHE_DIR": str(tmp_path / "cache") for kind in ("GLOBAL", "LOCAL")}
@@ -146,6 +159,8 @@ def test_equal_sources_make_equal_bytes(tmp_path: Path) -> None:
         name = build.library_name(target)
         one, other = build.build(tmp_path / "one" / target, target), tmp_path / "copy" / target / name
         assert one.read_bytes() == other.read_bytes(), target
+        if system_of(target) == "windows":
+            assert build.import_library(one).read_bytes() == build.import_library(other).read_bytes(), target
 
 
 def test_another_target_is_refused(tmp_path: Path) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import plistlib
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import onnxruntime
 import pytest
+from exported_checkpoints import Exports
 from typer.testing import CliRunner
 
 import mbert_onnx
@@ -18,9 +22,41 @@ from graphs.kernels import build
 from mbert_onnx.cli.application import app
 from mbert_onnx.errors import BundleError, MbertError, UsageError
 from mbert_onnx.runtime.platforms.layouts import LAYOUTS
+from mbert_onnx.runtime.platforms.writer import TEMPLATES
 
-NODE = shutil.which("node")
+NODE, GO = shutil.which("node"), shutil.which("go")
 HEADERS = Path(__file__).parents[4] / "build" / "onnxruntime-headers"
+
+
+# A program in another package than the code, whose types of C are other ones.
+GO_PROGRAM = """package main
+
+/*
+#include <onnxruntime_c_api.h>
+
+static void* new_env(void) {
+  OrtEnv* env = NULL;
+  OrtGetApiBase()->GetApi(17)->CreateEnv(ORT_LOGGING_LEVEL_FATAL, "test", &env);
+  return env;
+}
+*/
+import "C"
+
+import (
+	"example/kernels"
+	"fmt"
+	"os"
+)
+
+func main() {
+	_, err := kernels.OpenWithKernels(C.new_env(), os.Args[1], os.Args[2])
+	if err != nil {
+		fmt.Println("error:", err)
+		os.Exit(1)
+	}
+	fmt.Println("opened")
+}
+"""
 
 
 @pytest.fixture
@@ -33,6 +69,8 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         folder.mkdir(parents=True)
         library = folder / build.library_name(target)
         library.write_text(target)
+        if target.endswith("windows"):
+            build.import_library(library).write_text(f"imports of {target}")
         return library
 
     monkeypatch.setattr(build, "build", write)
@@ -57,8 +95,19 @@ def test_each_platform(platform: str, built: list[str], tmp_path: Path) -> None:
     assert [path.read_text() for path in output.rglob("*.h")] == [header] * (2 if platform == "ios" else 1)
     for name in layout.files:
         text = (output / name).read_text()
-        assert not {"$version", "$title", "$files", "$note"} & set(text.replace(".", " ").split())
+        assert not {"$version", "$title", "$files", "$note", "$linking"} & set(text.replace(".", " ").split())
     assert f"kernels {mbert_onnx.__version__} for {layout.title}\n" in (output / "README.md").read_text()
+
+
+def test_import_libraries_of_windows(built: list[str], tmp_path: Path) -> None:
+    written = mbert_onnx.write_kernels("windows", tmp_path / "windows")
+    for place in ("bin/x64", "bin/arm64"):
+        library = tmp_path / "windows" / place / "mbert_kernels.dll"
+        assert build.import_library(library).read_text() == f"imports of {library.read_text()}"
+        assert f"- `{place}/mbert_kernels.lib`\n" in (tmp_path / "windows" / "README.md").read_text()
+    others = mbert_onnx.write_kernels("node", tmp_path / "node")
+    assert [name.endswith(".lib") for name in written.files].count(True) == 2
+    assert not any(name.endswith(".lib") for name in others.files)
 
 
 def test_xcframework(built: list[str], tmp_path: Path) -> None:
@@ -86,6 +135,55 @@ def test_node_finds_its_library(built: list[str], tmp_path: Path) -> None:
     (tmp_path / "program.mjs").write_text(program)
     done = subprocess.run([str(NODE), tmp_path / "program.mjs"], capture_output=True, text=True)
     assert done.stdout == "true\n", done.stderr
+    for name, value in [("platform", "freebsd"), ("arch", "ia32"), ("platform", "constructor")]:
+        program = (
+            f"Object.defineProperty(process, '{name}', {{ value: '{value}' }});"
+            "import('mbert-kernels').catch((error) => console.log(error.message))"
+        )
+        (tmp_path / "program.mjs").write_text(program)
+        done = subprocess.run([str(NODE), tmp_path / "program.mjs"], capture_output=True, text=True)
+        assert re.fullmatch(r"mbert-kernels has no library for \S+; expected Linux, .* kernels\n", done.stdout), (
+            done.stderr
+        )
+        assert value in done.stdout
+
+
+@pytest.mark.full
+@pytest.mark.skipif(GO is None, reason="Go is not installed: apt install golang-go")
+@pytest.mark.skipif(not (HEADERS / "onnxruntime_c_api.h").is_file(), reason="`make onnxruntime-headers` fetches it")
+def test_the_code_in_go(exported: Exports, tmp_path: Path) -> None:
+    runtime, library = Path(onnxruntime.__file__).parent / "capi", kernels.library()
+    if library is None or not sys.platform.startswith("linux"):
+        pytest.skip("the kernels for Linux are not built here")
+    [file] = runtime.glob("libonnxruntime.so.*")
+    for name in ("libonnxruntime.so", "libonnxruntime.so.1"):
+        (tmp_path / name).symlink_to(file)
+    (tmp_path / "kernels").mkdir()
+    shutil.copy(TEMPLATES / "desktop" / "open_with_kernels.go", tmp_path / "kernels")
+    (tmp_path / "go.mod").write_text("module example\n\ngo 1.19\n")
+    (tmp_path / "main.go").write_text(GO_PROGRAM)
+    environment = {
+        **os.environ,
+        "CGO_CFLAGS": f"-I{HEADERS} -Wno-unused-result",
+        "CGO_LDFLAGS": f"-L{tmp_path}",
+        "LD_LIBRARY_PATH": str(tmp_path),
+    }
+    for words in (["vet", "./..."], ["build", "-o", "program", "."]):
+        done = subprocess.run([str(GO), *words], capture_output=True, text=True, cwd=tmp_path, env=environment)
+        assert done.returncode == 0, done.stderr
+    model = exported(precision="int8", min_agreement=0.0).model
+    for path, isa, expected in [
+        (str(library), kernels.instruction_set(), "opened\n"),
+        (str(library), "none", "error: .*unknown instruction set none"),
+        ("/none.so", "", "error: Failed to load library /none.so"),
+    ]:
+        done = subprocess.run(
+            [str(tmp_path / "program"), str(model), path],
+            capture_output=True,
+            text=True,
+            env={**environment, kernels.VARIABLE: isa},
+        )
+        assert re.match(expected, done.stdout), (done.stdout, done.stderr)
 
 
 @pytest.mark.full
@@ -138,6 +236,9 @@ def test_other_folders_are_refused(built: list[str], tmp_path: Path) -> None:
         UsageError, match="--for is 'beos'; expected one of android, ios, linux, macos, windows, dotnet"
     ):
         mbert_onnx.write_kernels("beos", tmp_path / "new")
+    if Path("/proc").is_dir():
+        with pytest.raises(BundleError, match=r"/proc/new cannot be written \(.*\); choose another --output"):
+            mbert_onnx.write_kernels("android", "/proc/new")
     assert built == []
     assert not (tmp_path / "new").exists()
 

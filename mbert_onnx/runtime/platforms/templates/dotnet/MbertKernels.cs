@@ -1,4 +1,6 @@
 // Opens a model with mbert's native kernels, from where NuGet and `dotnet publish` put a project's native libraries.
+using System;
+using System.IO;
 using System.Runtime.InteropServices;
 using Microsoft.ML.OnnxRuntime;
 
@@ -6,7 +8,7 @@ public static class MbertKernels
 {
     public static InferenceSession Open(string model)
     {
-        var options = new SessionOptions();
+        using var options = new SessionOptions();
         options.RegisterCustomOpLibrary(Library());
         return new InferenceSession(model, options);
     }

@@ -3,8 +3,12 @@
 import { fileURLToPath } from "node:url";
 
 const names = { linux: "libmbert_kernels.so", darwin: "libmbert_kernels.dylib", win32: "mbert_kernels.dll" };
-const file = `./prebuilds/${process.platform}-${process.arch}/${names[process.platform]}`;
-export const library = fileURLToPath(new URL(file, import.meta.url));
+const name = Object.hasOwn(names, process.platform) && ["x64", "arm64"].includes(process.arch) && names[process.platform];
+if (!name) {
+  const found = `mbert-kernels has no library for ${process.platform}-${process.arch}`;
+  throw new Error(`${found}; expected Linux, macOS or Windows on x64 or arm64: run the model without the kernels`);
+}
+export const library = fileURLToPath(new URL(`./prebuilds/${process.platform}-${process.arch}/${name}`, import.meta.url));
 
 export async function register(options, base) {
   const { default: koffi } = await import("koffi");
