@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from mbert_onnx.cli.errors import guarded, install, uninstall
+from mbert_onnx.cli.errors import guarded, install
+from mbert_onnx.cli.signals import end_with
 
 if TYPE_CHECKING:
     from mbert_onnx.cli.application import app
@@ -17,7 +18,7 @@ def main() -> None:
     """Runs the command line and exits."""
     install()
     code = guarded(_run)
-    uninstall()
+    end_with(code)
     sys.exit(code)
 
 

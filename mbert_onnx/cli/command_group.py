@@ -17,6 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 
 import mbert_onnx
 from mbert_onnx.cli.errors import fail, guarded
+from mbert_onnx.cli.signals import INTERRUPTED
 
 PROGRAM = "mbert-onnx"
 HELP = "--help"
@@ -222,7 +223,12 @@ def _utf8_advice(argument: str) -> str:
 def _without_typers_errors(action: Any, *args: Any, **options: Any) -> None:
     """Calls `action`; usage errors of typer become one line, and its Exit a SystemExit."""
     try:
-        action(*args, **options)
+        code = action(*args, **options)
+        # typer's main() returns the code of an Exit, which it also makes of an interrupt outside of commands.
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
+        if isinstance(code, int) and code:
+            raise SystemExit(code)
     except typer.Exit as error:
         raise SystemExit(error.exit_code) from None
     except Exception as error:

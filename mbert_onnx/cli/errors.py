@@ -1,6 +1,6 @@
 """Last-resort handler of the command line: every exception becomes one line on standard error, and an exit code.
 
-This module imports only the standard library, since it also has to work if another import fails or is interrupted.
+This module imports only the standard library and `signals`, since it also has to work if another import fails or is interrupted.
 """
 
 from __future__ import annotations
@@ -19,12 +19,11 @@ from contextlib import suppress
 from io import TextIOWrapper, UnsupportedOperation
 from typing import TYPE_CHECKING, NoReturn
 
+from mbert_onnx.cli import signals
+from mbert_onnx.cli.signals import INTERRUPTED, TERMINATED, Terminated
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
-
-INTERRUPTED = 128 + signal.SIGINT
-TERMINATED = 128 + signal.SIGTERM
 
 # Longest line in characters. The middle of a longer one is left out: its beginning names what was found, and its end
 # says what to do.
@@ -60,10 +59,6 @@ _ADVICE = {
 }
 
 
-class _Terminated(SystemExit):
-    """SIGTERM. An exception, so that temporary folders are removed while it unwinds the stack."""
-
-
 def guarded(action: Callable[[], object]) -> int:
     """Runs `action` and returns the exit code; an exception of any kind is reported in one line."""
     try:
@@ -75,6 +70,7 @@ def guarded(action: Callable[[], object]) -> int:
         try:
             return report(error)
         except KeyboardInterrupt:  # a second one, while the first is reported
+            signals.end_with(INTERRUPTED)
             return INTERRUPTED
 
 
@@ -90,15 +86,13 @@ def report(error: BaseException) -> int:
     Expected errors are those of our packages, which have an `exit_code`, and errors of files and disks. For any other,
     the traceback is written to a file, which the line names.
     """
-    if isinstance(error, KeyboardInterrupt):
+    if signals.was_interrupted(error):
         # An interrupt within exec() of a string sets a flag of CPython, with which `python -m` ends by the signal and
         # not with our exit code; torch and dataclasses call exec(). Each exec() of a string clears the flag.
         exec("")
-        print_line("interrupted; no file is left half-written")
-        return INTERRUPTED
-    if isinstance(error, _Terminated):
-        print_line("terminated; no file is left half-written")
-        return TERMINATED
+        return _ended("interrupted", INTERRUPTED)
+    if isinstance(error, Terminated):
+        return _ended("terminated", TERMINATED)
     if isinstance(error, SystemExit):
         return _exit_code(error)
     if isinstance(error, BrokenPipeError) and _discard_if_closed():
@@ -137,7 +131,7 @@ def without_control_characters(text: str) -> str:
 
 def install() -> None:
     """Prepares this process: signals, standard streams, and exceptions that Python itself would print."""
-    signal.signal(signal.SIGTERM, _terminate)
+    signals.install()
     _open_closed_streams()
     # A terminal that cannot print → gets a question mark; input that is not valid UTF-8 is an error of `run`.
     for stream, errors in ((sys.stdout, "replace"), (sys.stderr, "replace"), (sys.stdin, "surrogateescape")):
@@ -148,10 +142,12 @@ def install() -> None:
     sys.unraisablehook = _report_unraisable
 
 
-def uninstall() -> None:
-    """Ends the handling of signals: until the process has ended, another interrupt ends it at once."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
+def _ended(how: str, code: int) -> int:
+    """Prints once that a signal ends this process; another one then ends it at once."""
+    if not signals.is_ending():
+        print_line(f"{how}; no file is left half-written")
+    signals.end_with(code)
+    return code
 
 
 def _exit_code(error: SystemExit) -> int:
@@ -229,10 +225,6 @@ def _open_closed_streams() -> None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
 
 
-def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    raise _Terminated(TERMINATED)
-
-
 def _report_thread(failed: threading.ExceptHookArgs) -> None:
     if failed.exc_value is not None and not isinstance(failed.exc_value, SystemExit):
         report(failed.exc_value)
@@ -242,5 +234,5 @@ def _report_unraisable(failed: sys.UnraisableHookArgs) -> None:
     """Repeats an interrupt that a destructor or callback has swallowed; other errors there change no result."""
     if isinstance(failed.exc_value, KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
-    elif isinstance(failed.exc_value, _Terminated):
+    elif isinstance(failed.exc_value, Terminated):
         signal.raise_signal(signal.SIGTERM)

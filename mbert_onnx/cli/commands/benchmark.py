@@ -11,9 +11,10 @@ import typer
 
 import mbert_onnx
 from mbert_onnx.benchmark.models.prefixes import help_lines
-from mbert_onnx.cli.errors import INTERRUPTED, fail
+from mbert_onnx.cli.errors import fail
 from mbert_onnx.cli.options import Kernels, Seed, Task, numbers
 from mbert_onnx.cli.printing.progress import progress
+from mbert_onnx.cli.signals import INTERRUPTED
 from mbert_onnx.runtime.size_limits import MAX_BATCH, MAX_TEXTS
 
 # Titles of the groups of options in --help.

@@ -144,13 +144,20 @@ def test_an_error_in_a_thread_is_one_line(capsys: pytest.CaptureFixture[str], mo
     ("failure", "code", "says"),
     [
         ("KeyboardInterrupt()", 130, "interrupted; no file is left half-written"),
+        ("interrupted_import()", 130, "interrupted; no file is left half-written"),
         ("ImportError('it does not fit')", 1, "a Python package is missing or does not fit (ImportError: it does not"),
         ("RuntimeError('broken')", 1, "unexpected error (RuntimeError: broken)"),
     ],
 )
 def test_a_failure_while_packages_are_imported_is_one_line(failure: str, code: int, says: str) -> None:
     program = f"""
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+def interrupted_import():  # as in extension modules, such as onnxruntime's
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        return ImportError("initialization failed")
 class Fail:
     def find_spec(self, name, path=None, target=None):
         if name == "typer":
@@ -184,6 +191,33 @@ def test_a_signal_is_one_line(number: signal.Signals, code: int, word: str) -> N
     process.send_signal(number)
     _, printed = process.communicate()
     assert (process.returncode, printed) == (code, f"mbert-onnx: {word}; no file is left half-written\n")
+
+
+@pytest.mark.parametrize("moment", ["parsing", "ending", "finalizing"])
+def test_a_signal_outside_of_commands(moment: str) -> None:
+    """While the command line is parsed; while threads are waited for; in the last steps of Python."""
+    program = f"""
+import atexit, signal, sys, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)
+interrupt = lambda *_: signal.raise_signal(signal.SIGINT)
+from mbert_onnx.cli import main
+from mbert_onnx.cli.command_group import CommandGroup
+make_context = CommandGroup.make_context
+def parse(*arguments, **options):
+    interrupt()
+    return make_context(*arguments, **options)
+if "{moment}" != "finalizing":
+    CommandGroup.make_context = parse
+if "{moment}" == "ending":
+    threading._register_atexit(interrupt)
+else:
+    atexit.register(interrupt)
+sys.argv[1:] = ["--version"]
+main()
+"""
+    done = python("-c", program)
+    expected = (0, "") if moment == "finalizing" else (130, "mbert-onnx: interrupted; no file is left half-written\n")
+    assert (done.returncode, done.stderr) == expected
 
 
 def test_a_full_disk_is_one_line() -> None:
