@@ -2,7 +2,8 @@
 
     python beam_labels.py BUNDLE INPUT.txt OUTPUT
 
-INPUT has a text on each line. OUTPUT-00000-of-00001 and so on have a label, a tab and a text on each line.
+INPUT has a text on each line. OUTPUT-00000-of-00001 and so on have a label, a tab and a text on each line; the label is
+empty where the model has no answer, as for a text of invisible characters.
 """
 
 import sys
@@ -27,7 +28,8 @@ class Labels(ModelHandler[str, PredictionResult, Any]):
     def run_inference(
         self, batch: Sequence[str], model: Any, inference_args: Mapping[str, Any] | None = None
     ) -> Iterable[PredictionResult]:
-        return [PredictionResult(text, answer.label) for text, answer in zip(batch, model.classify(batch), strict=True)]
+        answers = model.try_many(batch)  # an error in place of an answer ends no job
+        return [PredictionResult(text, getattr(one, "label", "")) for text, one in zip(batch, answers, strict=True)]
 
 
 if __name__ == "__main__":

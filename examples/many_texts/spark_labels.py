@@ -2,7 +2,7 @@
 
     spark-submit spark_labels.py BUNDLE INPUT.csv OUTPUT
 
-INPUT has a column `text`. OUTPUT is a folder of Parquet files, with a column `label` more.
+INPUT has a column `text`. OUTPUT has Parquet files with a column `label` more; null where the model has no answer.
 """
 
 import sys
@@ -30,7 +30,7 @@ def main(bundle: str, source: str, output: str) -> None:
         # Spark sends this function with each task. The module stays in the process, and with it the model.
         from spark_labels import load
 
-        return pd.Series([answer.label for answer in load(bundle).classify(list(texts))])
+        return pd.Series([getattr(one, "label", None) for one in load(bundle).try_many(list(texts))], dtype="object")
 
     rows = spark.read.csv(source, header=True, multiLine=True, escape='"').where("trim(text) != ''")
     rows.withColumn("label", pandas_udf(label, "string")("text")).write.parquet(output)

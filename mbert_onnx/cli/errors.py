@@ -1,6 +1,7 @@
 """Last-resort handler of the command line: every exception becomes one line on standard error, and an exit code.
 
-This module imports only the standard library and `signals`, since it also has to work if another import fails or is interrupted.
+This module imports only the standard library and `signals`, since it also has to work if another import fails or is
+interrupted.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -17,20 +16,20 @@ from mbert_onnx.prediction.engines.cores import usable_cores
 from mbert_onnx.prediction.engines.engine import Engine, InProcess, Input
 from mbert_onnx.prediction.engines.local import LocalWorkers
 from mbert_onnx.prediction.engines.trial import choose_workers
+from mbert_onnx.prediction.jobs.folder import ERRORS, PARTS
 from mbert_onnx.prediction.jobs.identity import identity
-from mbert_onnx.prediction.jobs.job import PARTS, Job
+from mbert_onnx.prediction.jobs.job import Job
 from mbert_onnx.prediction.predictor import Predictor
 from mbert_onnx.prediction.reading.columns import ColumnNames, count_arguments, find_layout
 from mbert_onnx.prediction.reading.sources import JSONL, Source, find_sources
 from mbert_onnx.prediction.report import PredictionReport, Progress
-from mbert_onnx.prediction.settings import Settings
+from mbert_onnx.prediction.settings import Settings, check_options
 from mbert_onnx.prediction.storage import Location, locate
 from mbert_onnx.prediction.types import Result
 from mbert_onnx.prediction.writing.formats import output_format
 from mbert_onnx.reference import is_reference
 from mbert_onnx.runtime.loading import load
 from mbert_onnx.runtime.size_limits import check_threads
-from mbert_onnx.text.tasks import MASKED, MULTIPLE_CHOICE, TEXT_CLASSIFICATION
 
 # The number of workers that a trial finds.
 AUTO = "auto"
@@ -124,9 +123,6 @@ def predict(
     check_engine(engine, address, workers)
     count, threads = _parallelism(workers, threads)
     model = load(bundle, threads=threads, kernels=kernels)
-    if top_k is not None and model.task not in MASKED:
-        advice = "pass --all for all scores" if model.task in (TEXT_CLASSIFICATION, MULTIPLE_CHOICE) else "leave it out"
-        raise UsageError(f"--top-k is not for {model.task.name}, of which the best answer is written; {advice}")
     options = {
         "top_k": top_k,
         "max_answer_len": max_answer_len,
@@ -134,6 +130,7 @@ def predict(
         "aggregation": aggregation,
         "normalize": normalize or None,
     }
+    check_options(model.task, options, all_scores=all_scores)
     settings = Settings(
         bundle=str(bundle) if is_reference(bundle) else str(Path(bundle).absolute()),
         arguments=count_arguments(model.task, columns),
@@ -190,7 +187,8 @@ def _parallelism(workers: int | str | None, threads: int | None) -> tuple[int | 
             raise UsageError("--threads is not for --workers auto, which chooses them; leave one of them out")
         return AUTO, 1
     if workers is not None and not (isinstance(workers, int) and 1 <= workers <= MAX_WORKERS):
-        raise UsageError(f"--workers is {workers}; expected 1 to {MAX_WORKERS:,}, or {AUTO}")
+        shown = workers if str(workers).strip() else repr(workers)
+        raise UsageError(f"--workers is {shown}; expected 1 to {MAX_WORKERS:,}, or {AUTO}")
     if threads is not None:
         check_threads(threads)
     return workers or usable_cores(), threads or 1
@@ -232,9 +230,10 @@ def _write(
     for result in results:
         if strict and result.bad:
             row = result.bad[0]
+            reason = row.reason.rstrip(".")
             raise DataError(
-                f"{row.file}, line {row.line}: {row.reason}; correct it and pass --overwrite, or give the same command "
-                "without --strict, which continues"
+                f"{row.file}, line {row.line}: {reason}; correct it and pass --overwrite, or give the same "
+                "command without --strict, which continues"
             )
         job.write(result)
         rows += result.rows.num_rows + len(result.bad)
@@ -246,21 +245,26 @@ def _write(
 
 
 def _check_apart(output: Location, inputs: Sequence[str | Path], sources: Sequence[Source]) -> None:
-    """Raises UsageError for an output that is an input, or in a folder of inputs: it would be read as one of them."""
-    place = _resolved(output)
+    """Raises UsageError for an output that is an input, or in a folder of inputs: it would be read as one of them.
+
+    The list of bad rows and the folder of parts, which are beside the output, must not be inputs either.
+    """
+    place = output.identity
+    errors, parts = output.beside(ERRORS), output.beside(PARTS)
     for source in sources:
-        if _resolved(source.location()) == place:
+        read = source.location().identity
+        if read == place:
             raise UsageError(f"--output is {output.name}, which is an input; choose another path")
+        if read == errors.identity or read.startswith(f"{parts.identity}/"):
+            taken = errors if read == errors.identity else parts
+            raise UsageError(
+                f"{source.name} is an input, and {taken.name} is written beside the --output {output.name}; choose "
+                "another path"
+            )
     for one in inputs:
         folder = locate(one)
-        if place.startswith(f"{_resolved(folder).rstrip('/')}/") and folder.is_folder():
+        if place.startswith(f"{folder.identity.rstrip('/')}/") and folder.is_folder():
             raise UsageError(
                 f"--output is {output.name}, inside the input folder {folder.name}, where the next run would read it "
                 "as an input; choose a path outside of it"
             )
-
-
-def _resolved(location: Location) -> str:
-    """Returns a path that is the same for the same file, with the kind of its file system."""
-    path = os.path.realpath(location.path) if location.is_local else location.path
-    return f"{location.filesystem.type_name}:{path}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -34,6 +35,12 @@ class Location:
     def is_local(self) -> bool:
         return isinstance(self.filesystem, fs.LocalFileSystem)
 
+    @property
+    def identity(self) -> str:
+        """The same text for the same place, whatever its name: the kind of its file system, and its path there."""
+        path = os.path.realpath(self.path) if self.is_local else self.path
+        return f"{self.filesystem.type_name}:{path}"
+
     def beside(self, suffix: str) -> Location:
         """Returns the location whose name has `suffix` at the end."""
         return replace(self, name=self.name + suffix, path=self.path + suffix)
@@ -55,10 +62,10 @@ class Location:
     def exists(self) -> bool:
         return bool(self.info().type != fs.FileType.NotFound)
 
-    def read(self) -> bytes:
-        """Returns the content of a file, for example of a small record."""
+    def read(self, most: int | None = None) -> bytes:
+        """Returns the content of a file, such as a small record, or its first bytes."""
         with reading(self.name), self.filesystem.open_input_stream(self.path, compression=None) as stream:
-            return bytes(stream.read())
+            return bytes(stream.read(most))
 
     def make_folder(self) -> None:
         with writing(self.name):
@@ -70,11 +77,11 @@ class Location:
             if self.is_file():
                 self.filesystem.delete_file(self.path)
 
-    def children(self) -> list[str]:
-        """Returns the names of the files in a folder; none where there is no folder."""
+    def children(self) -> dict[str, int]:
+        """Returns the files in a folder: their names, and their sizes in bytes; none where there is no folder."""
         with reading(self.name):
             found = self.filesystem.get_file_info(fs.FileSelector(self.path, allow_not_found=True))
-        return [info.base_name for info in found if info.type == fs.FileType.File]
+        return {info.base_name: info.size for info in found if info.type == fs.FileType.File}
 
 
 def locate(place: str | Path) -> Location:
@@ -102,7 +109,7 @@ def reading(name: str) -> Iterator[None]:
         raise DataError(f"{name} does not exist; check the path") from None
     except (OSError, pa.ArrowInvalid) as error:
         advice = "the URI, the network and the credentials" if SCHEME in name else "the file and its permissions"
-        raise DataError(f"{name} cannot be read ({reason_of(error)}); check {advice}") from error
+        raise DataError(f"{name} cannot be read ({reason_of(error)}); {_advice(error, f'check {advice}')}") from error
 
 
 @contextmanager
@@ -113,7 +120,7 @@ def writing(name: str, advice: str = "choose another --output") -> Iterator[None
     except MbertError:
         raise
     except (OSError, pa.ArrowInvalid) as error:
-        raise WriteError(f"{name} cannot be written ({reason_of(error)}); {advice}") from error
+        raise WriteError(f"{name} cannot be written ({reason_of(error)}); {_advice(error, advice)}") from error
 
 
 class WriteError(DataError):
@@ -158,6 +165,11 @@ def reason_of(error: BaseException) -> str:
     if number:
         return os.strerror(number)
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+
+
+def _advice(error: BaseException, otherwise: str) -> str:
+    """Returns what to do about an error of the system, or else what fits most errors at its place."""
+    return "choose a shorter name" if getattr(error, "errno", None) == errno.ENAMETOOLONG else otherwise
 
 
 def _sync(path: str) -> None:

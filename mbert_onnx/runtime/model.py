@@ -115,7 +115,7 @@ class Model(TaskMethods):
         if self._encoder is None:
             raise BundleError(
                 f"{self.bundle.folder} has no tokenizer.json, which text needs. "
-                "Copy the checkpoint's there, or call `logits` with token ids."
+                "Copy the checkpoint's there; in Python, `logits` takes token ids."
             )
         return self._encoder
 

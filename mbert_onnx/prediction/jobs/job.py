@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +24,23 @@ import pyarrow as pa
 
 from mbert_onnx.bundles.atomic import PARTIAL
 from mbert_onnx.errors import DataError, UsageError
+from mbert_onnx.prediction.jobs.folder import (
+    ERRORS,
+    FIRST_LINE,
+    LOCK,
+    MANIFEST,
+    PARTS,
+    is_own,
+    lists_bad_rows,
+    part_name,
+)
 from mbert_onnx.prediction.jobs.manifest import Manifest, Part, difference
-from mbert_onnx.prediction.storage import Location, WriteError, atomic_stream, reason_of, write_bytes
-from mbert_onnx.prediction.types import BadRow, Position, Result
-from mbert_onnx.prediction.writing.formats import OutputFormat, Writer, join, open_writer
+from mbert_onnx.prediction.jobs.open_part import OpenPart
+from mbert_onnx.prediction.storage import Location, WriteError, atomic_stream, write_bytes, writing
+from mbert_onnx.prediction.types import Position, Result
+from mbert_onnx.prediction.writing.formats import OutputFormat, join
 from mbert_onnx.text.name_lists import name_list
 
-PARTS, ERRORS = ".parts", ".errors.jsonl"
-MANIFEST, LOCK = "manifest.json", "lock"
 # A part is finished after so many rows or seconds: what is lost at most if the process is killed.
 PART_ROWS = 2**16
 PART_SECONDS = 20.0
@@ -72,14 +80,20 @@ class Job:
         self._folder = output.beside(PARTS)
         self._lock = filelock.FileLock(str(Path(self._folder.path) / LOCK)) if output.is_local else None
         self._manifest = Manifest(self._record)
-        self._part: _OpenPart | None = None
+        self._listed: int | None = None  # how many parts manifests of this output have listed
+        self._part: OpenPart | None = None
         self._is_saved = True
 
     def __enter__(self) -> Job:
         self._check_output()
         self._folder.make_folder()
-        self._acquire()
         try:
+            self._acquire()
+        except WriteError:
+            self._remove_folder()
+            raise
+        try:
+            self._check_names()
             self._manifest = self._opened()
             self._clean()
             self._save()
@@ -129,10 +143,9 @@ class Job:
     def write(self, result: Result) -> None:
         """Writes a result; they have to come in order. Raises WriteError where the disk does not take it."""
         if self._part is None:
-            names = self._names(len(self.parts))
-            self._part = _OpenPart(names, self._folder, self._form, self._schema, is_first=not self.parts)
+            self._part = self._new_part()
         self._part.write(result)
-        if self._part.is_due:
+        if self._part.count >= PART_ROWS or self._part.seconds >= PART_SECONDS:
             self._finish_part()
 
     def finish(self) -> None:
@@ -141,7 +154,7 @@ class Job:
             self._finish_part()
         if not self.parts:
             # Without a row there is a header at least.
-            self._part = _OpenPart(self._names(0), self._folder, self._form, self._schema, is_first=True)
+            self._part = self._new_part()
             self._finish_part()
         if not self._manifest.is_complete:
             self._manifest.is_complete = True
@@ -162,14 +175,41 @@ class Job:
     def _check_output(self) -> None:
         if self.output.is_folder():
             raise UsageError(f"--output is {self.output.name}, a folder; expected a file: choose another name")
-        is_begun = (self._folder / MANIFEST).exists()
-        if self.output.exists() and not is_begun and not self._overwrite:
-            raise UsageError(f"{self.output.name} exists; pass --overwrite to replace it, or choose another --output")
-        others = [name for name in self._folder.children() if not _is_own(name)] if not is_begun else []
+        if self.errors.is_folder():
+            raise UsageError(
+                f"{self.errors.name} is a folder, and its name that of the bad rows; choose another --output"
+            )
+        if self._folder.is_file():
+            raise UsageError(f"{self._folder.name} is a file, and its name that of the parts; choose another --output")
+        if self.errors.exists() and not lists_bad_rows(self.errors.read(FIRST_LINE)):
+            raise UsageError(
+                f"{self.errors.name} exists, and is no list of bad rows, whose name it has; choose another --output"
+            )
+        if (self._folder / MANIFEST).exists():
+            return
+        self._check_free()
+        others = sorted(name for name, size in self._folder.children().items() if not self._is_own(name, size))
         if others:
             raise DataError(
-                f"{self._folder.name} has {name_list(others)}, which are not of a job; choose another --output"
+                f"{self._folder.name} has {name_list(others)}, not written by a job; choose another --output"
             )
+
+    def _check_free(self) -> None:
+        """Raises UsageError where a file would be replaced without `overwrite`."""
+        taken = self._existing()
+        if taken is not None and not self._overwrite:
+            raise UsageError(f"{taken.name} exists; pass --overwrite to replace it, or choose another --output")
+
+    def _existing(self) -> Location | None:
+        return next((place for place in (self.output, self.errors) if place.exists()), None)
+
+    def _check_names(self) -> None:
+        """Creates a file with the longest name that is needed at the end, so that one that is too long fails now."""
+        if self.output.is_local:
+            longest = self._folder / f"{PARTIAL}{self._base}{ERRORS}"
+            with writing(self.output.name):
+                longest.filesystem.open_output_stream(longest.path, compression=None).close()
+                longest.delete()
 
     def _opened(self) -> Manifest:
         """Returns the manifest of the unfinished job, or that of a new one."""
@@ -178,17 +218,21 @@ class Job:
         if not place.exists():
             return new
         found = Manifest.of(place.read(), place.name)
+        self._listed = len(found.parts)
         other = difference(found.job, self._record)
         if other is None:
-            exists = self.output.exists()
-            if found.is_finished and exists:
+            if found.is_finished and self.output.exists():
                 return found
-            if exists and not (found.replaces or found.is_complete or self._overwrite):
+            taken = self._existing()
+            if taken is not None and not (found.replaces or found.is_complete or self._overwrite):
                 raise UsageError(
-                    f"{self.output.name} exists, and was not there when this job began; pass --overwrite to replace it "
+                    f"{taken.name} exists, and was not there when this job began; pass --overwrite to replace it "
                     "when the job is finished"
                 )
             return new if found.is_finished else found
+        if not found.parts:  # nothing of the other job is lost
+            self._check_free()
+            return new
         if self._overwrite:
             return new
         if found.is_finished:
@@ -200,8 +244,14 @@ class Job:
 
     def _names(self, number: int) -> tuple[Location, Location]:
         """Returns the files of a part: its rows, and its bad rows."""
-        name = f"part-{number:05d}"
+        name = part_name(number)
         return self._folder / f"{name}{self._form.suffix}", self._folder / f"{name}{ERRORS}"
+
+    def _new_part(self) -> OpenPart:
+        number = len(self.parts)
+        return OpenPart(
+            self._names(number), self._folder, self._form, self._schema, advice=CONTINUE, is_first=number == 0
+        )
 
     def _finish_part(self) -> None:
         assert self._part is not None
@@ -214,23 +264,31 @@ class Job:
     def _save(self) -> None:
         self._is_saved = False
         write_bytes(self._folder / MANIFEST, self._folder, self._manifest.to_json(), CONTINUE)
+        self._listed = max(self._listed or 0, len(self.parts))
         self._is_saved = True
 
     def _clean(self) -> None:
         """Removes files of parts that the manifest does not list."""
-        known, there = {LOCK, MANIFEST}, set(self._folder.children())
+        known, there = {LOCK, MANIFEST}, self._folder.children()
         for number, part in enumerate(self.parts):
-            files = self._names(number)[: 2 if part.bad else 1]
-            names = {file.path.rpartition("/")[2] for file in files}
-            if not names <= there and not self._manifest.is_finished:
-                # Somebody deleted it: it and those behind it are computed again.
+            files = zip(self._names(number), (part.size, part.bad_size), strict=True)
+            sizes = {file.path.rpartition("/")[2]: size for file, size in list(files)[: 2 if part.bad else 1]}
+            if any(there.get(name) != size for name, size in sizes.items()) and not self._manifest.is_finished:
+                # It was deleted or cut: it and those behind it are computed again.
                 self._manifest.parts = self.parts[:number]
                 self._manifest.is_complete = False
                 break
-            known |= names
-        for name in there - known:
-            if _is_own(name):
+            known |= sizes.keys()
+        for name, size in there.items():
+            if name not in known and self._is_own(name, size):
                 (self._folder / name).delete()
+
+    @property
+    def _base(self) -> str:
+        return self.output.path.rpartition("/")[2]
+
+    def _is_own(self, name: str, size: int) -> bool:
+        return is_own(name, size, self._base, self._listed)
 
     def _acquire(self) -> None:
         if self._lock is None:
@@ -253,14 +311,13 @@ class Job:
         """
         if remove:
             with suppress(DataError):
-                names = [name for name in self._folder.children() if _is_own(name) and name != LOCK]
+                found = self._folder.children().items()
+                names = [name for name, size in found if self._is_own(name, size) and name != LOCK]
                 for name in sorted(names, key=lambda name: name == MANIFEST):
                     (self._folder / name).delete()
         if self._lock is None:
             if remove:
-                with suppress(DataError, OSError, pa.ArrowInvalid):
-                    if not self._folder.children():
-                        self._folder.filesystem.delete_dir(self._folder.path)
+                self._remove_folder()
             return
         if not remove:
             self._lock.release()
@@ -273,84 +330,8 @@ class Job:
             with suppress(OSError):
                 action()
 
-
-def _is_own(name: str) -> bool:
-    """Returns whether a file in the folder of parts is one that this module writes."""
-    return name in (LOCK, MANIFEST) or name.startswith((PARTIAL, "part-"))
-
-
-class _OpenPart:
-    """The part that is written."""
-
-    def __init__(
-        self,
-        files: tuple[Location, Location],
-        folder: Location,
-        form: OutputFormat,
-        schema: pa.Schema | None,
-        *,
-        is_first: bool,
-    ) -> None:
-        self._closing = ExitStack()
-        rows, self._errors = files
-        self._folder = folder
-        self._stream = self._closing.enter_context(atomic_stream(rows, folder, CONTINUE))
-        self._name = rows.name
-        self._writer: Writer = open_writer(form, self._stream, schema, is_first=is_first)
-        self._since = time.monotonic()
-        self._bad: list[BadRow] = []
-        self._rows = self._truncated = self._tokens = self._bytes_read = 0
-        self._end = Position()
-        self.is_whole = True
-
-    @property
-    def is_due(self) -> bool:
-        """True where the part is large or old enough to be finished."""
-        return self._rows + len(self._bad) >= PART_ROWS or time.monotonic() - self._since >= PART_SECONDS
-
-    def write(self, result: Result) -> None:
-        # An interrupt in the middle leaves a part that is not whole, and is discarded.
-        self.is_whole = False
-        try:
-            self._writer.write(result)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise self._failure(error) from error
-        self._bad += result.bad
-        self._rows += result.rows.num_rows
-        self._truncated += result.truncated
-        self._tokens += result.tokens
-        self._end, self._bytes_read = result.end, result.bytes_read
-        self.is_whole = True
-
-    def finish(self) -> Part:
-        """Puts the part's files in place."""
-        try:
-            if self._bad:
-                lines = (
-                    json.dumps({"file": row.file, "line": row.line, "reason": row.reason}, ensure_ascii=False)
-                    for row in self._bad
-                )
-                write_bytes(self._errors, self._folder, "".join(f"{line}\n" for line in lines).encode(), CONTINUE)
-            self._writer.close()
-            self._closing.close()
-        except (OSError, pa.ArrowInvalid) as error:
-            self.discard()
-            raise self._failure(error) from error
-        except BaseException:
-            self.discard()
-            raise
-        return Part(self._rows, len(self._bad), self._truncated, self._tokens, self._end, self._bytes_read)
-
-    def discard(self) -> None:
-        """Deletes what was written."""
-        with suppress(OSError, ValueError, pa.ArrowInvalid):
-            self._writer.close()  # else it would write what it holds when it is collected
-        with suppress(_Discarded):
-            self._closing.__exit__(_Discarded, _Discarded(), None)
-
-    def _failure(self, error: Exception) -> WriteError:
-        return WriteError(f"{self._name} cannot be written ({reason_of(error)}); {CONTINUE}")
-
-
-class _Discarded(Exception):  # noqa: N818 - not an error
-    """Ends the block of a part that is not kept."""
+    def _remove_folder(self) -> None:
+        """Removes the folder of parts, if it is empty."""
+        with suppress(DataError, OSError, pa.ArrowInvalid):
+            if not self._folder.children():
+                self._folder.filesystem.delete_dir(self._folder.path)

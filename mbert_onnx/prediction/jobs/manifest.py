@@ -15,7 +15,10 @@ GENERATOR = "mbert-onnx predict"
 
 @dataclass(frozen=True)
 class Part:
-    """A finished part of the output: rows that were written, rows that are bad, and the position behind them."""
+    """A finished part of the output: rows that were written, rows that are bad, and the position behind them.
+
+    `size` and `bad_size` are the bytes of its two files; the second is 0 where there is no bad row.
+    """
 
     rows: int
     bad: int
@@ -23,6 +26,8 @@ class Part:
     tokens: int
     end: Position
     bytes_read: int
+    size: int
+    bad_size: int
 
 
 @dataclass
@@ -70,6 +75,8 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
             continue
         if name == "inputs":
             return _changed_input(old or [], new or [])
+        if name == "model":
+            return "it had another model"
         if isinstance(old, dict) and isinstance(new, dict):
             key = next(key for key in {**old, **new} if old.get(key) != new.get(key))
             return f"its {name} had {key} {_shown(old.get(key))}, and not {_shown(new.get(key))}"
@@ -89,6 +96,6 @@ def _changed_input(old: list[list[Any]], new: list[list[Any]]) -> str:
 
 
 def _shown(value: Any) -> str:
-    if value is None:
+    if value is None or value == "":
         return "none"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
@@ -60,6 +61,8 @@ def find_layout(
     with one name; UsageError for an output column that is there.
     """
     schema = _common_schema(sources)
+    if schema is None:  # without a row, and so without names
+        schema = pa.schema([(name, pa.string()) for name in _named_columns(task, given)])
     arguments = _argument_columns(task, given, schema.names, sources[0])
     for name in arguments:
         kind = schema.field(name).type
@@ -76,10 +79,17 @@ def find_layout(
     return Layout(arguments, schema, frozenset(outputs))
 
 
-def _common_schema(sources: Sequence[Source]) -> pa.Schema:
-    """Returns the columns that all sources have; of JSON Lines those of the first rows."""
+def _common_schema(sources: Sequence[Source]) -> pa.Schema | None:
+    """Returns the columns that all sources have; of JSON Lines those of the first rows, and None without a row."""
     if sources[0].format == JSONL:
-        objects = next((found for source in sources if (found := first_objects(source))), [])
+        objects: list[dict[str, Any]] | None = None
+        for source in sources:
+            found = first_objects(source)
+            objects = objects if found is None else found
+            if objects:
+                break
+        if objects is None:
+            return None
         if not objects:
             raise DataError(
                 f"{sources[0].name} has no JSON object in its first lines; expected one in each line: "
@@ -130,6 +140,17 @@ def count_arguments(task: Task, given: ColumnNames) -> int:
     return 1 + len(given.choice)
 
 
+def _named_columns(task: Task, given: ColumnNames) -> list[str]:
+    """Returns the columns that the model reads: those that the user named, and the default names of others."""
+    columns: list[str] = []
+    for option in ARGUMENTS.get(task.name, (TEXT,)):
+        if option == CHOICE:
+            columns += given.choice
+        elif option != PAIR or task is not TEXT_CLASSIFICATION or given.pair:
+            columns.append(getattr(given, option) or option)
+    return columns
+
+
 def _argument_columns(task: Task, given: ColumnNames, names: Sequence[str], source: Source) -> tuple[str, ...]:
     columns: list[str] = []
     for option in ARGUMENTS.get(task.name, (TEXT,)):
@@ -141,6 +162,8 @@ def _argument_columns(task: Task, given: ColumnNames, names: Sequence[str], sour
             columns.append(_default_column(option, names, source))
     for name in columns:
         if name not in names:
+            if not names:
+                raise _empty_objects(name, source)
             raise ColumnError(f"{source.name} has no column {name}, only {name_list(names)}; name one of those")
     return tuple(columns)
 
@@ -150,7 +173,13 @@ def _default_column(option: str, names: Sequence[str], source: Source) -> str:
         return option
     if option == TEXT and len(names) == 1:
         return names[0]
+    if not names:
+        raise _empty_objects(option, source)
     raise ColumnError(f"{source.name} has no column {option}, only {name_list(names)}; name the column with --{option}")
+
+
+def _empty_objects(name: str, source: Source) -> ColumnError:
+    return ColumnError(f"{source.name} has no key {name}: its first objects are empty; give them this key")
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -28,17 +28,19 @@ SURROGATE = re.compile(r"\\u[dD]")
 Record = tuple[int, dict[str, Any], str, str | None]
 
 
-def first_objects(source: Source) -> list[dict[str, Any]]:
-    """Returns the valid ones of the first objects of a file."""
+def first_objects(source: Source) -> list[dict[str, Any]] | None:
+    """Returns the valid ones of the first objects of a file; None where it has only blank lines."""
     found, characters = [], 0
+    is_empty = True
     with open_bytes(source) as file:
         for _, value, text, reason in islice(_records(file), FIRST_ROWS):
+            is_empty = False
             if reason is None:
                 found.append(value)
-            characters += len(text)
+                characters += len(text)
             if characters > MOST_KEPT:
                 break
-    return found
+    return None if is_empty else found
 
 
 def schema_of(objects: Sequence[dict[str, Any]]) -> pa.Schema:
@@ -131,7 +133,9 @@ def _fault(value: dict[str, Any], layout: Layout) -> str | None:
     for name in layout.arguments:
         text = value.get(name)
         if text is None:
-            return f"{name} is null" if name in value else f"no key {name}, only {name_list(value)}"
+            if name in value:
+                return f"{name} is null"
+            return f"no key {name}, only {name_list(value)}" if value else f"no key {name}: the object is empty"
         if not isinstance(text, str):
             return f"{name} is a JSON {_kind(text)}, expected a string"
     if not layout.reserved.isdisjoint(value):
@@ -183,8 +187,8 @@ def _brief(value: Any) -> str:
 
 
 def _has_null(kind: pa.DataType) -> bool:
-    """Returns whether a type has no values in some place, such as that of a list that is always empty."""
-    if pa.types.is_null(kind):
+    """Returns whether a type has no values in some place, such as that of a list or object that is always empty."""
+    if pa.types.is_null(kind) or (pa.types.is_struct(kind) and kind.num_fields == 0):
         return True
     return any(_has_null(kind.field(index).type) for index in range(kind.num_fields))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import io
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ GZIP = ".gz"
 GZIP_START = b"\x1f\x8b"
 UTF16_STARTS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
+STANDARD_INPUT, LOCAL_URI = "-", "file:"
 # Names in a folder that Spark, Hive and other programs write for themselves.
 HIDDEN = ("_", ".")
 # Bytes that are read at once.
@@ -69,11 +69,16 @@ def find_sources(inputs: Sequence[str | Path], form: str | None = None) -> list[
         raise UsageError(f"--format is {form!r}; expected one of {', '.join(FORMATS)}")
     if not inputs:
         raise UsageError("there is no input; give one or more files")
+    if any(str(one) == STANDARD_INPUT for one in inputs):
+        raise UsageError("- is not supported: a job that continues reads its input again; write the rows to a file")
     sources = [source for one in inputs for source in _sources_at(locate(one), form)]
-    names = [source.name if SCHEME in source.name else os.path.realpath(source.name) for source in sources]
-    twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
-    if twice is not None:
-        raise UsageError(f"{twice} is given twice; give each file once")
+    places: set[str] = set()
+    for source in sources:
+        is_local = SCHEME not in source.name or source.name.startswith(LOCAL_URI)
+        place = source.location().identity if is_local else source.name
+        if place in places:
+            raise UsageError(f"{source.name} is given twice; give each file once")
+        places.add(place)
     odd = next((source for source in sources if (source.format == JSONL) != (sources[0].format == JSONL)), None)
     if odd is not None:
         raise UsageError(

@@ -9,8 +9,8 @@ from __future__ import annotations
 import base64
 import csv
 import gzip
-import io
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -109,6 +109,21 @@ class _JsonWriter(_TextWriter):
         self._stream.write("".join(lines).encode())
 
 
+class _Lines:
+    """The lines of a `csv.writer`, with \\n at their ends.
+
+    Python's writer quotes the characters of its line end alone (before 3.13), and a value with \\r needs quotes, too.
+    """
+
+    END = "\r\n"
+
+    def __init__(self) -> None:
+        self.written: list[str] = []
+
+    def write(self, line: str) -> None:
+        self.written.append(f"{line[: -len(self.END)]}\n")
+
+
 class _DelimitedWriter(_TextWriter):
     def __init__(self, stream: Any, form: OutputFormat, header: Sequence[str] | None) -> None:
         super().__init__(stream, form.is_gzipped)
@@ -121,9 +136,9 @@ class _DelimitedWriter(_TextWriter):
         self._write_rows(zip(*columns, strict=True))
 
     def _write_rows(self, rows: Any) -> None:
-        text = io.StringIO(newline="")
-        csv.writer(text, delimiter=self._delimiter, lineterminator="\n").writerows(rows)
-        self._stream.write(text.getvalue().encode())
+        lines = _Lines()
+        csv.writer(lines, delimiter=self._delimiter, lineterminator=_Lines.END).writerows(rows)
+        self._stream.write("".join(lines.written).encode())
 
 
 class _ParquetWriter(Writer):
@@ -194,7 +209,19 @@ def _without_time(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=_json_default)
+    try:
+        return json.dumps(value, ensure_ascii=False, default=_json_default, allow_nan=False)
+    except ValueError:
+        return json.dumps(_without_nan(value), ensure_ascii=False, default=_json_default)
+
+
+def _without_nan(value: Any) -> Any:
+    """Returns a value with null for NaN and the infinities, which JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):  # maps of Parquet are lists of pairs
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _json_default(value: Any) -> Any:

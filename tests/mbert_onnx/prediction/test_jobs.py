@@ -170,11 +170,14 @@ def test_rows_since_the_last_part_are_kept_where_it_can_be_written(tmp_path: Pat
     assert ids(output) == GOOD
 
 
-def test_a_part_that_was_deleted_is_computed_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["part-00001.csv", "part-00001.errors.jsonl"])
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_part_that_was_deleted_or_cut_is_computed_again(name: str, cut: bool, tmp_path: Path) -> None:
     output = tmp_path / "a.csv"
     with pytest.raises(Killed):
         run(output, until=7)
-    (tmp_path / "a.csv.parts" / "part-00001.csv").unlink()
+    part = tmp_path / "a.csv.parts" / name
+    part.write_bytes(part.read_bytes()[:-1]) if cut else part.unlink()
     with job(output) as writing:
         assert writing.position == Position(0, 2)
     run(output)
@@ -210,7 +213,7 @@ def test_a_finished_output_is_not_touched(tmp_path: Path) -> None:
         ({"inputs": [["b.csv", 9, 1]]}, "b.csv was not among its inputs"),
         ({"inputs": [["a.csv", 9, 2]]}, "a.csv was changed since"),
         ({"inputs": []}, "it had 1 inputs, and not 0"),
-        ({"model": {"sha256": "2"}}, "its model had sha256 1, and not 2"),
+        ({"model": {"sha256": "2"}}, "it had another model"),
     ],
 )
 def test_another_job_is_refused_by_what_differs(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -235,7 +238,7 @@ def test_folders_of_others_are_left_alone(tmp_path: Path) -> None:
     output, parts = tmp_path / "a.csv", tmp_path / "a.csv.parts"
     parts.mkdir()
     (parts / "notes.txt").write_text("mine")
-    assert "has notes.txt, which are not of a job" in refusal(output, DataError)
+    assert "has notes.txt, not written by a job" in refusal(output, DataError)
     (parts / "manifest.json").write_text("{}")
     assert "is not a manifest that this version" in refusal(output, DataError)
     (parts / "manifest.json").unlink()
@@ -243,9 +246,35 @@ def test_folders_of_others_are_left_alone(tmp_path: Path) -> None:
     run(output)
     with pytest.raises(Killed):
         run(tmp_path / "b.csv", until=5)
-    (tmp_path / "b.csv.parts" / "notes.txt").write_text("mine")
+    mine = ["notes.txt", "part-00009.csv", "part-mine.csv"]
+    for name in mine:
+        (tmp_path / "b.csv.parts" / name).write_text("mine")
     run(tmp_path / "b.csv")
-    assert [path.name for path in (tmp_path / "b.csv.parts").iterdir()] == ["notes.txt"]
+    assert sorted(path.name for path in (tmp_path / "b.csv.parts").iterdir()) == mine
+    assert "has notes.txt, part-00009.csv, part-mine.csv, not" in refusal(tmp_path / "b.csv", DataError, overwrite=True)
+
+
+def test_a_file_with_the_name_of_the_bad_rows_is_left_alone(tmp_path: Path) -> None:
+    output, errors = tmp_path / "a.csv", tmp_path / "a.csv.errors.jsonl"
+    errors.write_text('{"text": "mine"}\n')
+    for overwrite in (False, True):
+        assert "a.csv.errors.jsonl exists, and is no list of bad rows" in refusal(output, overwrite=overwrite)
+    errors.unlink()
+    run(output)
+    output.unlink()
+    assert "a.csv.errors.jsonl exists; pass --overwrite" in refusal(output)
+    run(output, overwrite=True)
+    assert ids(output) == GOOD
+
+
+def test_a_job_without_a_part_does_not_hold_back_another(tmp_path: Path) -> None:
+    output = tmp_path / "a.csv"
+    with job(output):
+        shutil.copytree(tmp_path / "a.csv.parts", tmp_path / "kept")  # as it is where the process is killed now
+    shutil.move(tmp_path / "kept", tmp_path / "a.csv.parts")
+    with job(output, options={"all": True}) as writing:
+        assert writing.position == Position()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_output_that_cannot_be_written(tmp_path: Path) -> None:
@@ -254,6 +283,16 @@ def test_an_output_that_cannot_be_written(tmp_path: Path) -> None:
     assert "a folder; expected a file" in refusal(tmp_path / "folder.csv")
     with pytest.raises(WriteError, match=r"cannot be written \(Not a directory\); choose another --output"):
         run(tmp_path / "file" / "a.csv")
+    (tmp_path / "b.csv.errors.jsonl").mkdir()
+    (tmp_path / "c.csv.parts").touch()
+    assert "b.csv.errors.jsonl is a folder, and its name that of the bad rows" in refusal(tmp_path / "b.csv")
+    assert "c.csv.parts is a file, and its name that of the parts" in refusal(tmp_path / "c.csv")
+    before = sorted(tmp_path.iterdir())
+    for length in (255, 249, 240, 234):
+        long = tmp_path / f"{'x' * (length - 4)}.csv"
+        assert refusal(long, DataError).endswith("(File name too long); choose a shorter name")
+        assert sorted(tmp_path.iterdir()) == before
+    run(tmp_path / f"{'x' * 229}.csv")
     for name in ("a.txt", "a.doc", "a.parquet.gz"):
         with pytest.raises(UsageError, match=r"expected one of the suffixes \.csv, \.tsv, \.jsonl"):
             output_format(name)

@@ -156,7 +156,7 @@ def test_the_command(tmp_path: Path) -> None:
 def test_strict_stops_at_the_first_bad_row(tmp_path: Path) -> None:
     source, output = reviews(tmp_path), tmp_path / "out.csv"
     line = complaint(call("reference", source, "-o", output, "--strict"), 1)
-    assert line.startswith(f"{source}, line 4: The text is empty. Give some text.; correct it and pass --overwrite")
+    assert line.startswith(f"{source}, line 4: The text is empty. Give some text; correct it and pass --overwrite")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["reviews.csv"]
 
 
@@ -168,20 +168,50 @@ def test_a_file_without_a_good_row(tmp_path: Path) -> None:
     assert output.read_text() == "id,text,label,score\n"
 
 
+def test_rows_of_empty_and_odd_json_lines(tmp_path: Path) -> None:
+    """A file without rows; objects that are always empty; numbers that JSON has not."""
+    source = tmp_path / "in.jsonl"
+    source.write_text("\n")
+    for name, content in (("none.jsonl", ""), ("none.csv", "text,label,score\n")):
+        assert mbert_onnx.predict("reference", source, tmp_path / name).rows == 0
+        assert (tmp_path / name).read_text() == content
+    source.write_text('{"text": "good", "m": {}, "l": [{}]}\n')
+    mbert_onnx.predict("reference", source, tmp_path / "out.parquet")
+    [row] = pq.read_table(tmp_path / "out.parquet").to_pylist()
+    assert (row["m"], row["l"]) == ("{}", "[{}]")
+    pq.write_table(pa.table({"text": ["good\rbad"], "n": [[float("nan"), 1.0]]}), tmp_path / "in.parquet")
+    mbert_onnx.predict("reference", tmp_path / "in.parquet", tmp_path / "out.jsonl")
+    assert '"n": [null, 1.0]' in (tmp_path / "out.jsonl").read_text()
+    mbert_onnx.predict("reference", tmp_path / "in.parquet", tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_bytes().startswith(b'text,n,label,score\n"good\rbad","[null, 1.0]",')
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (["reviews.csv", "--text", "body"], 2, "has no column body, only id, text; name one of those"),
         (["reviews.csv", "--pair", "body"], 2, "has no column body, only id, text; name one of those"),
         (["reviews.csv", "--context", "text"], 2, "--context is not for text-classification, which takes --text and"),
-        (["reviews.csv", "--normalize"], 2, "--normalize is not for text-classification"),
-        (["reviews.csv", "--top-k", "2"], 2, "--top-k is not for text-classification, of which the best answer is"),
+        (["reviews.csv", "--normalize"], 2, "--normalize is not for text-classification, which takes --all; leave"),
+        (["reviews.csv", "--top-k", "2"], 2, "--top-k is not for text-classification, which takes --all; leave it out"),
+        (["reviews.csv", "--workers", ""], 2, "--workers is ''; expected 1 to 1,024, or auto"),
+        (["-"], 2, "- is not supported: a job that continues reads its input again; write the rows to a file"),
+        (
+            ["a.csv.errors.jsonl", "--output", "a.csv"],
+            2,
+            "a.csv.errors.jsonl is an input, and a.csv.errors.jsonl is written beside the --output a.csv; choose",
+        ),
+        (
+            ["b.csv.parts/part-00000.csv", "--output", "b.csv"],
+            2,
+            "part-00000.csv is an input, and b.csv.parts is written beside the --output b.csv; choose",
+        ),
         (["reviews.csv", "--workers", "0"], 2, "--workers is 0; expected 1 to 1,024, or auto"),
         (["reviews.csv", "--workers", "many"], 2, "--workers is many; expected 1 to 1,024, or auto"),
         (["reviews.csv", "--workers", "auto", "--threads", "2"], 2, "--threads is not for --workers auto"),
         (["reviews.csv", "--format", "json"], 2, "--format is 'json'; expected one of csv, tsv, jsonl, parquet, txt"),
         (["none.csv"], 1, "none.csv does not exist; check the path"),
-        (["."], 2, "inside the input folder"),
+        (["b.csv.parts", "--output", "b.csv.parts/out.csv"], 2, "inside the input folder"),
         (["reviews.csv", "--output", "reviews.csv", "--overwrite"], 2, "which is an input; choose another path"),
         (["reviews.csv", "--output", "out.txt"], 2, "--output is out.txt; expected one of the suffixes"),
         (["reviews.csv", "--output", "folder.csv"], 2, "--output is folder.csv, a folder; expected a file"),
@@ -193,10 +223,14 @@ def test_what_is_refused(
 ) -> None:
     reviews(tmp_path)
     (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "a.csv.errors.jsonl").write_text('{"text": "x"}\n')
+    (tmp_path / "b.csv.parts").mkdir()
+    (tmp_path / "b.csv.parts" / "part-00000.csv").write_text("text\nx\n")
+    before = sorted(tmp_path.rglob("*"))
     monkeypatch.chdir(tmp_path)
     output = [] if "--output" in arguments else ["--output", "out.csv"]
     assert message in complaint(call("reference", *arguments, *output), code)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.csv", "reviews.csv"]
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_bundle_without_a_tokenizer(runtime_bundle: Bundles, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ FILES: dict[str, bytes] = {
     b'{bad}\n{"text": "\\ud800"}\n{"text": "d", "label": 1}\n{"text": "e", "n": 10000000000000000000000}\n\xff\n',
     "d.txt": b"one\n\ntwo\r\nthr\xffee",
     "e.csv": b"sep=;\nid;text\n1;a,b\n",
+    "g.csv": b'\n\n"a,b,c";text;"i\rd"\n1;"one\n2;"two\n3;"three" more;\n4;a "b" c;x\n5;"a\rb\nc";x;y\n6;"last',
 }
 # Of each file the texts with their lines, and the bad rows.
 FOUND: dict[str, tuple[list[tuple[int, str]], list[tuple[int, str]]]] = {
@@ -56,6 +57,16 @@ FOUND: dict[str, tuple[list[tuple[int, str]], list[tuple[int, str]]]] = {
     ),
     "d.txt": ([(1, "one"), (2, ""), (3, "two")], [(4, "not valid UTF-8: byte 3 of the line is 0xff")]),
     "e.csv": ([(3, "a,b")], []),
+    "g.csv": (
+        [(7, 'a "b" c')],
+        [
+            (4, "a quote is opened and not closed"),
+            (5, "a quote is opened and not closed"),
+            (6, 'text is behind the quote that closes a value; write quotes in a value as ""'),
+            (8, "the row has 4 fields, expected 3 as in the header; its quotes go to line 9"),
+            (10, "a quote is opened and not closed"),
+        ],
+    ),
 }
 
 
@@ -179,6 +190,21 @@ def test_json_lines_as_a_table_have_the_columns_of_the_first_rows(
     assert "the keys new are in none of the first rows" in bad_of(found)[1][1]
 
 
+def test_time_is_in_proportion_to_lines_that_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each line opens a quote, also where one is open already, so that each record goes to the end of the file."""
+    monkeypatch.setattr("mbert_onnx.prediction.reading.delimited.LONGEST_RECORD", 2**12)
+    path = written(tmp_path, "a.csv", b"id,text\n" + b'5",,"\n' * 20_000 + b"\n")
+    bad = bad_of(chunks(find_sources([path])))
+    assert [line for line, _ in bad] == list(range(2, 20_002))
+    assert {reason for _, reason in bad} == {"a quote is opened and not closed"}
+
+
+def test_a_long_first_line_is_one_bad_row(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.jsonl", b'{"text": "' + b"x" * 2**22 + b'\n{"text": "a"}\n')
+    found = chunks(find_sources([path]))
+    assert (texts_of(found), [line for line, _ in bad_of(found)]) == ([(2, "a")], [1])
+
+
 def test_chunks_are_small(tmp_path: Path) -> None:
     long = "word " * 2**14
     quoted, pair = f'"{long}"\n', f'{{"text": "{long}"}}\n'
@@ -215,6 +241,8 @@ REFUSED: list[tuple[str, bytes, dict[str, Any], type[MbertError], str]] = [
         DataError,
         "has no JSON object in its first lines; expected one in each line: convert a list",
     ),
+    ("a.jsonl", b"{ }\n", {}, ColumnError, "has no key text: its first objects are empty; give them this key"),
+    ("a.csv", b'id,"text\n1,"x\n', {}, DataError, "line 1: a quote is opened and not closed; expected the names"),
     ("a.csv", b"text,id\rx,1\r", {}, DataError, "line 1 has line ends of \\r alone; expected"),
     ("a.xlsx", b"", {}, UsageError, "has none of the suffixes .csv, .tsv, .jsonl, .ndjson, .parquet, .txt"),
 ]
@@ -257,6 +285,8 @@ def test_folders(tmp_path: Path) -> None:
         find_sources([tmp_path / "empty"])
     with pytest.raises(UsageError, match="is given twice"):
         find_sources([tmp_path / "a.csv", tmp_path / "sub" / ".." / "a.csv"])
+    with pytest.raises(UsageError, match="is given twice"):
+        find_sources([tmp_path / "a.csv", (tmp_path / "a.csv").as_uri()])
     with pytest.raises(DataError, match="does not exist; check the path"):
         find_sources([tmp_path / "none.csv"])
     with pytest.raises(UsageError, match=r"foo://x cannot be opened .* expected a local path, or a URI"):
