@@ -99,7 +99,7 @@ def _records(source: Source, file: ByteStream) -> tuple[list[str], Iterator[Reco
         header = [unquoted(cell) for cell in first.rstrip(ENDS).split("\t")]
         return header, _tsv_records(lines)
     records = _csv_records(_Feed(lines, (number, first, None)), separator)
-    number, header, reason = next(records)
+    number, names, reason = next(records)
     if reason is not None and "\r" in first.rstrip(ENDS):
         raise DataError(
             f"{source.name}, line {number} has line ends of \\r alone; expected \\n or \\r\\n: convert them with "
@@ -107,7 +107,7 @@ def _records(source: Source, file: ByteStream) -> tuple[list[str], Iterator[Reco
         )
     if reason is not None:
         raise DataError(f"{source.name}, line {number}: {reason}; expected the names of the columns: correct the file")
-    return list(header), records
+    return list(names), records
 
 
 def _first_line(lines: Iterator[Line]) -> Line:
