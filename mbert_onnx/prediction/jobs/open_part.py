@@ -51,12 +51,12 @@ class OpenPart:
 
     @property
     def count(self) -> int:
-        """How many rows it has, with the bad ones."""
+        """Number of rows, with the bad ones."""
         return self._rows + len(self._bad)
 
     @property
     def seconds(self) -> float:
-        """How old it is."""
+        """Age in seconds."""
         return time.monotonic() - self._since
 
     def write(self, result: Result) -> None:
