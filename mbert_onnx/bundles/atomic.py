@@ -6,7 +6,6 @@ import ctypes
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -92,9 +91,6 @@ def check_new_folder(path: Path, advice: str) -> None:
         raise BundleError(f"{existing} is not a folder; {advice}")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise BundleError(f"{existing} is not writable; {advice}")
-    with write_errors(path, BundleError, advice=advice):
-        # Root has every permission, and yet some places take no folder, such as /proc.
-        Path(tempfile.mkdtemp(prefix=PARTIAL, dir=existing)).rmdir()
 
 
 def replaced_name(path: Path) -> Path:

@@ -236,9 +236,6 @@ def test_other_folders_are_refused(built: list[str], tmp_path: Path) -> None:
         UsageError, match="--for is 'beos'; expected one of android, ios, linux, macos, windows, dotnet"
     ):
         mbert_onnx.write_kernels("beos", tmp_path / "new")
-    if Path("/proc").is_dir():
-        with pytest.raises(BundleError, match=r"/proc/new cannot be written \(.*\); choose another --output"):
-            mbert_onnx.write_kernels("android", "/proc/new")
     assert built == []
     assert not (tmp_path / "new").exists()
 
