@@ -169,6 +169,7 @@ def _on_labels(
             ms_low=times[number].low_ms,
             ms_high=times[number].high_ms,
             cut=cuts[number],
+            by_text={"accuracy": tuple(map(int, predicted == labels))} if "accuracy" in metrics else {},
         )
         for number, (model, predicted) in enumerate(zip(models, predictions, strict=True))
     ]
@@ -218,6 +219,7 @@ def _on_questions(
             ms_low=times[number].low_ms,
             ms_high=times[number].high_ms,
             cut=0,
+            by_text={name: tuple(values[number][name].tolist()) for name in measures},
         )
         for number, model in enumerate(models)
     ]

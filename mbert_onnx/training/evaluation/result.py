@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 # Version of the JSON layout.
@@ -35,6 +35,8 @@ class Standing:
             first model.
         ms, ms_low, ms_high: Mean time per text in ms, one at a time, unpadded: median over passes and its interval.
         cut: Number of texts that were truncated to the model's length.
+        by_text: Value of each text, in the order of the data, by metric: of metrics that are means over texts, so that
+            models of different evaluations, such as seeds of a training, can be compared text by text.
     """
 
     model: str
@@ -45,6 +47,7 @@ class Standing:
     ms_low: float
     ms_high: float
     cut: int
+    by_text: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

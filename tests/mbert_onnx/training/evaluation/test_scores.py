@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score
 
 from mbert_onnx.training.data.glue import TASKS
 from mbert_onnx.training.evaluation.scores.glue_metrics import METRICS
-from mbert_onnx.training.evaluation.scores.intervals import interval, share_interval
+from mbert_onnx.training.evaluation.scores.intervals import interval, seed_interval, share_interval
 from mbert_onnx.training.evaluation.scores.paper_figures import published
 from mbert_onnx.training.evaluation.scores.squad_metrics import exact_match, f1
 
@@ -93,3 +94,28 @@ def test_the_papers_figures_by_task() -> None:
     assert published("mnli")["MobileBERT"] == (83.3, 82.6)
     assert published("squad")["MobileBERT"] == (82.9, 90.0)
     assert published("wnli") == {}
+
+
+@pytest.mark.parametrize(("of_seeds", "of_texts"), [(0.0, 0.5), (0.3, 0.5), (0.3, 0.0)])
+def test_the_interval_over_seeds_and_texts_contains_the_true_mean_19_times_in_20(
+    of_seeds: float, of_texts: float
+) -> None:
+    random, inside, runs = np.random.default_rng(0), 0, 400
+    for _ in range(runs):
+        values = (
+            0.2
+            + random.normal(0, of_seeds, (3, 1))
+            + random.normal(0, of_texts, (1, 40))
+            + random.normal(0, 1, (3, 40))
+        )
+        low, high = seed_interval(values) or (0.0, 0.0)
+        inside += low <= 0.2 <= high
+    assert 0.91 <= inside / runs <= 0.995
+
+
+def test_the_interval_over_seeds_that_agree_is_that_over_texts() -> None:
+    values = np.tile(np.random.default_rng(0).normal(0, 1, 200), (3, 1))
+    expected = stats.t.interval(0.95, 199, loc=values[0].mean(), scale=stats.sem(values[0]))
+    assert seed_interval(values) == pytest.approx(expected)
+    assert seed_interval(np.ones((3, 9))) == (1.0, 1.0)
+    assert seed_interval(values[:1]) is None
