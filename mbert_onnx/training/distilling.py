@@ -18,8 +18,11 @@ from mbert_onnx.text.tasks import PRETRAINING
 from mbert_onnx.training.data.batch_sampler import Batches
 from mbert_onnx.training.data.row_store import Collate, Rows
 from mbert_onnx.training.distillation.initialization import check_pair, copy_shared_weights, fit_normalization
+from mbert_onnx.training.distillation.layer_pairs import LayerPairs, layer_pairs
 from mbert_onnx.training.distillation.loss import ObjectiveWeights, StageLoss
 from mbert_onnx.training.distillation.strategies import Stage, stages_of
+from mbert_onnx.training.distillation.teachers.interface import Teacher
+from mbert_onnx.training.distillation.teachers.mobilebert import MobileBertTeacher
 from mbert_onnx.training.inputs.corpus_rows import encoder_in, masking, pad_id_of, prepare_corpus
 from mbert_onnx.training.inputs.models import check_rows, config_of, new_model, pretraining_model
 from mbert_onnx.training.loop.run_folder import Run
@@ -74,7 +77,9 @@ def schedule(recipe: str | Path) -> Schedule:
     read = read_recipe(Path(recipe), DistillRecipe)
     vocab_size = _teacher_vocab_size(read)
     student = _student_outline(read, {} if vocab_size is None else {"vocab_size": vocab_size})
-    stages = [_planned(stage, read, student) for stage in _stages(read, student.config.num_hidden_layers)]
+    layers = student.config.num_hidden_layers
+    # Layer transfer needs as many layers as the teacher has.
+    stages = [_planned(stage, read, student) for stage in _stages(read, layers, _pairs(read, layers, layers))]
     notes = []
     if vocab_size is None and read.student.checkpoint is None:
         notes.append(
@@ -131,24 +136,27 @@ def transfer(recipe: str | Path, *, overwrite: bool = False, tell: TrainingProgr
     """
     path = Path(recipe)
     read = read_recipe(path, DistillRecipe)
-    stages = _stages(read, _student_outline(read, {}).config.num_hidden_layers)
+    layers = _student_outline(read, {}).config.num_hidden_layers
+    pairs = _pairs(read, layers, layers)
+    stages = _stages(read, layers, pairs)
     accelerator = accelerator_for(read.training)
     run = Run(read.output)
     tokenizer = TokenizerTable(folder=_teacher_folder(read))
     with opened(run, path, accelerator, overwrite=overwrite):
         encoder, rows = prepare_corpus(run.tokenizer, run.rows, tokenizer, read.data, accelerator, read.seed)
         vocabulary = encoder.tokenizer.get_vocab()
-        teacher = pretraining_model(read.teacher, "teacher", vocabulary=vocabulary, seed=read.seed)
+        loaded = pretraining_model(read.teacher, "teacher", vocabulary=vocabulary, seed=read.seed)
         student = pretraining_model(read.student, "student", vocabulary=vocabulary, seed=read.seed + 1)
-        for model, where in ((teacher, "teacher"), (student, "student")):
+        for model, where in ((loaded, "teacher"), (student, "student")):
             check_rows(model, where, max_length=read.data.max_length, pairs=read.data.next_sentence)
         collate = masking(encoder, pad_id_of(encoder), read.data)
         if read.transfer.strategy != "none":
-            _initialize_from_teacher(teacher, student, _fitting_batches(rows, collate, read.seed))
-            teacher.to(accelerator.device)
+            _initialize_from_teacher(loaded, student, _fitting_batches(rows, collate, read.seed))
+        teacher = MobileBertTeacher(loaded)
+        teacher.to(accelerator.device)
         train_stages(
             [stage.steps for stage in stages],
-            lambda number: _training_stage(number, stages[number], read, student, teacher, rows, collate),
+            lambda number: _training_stage(number, stages[number], read, student, teacher, pairs, rows, collate),
             accelerator=accelerator,
             table=read.training,
             run=run,
@@ -174,7 +182,8 @@ def _training_stage(
     stage: Stage,
     read: DistillRecipe,
     student: MobileBertForPreTraining,
-    teacher: MobileBertForPreTraining,
+    teacher: Teacher,
+    pairs: LayerPairs,
     rows: Rows,
     collate: Collate,
 ) -> TrainingStage:
@@ -182,7 +191,7 @@ def _training_stage(
         number=number,
         name=stage.name,
         steps=stage.steps,
-        module=StageLoss(student, teacher if stage.teaches else None, stage, objective_weights(read.transfer)),
+        module=StageLoss(student, teacher, stage, objective_weights(read.transfer), pairs=pairs),
         rows=rows,
         collate=collate,
         rate=stage.rate,
@@ -198,12 +207,18 @@ def objective_weights(table: TransferTable) -> ObjectiveWeights:
         means=table.means,
         variances=table.variances,
         attention=table.attention,
+        relations=table.relations,
         alpha=table.alpha,
         temperature=table.temperature,
     )
 
 
-def _stages(read: DistillRecipe, layers: int) -> list[Stage]:
+def _pairs(read: DistillRecipe, student: int, teacher: int) -> LayerPairs:
+    """Returns the compared layers of a student and a teacher with that many layers."""
+    return layer_pairs("last" if read.transfer.strategy == "shorten" else read.transfer.layers, student, teacher)
+
+
+def _stages(read: DistillRecipe, layers: int, pairs: LayerPairs) -> list[Stage]:
     table = read.transfer
     if read.training.steps is not None:
         raise UsageError("training.steps is for pretrain; distill has transfer.steps and transfer.distillation_steps")
@@ -216,6 +231,7 @@ def _stages(read: DistillRecipe, layers: int) -> list[Stage]:
         distillation_steps=table.distillation_steps,
         lower_rate=table.lower_rate,
         next_sentence=read.data.next_sentence,
+        compared=list(pairs),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from mbert_onnx.model.student import MobileBertForPreTraining
+from mbert_onnx.model.student import PretrainingHeads, TaskModel
 from mbert_onnx.training.distillation.attention_maps import attention_transfer
 from mbert_onnx.training.distillation.feature_maps import (
     feature_map_transfer,
@@ -16,6 +16,7 @@ from mbert_onnx.training.distillation.feature_maps import (
     variance_transfer,
 )
 from mbert_onnx.training.distillation.layer_maps import Maps, maps_of
+from mbert_onnx.training.distillation.layer_pairs import LayerPairs
 from mbert_onnx.training.distillation.predictions import (
     IGNORED,
     knowledge_distillation,
@@ -23,7 +24,10 @@ from mbert_onnx.training.distillation.predictions import (
     next_sentence_prediction,
     pretraining_distillation,
 )
+from mbert_onnx.training.distillation.relations import relation_heads, relation_transfer
 from mbert_onnx.training.distillation.strategies import Stage
+from mbert_onnx.training.distillation.teachers.interface import Teacher
+from mbert_onnx.training.distillation.teachers.mobilebert import shape_of
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class ObjectiveWeights:
         feature_maps: Weight of L_FMT.
         normalized_feature_maps, means, variances: Weights of its parts.
         attention: Weight of L_AT.
+        relations: Weight of the relations among queries, keys and values, where the numbers of heads differ.
         alpha: Weight of L_MLM in distillation; L_KD has weight 1 - alpha.
         temperature: Temperature of both distributions in L_KD.
     """
@@ -43,6 +48,7 @@ class ObjectiveWeights:
     means: float = 0.0
     variances: float = 0.0
     attention: float = 1.0
+    relations: float = 1.0
     alpha: float = 0.5
     temperature: float = 1.0
 
@@ -51,24 +57,35 @@ class StageLoss(nn.Module):
     """Loss of a stage.
 
     Args:
-        student: The model that is trained.
-        teacher: The frozen teacher, or None. It is not registered as a sub-module, so that accelerate neither trains,
-            saves nor synchronizes it.
+        student: The model that is trained, one of our task models.
+        teacher: The teacher, or None. It is not registered as a sub-module, so that accelerate neither trains, saves
+            nor synchronizes it.
         stage: The stage, which names the objectives.
         weights: Weights of the objectives.
+        pairs: The teacher's layer for each compared layer of the student; default: the same one.
+        maps: Linear maps to the teacher's width, of all stages, so that each checkpoint has them; default: none.
     """
 
     def __init__(
         self,
-        student: MobileBertForPreTraining,
-        teacher: MobileBertForPreTraining | None,
+        student: TaskModel,
+        teacher: Teacher | None,
         stage: Stage,
         weights: ObjectiveWeights,
+        *,
+        pairs: LayerPairs | None = None,
+        maps: nn.ModuleDict | None = None,
     ) -> None:
         super().__init__()
         self.student = student
-        self._teacher = (None if teacher is None else teacher.eval().requires_grad_(False),)
+        self.width_maps = nn.ModuleDict() if maps is None else maps
+        self._teacher = teacher if stage.teaches else None
         self._stage, self._weights = stage, weights
+        self._pairs = {layer: layer for layer in stage.layers} if pairs is None else pairs
+        self._shape = shape_of(student.mobilebert)
+        self._relates = False
+        if teacher is not None and stage.layers:
+            self._relates = teacher.shape.heads != self._shape.heads and weights.relations > 0
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Returns `loss` and each unweighted objective by name; layer objectives are summed over layers.
@@ -77,12 +94,8 @@ class StageLoss(nn.Module):
         `next_sentence` ``[batch]`` if next-sentence prediction is trained.
         """
         inputs = batch["input_ids"], batch["attention_mask"], batch["token_type_ids"]
-        found = maps_of(self.student.mobilebert, *inputs, self._stage.depth)
-        expected = None
-        [teacher] = self._teacher
-        if teacher is not None and self._stage.teaches:
-            with torch.no_grad():
-                expected = maps_of(teacher.mobilebert, *inputs, self._stage.depth)
+        found = maps_of(self.student.mobilebert, *inputs, self._stage.depth, projections=self._relates)
+        expected = self._expected(batch)
         losses: dict[str, Tensor] = {}
         total = found.features[-1].new_zeros((), dtype=torch.float32)
         if expected is not None and self._stage.layers:
@@ -91,8 +104,23 @@ class StageLoss(nn.Module):
             total = total + self._predictions(losses, expected, found, batch)
         return {"loss": total, **losses}
 
+    def _expected(self, batch: dict[str, Tensor]) -> Maps | None:
+        """Returns the teacher's maps, up to the last layer that the stage needs."""
+        teacher = self._teacher
+        if teacher is None:
+            return None
+        compared = [self._pairs[layer] + 1 for layer in self._stage.layers]
+        depth = teacher.shape.layers if self._stage.predicts else max(compared)
+        attends = bool(compared) and self._attends(teacher)
+        return teacher.maps(batch, depth, attentions=attends, projections=self._relates)
+
+    def _attends(self, teacher: Teacher) -> bool:
+        """True if attention maps are compared: head by head, so that both need the same number of heads."""
+        return self._weights.attention > 0 and teacher.shape.heads == self._shape.heads
+
     def _layers(self, losses: dict[str, Tensor], expected: Maps, found: Maps, mask: Tensor) -> Tensor:
-        weights, layers = self._weights, self._stage.layers
+        weights, layers, teacher = self._weights, self._stage.layers, self._teacher
+        assert teacher is not None
         features = {
             "feature_maps": (weights.feature_maps, feature_map_transfer),
             "normalized_feature_maps": (weights.normalized_feature_maps, normalized_feature_map_transfer),
@@ -100,36 +128,48 @@ class StageLoss(nn.Module):
             "variances": (weights.variances, variance_transfer),
         }
         total = mask.new_zeros((), dtype=torch.float32)
+        pairs = [(self._pairs[layer], layer) for layer in layers]
+        maps = [(expected.features[theirs].float(), self._widened(found, own).float()) for theirs, own in pairs]
         for name, (weight, objective) in features.items():
             if weight:
-                maps = [(expected.features[layer].float(), found.features[layer].float()) for layer in layers]
                 losses[name] = torch.stack([objective(*pair, mask) for pair in maps]).sum()
                 total = total + weight * losses[name]
-        if weights.attention:
-            maps = [(expected.attentions[layer].float(), found.attentions[layer].float()) for layer in layers]
+        if self._attends(teacher):
+            maps = [(expected.attentions[theirs].float(), found.attentions[own].float()) for theirs, own in pairs]
             losses["attention"] = torch.stack([attention_transfer(*pair, mask) for pair in maps]).sum()
             total = total + weights.attention * losses["attention"]
+        if self._relates:
+            heads = relation_heads(teacher.shape.projected_size, self._shape.projected_size, teacher.shape.heads)
+            both = [(expected.projections[theirs], found.projections[own]) for theirs, own in pairs]
+            losses["relations"] = torch.stack([relation_transfer(*pair, mask, heads) for pair in both]).sum()
+            total = total + weights.relations * losses["relations"]
         return total
+
+    def _widened(self, found: Maps, layer: int) -> Tensor:
+        """Returns a feature map of the student in the teacher's width."""
+        key = str(layer)
+        return self.width_maps[key](found.features[layer]) if key in self.width_maps else found.features[layer]
 
     def _predictions(
         self, losses: dict[str, Tensor], expected: Maps | None, found: Maps, batch: dict[str, Tensor]
     ) -> Tensor:
-        """Computes L_PD, or L_MLM + L_NSP without a teacher. Logits are computed at masked positions only."""
+        """Computes L_PD, or L_MLM + L_NSP without a teacher that predicts words. Logits: at masked positions only."""
         masked = batch["labels"] != IGNORED
         words = batch["labels"][masked]
-        logits = self.student.cls.predictions(found.features[-1][masked]).float()
+        heads = self.student.cls
+        assert isinstance(heads, PretrainingHeads)
+        logits = heads.predictions(found.features[-1][masked]).float()
         losses["masked_words"] = masked_language_modeling(logits, words)
         next_sentence = logits.new_zeros(())
         if "next_sentence" in batch:
             assert self.student.mobilebert.pooler is not None
             pooled = self.student.mobilebert.pooler(found.features[-1])
-            relation = self.student.cls.seq_relationship(pooled).float()
+            relation = heads.seq_relationship(pooled).float()
             next_sentence = losses["next_sentence"] = next_sentence_prediction(relation, batch["next_sentence"])
-        [teacher] = self._teacher
-        if expected is None or teacher is None:
+        teacher = self._teacher
+        if expected is None or teacher is None or not teacher.predicts:
             return losses["masked_words"] + next_sentence
-        with torch.no_grad():
-            teacher_logits = teacher.cls.predictions(expected.features[-1][masked]).float()
+        teacher_logits = teacher.predictions(expected.features[-1][masked]).float()
         losses["distillation"] = knowledge_distillation(teacher_logits, logits, words, self._weights.temperature)
         return pretraining_distillation(
             losses["masked_words"], losses["distillation"], next_sentence, self._weights.alpha

@@ -16,6 +16,7 @@ from mbert_onnx.training.distillation.initialization import check_pair, copy_sha
 from mbert_onnx.training.distillation.layer_maps import maps_of
 from mbert_onnx.training.distillation.loss import ObjectiveWeights, StageLoss
 from mbert_onnx.training.distillation.strategies import STRATEGIES, Stage, stages_of
+from mbert_onnx.training.distillation.teachers.mobilebert import MobileBertTeacher
 
 SIZES: dict[str, Any] = {
     "vocab_size": 50,
@@ -90,7 +91,7 @@ def test_maps_equal_those_of_the_model() -> None:
 def test_gradients_reach_exactly_the_parameters_of_a_stage(strategy: str, lower_rate: float) -> None:
     for stage in stages(strategy, lower_rate=lower_rate):
         own, theirs = student(), teacher()
-        module = StageLoss(own, theirs, stage, ALL)
+        module = StageLoss(own, MobileBertTeacher(theirs), stage, ALL)
         for name, parameter in module.named_parameters():
             parameter.requires_grad_(stage.rate(name) > 0)
         module(batch())["loss"].backward()
@@ -103,7 +104,7 @@ def test_gradients_reach_exactly_the_parameters_of_a_stage(strategy: str, lower_
 
 
 def test_the_teacher_is_not_in_the_state_of_the_module() -> None:
-    module = StageLoss(student(), teacher(), stages("joint")[0], ALL)
+    module = StageLoss(student(), MobileBertTeacher(teacher()), stages("joint")[0], ALL)
     assert {name.split(".")[0] for name in module.state_dict()} == {"student"}
 
 
@@ -111,7 +112,7 @@ def test_the_teacher_is_not_in_the_state_of_the_module() -> None:
 def test_an_identical_student_has_zero_transfer_loss(strategy: str) -> None:
     theirs = teacher()
     for stage in stages(strategy):
-        losses = StageLoss(theirs, teacher(), stage, ALL)(batch())
+        losses = StageLoss(theirs, MobileBertTeacher(teacher()), stage, ALL)(batch())
         for name in ("feature_maps", "normalized_feature_maps", "means", "variances", "attention", "distillation"):
             assert losses.get(name, torch.tensor(0.0)).item() == pytest.approx(0, abs=1e-6)
 
@@ -120,17 +121,20 @@ def test_losses_are_weighted_and_summed_over_layers() -> None:
     own, theirs = student(), teacher()
     joint = stages("joint")[0]
     weights = ObjectiveWeights(feature_maps=2.0, attention=3.0)
-    together = StageLoss(own, theirs, joint, weights)(batch())
+    together = StageLoss(own, MobileBertTeacher(theirs), joint, weights)(batch())
     assert together["loss"].item() == pytest.approx(
         2 * together["feature_maps"].item() + 3 * together["attention"].item()
     )
-    single = [StageLoss(own, theirs, stage, weights)(batch())["loss"].item() for stage in stages("progressive")[:3]]
+    single = [
+        StageLoss(own, MobileBertTeacher(theirs), stage, weights)(batch())["loss"].item()
+        for stage in stages("progressive")[:3]
+    ]
     assert together["loss"].item() == pytest.approx(sum(single), rel=1e-5)
 
 
 def test_distillation_weights_words_and_teacher_distribution() -> None:
     stage = stages("joint")[-1]
-    losses = StageLoss(student(), teacher(), stage, ObjectiveWeights(alpha=0.25))(batch())
+    losses = StageLoss(student(), MobileBertTeacher(teacher()), stage, ObjectiveWeights(alpha=0.25))(batch())
     expected = 0.25 * losses["masked_words"] + 0.75 * losses["distillation"] + losses["next_sentence"]
     assert losses["loss"].item() == pytest.approx(expected.item())
 

@@ -1,0 +1,1 @@
+"""Teachers: our own models and any encoder of transformers, behind one interface."""
