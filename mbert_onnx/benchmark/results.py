@@ -29,15 +29,22 @@ def compare(old: str | Path, new: str | Path) -> Comparison:
 
 
 def write_html(
-    results: Sequence[str | Path], page: str | Path, *, quality: str | Path | None = None, command: Sequence[str] = ()
+    results: Sequence[str | Path],
+    page: str | Path,
+    *,
+    quality: str | Path | Sequence[str | Path] = (),
+    metrics: Sequence[str] = (),
+    command: Sequence[str] = (),
 ) -> None:
     """Writes one self-contained page: latency against length, quality, where the time goes, a roofline, the machine.
 
     Args:
         results: Files that `bench` has written.
         page: The `.html` to write.
-        quality: A file with a number for each model: `{"metric": "accuracy", "models": {"random": 0.81}}`, or a
-            tab-separated table whose header has the metric's name.
+        quality: Files with the quality of the models: what `evaluate` has written, which has intervals and differences,
+            `{"metric": "accuracy", "models": {"random": 0.81}}`, or a tab-separated table whose header has the metric's
+            name. Models have the names of the reports.
+        metrics: Metrics of evaluations to show; default: the first of each.
         command: The command line that called this, for the page.
 
     Raises perf.errors.PerfError for a file that cannot be read or written, or where a package of the extra `report` is
@@ -48,11 +55,10 @@ def write_html(
     reports = [read_report(path) for path in results]
     names = [Path(path).name for path in results]
     line = shlex.join(command) if command else None
-    if quality is None:
-        write_page(reports, Path(page), names=names, command=line)
-        return
-    figures = read_quality(Path(quality), [subject.name for report in reports for subject in report.subjects])
-    write_page(reports, Path(page), names=names, command=line, quality=figures.models, quality_name=figures.metric)
+    known = [subject.name for report in reports for subject in report.subjects]
+    files = [quality] if isinstance(quality, str | Path) else quality
+    qualities = [one for file in files for one in read_quality(Path(file), known, metrics)]
+    write_page(reports, Path(page), names=names, command=line, qualities=qualities)
 
 
 def write_plot(results: Sequence[str | Path], picture: str | Path) -> None:

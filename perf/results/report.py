@@ -70,6 +70,7 @@ class SubjectReport:
         blocks: Time by kind of block.
         padded_difference: `difference` on texts half of which are padding.
         non_finite: The lengths at which an output is NaN or infinite, by its name: then the times are no valid result.
+        layers: Number of layers, as its config says; None if it is not known.
     """
 
     name: str
@@ -86,6 +87,7 @@ class SubjectReport:
     blocks: tuple[BlockTimes, ...] = ()
     padded_difference: float | None = None
     non_finite: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    layers: int | None = None
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ POSITIVE = {
     "median",
     "low",
     "high",
+    "layers",
 }
 # Centred errors, which may be infinite.
 UNBOUNDED = {"difference", "error", "cpu_difference", "padded_difference", "batch_difference"}

@@ -61,6 +61,7 @@ class Subject:
         precision: The type of its products, `float32`, `fp16` or `int8`; empty where it is unknown.
         sizes: The batch and the lengths that it takes.
         inputs: The file with its inputs for each length, for a model that reads no token ids; empty: random ids.
+        layers: Number of layers; None where it is unknown.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Subject:
     precision: str = ""
     sizes: Sizes = Sizes()
     inputs: Mapping[int, Path] = field(default_factory=dict)
+    layers: int | None = None
 
     @property
     def files(self) -> list[Path]:

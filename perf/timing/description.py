@@ -68,4 +68,5 @@ def _report(subject: Subject, run: Run, files: Mapping[Path, InspectedFile], arg
         runtime=files[file].runtime,
         notes=notes,
         precision=subject.precision,
+        layers=subject.layers,
     )

@@ -30,6 +30,7 @@ class SavedCheckpoint:
         vocab_size: The number of token ids.
         max_positions: The largest number of tokens.
         segments: The number of token types; None where the model has none.
+        layers: The number of layers.
     """
 
     folder: Path
@@ -40,6 +41,7 @@ class SavedCheckpoint:
     vocab_size: int
     max_positions: int
     segments: int | None
+    layers: int
 
     @property
     def sizes(self) -> Sizes:
@@ -63,7 +65,7 @@ def build_transformers(request: Request, builder: ModelBuilder) -> BuiltModel:
     builder.progress(request.name)("exporting by torch.onnx, which takes a while")
     file = builder.new_folder() / "model.onnx"
     export_transformers(saved.folder, saved.architecture, saved.outputs, file)
-    subject = Subject(request.name, file, saved.vocab_size, precision=FLOAT32, sizes=saved.sizes)
+    subject = Subject(request.name, file, saved.vocab_size, precision=FLOAT32, sizes=saved.sizes, layers=saved.layers)
     return BuiltModel(subject, saved.find_reader)
 
 
@@ -78,6 +80,7 @@ def build_torch(request: Request, builder: ModelBuilder) -> BuiltModel:
         python=Path(sys.executable),
         precision=FLOAT32,
         sizes=saved.sizes,
+        layers=saved.layers,
     )
     return BuiltModel(subject, saved.find_reader)
 
@@ -115,6 +118,7 @@ def build_converted(request: Request, builder: ModelBuilder) -> BuiltModel:
         (converter.quantization,) if is_int8 else (),
         python=python,
         precision=INT8 if is_int8 else FLOAT32,
+        layers=saved.layers,
     )
     return BuiltModel(subject, saved.find_reader)
 
@@ -146,6 +150,7 @@ def save(peer: str, checkpoint: str, folder: Path, *, task: str | None, seed: in
             model.config.vocab_size,
             model.config.max_position_embeddings,
             getattr(model.config, "type_vocab_size", None),  # DistilBERT has no segments
+            model.config.num_hidden_layers,
         )
     loaded = load_checkpoint(checkpoint, task=task, seed=seed)
     save_checkpoint(loaded, folder)
@@ -158,6 +163,7 @@ def save(peer: str, checkpoint: str, folder: Path, *, task: str | None, seed: in
         loaded.config.vocab_size,
         loaded.config.max_position_embeddings,
         loaded.config.type_vocab_size,
+        loaded.config.num_hidden_layers,
     )
 
 

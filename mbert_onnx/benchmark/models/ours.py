@@ -143,7 +143,7 @@ def _tried(subject: Subject, config: Mapping[str, Any] | None, longest: int) -> 
 
 def _from_bundle(name: str, bundle: Bundle) -> BuiltModel:
     vocab_size, tokenizer = bundle.config.get("vocab_size"), bundle.tokenizer_path
-    positions = bundle.config.get("max_position_embeddings")
+    positions, layers = bundle.config.get("max_position_embeddings"), bundle.config.get("num_hidden_layers")
 
     def find_reader() -> TextReader | None:
         if tokenizer is None or not isinstance(positions, int):
@@ -156,6 +156,7 @@ def _from_bundle(name: str, bundle: Bundle) -> BuiltModel:
         vocab_size,
         precision=precision_of(bundle.model_path),
         sizes=Sizes(longest=positions if isinstance(positions, int) else None),
+        layers=layers if isinstance(layers, int) else None,
     )
     return BuiltModel(subject, find_reader)
 

@@ -29,11 +29,18 @@ def report(
         ),
     ] = None,
     quality: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="Also plot latency against quality on the page of --html. A JSON or tab-separated file with one "
-            "number for each model.",
+            help="Also plot quality against latency, depth and size on the page of --html. What evaluate --json has "
+            "written, or a JSON or tab-separated file with one number for each model. May be repeated.",
+        ),
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Metric of the evaluations in --quality, such as accuracy. May be repeated. Default: the first.",
         ),
     ] = None,
     plot: Annotated[
@@ -47,14 +54,17 @@ def report(
     from mbert_onnx.cli.printing.benchmark import print_bench, print_comparison
 
     pictures = {"--html": html, "--quality": quality, "--plot": plot}
-    asked = [name for name, path in pictures.items() if path is not None]
+    asked = [name for name, path in pictures.items() if path]
     if asked and (compare or markdown):
         raise mbert_onnx.UsageError(f"{asked[0]} is given with --compare or --markdown; expected one of them")
-    if quality is not None and html is None:
+    if metric and not quality:
+        raise mbert_onnx.UsageError("--metric is given without --quality, whose evaluations have it; pass both")
+    if quality and html is None:
         raise mbert_onnx.UsageError("--quality is given without --html, whose page shows it; pass both")
     if html is not None or plot is not None:
         if html is not None:
-            mbert_onnx.write_html(results, html, quality=quality, command=["mbert-onnx", *sys.argv[1:]])
+            command = ["mbert-onnx", *sys.argv[1:]]
+            mbert_onnx.write_html(results, html, quality=quality or (), metrics=metric or (), command=command)
             print(html)
         if plot is not None:
             mbert_onnx.write_plot(results, plot)

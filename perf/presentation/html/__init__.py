@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from perf.presentation.html.page import write_page
 from perf.presentation.html.picture import write_plot
-from perf.presentation.html.quality import Quality, read_quality
+from perf.presentation.html.quality import Figure, Quality, read_quality
 
-__all__ = ["Quality", "read_quality", "write_page", "write_plot"]
+__all__ = ["Figure", "Quality", "read_quality", "write_page", "write_plot"]

@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 
+from perf.presentation.html.chart import Chart
 from perf.presentation.html.finding import Finding, findings
-from perf.presentation.html.plots import bars, latency, roofline, tradeoff
-from perf.presentation.html.plots.drawing import WIDE_IN, Draw, svg
+from perf.presentation.html.plots import bars, latency, roofline
 from perf.presentation.html.series import Series, lengths, thread_counts
-from perf.results.report import Report, threads_text
-
-
-@dataclass(frozen=True)
-class Chart:
-    """One chart: how it is drawn, its height in inches, its name among charts, and its text for screen readers."""
-
-    draw: Draw
-    height_in: float
-    name: str
-    alt: str
-
-    @property
-    def svg(self) -> str:
-        """The chart for a phone, or beside others."""
-        return svg(self.draw, height_in=self.height_in, salt=self.name)
-
-    @property
-    def wide_svg(self) -> str:
-        """The chart for a large screen, if it is the only one in its section."""
-        return svg(self.draw, height_in=self.height_in, salt=f"{self.name}, wide", width_in=WIDE_IN)
+from perf.results.report import Report
 
 
 def latency_charts(reports: Sequence[Report], series: Sequence[Series]) -> list[Chart]:
@@ -44,25 +23,6 @@ def latency_charts(reports: Sequence[Report], series: Sequence[Series]) -> list[
         )
         for threads in thread_counts(reports)
     ]
-
-
-def tradeoff_charts(
-    reports: Sequence[Report], series: Sequence[Series], quality: Mapping[str, float], metric: str
-) -> tuple[list[Chart], list[str]]:
-    """Returns a chart for each cell, and a line for each Pareto front with its models and its cells."""
-    charts: list[Chart] = []
-    fronts: dict[str, list[str]] = {}
-    for threads in thread_counts(reports):
-        for seq_len in lengths(reports):
-            found = tradeoff.points(series, quality, seq_len, threads)
-            if not found:
-                continue
-            draw = partial(tradeoff.draw_tradeoff, found=found, metric=metric, seq_len=seq_len, threads=threads)
-            alt = f"{metric} against ms per run, {seq_len} tokens, {threads} threads"
-            charts.append(Chart(draw, tradeoff.HEIGHT_IN, f"quality {seq_len} {threads}", alt))
-            front = ", ".join(point.series.label for point in tradeoff.pareto_front(found))
-            fronts.setdefault(front, []).append(f"{seq_len} tokens and {threads_text(threads)}")
-    return charts, [f"{front}: with {', '.join(where)}" for front, where in fronts.items()]
 
 
 def block_charts(reports: Sequence[Report], series: Sequence[Series]) -> list[Chart]:

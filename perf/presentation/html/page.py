@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from perf.errors import PerfError, PerfUsageError
+from perf.presentation.html.quality.figures import Quality
 from perf.results.file_writer import writing_file
 from perf.results.report import Report
 
@@ -19,8 +20,7 @@ def write_page(
     *,
     names: Sequence[str],
     command: str | None = None,
-    quality: Mapping[str, float] | None = None,
-    quality_name: str = "quality",
+    qualities: Sequence[Quality] = (),
 ) -> None:
     """Writes the page atomically.
 
@@ -29,8 +29,7 @@ def write_page(
         path: The `.html` file to write.
         names: Names of the reports, one each.
         command: The command line that writes the page; it is printed on it.
-        quality: Quality figures by model, for the models that have one; higher is better.
-        quality_name: Name of the metric.
+        qualities: Metrics of the models; each has a section.
 
     Raises:
         PerfUsageError: no report, or different numbers of reports and names.
@@ -38,7 +37,7 @@ def write_page(
     """
     if not reports or len(reports) != len(names):
         raise PerfUsageError(f"{len(reports)} reports with {len(names)} names; expected a name for each of one or more")
-    text = page(reports, names=names, command=command, quality=quality or {}, quality_name=quality_name)
+    text = page(reports, names=names, command=command, qualities=qualities)
     with writing_file(path) as beside:
         beside.write_text(text, encoding="utf-8")
 
@@ -48,8 +47,7 @@ def page(
     *,
     names: Sequence[str],
     command: str | None,
-    quality: Mapping[str, float],
-    quality_name: str,
+    qualities: Sequence[Quality],
 ) -> str:
     """Returns the page as text."""
     # Imported here: only a page needs them, and they belong to an optional extra.
@@ -57,6 +55,8 @@ def page(
     from perf.presentation.html.plots import bars
     from perf.presentation.html.plots.drawing import MISSING
     from perf.presentation.html.plots.legend import swatch
+    from perf.presentation.html.quality.charts import tradeoff_charts
+    from perf.presentation.html.quality.tables import quality_table
     from perf.presentation.html.series import all_series
     from perf.presentation.html.theme import declarations, themed
 
@@ -68,7 +68,6 @@ def page(
 
     pieces = bars.COLOURS
     series = all_series(reports, names)
-    tradeoffs, fronts = contents.tradeoff_charts(reports, series, quality, quality_name)
     roofs, points, threads = contents.rooflines(reports, series)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -88,9 +87,10 @@ def page(
         "legend": [(swatch(item.look), item.label) for item in series],
         "latency": contents.latency_charts(reports, series),
         "tables": [*tables.time_tables(reports, names), *tables.ragged_tables(reports, names)],
-        "quality_name": quality_name,
-        "tradeoffs": tradeoffs,
-        "fronts": fronts,
+        "qualities": [
+            (one.metric, *tradeoff_charts(reports, series, one, number), quality_table(reports, series, one))
+            for number, one in enumerate(qualities)
+        ],
         "blocks": contents.block_charts(reports, series),
         "pieces": [(name, themed(f'<rect width="14" height="14" style="fill: {it}"/>')) for name, it in pieces.items()],
         "roofs": roofs,

@@ -19,7 +19,7 @@ import pytest
 from perf.errors import PerfError, PerfUsageError
 from perf.machine.node_profile import BlockTimes
 from perf.machine.peaks import Peaks
-from perf.presentation.html import write_page, write_plot
+from perf.presentation.html import Figure, Quality, write_page, write_plot
 from perf.presentation.html.finding import Finding, findings
 from perf.presentation.html.plots.drawing import WIDTH_IN, style
 from perf.presentation.html.plots.roofline import HEIGHT_IN, draw_roofline, reached
@@ -103,13 +103,17 @@ def page_of(tmp_path: Path, *reports: Report, **asked: object) -> str:
     return path.read_text(encoding="utf-8")
 
 
+def qualities(metric: str, values: dict[str, float]) -> list[Quality]:
+    return [Quality(metric, {name: Figure(value) for name, value in values.items()})]
+
+
 def svgs(text: str) -> list[str]:
     return re.findall(r'<div class="(?:narrow|wide)">(<svg.*?</svg>)\s*</div>', text, re.DOTALL)
 
 
 def test_everything_is_there(tmp_path: Path) -> None:
-    quality = {"base.onnx": 0.81, "fused.onnx": 0.8}
-    page = Page(page_of(tmp_path, full(), quality=quality, quality_name="accuracy", command="mbert-onnx report r.json"))
+    shown = qualities("accuracy", {"base.onnx": 0.81, "fused.onnx": 0.8})
+    page = Page(page_of(tmp_path, full(), qualities=shown, command="mbert-onnx report r.json"))
     assert page.open == []  # every tag is closed
     headings = (
         "Latency against length",
@@ -155,7 +159,7 @@ def test_a_report_of_failures_alone_says_why(tmp_path: Path) -> None:
 
 def test_names_are_text_everywhere(tmp_path: Path) -> None:
     report = full(HOSTILE)
-    text = page_of(tmp_path, report, quality={HOSTILE: 0.5}, quality_name="<i>F1</i>", command="<u>")
+    text = page_of(tmp_path, report, qualities=qualities("<i>F1</i>", {HOSTILE: 0.5}), command="<u>")
     page = Page(text)
     assert not {"b", "i", "u", "if"} & set(page.tags)
     assert page.text.count(HOSTILE) > 4
@@ -168,7 +172,7 @@ def test_names_are_text_everywhere(tmp_path: Path) -> None:
 
 
 def test_it_loads_nothing(tmp_path: Path) -> None:
-    text = page_of(tmp_path, full(), quality={"base.onnx": 1.0})
+    text = page_of(tmp_path, full(), qualities=qualities("F1", {"base.onnx": 1.0}))
     page = Page(text)
     assert not {"script", "link", "img", "iframe", "object"} & set(page.tags)
     assert all(reference.startswith("#") for reference in page.references)
@@ -288,8 +292,8 @@ def test_unstable_times_are_no_headline(
 def test_the_front_has_whom_nobody_beats() -> None:
     (series, *_) = all_series([perf_reports.report()], ["r"])
     pairs = [(10, 0.8), (20, 0.9), (15, 0.7), (20, 0.85), (5, 0.5), (5, 0.5), (30, 0.9)]
-    front = pareto_front([Point(series, ms, quality) for ms, quality in pairs])
-    assert [(point.ms, point.quality) for point in front] == [(5, 0.5), (5, 0.5), (10, 0.8), (20, 0.9)]
+    front = pareto_front([Point(series, ms, Figure(quality)) for ms, quality in pairs])
+    assert [(point.cost, point.quality) for point in front] == [(5, 0.5), (5, 0.5), (10, 0.8), (20, 0.9)]
 
 
 def test_a_roof_is_of_the_models_precision() -> None:
@@ -443,7 +447,7 @@ def test_on_a_phone_a_long_name_leaves_room_for_numbers(tmp_path: Path) -> None:
 
 def test_texts_of_charts_are_legible_on_a_phone(tmp_path: Path) -> None:
     """In pixels of a phone of 390, whose page is 362 wide, or of two charts beside each other, 340 wide."""
-    drawn = svgs(page_of(tmp_path, full(), quality={"base.onnx": 0.5, "fused.onnx": 0.6}))
+    drawn = svgs(page_of(tmp_path, full(), qualities=qualities("F1", {"base.onnx": 0.5, "fused.onnx": 0.6})))
     narrow = [svg for svg in drawn if 'width="270pt"' in svg]  # a width of 360 pixels
     assert len(narrow) == len(drawn) - 1
     sizes = [float(size) for svg in narrow for size in re.findall(r"font-size: ([\d.]+)px", svg)]
