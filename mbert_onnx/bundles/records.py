@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mbert_onnx.text.json_files import read_json
+from mbert_onnx.text.sentence_embedding import SENTENCE_FILES
 
 CONFIG = "config.json"
 METADATA = "mbert_onnx.json"
@@ -26,8 +27,8 @@ MODEL_FILES = frozenset({*VARIANTS.values(), *TEXT_VARIANTS.values()})
 # Lists for apps that run a text file: a line for each label, or for each token.
 LABELS, VOCABULARY = "labels.txt", "vocab.txt"
 
-# The files that the precisions share: the config, the records, those that transformers writes for a tokenizer, and the
-# lists.
+# The files that the precisions share: the config, the records, those that transformers writes for a tokenizer, those of
+# sentence-transformers, and the lists.
 SHARED = (
     CONFIG,
     METADATA,
@@ -41,6 +42,7 @@ SHARED = (
     "spiece.model",
     "tokenizer.model",
     "chat_template.jinja",
+    *SENTENCE_FILES,
     LABELS,
 )
 

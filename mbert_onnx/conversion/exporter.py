@@ -34,7 +34,7 @@ from mbert_onnx.conversion.tracing import trace
 from mbert_onnx.conversion.verification.exported import verify_export
 from mbert_onnx.conversion.verification.model_check import float64_judge, torch_runner
 from mbert_onnx.errors import CheckpointError, MbertError, UsageError
-from mbert_onnx.model.checkpoint import Checkpoint, load_checkpoint
+from mbert_onnx.model.checkpoint import Checkpoint, load_checkpoint, write_config
 from mbert_onnx.model.checkpoint_hashes import checkpoint_hashes
 from mbert_onnx.model.checkpoint_tokenizer.check import embedding_notes
 from mbert_onnx.model.padding import ignores_padding
@@ -147,7 +147,7 @@ def export(
         check_destination(output, overwrite, precision, hashes, text=has_text)
         plan = plan_export(request.text, source.checkpoint, _text_model(source, folder).reader, source.embedding)
         notes += [] if plan is None else plan.notes
-        source.checkpoint.config.save_pretrained(folder)
+        write_config(source.checkpoint, folder)
         texts = _read_texts(request, source, folder, clock)
         padding = _padding(request, source, texts, folder, clock)
         notes += padding.notes()

@@ -25,7 +25,7 @@ from graphs.execution.inputs.feeds import example_sizes
 from graphs.model.constant_folding import fold_small_constants
 from mbert_onnx.bundles.inputs import INPUT_NAMES, Shapes
 from mbert_onnx.model import student
-from mbert_onnx.text.tasks import Task
+from mbert_onnx.text.tasks import POOLER_OUTPUT, Task
 
 # The opset that torch's exporter writes; a newer one is a conversion of the finished graph.
 TRACE_OPSET = 18
@@ -84,7 +84,9 @@ class Back(nn.Module):
         self.task = task
         self.output_hidden_states = output_hidden_states
 
-    def forward(self, mask_bias: Tensor, input_ids: Tensor, streams: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def forward(
+        self, mask_bias: Tensor, input_ids: Tensor, attention_mask: Tensor, streams: tuple[Tensor, ...]
+    ) -> tuple[Tensor, ...]:
         batch, seq = mask_bias.shape[0], mask_bias.shape[3]
         for x in streams:
             torch._check(x.shape[0] == batch * seq)
@@ -94,6 +96,10 @@ class Back(nn.Module):
         if issubclass(self.model_type, student.TaskModel):
             # Called on this module, which holds the head's own modules under their names.
             outputs = self.model_type.head(self, streams[-1], pooled, batch, seq)  # type: ignore[arg-type]
+        elif issubclass(self.model_type, student.MobileBertForSentenceSimilarity):
+            assert isinstance(self.pooling, student.MeanPooling)
+            vectors = self.pooling(states[-1], attention_mask)
+            outputs = {"last_hidden_state": states[-1], "sentence_embedding": vectors}
         else:
             outputs = {"last_hidden_state": states[-1]} | ({} if pooled is None else {"pooler_output": pooled})
         if self.task.has_choices:
@@ -148,10 +154,10 @@ def trace(
         attentions += attention
     kept = streams if config.output_hidden_states else streams[-1:]
     # Copies: torch.export makes one input of a tensor that is passed several times.
-    back_inputs = (mask_bias, example[0], tuple(x.clone() for _ in kept))
+    back_inputs = (mask_bias, example[0], example[1], tuple(x.clone() for _ in kept))
     back = Back(model, task, bool(config.output_hidden_states))
-    part = _trace_part(back, back_inputs, (mask_dims, ids_dims, (x_dims,) * len(kept)))
-    outputs = assembly.append(part, [mask, values[0], *kept])
+    part = _trace_part(back, back_inputs, (mask_dims, ids_dims, ids_dims, (x_dims,) * len(kept)))
+    outputs = assembly.append(part, [mask, values[0], values[1], *kept])
     return assembly.finish(outputs, attentions)
 
 
@@ -268,9 +274,8 @@ class _Assembly:
 
     def finish(self, outputs: Sequence[ir.Value], attentions: Sequence[ir.Value]) -> ir.Model:
         """Names the outputs and closes the graph."""
-        known = [
-            output for output in self.task.outputs if not (output.optional and backbone(self.model).pooler is None)
-        ]
+        pooled = backbone(self.model).pooler is not None
+        known = [output for output in self.task.outputs if pooled or output.name != POOLER_OUTPUT]
         by_axis = dict(zip(self.task.input_axes, self.shape, strict=True))
         for output, value in zip(known, outputs, strict=False):
             value.name = output.name

@@ -15,18 +15,30 @@ from mbert_onnx.errors import CheckpointError, UsageError
 from mbert_onnx.model import student
 from mbert_onnx.model.checkpoint_files.config_file import make_config, read_config, reason_of
 from mbert_onnx.model.checkpoint_files.other_formats import foreign_weights, what_it_is
+from mbert_onnx.model.checkpoint_files.sentence_files import write_sentence_files
+from mbert_onnx.model.checkpoint_files.tensor_names import PREFIX
 from mbert_onnx.model.checkpoint_files.weights import LM_BIAS, LM_DECODER_BIAS, SINGLE, find_weights, fit, read_weights
 from mbert_onnx.model.presets import PRESETS, initialize, mobilebert_config
 from mbert_onnx.reference import REFERENCE, located
 from mbert_onnx.text.json_files import brief
-from mbert_onnx.text.sentence_embedding import EmbeddingSettings, SentenceModules, read_modules
-from mbert_onnx.text.tasks import FEATURE_EXTRACTION, QUESTION_ANSWERING, Task, task_named, task_of_architectures
+from mbert_onnx.text.sentence_embedding import EmbeddingSettings, SentenceModules, default_settings, read_modules
+from mbert_onnx.text.tasks import (
+    FEATURE_EXTRACTION,
+    QUESTION_ANSWERING,
+    SENTENCE_SIMILARITY,
+    Task,
+    task_named,
+    task_of_architectures,
+)
 
 # Files that are downloaded from a hub repository: configuration, tokenizer, weights.
 HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "pytorch_model*.bin"]
 
 CONFIG, ADAPTER = "config.json", "adapter_config.json"
 POOLER = "pooler.dense.weight"
+
+# Tasks of the bare model, which a sentence-transformers folder has.
+BARE = (FEATURE_EXTRACTION, SENTENCE_SIMILARITY)
 
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
@@ -43,6 +55,7 @@ class Checkpoint:
         model: Its module.
         notes: Notes for the user about how it was read, a line each.
         modules: The modules of a sentence-transformers folder, unless another task was asked for.
+        embedding: For sentence similarity: how texts become vectors. Default: by all tokens that the model reads.
     """
 
     name: str
@@ -52,6 +65,7 @@ class Checkpoint:
     model: nn.Module
     notes: list[str] = field(default_factory=list)
     modules: SentenceModules | None = None
+    embedding: EmbeddingSettings | None = None
 
     @property
     def pooler(self) -> student.Pooler | None:
@@ -62,13 +76,16 @@ class Checkpoint:
         return backbone.pooler
 
     def sentence_embedding(self) -> tuple[EmbeddingSettings | None, list[str]]:
-        """Returns how sentence-transformers embeds texts with it, or None if it is not its model; and notes.
+        """Returns how texts become vectors, as in sentence-transformers, or None if it is not its model; and notes.
 
         Raises CheckpointError for a model of sentence-transformers whose embeddings are computed in another way.
         """
+        if isinstance(self.model, student.MobileBertForSentenceSimilarity) and self.modules is None:
+            longest = self.config.max_position_embeddings
+            return self.embedding or EmbeddingSettings(longest, self.model.pooling.normalize), []
         if self.modules is None:
             return None, []
-        if self.task is FEATURE_EXTRACTION:
+        if self.task in BARE:
             return self.modules.embedding_settings(self.config.max_position_embeddings)
         if len(self.modules.modules) > 1:
             raise self.modules.refusal()
@@ -76,13 +93,27 @@ class Checkpoint:
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
-    """Writes the weights and the config as transformers' `save_pretrained` does; no tokenizer."""
+    """Writes the weights and the config as transformers' `save_pretrained` does; no tokenizer.
+
+    A model for sentence similarity becomes a folder of sentence-transformers, whose first module is the bare model.
+    """
     # Each tensor once, under its first name: transformers reads a tied decoder from the word embeddings.
     tensors = {name: parameter.detach() for name, parameter in checkpoint.model.named_parameters()}
     if LM_BIAS in tensors and not checkpoint.config.tie_word_embeddings:
         tensors[LM_DECODER_BIAS] = tensors[LM_BIAS].clone()  # a tensor of its own in transformers 5
+    if checkpoint.task is SENTENCE_SIMILARITY:
+        tensors = {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    write_config(checkpoint, folder)
+
+
+def write_config(checkpoint: Checkpoint, folder: Path) -> None:
+    """Writes config.json, and the list of modules of a model for sentence similarity with their settings."""
     checkpoint.config.save_pretrained(folder)
+    settings, _ = checkpoint.sentence_embedding()
+    if checkpoint.task is SENTENCE_SIMILARITY and settings is not None:
+        whole = None if checkpoint.modules is None else checkpoint.modules.whole
+        write_sentence_files(folder, settings, checkpoint.config.hidden_size, whole)
 
 
 def load_checkpoint(name: str | Path, *, task: str | None = None, seed: int = 0) -> Checkpoint:
@@ -122,7 +153,7 @@ def load_checkpoint(name: str | Path, *, task: str | None = None, seed: int = 0)
         [name.removeprefix("TF").removeprefix("Flax") for name in named if isinstance(name, str)]
     )
     if modules is not None and modules.embeds:
-        found = FEATURE_EXTRACTION  # sentence-transformers loads the bare model, whatever the config says
+        found = SENTENCE_SIMILARITY  # sentence-transformers loads the bare model, whatever the config says
     chosen = wanted or found
     if chosen is None:
         raise CheckpointError(
@@ -135,10 +166,13 @@ def load_checkpoint(name: str | Path, *, task: str | None = None, seed: int = 0)
         notes.append(f"{ADAPTER} is not applied: the weights are those of {file.name}")
     config, more = make_config(str(name), raw, chosen, tensors)
     notes += more
+    modules = modules if wanted in (None, *BARE) else None
+    embedding, more = _embedding(str(name), folder, modules, chosen, config)
+    notes += more
     # Embeddings need no pooler, and most task checkpoints have none.
     pooler = not config.classifier_activation or any(key.endswith(POOLER) for key in tensors)
     try:
-        model = build(config, chosen, empty=True, pooler=pooler)
+        model = build(config, chosen, empty=True, pooler=pooler, normalize=embedding is None or embedding.normalize)
     except Exception as error:  # a fault that no check above covers; torch's layers raise several classes
         raise CheckpointError(f"{name}: config.json cannot be built: {reason_of(error)}") from error
     try:
@@ -150,22 +184,42 @@ def load_checkpoint(name: str | Path, *, task: str | None = None, seed: int = 0)
         notes.append("the checkpoint has no pooler, so there is no pooler_output")
     model.load_state_dict(weights, strict=True, assign=True)
     retie(model)
-    return Checkpoint(
-        str(name),
-        folder,
-        config,
-        chosen,
-        model.eval(),
-        notes,
-        modules if wanted in (None, FEATURE_EXTRACTION) else None,
-    )
+    return Checkpoint(str(name), folder, config, chosen, model.eval(), notes, modules, embedding)
 
 
-def build(config: MobileBertConfig, task: Task, *, empty: bool, pooler: bool = True) -> nn.Module:
-    """Builds the student for a task; `empty` allocates no weights, `pooler` is about the bare model only."""
-    options = {"add_pooling_layer": pooler} if task is FEATURE_EXTRACTION else {}
+def _embedding(
+    name: str, folder: Path, modules: SentenceModules | None, task: Task, config: MobileBertConfig
+) -> tuple[EmbeddingSettings | None, list[str]]:
+    """Returns how a model for sentence similarity makes vectors, and notes unless its modules say it.
+
+    Raises CheckpointError for modules of another kind.
+    """
+    if task is not SENTENCE_SIMILARITY:
+        return None, []
+    if modules is None:
+        return default_settings(name, folder, config.max_position_embeddings)
+    return modules.embedding_settings(config.max_position_embeddings)[0], []
+
+
+def build(
+    config: MobileBertConfig, task: Task, *, empty: bool, pooler: bool = True, normalize: bool = True
+) -> nn.Module:
+    """Builds the student for a task.
+
+    Args:
+        config: Its config.
+        task: The task.
+        empty: Whether to allocate no weights.
+        pooler: Whether the bare model has a pooler.
+        normalize: Whether vectors of sentences have length 1.
+    """
+    options: dict[str, bool] = {}
+    if task is FEATURE_EXTRACTION:
+        options = {"add_pooling_layer": pooler}
+    elif task is SENTENCE_SIMILARITY:
+        options = {"normalize": normalize}
     with torch.device("meta" if empty else "cpu"):
-        model = getattr(student, task.architecture)(config, **options)
+        model = getattr(student, task.student or task.architecture)(config, **options)
     assert isinstance(model, nn.Module)
     return model.requires_grad_(False)
 

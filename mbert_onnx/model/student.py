@@ -14,6 +14,7 @@ a block (128), ``size = intra / heads`` one attention head.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -35,6 +36,9 @@ from transformers.utils import ModelOutput
 # transformers gives the config's eps to most norms, but torch's default to those of the embeddings and of the last
 # feed-forward network. It matters only where `normalization_type` is `layer_norm`.
 TORCH_LAYER_NORM_EPS = 1e-5
+
+# The smallest length by which a sentence's vector is divided, as in torch's `normalize`.
+SHORTEST = 1e-12
 
 
 def intra_size(config: MobileBertConfig) -> int:
@@ -550,3 +554,68 @@ class MobileBertForMultipleChoice(Classifier):
     def head(self, x: Tensor, pooled: Tensor | None, batch: int, seq: int) -> dict[str, Tensor]:
         """`logits` ``[batch * choices, 1]``: a score for each row."""
         return {"logits": self.classifier(self.dropout(pooled))}
+
+
+@dataclass
+class SentenceSimilarityOutput(ModelOutput):
+    """Output of `MobileBertForSentenceSimilarity`; transformers has no class for it."""
+
+    last_hidden_state: Tensor | None = None
+    sentence_embedding: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Tensor, ...] | None = None
+
+
+class MeanPooling(nn.Module):
+    """The mean of the hidden states of a text's tokens, scaled to length 1 with `normalize`.
+
+    What sentence-transformers' modules Pooling (mean) and Normalize compute, without parameters.
+    """
+
+    def __init__(self, normalize: bool = True) -> None:
+        super().__init__()
+        self.normalize = normalize
+
+    def forward(self, states: Tensor, token_mask: Tensor) -> Tensor:
+        """States ``[batch, seq, hidden]`` and a mask ``[batch, seq]``, 1 for tokens, to vectors ``[batch, hidden]``.
+
+        A text without a token has zeros.
+        """
+        mask = token_mask.to(states.dtype)
+        # Each weight is divided by the number of tokens, so that no sum leaves the range of float16.
+        weights = mask / mask.sum(dim=1, keepdim=True).clamp(min=1.0)
+        mean = (weights[:, None] @ states).squeeze(1)
+        if not self.normalize:
+            return mean
+        # Scaled by the largest number first, because squares of large numbers leave the range of float16.
+        mean = mean / mean.abs().amax(dim=1, keepdim=True).clamp(min=SHORTEST)
+        return mean / mean.square().sum(dim=1, keepdim=True).sqrt().clamp(min=SHORTEST)
+
+
+class MobileBertForSentenceSimilarity(nn.Module):
+    """The bare model without pooler, then one vector for each text, as sentence-transformers computes it.
+
+    Its parameters are those of `MobileBertModel` in `mobilebert`.
+    """
+
+    def __init__(self, config: MobileBertConfig, normalize: bool = True) -> None:
+        super().__init__()
+        self.config = config
+        self.mobilebert = MobileBertModel(config, add_pooling_layer=False)
+        self.pooling = MeanPooling(normalize)
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, *args: Any, **kwargs: Any
+    ) -> SentenceSimilarityOutput:
+        """Takes the arguments of `MobileBertModel`, with a mask ``[batch, seq]``.
+
+        Returns `last_hidden_state` ``[batch, seq, hidden]`` and `sentence_embedding` ``[batch, hidden]``.
+        """
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        base = self.mobilebert(input_ids, mask, *args, **kwargs)
+        return SentenceSimilarityOutput(
+            last_hidden_state=base.last_hidden_state,
+            sentence_embedding=self.pooling(base.last_hidden_state, mask),
+            hidden_states=base.hidden_states,
+            attentions=base.attentions,
+        )

@@ -41,6 +41,7 @@ from mbert_onnx.text.tasks import (
     NEXT_SENTENCE_PREDICTION,
     PRETRAINING,
     QUESTION_ANSWERING,
+    SENTENCE_SIMILARITY,
     TEXT_CLASSIFICATION,
     TOKEN_CLASSIFICATION,
     Task,
@@ -56,7 +57,7 @@ TASKS: dict[str, tuple[Task, ...]] = {
     "fill": (FILL_MASK, PRETRAINING),
     "choose": (MULTIPLE_CHOICE,),
     "next_sentence": (NEXT_SENTENCE_PREDICTION, PRETRAINING),
-    "embed": (FEATURE_EXTRACTION,),
+    "embed": (SENTENCE_SIMILARITY, FEATURE_EXTRACTION),
 }
 
 # The job of each method.

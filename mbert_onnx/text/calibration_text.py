@@ -24,6 +24,7 @@ from mbert_onnx.text.tasks import (
     NEXT_SENTENCE_PREDICTION,
     PRETRAINING,
     QUESTION_ANSWERING,
+    SENTENCE_SIMILARITY,
     TOKEN_CLASSIFICATION,
     Task,
 )
@@ -46,7 +47,7 @@ CHOICES = 2
 MASK_EVERY = 7
 
 # Tasks that read one text at a time: the two texts of a pair become separate texts.
-SINGLE_TASKS = (TOKEN_CLASSIFICATION, FILL_MASK, FEATURE_EXTRACTION)
+SINGLE_TASKS = (TOKEN_CLASSIFICATION, FILL_MASK, FEATURE_EXTRACTION, SENTENCE_SIMILARITY)
 # Tasks that read two texts: a text without a pair is paired with the next one.
 PAIR_TASKS = (NEXT_SENTENCE_PREDICTION, PRETRAINING)
 

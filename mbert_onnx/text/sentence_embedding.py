@@ -19,6 +19,9 @@ from mbert_onnx.text.name_lists import name_list
 MODULES = "modules.json"
 # Settings of the Transformer module, and of the whole model.
 TRANSFORMER, WHOLE = "sentence_bert_config.json", "config_sentence_transformers.json"
+POOLING_FOLDER, NORMALIZE_FOLDER = "1_Pooling", "2_Normalize"
+# The files that a folder has with a Transformer at its root. Normalize has no settings, and needs no folder.
+SENTENCE_FILES = (MODULES, f"{POOLING_FOLDER}/config.json", TRANSFORMER, WHOLE)
 TOKENIZER_CONFIG = "tokenizer_config.json"
 
 # More tokens than any model reads; transformers writes 1e30 for a tokenizer without a limit.
@@ -29,6 +32,8 @@ LONGEST_KIND = 60
 
 # The pooling that `embed` computes, and the old settings of Pooling, of which each switches one mode on.
 MEAN = "mean"
+# The module that scales vectors to length 1, and the name of what it scales.
+NORMALIZE, VECTOR = "Normalize", "sentence_embedding"
 POOLING_SWITCHES = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_max_tokens": "max",
@@ -111,7 +116,7 @@ class SentenceModules:
         return (
             self.modules[0][0] == "Transformer"
             and self.settings.get("transformer_task", "feature-extraction") == "feature-extraction"
-            and _read(self.root / WHOLE).get("model_type", "SentenceTransformer") == "SentenceTransformer"
+            and self.whole.get("model_type", "SentenceTransformer") == "SentenceTransformer"
         )
 
     def embedding_settings(self, positions: int) -> tuple[EmbeddingSettings, list[str]]:
@@ -123,39 +128,34 @@ class SentenceModules:
         Raises CheckpointError, which names the modules that `embed` does not compute.
         """
         kinds = [kind for kind, _ in self.modules]
-        others = [kind for kind in kinds[2:] if kind not in ("Normalize", "Dropout")]
+        others = [kind for kind in kinds[2:] if kind not in (NORMALIZE, "Dropout")]
         if not self.embeds or kinds[1:2] != ["Pooling"] or others:
             raise self.refusal()
+        for kind, folder in self.modules:
+            names = _read(folder / "config.json") if kind == NORMALIZE else {}
+            if any(names.get(key) not in (None, VECTOR) for key in ("module_input_name", "module_output_name")):
+                raise self.refusal(f"its Normalize module is not of {VECTOR}")
         pooling = _read(self.modules[1][1] / "config.json", required=True)
         modes = _pooling_modes(pooling)
         if modes != [MEAN]:
             raise self.refusal(f"its pooling is {' and '.join(modes)}")
         prompt, notes = self._prompt(pooling)
         settings = EmbeddingSettings(
-            max_seq_length=min(self._max_seq_length(), positions),
-            normalize="Normalize" in kinds,
+            max_seq_length=_max_seq_length(self.name, self.settings, self.transformer, positions),
+            normalize=NORMALIZE in kinds,
             do_lower_case=bool(self.settings.get("do_lower_case")),
             prompt=prompt,
         )
-        vectors = "normalized mean" if settings.normalize else "mean"
-        notes.insert(
-            0,
-            f"sentence-transformers: `embed` returns the {vectors} of a text's first {settings.max_seq_length} tokens",
-        )
-        return settings, notes
+        return settings, [f"sentence-transformers: {_described(settings)}", *notes]
 
-    def _max_seq_length(self) -> int:
-        """Returns the length that the settings name, or the tokenizer's, as in sentence-transformers."""
-        named = self.settings.get("max_seq_length")
-        if named is None:
-            named = _read(self.transformer / TOKENIZER_CONFIG).get("model_max_length", UNLIMITED)
-        if not isinstance(named, int | float) or isinstance(named, bool) or not named >= 1:
-            raise CheckpointError(f"{self.name} has max_seq_length = {brief(named)}, expected a number of tokens")
-        return int(min(named, UNLIMITED))
+    @property
+    def whole(self) -> dict[str, Any]:
+        """The settings of the whole model, such as its prompts. Raises CheckpointError for a damaged file."""
+        return _read(self.root / WHOLE)
 
     def _prompt(self, pooling: Mapping[str, Any]) -> tuple[str, list[str]]:
         """Returns the default prompt, and a note on the others."""
-        whole = _read(self.root / WHOLE)
+        whole = self.whole
         found = whole.get("prompts")
         prompts = {name: text for name, text in found.items() if text} if isinstance(found, Mapping) else {}
         default = whole.get("default_prompt_name")
@@ -182,6 +182,34 @@ class SentenceModules:
             "expected Transformer, Pooling (mean) and maybe Normalize; to pool hidden states yourself, export "
             f"{alone}"
         )
+
+
+def default_settings(name: str, folder: Path | None, positions: int) -> tuple[EmbeddingSettings, list[str]]:
+    """Returns the settings of a checkpoint that is not in a sentence-transformers folder, and notes for the user.
+
+    Args:
+        name: The name that the user gave.
+        folder: The folder of the checkpoint, whose tokenizer may have a length; None for a random model.
+        positions: The largest number of tokens that the model reads.
+    """
+    longest = positions if folder is None else _max_seq_length(name, {}, folder, positions)
+    settings = EmbeddingSettings(longest, normalize=True)
+    return settings, [f"there is no {MODULES}: {_described(settings)}"]
+
+
+def _described(settings: EmbeddingSettings) -> str:
+    vectors = "normalized mean" if settings.normalize else "mean"
+    return f"`embed` returns the {vectors} of a text's first {settings.max_seq_length} tokens"
+
+
+def _max_seq_length(name: str, settings: Mapping[str, Any], folder: Path, positions: int) -> int:
+    """Returns the length that settings name, or the tokenizer's in a folder, as sentence-transformers does."""
+    named = settings.get("max_seq_length")
+    if named is None:
+        named = _read(folder / TOKENIZER_CONFIG).get("model_max_length", UNLIMITED)
+    if not isinstance(named, int | float) or isinstance(named, bool) or not named >= 1:
+        raise CheckpointError(f"{name} has max_seq_length = {brief(named)}, expected a number of tokens")
+    return int(min(named, positions))
 
 
 def read_modules(name: str, root: Path) -> SentenceModules | None:

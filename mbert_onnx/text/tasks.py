@@ -1,7 +1,8 @@
 """Tasks of MobileBERT: names, transformers' classes, and outputs with their axes.
 
 Task names are those of transformers' pipelines and of optimum's `--task`. Next-sentence prediction and pretraining have
-no such name; theirs follow transformers' class names. Output names are optimum's.
+no such name; theirs follow transformers' class names. Output names are optimum's, but sentence similarity calls its
+hidden states `last_hidden_state` and not `token_embeddings`: that name sentence-transformers' onnx backend reads.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ SUGGESTION_CUTOFF = 0.5
 
 # Whether the second text follows the first, or not.
 NEXT_SENTENCE_LABELS = 2
+
+POOLER_OUTPUT = "pooler_output"
 
 # Sizes of an output's axes: a number; None where it follows the length of the text; `?` where it is not known.
 Sizes = Sequence[object]
@@ -39,13 +42,17 @@ class Output:
 
 @dataclass(frozen=True)
 class Task:
-    """A task: its `name` for users, its `architecture` in transformers, and its `outputs` in graph order."""
+    """A task: its `name` for users, its `architecture` in transformers, and its `outputs` in graph order.
+
+    `student`: the class in `mbert_onnx/model/student.py`, where that is another one than transformers'.
+    """
 
     name: str
     architecture: str
     outputs: tuple[Output, ...]
     aliases: tuple[str, ...] = ()
     has_choices: bool = False
+    student: str | None = None
 
     @property
     def output_names(self) -> tuple[str, ...]:
@@ -116,9 +123,21 @@ FEATURE_EXTRACTION = Task(
     architecture="MobileBertModel",
     outputs=(
         Output("last_hidden_state", ("batch", "sequence", "hidden")),
-        Output("pooler_output", ("batch", "hidden"), optional=True),
+        Output(POOLER_OUTPUT, ("batch", "hidden"), optional=True),
     ),
-    aliases=("embedding", "embeddings", "default", "sentence-similarity"),
+    aliases=("embedding", "embeddings", "default"),
+)
+# sentence-transformers' modules Transformer, Pooling and Normalize; its Transformer module is the bare model.
+SENTENCE_SIMILARITY = Task(
+    name="sentence-similarity",
+    architecture="MobileBertModel",
+    outputs=(
+        # Programs that read nothing but vectors may have removed it.
+        Output("last_hidden_state", ("batch", "sequence", "hidden"), optional=True),
+        Output("sentence_embedding", ("batch", "hidden")),
+    ),
+    aliases=("sentence-embedding", "sentence-embeddings", "sentence-transformers"),
+    student="MobileBertForSentenceSimilarity",
 )
 
 TASKS: tuple[Task, ...] = (
@@ -129,6 +148,8 @@ TASKS: tuple[Task, ...] = (
     MULTIPLE_CHOICE,
     NEXT_SENTENCE_PREDICTION,
     PRETRAINING,
+    # Before feature extraction, whose outputs are among its own, and whose class is the same.
+    SENTENCE_SIMILARITY,
     FEATURE_EXTRACTION,
 )
 
@@ -163,9 +184,11 @@ def task_of_graph(task: Task, output_names: Collection[str]) -> Task | None:
     google/mobilebert-uncased declares MobileBertForPreTraining even if the graph has only the masked LM's `logits`.
     """
     output_names = {_without_scope(name) for name in output_names}
+    if task is FEATURE_EXTRACTION and SENTENCE_SIMILARITY.is_answered_by(output_names):
+        return SENTENCE_SIMILARITY  # both have the same class, which is all that a config names
     if task.is_answered_by(output_names):
         return task
-    for other in (QUESTION_ANSWERING, PRETRAINING, FEATURE_EXTRACTION):
+    for other in (QUESTION_ANSWERING, PRETRAINING, SENTENCE_SIMILARITY, FEATURE_EXTRACTION):
         if other.is_answered_by(output_names):
             return other
     return FILL_MASK if task is PRETRAINING and FILL_MASK.is_answered_by(output_names) else None
@@ -244,7 +267,8 @@ def named_outputs(
     left = _in_order(known)
     for output in task.outputs:
         fits = (name for name in left if _fits(output, outputs[name], seq_len, vocab_size))
-        name = next(fits, None)
+        # A pooler's output has the shape of a sentence's vector, and is none.
+        name = next((name for name in fits if task is not SENTENCE_SIMILARITY or name != POOLER_OUTPUT), None)
         if name is not None:
             found[name] = output.name
             left.remove(name)

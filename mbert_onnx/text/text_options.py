@@ -25,6 +25,7 @@ from mbert_onnx.text.tasks import (
     FEATURE_EXTRACTION,
     MASKED,
     QUESTION_ANSWERING,
+    SENTENCE_SIMILARITY,
     TEXT_CLASSIFICATION,
     TOKEN_CLASSIFICATION,
     Task,
@@ -63,7 +64,7 @@ def text_options(
     """
     if pair and task is not TEXT_CLASSIFICATION:
         raise UsageError(f"--text-pair is for text-classification, but this model does {task.name}; leave it out")
-    embedding = embedding if task is FEATURE_EXTRACTION else None
+    embedding = embedding if task in (FEATURE_EXTRACTION, SENTENCE_SIMILARITY) else None
     rows = (None if model is None else rows_of(model.graph)) or config.get("vocab_size")
     _check_tokens(encoder, rows)
     limit = encoder.max_length if embedding is None else min(embedding.max_seq_length, encoder.max_length)

@@ -22,7 +22,9 @@ from small_models import randomize
 from text_encoders import WORDS
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from mbert_onnx.text.tasks import Task, task_named
+from mbert_onnx.model.checkpoint_files.sentence_files import write_sentence_files
+from mbert_onnx.text.sentence_embedding import EmbeddingSettings
+from mbert_onnx.text.tasks import SENTENCE_SIMILARITY, Task, task_named
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing here may wait for a hub
 # One thread for torch, here and in child processes: where several test processes share the cores, more threads wait for
@@ -213,6 +215,10 @@ def exported(runtime_tokenizer: transformers.BertTokenizerFast, traces: Traces, 
             if not found.checkpoint.is_dir():
                 save_small(found.checkpoint, task_named(task).architecture, switch, vocab_size=len(runtime_tokenizer))
                 runtime_tokenizer.save_pretrained(found.checkpoint)
+                if task == SENTENCE_SIMILARITY.name:
+                    size = int(json.loads((found.checkpoint / "config.json").read_text())["hidden_size"])
+                    settings = EmbeddingSettings(FIXED_LENGTH, normalize=True)
+                    write_sentence_files(found.checkpoint, settings, size)
             if not found.bundle.is_dir():
                 with pytest.MonkeyPatch.context() as patch:
                     patch.setattr(exporter, "trace", traces)

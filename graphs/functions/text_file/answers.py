@@ -24,6 +24,7 @@ from graphs.functions.text_file.options import (
     NEXT_SENTENCE_PREDICTION,
     PRETRAINING,
     QUESTION_ANSWERING,
+    SENTENCE_SIMILARITY,
     TEXT_CLASSIFICATION,
     TOKEN_CLASSIFICATION,
     TextOptions,
@@ -120,6 +121,13 @@ def _embedding(parts: _Parts) -> dict[str, ir.Value]:
     return parts.call(sentence_embedding(parts.opset, normalize=parts.options.normalize), *parts.logits, *tokens)
 
 
+def _vector(parts: _Parts) -> dict[str, ir.Value]:
+    """The model's own vectors: a text is one row."""
+    [vector] = parts.logits
+    float32 = vector.dtype in (None, ir.DataType.FLOAT)
+    return {"sentence_embedding": vector if float32 else parts.g("Cast", vector, to=int(ir.DataType.FLOAT))}
+
+
 ANSWERS: dict[str, Callable[[_Parts], dict[str, ir.Value]]] = {
     TEXT_CLASSIFICATION: _labels,
     NEXT_SENTENCE_PREDICTION: _next_sentence,
@@ -129,4 +137,5 @@ ANSWERS: dict[str, Callable[[_Parts], dict[str, ir.Value]]] = {
     FILL_MASK: _masks,
     PRETRAINING: _masks,
     FEATURE_EXTRACTION: _embedding,
+    SENTENCE_SIMILARITY: _vector,
 }

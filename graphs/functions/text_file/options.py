@@ -14,6 +14,7 @@ MULTIPLE_CHOICE = "multiple-choice"
 NEXT_SENTENCE_PREDICTION = "next-sentence-prediction"
 PRETRAINING = "pretraining"
 FEATURE_EXTRACTION = "feature-extraction"
+SENTENCE_SIMILARITY = "sentence-similarity"
 
 # The outputs of a model of each task that its answer is computed from.
 MODEL_OUTPUTS = {
@@ -25,6 +26,7 @@ MODEL_OUTPUTS = {
     NEXT_SENTENCE_PREDICTION: ("logits",),
     PRETRAINING: ("prediction_logits",),
     FEATURE_EXTRACTION: ("last_hidden_state",),
+    SENTENCE_SIMILARITY: ("sentence_embedding",),
 }
 
 # Tasks that read two texts; text classification may, too.

@@ -18,6 +18,7 @@ from graphs.functions.text_file.options import (
     NEXT_SENTENCE_PREDICTION,
     PRETRAINING,
     QUESTION_ANSWERING,
+    SENTENCE_SIMILARITY,
     TEXT_CLASSIFICATION,
     TOKEN_CLASSIFICATION,
     TextOptions,
@@ -103,6 +104,7 @@ def output_ports(options: TextOptions, layout: Layout) -> list[Port]:
             Port("texts", LONG, ["masks"]),
         ],
         FEATURE_EXTRACTION: [Port("sentence_embedding", FLOAT, ["texts", "hidden"])],
+        SENTENCE_SIMILARITY: [Port("sentence_embedding", FLOAT, ["texts", "hidden"])],
     }
     task = FILL_MASK if options.task == PRETRAINING else options.task
     truncates = not layout.form.has_windows or task == QUESTION_ANSWERING

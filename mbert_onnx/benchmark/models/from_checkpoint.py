@@ -12,7 +12,7 @@ from mbert_onnx.bundles.model_file import TextReader
 from mbert_onnx.bundles.records import TOKENIZER
 from mbert_onnx.errors.requirements import require_extra
 from mbert_onnx.model.paper_baselines import architecture_of, save_architecture
-from mbert_onnx.text.tasks import QUESTION_ANSWERING, Task, task_named
+from mbert_onnx.text.tasks import POOLER_OUTPUT, QUESTION_ANSWERING, Task, task_named
 from perf.machine.peaks import FLOAT32, INT8
 from perf.sessions.subject import Sizes, Subject
 
@@ -159,7 +159,7 @@ def save(peer: str, checkpoint: str, folder: Path, *, task: str | None, seed: in
         loaded.folder,
         loaded.task,
         loaded.task.architecture,
-        tuple(o.name for o in loaded.task.outputs if not (o.optional and loaded.pooler is None)),
+        tuple(o.name for o in loaded.task.outputs if o.name != POOLER_OUTPUT or loaded.pooler is not None),
         loaded.config.vocab_size,
         loaded.config.max_position_embeddings,
         loaded.config.type_vocab_size,

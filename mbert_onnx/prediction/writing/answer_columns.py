@@ -19,6 +19,7 @@ from mbert_onnx.text.tasks import (
     MULTIPLE_CHOICE,
     NEXT_SENTENCE_PREDICTION,
     QUESTION_ANSWERING,
+    SENTENCE_SIMILARITY,
     TEXT_CLASSIFICATION,
     TOKEN_CLASSIFICATION,
     Task,
@@ -69,7 +70,7 @@ def answer_columns(task: Task, settings: Settings, sample: Any, labels: Sequence
     elif task is TOKEN_CLASSIFICATION:
         kind = TOKEN_ENTITY if settings.options.get("aggregation") == "none" else ENTITY
         fields, arrays = _structs("entities", kind, _entity)
-    elif task is FEATURE_EXTRACTION:
+    elif task in (FEATURE_EXTRACTION, SENTENCE_SIMILARITY):
         fields, arrays = _embedding(len(sample))
     elif task is MULTIPLE_CHOICE:
         fields, arrays = _choices(settings.all_scores)

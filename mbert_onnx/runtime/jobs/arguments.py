@@ -16,6 +16,7 @@ from mbert_onnx.text.tasks import (
     NEXT_SENTENCE_PREDICTION,
     PRETRAINING,
     QUESTION_ANSWERING,
+    SENTENCE_SIMILARITY,
     TEXT_CLASSIFICATION,
     TOKEN_CLASSIFICATION,
 )
@@ -34,6 +35,7 @@ METHODS: dict[str, str] = {
     NEXT_SENTENCE_PREDICTION.name: "next_sentence",
     PRETRAINING.name: "fill",
     FEATURE_EXTRACTION.name: "embed",
+    SENTENCE_SIMILARITY.name: "embed",
 }
 
 # The arguments of each method for one text, and how many of them are required.

@@ -18,6 +18,7 @@ from mbert_onnx.text.tasks import (
     NEXT_SENTENCE_PREDICTION,
     PRETRAINING,
     QUESTION_ANSWERING,
+    SENTENCE_SIMILARITY,
     TEXT_CLASSIFICATION,
     TOKEN_CLASSIFICATION,
     Task,
@@ -41,6 +42,7 @@ OUTPUTS: dict[str, dict[str, int]] = {
     FILL_MASK.name: _MASKS,
     PRETRAINING.name: _MASKS,
     FEATURE_EXTRACTION.name: {"sentence_embedding": 2},
+    SENTENCE_SIMILARITY.name: {"sentence_embedding": 2},
 }
 
 

@@ -13,7 +13,8 @@ import onnx
 import onnx_ir as ir
 import transformers
 from filelock import FileLock
-from torch import nn
+from torch import Tensor, nn
+from transformers.utils import ModelOutput
 
 from mbert_onnx.bundles.inputs import Shapes
 from mbert_onnx.text.tasks import Task
@@ -38,11 +39,26 @@ class Exported:
 
     @property
     def theirs(self) -> Any:
-        """The checkpoint as transformers' model."""
+        """The checkpoint as transformers' model; as a model of sentence-transformers where the folder is one."""
         config = json.loads((self.checkpoint / "config.json").read_text())
         theirs = getattr(transformers, config["architectures"][0])
         # The only implementation that returns attentions in every version.
-        return theirs.from_pretrained(self.checkpoint, attn_implementation="eager").eval()
+        model = theirs.from_pretrained(self.checkpoint, attn_implementation="eager").eval()
+        return SentenceModel(model) if (self.checkpoint / "modules.json").is_file() else model
+
+
+class SentenceModel(nn.Module):
+    """The formulas of sentence-transformers' Pooling (mean) and Normalize behind a bare model of transformers."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, **inputs: Tensor) -> ModelOutput:
+        states = self.model(input_ids=input_ids, attention_mask=attention_mask, **inputs).last_hidden_state
+        mask = attention_mask[..., None].to(states.dtype)
+        vectors = nn.functional.normalize((states * mask).sum(1) / mask.sum(1).clamp(min=1e-9))
+        return ModelOutput(last_hidden_state=states, sentence_embedding=vectors)
 
 
 Exports = Callable[..., Exported]
@@ -62,7 +78,9 @@ class Traces:
         from mbert_onnx.conversion.tracing import trace
 
         config: Any = model.config
-        key = hashlib.sha256(repr((config.to_json_string(), task.name, shapes, sorted(options.items()))).encode())
+        normalize = getattr(getattr(model, "pooling", None), "normalize", None)
+        values = (config.to_json_string(), task.name, normalize, shapes, sorted(options.items()))
+        key = hashlib.sha256(repr(values).encode())
         for name, tensor in model.state_dict().items():
             key.update(name.encode() + tensor.numpy().tobytes())
         file = self._folder / f"{key.hexdigest()}.onnx"

@@ -129,7 +129,7 @@ def test_the_task_of_a_folder_is_to_embed(exported: Exports, tmp_path: Path) -> 
     """Whatever head the checkpoint has: sentence-transformers reads only the bare model."""
     shutil.copytree(exported("text-classification").checkpoint, tmp_path, dirs_exist_ok=True)
     put_modules(tmp_path, TRANSFORMER | {"path": ""}, POOLING)
-    assert load_checkpoint(tmp_path).task.name == "feature-extraction"
+    assert load_checkpoint(tmp_path).task.name == "sentence-similarity"
     asked = load_checkpoint(tmp_path, task="text-classification")
     assert asked.task.name == "text-classification"
     assert asked.sentence_embedding() == (None, [])

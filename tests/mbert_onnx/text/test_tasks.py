@@ -42,6 +42,8 @@ def test_names_and_aliases_are_unique() -> None:
         ("nsp", "next-sentence-prediction"),
         ("embeddings", "feature-extraction"),
         ("default", "feature-extraction"),
+        ("sentence-similarity", "sentence-similarity"),
+        ("MobileBertModel", "feature-extraction"),
         ("MobileBertForMultipleChoice", "multiple-choice"),
     ],
 )
@@ -86,6 +88,9 @@ def test_every_output_has_its_axes() -> None:
         ("feature-extraction", ["last_hidden_state"], "feature-extraction"),
         ("pretraining", ["logits"], "fill-mask"),
         ("pretraining", ["last_hidden_state", "pooler_output"], "feature-extraction"),
+        ("feature-extraction", ["token_embeddings", "sentence_embedding"], "sentence-similarity"),
+        ("feature-extraction", ["last_hidden_state", "sentence_embedding"], "sentence-similarity"),
+        ("sentence-similarity", ["last_hidden_state", "pooler_output"], "feature-extraction"),
         ("text-classification", ["start_logits", "end_logits"], "question-answering"),
         ("text-classification", ["scores"], None),
         ("question-answering", ["start_logits"], None),

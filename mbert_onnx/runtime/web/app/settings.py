@@ -20,6 +20,7 @@ from mbert_onnx.text.tasks import (
     NEXT_SENTENCE_PREDICTION,
     PRETRAINING,
     QUESTION_ANSWERING,
+    SENTENCE_SIMILARITY,
     TEXT_CLASSIFICATION,
     TOKEN_CLASSIFICATION,
 )
@@ -34,6 +35,7 @@ PAGES = {
     PRETRAINING.name: ("masks", "Missing words"),
     MULTIPLE_CHOICE.name: ("choices", "Multiple choice"),
     FEATURE_EXTRACTION.name: ("similarity", "Sentence similarity"),
+    SENTENCE_SIMILARITY.name: ("similarity", "Sentence similarity"),
 }
 # In a browser, the smallest file is loaded first and runs fastest; wasm computes fp16 in float32.
 PREFERRED = ("int8", "fp32", "fp16")

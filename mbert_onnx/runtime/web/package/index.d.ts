@@ -70,7 +70,8 @@ export type Task =
   | "pretraining"
   | "multiple-choice"
   | "next-sentence-prediction"
-  | "feature-extraction";
+  | "feature-extraction"
+  | "sentence-similarity";
 
 export interface RunOptions {
   /** Is looked at before each run, of which a list of texts has several. */

@@ -10,5 +10,6 @@ export const METHODS = {
   "multiple-choice": "choose",
   "next-sentence-prediction": "nextSentence",
   "feature-extraction": "embed",
+  "sentence-similarity": "embed",
   null: "logits",
 };
