@@ -15,8 +15,9 @@ from mbert_onnx.model.checkpoint import checkpoint_folder, load_checkpoint
 from mbert_onnx.model.student import MobileBertForPreTraining
 from mbert_onnx.reference import located
 from mbert_onnx.text.tasks import PRETRAINING
-from mbert_onnx.training.data.batch_sampler import Batches
-from mbert_onnx.training.data.row_store import Collate, Rows
+from mbert_onnx.training.data.batch_sampler import BatchSize
+from mbert_onnx.training.data.passages.rows import AnyRows
+from mbert_onnx.training.data.row_store import Collate
 from mbert_onnx.training.distillation.initialization import check_pair, copy_shared_weights, fit_normalization
 from mbert_onnx.training.distillation.layer_pairs import LayerPairs, layer_pairs
 from mbert_onnx.training.distillation.loss import ObjectiveWeights, StageLoss
@@ -184,7 +185,7 @@ def _training_stage(
     student: MobileBertForPreTraining,
     teacher: Teacher,
     pairs: LayerPairs,
-    rows: Rows,
+    rows: AnyRows,
     collate: Collate,
 ) -> TrainingStage:
     return TrainingStage(
@@ -242,8 +243,8 @@ def _teacher_folder(read: DistillRecipe) -> Path:
     return checkpoint_folder(read.teacher.checkpoint)
 
 
-def _fitting_batches(rows: Rows, collate: Collate, seed: int) -> list[dict[str, Tensor]]:
+def _fitting_batches(rows: AnyRows, collate: Collate, seed: int) -> list[dict[str, Tensor]]:
     """Returns batches on the CPU; their size does not depend on recipe and devices."""
-    batches = Batches(rows.lengths, FITTED_ROWS, first=0, count=FITTED_BATCHES, seed=seed)
+    batches = rows.batches(BatchSize(FITTED_ROWS), first=0, count=FITTED_BATCHES, seed=seed)
     loader: DataLoader[dict[str, Tensor]] = DataLoader(rows, batch_sampler=batches, collate_fn=collate)  # type: ignore[arg-type]
     return list(islice(loader, FITTED_BATCHES))

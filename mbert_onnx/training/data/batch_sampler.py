@@ -26,6 +26,14 @@ class Draw:
     seed: tuple[int, int]
 
 
+@dataclass(frozen=True, slots=True)
+class BatchSize:
+    """The size of batches: a number of rows, or, unless `tokens` is 0, as many rows as make that many padded tokens."""
+
+    rows: int
+    tokens: int = 0
+
+
 class Batches(Sampler[list[Draw]]):
     """Batches `first` to `count - 1` of endless shuffled epochs of the data.
 

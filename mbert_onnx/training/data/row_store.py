@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mbert_onnx.errors import DataError
-from mbert_onnx.training.data.batch_sampler import Draw
+from mbert_onnx.training.data.batch_sampler import Batches, BatchSize, Draw
 from mbert_onnx.training.data.corpus.masking import mask_words
 
 # Columns with a value per token; all others have one value per row.
@@ -40,6 +40,10 @@ class Rows(Dataset[tuple[Draw, Item]]):
 
     def __getitem__(self, draw: Draw) -> tuple[Draw, Item]:
         return draw, self._table[draw.row]
+
+    def batches(self, size: BatchSize, *, first: int, count: int, seed: int) -> Batches:
+        """Returns the batch sampler of batches `first` to `count - 1`, which have `size.rows` rows."""
+        return Batches(self.lengths, size.rows, first=first, count=count, seed=seed)
 
 
 def rows_at(folder: Path, items: Callable[[], Iterator[Item]], source: str) -> Rows:

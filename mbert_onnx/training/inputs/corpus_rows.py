@@ -18,16 +18,24 @@ from mbert_onnx.text.encoder import TextEncoder
 from mbert_onnx.text.name_lists import name_list
 from mbert_onnx.training.data.corpus.documents import Document, corpus_from_hub, read_corpus
 from mbert_onnx.training.data.corpus.segments import segments_of
+from mbert_onnx.training.data.passages.line_store import lines_at
+from mbert_onnx.training.data.passages.rows import AnyRows, PassageRows
+from mbert_onnx.training.data.passages.sampler import Source
 from mbert_onnx.training.data.row_store import Item, MaskingCollate, Rows, rows_at
 from mbert_onnx.training.data.source import load_from_hub
-from mbert_onnx.training.recipe import CorpusTable, TokenizerTable
+from mbert_onnx.training.recipe import CorpusTable, FilesTable, MixTable, TokenizerTable
 
 
 def documents_of(table: CorpusTable) -> Iterator[Document]:
     """Yields the documents of a recipe's corpus."""
     if table.hub is None:
-        return read_corpus(table.files, table.columns, id=table.id, every=table.held_out_every)
+        return chain.from_iterable(documents_in(source) for source in table.sources)
     return corpus_from_hub(_from_hub(table), table.columns[0])
+
+
+def documents_in(table: FilesTable) -> Iterator[Document]:
+    """Yields the documents of the files of a table."""
+    return read_corpus(table.files, table.columns, id=table.id, every=table.held_out_every)
 
 
 def _from_hub(table: CorpusTable) -> Any:
@@ -80,12 +88,19 @@ def prepare_corpus(
     data: CorpusTable,
     accelerator: Accelerator,
     seed: int,
-) -> tuple[TextEncoder, Rows]:
-    """Writes tokenizer and rows of a run in the main process; returns the encoder and the rows in every process."""
+    *,
+    whole_texts: bool = False,
+) -> tuple[TextEncoder, AnyRows]:
+    """Writes tokenizer and rows of a run in the main process; returns the encoder and the rows in every process.
+
+    With `whole_texts` rows are drawn at random from the lines, also if the recipe names no passages.
+    """
     with accelerator.main_process_first():
         if accelerator.is_main_process:
             tokenizer_in(tokenizer_folder, tokenizer, data, data.max_length)
         encoder = encoder_in(tokenizer_folder, data.max_length)
+        if whole_texts or data.draws_passages:
+            return encoder, passage_rows(rows_folder, data, encoder)
         return encoder, corpus_rows(rows_folder, data, encoder, seed)
 
 
@@ -103,6 +118,18 @@ def corpus_rows(folder: Path, table: CorpusTable, encoder: TextEncoder, seed: in
 
     source = table.hub or ", ".join(map(str, table.files))
     return rows_at(folder, items, source)
+
+
+def passage_rows(folder: Path, table: CorpusTable, encoder: TextEncoder) -> PassageRows:
+    """Returns rows of whole lines and passages, drawn from the corpus, whose lines are tokenized once."""
+    sources = [
+        Source(source.weight if isinstance(source, MixTable) else 1.0, tuple(source.passages))
+        for source in table.sources or [table]
+    ]
+    documents = [(", ".join(map(str, source.files)), documents_in(source)) for source in table.sources]
+    if table.hub is not None:
+        documents = [(table.hub, documents_of(table))]
+    return PassageRows(lines_at(folder, documents, encoder), sources, encoder, table.max_length)
 
 
 def masking(encoder: TextEncoder, pad_id: int, table: CorpusTable) -> MaskingCollate:

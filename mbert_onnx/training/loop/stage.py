@@ -11,15 +11,16 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import set_seed
+from accelerate.utils import DataLoaderConfiguration, set_seed
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import get_scheduler
 
 from mbert_onnx.errors import TrainingError
 from mbert_onnx.model.padding import zero_padding
-from mbert_onnx.training.data.batch_sampler import Batches
-from mbert_onnx.training.data.row_store import Collate, Rows
+from mbert_onnx.training.data.batch_sampler import BatchSize
+from mbert_onnx.training.data.passages.rows import AnyRows
+from mbert_onnx.training.data.row_store import Collate
 from mbert_onnx.training.loop.curves import Curves
 from mbert_onnx.training.loop.optimizers import optimizer_of
 from mbert_onnx.training.loop.run_folder import Position, Run
@@ -46,7 +47,7 @@ class TrainingStage:
     name: str
     steps: int
     module: nn.Module
-    rows: Rows
+    rows: AnyRows
     collate: Collate
     rate: Callable[[str], float]
     learning_rate: float
@@ -62,7 +63,12 @@ def accelerator_for(table: TrainingTable) -> Accelerator:
     # A process may train several recipes; without the reset accelerate keeps the precision of the first.
     AcceleratorState._reset_state()
     try:
-        return Accelerator(mixed_precision=table.mixed_precision, gradient_accumulation_steps=table.accumulate)
+        return Accelerator(
+            mixed_precision=table.mixed_precision,
+            gradient_accumulation_steps=table.accumulate,
+            # Every process has a share of each step; batches of a number of tokens differ in size.
+            dataloader_config=DataLoaderConfiguration(even_batches=False),
+        )
     except (ValueError, ImportError) as error:
         raise TrainingError(f"mixed_precision is {table.mixed_precision}: {' '.join(str(error).split())}") from error
 
@@ -152,9 +158,8 @@ def _loader(
 ) -> DataLoader[Any]:
     """Returns the batches from a step on; each process gets its share of every step."""
     batches_per_step = table.accumulate * accelerator.num_processes
-    batches = Batches(
-        stage.rows.lengths,
-        table.batch_size,
+    batches = stage.rows.batches(
+        BatchSize(table.batch_size, table.batch_tokens),
         first=step * batches_per_step,
         count=stage.steps * batches_per_step,
         # Each stage has its own order of rows.

@@ -5,6 +5,8 @@ from mbert_onnx.training.recipe.finetuning import FinetuneRecipe, TaskTable
 from mbert_onnx.training.recipe.reading import read_recipe
 from mbert_onnx.training.recipe.tables import (
     CorpusTable,
+    FilesTable,
+    MixTable,
     ModelTable,
     PretrainRecipe,
     TokenizerTable,
@@ -14,7 +16,9 @@ from mbert_onnx.training.recipe.tables import (
 __all__ = [
     "CorpusTable",
     "DistillRecipe",
+    "FilesTable",
     "FinetuneRecipe",
+    "MixTable",
     "ModelTable",
     "PretrainRecipe",
     "StudentTable",

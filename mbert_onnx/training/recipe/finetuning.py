@@ -65,6 +65,8 @@ class EpochsTable(TrainingTable):
     def _check_exclusive(self) -> EpochsTable:
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("give steps or epochs, one of them")
+        if self.batch_tokens:
+            raise ValueError("batch_tokens is not for fine-tuning, whose rows are not drawn at random; give batch_size")
         return self
 
 

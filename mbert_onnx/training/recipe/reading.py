@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,12 +25,19 @@ def _check_inputs_outside_output(recipe: Recipe, path: Path) -> None:
     """Raises UsageError for an input inside the run folder, which `--overwrite` would remove."""
     output = recipe.output.resolve()
     for name, table in recipe:
-        for key, value in table if isinstance(table, Table) else ():
-            for place in value if isinstance(value, list) else [value]:
-                if key in INPUT_KEYS and place is not None and Path(place).resolve().is_relative_to(output):
-                    raise UsageError(
-                        f"{path}: {name}.{key} is {place}, inside of output, {recipe.output}; choose another output"
-                    )
+        for key, place in _inputs(name, table):
+            if place.resolve().is_relative_to(output):
+                raise UsageError(f"{path}: {key} is {place}, inside of output, {recipe.output}; choose another output")
+
+
+def _inputs(name: str, value: object) -> Iterator[tuple[str, Path]]:
+    """Yields the keys and the paths of the files and folders that a table and the tables in it name."""
+    for key, content in value if isinstance(value, Table) else ():
+        for place in content if isinstance(content, list) else [content]:
+            if isinstance(place, Table):
+                yield from _inputs(f"{name}.{key}", place)
+            elif key in INPUT_KEYS and place is not None:
+                yield f"{name}.{key}", Path(place)
 
 
 def read_recipe(path: Path, kind: type[AnyRecipe]) -> AnyRecipe:

@@ -79,14 +79,41 @@ class TokenizerTable(Table):
         return self
 
 
-class CorpusTable(Table):
-    """`[data]` of pre-training and distillation: a corpus of texts without labels.
+class FilesTable(Table):
+    """Files of texts.
 
     Args:
         files: `.txt` (one sentence a line, a blank line between documents), `.tsv`, `.csv`, `.jsonl`; also gzipped.
         columns: Text columns of `.tsv`, `.csv` and `.jsonl`; the first one that a row has is read.
         id: Column with an integer that identifies a row.
         held_out_every: Rows whose `id` is a multiple of this number are not trained on.
+        passages: Lengths in tokens. A row is a passage of neighbouring lines of a document, as many as fit into one of
+            these lengths, which is drawn for each row. Empty: a row of whole texts is one line.
+    """
+
+    files: list[Path] = Field(default_factory=list)
+    columns: list[str] = Field(default_factory=lambda: ["text"])
+    id: str | None = None
+    held_out_every: Annotated[int, Field(ge=2)] | None = None
+    passages: list[Count] = Field(default_factory=list)
+
+
+class MixTable(FilesTable):
+    """`[[data.mix]]`: one source of a mix of texts.
+
+    Args:
+        weight: Share of its rows among all, relative to the weights of the other sources.
+    """
+
+    files: Annotated[list[Path], Field(min_length=1)]
+    weight: Annotated[float, Field(gt=0)] = 1.0
+
+
+class CorpusTable(FilesTable):
+    """`[data]` of pre-training and distillation: a corpus of texts without labels.
+
+    Args:
+        mix: Several sources with weights, instead of files.
         hub: Dataset of the Hugging Face hub, such as `wikimedia/wikipedia`, instead of files.
         hub_config: Configuration of the dataset, such as `20231101.en`.
         hub_split: Split of the dataset.
@@ -95,10 +122,7 @@ class CorpusTable(Table):
         masked: Share of tokens that the model has to predict.
     """
 
-    files: list[Path] = Field(default_factory=list)
-    columns: list[str] = Field(default_factory=lambda: ["text"])
-    id: str | None = None
-    held_out_every: Annotated[int, Field(ge=2)] | None = None
+    mix: list[MixTable] = Field(default_factory=list)
     hub: str | None = None
     hub_config: str | None = None
     hub_split: str = "train"
@@ -106,11 +130,32 @@ class CorpusTable(Table):
     next_sentence: bool = True
     masked: Annotated[float, Field(gt=0, lt=1)] = 0.15
 
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_texts_have_one_part(cls, values: Any) -> Any:
+        if isinstance(values, dict) and (values.get("mix") or values.get("passages")):
+            return {"next_sentence": False, **values}
+        return values
+
     @model_validator(mode="after")
     def _check_exclusive(self) -> CorpusTable:
-        if bool(self.files) == (self.hub is not None):
-            raise ValueError("give files or hub, one of them")
+        if [bool(self.files), bool(self.mix), self.hub is not None].count(True) != 1:
+            raise ValueError("give files, mix or hub, one of them")
+        if self.draws_passages and self.next_sentence:
+            raise ValueError("next_sentence needs rows of two parts; leave it out with mix and passages")
+        if self.mix and (self.passages or self.id or self.held_out_every):
+            raise ValueError("with mix, each source has its own passages, id and held_out_every; move them there")
         return self
+
+    @property
+    def draws_passages(self) -> bool:
+        """Whether rows are drawn at random from the lines; else they are as many lines as fit, in order."""
+        return bool(self.mix or self.passages)
+
+    @property
+    def sources(self) -> list[FilesTable]:
+        """The tables with files: `mix`, or this one."""
+        return [*self.mix] or ([self] if self.files else [])
 
 
 class TrainingTable(Table):
@@ -119,6 +164,8 @@ class TrainingTable(Table):
     Args:
         steps: Number of optimizer steps; in fine-tuning an alternative to `epochs`.
         batch_size: Rows in a batch, on each device.
+        batch_tokens: Tokens in a batch, with padding, in place of `batch_size`: batches of short rows have more rows.
+            For rows that are drawn at random (`data.mix`, `data.passages`, and the task `sentence-similarity`).
         accumulate: Number of batches whose gradients make one step.
         learning_rate: Peak learning rate.
         warmup: Share of the steps in which the learning rate rises from 0 to the peak.
@@ -135,6 +182,7 @@ class TrainingTable(Table):
 
     steps: Count | None = None
     batch_size: Count = 32
+    batch_tokens: CountOrZero = 0
     accumulate: Count = 1
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
     warmup: Share = 0.1
@@ -174,3 +222,16 @@ class PretrainRecipe(Recipe):
     tokenizer: TokenizerTable
     data: CorpusTable
     training: StepsTable
+
+    @model_validator(mode="after")
+    def _check_batches(self) -> PretrainRecipe:
+        check_batch_tokens(self.training, is_drawn=self.data.draws_passages)
+        return self
+
+
+def check_batch_tokens(training: TrainingTable, *, is_drawn: bool) -> None:
+    """Raises ValueError for `batch_tokens` where rows are not drawn at random."""
+    if training.batch_tokens and not is_drawn:
+        raise ValueError(
+            "training.batch_tokens is for rows that are drawn at random; give data.passages or data.mix, or batch_size"
+        )

@@ -47,7 +47,12 @@ def test_a_recipe_is_read_with_its_defaults(tmp_path: Path) -> None:
             'steps = 10\noptimizer = "sgd"',
             "training.optimizer: input should be 'adamw' or 'lamb', found 'sgd'",
         ),
-        ('files = ["corpus.txt"]', "", "data: give files or hub, one of them"),
+        ('files = ["corpus.txt"]', "", "data: give files, mix or hub, one of them"),
+        ("files", "passages = [9]\nnext_sentence = true\nfiles", "data: next_sentence needs rows of two parts"),
+        ("files", 'id = "n"\nmix = [{ files = ["a"] }]\n#', "data: with mix, each source has its own passages"),
+        ("files", "mix = [{ files = [] }]\n#", "data.mix.0.files: list should have at least 1 item"),
+        ("files", 'mix = [{ files = ["run/a"] }]\n#', "data.mix.files is run/a, inside of output"),
+        ("steps = 10", "steps = 10\nbatch_tokens = 99", "training.batch_tokens is for rows that are drawn at random"),
         ('preset = "ib-bert-laptop"', 'preset = "tiny"\ncheckpoint = "x"', "model: give checkpoint or preset"),
         ("vocab_size = 200", "", "tokenizer: give folder, vocab_size or both"),
         ("[tokenizer]\nvocab_size = 200", "", "tokenizer: is missing"),
@@ -70,6 +75,15 @@ def test_mistakes_give_a_one_line_error(old: str, new: str, says: str, tmp_path:
     with pytest.raises(UsageError, match=says) as caught:
         read_recipe(recipe(tmp_path, PRETRAIN.replace(old, new)), PretrainRecipe)
     assert "\n" not in str(caught.value)
+
+
+def test_a_mix_has_sources_with_weights_and_rows_of_one_part(tmp_path: Path) -> None:
+    mix = 'mix = [{ files = ["a"], weight = 3, passages = [30, 60] }, { files = ["b"] }]\n#'
+    text = PRETRAIN.replace("files", mix).replace("steps = 10", "steps = 10\nbatch_tokens = 512")
+    data = read_recipe(recipe(tmp_path, text), PretrainRecipe).data
+    assert [source.weight for source in data.mix] == [3, 1]
+    assert data.draws_passages
+    assert not data.next_sentence
 
 
 def test_a_missing_recipe_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Passages: rows of whole neighbouring lines, drawn at random from several sources with weights."""
