@@ -35,7 +35,7 @@ def package(folder: Path, name: str, files: dict[str, str]) -> Source:
         place = folder / "packages" / f"debian-{name}" / path
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(content)
-    return Source(name, f"texts of {name}", Package("debian", name, "1", "MIT"), wordnet.read, 16)
+    return Source(name, f"texts of {name}", "MIT", Package("debian", name, "1"), wordnet.read, 16)
 
 
 def squad(path: Path) -> None:
@@ -74,7 +74,7 @@ def test_no_held_out_text_is_in_the_corpus(tmp_path: Path) -> None:
     # The first document overlaps with a held-out article, the third would exceed the cap.
     glosses = (folder / "words.txt").read_text()
     assert glosses == 'entity, whole thing: that which is perceived; "an entity"\nobject: a thing that has a place\n'
-    assert (entries[-1].words, entries[-1].overlapping, entries[-1].over_cap) == (16, 1, True)
+    assert (entries[-1].words, entries[-1].overlapping, entries[-1].sampled) == (16, 1, True)
 
 
 def test_an_article_that_is_missing_is_an_error(tmp_path: Path) -> None:

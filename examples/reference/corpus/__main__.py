@@ -24,7 +24,7 @@ def main(review_file: Path, squad_file: Path, folder: Path) -> None:
         sys.exit(f"examples.reference.corpus: {error}")
     for entry in entries:
         notes = f", {entry.overlapping:,} left out that overlap with held-out texts" if entry.overlapping else ""
-        notes += ", cut at its cap" if entry.over_cap else ""
+        notes += ", a sample" if entry.sampled else ""
         print(f"{entry.file}: {entry.documents:,} documents, {entry.words:,} words{notes}; {entry.origin}")
 
 

