@@ -22,7 +22,7 @@ from mbert_onnx.runtime.jobs.batching import RowBatch, RowRunner
 from mbert_onnx.text.encoder import Row, TextEncoder
 from mbert_onnx.text.labels import names_of
 from mbert_onnx.text.sentence_embedding import MODULES, EmbeddingSettings, settings_in
-from mbert_onnx.text.tasks import Task
+from mbert_onnx.text.tasks import FEATURE_EXTRACTION, SENTENCE_SIMILARITY, Task
 from mbert_onnx.text.tokenizer import padding_in_config
 from perf.providers import resolve
 from perf.sessions.opener import Opener
@@ -93,7 +93,7 @@ class ModelOpener:
 
     Args:
         stack: Closes sessions and temporary files.
-        task: Task that the models must have.
+        task: Task that the models must have; for sentence similarity a bundle may have feature extraction, too.
         max_length: Largest number of tokens in a row; None for the model's own limit.
         threads: Threads per model.
         kernels: `auto`, `native` or `portable`, as in `bench`.
@@ -166,7 +166,7 @@ class ModelOpener:
         config: dict[str, Any],
         embedding: EmbeddingSettings | None,
     ) -> EvaluatedModel:
-        if task != self._task:
+        if task != self._task and {task, self._task} != {SENTENCE_SIMILARITY, FEATURE_EXTRACTION}:
             raise UsageError(f"{name} has the task {task.name}; expected {self._task.name}. Give a model for that task")
         inputs = inputs_of(session, task, name)
         positions = inputs.sequence or int(config["max_position_embeddings"])

@@ -13,7 +13,7 @@ from mbert_onnx.bundles.types import Progress
 from mbert_onnx.errors import UsageError
 from mbert_onnx.runtime.native_kernels import AUTO, library_for
 from mbert_onnx.runtime.size_limits import check_threads
-from mbert_onnx.text.tasks import FEATURE_EXTRACTION, QUESTION_ANSWERING, TEXT_CLASSIFICATION, Task
+from mbert_onnx.text.tasks import QUESTION_ANSWERING, SENTENCE_SIMILARITY, TEXT_CLASSIFICATION, Task
 from mbert_onnx.training.data.custom import CUSTOM_TASKS, Columns, read_custom
 from mbert_onnx.training.data.example import Split
 from mbert_onnx.training.data.glue import TASKS, glue_task
@@ -119,7 +119,7 @@ def evaluate(
 
 def _task_of_models(task: str) -> Task:
     if task in EMBEDDING_TASKS:
-        return FEATURE_EXTRACTION
+        return SENTENCE_SIMILARITY
     return QUESTION_ANSWERING if task in VERSIONS else TEXT_CLASSIFICATION
 
 

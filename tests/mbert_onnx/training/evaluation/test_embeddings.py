@@ -72,7 +72,7 @@ def test_intervals_are_over_paragraphs() -> None:
 
 
 def test_retrieval_compares_models_of_every_kind(exported: Exports, squad: Path, tmp_path: Path) -> None:
-    files = exported("feature-extraction")
+    files = exported("sentence-similarity")
     bert = tmp_path / "bert"
     config = transformers.RobertaConfig(
         vocab_size=500,
@@ -125,7 +125,7 @@ def test_a_folder_of_sentence_transformers_truncates_texts(exported: Exports, sq
 
 
 def test_similarities_are_compared_with_those_of_the_file(exported: Exports, tmp_path: Path) -> None:
-    files = exported("feature-extraction")
+    files = exported("sentence-similarity")
     texts = ["Ada wrote the first program.", "who wrote it ?", "the quick brown fox", "the river near paris ."]
     vectors = np.array(load(files.bundle).embed(texts, normalize=True))
     cosines = (vectors[:-1] * vectors[1:]).sum(axis=1)
@@ -145,7 +145,7 @@ def test_decoders_and_other_tasks_are_refused(squad: Path, tmp_path: Path) -> No
     transformers.GPT2Config(n_layer=1, n_embd=8, n_head=1, vocab_size=9).save_pretrained(tmp_path / "gpt")
     with pytest.raises(CheckpointError, match="is a model of the type gpt2; expected an encoder"):
         evaluate(tmp_path / "gpt", task="retrieval", data=squad)
-    with pytest.raises(UsageError, match="has the task text-classification; expected feature-extraction"):
+    with pytest.raises(UsageError, match="has the task text-classification; expected sentence-similarity"):
         evaluate(FOLDER, task="retrieval", data=squad)  # as a bundle
 
 
