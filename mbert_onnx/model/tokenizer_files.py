@@ -102,7 +102,15 @@ def train_tokenizer(
     _save(_wordpiece(learning.get_vocab()), destination, max_length)
 
 
-def reduce_tokenizer(source: Path, lines: Iterable[str], destination: Path, vocab_size: int, max_length: int) -> None:
+def reduce_tokenizer(
+    source: Path,
+    lines: Iterable[str],
+    destination: Path,
+    vocab_size: int,
+    max_length: int,
+    *,
+    min_frequency: int = 0,
+) -> None:
     """Writes a WordPiece tokenizer with the most frequent words, in these lines, of another tokenizer.
 
     Special tokens and single characters stay, so that every word that is left out can still be spelt.
@@ -113,6 +121,7 @@ def reduce_tokenizer(source: Path, lines: Iterable[str], destination: Path, voca
         destination: The folder to write to.
         vocab_size: The largest number of words that are kept.
         max_length: The model's positions.
+        min_frequency: Words that are less frequent are left out, too.
 
     Raises CheckpointError where the source has no WordPiece tokenizer.
     """
@@ -123,7 +132,10 @@ def reduce_tokenizer(source: Path, lines: Iterable[str], destination: Path, voca
         tokenizer = Tokenizer.from_file(str(whole / TOKENIZER))
         named = _special_tokens(json.loads((whole / SETTINGS).read_text(encoding="utf-8")))
     if not isinstance(tokenizer.model, models.WordPiece):
-        raise CheckpointError(f"{source} has a {type(tokenizer.model).__name__} tokenizer; expected WordPiece")
+        raise CheckpointError(
+            f"{source} has a {type(tokenizer.model).__name__} tokenizer; expected WordPiece, of which a part of the "
+            "words can be kept: leave out vocab_size"
+        )
     tokenizer.no_truncation()
     tokenizer.no_padding()
     counts = Counter[int]()
@@ -135,7 +147,8 @@ def reduce_tokenizer(source: Path, lines: Iterable[str], destination: Path, voca
         missing = ", ".join(sorted(special - vocabulary.keys()))
         raise CheckpointError(f"{source} lacks {missing}; expected a tokenizer with BERT's special tokens")
     kept = [word for word in vocabulary if word in special or len(word.removeprefix("##")) == 1]
-    common = sorted(set(vocabulary) - set(kept), key=lambda word: (-counts[vocabulary[word]], vocabulary[word]))
+    frequent = {word for word, number in vocabulary.items() if counts[number] >= min_frequency}
+    common = sorted(frequent - set(kept), key=lambda word: (-counts[vocabulary[word]], vocabulary[word]))
     kept += common[: max(vocab_size - len(kept), 0)]
     # In the old order, special tokens first: [PAD] is 0.
     ordered = sorted(kept, key=lambda word: (word not in special, vocabulary[word]))

@@ -6,31 +6,46 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from mbert_onnx.bundles.records import TOKENIZER
-from mbert_onnx.errors import UsageError
-from mbert_onnx.model.checkpoint import checkpoint_folder, load_checkpoint
 from mbert_onnx.model.student import MobileBertForPreTraining
 from mbert_onnx.reference import located
 from mbert_onnx.text.tasks import PRETRAINING
 from mbert_onnx.training.data.batch_sampler import BatchSize
 from mbert_onnx.training.data.passages.rows import AnyRows
 from mbert_onnx.training.data.row_store import Collate
-from mbert_onnx.training.distillation.initialization import check_pair, copy_shared_weights, fit_normalization
-from mbert_onnx.training.distillation.layer_pairs import LayerPairs, layer_pairs
-from mbert_onnx.training.distillation.loss import ObjectiveWeights, StageLoss
-from mbert_onnx.training.distillation.strategies import Stage, stages_of
+from mbert_onnx.training.distillation.initialization import (
+    check_positions,
+    copy_shared_weights,
+    fit_normalization,
+    shares_shape,
+)
+from mbert_onnx.training.distillation.layer_pairs import LayerPairs, width_maps
+from mbert_onnx.training.distillation.loss import StageLoss
+from mbert_onnx.training.distillation.principal_components import fit_blocks, initialize_embeddings, word_components
+from mbert_onnx.training.distillation.strategies import Stage
+from mbert_onnx.training.distillation.teachers.encoder import EncoderTeacher
 from mbert_onnx.training.distillation.teachers.interface import Teacher
-from mbert_onnx.training.distillation.teachers.mobilebert import MobileBertTeacher
 from mbert_onnx.training.inputs.corpus_rows import encoder_in, masking, pad_id_of, prepare_corpus
-from mbert_onnx.training.inputs.models import check_rows, config_of, new_model, pretraining_model
+from mbert_onnx.training.inputs.distillation_plan import (
+    compared_layers,
+    learning_rate_of,
+    objective_weights,
+    planned_stages,
+    student_outline,
+    teacher_checkpoint,
+    teaches,
+    tokenizer_of,
+)
+from mbert_onnx.training.inputs.models import check_rows, pretraining_model
+from mbert_onnx.training.inputs.teachers import load_teacher, use_vocabulary
 from mbert_onnx.training.loop.run_folder import Run
 from mbert_onnx.training.loop.schedule import opened, train_stages
 from mbert_onnx.training.loop.stage import TrainingStage, accelerator_for
 from mbert_onnx.training.progress import TrainingProgress, no_progress
-from mbert_onnx.training.recipe import DistillRecipe, TokenizerTable, TransferTable, read_recipe
+from mbert_onnx.training.recipe import DistillRecipe, read_recipe
 
 # Batches, and rows in each, that the embeddings' normalization is fitted on: thousands of tokens for two numbers per
 # channel.
@@ -77,10 +92,9 @@ def schedule(recipe: str | Path) -> Schedule:
     """
     read = read_recipe(Path(recipe), DistillRecipe)
     vocab_size = _teacher_vocab_size(read)
-    student = _student_outline(read, {} if vocab_size is None else {"vocab_size": vocab_size})
-    layers = student.config.num_hidden_layers
-    # Layer transfer needs as many layers as the teacher has.
-    stages = [_planned(stage, read, student) for stage in _stages(read, layers, _pairs(read, layers, layers))]
+    student = student_outline(read, {} if vocab_size is None else {"vocab_size": vocab_size})
+    pairs = compared_layers(read, student.config.num_hidden_layers, None)
+    stages = [_planned(stage, read, student) for stage in planned_stages(read, student, pairs)]
     notes = []
     if vocab_size is None and read.student.checkpoint is None:
         notes.append(
@@ -105,23 +119,7 @@ def _planned(stage: Stage, read: DistillRecipe, student: MobileBertForPreTrainin
     for name, parameter in student.named_parameters():
         rate = stage.rate(name)
         counts["trained" if rate == 1 else "slowly" if rate else "kept"] += parameter.numel()
-    return PlannedStage(stage, _learning_rate(stage, read), **counts)
-
-
-def _student_outline(read: DistillRecipe, changes: dict[str, int]) -> MobileBertForPreTraining:
-    """Returns the student: loaded from its checkpoint, or a new one without weights, with `changes` in its config."""
-    table = read.student
-    if table.checkpoint is not None:
-        model = load_checkpoint(table.checkpoint, task=PRETRAINING.name).model
-    else:
-        model = new_model(config_of(table, "student", **changes), PRETRAINING, "student", seed=None)
-    assert isinstance(model, MobileBertForPreTraining)
-    return model
-
-
-def _learning_rate(stage: Stage, read: DistillRecipe) -> float:
-    own_rate = read.transfer.distillation_learning_rate if stage.predicts else None
-    return own_rate or read.training.learning_rate
+    return PlannedStage(stage, learning_rate_of(stage, read), **counts)
 
 
 def transfer(recipe: str | Path, *, overwrite: bool = False, tell: TrainingProgress = no_progress) -> Path:
@@ -137,27 +135,44 @@ def transfer(recipe: str | Path, *, overwrite: bool = False, tell: TrainingProgr
     """
     path = Path(recipe)
     read = read_recipe(path, DistillRecipe)
-    layers = _student_outline(read, {}).config.num_hidden_layers
-    pairs = _pairs(read, layers, layers)
-    stages = _stages(read, layers, pairs)
+    outline = student_outline(read)
+    checkpoint = teacher_checkpoint(read)
+    teacher = _teacher(read, outline.config.num_attention_heads)
+    pairs = compared_layers(read, outline.config.num_hidden_layers, teacher)
+    planned_stages(read, outline, pairs)  # invalid numbers of steps are refused before anything is written
     accelerator = accelerator_for(read.training)
     run = Run(read.output)
-    tokenizer = TokenizerTable(folder=_teacher_folder(read))
     with opened(run, path, accelerator, overwrite=overwrite):
-        encoder, rows = prepare_corpus(run.tokenizer, run.rows, tokenizer, read.data, accelerator, read.seed)
+        encoder, rows = prepare_corpus(run.tokenizer, run.rows, tokenizer_of(read), read.data, accelerator, read.seed)
         vocabulary = encoder.tokenizer.get_vocab()
-        loaded = pretraining_model(read.teacher, "teacher", vocabulary=vocabulary, seed=read.seed)
         student = pretraining_model(read.student, "student", vocabulary=vocabulary, seed=read.seed + 1)
-        for model, where in ((loaded, "teacher"), (student, "student")):
-            check_rows(model, where, max_length=read.data.max_length, pairs=read.data.next_sentence)
+        check_rows(student, "student", max_length=read.data.max_length, pairs=read.data.next_sentence)
         collate = masking(encoder, pad_id_of(encoder), read.data)
-        if read.transfer.strategy != "none":
-            _initialize_from_teacher(loaded, student, _fitting_batches(rows, collate, read.seed))
-        teacher = MobileBertTeacher(loaded)
-        teacher.to(accelerator.device)
+        maps = nn.ModuleDict()
+        copies = False
+        if teacher is not None:
+            use_vocabulary(teacher, checkpoint, vocabulary)
+            check_positions(teacher, student)
+            copies = shares_shape(teacher, student)
+            maps = width_maps(pairs, student.config.hidden_size, teacher.shape.hidden_size, vectors=False)
+            batches = _fitting_batches(rows, collate, read.seed)
+            _initialize(teacher, student, pairs, maps, batches, copies=copies, is_new=read.student.checkpoint is None)
+            teacher.to(accelerator.device)
+        stages = planned_stages(read, student, pairs, trains_embeddings=not copies)
         train_stages(
             [stage.steps for stage in stages],
-            lambda number: _training_stage(number, stages[number], read, student, teacher, pairs, rows, collate),
+            lambda number: TrainingStage(
+                number=number,
+                name=stages[number].name,
+                steps=stages[number].steps,
+                module=StageLoss(
+                    student, teacher, stages[number], objective_weights(read.transfer), pairs=pairs, maps=maps
+                ),
+                rows=rows,
+                collate=collate,
+                rate=stages[number].rate,
+                learning_rate=learning_rate_of(stages[number], read),
+            ),
             accelerator=accelerator,
             table=read.training,
             run=run,
@@ -169,78 +184,43 @@ def transfer(recipe: str | Path, *, overwrite: bool = False, tell: TrainingProgr
     return run.model
 
 
-def _initialize_from_teacher(
-    teacher: MobileBertForPreTraining, student: MobileBertForPreTraining, batches: list[dict[str, Tensor]]
-) -> None:
-    """Copies embeddings and heads into the student and fits its normalization. Raises TrainingError for other sizes."""
-    check_pair(teacher, student)
-    copy_shared_weights(teacher, student)
-    fit_normalization(teacher, student, batches)
-
-
-def _training_stage(
-    number: int,
-    stage: Stage,
-    read: DistillRecipe,
-    student: MobileBertForPreTraining,
-    teacher: Teacher,
-    pairs: LayerPairs,
-    rows: AnyRows,
-    collate: Collate,
-) -> TrainingStage:
-    return TrainingStage(
-        number=number,
-        name=stage.name,
-        steps=stage.steps,
-        module=StageLoss(student, teacher, stage, objective_weights(read.transfer), pairs=pairs),
-        rows=rows,
-        collate=collate,
-        rate=stage.rate,
-        learning_rate=_learning_rate(stage, read),
-    )
-
-
-def objective_weights(table: TransferTable) -> ObjectiveWeights:
-    """Returns the weights of the objectives in a recipe."""
-    return ObjectiveWeights(
-        feature_maps=table.feature_maps,
-        normalized_feature_maps=table.normalized_feature_maps,
-        means=table.means,
-        variances=table.variances,
-        attention=table.attention,
-        relations=table.relations,
-        alpha=table.alpha,
-        temperature=table.temperature,
-    )
-
-
-def _pairs(read: DistillRecipe, student: int, teacher: int) -> LayerPairs:
-    """Returns the compared layers of a student and a teacher with that many layers."""
-    return layer_pairs("last" if read.transfer.strategy == "shorten" else read.transfer.layers, student, teacher)
-
-
-def _stages(read: DistillRecipe, layers: int, pairs: LayerPairs) -> list[Stage]:
+def _teacher(read: DistillRecipe, heads: int) -> Teacher | None:
+    """Returns the teacher of a student with that many heads; None if the student learns without."""
+    if not teaches(read):
+        return None
     table = read.transfer
-    if read.training.steps is not None:
-        raise UsageError("training.steps is for pretrain; distill has transfer.steps and transfer.distillation_steps")
-    if table.steps + table.distillation_steps == 0:
-        raise UsageError("transfer.steps and transfer.distillation_steps are both 0; expected some steps")
-    return stages_of(
-        table.strategy,
-        layers=layers,
-        transfer_steps=table.steps,
-        distillation_steps=table.distillation_steps,
-        lower_rate=table.lower_rate,
-        next_sentence=read.data.next_sentence,
-        compared=list(pairs),
-    )
+    teacher = load_teacher(teacher_checkpoint(read), heads=heads if table.attention else None)
+    if isinstance(teacher, EncoderTeacher) and teacher.shape.heads != heads and table.relations:
+        teacher.check_relations()
+    return teacher
 
 
-def _teacher_folder(read: DistillRecipe) -> Path:
-    """Returns the folder of the teacher, whose tokenizer the student uses."""
-    if read.teacher.checkpoint is None:
-        raise UsageError("teacher has a preset, which has random weights; give the checkpoint of a trained teacher")
-    return checkpoint_folder(read.teacher.checkpoint)
+def _initialize(
+    teacher: Teacher,
+    student: MobileBertForPreTraining,
+    pairs: LayerPairs,
+    maps: nn.ModuleDict,
+    batches: list[dict[str, Tensor]],
+    *,
+    copies: bool,
+    is_new: bool,
+) -> None:
+    """Initializes the student from the teacher, in place.
+
+    Args:
+        teacher, student, pairs, maps: Arguments of `fit_blocks`.
+        batches: Batches on which normalization is fitted.
+        copies: Whether embeddings and heads are copied, as in the paper.
+        is_new: Whether the student has random weights; a trained one of another shape keeps its own.
+    """
+    if copies:
+        copy_shared_weights(teacher.model, student)
+        fit_normalization(teacher.model, student, batches)
+    elif is_new:
+        components = word_components(teacher, student.config.vocab_size)
+        initialize_embeddings(student.mobilebert, teacher, components)
+        projection = components.projection(student.config.hidden_size)
+        fit_blocks(student.mobilebert, teacher, pairs, projection, maps, batches)
 
 
 def _fitting_batches(rows: AnyRows, collate: Collate, seed: int) -> list[dict[str, Tensor]]:

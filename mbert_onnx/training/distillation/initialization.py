@@ -8,9 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from mbert_onnx.errors import TrainingError
-from mbert_onnx.model.student import MobileBertForPreTraining, NoNorm
+from mbert_onnx.model.student import MobileBertForPreTraining, MobileBertModel, NoNorm
+from mbert_onnx.training.distillation.principal_components import scale_and_shift
+from mbert_onnx.training.distillation.teachers.interface import Teacher
+from mbert_onnx.training.distillation.teachers.mobilebert import MobileBertTeacher, backbone_of
 
-# Config keys that must be equal, since weights are copied and maps are compared layer by layer.
+# Config keys that are equal where weights are copied and maps are compared layer by layer, as in the paper.
 SHARED = (
     "vocab_size",
     "embedding_size",
@@ -22,28 +25,32 @@ SHARED = (
 )
 
 
-def check_pair(teacher: MobileBertForPreTraining, student: MobileBertForPreTraining) -> None:
-    """Raises TrainingError if the shapes of teacher and student do not allow layer transfer."""
-    for key in SHARED:
-        theirs, own = getattr(teacher.config, key), getattr(student.config, key)
-        if theirs != own:
-            raise TrainingError(
-                f"the teacher's {key} is {theirs}, the student's {own}; expected the same value, since embeddings "
-                "are copied and maps are compared layer by layer"
-            )
-    theirs, own = teacher.config.max_position_embeddings, student.config.max_position_embeddings
+def shares_shape(teacher: Teacher, student: MobileBertForPreTraining) -> bool:
+    """True if the teacher is one of our models, of a shape that allows its embeddings and heads to be copied."""
+    if not isinstance(teacher, MobileBertTeacher) or teacher.known_ids is not None:
+        return False
+    theirs = teacher.backbone.config
+    return all(getattr(theirs, key) == getattr(student.config, key) for key in SHARED)
+
+
+def check_positions(teacher: Teacher, student: MobileBertForPreTraining) -> None:
+    """Raises TrainingError for a student with more positions than the teacher, which it could not learn."""
+    theirs, own = teacher.shape.positions, student.config.max_position_embeddings
     if own > theirs:
         raise TrainingError(
-            f"the student has {own} positions, the teacher {theirs}; expected no more than the teacher's"
+            f"the student has {own} positions, the teacher {theirs}; give max_position_embeddings = {theirs} or less "
+            "in student.config"
         )
 
 
-def copy_shared_weights(teacher: MobileBertForPreTraining, student: MobileBertForPreTraining) -> list[str]:
+def copy_shared_weights(teacher: nn.Module, student: MobileBertForPreTraining) -> list[str]:
     """Copies embeddings, pooler and heads into the student and returns the names of the parameters.
 
     Position embeddings are truncated to the student's number. Its NoNorm is initialized by `fit_normalization`.
     """
-    source = dict(teacher.named_parameters())
+    # The bare model's names lack the prefix.
+    prefix = "mobilebert." if isinstance(teacher, MobileBertModel) else ""
+    source = {f"{prefix}{name}": parameter for name, parameter in teacher.named_parameters()}
     copied = []
     with torch.no_grad():
         for name, parameter in student.named_parameters():
@@ -58,7 +65,7 @@ def copy_shared_weights(teacher: MobileBertForPreTraining, student: MobileBertFo
 
 
 def fit_normalization(
-    teacher: MobileBertForPreTraining, student: MobileBertForPreTraining, batches: Iterable[dict[str, Tensor]]
+    teacher: nn.Module, student: MobileBertForPreTraining, batches: Iterable[dict[str, Tensor]]
 ) -> None:
     """Fits γ and β of the embeddings' NoNorm to the teacher's layer normalization.
 
@@ -69,7 +76,7 @@ def fit_normalization(
     if isinstance(ours, nn.LayerNorm):
         return
     assert isinstance(ours, NoNorm)
-    theirs = teacher.mobilebert.embeddings
+    theirs = backbone_of(teacher).embeddings
     before, after = [], []
 
     def keep(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -89,8 +96,7 @@ def fit_normalization(
         hook.remove()
         theirs.train(was_training)
     real = torch.cat(kept)
-    x, y = torch.cat(before)[real].double(), torch.cat(after)[real].double()
-    gamma = ((x - x.mean(0)) * (y - y.mean(0))).mean(0) / x.var(0, correction=0).clamp_min(torch.finfo(x.dtype).tiny)
+    gamma, beta = scale_and_shift(torch.cat(before)[real], torch.cat(after)[real])
     with torch.no_grad():
         ours.weight.copy_(gamma)
-        ours.bias.copy_(y.mean(0) - gamma * x.mean(0))
+        ours.bias.copy_(beta)

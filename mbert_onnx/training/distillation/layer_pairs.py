@@ -60,22 +60,19 @@ def _spaced(place: int, count: int, layers: int) -> int:
     return (2 * place * layers + count) // (2 * count) - 1
 
 
-def width_maps(pairs: LayerPairs, student: int, teacher: int, seed: int, *, vectors: bool) -> nn.ModuleDict:
+def width_maps(pairs: LayerPairs, student: int, teacher: int, *, vectors: bool) -> nn.ModuleDict:
     """Returns a linear map from the student's to the teacher's width for each pair; empty for equal widths.
 
-    With `vectors` there is one for sentence vectors, too.
-
     Feature maps of other widths are compared through a linear map that is trained with the student and then discarded
-    (Jiao et al. 2020, arXiv 1909.10351, equation 8). Its key is the number of the student's layer, or `VECTORS`.
+    (Jiao et al. 2020, arXiv 1909.10351, equation 8). Its key is the number of the student's layer, or, with `vectors`,
+    `VECTORS` for sentence vectors. It starts as the identity of the channels that both have.
     """
     if student == teacher:
         return nn.ModuleDict()
-    generator = torch.Generator().manual_seed(seed)
-    keys = [*map(str, pairs), *([VECTORS] if vectors else [])]
-    found = nn.ModuleDict({key: nn.Linear(student, teacher) for key in keys})
-    with torch.no_grad():
-        for linear in found.values():
-            # Keeps the variance of a feature map.
-            linear.weight.normal_(0.0, student**-0.5, generator=generator)  # type: ignore[operator]
-            linear.bias.zero_()  # type: ignore[operator]
+    found = nn.ModuleDict()
+    for key in (*map(str, pairs), *([VECTORS] if vectors else [])):
+        linear = found[key] = nn.Linear(student, teacher)
+        with torch.no_grad():
+            linear.weight.copy_(torch.eye(teacher, student))
+            linear.bias.zero_()
     return found

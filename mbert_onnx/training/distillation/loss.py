@@ -7,27 +7,27 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from mbert_onnx.model.student import PretrainingHeads, TaskModel
-from mbert_onnx.training.distillation.attention_maps import attention_transfer
-from mbert_onnx.training.distillation.feature_maps import (
+from mbert_onnx.model.student import PretrainingHeads
+from mbert_onnx.training.distillation.layer_maps import Maps, maps_of
+from mbert_onnx.training.distillation.layer_pairs import LayerPairs
+from mbert_onnx.training.distillation.objectives.attention_maps import attention_transfer
+from mbert_onnx.training.distillation.objectives.feature_maps import (
     feature_map_transfer,
     mean_transfer,
     normalized_feature_map_transfer,
     variance_transfer,
 )
-from mbert_onnx.training.distillation.layer_maps import Maps, maps_of
-from mbert_onnx.training.distillation.layer_pairs import LayerPairs
-from mbert_onnx.training.distillation.predictions import (
+from mbert_onnx.training.distillation.objectives.predictions import (
     IGNORED,
     knowledge_distillation,
     masked_language_modeling,
     next_sentence_prediction,
     pretraining_distillation,
 )
-from mbert_onnx.training.distillation.relations import relation_heads, relation_transfer
+from mbert_onnx.training.distillation.objectives.relations import relation_heads, relation_transfer
 from mbert_onnx.training.distillation.strategies import Stage
 from mbert_onnx.training.distillation.teachers.interface import Teacher
-from mbert_onnx.training.distillation.teachers.mobilebert import shape_of
+from mbert_onnx.training.distillation.teachers.mobilebert import backbone_of, shape_of
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class StageLoss(nn.Module):
     """Loss of a stage.
 
     Args:
-        student: The model that is trained, one of our task models.
+        student: The model that is trained: a task's model of ours.
         teacher: The teacher, or None. It is not registered as a sub-module, so that accelerate neither trains, saves
             nor synchronizes it.
         stage: The stage, which names the objectives.
@@ -68,7 +68,7 @@ class StageLoss(nn.Module):
 
     def __init__(
         self,
-        student: TaskModel,
+        student: nn.Module,
         teacher: Teacher | None,
         stage: Stage,
         weights: ObjectiveWeights,
@@ -82,7 +82,7 @@ class StageLoss(nn.Module):
         self._teacher = teacher if stage.teaches else None
         self._stage, self._weights = stage, weights
         self._pairs = {layer: layer for layer in stage.layers} if pairs is None else pairs
-        self._shape = shape_of(student.mobilebert)
+        self._shape = shape_of(backbone_of(student))
         self._relates = False
         if teacher is not None and stage.layers:
             self._relates = teacher.shape.heads != self._shape.heads and weights.relations > 0
@@ -94,7 +94,7 @@ class StageLoss(nn.Module):
         `next_sentence` ``[batch]`` if next-sentence prediction is trained.
         """
         inputs = batch["input_ids"], batch["attention_mask"], batch["token_type_ids"]
-        found = maps_of(self.student.mobilebert, *inputs, self._stage.depth, projections=self._relates)
+        found = maps_of(backbone_of(self.student), *inputs, self._stage.depth, projections=self._relates)
         expected = self._expected(batch)
         losses: dict[str, Tensor] = {}
         total = found.features[-1].new_zeros((), dtype=torch.float32)
@@ -162,8 +162,9 @@ class StageLoss(nn.Module):
         losses["masked_words"] = masked_language_modeling(logits, words)
         next_sentence = logits.new_zeros(())
         if "next_sentence" in batch:
-            assert self.student.mobilebert.pooler is not None
-            pooled = self.student.mobilebert.pooler(found.features[-1])
+            pooler = backbone_of(self.student).pooler
+            assert pooler is not None
+            pooled = pooler(found.features[-1])
             relation = heads.seq_relationship(pooled).float()
             next_sentence = losses["next_sentence"] = next_sentence_prediction(relation, batch["next_sentence"])
         teacher = self._teacher

@@ -59,7 +59,14 @@ def tokenizer_in(folder: Path, table: TokenizerTable, corpus: CorpusTable | None
     partial.mkdir(parents=True)
     if table.folder is not None and table.vocab_size is not None:
         assert corpus is not None
-        reduce_tokenizer(table.folder, chain.from_iterable(documents_of(corpus)), partial, table.vocab_size, max_length)
+        reduce_tokenizer(
+            table.folder,
+            chain.from_iterable(documents_of(corpus)),
+            partial,
+            table.vocab_size,
+            max_length,
+            min_frequency=table.min_frequency if "min_frequency" in table.model_fields_set else 0,
+        )
     elif table.folder is not None:
         if not write_tokenizer(table.folder, partial, 0, max_length):
             raise CheckpointError(f"{table.folder} has no tokenizer.json and no vocab.txt; expected one of them")

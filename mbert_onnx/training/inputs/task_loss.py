@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
-from mbert_onnx.training.distillation.predictions import IGNORED, soft_cross_entropy
+from mbert_onnx.training.distillation.objectives.predictions import IGNORED, soft_cross_entropy
 
 
 class LabelLoss(nn.Module):

@@ -18,7 +18,7 @@ from mbert_onnx.training.data.row_store import Item, Rows, rows_at
 from mbert_onnx.training.data.source import HUB, glue_split, squad_questions
 from mbert_onnx.training.data.squad import VERSIONS, Question
 from mbert_onnx.training.data.squad_windows import answer_in, windows_of
-from mbert_onnx.training.distillation.predictions import IGNORED
+from mbert_onnx.training.distillation.objectives.predictions import IGNORED
 from mbert_onnx.training.recipe import TaskTable
 
 

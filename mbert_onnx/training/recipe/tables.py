@@ -65,7 +65,8 @@ class TokenizerTable(Table):
         folder: Folder with a `tokenizer.json` or a `vocab.txt`.
         vocab_size: Without `folder`: size of the WordPiece vocabulary to train on the data. With `folder`: number of
             its words to keep, the most frequent in the data.
-        min_frequency: Smallest frequency of a pair of pieces that is merged when a vocabulary is trained.
+        min_frequency: Smallest frequency of a pair of pieces that is merged when a vocabulary is trained; with
+            `folder` and `vocab_size`, if given, smallest frequency of a word that is kept.
     """
 
     folder: Path | None = None

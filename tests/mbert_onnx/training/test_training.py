@@ -53,7 +53,7 @@ def held_out_loss(model: Path, folder: Path) -> float:
     read = load_checkpoint(model).model
     [stage] = stages_of("none", layers=2, transfer_steps=0, distillation_steps=1)
     with torch.no_grad():
-        losses = StageLoss(read, None, stage, ObjectiveWeights())(collate([rows[draw] for draw in draws]))  # type: ignore[arg-type]
+        losses = StageLoss(read, None, stage, ObjectiveWeights())(collate([rows[draw] for draw in draws]))
     return float(losses["masked_words"])
 
 

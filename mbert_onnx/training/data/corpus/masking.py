@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mbert_onnx.training.distillation.predictions import IGNORED
+from mbert_onnx.training.distillation.objectives.predictions import IGNORED
 
 SHARE = 0.15
 # Of the selected words, the share replaced by the mask token, and by a random word; the others stay unchanged.

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from mbert_onnx.training.distillation.layer_maps import Maps
+from mbert_onnx.training.distillation.objectives.sentence_vectors import sentence_vectors
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,21 @@ class Teacher(ABC):
             attentions, projections: Which maps are needed beside the feature maps.
         """
 
+    @abstractmethod
+    def embeddings(self, batch: dict[str, Tensor]) -> Tensor:
+        """Computes the input of the first layer ``[batch, seq, hidden]``, without gradients."""
+
+    def embedded_words(self, words: Tensor, positions: int) -> Tensor:
+        """Computes the input of the first layer for each word at each position ``[words, positions, hidden]``.
+
+        Args:
+            words: Token ids of the student ``[words]``.
+            positions: Number of positions, from the first.
+        """
+        rows = words[:, None].expand(-1, positions)
+        mask, types = torch.ones_like(rows), torch.zeros_like(rows)
+        return self.embeddings({"input_ids": rows, "attention_mask": mask, "token_type_ids": types})
+
     def predictions(self, hidden: Tensor) -> Tensor:
         """Computes logits of the student's words ``[tokens, words]``, without gradients.
 
@@ -89,5 +104,4 @@ class Teacher(ABC):
             hidden: Outputs of the last layer ``[batch, seq, hidden]``.
             mask: ``[batch, seq]``, 1 for a token and 0 for padding.
         """
-        real = mask.to(hidden.dtype)[:, :, None]
-        return normalize((hidden * real).sum(1) / real.sum(1), dim=-1)
+        return sentence_vectors(hidden, mask)

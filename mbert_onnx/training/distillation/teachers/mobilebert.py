@@ -30,6 +30,25 @@ class MobileBertTeacher(Teacher):
         with torch.no_grad():
             return maps_of(self.backbone, *inputs, depth, projections=projections)
 
+    def embeddings(self, batch: dict[str, Tensor]) -> Tensor:
+        ids = self.ids(batch["input_ids"])
+        with torch.no_grad():
+            return self.backbone.embeddings(ids, batch["token_type_ids"]).view(*ids.shape, -1)
+
+    def embedded_words(self, words: Tensor, positions: int) -> Tensor:
+        part = self.backbone.embeddings
+        with torch.no_grad():
+            x = part.word_embeddings(self.ids(words))
+            if part.transforms:
+                # Of the trigram, the word itself; its neighbours are zero.
+                width = x.shape[1]
+                middle = slice(width, 2 * width) if part.trigram_input else slice(None)
+                layer = part.embedding_transformation
+                x = nn.functional.linear(x, layer.weight[:, middle], layer.bias)
+            around = part.position_embeddings.weight[:positions] + part.token_type_embeddings.weight[0]
+            found: Tensor = part.LayerNorm(x[:, None] + around)
+        return found
+
     def predictions(self, hidden: Tensor) -> Tensor:
         if self._heads is None:
             return super().predictions(hidden)

@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import Tensor, tensor
 
-from mbert_onnx.training.distillation.attention_maps import attention_transfer
-from mbert_onnx.training.distillation.feature_maps import (
+from mbert_onnx.training.distillation.objectives.attention_maps import attention_transfer
+from mbert_onnx.training.distillation.objectives.feature_maps import (
     feature_map_transfer,
     mean_transfer,
     normalized_feature_map_transfer,
     variance_transfer,
 )
-from mbert_onnx.training.distillation.predictions import (
+from mbert_onnx.training.distillation.objectives.predictions import (
     IGNORED,
     knowledge_distillation,
     masked_language_modeling,

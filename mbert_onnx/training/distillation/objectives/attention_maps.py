@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mbert_onnx.training.distillation.feature_maps import mean_of_tokens
+from mbert_onnx.training.distillation.objectives.feature_maps import mean_of_tokens
 
 
 def attention_transfer(teacher: Tensor, student: Tensor, mask: Tensor) -> Tensor:

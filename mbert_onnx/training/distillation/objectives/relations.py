@@ -12,8 +12,8 @@ import math
 import torch
 from torch import Tensor
 
-from mbert_onnx.training.distillation.attention_maps import attention_transfer
 from mbert_onnx.training.distillation.layer_maps import Projections
+from mbert_onnx.training.distillation.objectives.attention_maps import attention_transfer
 
 
 def relation_transfer(teacher: Projections, student: Projections, mask: Tensor, heads: int) -> Tensor:

@@ -1,0 +1,97 @@
+"""What a recipe of distillation says: the student, the compared layers, the stages and the weights of objectives."""
+
+from __future__ import annotations
+
+from mbert_onnx.errors import UsageError
+from mbert_onnx.model.checkpoint import checkpoint_folder, load_checkpoint
+from mbert_onnx.model.checkpoint_tokenizer.loading import has_tokenizer
+from mbert_onnx.model.student import MobileBertForPreTraining
+from mbert_onnx.text.tasks import PRETRAINING
+from mbert_onnx.training.distillation.layer_pairs import LayerPairs, layer_pairs
+from mbert_onnx.training.distillation.loss import ObjectiveWeights
+from mbert_onnx.training.distillation.strategies import Stage, stages_of
+from mbert_onnx.training.distillation.teachers.interface import Teacher
+from mbert_onnx.training.inputs.models import config_of, new_model
+from mbert_onnx.training.recipe import DistillRecipe, TokenizerTable, TransferTable
+
+
+def learning_rate_of(stage: Stage, read: DistillRecipe) -> float:
+    """Returns the peak learning rate of a stage."""
+    own_rate = read.transfer.distillation_learning_rate if stage.predicts else None
+    return own_rate or read.training.learning_rate
+
+
+def student_outline(read: DistillRecipe, changes: dict[str, int] | None = None) -> MobileBertForPreTraining:
+    """Returns the student: loaded from its checkpoint, or a new one without weights, with `changes` in its config."""
+    table = read.student
+    if table.checkpoint is not None:
+        model = load_checkpoint(table.checkpoint, task=PRETRAINING.name).model
+    else:
+        model = new_model(config_of(table, "student", **(changes or {})), PRETRAINING, "student", seed=None)
+    assert isinstance(model, MobileBertForPreTraining)
+    return model
+
+
+def teaches(read: DistillRecipe) -> bool:
+    """Returns whether the student learns from the teacher, and not only uses its tokenizer."""
+    return read.transfer.strategy != "none"
+
+
+def compared_layers(read: DistillRecipe, layers: int, teacher: Teacher | None) -> LayerPairs:
+    """Returns the compared layers of a student with that many layers."""
+    chosen = "last" if read.transfer.strategy == "shorten" else read.transfer.layers
+    return layer_pairs(chosen, layers, layers if teacher is None else teacher.shape.layers)
+
+
+def planned_stages(
+    read: DistillRecipe, student: MobileBertForPreTraining, pairs: LayerPairs, *, trains_embeddings: bool = False
+) -> list[Stage]:
+    """Returns the stages of a student. Raises UsageError for numbers of steps that do not suit the strategy."""
+    table = read.transfer
+    if read.training.steps is not None:
+        raise UsageError("training.steps is for pretrain; distill has transfer.steps and transfer.distillation_steps")
+    if table.steps + table.distillation_steps == 0:
+        raise UsageError("transfer.steps and transfer.distillation_steps are both 0; expected some steps")
+    return stages_of(
+        table.strategy,
+        layers=student.config.num_hidden_layers,
+        transfer_steps=table.steps,
+        distillation_steps=table.distillation_steps,
+        lower_rate=table.lower_rate,
+        next_sentence=read.data.next_sentence,
+        compared=list(pairs),
+        trains_embeddings=trains_embeddings,
+    )
+
+
+def teacher_checkpoint(read: DistillRecipe) -> str:
+    """Returns the checkpoint of the teacher. Raises UsageError for a preset."""
+    if read.teacher.checkpoint is None:
+        raise UsageError("teacher has a preset, which has random weights; give the checkpoint of a trained teacher")
+    return read.teacher.checkpoint
+
+
+def tokenizer_of(read: DistillRecipe) -> TokenizerTable:
+    """Returns the tokenizer of the student: the teacher's, or its own if it is a checkpoint with one."""
+    folder = checkpoint_folder(teacher_checkpoint(read))
+    if read.student.checkpoint is not None and has_tokenizer(checkpoint_folder(read.student.checkpoint)):
+        folder = checkpoint_folder(read.student.checkpoint)
+    if read.tokenizer is None:
+        return TokenizerTable(folder=folder)
+    return TokenizerTable(
+        folder=folder, vocab_size=read.tokenizer.vocab_size, min_frequency=read.tokenizer.min_frequency
+    )
+
+
+def objective_weights(table: TransferTable) -> ObjectiveWeights:
+    """Returns the weights of the objectives in a recipe."""
+    return ObjectiveWeights(
+        feature_maps=table.feature_maps,
+        normalized_feature_maps=table.normalized_feature_maps,
+        means=table.means,
+        variances=table.variances,
+        attention=table.attention,
+        relations=table.relations,
+        alpha=table.alpha,
+        temperature=table.temperature,
+    )
