@@ -1,4 +1,4 @@
-"""Other BERTs of transformers: fine-tuned as teachers of classifiers, or evaluated for comparison with a student."""
+"""Other encoders of transformers: fine-tuned as teachers of classifiers, or evaluated for comparison with a student."""
 
 from __future__ import annotations
 
@@ -49,3 +49,40 @@ def other_bert_model(checkpoint: str, task: Task, labels: tuple[str, ...] | None
         raise CheckpointError(f"{checkpoint} cannot be loaded ({' '.join(str(error).split())})") from error
     assert isinstance(model, nn.Module)
     return model
+
+
+def other_encoder(folder: Path) -> nn.Module:
+    """Loads the bare encoder of any checkpoint of transformers, float32, in evaluation mode, without its head.
+
+    Raises CheckpointError for a model that is no encoder, or that transformers cannot load.
+    """
+    import torch
+    import transformers
+
+    try:
+        config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        # The masked language models are the encoders; decoders and BART have other inputs, masks or outputs.
+        is_encoder = type(config) in transformers.MODEL_FOR_MASKED_LM_MAPPING and not config.is_encoder_decoder
+        if is_encoder:
+            with without_warnings():  # about a pooler that the checkpoint lacks, and heads that are left out
+                model = transformers.AutoModel.from_pretrained(folder, dtype=torch.float32, trust_remote_code=False)
+    except Exception as error:  # transformers raises many classes
+        raise CheckpointError(f"{folder} cannot be loaded ({' '.join(str(error).split())})") from error
+    if not is_encoder:
+        raise CheckpointError(
+            f"{folder} is a model of the type {config.model_type}; expected an encoder, such as BERT or DistilBERT. "
+            "Give another checkpoint"
+        )
+    assert isinstance(model, nn.Module)
+    return model.eval().requires_grad_(False)
+
+
+def positions_of(model: nn.Module) -> int:
+    """Returns the largest number of tokens that an encoder reads.
+
+    RoBERTa's and MPNet's position embeddings begin behind the padding id, so that they read fewer than they have.
+    """
+    positions = int(model.config.max_position_embeddings)  # type: ignore[union-attr, arg-type]
+    tables = (module for name, module in model.named_modules() if name.endswith("position_embeddings"))
+    padding = next((getattr(table, "padding_idx", None) for table in tables), None)
+    return positions if padding is None else positions - padding - 1

@@ -186,11 +186,14 @@ class Model(TaskMethods):
 
     def _job(self, method: str, **options: Any) -> Job:
         self._expect(method)
+        if method == "embed" and options.get("stride") is not None:
+            self._expect_states()
         model = RowModel(self.tokenizer, self._runner, self.task, self.config, self._embedding)
         return JOBS[method](model, **options)
 
     def _embedding_size(self) -> int:
-        size = next(node.shape[-1] for node in self.session.get_outputs() if node.name == "last_hidden_state")
+        vectors = ("sentence_embedding", "last_hidden_state")
+        size = next(node.shape[-1] for node in self.session.get_outputs() if node.name in vectors)
         return int(size if isinstance(size, int) else self.config.get("hidden_size") or 0)
 
     def _load_encoder(self, path: Path) -> TextEncoder:
@@ -201,6 +204,14 @@ class Model(TaskMethods):
             vocab_size=None if vocab_size is None else int(vocab_size),
             segments=None if segments is None else int(segments),
         )
+
+    def _expect_states(self) -> None:
+        """Raises UsageError for a file of vectors alone, where windows of a long text cannot be joined."""
+        if "last_hidden_state" not in [node.name for node in self.session.get_outputs()]:
+            path = self.bundle.model_path
+            raise UsageError(
+                f"--stride is for files with the output last_hidden_state, which {path} lacks; leave it out"
+            )
 
     def _expect(self, method: str) -> None:
         """Raises UsageError for a method of another task."""

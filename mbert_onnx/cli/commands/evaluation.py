@@ -12,7 +12,15 @@ from mbert_onnx.cli.options import MAX_SEED, Kernels, names
 from mbert_onnx.cli.printing.progress import progress
 from mbert_onnx.runtime.size_limits import MAX_THREADS
 
-CUSTOM_GROUP = "Custom file (--task classification or regression)"
+CUSTOM_GROUP = "Custom file (--task classification, regression, retrieval or sts)"
+
+# Default columns by task: the text, the second text and the label.
+CUSTOM_COLUMNS: dict[str, tuple[str, str | None, str | None]] = {
+    "classification": ("text", None, "label"),
+    "regression": ("text", None, "label"),
+    "retrieval": ("question", "context", None),
+    "sts": ("sentence1", "sentence2", "score"),
+}
 
 
 def evaluate(
@@ -29,7 +37,8 @@ def evaluate(
         typer.Option(
             metavar="TASK",
             help="cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte or wnli (GLUE); squad or squad_v2; classification or "
-            "regression for a custom file.",
+            "regression for a custom file; for embeddings retrieval (questions against paragraphs, as in SQuAD's file "
+            "or a custom one) or sts (pairs of texts with a similarity).",
         ),
     ],
     data: Annotated[
@@ -46,14 +55,30 @@ def evaluate(
             help="Split to evaluate, for GLUE and the hub: validation, train, or a name such as validation_matched.",
         ),
     ] = "validation",
-    text: Annotated[str, typer.Option(metavar="COLUMN", rich_help_panel=CUSTOM_GROUP, help="Text column.")] = "text",
+    text: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            rich_help_panel=CUSTOM_GROUP,
+            help="Text column. Default: text; question for retrieval, sentence1 for sts.",
+        ),
+    ] = None,
     pair: Annotated[
         str | None,
         typer.Option(
-            metavar="COLUMN", rich_help_panel=CUSTOM_GROUP, help="Column of the second text. Default: one text per row."
+            metavar="COLUMN",
+            rich_help_panel=CUSTOM_GROUP,
+            help="Column of the second text. Default: one text per row; context for retrieval, sentence2 for sts.",
         ),
     ] = None,
-    label: Annotated[str, typer.Option(metavar="COLUMN", rich_help_panel=CUSTOM_GROUP, help="Label column.")] = "label",
+    label: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            rich_help_panel=CUSTOM_GROUP,
+            help="Label column. Default: label; score for sts, none for retrieval.",
+        ),
+    ] = None,
     row_id: Annotated[
         str | None,
         typer.Option(
@@ -89,7 +114,12 @@ def evaluate(
         ),
     ] = None,
     first: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Use only the first N texts. Default: all.")
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Use only the first N texts, for retrieval questions, which search all paragraphs. Default: all.",
+        ),
     ] = None,
     max_length: Annotated[
         int | None,
@@ -119,16 +149,17 @@ def evaluate(
     from mbert_onnx.cli.printing.training import print_evaluations
 
     columns = None
-    if task in ("classification", "regression"):
+    if task in CUSTOM_COLUMNS:
         named = names(labels)
+        first_text, second_text, number = CUSTOM_COLUMNS[task]
         columns = mbert_onnx.Columns(
-            text=text,
-            pair=pair,
-            label=label,
+            text=text or first_text,
+            pair=pair or second_text,
+            label=label or number,
             id=row_id,
             labels=None if named is None else tuple(named),
             above=above,
-            regression=task == "regression",
+            regression=task in ("regression", "sts"),
             every=held_out_every,
         )
     with progress() as report_progress:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 
 # Smallest time between two progress lines in seconds, without a terminal.
 LINE_EVERY = 10.0
+
+# Most metrics that stand beside each other; more are a row each.
+METRICS_IN_A_ROW = 2
+
+# What has a score, where it is not a text.
+UNITS = {"retrieval": "questions", "sts": "pairs"}
 
 TrainingProgress = Callable[[str, int, int, dict[str, float]], None]
 
@@ -105,7 +112,8 @@ def print_evaluations(found: Sequence[Evaluation]) -> None:
     """Prints a table for each set of texts, and the paper's scores below it if it reports any."""
     console = _console()
     for one in found:
-        console.print(f"{one.task}, {one.split} of {one.data}: {one.texts:,} texts", markup=False)
+        unit = UNITS.get(one.task, "texts")
+        console.print(f"{one.task}, {one.split} of {one.data}: {one.texts:,} {unit}", markup=False)
         console.print(_standings(one))
         if one.paper:
             what = "development set" if one.task.startswith("squad") else "test set, by GLUE's server"
@@ -126,25 +134,46 @@ def _standings(one: Evaluation) -> Table:
     table.add_column("model", overflow="fold")  # not cropped, since names often differ at the end
     metrics = list(one.standings[0].scores)
     several = len(one.standings) > 1
-    for metric in metrics:
+    in_rows = len(metrics) > METRICS_IN_A_ROW
+    if in_rows:
+        table.add_column("metric")
+    for metric in ["score"] if in_rows else metrics:
         table.add_column(metric.replace("_", " "), justify="right")
         if several:
             table.add_column("difference", justify="right")
-    if several:
-        table.add_column("agreement", justify="right")
-    table.add_column("ms", justify="right")
+    cosines = any(standing.cosine is not None for standing in one.standings)
+    for title, shown in {"agreement": several, "cosine": cosines, "ms": True}.items():
+        if shown:
+            table.add_column(title, justify="right")
     for standing in one.standings:
-        cells = []
-        for metric in metrics:
-            cells.append(_percentage(standing.scores[metric]))
-            if several:
-                difference = standing.differences.get(metric)
-                cells.append("" if difference is None else _percentage(difference, signed=True))
-        if several:
-            cells.append("" if standing.agreement is None else f"{standing.agreement:.2%}")
         half = max(standing.ms_high - standing.ms, standing.ms - standing.ms_low)
-        table.add_row(escape(standing.model), *cells, f"{standing.ms:.2f} ± {half:.2f}")
+        end = [
+            *([_optional(standing.agreement, ".2%")] if several else []),
+            *([_optional(standing.cosine, ".4f")] if cosines else []),
+            f"{standing.ms:.2f} ± {half:.2f}",
+        ]
+        cells = [
+            [
+                _percentage(standing.scores[metric]),
+                *([_difference(standing.differences.get(metric))] if several else []),
+            ]
+            for metric in metrics
+        ]
+        if not in_rows:
+            table.add_row(escape(standing.model), *chain.from_iterable(cells), *end)
+            continue
+        for number, (metric, row) in enumerate(zip(metrics, cells, strict=True)):
+            name = "" if number else escape(standing.model)
+            table.add_row(name, metric, *row, *([] if number else end), end_section=number + 1 == len(metrics))
     return table
+
+
+def _optional(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+def _difference(score: Score | None) -> str:
+    return "" if score is None else _percentage(score, signed=True)
 
 
 def _percentage(score: Score, *, signed: bool = False) -> str:

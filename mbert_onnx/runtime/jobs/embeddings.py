@@ -1,4 +1,4 @@
-"""Job of embeddings: the mean of the hidden states of texts that are read in windows."""
+"""Job of embeddings: the vector that a file computes, or the mean of the hidden states of a text read in windows."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from mbert_onnx.runtime.answers import normalized, pooling_weights
 from mbert_onnx.runtime.jobs.job import RowJob, RowModel, TextWindows, WindowWork, Work
 from mbert_onnx.text.encoder import Window, check_text
 from mbert_onnx.text.many_texts import attempted, ids_of
+from mbert_onnx.text.sentence_embedding import VECTOR
+from mbert_onnx.text.tasks import SENTENCE_SIMILARITY
 
 
 class _PooledText(TextWindows):
@@ -33,12 +35,30 @@ class _PooledText(TextWindows):
         return normalized(vector) if self._normalize else vector
 
 
+class _OwnVector(TextWindows):
+    """A text in one row, and the vector that the file computes of it."""
+
+    def __init__(self, windows: Sequence[Window], normalize: bool) -> None:
+        self.windows = windows
+        self._normalize = normalize
+        self._vector = np.zeros(0, np.float32)
+
+    def take(self, place: int, parts: list[np.ndarray]) -> None:
+        self._vector = np.array(parts[0])
+
+    def finish(self) -> np.ndarray:
+        return normalized(self._vector) if self._normalize else self._vector
+
+
 class Embed(RowJob):
     """Job of `Model.embed`; inputs are (text,), and results are vectors, float32 `[hidden]`."""
 
     def __init__(self, model: RowModel, *, normalize: bool = False, stride: int | None = None) -> None:
         super().__init__(model)
-        self._normalize = normalize or (model.embedding is not None and model.embedding.normalize)
+        # What a file for sentence similarity computes is normalized as its settings say.
+        self._has_vectors = model.task is SENTENCE_SIMILARITY and stride is None
+        normalizes = model.embedding is not None and model.embedding.normalize and not self._has_vectors
+        self._normalize = normalize or normalizes
         self._stride = stride
 
     def prepare(self, inputs: Sequence[tuple[Any, ...]]) -> Work:
@@ -48,12 +68,14 @@ class Embed(RowJob):
             checked = [attempted(check_text, text, "text") for text in texts]
             texts = [one if not isinstance(one, str) else settings.prepared(one) for one in checked]
         ids = ids_of(self.model.encoder, texts)
-        return WindowWork([attempted(self._text, one) for one in ids], ["last_hidden_state"])
+        output = VECTOR if self._has_vectors else "last_hidden_state"
+        return WindowWork([attempted(self._text, one) for one in ids], [output])
 
-    def _text(self, ids: list[int]) -> _PooledText:
+    def _text(self, ids: list[int]) -> TextWindows:
         encoder, settings = self.model.encoder, self.model.embedding
-        if settings is None or self._stride is not None:
+        if not self._has_vectors and (settings is None or self._stride is not None):
             return _PooledText(encoder.windows_of_ids(ids, stride=self._stride), self._normalize)
-        length = min(settings.max_seq_length, encoder.max_length)
+        length = encoder.max_length if settings is None else min(settings.max_seq_length, encoder.max_length)
         # Cut at the model's length: the first window alone.
-        return _PooledText(encoder.windows_of_ids(ids, max_seq_len=length, stride=0)[:1], self._normalize)
+        windows = encoder.windows_of_ids(ids, max_seq_len=length, stride=0)[:1]
+        return (_OwnVector if self._has_vectors else _PooledText)(windows, self._normalize)

@@ -191,8 +191,9 @@ class TaskMethods(ABC):
         it has the most context; the special tokens of all n windows have weight 1/n each. With `normalize` vectors have
         length 1.
 
-        For a model of sentence-transformers it returns the vectors that its `encode` returns: texts are cut at the
-        model's length, unless `stride` is given, and vectors have length 1 if it normalizes them.
+        For sentence similarity, and for a model of sentence-transformers, it returns the vectors that `encode` of that
+        library returns: texts are cut at the model's length, unless `stride` is given, and vectors have length 1 if the
+        model normalizes them.
         """
         found = _called(self._job("embed", normalize=normalize, stride=stride), "embed", text)
         if not isinstance(found, list):

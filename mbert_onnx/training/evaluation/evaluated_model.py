@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +15,14 @@ from mbert_onnx.benchmark.models.builder import ModelBuilder
 from mbert_onnx.bundles.inputs import inputs_of
 from mbert_onnx.bundles.model_file import check_ordinary
 from mbert_onnx.bundles.reader import find_text_file, is_bundle, read_bundle
-from mbert_onnx.bundles.records import CONFIG, TOKENIZER
+from mbert_onnx.bundles.records import CONFIG, METADATA, TOKENIZER
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.reference import is_reference
-from mbert_onnx.runtime.jobs.batching import RowRunner
+from mbert_onnx.runtime.jobs.batching import RowBatch, RowRunner
 from mbert_onnx.text.encoder import Row, TextEncoder
 from mbert_onnx.text.labels import names_of
-from mbert_onnx.text.tasks import Task
+from mbert_onnx.text.sentence_embedding import MODULES, EmbeddingSettings, settings_in
+from mbert_onnx.text.tasks import FEATURE_EXTRACTION, SENTENCE_SIMILARITY, Task
 from mbert_onnx.text.tokenizer import padding_in_config
 from perf.providers import resolve
 from perf.sessions.opener import Opener
@@ -43,6 +44,8 @@ class EvaluatedModel:
         session: Its session.
         encoder: Its tokenizer.
         labels: Names of its labels, by number; None if its config has none.
+        config: Its config.
+        embedding: Its settings of sentence embeddings; None without any.
         runner: Runs rows in batches of similar length.
         report: Progress callback, called with a line.
     """
@@ -52,17 +55,37 @@ class EvaluatedModel:
     session: Session
     encoder: TextEncoder
     labels: tuple[str, ...] | None
+    config: Mapping[str, Any]
+    embedding: EmbeddingSettings | None
     runner: RowRunner
     report: Callable[[str], None]
 
     def run(self, rows: Sequence[Row], *outputs: str) -> Iterator[tuple[int, list[np.ndarray]]]:
         """Yields each row's number and its part of each output, in the order of the batches."""
-        reported, tenth = time.monotonic(), 0
-        for done, found in enumerate(self.runner.run(rows, *outputs), start=1):
-            yield found
+        for batch in self.batches(rows, *outputs):
+            yield from batch.rows()
+
+    def batches(self, rows: Sequence[Row], *outputs: str) -> Iterator[RowBatch]:
+        """Yields the outputs of each run, and reports progress."""
+        reported, done, tenth = time.monotonic(), 0, 0
+        for batch in self.runner.batches(rows, outputs):
+            yield batch
+            done += len(batch.numbers)
             if done * 10 // len(rows) > tenth and time.monotonic() - reported > PROGRESS_SECONDS:
                 reported, tenth = time.monotonic(), done * 10 // len(rows)
                 self.report(f"{self.name}: {done:,} of {len(rows):,} rows")
+
+
+class _NamedOutputs:
+    """A session of any runtime that returns the outputs that are asked for, as onnxruntime's does."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._names = [output.name for output in session.get_outputs()]
+
+    def run(self, names: Sequence[str], feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        values = dict(zip(self._names, self._session.run(None, feed), strict=True))
+        return [values[name] for name in names]
 
 
 class ModelOpener:
@@ -70,7 +93,7 @@ class ModelOpener:
 
     Args:
         stack: Closes sessions and temporary files.
-        task: Task that the models must have.
+        task: Task that the models must have; for sentence similarity a bundle may have feature extraction, too.
         max_length: Largest number of tokens in a row; None for the model's own limit.
         threads: Threads per model.
         kernels: `auto`, `native` or `portable`, as in `bench`.
@@ -106,7 +129,8 @@ class ModelOpener:
         if colon and kind == TORCH and not Path(name).exists():
             return self._in_torch(name, inner)
         path = Path(name)
-        if is_reference(name) or ((path / CONFIG).is_file() and not is_bundle(path)):
+        is_checkpoint = any((path / file).is_file() for file in (CONFIG, MODULES)) and not is_bundle(path)
+        if is_reference(name) or is_checkpoint:
             return self._in_torch(name, name)
         return self._in_onnxruntime(name)
 
@@ -120,7 +144,9 @@ class ModelOpener:
                 f"{name} has no tokenizer.json, which texts need; put the checkpoint's beside config.json"
             )
         session = self._opener.open(subject, subject.path, resolve("cpu"), self._threads)
-        return self._evaluated_model(name, session, bundle.task, bundle.tokenizer_path, bundle.config)
+        record = (bundle.metadata or {}).get("sentence_embedding")
+        settings = None if record is None else settings_in(record, bundle.folder / METADATA)
+        return self._evaluated_model(name, session, bundle.task, bundle.tokenizer_path, bundle.config, settings)
 
     def _in_torch(self, name: str, checkpoint: str) -> EvaluatedModel:
         from mbert_onnx.training.evaluation.torch_session import open_in_torch
@@ -128,12 +154,19 @@ class ModelOpener:
         opened = open_in_torch(checkpoint, self._task, self._threads, self._seed)
         if not (opened.folder / TOKENIZER).is_file():
             raise BundleError(f"{name} has no tokenizer.json, which texts need; put one beside config.json")
-        return self._evaluated_model(name, opened.session, opened.task, opened.folder / TOKENIZER, opened.config)
+        tokenizer = opened.folder / TOKENIZER
+        return self._evaluated_model(name, opened.session, opened.task, tokenizer, opened.config, opened.embedding)
 
     def _evaluated_model(
-        self, name: str, session: Session, task: Task, tokenizer: Path, config: dict[str, Any]
+        self,
+        name: str,
+        session: Session,
+        task: Task,
+        tokenizer: Path,
+        config: dict[str, Any],
+        embedding: EmbeddingSettings | None,
     ) -> EvaluatedModel:
-        if task != self._task:
+        if task != self._task and {task, self._task} != {SENTENCE_SIMILARITY, FEATURE_EXTRACTION}:
             raise UsageError(f"{name} has the task {task.name}; expected {self._task.name}. Give a model for that task")
         inputs = inputs_of(session, task, name)
         positions = inputs.sequence or int(config["max_position_embeddings"])
@@ -147,5 +180,5 @@ class ModelOpener:
         labels = tuple(names_of(names, len(names)).values()) if isinstance(names, dict) and names else None
         padding = encoder.padding_id
         padding = padding_in_config(config.get("pad_token_id")) if padding is None else padding
-        runner = RowRunner(session, task, inputs, padding, name)
-        return EvaluatedModel(name, task, session, encoder, labels, runner, self._progress)
+        runner = RowRunner(_NamedOutputs(session), task, inputs, padding, name)
+        return EvaluatedModel(name, task, session, encoder, labels, config, embedding, runner, self._progress)

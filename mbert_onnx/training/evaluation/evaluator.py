@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,27 +13,29 @@ from mbert_onnx.bundles.types import Progress
 from mbert_onnx.errors import UsageError
 from mbert_onnx.runtime.native_kernels import AUTO, library_for
 from mbert_onnx.runtime.size_limits import check_threads
-from mbert_onnx.text.encoder import Row
-from mbert_onnx.text.tasks import QUESTION_ANSWERING, TEXT_CLASSIFICATION
+from mbert_onnx.text.tasks import QUESTION_ANSWERING, SENTENCE_SIMILARITY, TEXT_CLASSIFICATION, Task
 from mbert_onnx.training.data.custom import CUSTOM_TASKS, Columns, read_custom
 from mbert_onnx.training.data.example import Split
 from mbert_onnx.training.data.glue import TASKS, glue_task
+from mbert_onnx.training.data.retrieval import read_retrieval
 from mbert_onnx.training.data.source import glue_split, squad_questions
 from mbert_onnx.training.data.squad import VERSIONS, Question
 from mbert_onnx.training.evaluation.classification import logits_of, predictions_of, rows_of
+from mbert_onnx.training.evaluation.embeddings import (
+    EMBEDDING_TASKS,
+    RETRIEVAL,
+    on_retrieval,
+    on_similarity,
+    read_pairs,
+)
 from mbert_onnx.training.evaluation.evaluated_model import EvaluatedModel, ModelOpener
+from mbert_onnx.training.evaluation.measures import evaluation_of, mean_of, score_of, share_of, times_of
 from mbert_onnx.training.evaluation.questions import answers_of
 from mbert_onnx.training.evaluation.result import Evaluation, Score, Standing
 from mbert_onnx.training.evaluation.scores import squad_metrics as squad_scores
 from mbert_onnx.training.evaluation.scores.glue_metrics import METRICS, pearson
-from mbert_onnx.training.evaluation.scores.intervals import interval, share_interval
-from mbert_onnx.training.evaluation.scores.paper_figures import published
-from perf.machine.machine import machine, now
 from perf.results.file_writer import write_json
-from perf.timing.texts.padding import Reading, TextTimes, time_texts
 
-# Texts that are timed, at equal distances: each costs seven runs of every model.
-TIMED_TEXTS = 50
 SQUAD_LENGTH = 384
 
 
@@ -57,11 +59,14 @@ def evaluate(
     Args:
         models: Checkpoints, which run in torch, and all models that `bench` takes: bundles, `native:` and `portable:`
             files, `int8:CHECKPOINT` and others. All are compared with the first.
-        task: Task of GLUE, `squad`, `squad_v2`, or `classification` or `regression` for a custom file.
+        task: Task of GLUE, `squad`, `squad_v2`, `classification` or `regression` for a custom file, or, for models of
+            embeddings, `retrieval` (questions against paragraphs) or `sts` (pairs of texts with a similarity).
         data: GLUE's folder, SQuAD's file, a custom file, or `hub`.
         split: Split of GLUE or the hub.
-        columns: Columns of a custom file.
-        first: Number of texts to use, from the first on; default: all.
+        columns: Columns of a custom file. For `retrieval` the default is `Columns(text="question", pair="context",
+            label=None)`, for `sts` `Columns(text="sentence1", pair="sentence2", label="score", regression=True)`.
+        first: Number of texts to use, from the first on; default: all. For `retrieval` the number of questions; all
+            paragraphs are searched.
         max_length: Largest number of tokens in a row; default: the model's own limit, 384 for SQuAD.
         threads: Threads per model.
         kernels: `auto`, `native` or `portable`, as in `bench`.
@@ -82,7 +87,7 @@ def evaluate(
     with ExitStack() as stack:
         opener = ModelOpener(
             stack,
-            task=QUESTION_ANSWERING if task in VERSIONS else TEXT_CLASSIFICATION,
+            task=_task_of_models(task),
             max_length=max_length or (SQUAD_LENGTH if task in VERSIONS else None),
             threads=threads,
             kernels=kernels,
@@ -94,6 +99,14 @@ def evaluate(
             questions = squad_questions(task, data, split)[:first]
             opened = [opener.open(name) for name in names]
             found.append(_on_questions(opened, task, data, split, questions, threads, seed, report))
+        elif task == RETRIEVAL:
+            searched = read_retrieval(data, split, columns)
+            opened = [opener.open(name) for name in names]
+            found.append(on_retrieval(opened, data, searched, first, threads, seed, report))
+        elif task in EMBEDDING_TASKS:
+            pairs = read_pairs(data, columns)
+            opened = [opener.open(name) for name in names]
+            found.append(on_similarity(opened, data, pairs, first, threads, seed, report))
         else:
             splits = _splits(task, data, split, columns)
             opened = [opener.open(name) for name in names]
@@ -104,13 +117,19 @@ def evaluate(
     return found
 
 
+def _task_of_models(task: str) -> Task:
+    if task in EMBEDDING_TASKS:
+        return SENTENCE_SIMILARITY
+    return QUESTION_ANSWERING if task in VERSIONS else TEXT_CLASSIFICATION
+
+
 def _splits(task: str, data: str | Path, split: str, columns: Columns | None) -> list[Split]:
     if task in CUSTOM_TASKS:
         chosen = columns or Columns(regression=task == "regression")
         part = "all" if chosen.every is None else "held_out"
         return [read_custom(Path(data), chosen, "held out" if chosen.every else "all rows", part=part)]
     if task not in TASKS:
-        known = ", ".join((*TASKS, *VERSIONS, *CUSTOM_TASKS))
+        known = ", ".join((*TASKS, *VERSIONS, *CUSTOM_TASKS, *EMBEDDING_TASKS))
         raise UsageError(f"unknown task {task!r}; expected one of {known}")
     glue = glue_task(task)
     names = glue.validations if split == "validation" else [split]
@@ -145,17 +164,17 @@ def _on_labels(
         rows.append(read)
         cuts.append(cut)
         predictions.append(predictions_of(model, logits_of(model, read), split.labels))
-    times = _times(models, rows, threads, seed, report)
+    times = times_of(models, rows, threads, seed, report)
     count = len(labels)
 
     def measured(name: str, predicted: np.ndarray) -> Score:
         if name == "accuracy":
-            return _share(predicted == labels)
-        return _score(lambda at: METRICS[name](labels[at], predicted[at]), count, seed)
+            return share_of(predicted == labels)
+        return score_of(lambda at: METRICS[name](labels[at], predicted[at]), count, seed)
 
     def compared(name: str, predicted: np.ndarray) -> Score:
         metric, first_predicted = METRICS[name], predictions[0]
-        return _score(
+        return score_of(
             lambda at: metric(labels[at], predicted[at]) - metric(labels[at], first_predicted[at]), count, seed
         )
 
@@ -173,7 +192,7 @@ def _on_labels(
         )
         for number, (model, predicted) in enumerate(zip(models, predictions, strict=True))
     ]
-    return _evaluation(task, data, split.name, len(examples), standings, list(split.notes), threads)
+    return evaluation_of(task, data, split.name, len(examples), standings, list(split.notes), threads)
 
 
 def _on_questions(
@@ -192,7 +211,7 @@ def _on_questions(
         by_id, read = answers_of(model, questions, may_be_impossible=VERSIONS[task] == 2)
         answers.append([by_id[question.id] for question in questions])
         rows.append(read)
-    times = _times(models, rows, threads, seed, report)
+    times = times_of(models, rows, threads, seed, report)
     measures = {"exact_match": squad_scores.exact_match, "f1": squad_scores.f1}
     # For each model the value of each question, by metric.
     values = [
@@ -206,15 +225,15 @@ def _on_questions(
         Standing(
             model=model.name,
             scores={
-                "exact_match": _share(values[number]["exact_match"]),
-                "f1": _mean(values[number]["f1"], seed),
+                "exact_match": share_of(values[number]["exact_match"]),
+                "f1": mean_of(values[number]["f1"], seed),
             },
             agreement=None
             if number == 0
             else float(np.mean([one == other for one, other in zip(answers[0], answers[number], strict=True)])),
             differences={}
             if number == 0
-            else {name: _mean(values[number][name] - values[0][name], seed) for name in measures},
+            else {name: mean_of(values[number][name] - values[0][name], seed) for name in measures},
             ms=times[number].mean_ms,
             ms_low=times[number].low_ms,
             ms_high=times[number].high_ms,
@@ -223,62 +242,8 @@ def _on_questions(
         )
         for number, model in enumerate(models)
     ]
-    return _evaluation(task, data, split, len(questions), standings, [], threads)
-
-
-def _score(statistic: Callable[[np.ndarray], float], count: int, seed: int) -> Score:
-    low, high = interval(statistic, count, seed) or (None, None)
-    return Score(statistic(np.arange(count)), low, high)
-
-
-def _share(right: np.ndarray) -> Score:
-    return Score(float(right.mean()), *share_interval(int(right.sum()), len(right)))
-
-
-def _mean(values: np.ndarray, seed: int) -> Score:
-    return _score(lambda at: float(values[at].mean()), len(values), seed)
+    return evaluation_of(task, data, split, len(questions), standings, [], threads)
 
 
 def _agreement(first: np.ndarray, this: np.ndarray, labels: tuple[str, ...] | None) -> float:
     return pearson(first, this) if labels is None else float((first == this).mean())
-
-
-def _times(
-    models: Sequence[EvaluatedModel], rows: Sequence[Sequence[Row]], threads: int, seed: int, report: Progress
-) -> Sequence[TextTimes]:
-    """Measures the time per text of each model, in turns, on the same texts at equal distances."""
-    readings = []
-    for model, read in zip(models, rows, strict=True):
-        chosen = [
-            read[number * len(read) // min(TIMED_TEXTS, len(read))] for number in range(min(TIMED_TEXTS, len(read)))
-        ]
-        readings.append(Reading(model.name, model.session, [model.runner.feed([row]) for row in chosen]))
-    return time_texts(readings, source="", threads=threads, seed=seed, progress=report).rows
-
-
-def _evaluation(
-    task: str,
-    data: str | Path,
-    split: str,
-    texts: int,
-    standings: list[Standing],
-    notes: list[str],
-    threads: int,
-) -> Evaluation:
-    for standing in standings:
-        if standing.cut:
-            notes.append(
-                f"{standing.model}: {standing.cut} of {texts} texts exceed the model's length and were truncated"
-            )
-    return Evaluation(
-        task=task,
-        data=str(data),
-        split=split,
-        texts=texts,
-        standings=standings,
-        paper=published(task),
-        notes=notes,
-        date=now(),
-        machine=machine().cpu,
-        threads=threads,
-    )

@@ -29,14 +29,16 @@ class Standing:
     Args:
         model: Name of the model.
         scores: Scores by metric.
-        agreement: Share of texts with the same prediction as the first model; for a regression Pearson's correlation
-            with its predictions. None for the first model.
+        agreement: Share of texts with the same prediction as the first model (in retrieval: the same first paragraph);
+            for a regression or similarities, Pearson's correlation with the first model's. None for the first model.
         differences: By metric, score minus that of the first model, with the paired interval over texts. Empty for the
             first model.
         ms, ms_low, ms_high: Mean time per text in ms, one at a time, unpadded: median over passes and its interval.
         cut: Number of texts that were truncated to the model's length.
         by_text: Value of each text, in the order of the data, by metric: of metrics that are means over texts, so that
             models of different evaluations, such as seeds of a training, can be compared text by text.
+        cosine: Mean cosine between the vectors of texts and those of the first model; None for the first model, for
+            vectors of another size, and for tasks without vectors.
     """
 
     model: str
@@ -48,6 +50,7 @@ class Standing:
     ms_high: float
     cut: int
     by_text: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    cosine: float | None = None
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ except ImportError as error:
     raise PerfError("torch or transformers is not installed here; pip install 'mbert-onnx[export]'") from error
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
-OUTPUTS = ("logits", "start_logits", "end_logits", "last_hidden_state", "pooler_output")
+OUTPUTS = ("logits", "start_logits", "end_logits", "last_hidden_state", "pooler_output", "sentence_embedding")
 
 
 class TorchSession:

@@ -181,7 +181,7 @@ def test_progress_is_reported_per_tenth_of_the_rows(monkeypatch: pytest.MonkeyPa
     lines: list[str] = []
     with ExitStack() as stack:
         model = opened("reference", stack, report=lines.append)
-        rows = [model.encoder.truncated("a film", None)[0]] * 40
+        rows = [model.encoder.truncated("a film " * 99, None)[0]] * 40  # too long to share a run
         assert len(list(model.run(rows, "logits"))) == 40
     reported = [line for line in lines if line.endswith("of 40 rows")]
     assert reported == [f"reference: {done} of 40 rows" for done in range(4, 41, 4)]
