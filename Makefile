@@ -16,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest -q -n auto
 BUDGET ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full test-transformers5 test-peers test-providers test-arm64 web kernels kernels-all onnxruntime-headers web-package lint format bench bench-optimize bench-int8 bench-kernels bench-squad bench-text bench-text-web bench-web-kernels bench-web-page bench-paper bench-emulated peers reference-model profile-kernels count-instructions count-web-instructions fuzz-text fuzz-standalone docs docs-serve docs-outputs bench-readme predict-memory test-clusters clean
+.PHONY: help setup demo test test-full test-transformers5 test-peers test-providers test-arm64 web kernels kernels-all onnxruntime-headers web-package lint format bench bench-optimize bench-int8 bench-kernels bench-squad bench-text bench-text-web bench-web-kernels bench-web-page bench-paper bench-emulated peers reference-model depth-curve paper-in-small profile-kernels count-instructions count-web-instructions fuzz-text fuzz-standalone docs docs-serve docs-outputs bench-readme predict-memory test-clusters clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-20s %s\n", $$1, $$2}'
@@ -150,6 +150,96 @@ $(REFERENCE)/sentiment/model: | $(REFERENCE)/student-progressive/model $(REFEREN
 
 $(REFERENCE)/sentiment-%/model: | $(REFERENCE)/student-%/model $(REFERENCE)/opinion/model
 	$(BIN)/mbert-onnx finetune $(RECIPES)/sentiment-$*.toml
+
+# Each experiment trains in stages of at most 100 minutes on two cores with `make -j2`; one that is ended, or killed, goes on
+# where it was. VALUES replaces sizes of the recipes, as in VALUES='steps=20 task_steps=20'.
+CORPUS ?= $(REFERENCE)
+VALUES ?=
+RETRIEVAL := --task retrieval --data $(CORPUS)/squad_test.jsonl
+REVIEWS_PART = --task classification --label rating --above 0 --data $(CORPUS)/reviews_$(1).tsv
+
+# Layers that are kept: a number of the first, or their numbers from 0; `all` is the whole model.
+DEPTHS ?= 2 3 4 5 0+2+4
+DEPTH := $(BUILD)/depth
+SENTIMENT_MODEL ?= reference
+EMBED_MODEL ?= reference:embed
+DEPTH_RECIPE = $(BIN)/python -m examples.experiments.depth.recipe $(1) $(DEPTH) $(CORPUS) sentiment=$(SENTIMENT_MODEL) embed=$(EMBED_MODEL) $(VALUES)
+SHORTENED = $(foreach layers,all $(DEPTHS),$(DEPTH)/int8/$(1)-$(layers))
+NATIVE = $(addprefix native:,$(call SHORTENED,$(1)))
+depth-curve: setup $(DEPTH)/sentiment.html $(DEPTH)/embed.html ## Shorten both built-in models, and draw their quality against latency and depth; nothing else should run at the end
+	$(BIN)/python -m examples.experiments.depth.table $(DEPTH) docs/choosing-depth.md
+
+$(DEPTH)/sentiment.html: $(DEPTH)/sentiment-quality.json $(DEPTH)/sentiment-speed.json
+	$(BIN)/mbert-onnx report $(DEPTH)/sentiment-speed.json --html $@ --plot $(DEPTH)/sentiment.svg --quality $<
+
+$(DEPTH)/embed.html: $(DEPTH)/embed-quality.json $(DEPTH)/embed-speed.json
+	$(BIN)/mbert-onnx report $(DEPTH)/embed-speed.json --html $@ --plot $(DEPTH)/embed.svg --quality $< --metric recall@10 --metric recall@1
+
+$(DEPTH)/sentiment-quality.json: | $(call SHORTENED,sentiment)
+	$(BIN)/mbert-onnx evaluate $(call NATIVE,sentiment) $(call REVIEWS_PART,test) --json $@
+
+$(DEPTH)/embed-quality.json: | $(call SHORTENED,embed)
+	$(BIN)/mbert-onnx evaluate $(call NATIVE,embed) $(RETRIEVAL) --json $@
+
+# After the trainings of both: times are valid only on a machine with no other load.
+$(DEPTH)/%-speed.json: | $(DEPTH)/sentiment-quality.json $(DEPTH)/embed-quality.json
+	$(BIN)/mbert-onnx bench $(call NATIVE,$*) --seq-len 16,32,128 --threads 1 --budget $(BUDGET) --json $@
+
+$(DEPTH)/int8/sentiment-all: | $(VENV)/installed
+	$(BIN)/mbert-onnx export $(SENTIMENT_MODEL) --precision int8 --output $@
+
+$(DEPTH)/int8/embed-all: | $(VENV)/installed
+	$(BIN)/mbert-onnx export $(EMBED_MODEL) --precision int8 --output $@
+
+$(DEPTH)/int8/%: | $(DEPTH)/%/model
+	$(BIN)/mbert-onnx export $(DEPTH)/$*/model --precision int8 --output $@
+
+$(DEPTH)/embed-%/model: | $(CORPUS)/corpus.json
+	$(call DEPTH_RECIPE,embed-$*)
+	$(BIN)/mbert-onnx distill $(DEPTH)/embed-$*.toml
+
+$(DEPTH)/shorten-sentiment-%/model: | $(CORPUS)/corpus.json
+	$(call DEPTH_RECIPE,shorten-sentiment-$*)
+	$(BIN)/mbert-onnx distill $(DEPTH)/shorten-sentiment-$*.toml
+
+$(DEPTH)/sentiment-%/model: | $(DEPTH)/shorten-sentiment-%/model
+	$(call DEPTH_RECIPE,sentiment-$*)
+	$(BIN)/mbert-onnx finetune $(DEPTH)/sentiment-$*.toml
+
+# Three seeds of each arm, and learning rates of which each arm takes the best.
+ARMS ?= none progressive joint auxiliary feature-maps attention
+SEEDS ?= 1 2 3
+RATES ?= 5e-4 1e-3 2e-3
+PAPER := $(BUILD)/paper
+SMALL := $(BIN)/python -m examples.experiments.paper_in_small
+STUDENTS = $(foreach arm,$(ARMS),$(foreach seed,$(SEEDS),$(PAPER)/student-$(arm)-$(seed)/model))
+TUNED = $(foreach arm,$(ARMS),$(foreach seed,$(SEEDS),$(foreach rate,$(RATES),$(PAPER)/sentiment-$(arm)-$(seed)-$(rate)/model)))
+paper-in-small: setup $(PAPER)/masked_words.json $(PAPER)/test.json ## Compare the paper's strategies and objectives at small scale, three seeds each: the tables of docs/paper-in-small.md
+	$(SMALL).table $(PAPER) docs/paper-in-small.md
+
+$(PAPER)/masked_words.json: | $(PAPER)/teacher/model $(STUDENTS)
+	$(SMALL).masked_words $@ $(CORPUS)/squad_test.jsonl $(PAPER)/teacher/model $(STUDENTS)
+
+$(PAPER)/validation.json: | $(TUNED)
+	$(BIN)/mbert-onnx evaluate $(TUNED) $(call REVIEWS_PART,validation) --json $@
+
+$(PAPER)/test.json: $(PAPER)/validation.json
+	$(BIN)/mbert-onnx evaluate $$($(SMALL).choose $<) $(call REVIEWS_PART,test) --json $@
+
+$(PAPER)/teacher/model: | $(CORPUS)/corpus.json
+	$(SMALL).recipe teacher $(PAPER) $(CORPUS) $(VALUES)
+	$(BIN)/mbert-onnx distill $(PAPER)/teacher.toml
+
+$(PAPER)/student-%/model: | $(PAPER)/teacher/model
+	$(SMALL).recipe student-$* $(PAPER) $(CORPUS) $(VALUES)
+	$(BIN)/mbert-onnx distill $(PAPER)/student-$*.toml
+
+$(PAPER)/sentiment-%/model: | $(STUDENTS)
+	$(SMALL).recipe sentiment-$* $(PAPER) $(CORPUS) $(VALUES)
+	$(BIN)/mbert-onnx finetune $(PAPER)/sentiment-$*.toml
+
+$(CORPUS)/corpus.json: | $(VENV)/installed
+	$(BIN)/python -m examples.reference.corpus $(REVIEWS) $(PARAGRAPHS) $(CORPUS)
 
 web: ## Install what the examples in JavaScript, and their tests, import
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(WEB)/.package-lock.json $(NODE)/.package-lock.json; \

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from perf.presentation.comparison import Comparison
 from perf.presentation.comparison import compare as compare_reports
+from perf.presentation.html.quality.figures import Quality
 from perf.results.report import Report
 from perf.results.report_file import read_report as read
 
@@ -50,19 +51,37 @@ def write_html(
     Raises perf.errors.PerfError for a file that cannot be read or written, or where a package of the extra `report` is
     missing.
     """
-    from perf.presentation.html import read_quality, write_page
+    from perf.presentation.html import write_page
 
     reports = [read_report(path) for path in results]
     names = [Path(path).name for path in results]
     line = shlex.join(command) if command else None
-    known = [subject.name for report in reports for subject in report.subjects]
-    files = [quality] if isinstance(quality, str | Path) else quality
-    qualities = [one for file in files for one in read_quality(Path(file), known, metrics)]
-    write_page(reports, Path(page), names=names, command=line, qualities=qualities)
+    write_page(reports, Path(page), names=names, command=line, qualities=_qualities(reports, quality, metrics))
 
 
-def write_plot(results: Sequence[str | Path], picture: str | Path) -> None:
-    """Plots latency against length as a `.png` or `.svg`. Raises as `write_html` does."""
+def write_plot(
+    results: Sequence[str | Path],
+    picture: str | Path,
+    *,
+    quality: str | Path | Sequence[str | Path] = (),
+    metrics: Sequence[str] = (),
+) -> None:
+    """Plots latency against length as a `.png` or `.svg`; with `quality`, that against latency, depth and size.
+
+    The arguments are those of `write_html`, and it raises as that does.
+    """
     from perf.presentation.html import write_plot as draw
 
-    draw([read_report(path) for path in results], Path(picture), names=[Path(path).name for path in results])
+    reports = [read_report(path) for path in results]
+    names = [Path(path).name for path in results]
+    draw(reports, Path(picture), names=names, qualities=_qualities(reports, quality, metrics))
+
+
+def _qualities(
+    reports: Sequence[Report], quality: str | Path | Sequence[str | Path], metrics: Sequence[str]
+) -> list[Quality]:
+    from perf.presentation.html import read_quality
+
+    known = [subject.name for report in reports for subject in report.subjects]
+    files = [quality] if isinstance(quality, str | Path) else quality
+    return [one for file in files for one in read_quality(Path(file), known, metrics)]

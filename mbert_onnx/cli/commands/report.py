@@ -32,8 +32,9 @@ def report(
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="Also plot quality against latency, depth and size on the page of --html. What evaluate --json has "
-            "written, or a JSON or tab-separated file with one number for each model. May be repeated.",
+            help="Show quality against latency, depth and size, too: what evaluate --json has written, or a JSON or "
+            "tab-separated file with one number for each model. The page of --html has a section of it, --plot has it "
+            "instead of latency alone. May be repeated.",
         ),
     ] = None,
     metric: Annotated[
@@ -59,15 +60,15 @@ def report(
         raise mbert_onnx.UsageError(f"{asked[0]} is given with --compare or --markdown; expected one of them")
     if metric and not quality:
         raise mbert_onnx.UsageError("--metric is given without --quality, whose evaluations have it; pass both")
-    if quality and html is None:
-        raise mbert_onnx.UsageError("--quality is given without --html, whose page shows it; pass both")
+    if quality and html is None and plot is None:
+        raise mbert_onnx.UsageError("--quality is given without --html or --plot, which show it; pass one of them")
     if html is not None or plot is not None:
         if html is not None:
             command = ["mbert-onnx", *sys.argv[1:]]
             mbert_onnx.write_html(results, html, quality=quality or (), metrics=metric or (), command=command)
             print(html)
         if plot is not None:
-            mbert_onnx.write_plot(results, plot)
+            mbert_onnx.write_plot(results, plot, quality=quality or (), metrics=metric or ())
             print(plot)
         return
     if not compare:

@@ -110,7 +110,7 @@ def test_names_of_any_characters_are_printed_and_drawn(
             2,
             "--html is given with --compare or --markdown; expected one of",
         ),
-        (["a", "--quality", "x"], 2, "--quality is given without --html, whose page shows it; pass both"),
+        (["a", "--quality", "x"], 2, "--quality is given without --html or --plot, which show it"),
         (["a", "--html", "x", "--metric", "f1"], 2, "--metric is given without --quality, whose evaluations have it"),
         (["none.json", "--html", "x.html"], 1, "cannot read none.json: No such file or directory"),
     ],

@@ -1,12 +1,15 @@
-"""Legend of all charts, in HTML: it wraps on a narrow screen, and its names are searchable."""
+"""Legend of all charts: in HTML, where it wraps on a narrow screen and its names are searchable, and in a plot."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from matplotlib.lines import Line2D
 from matplotlib.markers import MarkerStyle
 from matplotlib.transforms import Affine2D
 
-from perf.presentation.html.series import Look
+from perf.presentation.html.series import Look, Series
 from perf.presentation.html.theme import themed
 
 WIDTH, HEIGHT = 30, 12
@@ -30,3 +33,13 @@ def swatch(look: Look) -> str:
         f'<line x1="0" x2="{WIDTH}" y1="{HEIGHT / 2}" y2="{HEIGHT / 2}" stroke-width="1.8" '
         f'stroke-dasharray="{DASHES[look.dash]}"/>{outlines}</svg>'
     )
+
+
+def handles(series: Sequence[Series]) -> tuple[list[Line2D], list[str]]:
+    """Returns a line of each model's look, and its label, for a legend in the picture itself."""
+    lines = []
+    for item in series:
+        line = Line2D([], [], color=item.look.colour, marker=item.look.marker)
+        line.set(linestyle=item.look.dash)
+        lines.append(line)
+    return lines, [item.label for item in series]

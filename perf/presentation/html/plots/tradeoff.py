@@ -17,7 +17,7 @@ HEIGHT_IN = 2.9
 
 @dataclass(frozen=True)
 class Cost:
-    """What quality is weighed against; lower is better.
+    """Horizontal axis of the chart: a property of a model of which less is better.
 
     Args:
         label: Label of the axis, with the unit.
