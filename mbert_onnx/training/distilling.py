@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from mbert_onnx.bundles.records import TOKENIZER
-from mbert_onnx.model.student import MobileBertForPreTraining
 from mbert_onnx.reference import located
-from mbert_onnx.text.tasks import PRETRAINING
+from mbert_onnx.text.tasks import SENTENCE_SIMILARITY
 from mbert_onnx.training.data.batch_sampler import BatchSize
 from mbert_onnx.training.data.passages.rows import AnyRows
 from mbert_onnx.training.data.row_store import Collate
@@ -28,18 +27,19 @@ from mbert_onnx.training.distillation.principal_components import fit_blocks, in
 from mbert_onnx.training.distillation.strategies import Stage
 from mbert_onnx.training.distillation.teachers.encoder import EncoderTeacher
 from mbert_onnx.training.distillation.teachers.interface import Teacher
+from mbert_onnx.training.distillation.teachers.mobilebert import backbone_of
 from mbert_onnx.training.inputs.corpus_rows import encoder_in, masking, pad_id_of, prepare_corpus
 from mbert_onnx.training.inputs.distillation_plan import (
     compared_layers,
     learning_rate_of,
     objective_weights,
     planned_stages,
-    student_outline,
     teacher_checkpoint,
     teaches,
     tokenizer_of,
 )
-from mbert_onnx.training.inputs.models import check_rows, pretraining_model
+from mbert_onnx.training.inputs.models import check_rows, config_in
+from mbert_onnx.training.inputs.students import WORD_TASKS, student_model, student_outline, task_of
 from mbert_onnx.training.inputs.teachers import load_teacher, use_vocabulary
 from mbert_onnx.training.loop.run_folder import Run
 from mbert_onnx.training.loop.schedule import opened, train_stages
@@ -92,13 +92,14 @@ def schedule(recipe: str | Path) -> Schedule:
     """
     read = read_recipe(Path(recipe), DistillRecipe)
     vocab_size = _teacher_vocab_size(read)
-    student = student_outline(read, {} if vocab_size is None else {"vocab_size": vocab_size})
-    pairs = compared_layers(read, student.config.num_hidden_layers, None)
+    changes = {} if vocab_size is None else {"vocab_size": vocab_size}
+    student = student_outline(read, teacher_checkpoint(read), changes)
+    pairs = compared_layers(read, config_in(student).num_hidden_layers, None)
     stages = [_planned(stage, read, student) for stage in planned_stages(read, student, pairs)]
     notes = []
-    if vocab_size is None and read.student.checkpoint is None:
+    if vocab_size is None and read.student.preset is not None:
         notes.append(
-            f"a vocabulary of {student.config.vocab_size:,} words is assumed: the student uses the teacher's, but "
+            f"a vocabulary of {config_in(student).vocab_size:,} words is assumed: the student uses the teacher's, but "
             f"there is no tokenizer.json in {read.teacher.checkpoint} yet"
         )
     return Schedule(stages, notes)
@@ -114,7 +115,7 @@ def _teacher_vocab_size(read: DistillRecipe) -> int | None:
     return len(encoder_in(folder, read.data.max_length).tokenizer.get_vocab())
 
 
-def _planned(stage: Stage, read: DistillRecipe, student: MobileBertForPreTraining) -> PlannedStage:
+def _planned(stage: Stage, read: DistillRecipe, student: nn.Module) -> PlannedStage:
     counts = {"trained": 0, "slowly": 0, "kept": 0}
     for name, parameter in student.named_parameters():
         rate = stage.rate(name)
@@ -135,30 +136,37 @@ def transfer(recipe: str | Path, *, overwrite: bool = False, tell: TrainingProgr
     """
     path = Path(recipe)
     read = read_recipe(path, DistillRecipe)
-    outline = student_outline(read)
     checkpoint = teacher_checkpoint(read)
-    teacher = _teacher(read, outline.config.num_attention_heads)
-    pairs = compared_layers(read, outline.config.num_hidden_layers, teacher)
+    outline = student_outline(read, checkpoint)
+    task, config = task_of(outline), config_in(outline)
+    masks = task in WORD_TASKS
+    teacher = _teacher(read, config.num_attention_heads)
+    pairs = compared_layers(read, config.num_hidden_layers, teacher)
     planned_stages(read, outline, pairs)  # invalid numbers of steps are refused before anything is written
     accelerator = accelerator_for(read.training)
     run = Run(read.output)
     with opened(run, path, accelerator, overwrite=overwrite):
-        encoder, rows = prepare_corpus(run.tokenizer, run.rows, tokenizer_of(read), read.data, accelerator, read.seed)
+        encoder, rows = prepare_corpus(
+            run.tokenizer, run.rows, tokenizer_of(read), read.data, accelerator, read.seed, whole_texts=not masks
+        )
         vocabulary = encoder.tokenizer.get_vocab()
-        student = pretraining_model(read.student, "student", vocabulary=vocabulary, seed=read.seed + 1)
-        check_rows(student, "student", max_length=read.data.max_length, pairs=read.data.next_sentence)
-        collate = masking(encoder, pad_id_of(encoder), read.data)
+        student = student_model(read, outline, vocabulary)
+        check_rows(student, "student", max_length=read.data.max_length, pairs=masks and read.data.next_sentence)
+        pad_id = pad_id_of(encoder)
+        collate = masking(encoder, pad_id, read.data) if masks else Collate(pad_id)
         maps = nn.ModuleDict()
         copies = False
         if teacher is not None:
             use_vocabulary(teacher, checkpoint, vocabulary)
             check_positions(teacher, student)
             copies = shares_shape(teacher, student)
-            maps = width_maps(pairs, student.config.hidden_size, teacher.shape.hidden_size, vectors=False)
+            widths = config.hidden_size, teacher.shape.hidden_size
+            maps = width_maps(pairs, *widths, vectors=task is SENTENCE_SIMILARITY)
             batches = _fitting_batches(rows, collate, read.seed)
-            _initialize(teacher, student, pairs, maps, batches, copies=copies, is_new=read.student.checkpoint is None)
+            is_new = read.student.preset is not None
+            _initialize(teacher, student, pairs, maps, batches, copies=copies, is_new=is_new)
             teacher.to(accelerator.device)
-        stages = planned_stages(read, student, pairs, trains_embeddings=not copies)
+        stages = planned_stages(read, student, pairs, trains_embeddings=not copies and read.student.layers is None)
         train_stages(
             [stage.steps for stage in stages],
             lambda number: TrainingStage(
@@ -179,7 +187,7 @@ def transfer(recipe: str | Path, *, overwrite: bool = False, tell: TrainingProgr
             seed=read.seed,
             progress=tell,
             model=student,
-            task=PRETRAINING,
+            task=task,
         )
     return run.model
 
@@ -197,7 +205,7 @@ def _teacher(read: DistillRecipe, heads: int) -> Teacher | None:
 
 def _initialize(
     teacher: Teacher,
-    student: MobileBertForPreTraining,
+    student: nn.Module,
     pairs: LayerPairs,
     maps: nn.ModuleDict,
     batches: list[dict[str, Tensor]],
@@ -213,14 +221,15 @@ def _initialize(
         copies: Whether embeddings and heads are copied, as in the paper.
         is_new: Whether the student has random weights; a trained one of another shape keeps its own.
     """
+    backbone = backbone_of(student)
     if copies:
         copy_shared_weights(teacher.model, student)
         fit_normalization(teacher.model, student, batches)
     elif is_new:
-        components = word_components(teacher, student.config.vocab_size)
-        initialize_embeddings(student.mobilebert, teacher, components)
-        projection = components.projection(student.config.hidden_size)
-        fit_blocks(student.mobilebert, teacher, pairs, projection, maps, batches)
+        components = word_components(teacher, backbone.config.vocab_size)
+        initialize_embeddings(backbone, teacher, components)
+        projection = components.projection(backbone.config.hidden_size)
+        fit_blocks(backbone, teacher, pairs, projection, maps, batches)
 
 
 def _fitting_batches(rows: AnyRows, collate: Collate, seed: int) -> list[dict[str, Tensor]]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mbert_onnx.errors import TrainingError
-from mbert_onnx.model.student import MobileBertForPreTraining, MobileBertModel, NoNorm
+from mbert_onnx.model.student import MobileBertModel, NoNorm
 from mbert_onnx.training.distillation.principal_components import scale_and_shift
 from mbert_onnx.training.distillation.teachers.interface import Teacher
 from mbert_onnx.training.distillation.teachers.mobilebert import MobileBertTeacher, backbone_of
@@ -25,17 +25,17 @@ SHARED = (
 )
 
 
-def shares_shape(teacher: Teacher, student: MobileBertForPreTraining) -> bool:
+def shares_shape(teacher: Teacher, student: nn.Module) -> bool:
     """True if the teacher is one of our models, of a shape that allows its embeddings and heads to be copied."""
     if not isinstance(teacher, MobileBertTeacher) or teacher.known_ids is not None:
         return False
     theirs = teacher.backbone.config
-    return all(getattr(theirs, key) == getattr(student.config, key) for key in SHARED)
+    return all(getattr(theirs, key) == getattr(backbone_of(student).config, key) for key in SHARED)
 
 
-def check_positions(teacher: Teacher, student: MobileBertForPreTraining) -> None:
+def check_positions(teacher: Teacher, student: nn.Module) -> None:
     """Raises TrainingError for a student with more positions than the teacher, which it could not learn."""
-    theirs, own = teacher.shape.positions, student.config.max_position_embeddings
+    theirs, own = teacher.shape.positions, backbone_of(student).config.max_position_embeddings
     if own > theirs:
         raise TrainingError(
             f"the student has {own} positions, the teacher {theirs}; give max_position_embeddings = {theirs} or less "
@@ -43,7 +43,7 @@ def check_positions(teacher: Teacher, student: MobileBertForPreTraining) -> None
         )
 
 
-def copy_shared_weights(teacher: nn.Module, student: MobileBertForPreTraining) -> list[str]:
+def copy_shared_weights(teacher: nn.Module, student: nn.Module) -> list[str]:
     """Copies embeddings, pooler and heads into the student and returns the names of the parameters.
 
     Position embeddings are truncated to the student's number. Its NoNorm is initialized by `fit_normalization`.
@@ -64,15 +64,13 @@ def copy_shared_weights(teacher: nn.Module, student: MobileBertForPreTraining) -
     return copied
 
 
-def fit_normalization(
-    teacher: nn.Module, student: MobileBertForPreTraining, batches: Iterable[dict[str, Tensor]]
-) -> None:
+def fit_normalization(teacher: nn.Module, student: nn.Module, batches: Iterable[dict[str, Tensor]]) -> None:
     """Fits γ and β of the embeddings' NoNorm to the teacher's layer normalization.
 
     For each channel they are the least squares fit of the normalized to the unnormalized embeddings of the teacher,
     over the real tokens of some batches. A student with layer normalization keeps the copied weights.
     """
-    ours = student.mobilebert.embeddings.LayerNorm
+    ours = backbone_of(student).embeddings.LayerNorm
     if isinstance(ours, nn.LayerNorm):
         return
     assert isinstance(ours, NoNorm)

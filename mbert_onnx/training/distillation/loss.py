@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from mbert_onnx.model.student import PretrainingHeads
 from mbert_onnx.training.distillation.layer_maps import Maps, maps_of
 from mbert_onnx.training.distillation.layer_pairs import LayerPairs
 from mbert_onnx.training.distillation.objectives.attention_maps import attention_transfer
@@ -17,30 +16,22 @@ from mbert_onnx.training.distillation.objectives.feature_maps import (
     normalized_feature_map_transfer,
     variance_transfer,
 )
-from mbert_onnx.training.distillation.objectives.predictions import (
-    IGNORED,
-    knowledge_distillation,
-    masked_language_modeling,
-    next_sentence_prediction,
-    pretraining_distillation,
-)
 from mbert_onnx.training.distillation.objectives.relations import relation_heads, relation_transfer
 from mbert_onnx.training.distillation.strategies import Stage
+from mbert_onnx.training.distillation.task_losses import TaskWeights, task_losses
 from mbert_onnx.training.distillation.teachers.interface import Teacher
 from mbert_onnx.training.distillation.teachers.mobilebert import backbone_of, shape_of
 
 
 @dataclass(frozen=True)
-class ObjectiveWeights:
-    """Weights of the objectives.
+class ObjectiveWeights(TaskWeights):
+    """Weights of the objectives, beside those of the student's task.
 
     Args:
         feature_maps: Weight of L_FMT.
         normalized_feature_maps, means, variances: Weights of its parts.
         attention: Weight of L_AT.
         relations: Weight of the relations among queries, keys and values, where the numbers of heads differ.
-        alpha: Weight of L_MLM in distillation; L_KD has weight 1 - alpha.
-        temperature: Temperature of both distributions in L_KD.
     """
 
     feature_maps: float = 1.0
@@ -49,15 +40,13 @@ class ObjectiveWeights:
     variances: float = 0.0
     attention: float = 1.0
     relations: float = 1.0
-    alpha: float = 0.5
-    temperature: float = 1.0
 
 
 class StageLoss(nn.Module):
     """Loss of a stage.
 
     Args:
-        student: The model that is trained: a task's model of ours.
+        student: The model that is trained, one of ours.
         teacher: The teacher, or None. It is not registered as a sub-module, so that accelerate neither trains, saves
             nor synchronizes it.
         stage: The stage, which names the objectives.
@@ -90,8 +79,8 @@ class StageLoss(nn.Module):
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Returns `loss` and each unweighted objective by name; layer objectives are summed over layers.
 
-        The batch has `input_ids`, `attention_mask`, `token_type_ids` and `labels` ``[batch, seq]``, and
-        `next_sentence` ``[batch]`` if next-sentence prediction is trained.
+        The batch has `input_ids`, `attention_mask` and `token_type_ids` ``[batch, seq]``; for masked words also
+        `labels` ``[batch, seq]``, and `next_sentence` ``[batch]`` if next-sentence prediction is trained.
         """
         inputs = batch["input_ids"], batch["attention_mask"], batch["token_type_ids"]
         found = maps_of(backbone_of(self.student), *inputs, self._stage.depth, projections=self._relates)
@@ -101,7 +90,10 @@ class StageLoss(nn.Module):
         if expected is not None and self._stage.layers:
             total = total + self._layers(losses, expected, found, batch["attention_mask"])
         if self._stage.predicts:
-            total = total + self._predictions(losses, expected, found, batch)
+            args = found, expected, batch, self._weights, self.width_maps
+            loss, more = task_losses(self.student, self._teacher, *args)
+            total = total + loss
+            losses |= more
         return {"loss": total, **losses}
 
     def _expected(self, batch: dict[str, Tensor]) -> Maps | None:
@@ -149,29 +141,3 @@ class StageLoss(nn.Module):
         """Returns a feature map of the student in the teacher's width."""
         key = str(layer)
         return self.width_maps[key](found.features[layer]) if key in self.width_maps else found.features[layer]
-
-    def _predictions(
-        self, losses: dict[str, Tensor], expected: Maps | None, found: Maps, batch: dict[str, Tensor]
-    ) -> Tensor:
-        """Computes L_PD, or L_MLM + L_NSP without a teacher that predicts words. Logits: at masked positions only."""
-        masked = batch["labels"] != IGNORED
-        words = batch["labels"][masked]
-        heads = self.student.cls
-        assert isinstance(heads, PretrainingHeads)
-        logits = heads.predictions(found.features[-1][masked]).float()
-        losses["masked_words"] = masked_language_modeling(logits, words)
-        next_sentence = logits.new_zeros(())
-        if "next_sentence" in batch:
-            pooler = backbone_of(self.student).pooler
-            assert pooler is not None
-            pooled = pooler(found.features[-1])
-            relation = heads.seq_relationship(pooled).float()
-            next_sentence = losses["next_sentence"] = next_sentence_prediction(relation, batch["next_sentence"])
-        teacher = self._teacher
-        if expected is None or teacher is None or not teacher.predicts:
-            return losses["masked_words"] + next_sentence
-        teacher_logits = teacher.predictions(expected.features[-1][masked]).float()
-        losses["distillation"] = knowledge_distillation(teacher_logits, logits, words, self._weights.temperature)
-        return pretraining_distillation(
-            losses["masked_words"], losses["distillation"], next_sentence, self._weights.alpha
-        )

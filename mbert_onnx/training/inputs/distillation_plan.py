@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from torch import nn
+
 from mbert_onnx.errors import UsageError
-from mbert_onnx.model.checkpoint import checkpoint_folder, load_checkpoint
+from mbert_onnx.model.checkpoint import checkpoint_folder
 from mbert_onnx.model.checkpoint_tokenizer.loading import has_tokenizer
-from mbert_onnx.model.student import MobileBertForPreTraining
-from mbert_onnx.text.tasks import PRETRAINING
 from mbert_onnx.training.distillation.layer_pairs import LayerPairs, layer_pairs
 from mbert_onnx.training.distillation.loss import ObjectiveWeights
 from mbert_onnx.training.distillation.strategies import Stage, stages_of
 from mbert_onnx.training.distillation.teachers.interface import Teacher
-from mbert_onnx.training.inputs.models import config_of, new_model
+from mbert_onnx.training.inputs.models import config_in
+from mbert_onnx.training.inputs.students import WORD_TASKS, task_of
 from mbert_onnx.training.recipe import DistillRecipe, TokenizerTable, TransferTable
 
 
@@ -19,17 +20,6 @@ def learning_rate_of(stage: Stage, read: DistillRecipe) -> float:
     """Returns the peak learning rate of a stage."""
     own_rate = read.transfer.distillation_learning_rate if stage.predicts else None
     return own_rate or read.training.learning_rate
-
-
-def student_outline(read: DistillRecipe, changes: dict[str, int] | None = None) -> MobileBertForPreTraining:
-    """Returns the student: loaded from its checkpoint, or a new one without weights, with `changes` in its config."""
-    table = read.student
-    if table.checkpoint is not None:
-        model = load_checkpoint(table.checkpoint, task=PRETRAINING.name).model
-    else:
-        model = new_model(config_of(table, "student", **(changes or {})), PRETRAINING, "student", seed=None)
-    assert isinstance(model, MobileBertForPreTraining)
-    return model
 
 
 def teaches(read: DistillRecipe) -> bool:
@@ -44,7 +34,7 @@ def compared_layers(read: DistillRecipe, layers: int, teacher: Teacher | None) -
 
 
 def planned_stages(
-    read: DistillRecipe, student: MobileBertForPreTraining, pairs: LayerPairs, *, trains_embeddings: bool = False
+    read: DistillRecipe, student: nn.Module, pairs: LayerPairs, *, trains_embeddings: bool = False
 ) -> list[Stage]:
     """Returns the stages of a student. Raises UsageError for numbers of steps that do not suit the strategy."""
     table = read.transfer
@@ -54,11 +44,12 @@ def planned_stages(
         raise UsageError("transfer.steps and transfer.distillation_steps are both 0; expected some steps")
     return stages_of(
         table.strategy,
-        layers=student.config.num_hidden_layers,
+        layers=config_in(student).num_hidden_layers,
         transfer_steps=table.steps,
         distillation_steps=table.distillation_steps,
         lower_rate=table.lower_rate,
-        next_sentence=read.data.next_sentence,
+        # The pooler belongs to the head of other tasks.
+        next_sentence=read.data.next_sentence or task_of(student) not in WORD_TASKS,
         compared=list(pairs),
         trains_embeddings=trains_embeddings,
     )
@@ -94,4 +85,7 @@ def objective_weights(table: TransferTable) -> ObjectiveWeights:
         relations=table.relations,
         alpha=table.alpha,
         temperature=table.temperature,
+        vectors=table.vectors,
+        similarities=table.similarities,
+        similarity_temperature=table.similarity_temperature,
     )

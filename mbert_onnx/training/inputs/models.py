@@ -14,7 +14,7 @@ from mbert_onnx.model.checkpoint import Checkpoint, build, load_checkpoint, save
 from mbert_onnx.model.checkpoint_files.config_file import check_config
 from mbert_onnx.model.padding import pad_with, padding_token_in, zero_padding
 from mbert_onnx.model.presets import PRESETS, mobilebert_config
-from mbert_onnx.model.student import MobileBertForPreTraining
+from mbert_onnx.model.student import MobileBertForPreTraining, MobileBertModel
 from mbert_onnx.model.teacher import TEACHERS, teacher_config
 from mbert_onnx.model.tokenizer_files import write_tokenizer
 from mbert_onnx.text.tasks import PRETRAINING, Task
@@ -25,10 +25,18 @@ from mbert_onnx.training.recipe import ModelTable
 def pretraining_model(
     table: ModelTable, where: str, *, vocabulary: dict[str, int], seed: int
 ) -> MobileBertForPreTraining:
-    """Returns a model with the heads of pre-training.
+    """Returns a model with the heads of pre-training; arguments and errors as of `task_model`."""
+    model = task_model(table, PRETRAINING, where, vocabulary=vocabulary, seed=seed)
+    assert isinstance(model, MobileBertForPreTraining)
+    return model
+
+
+def task_model(table: ModelTable, task: Task, where: str, *, vocabulary: dict[str, int], seed: int) -> nn.Module:
+    """Returns a model for a task: a checkpoint, or a new one.
 
     Args:
-        table: `[model]`, `[teacher]` or `[student]` of the recipe.
+        table: `[model]` or `[student]` of the recipe.
+        task: The task; not that of the bare model.
         where: Name of the table, for errors.
         vocabulary: Vocabulary of the tokenizer. A new model gets its size; a checkpoint must have at least its size.
         seed: Random seed of new weights.
@@ -36,13 +44,13 @@ def pretraining_model(
     Raises UsageError for an unknown preset or key, CheckpointError for a checkpoint that does not fit.
     """
     if table.checkpoint is not None:
-        model = load_checkpoint(table.checkpoint, task=PRETRAINING.name).model.requires_grad_(True)
+        model = load_checkpoint(table.checkpoint, task=task.name).model.requires_grad_(True)
     else:
-        config = config_of(table, where, architectures=[PRETRAINING.architecture], vocab_size=len(vocabulary))
-        model = new_model(config, PRETRAINING, where, seed=seed)
-    assert isinstance(model, MobileBertForPreTraining)
-    check_vocabulary(model.config, table, where, len(vocabulary))
+        config = config_of(table, where, architectures=[task.architecture], vocab_size=len(vocabulary))
+        model = new_model(config, task, where, seed=seed)
+    check_vocabulary(config_in(model), table, where, len(vocabulary))
     if table.word_embeddings is not None:
+        assert isinstance(model.mobilebert, MobileBertModel)
         copy_word_embeddings(model.mobilebert, vocabulary, table.word_embeddings, table.word_layer)
     pad_with(model, padding_token_in(vocabulary))
     return model

@@ -12,10 +12,10 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_N
 
 from mbert_onnx.errors import CheckpointError
 from mbert_onnx.model.checkpoint import CONFIG, checkpoint_folder, load_checkpoint
-from mbert_onnx.model.checkpoint_files.config_file import CONFIGS, read_config
+from mbert_onnx.model.checkpoint_files.config_file import CONFIGS
 from mbert_onnx.model.checkpoint_tokenizer.loading import has_tokenizer, loaded_tokenizer, without_warnings
 from mbert_onnx.model.padding import pad_with, padding_token_in
-from mbert_onnx.text.json_files import brief
+from mbert_onnx.text.json_files import brief, read_json
 from mbert_onnx.text.tasks import FEATURE_EXTRACTION, task_of_architectures
 from mbert_onnx.training.distillation.teachers.encoder import EncoderTeacher
 from mbert_onnx.training.distillation.teachers.interface import Teacher
@@ -38,7 +38,7 @@ def load_teacher(checkpoint: str, *, heads: int | None = None) -> Teacher:
     folder = checkpoint_folder(checkpoint)
     if not (folder / CONFIG).is_file():
         raise CheckpointError(f"teacher {checkpoint} has no {CONFIG}; expected a folder that save_pretrained wrote")
-    config = read_config(folder)
+    config = read_json(folder / CONFIG)
     if not has_tokenizer(folder):
         raise CheckpointError(
             f"teacher {checkpoint} has no tokenizer.json and no vocab.txt, but the student uses its tokenizer; "

@@ -29,12 +29,13 @@ class StudentTable(ModelTable):
 
     Args:
         task: What the student learns in the end, and how it is saved: `pretraining` (masked words and next sentences)
-            or `sentence-similarity` (the teacher's sentence vectors).
+            or `sentence-similarity` (the teacher's sentence vectors). Default: `pretraining`; with `layers`, the
+            teacher's task.
         layers: With the strategy `shorten`: the number of the teacher's first layers that the student keeps, or their
             numbers, from 0.
     """
 
-    task: Literal["pretraining", "sentence-similarity"] = "pretraining"
+    task: Literal["pretraining", "sentence-similarity"] | None = None
     layers: LayerCount | Annotated[list[LayerNumber], Field(min_length=1)] | None = None
 
     def _check_source(self) -> None:
@@ -117,7 +118,7 @@ class DistillRecipe(Recipe):
             raise ValueError("strategy is shorten, which takes student.layers of the teacher; give their number")
         if self.student.layers is not None and not shortens:
             raise ValueError(f"student.layers is for the strategy shorten, found {self.transfer.strategy}")
-        if self.transfer.strategy == "none" and self.student.task != "pretraining":
+        if self.transfer.strategy == "none" and self.student.task == "sentence-similarity":
             raise ValueError(f"strategy is none, but {self.student.task} is learnt from a teacher; choose another")
         if self.tokenizer is not None and self.student.preset is None:
             raise ValueError("tokenizer reduces the vocabulary of a new student; leave it out, or give student.preset")
