@@ -15,12 +15,19 @@ from torch import nn
 from mbert_onnx.bundles.atomic import atomic_file
 from mbert_onnx.errors import TrainingError, UsageError
 from mbert_onnx.model.checkpoint import checkpoint_folder, load_checkpoint
+from mbert_onnx.model.checkpoint_files.config_file import read_config
 from mbert_onnx.model.other_berts import is_other_bert, other_bert_model
 from mbert_onnx.model.padding import pad_with, padding_token_in
 from mbert_onnx.model.student import MobileBertModel
 from mbert_onnx.text.encoder import TextEncoder
 from mbert_onnx.text.json_files import read_json
-from mbert_onnx.text.tasks import FEATURE_EXTRACTION, QUESTION_ANSWERING, TEXT_CLASSIFICATION, Task
+from mbert_onnx.text.tasks import (
+    FEATURE_EXTRACTION,
+    QUESTION_ANSWERING,
+    TEXT_CLASSIFICATION,
+    Task,
+    task_of_architectures,
+)
 from mbert_onnx.training.data.example import Example, Split
 from mbert_onnx.training.data.row_store import Collate, Rows
 from mbert_onnx.training.data.squad import VERSIONS
@@ -192,6 +199,8 @@ def finetuned_model(
 ) -> nn.Module:
     """Builds a model for a task: the backbone of a checkpoint, or a new one, with a new head.
 
+    A checkpoint of the same task with the same labels, such as a shorter student of a classifier, keeps its head.
+
     Args:
         table: `[model]` of the recipe.
         task: The task.
@@ -207,9 +216,15 @@ def finetuned_model(
     else:
         if is_other_bert(table.checkpoint):
             return other_bert_model(table.checkpoint, task, labels)
-        loaded = load_checkpoint(table.checkpoint, task=FEATURE_EXTRACTION.name)
+        keeps_head = _has_head(table.checkpoint, task, labels)
+        loaded = load_checkpoint(table.checkpoint, task=task.name if keeps_head else FEATURE_EXTRACTION.name)
+        config = loaded.config
+        if keeps_head:
+            check_vocabulary(config, table, "model", vocab_size)
+            pad_with(loaded.model, padding_token_in(vocabulary))
+            return loaded.model.requires_grad_(True)
         assert isinstance(loaded.model, MobileBertModel)
-        backbone, config = loaded.model, loaded.config
+        backbone = loaded.model
         config.architectures = [task.architecture]
         if changes:
             config.num_labels = changes["num_labels"]
@@ -225,6 +240,20 @@ def finetuned_model(
         copy_word_embeddings(model.mobilebert, vocabulary, table.word_embeddings, table.word_layer)
     pad_with(model, padding_token_in(vocabulary))
     return model
+
+
+def _has_head(checkpoint: str, task: Task, labels: tuple[str, ...] | None) -> bool:
+    """Returns whether a checkpoint is a model for this task with these labels, in this order."""
+    config = read_config(checkpoint_folder(checkpoint))
+    architectures = config.get("architectures")
+    if not isinstance(architectures, list) or task_of_architectures(architectures) is not task:
+        return False
+    if labels is None:
+        return True
+    names = config.get("id2label")
+    if not isinstance(names, dict) or not labels:  # a regression has one output, without a name
+        return isinstance(names, dict) and len(names) == 1
+    return [names.get(str(number)) for number in range(len(names))] == list(labels)
 
 
 def _tokenizer_of(read: FinetuneRecipe) -> TokenizerTable:

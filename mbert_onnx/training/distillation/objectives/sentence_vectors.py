@@ -1,9 +1,18 @@
-"""Transfer of sentence vectors: their directions, and the similarities of the sentences of a batch."""
+"""Transfer of sentence vectors: their directions, and the similarities of the sentences of a batch.
+
+A sentence's vector is the mean of its tokens' hidden states, at length 1, as in sentence-transformers (Reimers and
+Gurevych 2019, arXiv 1908.10084).
+"""
 
 from __future__ import annotations
 
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, kl_div, normalize
+
+
+def sentence_vectors(hidden: Tensor, mask: Tensor) -> Tensor:
+    """Returns the mean of the real tokens of `hidden` ``[batch, seq, hidden]`` at length 1, ``[batch, hidden]``."""
+    return normalize((hidden * mask.to(hidden.dtype)[:, :, None]).sum(dim=1), dim=-1)
 
 
 def vector_transfer(teacher: Tensor, student: Tensor) -> Tensor:
