@@ -23,7 +23,7 @@ from perf.presentation.html import Figure, Quality, write_page, write_plot
 from perf.presentation.html.finding import Finding, findings
 from perf.presentation.html.plots.drawing import WIDTH_IN, style
 from perf.presentation.html.plots.roofline import HEIGHT_IN, draw_roofline, reached
-from perf.presentation.html.plots.tradeoff import Point, pareto_front
+from perf.presentation.html.quality.tradeoff import Point, pareto_front
 from perf.presentation.html.series import all_series
 from perf.presentation.html.tables import closest
 from perf.presentation.html.theme import COLOURS

@@ -1,7 +1,7 @@
 """Quality of models beside their latency, size and depth: readers of figures, charts and tables.
 
-`figures` has the data. `figures_file` reads a file of figures, `evaluation_file` the results of `evaluate`; `charts`
-and `tables` show them.
+`figures` has the data. `figures_file` reads a file of figures, `evaluation_file` the results of `evaluate`; `charts`,
+drawn by `tradeoff`, and `tables` show them.
 """
 
 from __future__ import annotations

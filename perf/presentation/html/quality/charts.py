@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from functools import partial
 
 from perf.presentation.html.chart import Chart
-from perf.presentation.html.plots import tradeoff
-from perf.presentation.html.plots.tradeoff import Cost
+from perf.presentation.html.quality import tradeoff
 from perf.presentation.html.quality.figures import Quality
+from perf.presentation.html.quality.tradeoff import Cost
 from perf.presentation.html.series import Series, lengths, thread_counts
 from perf.results.report import Report, threads_text
 

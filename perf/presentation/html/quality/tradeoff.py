@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from perf.presentation.html.plots.drawing import around, log_axis, nice_numbers
+from perf.presentation.html.quality.figures import Figure, Quality
 from perf.presentation.html.series import Series
-
-if TYPE_CHECKING:
-    from perf.presentation.html.quality.figures import Figure, Quality
 
 HEIGHT_IN = 2.9
 
