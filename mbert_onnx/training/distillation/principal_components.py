@@ -18,7 +18,7 @@ from mbert_onnx.training.distillation.layer_pairs import LayerPairs
 from mbert_onnx.training.distillation.teachers.interface import Teacher
 
 # Positions over which a word's vector is averaged, words over which a position's vector is, and words in a batch.
-AVERAGED_POSITIONS, AVERAGED_WORDS, BATCH_WORDS = 32, 64, 512
+AVERAGED_POSITIONS, AVERAGED_WORDS, BATCH_WORDS = 8, 64, 1024
 # Standard deviation of the weights that read a word's neighbours in the trigram, of which the teacher says nothing.
 NEIGHBOUR_SPREAD = 0.003
 # Seed of the words over which a position's vector is averaged, and of the weights of neighbours.

@@ -36,9 +36,7 @@ def load_teacher(checkpoint: str, *, heads: int | None = None) -> Teacher:
     Raises CheckpointError for a checkpoint that cannot be read, has no tokenizer, or is no encoder.
     """
     folder = checkpoint_folder(checkpoint)
-    if not (folder / CONFIG).is_file():
-        raise CheckpointError(f"teacher {checkpoint} has no {CONFIG}; expected a folder that save_pretrained wrote")
-    config = read_json(folder / CONFIG)
+    config = _config(checkpoint, folder / CONFIG)
     if not has_tokenizer(folder):
         raise CheckpointError(
             f"teacher {checkpoint} has no tokenizer.json and no vocab.txt, but the student uses its tokenizer; "
@@ -99,6 +97,19 @@ def _our_model(checkpoint: str, config: dict[str, Any]) -> nn.Module:
     model = load_checkpoint(checkpoint, task=None if known else FEATURE_EXTRACTION.name).model
     assert isinstance(model, nn.Module)
     return model
+
+
+def _config(checkpoint: str, path: Path) -> dict[str, Any]:
+    """Returns the content of config.json, which may be that of any class."""
+    if not path.is_file():
+        raise CheckpointError(f"teacher {checkpoint} has no {CONFIG}; expected a folder that save_pretrained wrote")
+    try:
+        config = read_json(path)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); copy it again") from error
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{path} holds a {type(config).__name__}, expected a JSON object; copy it again")
+    return config
 
 
 def _check_kind(checkpoint: str, config: dict[str, Any]) -> None:
