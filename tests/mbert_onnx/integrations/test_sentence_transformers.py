@@ -1,4 +1,4 @@
-"""Our folders and bundles for sentence similarity open in sentence-transformers, and its `encode` returns our vectors."""
+"""Folders and bundles for sentence similarity open in sentence-transformers, whose `encode` returns our vectors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ def test_pooling_is_theirs() -> None:
     states = torch.randn(3, 7, 16, generator=generator)
     mask = torch.tensor([[1] * 7, [1] * 4 + [0] * 3, [1] + [0] * 6])
     for normalize in (True, False):
-        modules = [modules_of_theirs.Pooling(16, pooling_mode="mean"), *([modules_of_theirs.Normalize()] if normalize else [])]
+        modules = [
+            modules_of_theirs.Pooling(16, pooling_mode="mean"),
+            *([modules_of_theirs.Normalize()] if normalize else []),
+        ]
         features = {"token_embeddings": states, "attention_mask": mask}
         for module in modules:
             features = module(features)

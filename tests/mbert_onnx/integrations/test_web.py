@@ -16,6 +16,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import transformers
+from exported_checkpoints import Exports
 from small_checkpoints import save_small
 
 import mbert_onnx
@@ -100,3 +101,18 @@ def test_transformers_js_answers_as_we_do(precision: str, bundle: Make) -> None:
     expected = mbert_onnx.load(folder).answer(QUESTION, CONTEXT, max_answer_len=len(CONTEXT))[0].answer
     answer = node("answer.mjs", folder, precision, QUESTION, CONTEXT)
     assert answer.replace(" ", "").strip() == expected.replace(" ", "") != ""  # it joins pieces in another way
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_transformers_js_embeds_as_we_do(precision: str, exported: Exports, texts: Path, tmp_path: Path) -> None:
+    """By its own mean and unit length, of the hidden states: it does not read `sentence_embedding`."""
+    files = exported("sentence-similarity")
+    folder = files.bundle
+    if precision != "fp32":
+        folder = tmp_path / "bundle"
+        mbert_onnx.export(files.checkpoint, folder, precision=precision, calibrate=texts, min_agreement=0)
+    found = json.loads(node("embed.mjs", folder, precision, QUESTION, CONTEXT))
+    expected = np.stack([mbert_onnx.load(folder).embed(text) for text in (QUESTION, CONTEXT)])
+    vectors = np.array(found["vectors"])
+    assert (vectors * expected).sum(axis=1) == pytest.approx(1, abs=1e-5 if precision == "fp32" else 5e-3)
+    assert found["similarity"] == pytest.approx(vectors[0] @ vectors[1])
