@@ -43,7 +43,7 @@ _MODULES = {
     "providers": "diagnosis.provider_list",
     "read_report": "benchmark.results",
     "run": "runtime.loading",
-    "schedule": "training.distilling",
+    "schedule": "training.inputs.distillation.schedule",
     "submit": "training.validation",
     "transfer": "training.distilling",
     "validate": "training.validation",
@@ -151,9 +151,10 @@ if TYPE_CHECKING:
     from mbert_onnx.runtime.native_kernels import kernels
     from mbert_onnx.runtime.platforms.writer import write_kernels
     from mbert_onnx.training.data.custom import Columns
-    from mbert_onnx.training.distilling import schedule, transfer
+    from mbert_onnx.training.distilling import transfer
     from mbert_onnx.training.evaluation.evaluator import evaluate
     from mbert_onnx.training.finetuning import finetune
+    from mbert_onnx.training.inputs.distillation.schedule import schedule
     from mbert_onnx.training.pretraining import pretrain
     from mbert_onnx.training.validation import submit, validate
 

@@ -17,8 +17,8 @@ from rich.table import Table
 from mbert_onnx.cli.printing.console import PIPE_WIDTH, SafeConsole
 
 if TYPE_CHECKING:
-    from mbert_onnx.training.distilling import Schedule
     from mbert_onnx.training.evaluation.result import Evaluation, Score
+    from mbert_onnx.training.inputs.distillation.schedule import Schedule
 
 # Smallest time between two progress lines in seconds, without a terminal.
 LINE_EVERY = 10.0
@@ -73,8 +73,13 @@ def _losses(losses: dict[str, float]) -> str:
 
 
 def print_schedule(schedule: Schedule) -> None:
-    """Prints the loss, steps and numbers of parameters of each stage."""
+    """Prints what is compared, and the loss, steps and numbers of parameters of each stage."""
     console = _console()
+    if schedule.facts:
+        facts = Table.grid(padding=(0, 2))
+        for name, fact in schedule.facts:
+            facts.add_row(name, escape(fact))
+        console.print(facts)
     table = Table(box=box.SIMPLE_HEAD)
     for title in ("stage", "loss"):
         table.add_column(title)
@@ -82,16 +87,10 @@ def print_schedule(schedule: Schedule) -> None:
         table.add_column(title, justify="right")
     for one in schedule.stages:
         stage = one.stage
-        parts = []
-        if stage.layers:
-            first, last = stage.layers[0] + 1, stage.layers[-1] + 1
-            parts.append(f"maps of layer {first}" if first == last else f"maps of layers {first} to {last}")
-        if stage.predicts:
-            parts.append("masked words and teacher logits" if stage.teaches else "masked words")
         slowly = f"{one.slowly:,} at {stage.lower_rate:g}×" if one.slowly else "–"
         table.add_row(
             stage.name,
-            ", ".join(parts),
+            one.loss,
             f"{stage.steps:,}",
             f"{one.learning_rate:g}",
             f"{one.trained:,}",
@@ -101,8 +100,7 @@ def print_schedule(schedule: Schedule) -> None:
     console.print(table)
     total = sum(one.stage.steps for one in schedule.stages)
     stages = f"{len(schedule.stages)} stage{'s' if len(schedule.stages) > 1 else ''}"
-    from_teacher = any(one.stage.layers or one.stage.teaches for one in schedule.stages)
-    copied = " Embeddings and heads are copied from the teacher." if from_teacher else ""
+    copied = " Embeddings and heads are copied from the teacher." if schedule.copies else ""
     console.print(f"{stages}, {total:,} steps. The last three columns count parameters.{copied}")
     for note in schedule.notes:
         console.print(note)

@@ -10,9 +10,11 @@ from mbert_onnx.model.checkpoint_tokenizer.loading import has_tokenizer
 from mbert_onnx.training.distillation.layer_pairs import LayerPairs, layer_pairs
 from mbert_onnx.training.distillation.loss import ObjectiveWeights
 from mbert_onnx.training.distillation.strategies import Stage, stages_of
+from mbert_onnx.training.distillation.teachers.encoder import EncoderTeacher
 from mbert_onnx.training.distillation.teachers.interface import Teacher
+from mbert_onnx.training.inputs.distillation.students import WORD_TASKS, task_of
+from mbert_onnx.training.inputs.distillation.teachers import load_teacher
 from mbert_onnx.training.inputs.models import config_in
-from mbert_onnx.training.inputs.students import WORD_TASKS, task_of
 from mbert_onnx.training.recipe import DistillRecipe, TokenizerTable, TransferTable
 
 
@@ -60,6 +62,17 @@ def teacher_checkpoint(read: DistillRecipe) -> str:
     if read.teacher.checkpoint is None:
         raise UsageError("teacher has a preset, which has random weights; give the checkpoint of a trained teacher")
     return read.teacher.checkpoint
+
+
+def teacher_of(read: DistillRecipe, heads: int) -> Teacher | None:
+    """Returns the teacher of a student with that many heads; None if the student learns without."""
+    if not teaches(read):
+        return None
+    table = read.transfer
+    teacher = load_teacher(teacher_checkpoint(read), heads=heads if table.attention else None)
+    if isinstance(teacher, EncoderTeacher) and teacher.shape.heads != heads and table.relations:
+        teacher.check_relations()
+    return teacher
 
 
 def tokenizer_of(read: DistillRecipe) -> TokenizerTable:

@@ -57,7 +57,7 @@ def use_vocabulary(teacher: Teacher, checkpoint: str, vocabulary: dict[str, int]
     with loaded_tokenizer(checkpoint_folder(checkpoint)) as tokenizer:
         theirs = tokenizer.get_vocab()
         unknown = tokenizer.unk_token_id
-    embeddings = _word_embeddings(teacher)
+    embeddings = words_in(teacher)
     highest = max(theirs.values())
     if highest >= len(embeddings):
         raise CheckpointError(
@@ -81,7 +81,7 @@ def use_vocabulary(teacher: Teacher, checkpoint: str, vocabulary: dict[str, int]
     return len(common)
 
 
-def _word_embeddings(teacher: Teacher) -> Tensor:
+def words_in(teacher: Teacher) -> Tensor:
     """Returns the teacher's embedding table."""
     if isinstance(teacher, MobileBertTeacher):
         return teacher.backbone.embeddings.word_embeddings.weight
