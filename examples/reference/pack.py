@@ -1,10 +1,8 @@
-"""Packs a trained checkpoint as the built-in model `reference`: weights in half precision, and a graph that reads them.
+"""Packs a trained checkpoint as a built-in model: weights in half precision, and a graph that reads them.
 
-    python examples/reference/pack.py CHECKPOINT FOLDER
+    python -m examples.reference.pack CHECKPOINT FOLDER
 
-The embedding of [PAD] is set to zero, as it is at the end of every training: a checkpoint of an earlier version has
-another one there, and its answer for a text depends on what the text is batched with. The built-in model was corrected
-with this program, with `mbert_onnx/reference` as CHECKPOINT and as FOLDER.
+The folder is a checkpoint of transformers, or of sentence-transformers for sentence similarity, and a bundle.
 
 The graph is not optimized: its initializers are the checkpoint's tensors, at their offsets in `model.safetensors`. One
 copy of the weights thus serves `export`, transformers, and onnxruntime without torch.
@@ -23,17 +21,20 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mbert_onnx.bundles.inputs import Shapes
+from mbert_onnx.bundles.records import METADATA
 from mbert_onnx.conversion.tracing import trace
 from mbert_onnx.model.checkpoint import load_checkpoint, save_checkpoint
+from mbert_onnx.model.checkpoint_files.tensor_names import PREFIX
 from mbert_onnx.model.padding import zero_padding
 from mbert_onnx.model.tokenizer_files import COMPANIONS
+from mbert_onnx.text.tasks import SENTENCE_SIMILARITY
 
 WEIGHTS, GRAPH = "model.safetensors", "model.onnx"
 
 MAX_BYTES = 8_000_000
 
 # Bytes before the header of a safetensors file: the size of the header.
-PREFIX = 8
+HEADER = 8
 
 
 def main(checkpoint: Path, folder: Path) -> None:
@@ -52,24 +53,38 @@ def main(checkpoint: Path, folder: Path) -> None:
         for name in COMPANIONS:
             if (checkpoint / name).is_file():
                 shutil.copyfile(checkpoint / name, packed / name)
-        save_graph(trace(loaded.model, loaded.task, Shapes()), packed)
-        size = sum(path.stat().st_size for path in packed.iterdir())
+        # A model for sentence similarity is saved as the bare one that it contains.
+        prefix = PREFIX if loaded.task is SENTENCE_SIMILARITY else ""
+        save_graph(trace(loaded.model, loaded.task, Shapes()), packed, prefix)
+        settings, _ = loaded.sentence_embedding()
+        if loaded.task is SENTENCE_SIMILARITY and settings is not None:
+            record = {"task": loaded.task.name, "sentence_embedding": settings.as_dict()}
+            (packed / METADATA).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        files = [path for path in packed.rglob("*") if path.is_file()]
+        size = sum(path.stat().st_size for path in files)
         if size > MAX_BYTES:
-            sys.exit(
-                f"pack.py: the files have {size:,} bytes, expected at most {MAX_BYTES:,}; use a smaller vocabulary"
-            )
-        for path in packed.iterdir():
-            path.replace(folder / path.name)
+            sys.exit(f"pack: the files have {size:,} bytes, expected at most {MAX_BYTES:,}; train a smaller student")
+        for path in files:
+            place = folder / path.relative_to(packed)
+            place.parent.mkdir(exist_ok=True)
+            path.replace(place)
     print(f"{folder}: {size:,} bytes")
 
 
-def save_graph(model: ir.Model, folder: Path) -> None:
-    """Writes a graph that reads the weights beside it; onnxruntime casts them to float32 once, at loading."""
+def save_graph(model: ir.Model, folder: Path, prefix: str = "") -> None:
+    """Writes a graph that reads the weights beside it; onnxruntime casts them to float32 once, at loading.
+
+    Args:
+        model: The graph; its initializers have the names of the weights after `prefix`.
+        folder: The folder of the weights.
+        prefix: What the names in the graph have before those of the weights.
+    """
     graph = model.graph
     with (folder / WEIGHTS).open("rb") as file:
-        length = int.from_bytes(file.read(PREFIX), "little")
+        length = int.from_bytes(file.read(HEADER), "little")
         header = json.loads(file.read(length))
-    for name, place in header.items():
+    for stored, place in header.items():
+        name = prefix + stored
         if name not in graph.initializers:
             continue  # `__metadata__`
         begin, end = place["data_offsets"]
@@ -77,7 +92,7 @@ def save_graph(model: ir.Model, folder: Path) -> None:
         half = ir.Value(name=f"{name}.half", shape=value.shape, type=ir.TensorType(ir.DataType.FLOAT16))
         half.const_value = ir.ExternalTensor(
             WEIGHTS,
-            PREFIX + length + begin,
+            HEADER + length + begin,
             end - begin,
             ir.DataType.FLOAT16,
             shape=ir.Shape(place["shape"]),

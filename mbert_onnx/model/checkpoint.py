@@ -19,7 +19,7 @@ from mbert_onnx.model.checkpoint_files.sentence_files import write_sentence_file
 from mbert_onnx.model.checkpoint_files.tensor_names import PREFIX
 from mbert_onnx.model.checkpoint_files.weights import LM_BIAS, LM_DECODER_BIAS, SINGLE, find_weights, fit, read_weights
 from mbert_onnx.model.presets import PRESETS, initialize, mobilebert_config
-from mbert_onnx.reference import REFERENCE, located
+from mbert_onnx.reference import FOLDERS, located
 from mbert_onnx.text.json_files import brief
 from mbert_onnx.text.sentence_embedding import EmbeddingSettings, SentenceModules, default_settings, read_modules
 from mbert_onnx.text.tasks import (
@@ -39,6 +39,8 @@ POOLER = "pooler.dense.weight"
 
 # Tasks of the bare model, which a sentence-transformers folder has.
 BARE = (FEATURE_EXTRACTION, SENTENCE_SIMILARITY)
+
+BUILT_IN = ", ".join(FOLDERS)
 
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
@@ -120,10 +122,10 @@ def load_checkpoint(name: str | Path, *, task: str | None = None, seed: int = 0)
     """Reads a checkpoint.
 
     Args:
-        name: A folder in transformers' format, the id of a hub repository, or a built-in name: `reference`, a small
-            MobileBERT for sentiment; `random`, `random:tiny`: the paper's architectures with random weights;
-            `random:layer-norm`, `random:gelu` and `random:layer-norm-gelu`: the variants before its operational
-            optimizations.
+        name: A folder in transformers' format, the id of a hub repository, or a built-in name: `reference` and
+            `reference:embed`, small MobileBERTs for sentiment and for sentence embeddings; `random`, `random:tiny`: the
+            paper's architectures with random weights; `random:layer-norm`, `random:gelu` and `random:layer-norm-gelu`:
+            the variants before its operational optimizations.
         task: A task's name or alias; default: what the config's `architectures` says; question answering for random.
         seed: Seed of random weights.
 
@@ -236,7 +238,7 @@ def _random(name: str, task: Task, seed: int) -> Checkpoint:
     preset = name.partition(":")[2] or "mobilebert"
     if preset not in PRESETS:
         known = ", ".join(f"random:{other}" for other in PRESETS if other != "mobilebert")
-        raise UsageError(f"no built-in model is called {name!r}; known: {REFERENCE}, random, {known}")
+        raise UsageError(f"no built-in model is called {name!r}; known: {BUILT_IN}, random, {known}")
     config = mobilebert_config(preset, architectures=[task.architecture])
     model = build(config, task, empty=False)
     initialize(model, config, seed)
@@ -269,7 +271,7 @@ def _root(name: str | Path) -> Path:
     if isinstance(name, Path) or not HUB_ID.fullmatch(name):
         raise CheckpointError(
             f"{name}: no such folder; expected one with config.json and weights, a hub id, or a built-in name: "
-            f"{REFERENCE}, random"
+            f"{BUILT_IN}, random"
         )
     return _download(name)
 

@@ -34,7 +34,7 @@ class Settings:
     """A model and how it answers; it can be pickled.
 
     Args:
-        bundle: The absolute path of the bundle or file, or `reference`.
+        bundle: The absolute path of the bundle or file, or the name of a built-in model.
         arguments: How many columns hold the model's arguments.
         threads: Threads of one session; None for onnxruntime's choice.
         kernels: As in `mbert_onnx.load`.

@@ -40,8 +40,8 @@ def load(
 
     Args:
         bundle: The bundle, or its path: its folder, which stands for its float32 file if it has one; or the path of one
-            of its `.onnx` files; or a text file, which needs no bundle around it; or `reference`, the built-in model,
-            whose graph is optimized once into the user's cache.
+            of its `.onnx` files; or a text file, which needs no bundle around it; or a built-in model, `reference` or
+            `reference:embed`, whose graph is optimized once into the user's cache.
         threads: How many threads one answer may use; default: onnxruntime's choice.
         provider: The execution provider. The CPU runs the nodes that it does not take.
         provider_options: Of the provider.
@@ -55,7 +55,7 @@ def load(
             kernels.
     """
     library = library_for(kernels)
-    is_built_in = not isinstance(bundle, Bundle) and is_reference(bundle)
+    built_in = str(bundle) if not isinstance(bundle, Bundle) and is_reference(bundle) else None
     text_file = find_text_file(bundle.model_path if isinstance(bundle, Bundle) else bundle)
     if not isinstance(bundle, Bundle) and text_file is None:
         bundle = read_bundle(bundle)
@@ -70,7 +70,7 @@ def load(
         path = text_file
     else:
         assert isinstance(bundle, Bundle)
-        bundle = with_optimized_graph(bundle) if is_built_in else bundle
+        bundle = bundle if built_in is None else with_optimized_graph(bundle, built_in)
         path = bundle.model_path
     providers: list[Any] = [(provider, dict(provider_options or {}))]
     if provider != CPU:
@@ -105,7 +105,7 @@ def load(
     except BundleError:
         raise
     except Exception as error:  # onnxruntime's exceptions have no common base class
-        if isinstance(bundle, Bundle) and is_built_in and not path.is_relative_to(bundle.folder):
+        if isinstance(bundle, Bundle) and built_in is not None and not path.is_relative_to(bundle.folder):
             reason = first_line(error).rstrip(".")
             raise BundleError(f"onnxruntime cannot load {path} ({reason}); delete it: it is created again") from error
         raise BundleError(session_error("load", str(path), error)) from error

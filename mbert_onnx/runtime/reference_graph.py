@@ -1,4 +1,4 @@
-"""Graph of the built-in model, optimized once into the user's cache.
+"""Graph of a built-in model, optimized once into the user's cache.
 
 The installed graph reads the checkpoint's tensors in `model.safetensors`, so that one copy of the weights serves torch,
 transformers and onnxruntime. The optimized one has other weights, in float32: with it an installation would have three
@@ -28,34 +28,34 @@ KEPT = 2
 CHUNK = 2**20
 
 
-def with_optimized_graph(bundle: Bundle) -> Bundle:
-    """Returns the bundle of the built-in model with its optimized graph, which is created on the first call.
+def with_optimized_graph(bundle: Bundle, name: str) -> Bundle:
+    """Returns the bundle of the built-in model `name` with its optimized graph, which is created on the first call.
 
     Where that fails, for example because the cache cannot be written, a line is logged, and the bundle is returned as
     it is: its answers are the same, and slower.
     """
     try:
-        return replace(bundle, model_path=_optimized(bundle.model_path))
+        return replace(bundle, model_path=_optimized(bundle.model_path, name))
     except Exception as error:  # whatever it is, the installed graph works
         reason = " ".join(str(error).split()) or type(error).__name__
-        _log(f"reference runs its graph as it is, slower and without the native kernels: {reason}")
+        _log(f"{name} runs its graph as it is, slower and without the native kernels: {reason}")
         return bundle
 
 
-def _optimized(given: Path) -> Path:
+def _optimized(given: Path, name: str) -> Path:
     """Returns the optimized graph in the cache. Raises MbertError, or what optimizing raises."""
     for package in ("graphs", "perf"):
         require_beside(package)
     from perf.sessions.environments import VARIABLE, cache_folder
 
     try:
-        folder = cache_folder() / "reference"
+        folder = cache_folder() / name.replace(":", "-")
     except RuntimeError as error:  # no home
         raise MbertError(f"there is no folder for a cache ({error}); set {VARIABLE} to one") from error
     key = _key(given)
-    if (kept := _kept(folder, key)) is not None:
+    if (kept := _kept(folder, key, name)) is not None:
         return kept
-    _log(f"reference: optimizing its graph once, into {folder}")
+    _log(f"{name}: optimizing its graph once, into {folder}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -68,7 +68,7 @@ def _optimized(given: Path) -> Path:
     return file
 
 
-def _kept(folder: Path, key: str) -> Path | None:
+def _kept(folder: Path, key: str, name: str) -> Path | None:
     """Returns the graph of that key in the cache; deletes one whose content is not that which was written.
 
     Its name has the hash of its content, so that a damaged file is not run, and is created anew.
@@ -76,7 +76,7 @@ def _kept(folder: Path, key: str) -> Path | None:
     for file in sorted(folder.glob(f"{key}-*.onnx")):
         if file.is_file() and file.stem == f"{key}-{_digest(file)}":
             return file
-        _log(f"reference: {file} is damaged, and is created anew")
+        _log(f"{name}: {file} is damaged, and is created anew")
         file.unlink(missing_ok=True)
     return None
 

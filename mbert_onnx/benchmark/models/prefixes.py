@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from mbert_onnx.errors import UsageError
+from mbert_onnx.reference import is_reference
 
 if TYPE_CHECKING:
     from mbert_onnx.benchmark.models.builder import BuiltModel, ModelBuilder
@@ -332,7 +333,7 @@ def parse(name: str) -> Request:
     Raises UsageError for an unknown prefix.
     """
     prefix, colon, inner = name.partition(":")
-    if not colon or prefix == RANDOM or Path(name).exists():
+    if not colon or prefix == RANDOM or is_reference(name) or Path(name).exists():
         return Request(name, "", name, PLAIN)
     for row in PREFIXES:
         if prefix in row.names:

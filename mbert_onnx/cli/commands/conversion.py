@@ -41,7 +41,8 @@ def export(
         str,
         typer.Argument(
             metavar="CHECKPOINT",
-            help="A folder in transformers' format, a hub id, or a built-in model: reference, random or random:tiny.",
+            help="A folder in transformers' format, a hub id, or a built-in model: reference, reference:embed, random, "
+            "random:tiny.",
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="The bundle to write, a folder.")],

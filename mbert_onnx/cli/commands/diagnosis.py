@@ -80,7 +80,10 @@ def doctor(
 
 def inspect(
     file: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A bundle, any .onnx file, or the built-in model reference.")
+        str,
+        typer.Argument(
+            metavar="MODEL", help="A bundle, any .onnx file, or a built-in model: reference, reference:embed."
+        ),
     ],
     seq_len: Annotated[
         int,

@@ -20,7 +20,10 @@ FORMATS = "csv|tsv|jsonl|parquet|txt"
 
 def predict(
     bundle: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A bundle, an .onnx file in one, or the built-in model reference.")
+        str,
+        typer.Argument(
+            metavar="MODEL", help="A bundle, an .onnx file in one, or a built-in model: reference, reference:embed."
+        ),
     ],
     files: Annotated[
         list[str],

@@ -23,7 +23,10 @@ WEB_RUNTIMES = ("mbert-onnx", "onnxruntime")
 
 def run(
     bundle: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A bundle, an .onnx file in one, or the built-in model reference.")
+        str,
+        typer.Argument(
+            metavar="MODEL", help="A bundle, an .onnx file in one, or a built-in model: reference, reference:embed."
+        ),
     ],
     text: Annotated[
         str,

@@ -30,7 +30,7 @@ class ModelTable(Table):
     """`[model]`, `[teacher]`, `[student]`: a checkpoint, or an architecture with random weights.
 
     Args:
-        checkpoint: Folder in transformers' format, hub id, or `reference`.
+        checkpoint: Folder in transformers' format, hub id, or a built-in model: `reference`, `reference:embed`.
         preset: Name of an architecture, such as `mobilebert`, `tiny`, `laptop`, `ib-bert`, `ib-bert-laptop`.
         config: Config keys that replace the preset's, such as `num_hidden_layers`.
         word_embeddings: Checkpoint of another BERT that initializes the word embeddings of a new model. Words in both

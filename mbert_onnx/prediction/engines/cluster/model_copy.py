@@ -33,7 +33,7 @@ class ModelCopy:
 
 
 def pack(bundle: str) -> tuple[ModelCopy, np.ndarray[Any, Any]] | None:
-    """Returns an archive of the files that `load` reads of a bundle, as bytes; None for `reference`, which all have.
+    """Returns an archive of the files that `load` reads of a bundle, as bytes; None for a built-in model.
 
     Raises BundleError for a bundle that cannot be read.
     """

@@ -121,5 +121,5 @@ def _find(model: str | Path) -> Path:
 
 
 def _advice(model: str | Path) -> str:
-    checkpoint = "reference" if is_reference(model) else "CHECKPOINT"
+    checkpoint = model if is_reference(model) else "CHECKPOINT"
     return f"export one with `mbert-onnx export {checkpoint} --text --output FOLDER`"
