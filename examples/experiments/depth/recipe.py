@@ -17,7 +17,7 @@ from examples.experiments.fill_recipe import fill, main
 
 HERE = Path(__file__).parent
 
-# The models that are shortened, steps of transfer, and steps of what follows: fine-tuning, or learning of vectors.
+# The models that are shortened; steps of transfer, and of a classifier's logits; steps of fine-tuning, and of vectors.
 DEFAULTS = {"sentiment": "reference", "embed": "reference:embed", "steps": "400", "task_steps": "800"}
 
 NAME = re.compile(r"(?P<template>shorten-sentiment|sentiment|embed)-(?P<name>\d+(\+\d+)*)")
