@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -169,38 +168,9 @@ def test_an_infinite_loss_is_an_error(tmp_path: Path, corpus: Path) -> None:
     assert not (tmp_path / "wild" / "model").exists()
 
 
-KILLED = """
-import os, signal, sys
-import mbert_onnx
-
-def kill(name, step, steps, losses):
-    if [name, str(step)] == sys.argv[3:]:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-getattr(mbert_onnx, sys.argv[1])(sys.argv[2], tell=kill)
-"""
-
-
-def kill_and_resume(command: str, recipe: Path, run: Path, stage: str, step: int) -> str:
-    """Trains a recipe in a process that kills itself at a step, resumes it; returns the checkpoint it resumes from."""
-    function = {"pretrain": "pretrain", "distill": "transfer"}[command]
-    program = [sys.executable, "-c", KILLED, function, str(recipe), stage, str(step)]
-    killed = subprocess.run(program, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-    checkpoints = run / "checkpoints"
-    assert not (run / "model").exists()
-    [kept] = [path for path in checkpoints.iterdir() if not path.name.startswith(".")]
-    # As if killed while writing the next checkpoint and a line of the curves.
-    shutil.copytree(kept, checkpoints / ".partial-00-009999")
-    (checkpoints / ".partial-00-009999" / "optimizer.bin").unlink()
-    with (run / "losses.jsonl").open("a") as file:
-        file.write('{"stage": 0, "st')
-    resumed = CliRunner().invoke(app, [command, str(recipe)])
-    assert resumed.exit_code == 0, resumed.stderr
-    return kept.name
-
-
-def test_a_killed_training_resumes_to_the_same_loss(tmp_path: Path, corpus: Path) -> None:
+def test_a_killed_training_resumes_to_the_same_loss(
+    tmp_path: Path, corpus: Path, kill_and_resume: Callable[..., str]
+) -> None:
     options: dict[str, Any] = {"dropout": 0.1, "steps": 40, "save_every": 10, "log_every": 5}
     whole = pretrain(pretrain_recipe(tmp_path, corpus, tmp_path / "whole", **options))
     recipe = pretrain_recipe(tmp_path, corpus, tmp_path / "killed", **options)
@@ -212,7 +182,9 @@ def test_a_killed_training_resumes_to_the_same_loss(tmp_path: Path, corpus: Path
 
 
 @pytest.mark.full
-def test_a_killed_transfer_resumes_in_its_stage(tmp_path: Path, corpus: Path, teacher: Path) -> None:
+def test_a_killed_transfer_resumes_in_its_stage(
+    tmp_path: Path, corpus: Path, teacher: Path, kill_and_resume: Callable[..., str]
+) -> None:
     def recipe(name: str) -> Path:
         return distill_recipe(tmp_path, corpus, teacher, tmp_path / name, "progressive", save_every=10, steps=60)
 
