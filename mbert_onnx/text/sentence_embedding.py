@@ -148,6 +148,15 @@ class SentenceModules:
         )
         return settings, [f"sentence-transformers: {_described(settings)}", *notes]
 
+    def pooling(self) -> str | None:
+        """Returns the mode of pooling, such as `cls`; None if vectors are computed in another way, as by Dense."""
+        kinds = [kind for kind, _ in self.modules]
+        others = [kind for kind in kinds[2:] if kind not in (NORMALIZE, "Dropout")]
+        if not self.embeds or kinds[1:2] != ["Pooling"] or others:
+            return None
+        modes = _pooling_modes(_read(self.modules[1][1] / "config.json", required=True))
+        return modes[0] if len(modes) == 1 else None
+
     @property
     def whole(self) -> dict[str, Any]:
         """The settings of the whole model, such as its prompts. Raises CheckpointError for a damaged file."""

@@ -18,7 +18,7 @@ from mbert_onnx.training.distillation.initialization import (
     fit_normalization,
     shares_shape,
 )
-from mbert_onnx.training.distillation.layer_pairs import LayerPairs, width_maps
+from mbert_onnx.training.distillation.layer_pairs import LayerPairs, layer_pairs, width_maps
 from mbert_onnx.training.distillation.loss import StageLoss
 from mbert_onnx.training.distillation.principal_components import fit_blocks, initialize_embeddings, word_components
 from mbert_onnx.training.distillation.teachers.interface import Teacher
@@ -64,7 +64,7 @@ def transfer(recipe: str | Path, *, overwrite: bool = False, tell: TrainingProgr
     outline = student_outline(read, checkpoint)
     task, config = task_of(outline), config_in(outline)
     masks = task in WORD_TASKS
-    teacher = teacher_of(read, config.num_attention_heads)
+    teacher = teacher_of(read, outline)
     pairs = compared_layers(read, config.num_hidden_layers, teacher)
     planned_stages(read, outline, pairs)  # invalid numbers of steps are refused before anything is written
     accelerator = accelerator_for(read.training)
@@ -143,7 +143,9 @@ def _initialize(
         components = word_components(teacher, backbone.config.vocab_size)
         initialize_embeddings(backbone, teacher, components)
         projection = components.projection(backbone.config.hidden_size)
-        fit_blocks(backbone, teacher, pairs, projection, maps, batches)
+        # All layers approach the teacher's, also if only the last ones are compared.
+        fitted = layer_pairs("uniform", backbone.config.num_hidden_layers, teacher.shape.layers)
+        fit_blocks(backbone, teacher, fitted if pairs.items() <= fitted.items() else pairs, projection, maps, batches)
 
 
 def _fitting_batches(rows: AnyRows, collate: Collate, seed: int) -> list[dict[str, Tensor]]:

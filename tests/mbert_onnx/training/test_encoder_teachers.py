@@ -20,7 +20,7 @@ from mbert_onnx import schedule, transfer
 from mbert_onnx.cli.application import app
 from mbert_onnx.errors import CheckpointError, MbertError, UsageError
 from mbert_onnx.model.tokenizer_files import train_tokenizer
-from mbert_onnx.training.inputs.distillation.teachers import load_teacher, use_vocabulary
+from mbert_onnx.training.inputs.distillation.teachers import load_teacher, sentence_pooling, use_vocabulary
 
 BERT: dict[str, Any] = {
     "hidden_size": 24,
@@ -180,6 +180,26 @@ def test_unusable_teachers_are_refused(
         transfer(recipe(tmp_path, corpus, bert))
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+def test_the_pooling_of_sentence_transformers_is_read(bert: Path) -> None:
+    assert sentence_pooling(str(bert)) == "mean"
+
+    def modules(pooling: dict[str, Any], *others: str) -> None:
+        listed = [{"type": f"x.{kind}", "path": path} for kind, path in (("Transformer", ""), ("Pooling", "1_Pooling"))]
+        listed += [{"type": f"x.{kind}", "path": f"{kind}"} for kind in others]
+        (bert / "modules.json").write_text(json.dumps(listed))
+        (bert / "1_Pooling").mkdir(exist_ok=True)
+        (bert / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+
+    modules({"pooling_mode_cls_token": True}, "Normalize")
+    assert sentence_pooling(str(bert)) == "cls"
+    modules({"pooling_mode_lasttoken": True})
+    with pytest.raises(CheckpointError, match=r"not supported: its pooling is lasttoken; expected Transf"):
+        sentence_pooling(str(bert))
+    modules({"pooling_mode_mean_tokens": True}, "Dense")
+    with pytest.raises(CheckpointError, match="not supported: its modules are Transformer, Pooling, Dense; expected"):
+        sentence_pooling(str(bert))
 
 
 def test_a_vocabulary_without_common_words_is_refused(tmp_path: Path, corpus: Path, bert: Path) -> None:

@@ -7,9 +7,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from mbert_onnx.training.distillation.layer_maps import Maps
 from mbert_onnx.training.distillation.objectives.sentence_vectors import sentence_vectors
+
+# Names of sentence-transformers: the mean over tokens, the state of the first token, the maximum over tokens.
+MEAN, CLS, MAX = POOLINGS = ("mean", "cls", "max")
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,9 @@ class Teacher(ABC):
 
     predicts = False
     """Whether it predicts masked words."""
+
+    pooling = MEAN
+    """How it pools hidden states into sentence vectors, a name in `POOLINGS`."""
 
     def __init__(self, model: nn.Module, shape: EncoderShape, known_ids: Tensor | None = None) -> None:
         self.model = model.eval().requires_grad_(False)
@@ -98,10 +105,14 @@ class Teacher(ABC):
         raise ValueError(f"{self.shape.name} has no head for masked words")
 
     def vectors(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """Computes sentence vectors of length 1 ``[batch, hidden]``: the mean over real tokens.
+        """Computes sentence vectors of length 1 ``[batch, hidden]``.
 
         Args:
             hidden: Outputs of the last layer ``[batch, seq, hidden]``.
             mask: ``[batch, seq]``, 1 for a token and 0 for padding.
         """
+        if self.pooling == CLS:
+            return normalize(hidden[:, 0], dim=-1)
+        if self.pooling == MAX:
+            return normalize(hidden.masked_fill(mask[:, :, None] == 0, -torch.inf).amax(dim=1), dim=-1)
         return sentence_vectors(hidden, mask)

@@ -7,13 +7,14 @@ from torch import nn
 from mbert_onnx.errors import UsageError
 from mbert_onnx.model.checkpoint import checkpoint_folder
 from mbert_onnx.model.checkpoint_tokenizer.loading import has_tokenizer
+from mbert_onnx.text.tasks import SENTENCE_SIMILARITY
 from mbert_onnx.training.distillation.layer_pairs import LayerPairs, layer_pairs
 from mbert_onnx.training.distillation.loss import ObjectiveWeights
 from mbert_onnx.training.distillation.strategies import Stage, stages_of
 from mbert_onnx.training.distillation.teachers.encoder import EncoderTeacher
-from mbert_onnx.training.distillation.teachers.interface import Teacher
+from mbert_onnx.training.distillation.teachers.interface import MEAN, Teacher
 from mbert_onnx.training.inputs.distillation.students import WORD_TASKS, task_of
-from mbert_onnx.training.inputs.distillation.teachers import load_teacher
+from mbert_onnx.training.inputs.distillation.teachers import load_teacher, sentence_pooling
 from mbert_onnx.training.inputs.models import config_in
 from mbert_onnx.training.recipe import DistillRecipe, TokenizerTable, TransferTable
 
@@ -64,12 +65,17 @@ def teacher_checkpoint(read: DistillRecipe) -> str:
     return read.teacher.checkpoint
 
 
-def teacher_of(read: DistillRecipe, heads: int) -> Teacher | None:
-    """Returns the teacher of a student with that many heads; None if the student learns without."""
+def teacher_of(read: DistillRecipe, student: nn.Module) -> Teacher | None:
+    """Returns the teacher of a student, which may have no weights; None if the student learns without.
+
+    Raises CheckpointError for a teacher that cannot be read or does not compute what the recipe compares.
+    """
     if not teaches(read):
         return None
-    table = read.transfer
-    teacher = load_teacher(teacher_checkpoint(read), heads=heads if table.attention else None)
+    table, checkpoint, heads = read.transfer, teacher_checkpoint(read), config_in(student).num_attention_heads
+    pooling = sentence_pooling(checkpoint) if task_of(student) is SENTENCE_SIMILARITY else MEAN
+    teacher = load_teacher(checkpoint, heads=heads if table.attention else None)
+    teacher.pooling = pooling
     if isinstance(teacher, EncoderTeacher) and teacher.shape.heads != heads and table.relations:
         teacher.check_relations()
     return teacher

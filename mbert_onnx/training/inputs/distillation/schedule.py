@@ -86,7 +86,7 @@ def schedule(recipe: str | Path) -> Schedule:
     vocabulary = _vocabulary(read, path)
     student = student_outline(read, checkpoint, None if vocabulary is None else {"vocab_size": len(vocabulary)})
     config, task = config_in(student), task_of(student)
-    teacher = teacher_of(read, config.num_attention_heads) if is_local and vocabulary is not None else None
+    teacher = teacher_of(read, student) if is_local and vocabulary is not None else None
     if teacher is not None and vocabulary is not None:
         use_vocabulary(teacher, checkpoint, vocabulary)
     copies = shares_shape(teacher, student) if teacher is not None else read.transfer.strategy != "none"

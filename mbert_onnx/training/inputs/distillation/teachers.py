@@ -16,9 +16,10 @@ from mbert_onnx.model.checkpoint_files.config_file import CONFIGS
 from mbert_onnx.model.checkpoint_tokenizer.loading import has_tokenizer, loaded_tokenizer, without_warnings
 from mbert_onnx.model.padding import pad_with, padding_token_in
 from mbert_onnx.text.json_files import brief, read_json
+from mbert_onnx.text.sentence_embedding import read_modules
 from mbert_onnx.text.tasks import FEATURE_EXTRACTION, task_of_architectures
 from mbert_onnx.training.distillation.teachers.encoder import EncoderTeacher
-from mbert_onnx.training.distillation.teachers.interface import Teacher
+from mbert_onnx.training.distillation.teachers.interface import MEAN, POOLINGS, Teacher
 from mbert_onnx.training.distillation.teachers.mobilebert import MobileBertTeacher
 
 # Ends of the names of transformers' classes that have a head of masked words.
@@ -46,6 +47,27 @@ def load_teacher(checkpoint: str, *, heads: int | None = None) -> Teacher:
         return MobileBertTeacher(_our_model(checkpoint, config))
     _check_kind(checkpoint, config)
     return EncoderTeacher(_encoder(checkpoint, folder, config, heads), checkpoint)
+
+
+def sentence_pooling(checkpoint: str) -> str:
+    """Returns how a teacher pools hidden states into sentence vectors; the mean if it is no model of sentences.
+
+    Raises CheckpointError for a folder of sentence-transformers that computes vectors in a way that cannot be learnt.
+    """
+    folder = checkpoint_folder(checkpoint)
+    # The encoder may be in a folder inside of that with the list of modules.
+    modules = read_modules(checkpoint, folder) or read_modules(checkpoint, folder.parent)
+    if modules is None or not any(path.resolve() == folder.resolve() for _, path in modules.modules):
+        return MEAN
+    pooling = modules.pooling()
+    if pooling not in POOLINGS:
+        kinds = ", ".join(kind for kind, _ in modules.modules)
+        reason = f"its pooling is {pooling}" if pooling else f"its modules are {kinds}"
+        raise CheckpointError(
+            f"teacher {checkpoint} computes sentence vectors in a way that is not supported: {reason}; expected "
+            f"Transformer, Pooling ({', '.join(POOLINGS)}) and maybe Normalize"
+        )
+    return pooling
 
 
 def use_vocabulary(teacher: Teacher, checkpoint: str, vocabulary: dict[str, int]) -> int:

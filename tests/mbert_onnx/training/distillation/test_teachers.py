@@ -222,6 +222,14 @@ def test_blocks_and_linear_maps_start_from_the_best_fit(width: int) -> None:
     assert set(maps) == (set() if width == 24 else {"0", "2"})
 
 
+def test_vectors_are_pooled_as_the_teacher_pools() -> None:
+    teacher = EncoderTeacher(model("bert"), "bert")
+    hidden, mask = torch.tensor([[[3.0, 0.0], [0.0, 4.0], [9.0, 9.0]]]), torch.tensor([[1, 1, 0]])
+    expected = {"mean": [0.6, 0.8], "cls": [1.0, 0.0], "max": [0.6, 0.8]}
+    for teacher.pooling, vector in expected.items():
+        assert torch.allclose(teacher.vectors(hidden, mask), torch.tensor([vector]))
+
+
 def test_a_class_without_maps_of_its_layers_is_refused() -> None:
     config = transformers.FunnelConfig(vocab_size=50, d_model=24, n_head=3, d_head=8, d_inner=32)
     with pytest.raises(CheckpointError, match=r"teacher funnel \(FunnelModel\) does not return a feature map of each"):
