@@ -25,7 +25,7 @@ def layer_pairs(layers: str | Sequence[int], student: int, teacher: int) -> Laye
         student: Number of layers of the student.
         teacher: Number of layers of the teacher.
 
-    `uniform` is TinyBERT's choice (Jiao et al. 2020, arXiv 1909.10351, section 4.1): the last layers are a pair, the
+    `uniform` is TinyBERT's choice (Jiao et al. 2020, arXiv 1909.10351): the last layers are a pair, the
     others are equally spaced. Of a student with more layers than the teacher as many are compared as the teacher has.
 
     Raises UsageError for a list that does not have a number for each layer of the student, numbers that the teacher
@@ -64,7 +64,7 @@ def width_maps(pairs: LayerPairs, student: int, teacher: int, *, vectors: bool) 
     """Returns a linear map from the student's to the teacher's width for each pair; empty for equal widths.
 
     Feature maps of other widths are compared through a linear map that is trained with the student and then discarded
-    (Jiao et al. 2020, arXiv 1909.10351, equation 8). Its key is the number of the student's layer, or, with `vectors`,
+    (Jiao et al. 2020, arXiv 1909.10351). Its key is the number of the student's layer, or, with `vectors`,
     `VECTORS` for sentence vectors. It starts as the identity of the channels that both have.
     """
     if student == teacher:

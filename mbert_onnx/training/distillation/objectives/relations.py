@@ -1,6 +1,6 @@
 """Relations among queries, keys and values, for students with another number of heads.
 
-Wang et al. 2021, MiniLMv2 (arXiv 2012.15828), section 3.1: queries, keys and values are regrouped into the same number
+MiniLMv2 (Wang et al. 2021, arXiv 2012.15828): queries, keys and values are regrouped into the same number
 of relation heads, whatever the number of attention heads; the teacher's softmax of scaled products of queries with
 queries, keys with keys and values with values is learnt.
 """
