@@ -229,10 +229,10 @@ depth-curve: setup $(DEPTH)/sentiment.html $(DEPTH)/embed.html ## Shorten both b
 	$(BIN)/python -m examples.experiments.depth.table $(DEPTH) docs/choosing-depth.md
 
 $(DEPTH)/sentiment.html: $(DEPTH)/sentiment-quality.json $(DEPTH)/sentiment-speed.json
-	$(BIN)/mbert-onnx report $(DEPTH)/sentiment-speed.json --html $@ --plot $(DEPTH)/sentiment.svg --quality $<
+	$(BIN)/mbert-onnx report $(DEPTH)/sentiment-speed.json --html $@ --plot docs/depth-sentiment.svg --quality $<
 
 $(DEPTH)/embed.html: $(DEPTH)/embed-quality.json $(DEPTH)/embed-speed.json
-	$(BIN)/mbert-onnx report $(DEPTH)/embed-speed.json --html $@ --plot $(DEPTH)/embed.svg --quality $< --metric recall@10 --metric recall@1
+	$(BIN)/mbert-onnx report $(DEPTH)/embed-speed.json --html $@ --plot docs/depth-embed.svg --quality $< --metric recall@10 --metric recall@1
 
 $(DEPTH)/sentiment-quality.json: | $(call SHORTENED,sentiment)
 	$(BIN)/mbert-onnx evaluate $(call NATIVE,sentiment) $(call REVIEWS_PART,test) --json $@

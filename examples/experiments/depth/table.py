@@ -3,7 +3,8 @@
     python -m examples.experiments.depth.table FOLDER [PAGE.md]
 
 FOLDER has `TASK-speed.json` of `bench` and `TASK-quality.json` of `evaluate`, with sentiment and embed for TASK. The
-tables are printed; with a page, they replace what is between its two `depth-curve` comments.
+tables are printed; with a page, they replace what is between its two `depth-curve` comments. The pictures that
+`report --plot` has drawn are expected beside the page.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ def _table(folder: Path, task: str) -> str:
             f"| {' | '.join(header)} |",
             "|---" * len(header) + "|",
             *(f"| {' | '.join(_row(report, qualities, number))} |" for number in range(len(names))),
+            "",
+            f"![Quality of {title} against latency, depth and size](depth-{task}.svg)",
             "",
         ]
     )
