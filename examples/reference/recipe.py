@@ -68,7 +68,8 @@ SQUAD_MIX = (
     (("glosses",), 20, "[30, 62, 126]"),
 )
 
-UNLABELLED = ("reviews", "opinions", "products", "editorials", "tweets")
+# Texts with opinions beside the labelled reviews.
+UNLABELLED = ("opinions", "products", "editorials", "tweets")
 
 # Peak learning rate of the first part of the transfer and of pre-training, and of the parts that continue.
 FIRST_RATE, LATER_RATE = "1e-3", "5e-4"
