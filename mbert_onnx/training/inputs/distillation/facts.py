@@ -84,6 +84,8 @@ def _embeddings(read: DistillRecipe, teacher: Teacher, student: nn.Module, *, co
     config = config_in(student)
     if copies:
         return "copied from the teacher, as are the heads"
+    if read.student.layers is not None:
+        return "the teacher's, as are layers and head"
     if read.student.preset is None:
         return "the student's own"
     components = word_components(teacher, config.vocab_size)
