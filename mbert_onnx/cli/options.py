@@ -129,8 +129,8 @@ MinAgreement = Annotated[
     typer.Option(
         metavar="SHARE",
         rich_help_panel=PRECISION_GROUP,
-        help="Smallest share of decisions, 0 to 1, in which fp16 or int8 must agree with float64; with less, nothing "
-        "is written. Default: 0.99.",
+        help="Smallest share of decisions, 0 to 1, in which fp16 or int8 must agree with float64, or smallest mean "
+        "cosine of sentence embeddings; with less, nothing is written. Default: 0.99.",
     ),
 ]
 TokenizerFile = Annotated[

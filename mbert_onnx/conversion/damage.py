@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from mbert_onnx.bundles.types import Feed, Runner
 from mbert_onnx.conversion.comparison.accuracy import Comparison, agreement_text, nonfinite_output, percentage
+from mbert_onnx.conversion.comparison.cosines import Cosines
 from mbert_onnx.errors import PrecisionError
 from mbert_onnx.text.tasks import Task
 
@@ -30,7 +31,7 @@ class Damage:
         precision: `fp16` or `int8`.
         error: The largest error over the outputs.
         errors: The error of each output.
-        agreement: The share of decisions that equal float64's, 0 to 1.
+        agreement: The share of decisions that equal float64's, 0 to 1; of sentences' vectors, the mean cosine.
         min_agreement: The smallest agreement that passes.
         texts, tokens: Number of held-out texts and of their tokens, padding not counted.
         calibration: The source of the texts.
@@ -40,6 +41,7 @@ class Damage:
         kernels_error, kernels_agreement: `error` and `agreement` when the native kernels, which quantize finer,
             compute the blocks; None if that was not measured.
         decisions: Number of decisions that were compared.
+        cosines, kernels_cosines: The cosine similarities of sentences' vectors; None for other models.
     """
 
     precision: str
@@ -56,6 +58,14 @@ class Damage:
     kernels_error: float | None = None
     kernels_agreement: float | None = None
     decisions: int = 0
+    cosines: Cosines | None = None
+    kernels_cosines: Cosines | None = None
+
+    def with_kernels(self, other: Damage) -> Damage:
+        """Returns the damage with that of the same file when the native kernels compute the blocks."""
+        return replace(
+            self, kernels_error=other.error, kernels_agreement=other.agreement, kernels_cosines=other.cosines
+        )
 
     @property
     def accepted(self) -> bool:
@@ -80,18 +90,29 @@ class Damage:
         return sorted(self.layers, key=lambda name: -self.layers[name])[:WORST_LAYERS]
 
     def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "passed": self.passed}
+        return without_cosines({**asdict(self), "passed": self.passed})
+
+    @property
+    def wanted(self) -> str:
+        """The smallest agreement that passes: a share in percent, or a cosine."""
+        return percentage(self.min_agreement) if self.cosines is None else f"{self.min_agreement:g}"
 
     def __str__(self) -> str:
         kernels = ""
         if self.kernels_error is not None and self.kernels_agreement is not None:
-            agreement = f", {agreement_text(self.kernels_agreement, self.decisions)}" if self.decisions else ""
+            found = agreement_text(self.kernels_agreement, self.decisions, self.kernels_cosines)
+            agreement = f", {found}" if self.decisions else ""
             kernels = f" (with the native kernels {self.kernels_error:.1e}{agreement})"
         return (
             f"{self.precision}: centred error {self.error:.1e} against float64, "
-            f"{agreement_text(self.agreement, self.decisions)}{kernels} (at least {percentage(self.min_agreement)} "
+            f"{agreement_text(self.agreement, self.decisions, self.cosines)}{kernels} (at least {self.wanted} "
             f"wanted); {self.texts} held-out texts of {self.calibration}, {self.tokens:,} tokens"
         )
+
+
+def without_cosines(record: dict[str, Any]) -> dict[str, Any]:
+    """Returns a record without the keys of sentences' vectors, if it has none."""
+    return {key: value for key, value in record.items() if value is not None or not key.endswith("cosines")}
 
 
 def measure_damage(
@@ -145,4 +166,5 @@ def measure_damage(
         keep_float=list(keep_float),
         binding=binding,
         decisions=comparison.decisions()[1],
+        cosines=comparison.cosines(),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from graphs.precision.float16 import rounded
 from graphs.reports.layer_errors import damage_by_layer
 from mbert_onnx.bundles.ports import Ports
 from mbert_onnx.bundles.types import Feed, Runner
-from mbert_onnx.conversion.comparison.accuracy import agreement_text, percentage
+from mbert_onnx.conversion.comparison.accuracy import agreement_text
 from mbert_onnx.conversion.damage import MIN_AGREEMENT, WORST_LAYERS, Damage, measure_damage
 from mbert_onnx.conversion.file_runner import file_runner
 from mbert_onnx.conversion.precision import Calibration, PrecisionOptions
@@ -116,7 +116,7 @@ class PrecisionGate:
                 f"{self.name}: {native.nonfinite[0]} is NaN or infinite with the native kernels, nothing is written; "
                 "this is our mistake: pass --kernels portable to export without them"
             )
-        return replace(damage, kernels_error=native.error, kernels_agreement=native.agreement)
+        return damage.with_kernels(native)
 
     def _damage_of(self, run: Runner) -> Damage:
         options = self.options
@@ -159,8 +159,9 @@ class PrecisionGate:
                 f"{','.join(worst)}, or calibrate on texts like your own"
             )
         raise PrecisionError(
-            f"{self.name}: {damage.precision} has {agreement_text(damage.agreement, damage.decisions)} to float64's "
-            f"(centred error {damage.error:.1e}), expected at least {percentage(damage.min_agreement)}; nothing is "
+            f"{self.name}: {damage.precision} has "
+            f"{agreement_text(damage.agreement, damage.decisions, damage.cosines)} to float64's "
+            f"(centred error {damage.error:.1e}), expected at least {damage.wanted}; nothing is "
             f"written. The layers that cost most: {layers}. Pass --keep-float {','.join(worst)}, calibrate on texts "
             "like your own, or lower --min-agreement"
         )

@@ -10,8 +10,9 @@ from graphs.ledger import Entry
 from graphs.lowering.bit_search import Plan
 from graphs.reports.census import Census
 from mbert_onnx.conversion.comparison.accuracy import agreement_text
+from mbert_onnx.conversion.comparison.cosines import Cosines
 from mbert_onnx.conversion.comparison.padding import Padding
-from mbert_onnx.conversion.damage import Damage
+from mbert_onnx.conversion.damage import Damage, without_cosines
 from mbert_onnx.conversion.text_files.report import TextReport
 from mbert_onnx.conversion.verification.answers import AnswerComparison
 from mbert_onnx.conversion.verification.text_check import TextVerdict
@@ -37,7 +38,7 @@ class Verdict:
     Args:
         error: The file's error from float64, the largest over its outputs.
         torch_error: The error of torch's own float32; None where the judge is another file, in float32.
-        agreement: The share of decisions that equal the judge's, 0 to 1.
+        agreement: The share of decisions that equal the judge's, 0 to 1; of sentences' vectors, the mean cosine.
         bar: The bound: the largest error that passes.
         errors: `error` for each output.
         lengths, batches, tokens: Lengths and batches that were tried, and the number of tokens without padding.
@@ -48,6 +49,7 @@ class Verdict:
             infinite.
         decisions: Number of decisions that were compared.
         text: The comparisons of a text file; what is above is about the model inside.
+        cosines: The cosine similarities of sentences' vectors; None for other models.
     """
 
     error: float
@@ -64,6 +66,7 @@ class Verdict:
     damage: Damage | None = None
     decisions: int = 0
     text: TextChecks | None = None
+    cosines: Cosines | None = None
 
     @property
     def passed(self) -> bool:
@@ -73,7 +76,7 @@ class Verdict:
         return self.error <= self.bar and (self.kernels_error is None or self.kernels_error <= self.bar)
 
     def as_dict(self) -> dict[str, Any]:
-        found = {**asdict(self), "passed": self.passed}
+        found = without_cosines({**asdict(self), "passed": self.passed})
         if self.text is None:
             del found["text"]
         if self.damage is not None:
@@ -85,9 +88,10 @@ class Verdict:
             return str(self.damage)
         judge = "the other file (" if self.torch_error is None else f"float64 (torch float32 {self.torch_error:.1e}, "
         kernels = "" if self.kernels_error is None else f" (with the native kernels {self.kernels_error:.1e})"
+        agreement = agreement_text(self.agreement, self.decisions, self.cosines)
         return (
             f"centred error {self.error:.1e}{kernels} against {judge}bound {self.bar:.1e}), "
-            f"{agreement_text(self.agreement, self.decisions)}; {self.tokens:,} tokens, lengths {_join(self.lengths)}, "
+            f"{agreement}; {self.tokens:,} tokens, lengths {_join(self.lengths)}, "
             f"batches {_join(self.batches)}, {'with padding and without' if self.padding else 'without padding'}"
         )
 

@@ -589,7 +589,7 @@ class MeanPooling(nn.Module):
             return mean
         # Scaled by the largest number first, because squares of large numbers leave the range of float16.
         mean = mean / mean.abs().amax(dim=1, keepdim=True).clamp(min=SHORTEST)
-        return mean / mean.square().sum(dim=1, keepdim=True).sqrt().clamp(min=SHORTEST)
+        return mean / (mean * mean).sum(dim=1, keepdim=True).sqrt().clamp(min=SHORTEST)
 
 
 class MobileBertForSentenceSimilarity(nn.Module):

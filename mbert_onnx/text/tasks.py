@@ -32,12 +32,14 @@ class Output:
 
     `optional`: a model of the task may lack it, as a model without a pooling layer lacks `pooler_output`.
     `size`: the size of its last axis, where it is the same in all models of the task.
+    `other_name`: what other exporters call it.
     """
 
     name: str
     axes: tuple[str, ...]
     optional: bool = False
     size: int | None = None
+    other_name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -132,8 +134,8 @@ SENTENCE_SIMILARITY = Task(
     name="sentence-similarity",
     architecture="MobileBertModel",
     outputs=(
-        # Programs that read nothing but vectors may have removed it.
-        Output("last_hidden_state", ("batch", "sequence", "hidden"), optional=True),
+        # Files for programs that read nothing but vectors may lack it.
+        Output("last_hidden_state", ("batch", "sequence", "hidden"), optional=True, other_name="token_embeddings"),
         Output("sentence_embedding", ("batch", "hidden")),
     ),
     aliases=("sentence-embedding", "sentence-embeddings", "sentence-transformers"),
@@ -207,8 +209,9 @@ def task_of_shapes(input_rank: int, outputs: Mapping[str, Sizes], vocab_size: in
     for task in TASKS:
         same = all(ranks.get(o.name, len(o.axes) if o.optional else None) == len(o.axes) for o in task.outputs)
         if same and input_rank == len(task.input_axes):
-            words = vocab_size is not None and outputs[task.output_names[0]][-1] == vocab_size
-            return FILL_MASK if task is TOKEN_CLASSIFICATION and words else task
+            if task is not TOKEN_CLASSIFICATION or vocab_size is None:
+                return task
+            return FILL_MASK if outputs[task.output_names[0]][-1] == vocab_size else task
     return None
 
 
@@ -241,7 +244,9 @@ def named_outputs(
     if chosen:
         return _chosen_outputs(task, outputs, chosen, seq_len, vocab_size)
     if task.is_answered_by(outputs):
-        return {name: name for name in task.output_names if name in outputs}
+        names = [output.name if output.name in outputs else output.other_name for output in task.outputs]
+        found = zip(names, task.output_names, strict=True)
+        return {name: known for name, known in found if name is not None and name in outputs}
     plain = {name: _without_scope(name) for name in outputs}
     if task.is_answered_by(plain.values()) and len(set(plain.values())) == len(plain):
         return {name: known for name, known in plain.items() if known in task.output_names}

@@ -163,7 +163,8 @@ def _from_bundle(name: str, bundle: Bundle) -> BuiltModel:
 
 def _damage(at: str, verdict: Any) -> str:
     """Describes the damage of a lower precision that `export` measured on held-out texts."""
+    agreement = agreement_text(verdict.agreement, verdict.decisions, verdict.cosines)
     return (
-        f"{at}{agreement_text(verdict.agreement, verdict.decisions)} to float64's, centred error {verdict.error:.1e}, "
+        f"{at}{agreement} to float64's, centred error {verdict.error:.1e}, "
         f"on {verdict.texts} held-out texts of {verdict.calibration}"
     )

@@ -249,8 +249,8 @@ def verify(
         typer.Option(
             metavar="SHARE",
             rich_help_panel=PRECISION_GROUP,
-            help="Smallest share of decisions, 0 to 1, in which an fp16 or int8 file must agree. Default: 0.99, as for "
-            "export.",
+            help="Smallest share of decisions, 0 to 1, in which an fp16 or int8 file must agree, or smallest mean "
+            "cosine of sentence embeddings. Default: 0.99, as for export.",
         ),
     ] = None,
     tokenizer: TokenizerFile = None,
@@ -259,8 +259,9 @@ def verify(
 ) -> None:
     """Compare a file's outputs with those of a checkpoint or another file. Exits with 1 if they differ.
 
-    Files of fp16 and int8 are measured on texts, as by export: by the share of equal decisions. The tokens of a text
-    file are compared with those of its tokenizer.json, for all code points and on difficult texts.
+    Files of fp16 and int8 are measured on texts, as by export: by the share of equal decisions, or by the cosines of
+    sentence embeddings. The tokens of a text file are compared with those of its tokenizer.json, for all code points
+    and on difficult texts.
     """
     with progress() as report_progress:
         report_progress(f"comparing with {against or 'the tokenizer'}")

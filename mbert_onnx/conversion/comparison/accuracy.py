@@ -1,4 +1,7 @@
-"""Accuracy of a task's outputs: the centred error (`graphs.execution.centred_error`) and the agreement of decisions."""
+"""Accuracy of a task's outputs: the centred error (`graphs.execution.centred_error`) and the agreement of decisions.
+
+For sentence similarity the agreement is the mean cosine similarity of the vectors.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,18 @@ import numpy as np
 
 from graphs.execution.centred_error import CentredError, real_rows
 from mbert_onnx.bundles.types import Outputs
-from mbert_onnx.text.tasks import QUESTION_ANSWERING, Task
+from mbert_onnx.conversion.comparison.cosines import VECTOR, Cosines, CosineSum
+from mbert_onnx.text.tasks import POOLER_OUTPUT, QUESTION_ANSWERING, Task
 
 # The axes of an output that count rows, which stand before all others; those after them are channels.
 ROW_AXES = ("batch", "choices", "sequence")
 
 # The fewest texts among which nearest neighbours are compared; with fewer, they mean nothing.
 FEWEST_NEIGHBOURS = 3
+
+# Outputs that are vectors, in which no number is a decision.
+STATES = "last_hidden_state"
+VECTORS = (STATES, POOLER_OUTPUT, VECTOR)
 
 
 @dataclass
@@ -31,6 +39,7 @@ class Comparison:
     _agreed: int = 0
     _decided: int = 0
     _pooled: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+    _cosines: CosineSum = field(default_factory=CosineSum)
 
     def add(self, found: Outputs, judge: Outputs, mask: np.ndarray) -> None:
         """Adds one batch.
@@ -50,7 +59,12 @@ class Comparison:
         for a, b in self._decisions(found, judge, real):
             self._agreed += int((a == b).sum())
             self._decided += a.size
-        if "last_hidden_state" in judge:
+        if VECTOR in judge:
+            kept = real.any(axis=-1)
+            vectors = np.asarray(found[VECTOR])[kept], np.asarray(judge[VECTOR])[kept]
+            self._pooled.append(vectors)
+            self._cosines.add(*vectors)
+        elif STATES in judge:
             self._pooled.append((_mean_pooled(found, real), _mean_pooled(judge, real)))
 
     def error(self) -> float:
@@ -62,9 +76,19 @@ class Comparison:
         return {name: error.value() for name, error in self._errors.items()}
 
     def agreement(self) -> float:
-        """Returns the agreement: the share of equal decisions, 0 to 1. Without any decision it is 1."""
+        """Returns the agreement: the share of equal decisions, 0 to 1. Without any decision it is 1.
+
+        Of sentences' vectors it is the mean cosine similarity.
+        """
+        cosines = self.cosines()
+        if cosines is not None:
+            return cosines.mean
         agreed, decided = self.decisions()
         return agreed / decided if decided else 1.0
+
+    def cosines(self) -> Cosines | None:
+        """Returns the cosine similarities of sentences' vectors; None for a model without."""
+        return self._cosines.value()
 
     def decisions(self) -> tuple[int, int]:
         """Returns the number of equal decisions, and of all.
@@ -85,7 +109,7 @@ class Comparison:
         rows = real.any(axis=-1)
         decisions = []
         for output in self.task.outputs:
-            if output.name not in judge or output.name in ("last_hidden_state", "pooler_output"):
+            if output.name not in judge or output.name in VECTORS:
                 continue
             a, b = np.asarray(found[output.name]), np.asarray(judge[output.name])
             if self.task is QUESTION_ANSWERING:
@@ -100,11 +124,13 @@ class Comparison:
         return decisions
 
 
-def agreement_text(share: float, decisions: int) -> str:
+def agreement_text(share: float, decisions: int, cosines: Cosines | None = None) -> str:
     """Returns an agreement with its number of decisions, such as "100.0 % of 16 decisions equal".
 
-    The number is a part of it, since a share of few decisions says little.
+    The number is a part of it, since a share of few decisions says little. Of sentences' vectors, the cosines.
     """
+    if cosines is not None:
+        return str(cosines)
     if not decisions:
         return "no decisions to compare"
     return f"{percentage(share)} of {decisions:,} decision{'' if decisions == 1 else 's'} equal"
@@ -134,7 +160,7 @@ def nonfinite_output(task: Task, outputs: Outputs, mask: np.ndarray) -> str | No
 
 def _mean_pooled(outputs: Outputs, real: np.ndarray) -> np.ndarray:
     kept = real.any(axis=-1)
-    states, real = np.asarray(outputs["last_hidden_state"], dtype=np.float64)[kept], real[kept][..., None]
+    states, real = np.asarray(outputs[STATES], dtype=np.float64)[kept], real[kept][..., None]
     return np.where(real, states, 0.0).sum(axis=-2) / real.sum(axis=-2)
 
 

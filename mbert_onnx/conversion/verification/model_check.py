@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from mbert_onnx.bundles.inputs import INPUT_NAMES
 from mbert_onnx.bundles.limits import expected_limits, file_limits, lengths_text, sizes_text
 from mbert_onnx.bundles.model_file import open_session
 from mbert_onnx.bundles.types import Feed, Outputs, Runner
-from mbert_onnx.conversion.comparison.accuracy import Comparison, nonfinite_output
+from mbert_onnx.conversion.comparison.accuracy import STATES, Comparison, nonfinite_output
+from mbert_onnx.conversion.comparison.cosines import VECTOR
 from mbert_onnx.conversion.comparison.single_texts import single_texts
 from mbert_onnx.conversion.file_runner import OpenFile, file_runner
 from mbert_onnx.conversion.provenance import ignores_padding
@@ -70,7 +71,7 @@ def check(
         BundleError: its inputs are not the task's.
     """
     opened, config = file_runner(path, task, outputs=outputs), model.config
-    run = opened.run
+    run, task = opened.run, without_missing(task, opened.session)
     run_with_kernels = None if library is None else file_runner(path, task, library).run
     texts = _Texts(task, seed, _limits_of(config, opened, path.name))
     texts.take_inputs(path.name, opened.inputs.names, INPUT_NAMES)
@@ -128,6 +129,8 @@ def check_files(
     ours = file_runner(path, task, outputs=outputs)
     judge = file_runner(reference, task, outputs=outputs_of(reference, outputs))
     opened = (ours, judge)
+    for one in opened:
+        task = without_missing(task, one.session)
     limits = [
         file_limits(file.name, one.session, expected_limits(file, one.session, known, positions=UNKNOWN_POSITIONS))
         for file, one, known in zip(files, opened, (config, reference_config), strict=True)
@@ -276,6 +279,7 @@ def _verdict(
         padding=not all(mask.all() for mask in masks),
         not_compared=list(not_compared),
         decisions=comparison.decisions()[1],
+        cosines=comparison.cosines(),
     )
 
 
@@ -289,6 +293,13 @@ def run_torch(model: nn.Module, feed: Feed) -> dict[str, np.ndarray]:
 def torch_runner(model: nn.Module) -> Runner:
     """Returns a function that runs a torch model in its own precision, on ids of any integer type."""
     return lambda feed: run_torch(model, {name: ids.astype(np.int64) for name, ids in feed.items()})
+
+
+def without_missing(task: Task, session: Any) -> Task:
+    """Returns a task without hidden states that a file with sentences' vectors need not have, and does not."""
+    names = {one.name for one in session.get_outputs()}
+    kept = tuple(one for one in task.outputs if one.name in names or one.name != STATES)
+    return task if len(kept) == len(task.outputs) or VECTOR not in names else replace(task, outputs=kept)
 
 
 def answered(run: Runner, task: Task) -> Runner:

@@ -40,6 +40,7 @@ from mbert_onnx.conversion.verification.model_check import (
     check_outputs,
     float64_judge,
     outputs_of,
+    without_missing,
 )
 from mbert_onnx.conversion.verification.text_file import (
     TextFileOptions,
@@ -260,7 +261,8 @@ class _Subject:
             tokenizer=options.tokenizer,
         )
         texts = read_texts(options.calibrate, model, VERIFICATION)
-        taken = file_runner(self.path, task, outputs=self.outputs).inputs.names
+        opened = file_runner(self.path, task, outputs=self.outputs)
+        taken, task = opened.inputs.names, without_missing(task, opened.session)
         held_out = [_as_taken(feed, taken) for feed in texts.held_out]
         minimum = MIN_AGREEMENT if options.min_agreement is None else options.min_agreement
 
@@ -290,7 +292,7 @@ class _Subject:
         library = library_for(AUTO) if why_not_native(self.path) is None else None
         if library is not None:
             native = damage_of(file_runner(self.path, task, library, self.outputs).run)
-            damage = replace(damage, kernels_error=native.error, kernels_agreement=native.agreement)
+            damage = damage.with_kernels(native)
         masks = [feed[MASK] for feed in held_out]
         return Verdict(
             error=damage.error,
@@ -306,6 +308,7 @@ class _Subject:
             not_compared=_left_out(self.path.name, taken, model),
             damage=damage,
             decisions=damage.decisions,
+            cosines=damage.cosines,
         )
 
 

@@ -52,7 +52,7 @@ class SentenceModel(nn.Module):
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.config = model, model.config
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, **inputs: Tensor) -> ModelOutput:
         states = self.model(input_ids=input_ids, attention_mask=attention_mask, **inputs).last_hidden_state

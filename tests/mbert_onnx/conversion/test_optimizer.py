@@ -212,6 +212,8 @@ def assert_sound(found: Optimized) -> None:
 
 @each_case
 def test_the_graph_is_the_same_for_each_exporter(exporter: str, task: str, optimized: Optimizes) -> None:
+    if task == "sentence-similarity" and exporter != "ours":
+        pytest.skip("other exporters write the pooling with other operators")
     for functions in (True, False):
         found, ours = (optimized(name, task, functions=functions) for name in (exporter, "ours"))
         expected = census(ours.path)
@@ -226,8 +228,9 @@ def test_the_graph_is_the_same_for_each_exporter(exporter: str, task: str, optim
 @each_case
 def test_no_norm_is_left(exporter: str, task: str, optimized: Optimizes) -> None:
     found = optimized(exporter, task, functions=False)
-    # (1 − mask) · lowest, and nothing else; but for the last layer's norm where its result is an output.
-    assert floats(found.path, "Mul") == (2 if task == "feature-extraction" else 1)
+    # (1 − mask) · lowest, and nothing else; but for the last layer's norm where its result is an output,
+    # and for the pooling.
+    assert floats(found.path, "Mul") == {"feature-extraction": 2, "sentence-similarity": 3}.get(task, 1)
     assert not onnx.load(found.path).functions
 
 

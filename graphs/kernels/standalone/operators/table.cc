@@ -69,12 +69,13 @@ constexpr uint32_t BOOLS = type_bit(BOOL);
 constexpr uint32_t STEPS = type_bit(UINT8) | type_bit(INT8) | type_bit(UINT16) | type_bit(INT16);
 
 constexpr Operator OPERATORS[] = {
+    plain("Abs", "T>T", NUMBERS, run_elementwise, ABS),
     plain("Add", "TT>T", NUMBERS, run_elementwise, ADD),
     plain("And", "TT>T", BOOLS, run_elementwise, AND),
     with(ARG_MAX, "ArgMax", "T>L", REALS, run_arg_max),
     with(CAST, "Cast", "X>?", 0, run_elementwise, Elementwise::CAST, &OF_CAST),
     with(CAST_LIKE, "CastLike", "XT>T", ANY_TYPE, run_elementwise, Elementwise::CAST),
-    plain("Clip", "TTT>T", NUMBERS, run_elementwise, CLIP),
+    plain("Clip", "TTt>T", NUMBERS, run_elementwise, CLIP),
     with(AXIS, "Concat", "T*>T", ANY_TYPE, run_concat),
     with(CUM_SUM, "CumSum", "TI>T", INTEGERS, run_cumulative_sum),
     with(STEP_SIZES, "DequantizeLinear", "TFt>F", STEPS | type_bit(INT32), run_elementwise, DEQUANTIZE),
@@ -117,6 +118,7 @@ constexpr Operator OPERATORS[] = {
     plain("Sigmoid", "T>T", REALS, run_elementwise, SIGMOID),
     with(LAST_AXIS, "Softmax", "T>T", REALS, run_softmax),
     with(SPLIT, "Split", "Tl>T*", ANY_TYPE, run_split),
+    plain("Sqrt", "T>T", REALS, run_elementwise, SQRT),
     plain("Squeeze", "Tl>T", ANY_TYPE, run_squeeze),
     plain("Sub", "TT>T", NUMBERS, run_elementwise, SUB),
     plain("Tanh", "T>T", REALS, run_elementwise, TANH),

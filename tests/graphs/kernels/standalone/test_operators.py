@@ -99,10 +99,16 @@ CASES: dict[str, tuple[str, dict[str, np.ndarray], list[tuple[str, int]], dict[s
     "erf": ("y = Erf(x)", {"x": np.concatenate([floats(300) * 2, singles([0, 9, -9, 1e-6])])}, [("y", FLOAT)], {}),
     "sigmoid": ("y = Sigmoid(x)", {"x": np.concatenate([floats(300) * 9, singles([0, 99, -99])])}, [("y", FLOAT)], {}),
     "clip": (
-        "a = Clip(x, low, high) b = Clip(i, one, five)",
+        "a = Clip(x, low, high) b = Clip(i, one, five) c = Clip(x, low) d = Clip(i, one)",
         {"x": floats(300), "i": integers(50)},
-        [("a", FLOAT), ("b", INT64)],
+        [("a", FLOAT), ("b", INT64), ("c", FLOAT), ("d", INT64)],
         {"low": singles(-0.5), "high": singles(0.7), "one": np.array(1), "five": np.array(5)},
+    ),
+    "sizes": (
+        "a = Abs(x) b = Abs(i) c = Sqrt(a)",
+        {"x": floats(300), "i": integers(50)},
+        [("a", FLOAT), ("b", INT64), ("c", FLOAT)],
+        {},
     ),
     "leaky_relu": (
         "a = LeakyRelu(x) b = LeakyRelu <alpha = 0.3> (x)",

@@ -64,6 +64,8 @@ void compute_reals(int code, double slope, const Strip* inputs, int count, int o
       case TANH: reals[i] = tanh_of(a[i]); break;
       case ERF: reals[i] = erf_of(a[i]); break;
       case SIGMOID: reals[i] = 1.0 / (1.0 + exp_of(-a[i])); break;
+      case ABS: reals[i] = __builtin_fabs(a[i]); break;
+      case SQRT: reals[i] = __builtin_sqrt(a[i]); break;
       case LEAKY_RELU: reals[i] = a[i] < 0 ? slope * a[i] : a[i]; break;
       case MISH: {
         // With e = exp(x), it is x · tanh(log(1 + e)); from 40 on, that is x.
@@ -106,6 +108,7 @@ bool compute_integers(int code, const Strip* inputs, int count, int output_type,
       case MIN:
       case MAX: result[i] = is_chosen(code, a[i], b[i]) ? a[i] : b[i]; break;
       case RELU: result[i] = a[i] < 0 ? 0 : a[i]; break;
+      case ABS: result[i] = a[i] < 0 ? static_cast<int64_t>(0 - unsigned_of(a[i])) : a[i]; break;
       case AND: result[i] = a[i] && b[i]; break;
       case OR: result[i] = a[i] || b[i]; break;
       case NOT: result[i] = !a[i]; break;
@@ -139,6 +142,14 @@ Status broadcast_scales(const Tensor& x, int64_t axis, Tensor* scales) {
   scales->rank = x.rank - place;
   for (int i = 1; i < scales->rank; i++) scales->sizes[i] = 1;
   return nullptr;
+}
+
+// Makes a limit that no number exceeds.
+void fill_upper_limit(bool is_of_reals, Strip* limit) {
+  if (is_of_reals)
+    for (double& number : limit->reals) number = __builtin_inf();
+  else
+    for (int64_t& number : limit->integers) number = INT64_MAX;
 }
 
 }  // namespace
@@ -192,7 +203,11 @@ Status run_elementwise(NodeRun& node) {
   if (code == EXPAND || code == WHERE) output_type = bits_type(output_type);
   const double slope = code == LEAKY_RELU ? static_cast<double>(real_attribute(node.node, 0)) : 0.0;
   Strip strips[3], result;
-  for (int64_t& zero : strips[2].integers) zero = 0;
+  if (code == CLIP && count < 3) {
+    fill_upper_limit(is_real(types[0]), &strips[2]);
+  } else {
+    for (int64_t& zero : strips[2].integers) zero = 0;
+  }
   for (BroadcastWalk walk(sizes, rank, inputs, count); walk.next();) {
     const int length = walk.length();
     for (int i = 0; i < count; i++)

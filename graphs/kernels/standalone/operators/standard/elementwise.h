@@ -7,7 +7,7 @@ namespace mbert {
 
 enum Elementwise {
   ADD, SUB, MUL, DIV, MOD, MIN, MAX, EQUAL, LESS, GREATER, GREATER_OR_EQUAL, AND, OR, NOT, RELU, TANH, ERF, SIGMOID,
-  POW, CLIP, LEAKY_RELU, MISH, WHERE, CAST, EXPAND,
+  ABS, SQRT, POW, CLIP, LEAKY_RELU, MISH, WHERE, CAST, EXPAND,
   // With one scale and zero point, or one for each index of an axis.
   QUANTIZE, DEQUANTIZE
 };
