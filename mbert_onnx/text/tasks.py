@@ -245,8 +245,8 @@ def named_outputs(
         return _chosen_outputs(task, outputs, chosen, seq_len, vocab_size)
     if task.is_answered_by(outputs):
         names = [output.name if output.name in outputs else output.other_name for output in task.outputs]
-        found = zip(names, task.output_names, strict=True)
-        return {name: known for name, known in found if name is not None and name in outputs}
+        pairs = zip(names, task.output_names, strict=True)
+        return {name: known for name, known in pairs if name is not None and name in outputs}
     plain = {name: _without_scope(name) for name in outputs}
     if task.is_answered_by(plain.values()) and len(set(plain.values())) == len(plain):
         return {name: known for name, known in plain.items() if known in task.output_names}
