@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 import transformers
 from exported_checkpoints import Exports
+from third_party_exports import export_with_torchscript
 
-from mbert_onnx import export, load
+from mbert_onnx import export, load, optimize, verify
 from mbert_onnx.conversion.text_files import writing
 from mbert_onnx.errors import CheckpointError
 from mbert_onnx.model.checkpoint import checkpoint_folder, load_checkpoint
@@ -156,3 +158,21 @@ def test_modules_without_a_checkpoint_are_named(tmp_path: Path) -> None:
     put_modules(tmp_path, {"path": "", "type": "sentence_transformers.models.StaticEmbedding"})
     with pytest.raises(CheckpointError, match=r"its modules are StaticEmbedding; expected Transformer, Pooling"):
         load_checkpoint(tmp_path)
+
+
+def test_files_of_other_exporters_keep_their_names(exported: Exports, tmp_path: Path) -> None:
+    """optimum calls the hidden states `token_embeddings`; a file for searching alone may lack them."""
+    source, given, found = exported("sentence-similarity"), tmp_path / "given.onnx", tmp_path / "found.onnx"
+    export_with_torchscript(source.theirs, given, ("token_embeddings", "sentence_embedding"))
+    report = optimize(given, found)
+    assert report.changed
+    model = onnx.load(found)
+    assert [output.name for output in model.graph.output] == ["token_embeddings", "sentence_embedding"]
+    del model.graph.output[0]
+    onnx.save(model, tmp_path / "vectors.onnx")
+    for file in (found, tmp_path / "vectors.onnx"):
+        for against in (source.checkpoint, source.model, found):
+            verdict = verify(file, against)
+            assert verdict.passed
+            assert verdict.cosines is not None
+            assert verdict.cosines.least > 1 - 1e-6
