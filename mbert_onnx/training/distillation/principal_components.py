@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mbert_onnx.model.student import Layer, MobileBertModel, NoNorm
-from mbert_onnx.training.distillation.layer_pairs import LayerPairs
+from mbert_onnx.training.distillation.layer_pairs import VECTORS, LayerPairs
 from mbert_onnx.training.distillation.teachers.interface import Teacher
 
 # Positions over which a word's vector is averaged, words over which a position's vector is, and words in a batch.
@@ -151,6 +151,9 @@ def fit_blocks(
                 linear.weight.copy_(projection.T)
                 linear.bias.copy_((known[own] - after @ projection).mean(0))
         before = after
+    if VECTORS in maps:
+        with torch.no_grad():
+            maps[VECTORS].weight.copy_(projection.T)  # type: ignore[operator]
 
 
 def scale_and_shift(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:

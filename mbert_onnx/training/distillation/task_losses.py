@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import mse_loss
+from torch.nn.functional import mse_loss, normalize
 
 from mbert_onnx.model.student import MobileBertForSentenceSimilarity, PretrainingHeads, TaskModel
 from mbert_onnx.training.distillation.layer_maps import Maps
@@ -90,7 +90,9 @@ def _vector_losses(
     losses = {}
     total = own.new_zeros(())
     if weights.vectors:
-        losses["vectors"] = vector_transfer(theirs, maps[VECTORS](own).float() if VECTORS in maps else own)
+        # A linear map changes the length; without unit length the loss would have no lower bound.
+        widened = normalize(maps[VECTORS](own).float(), dim=-1) if VECTORS in maps else own
+        losses["vectors"] = vector_transfer(theirs, widened)
         total = total + weights.vectors * losses["vectors"]
     if weights.similarities:
         losses["similarities"] = similarity_transfer(theirs, own, weights.similarity_temperature)

@@ -88,6 +88,12 @@ def test_gradients_of_sentence_vectors_reach_the_student_alone(width: int) -> No
     without = {name for name, p in own.named_parameters() if p.grad is None or not bool(p.grad.any())}
     assert all(name.endswith("attention.self.key.bias") for name in without)
     assert width == 16 or maps[VECTORS].weight.grad is not None
+    if width != 16:  # a longer vector of the same direction is not nearer
+        with torch.no_grad():
+            for parameter in maps[VECTORS].parameters():
+                parameter.mul_(100)
+        again = module(batch())
+        assert float(again["vectors"]) == pytest.approx(float(found["vectors"]), abs=1e-5)
 
 
 @pytest.mark.parametrize(
