@@ -150,7 +150,7 @@ class CorpusTable(FilesTable):
 
     @property
     def draws_passages(self) -> bool:
-        """Whether rows are drawn at random from the lines; else they are as many lines as fit, in order."""
+        """True if rows are drawn at random from the lines; else they are as many lines as fit, in order."""
         return bool(self.mix or self.passages)
 
     @property

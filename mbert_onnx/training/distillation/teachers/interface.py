@@ -49,10 +49,10 @@ class Teacher(ABC):
     """
 
     predicts = False
-    """Whether it predicts masked words."""
+    """True if it predicts masked words."""
 
     pooling = MEAN
-    """How it pools hidden states into sentence vectors, a name in `POOLINGS`."""
+    """Pooling of hidden states into sentence vectors, a name in `POOLINGS`."""
 
     def __init__(self, model: nn.Module, shape: EncoderShape, known_ids: Tensor | None = None) -> None:
         self.model = model.eval().requires_grad_(False)

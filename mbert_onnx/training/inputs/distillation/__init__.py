@@ -1,1 +1,1 @@
-"""What a recipe of distillation names: its student, its teacher, its stages, and the schedule of a dry run."""
+"""Student, teacher and stages of a recipe of distillation, and the schedule of a dry run."""

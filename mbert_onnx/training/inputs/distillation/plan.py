@@ -1,4 +1,4 @@
-"""What a recipe of distillation says: the student, the compared layers, the stages and the weights of objectives."""
+"""Plan of a distillation from its recipe: teacher, compared layers, stages, tokenizer and weights of objectives."""
 
 from __future__ import annotations
 
