@@ -224,6 +224,8 @@ SENTIMENT_MODEL ?= reference
 EMBED_MODEL ?= reference:embed
 DEPTH_RECIPE = $(BIN)/python -m examples.experiments.depth.recipe $(1) $(DEPTH) $(CORPUS) sentiment=$(SENTIMENT_MODEL) embed=$(EMBED_MODEL) $(VALUES)
 SHORTENED = $(foreach layers,all $(DEPTHS),$(DEPTH)/int8/$(1)-$(layers))
+# The curve shows what int8 costs a model, so that no gate refuses one.
+INT8 = --precision int8 --calibrate $(CORPUS)/$(1).txt --min-agreement 0
 NATIVE = $(addprefix native:,$(call SHORTENED,$(1)))
 depth-curve: setup $(DEPTH)/sentiment.html $(DEPTH)/embed.html ## Shorten both built-in models, and draw their quality against latency and depth; nothing else should run at the end
 	$(BIN)/python -m examples.experiments.depth.table $(DEPTH) docs/choosing-depth.md
@@ -245,13 +247,16 @@ $(DEPTH)/%-speed.json: | $(DEPTH)/sentiment-quality.json $(DEPTH)/embed-quality.
 	$(BIN)/mbert-onnx bench $(call NATIVE,$*) --seq-len 16,32,128 --threads 1 --budget $(BUDGET) --json $@
 
 $(DEPTH)/int8/sentiment-all: | $(VENV)/installed
-	$(BIN)/mbert-onnx export $(SENTIMENT_MODEL) --precision int8 --output $@
+	$(BIN)/mbert-onnx export $(SENTIMENT_MODEL) $(call INT8,reviews) --output $@
 
 $(DEPTH)/int8/embed-all: | $(VENV)/installed
-	$(BIN)/mbert-onnx export $(EMBED_MODEL) --precision int8 --output $@
+	$(BIN)/mbert-onnx export $(EMBED_MODEL) $(call INT8,paragraphs) --output $@
 
-$(DEPTH)/int8/%: | $(DEPTH)/%/model
-	$(BIN)/mbert-onnx export $(DEPTH)/$*/model --precision int8 --output $@
+$(DEPTH)/int8/sentiment-%: | $(DEPTH)/sentiment-%/model
+	$(BIN)/mbert-onnx export $(DEPTH)/sentiment-$*/model $(call INT8,reviews) --output $@
+
+$(DEPTH)/int8/embed-%: | $(DEPTH)/embed-%/model
+	$(BIN)/mbert-onnx export $(DEPTH)/embed-$*/model $(call INT8,paragraphs) --output $@
 
 $(DEPTH)/embed-%/model: | $(CORPUS)/corpus.json
 	$(call DEPTH_RECIPE,embed-$*)
