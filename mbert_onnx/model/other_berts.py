@@ -11,7 +11,14 @@ from mbert_onnx.model.checkpoint_files.config_file import CONFIGS
 from mbert_onnx.model.checkpoint_tokenizer.loading import without_warnings
 from mbert_onnx.reference import located
 from mbert_onnx.text.json_files import read_json
-from mbert_onnx.text.tasks import QUESTION_ANSWERING, Task
+from mbert_onnx.text.tasks import (
+    FEATURE_EXTRACTION,
+    QUESTION_ANSWERING,
+    SENTENCE_SIMILARITY,
+    TASKS,
+    TEXT_CLASSIFICATION,
+    Task,
+)
 
 
 def is_other_bert(checkpoint: str | Path) -> bool:
@@ -86,3 +93,32 @@ def positions_of(model: nn.Module) -> int:
     tables = (module for name, module in model.named_modules() if name.endswith("position_embeddings"))
     padding = next((getattr(table, "padding_idx", None) for table in tables), None)
     return positions if padding is None else positions - padding - 1
+
+
+def save_other_bert(folder: Path, output: Path, task: Task | None) -> tuple[nn.Module, Task]:
+    """Writes a checkpoint of another encoder as transformers does; returns its module and task.
+
+    Args:
+        folder: The checkpoint's folder.
+        output: The folder to write into.
+        task: The task; None: that of the class which the config names. A bare model embeds sentences.
+
+    Raises CheckpointError where transformers cannot load it, or its class has no task here.
+    """
+    task = task or _task_of_class(folder)
+    if task in (SENTENCE_SIMILARITY, FEATURE_EXTRACTION):
+        model = other_encoder(folder)
+    elif task in (QUESTION_ANSWERING, TEXT_CLASSIFICATION):
+        model = other_bert_model(str(folder), task, None).eval()
+    else:
+        raise CheckpointError(f"{folder} is of another architecture than MobileBERT, which does no {task.name} here")
+    model.save_pretrained(output)  # type: ignore[operator]
+    return model, task
+
+
+def _task_of_class(folder: Path) -> Task:
+    """Returns the task of the first class in a config's `architectures`, whatever its architecture is."""
+    named = [str(name) for name in read_json(folder / "config.json").get("architectures") or ()]
+    heads = {task.architecture.removeprefix("MobileBert"): task for task in TASKS if not task.has_choices}
+    heads["Model"] = SENTENCE_SIMILARITY
+    return next((task for name in named for head, task in heads.items() if name.endswith(head)), SENTENCE_SIMILARITY)

@@ -12,7 +12,8 @@ from mbert_onnx.bundles.model_file import TextReader
 from mbert_onnx.bundles.records import TOKENIZER
 from mbert_onnx.errors.requirements import require_extra
 from mbert_onnx.model.paper_baselines import architecture_of, save_architecture
-from mbert_onnx.text.tasks import POOLER_OUTPUT, QUESTION_ANSWERING, Task, task_named
+from mbert_onnx.reference import located
+from mbert_onnx.text.tasks import POOLER_OUTPUT, QUESTION_ANSWERING, SENTENCE_SIMILARITY, Task, task_named
 from perf.machine.peaks import FLOAT32, INT8
 from perf.sessions.subject import Sizes, Subject
 
@@ -128,14 +129,16 @@ def save(peer: str, checkpoint: str, folder: Path, *, task: str | None, seed: in
 
     Args:
         peer: What needs it, for the error where the extra `export` is not installed.
-        checkpoint: A MobileBERT's, or one of the paper's baselines, such as `random:bert-base`.
+        checkpoint: A MobileBERT's, another encoder's of transformers, or one of the paper's baselines, such as
+            `random:bert-base`.
         folder: The folder to write into.
         task, seed: As `bench` takes them.
 
     Raises what `load_checkpoint` and `save_architecture` raise.
     """
     require_extra("export", peer)
-    from mbert_onnx.model.checkpoint import load_checkpoint, save_checkpoint
+    from mbert_onnx.model.checkpoint import checkpoint_folder, load_checkpoint, save_checkpoint
+    from mbert_onnx.model.other_berts import is_other_bert, positions_of, save_other_bert
 
     baseline = architecture_of(checkpoint)
     if baseline is not None:
@@ -152,6 +155,21 @@ def save(peer: str, checkpoint: str, folder: Path, *, task: str | None, seed: in
             getattr(model.config, "type_vocab_size", None),  # DistilBERT has no segments
             model.config.num_hidden_layers,
         )
+    root = checkpoint_folder(checkpoint) if located(checkpoint).is_dir() else None
+    if root is not None and is_other_bert(root):
+        wanted = None if task is None else task_named(task)
+        other, chosen = save_other_bert(root, folder, wanted)
+        return SavedCheckpoint(
+            folder,
+            root,
+            chosen,
+            type(other).__name__,
+            _outputs(chosen, pooled=False),
+            int(other.config.vocab_size),  # type: ignore[union-attr, arg-type]
+            positions_of(other),
+            getattr(other.config, "type_vocab_size", None),
+            int(other.config.num_hidden_layers),  # type: ignore[union-attr, arg-type]
+        )
     loaded = load_checkpoint(checkpoint, task=task, seed=seed)
     save_checkpoint(loaded, folder)
     return SavedCheckpoint(
@@ -159,12 +177,19 @@ def save(peer: str, checkpoint: str, folder: Path, *, task: str | None, seed: in
         loaded.folder,
         loaded.task,
         loaded.task.architecture,
-        tuple(o.name for o in loaded.task.outputs if o.name != POOLER_OUTPUT or loaded.pooler is not None),
+        _outputs(loaded.task, pooled=loaded.pooler is not None),
         loaded.config.vocab_size,
         loaded.config.max_position_embeddings,
         loaded.config.type_vocab_size,
         loaded.config.num_hidden_layers,
     )
+
+
+def _outputs(task: Task, *, pooled: bool) -> tuple[str, ...]:
+    """Returns the outputs of transformers' class, which for sentence similarity is the bare model."""
+    if task is SENTENCE_SIMILARITY:
+        return ("last_hidden_state",)
+    return tuple(output.name for output in task.outputs if output.name != POOLER_OUTPUT or pooled)
 
 
 def _saved(request: Request, builder: ModelBuilder) -> SavedCheckpoint:
