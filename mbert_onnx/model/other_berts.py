@@ -8,9 +8,11 @@ from torch import nn
 
 from mbert_onnx.errors import CheckpointError
 from mbert_onnx.model.checkpoint_files.config_file import CONFIGS
+from mbert_onnx.model.checkpoint_files.sentence_files import write_sentence_files
 from mbert_onnx.model.checkpoint_tokenizer.loading import without_warnings
 from mbert_onnx.reference import located
 from mbert_onnx.text.json_files import read_json
+from mbert_onnx.text.sentence_embedding import read_modules
 from mbert_onnx.text.tasks import (
     FEATURE_EXTRACTION,
     QUESTION_ANSWERING,
@@ -99,13 +101,16 @@ def save_other_bert(folder: Path, output: Path, task: Task | None) -> tuple[nn.M
     """Writes a checkpoint of another encoder as transformers does; returns its module and task.
 
     Args:
-        folder: The checkpoint's folder.
+        folder: The checkpoint's folder, or that of sentence-transformers around it.
         output: The folder to write into.
         task: The task; None: that of the class which the config names. A bare model embeds sentences.
 
     Raises CheckpointError where transformers cannot load it, or its class has no task here.
     """
-    task = task or _task_of_class(folder)
+    modules = read_modules(str(folder), folder)
+    if modules is not None:
+        folder = modules.transformer
+    task = task or (SENTENCE_SIMILARITY if modules is not None and modules.embeds else _task_of_class(folder))
     if task in (SENTENCE_SIMILARITY, FEATURE_EXTRACTION):
         model = other_encoder(folder)
     elif task in (QUESTION_ANSWERING, TEXT_CLASSIFICATION):
@@ -113,6 +118,10 @@ def save_other_bert(folder: Path, output: Path, task: Task | None) -> tuple[nn.M
     else:
         raise CheckpointError(f"{folder} is of another architecture than MobileBERT, which does no {task.name} here")
     model.save_pretrained(output)  # type: ignore[operator]
+    if modules is not None and task is SENTENCE_SIMILARITY:
+        settings, _ = modules.embedding_settings(positions_of(model))
+        size = int(model.config.hidden_size)  # type: ignore[union-attr, arg-type]
+        write_sentence_files(output, settings, size, modules.whole)
     return model, task
 
 

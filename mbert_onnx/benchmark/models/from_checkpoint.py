@@ -158,7 +158,7 @@ def save(peer: str, checkpoint: str, folder: Path, *, task: str | None, seed: in
     root = checkpoint_folder(checkpoint) if located(checkpoint).is_dir() else None
     if root is not None and is_other_bert(root):
         wanted = None if task is None else task_named(task)
-        other, chosen = save_other_bert(root, folder, wanted)
+        other, chosen = save_other_bert(located(checkpoint), folder, wanted)
         return SavedCheckpoint(
             folder,
             root,

@@ -13,20 +13,22 @@ import numpy as np
 
 from mbert_onnx.benchmark.models.builder import ModelBuilder
 from mbert_onnx.bundles.inputs import inputs_of
-from mbert_onnx.bundles.model_file import check_ordinary
-from mbert_onnx.bundles.reader import find_text_file, is_bundle, read_bundle
+from mbert_onnx.bundles.model_file import TextReader, check_ordinary
+from mbert_onnx.bundles.reader import Bundle, find_text_file, is_bundle, read_bundle
 from mbert_onnx.bundles.records import CONFIG, METADATA, TOKENIZER
 from mbert_onnx.errors import BundleError, UsageError
 from mbert_onnx.reference import is_reference
 from mbert_onnx.runtime.jobs.batching import RowBatch, RowRunner
 from mbert_onnx.text.encoder import Row, TextEncoder
+from mbert_onnx.text.json_files import read_json
 from mbert_onnx.text.labels import names_of
-from mbert_onnx.text.sentence_embedding import MODULES, EmbeddingSettings, settings_in
-from mbert_onnx.text.tasks import FEATURE_EXTRACTION, SENTENCE_SIMILARITY, Task
+from mbert_onnx.text.sentence_embedding import MODULES, EmbeddingSettings, read_modules, settings_in
+from mbert_onnx.text.tasks import FEATURE_EXTRACTION, SENTENCE_SIMILARITY, Task, task_of_graph
 from mbert_onnx.text.tokenizer import padding_in_config
 from perf.providers import resolve
 from perf.sessions.opener import Opener
 from perf.sessions.session import Session
+from perf.sessions.subject import Subject
 
 TORCH = "torch"
 
@@ -88,6 +90,11 @@ class _NamedOutputs:
         return [values[name] for name in names]
 
 
+def _settings_of(bundle: Bundle) -> EmbeddingSettings | None:
+    record = (bundle.metadata or {}).get("sentence_embedding")
+    return None if record is None else settings_in(record, bundle.folder / METADATA)
+
+
 class ModelOpener:
     """Opens the models of an evaluation.
 
@@ -137,16 +144,39 @@ class ModelOpener:
     def _in_onnxruntime(self, name: str) -> EvaluatedModel:
         if (text_file := find_text_file(name)) is not None:
             check_ordinary(text_file, "evaluate")
-        subject = self._builder.subject(name)
-        bundle = read_bundle(name if Path(name).exists() else subject.path)  # the subject's file may be a copy
+        built = self._builder.model(name)
+        subject = built.subject
+        try:
+            bundle = read_bundle(name if Path(name).exists() else subject.path)  # the subject's file may be a copy
+        except BundleError:
+            # A file that another tool made has no config beside it; its tokenizer is that of what it was made from.
+            if Path(name).exists() or (reader := built.find_reader()) is None:
+                raise
+            return self._made(name, subject, reader)
         if bundle.tokenizer_path is None:
             raise BundleError(
                 f"{name} has no tokenizer.json, which texts need; put the checkpoint's beside config.json"
             )
         session = self._opener.open(subject, subject.path, resolve("cpu"), self._threads)
-        record = (bundle.metadata or {}).get("sentence_embedding")
-        settings = None if record is None else settings_in(record, bundle.folder / METADATA)
-        return self._evaluated_model(name, session, bundle.task, bundle.tokenizer_path, bundle.config, settings)
+        tokenizer, settings = bundle.tokenizer_path, _settings_of(bundle)
+        return self._evaluated_model(name, session, bundle.task, tokenizer, bundle.config, settings)
+
+    def _made(self, name: str, subject: Subject, reader: TextReader) -> EvaluatedModel:
+        """Returns the model in a file that a tool made of a bundle or a checkpoint, whose folder has the tokenizer."""
+        folder = reader.tokenizer.parent
+        config: dict[str, Any] = {}
+        settings = None
+        if is_bundle(folder):
+            bundle = read_bundle(folder)
+            config, settings = bundle.config, _settings_of(bundle)
+        elif (folder / CONFIG).is_file():
+            config = read_json(folder / CONFIG)
+            modules = read_modules(name, folder)
+            settings = None if modules is None else modules.embedding_settings(reader.max_positions)[0]
+        config = {**config, "max_position_embeddings": reader.max_positions, "vocab_size": reader.vocab_size}
+        session = self._opener.open(subject, subject.path, resolve("cpu"), self._threads)
+        task = task_of_graph(reader.task, [output.name for output in session.get_outputs()]) or reader.task
+        return self._evaluated_model(name, session, task, reader.tokenizer, config, settings)
 
     def _in_torch(self, name: str, checkpoint: str) -> EvaluatedModel:
         from mbert_onnx.training.evaluation.torch_session import open_in_torch

@@ -14,10 +14,12 @@ from text_encoders import word_encoder
 from typer.testing import CliRunner
 
 from mbert_onnx import Columns, evaluate, load
+from mbert_onnx.benchmark.models.from_checkpoint import save
 from mbert_onnx.cli.application import app
 from mbert_onnx.errors import CheckpointError, DataError, UsageError
 from mbert_onnx.model.other_berts import positions_of
 from mbert_onnx.reference import FOLDER
+from mbert_onnx.text.sentence_embedding import read_modules
 from mbert_onnx.training.data.retrieval import read_retrieval
 from mbert_onnx.training.evaluation.embeddings import _mean_over, ranking_of
 
@@ -36,6 +38,26 @@ def squad(tmp_path: Path) -> Path:
         {"id": str(n), "question": q, "context": c, "answers": ["x"]} for n, (q, c) in enumerate(ROWS)
     ]
     return put_rows(tmp_path / "questions.jsonl", rows)
+
+
+@pytest.fixture
+def bert(tmp_path: Path) -> Path:
+    """A RoBERTa, whose position embeddings begin behind the padding id."""
+    folder = tmp_path / "bert"
+    config = transformers.RobertaConfig(
+        vocab_size=500,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=8,
+        max_position_embeddings=66,
+        type_vocab_size=1,
+    )
+    other = transformers.RobertaForMaskedLM(config)
+    other.save_pretrained(folder)
+    assert positions_of(other.roberta) == 64
+    word_encoder(folder, " ".join(PARAGRAPHS))
+    return folder
 
 
 def test_ranks_are_those_of_the_sorted_cosines() -> None:
@@ -71,25 +93,11 @@ def test_intervals_are_over_paragraphs() -> None:
     assert all_right.low == pytest.approx(0.84, abs=0.01)
 
 
-def test_retrieval_compares_models_of_every_kind(exported: Exports, squad: Path, tmp_path: Path) -> None:
+def test_retrieval_compares_models_of_every_kind(exported: Exports, bert: Path, squad: Path, tmp_path: Path) -> None:
     files = exported("sentence-similarity")
-    bert = tmp_path / "bert"
-    config = transformers.RobertaConfig(
-        vocab_size=500,
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=8,
-        max_position_embeddings=66,
-        type_vocab_size=1,
-    )
-    other = transformers.RobertaForMaskedLM(config)
-    other.save_pretrained(bert)
-    assert positions_of(other.roberta) == 64
-    word_encoder(bert, " ".join(PARAGRAPHS))
-    names = [str(files.checkpoint), str(files.bundle), str(bert)]
+    names = [str(files.checkpoint), str(files.bundle), str(bert), f"ort-dynamic:{files.bundle}"]
     [found] = evaluate(names, task="retrieval", data=squad, kernels="portable", json=tmp_path / "found.json")
-    first, bundle, roberta = found.standings
+    first, bundle, roberta, quantized = found.standings
     assert list(first.scores) == ["recall@1", "recall@5", "recall@10", "mrr"]
     assert found.texts == 6
     assert first.scores["recall@5"].value == 1  # of four paragraphs
@@ -98,6 +106,8 @@ def test_retrieval_compares_models_of_every_kind(exported: Exports, squad: Path,
     assert bundle.agreement == 1
     assert bundle.cosine == pytest.approx(1, abs=1e-4)
     assert roberta.cosine is None
+    assert quantized.cosine is not None
+    assert 0.9 < quantized.cosine < 1
     model = load(files.bundle, kernels="portable")
     questions, paragraphs = (model.embed(texts, normalize=True) for texts in ([q for q, _ in ROWS], PARAGRAPHS))
     relevant = np.array([PARAGRAPHS.index(context) for _, context in ROWS])
@@ -147,6 +157,25 @@ def test_decoders_and_other_tasks_are_refused(squad: Path, tmp_path: Path) -> No
         evaluate(tmp_path / "gpt", task="retrieval", data=squad)
     with pytest.raises(UsageError, match="has the task text-classification; expected sentence-similarity"):
         evaluate(FOLDER, task="retrieval", data=squad)  # as a bundle
+
+
+def test_another_encoder_is_saved_for_the_tools_that_convert_it(bert: Path, tmp_path: Path) -> None:
+    """With the settings of sentence-transformers, which `evaluate` reads beside what a tool made of it."""
+    modules = [{"path": path, "type": kind} for path, kind in (("", "Transformer"), ("1_Pooling", "Pooling"))]
+    (bert / "modules.json").write_text(json.dumps(modules))
+    (bert / "1_Pooling").mkdir()
+    (bert / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode": "mean"}))
+    (bert / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 8}))
+    folder = tmp_path / "saved"
+    saved = save("torch", str(bert), folder, task=None, seed=0)
+    assert (saved.architecture, saved.outputs) == ("RobertaModel", ("last_hidden_state",))
+    assert (saved.max_positions, saved.layers) == (64, 1)
+    read = read_modules("saved", folder)
+    assert read is not None
+    assert read.embedding_settings(64)[0].max_seq_length == 8
+    reader = saved.find_reader()
+    assert reader is not None
+    assert reader.task.name == "sentence-similarity"
 
 
 def test_retrieval_files(squad: Path, tmp_path: Path) -> None:

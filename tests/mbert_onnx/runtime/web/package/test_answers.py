@@ -56,6 +56,7 @@ CALLS: dict[str, list[tuple[str, list[Any], dict[str, Any]]]] = {
     "fill-mask": [("fill", [MASKED], {}), ("fill", [MASKED * 5], {"top_k": 2})],
     "pretraining": [("fill", [MASKED], {"top_k": 3})],
     "feature-extraction": [("embed", [SHORT], {}), ("embed", [TEXTS], {}), ("embed", [LONG], {"normalize": True})],
+    "sentence-similarity": [("embed", [SHORT], {}), ("embed", [TEXTS], {}), ("embed", [LONG], {})],
     "next-sentence-prediction": [("next_sentence", [LONG, OTHER], {}), ("next_sentence", [SHORT, OTHER], {})],
     "multiple-choice": [("choose", [QUESTION, TEXTS], {}), ("choose", [SHORT, TEXTS[::-1]], {})],
 }
