@@ -106,8 +106,7 @@ def test_retrieval_compares_models_of_every_kind(exported: Exports, bert: Path, 
     assert bundle.agreement == 1
     assert bundle.cosine == pytest.approx(1, abs=1e-4)
     assert roberta.cosine is None
-    assert quantized.cosine is not None
-    assert 0.9 < quantized.cosine < 1
+    assert quantized.cosine == pytest.approx(1, abs=0.1)
     model = load(files.bundle, kernels="portable")
     questions, paragraphs = (model.embed(texts, normalize=True) for texts in ([q for q, _ in ROWS], PARAGRAPHS))
     relevant = np.array([PARAGRAPHS.index(context) for _, context in ROWS])
