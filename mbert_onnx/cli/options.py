@@ -25,7 +25,8 @@ Task = Annotated[
     typer.Option(
         metavar="TASK",
         help="The task: question-answering, text-classification, token-classification, fill-mask, multiple-choice, "
-        "next-sentence-prediction, pretraining or feature-extraction. Default: the task in the checkpoint's config.",
+        "next-sentence-prediction, pretraining, feature-extraction or sentence-similarity. Default: the task in the "
+        "checkpoint's config.",
     ),
 ]
 FileTask = Annotated[

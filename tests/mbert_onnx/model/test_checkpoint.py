@@ -187,7 +187,7 @@ def test_random_models_do_any_task() -> None:
 
 @pytest.mark.parametrize("name", ["random:huge", "random:tiny:1", "random:Tiny"])
 def test_an_unknown_built_in_model(name: str) -> None:
-    with pytest.raises(UsageError, match=f"'{name}'; known: reference, random, random:tiny"):
+    with pytest.raises(UsageError, match=f"'{name}'; known: reference, reference:embed, random, random:tiny"):
         load_checkpoint(name)
 
 

@@ -88,5 +88,7 @@ def test_what_the_operational_optimizations_replace(
 
     config = mobilebert_config(preset)
     assert (config.normalization_type, config.hidden_act) == (norm, activation)
-    with pytest.raises(UsageError, match=r"known: reference, random, random:tiny, .*random:layer-norm-gelu"):
+    with pytest.raises(
+        UsageError, match=r"known: reference, reference:embed, random, random:tiny, .*random:layer-norm-gelu"
+    ):
         load_checkpoint("random:bert-base")

@@ -139,7 +139,9 @@ def test_prefixes_of_our_exports(
     name: str, target: str, precision: str, exported: Exports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[dict[str, Any]] = []
-    verdict = SimpleNamespace(agreement=0.5, decisions=16, error=0.25, texts=12, calibration="some sentences")
+    verdict = SimpleNamespace(
+        agreement=0.5, decisions=16, cosines=None, error=0.25, texts=12, calibration="some sentences"
+    )
 
     def export(checkpoint: str, output: Path, **options: Any) -> SimpleNamespace:
         calls.append({"checkpoint": checkpoint, **options})
