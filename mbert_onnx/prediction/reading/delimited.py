@@ -168,15 +168,13 @@ class _Feed:
 
 
 def _csv_records(feed: _Feed, separator: str) -> Iterator[Record]:
-    if csv.field_size_limit() < LONGEST_CELL:
-        csv.field_size_limit(LONGEST_CELL)
     reader = csv.reader(feed, delimiter=separator, strict=True)
     while True:
         feed.begin()
         reason = None
         cells: Sequence[str] = []
         try:
-            cells = next(reader)
+            cells = _next_cells(reader)
         except StopIteration:
             return
         except csv.Error as error:
@@ -185,6 +183,16 @@ def _csv_records(feed: _Feed, separator: str) -> Iterator[Record]:
         if reason is None and cells == []:  # a blank line
             continue
         yield feed.record[0][0], cells, reason or next((bad for _, _, bad in feed.record if bad), None)
+
+
+def _next_cells(reader: Iterator[list[str]]) -> list[str]:
+    """Returns the cells of the next record. The limit of a cell is the process's, so it is set for this call alone."""
+    before = csv.field_size_limit()
+    csv.field_size_limit(max(before, LONGEST_CELL))
+    try:
+        return next(reader)
+    finally:
+        csv.field_size_limit(before)
 
 
 def _fault(error: str, feed: _Feed) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 from collections.abc import Sequence
@@ -160,7 +161,9 @@ def test_json_lines_as_a_table_keep_nan(tmp_path: Path) -> None:
 
 def test_a_value_that_is_too_long_is_called_so(tmp_path: Path) -> None:
     path = written(tmp_path, "a.csv", b"text\n" + b"x" * (2**20 + 1) + b"\nfine\n")
+    limit = csv.field_size_limit()
     assert bad_of(chunks(find_sources([path]))) == [(2, "a value has more than 1,048,576 characters; shorten it")]
+    assert csv.field_size_limit() == limit  # of the whole process
 
 
 def test_json_lines_as_a_table_have_the_columns_of_the_first_rows(
