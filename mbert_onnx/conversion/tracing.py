@@ -25,6 +25,7 @@ from graphs.execution.inputs.feeds import example_sizes
 from graphs.model.constant_folding import fold_small_constants
 from mbert_onnx.bundles.inputs import INPUT_NAMES, Shapes
 from mbert_onnx.model import student
+from mbert_onnx.model.checkpoint import backbone_of
 from mbert_onnx.text.tasks import POOLER_OUTPUT, Task
 
 # The opset that torch's exporter writes; a newer one is a conversion of the finished graph.
@@ -74,12 +75,12 @@ class Back(nn.Module):
 
     def __init__(self, model: nn.Module, task: Task, output_hidden_states: bool) -> None:
         super().__init__()
-        self.pooler = backbone(model).pooler
+        self.pooler = backbone_of(model).pooler
         # Only the head's own modules, without the backbone: every parameter here costs tracing time.
         for name, child in model.named_children():
             if not isinstance(model, student.MobileBertModel) and name != "mobilebert":
                 self.add_module(name, child)
-        self.config = backbone(model).config
+        self.config = backbone_of(model).config
         self.model_type = type(model)
         self.task = task
         self.output_hidden_states = output_hidden_states
@@ -109,13 +110,6 @@ class Back(nn.Module):
         return head + (states if self.output_hidden_states else ())
 
 
-def backbone(model: nn.Module) -> student.MobileBertModel:
-    """Returns the bare model inside a task model; a bare model itself."""
-    found = model if isinstance(model, student.MobileBertModel) else model.mobilebert
-    assert isinstance(found, student.MobileBertModel)
-    return found
-
-
 def trace(
     model: nn.Module, task: Task, shapes: Shapes, *, ignore_padding: bool = False, repeat_first: bool = False
 ) -> ir.Model:
@@ -126,7 +120,7 @@ def trace(
 
     If the config asks for them, `hidden_states.0` … and `attentions.0` … follow the task's outputs.
     """
-    base = backbone(model)
+    base = backbone_of(model)
     config = base.config
     example = _example_ids(task, shapes, config.max_position_embeddings)
     ids_dims = {axis: DYNAMIC for axis, size in enumerate(_sizes(task, shapes)) if size is None}
@@ -274,7 +268,7 @@ class _Assembly:
 
     def finish(self, outputs: Sequence[ir.Value], attentions: Sequence[ir.Value]) -> ir.Model:
         """Names the outputs and closes the graph."""
-        pooled = backbone(self.model).pooler is not None
+        pooled = backbone_of(self.model).pooler is not None
         known = [output for output in self.task.outputs if pooled or output.name != POOLER_OUTPUT]
         by_axis = dict(zip(self.task.input_axes, self.shape, strict=True))
         for output, value in zip(known, outputs, strict=False):

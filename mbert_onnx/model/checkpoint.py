@@ -72,10 +72,7 @@ class Checkpoint:
     @property
     def pooler(self) -> student.Pooler | None:
         """The model's pooler; None for tasks without one."""
-        model = self.model
-        backbone = model if isinstance(model, student.MobileBertModel) else model.mobilebert
-        assert isinstance(backbone, student.MobileBertModel)
-        return backbone.pooler
+        return backbone_of(self.model).pooler
 
     def sentence_embedding(self) -> tuple[EmbeddingSettings | None, list[str]]:
         """Returns how texts become vectors, as in sentence-transformers, or None if it is not its model; and notes.
@@ -92,6 +89,13 @@ class Checkpoint:
         if len(self.modules.modules) > 1:
             raise self.modules.refusal()
         return None, []
+
+
+def backbone_of(model: nn.Module) -> student.MobileBertModel:
+    """Returns the bare model of a task's model; a bare model itself."""
+    backbone = model if isinstance(model, student.MobileBertModel) else model.mobilebert
+    assert isinstance(backbone, student.MobileBertModel)
+    return backbone
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:

@@ -91,7 +91,7 @@ def positions_of(model: nn.Module) -> int:
 
     RoBERTa's and MPNet's position embeddings begin behind the padding id, so that they read fewer than they have.
     """
-    positions = int(model.config.max_position_embeddings)  # type: ignore[union-attr, arg-type]
+    positions = int(getattr(model.config, "max_position_embeddings", 0) or 0)
     tables = (module for name, module in model.named_modules() if name.endswith("position_embeddings"))
     padding = next((getattr(table, "padding_idx", None) for table in tables), None)
     return positions if padding is None else positions - padding - 1

@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from mbert_onnx.model.checkpoint import backbone_of
 from mbert_onnx.text.tasks import SENTENCE_SIMILARITY
 from mbert_onnx.training.data.batch_sampler import BatchSize
 from mbert_onnx.training.data.passages.rows import AnyRows
@@ -22,7 +23,6 @@ from mbert_onnx.training.distillation.layer_pairs import LayerPairs, layer_pairs
 from mbert_onnx.training.distillation.loss import StageLoss
 from mbert_onnx.training.distillation.principal_components import fit_blocks, initialize_embeddings, word_components
 from mbert_onnx.training.distillation.teachers.interface import Teacher
-from mbert_onnx.training.distillation.teachers.mobilebert import backbone_of
 from mbert_onnx.training.inputs.corpus_rows import masking, pad_id_of, prepare_corpus
 from mbert_onnx.training.inputs.distillation.plan import (
     compared_layers,

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from mbert_onnx.errors import TrainingError
+from mbert_onnx.model.checkpoint import backbone_of
 from mbert_onnx.model.student import MobileBertModel, NoNorm
 from mbert_onnx.training.distillation.principal_components import scale_and_shift
 from mbert_onnx.training.distillation.teachers.interface import Teacher
-from mbert_onnx.training.distillation.teachers.mobilebert import MobileBertTeacher, backbone_of
+from mbert_onnx.training.distillation.teachers.mobilebert import MobileBertTeacher
 
 # Config keys that are equal where weights are copied and maps are compared layer by layer, as in the paper.
 SHARED = (

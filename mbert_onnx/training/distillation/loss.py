@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from mbert_onnx.model.checkpoint import backbone_of
 from mbert_onnx.training.distillation.layer_maps import Maps, maps_of
 from mbert_onnx.training.distillation.layer_pairs import LayerPairs
 from mbert_onnx.training.distillation.objectives.attention_maps import attention_transfer
@@ -20,7 +21,7 @@ from mbert_onnx.training.distillation.objectives.relations import relation_heads
 from mbert_onnx.training.distillation.strategies import Stage
 from mbert_onnx.training.distillation.task_losses import TaskWeights, task_losses
 from mbert_onnx.training.distillation.teachers.interface import Teacher
-from mbert_onnx.training.distillation.teachers.mobilebert import backbone_of, shape_of
+from mbert_onnx.training.distillation.teachers.mobilebert import shape_of
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from torch import nn
 from transformers import MobileBertConfig
 
 from mbert_onnx.errors import UsageError
-from mbert_onnx.training.distillation.teachers.mobilebert import backbone_of
+from mbert_onnx.model.checkpoint import backbone_of
 
 
 def kept_layers(layers: int | Sequence[int], depth: int) -> tuple[int, ...]:

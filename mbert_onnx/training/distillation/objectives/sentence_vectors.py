@@ -10,11 +10,6 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity, kl_div, normalize
 
 
-def sentence_vectors(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Returns the mean of the real tokens of `hidden` ``[batch, seq, hidden]`` at length 1, ``[batch, hidden]``."""
-    return normalize((hidden * mask.to(hidden.dtype)[:, :, None]).sum(dim=1), dim=-1)
-
-
 def vector_transfer(teacher: Tensor, student: Tensor) -> Tensor:
     """Computes 1 - the mean cosine of the teacher's and the student's vectors ``[batch, width]``.
 

@@ -7,12 +7,13 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from mbert_onnx.errors import CheckpointError
+from mbert_onnx.model.other_berts import positions_of
 from mbert_onnx.training.distillation.layer_maps import Maps, recorded
-from mbert_onnx.training.distillation.teachers.interface import EncoderShape, Teacher
+from mbert_onnx.training.distillation.teachers.interface import EncoderShape, Teacher, parameters_of
 from mbert_onnx.training.distillation.teachers.layer_stack import LayerStack, layer_stacks
 from mbert_onnx.training.distillation.teachers.projections import projecting_layers, projections_of
 from mbert_onnx.training.distillation.teachers.word_head import WordHead
@@ -138,20 +139,12 @@ def _shape_of(encoder: Any) -> EncoderShape:
     config = encoder.config
     projecting = projecting_layers(encoder)
     projected = int(projecting[0][0].out_features) if projecting else config.hidden_size
-    embeddings = getattr(encoder, "embeddings", None)
-    positions = int(getattr(config, "max_position_embeddings", 0) or 0)
-    # RoBERTa's positions begin behind the id of padding.
-    offset = getattr(embeddings, "padding_idx", None)
-    if isinstance(embeddings, nn.Module) and isinstance(offset, int) and not isinstance(embeddings, nn.Embedding):
-        positions -= offset + 1
     return EncoderShape(
         name=type(encoder).__name__,
-        parameters=sum(
-            parameter.numel() for name, parameter in encoder.named_parameters() if not name.startswith("pooler.")
-        ),
+        parameters=parameters_of(encoder),
         layers=config.num_hidden_layers,
         hidden_size=config.hidden_size,
         heads=config.num_attention_heads,
         projected_size=projected // 3 if len(projecting) == 1 else projected,
-        positions=positions,
+        positions=positions_of(encoder),
     )

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from mbert_onnx.model.student import MeanPooling
 from mbert_onnx.training.distillation.layer_maps import Maps
-from mbert_onnx.training.distillation.objectives.sentence_vectors import sentence_vectors
 
 # Names of sentence-transformers: the mean over tokens, the state of the first token, the maximum over tokens.
 MEAN, CLS, MAX = POOLINGS = ("mean", "cls", "max")
@@ -37,6 +37,11 @@ class EncoderShape:
     heads: int
     projected_size: int
     positions: int
+
+
+def parameters_of(encoder: nn.Module) -> int:
+    """Returns the number of an encoder's parameters, without its pooler."""
+    return sum(p.numel() for name, p in encoder.named_parameters() if not name.startswith("pooler."))
 
 
 class Teacher(ABC):
@@ -115,4 +120,5 @@ class Teacher(ABC):
             return normalize(hidden[:, 0], dim=-1)
         if self.pooling == MAX:
             return normalize(hidden.masked_fill(mask[:, :, None] == 0, -torch.inf).amax(dim=1), dim=-1)
-        return sentence_vectors(hidden, mask)
+        mean: Tensor = MeanPooling()(hidden, mask)
+        return mean

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from mbert_onnx.model.checkpoint import backbone_of
 from mbert_onnx.model.student import MobileBertModel, PretrainingHeads
 from mbert_onnx.training.distillation.layer_maps import Maps, maps_of
-from mbert_onnx.training.distillation.teachers.interface import EncoderShape, Teacher
+from mbert_onnx.training.distillation.teachers.interface import EncoderShape, Teacher, parameters_of
 
 
 class MobileBertTeacher(Teacher):
@@ -57,13 +58,6 @@ class MobileBertTeacher(Teacher):
         return logits if self.known_ids is None else logits[:, self.known_ids]
 
 
-def backbone_of(model: nn.Module) -> MobileBertModel:
-    """Returns the bare model of a task's model of ours."""
-    backbone = model if isinstance(model, MobileBertModel) else model.mobilebert
-    assert isinstance(backbone, MobileBertModel)
-    return backbone
-
-
 def shape_of(backbone: MobileBertModel) -> EncoderShape:
     """Returns the shape of one of our models."""
     config = backbone.config
@@ -72,7 +66,7 @@ def shape_of(backbone: MobileBertModel) -> EncoderShape:
     kind = "IB-BERT" if config.model_type == "ib_bert" else "MobileBERT"
     return EncoderShape(
         name=kind,
-        parameters=sum(p.numel() for name, p in backbone.named_parameters() if not name.startswith("pooler.")),
+        parameters=parameters_of(backbone),
         layers=config.num_hidden_layers,
         hidden_size=config.hidden_size,
         heads=config.num_attention_heads,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from torch import nn
 
+from mbert_onnx.model.checkpoint import backbone_of
 from mbert_onnx.text.tasks import SENTENCE_SIMILARITY
 from mbert_onnx.training.distillation.layer_pairs import LayerPairs
 from mbert_onnx.training.distillation.objectives.relations import relation_heads
 from mbert_onnx.training.distillation.principal_components import word_components
 from mbert_onnx.training.distillation.teachers.interface import EncoderShape, Teacher
-from mbert_onnx.training.distillation.teachers.mobilebert import backbone_of, shape_of
+from mbert_onnx.training.distillation.teachers.mobilebert import shape_of
 from mbert_onnx.training.inputs.distillation.students import WORD_TASKS, task_of
 from mbert_onnx.training.inputs.distillation.teachers import words_in
 from mbert_onnx.training.inputs.models import config_in
