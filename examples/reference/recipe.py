@@ -28,10 +28,10 @@ TEMPLATES = Path(__file__).parent / "templates"
 # Steps of each part of the transfer, and of each fine-tuning; the number of parts; words of the vocabulary; the weight
 # of the last feature map, which makes up for its variance of 0.1.
 DEFAULTS = {
-    "steps": "8000",
+    "steps": "5000",
     "parts": "2",
     "sentiment_steps": "3000",
-    "vocab_size": "15500",
+    "vocab_size": "22000",
     "feature_maps": "10",
     "seed": "0",
 }
@@ -44,8 +44,8 @@ preset = "mobilebert"
 [{table}.config]
 num_hidden_layers = 6
 hidden_size = 384
-intra_bottleneck_size = 96
-intermediate_size = 192
+intra_bottleneck_size = 128
+intermediate_size = 512
 num_feedforward_networks = 4
 embedding_size = 96
 max_position_embeddings = 256

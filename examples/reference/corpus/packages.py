@@ -43,8 +43,9 @@ def unpacked(package: Package, folder: Path) -> Path:
     if place.is_dir():
         return place
     folder.mkdir(parents=True, exist_ok=True)
+    # The registries' clients run in folders of their own, so that no path may be relative.
     with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as beside:
-        download, content = Path(beside, "download"), Path(beside, "content")
+        download, content = Path(beside, "download").resolve(), Path(beside, "content").resolve()
         download.mkdir()
         _run(_fetch_command(package), download, package)
         archive = next(iter(download.iterdir()))
