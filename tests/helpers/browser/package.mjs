@@ -1,8 +1,10 @@
 // Runs the package mbert-onnx-web in a browser: in a page, a Worker and a service worker; prints the results as JSON.
 //
 // node package.mjs NODE_MODULES chrome|firefox EXECUTABLE < {"package": a folder, "entry": its module, "model": a file,
-// "calls": [[method, ...arguments]], "isolated": whether the page is cross-origin isolated, "options": of load}
+// "calls": [[method, ...arguments]], "isolated": whether the page is cross-origin isolated, "options": of load,
+// "bundler": esbuild, which makes the service worker a classic script, for browsers without modules there; or null}
 
+import { execFileSync } from "node:child_process";
 import { createReadStream, existsSync, statSync } from "node:fs";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
@@ -10,13 +12,13 @@ import { dirname, extname, join } from "node:path";
 import { text } from "node:stream/consumers";
 
 const [modules, browserName, executablePath] = process.argv.slice(2);
-const { package: folder, entry, model, calls, isolated, options } = JSON.parse(await text(process.stdin));
+const { package: folder, entry, model, calls, isolated, options, bundler } = JSON.parse(await text(process.stdin));
 const require = createRequire(`${modules}/`);
 const puppeteer = (await import(require.resolve("puppeteer-core"))).default;
 
 // What page and workers run: a load with progress, the calls, a model that is disposed of.
-const ASK = `
-import { load } from "/package/${entry}";
+const asking = (module) => `
+import { load } from "${module}";
 export async function ask(url, calls, options) {
   const progress = [];
   const model = await load(url, { ...options, onProgress: (one) => progress.push(one) });
@@ -27,16 +29,22 @@ export async function ask(url, calls, options) {
   const plain = (_, value) => (ArrayBuffer.isView(value) ? Array.from(value, Number) : value);
   return JSON.parse(JSON.stringify({ info, results, memory: model.memory, last: progress.at(-1) }, plain));
 }`;
-const ANSWER = `
-import { ask } from "/ask.js";
-const answer = (given) => ask(...given).catch(({ message }) => ({ error: message }));`;
+const IMPORT = `import { ask } from "/ask.js";`;
+const ANSWER = `const answer = (given) => ask(...given).catch(({ message }) => ({ error: message }));`;
+const SERVICE = `
+self.addEventListener("activate", (event) => event.waitUntil(clients.claim()));
+self.addEventListener("message", (event) => event.waitUntil(answer(event.data).then((found) => event.source.postMessage(found))));`;
+// As docs/web-package.md says.
+const bundled = () =>
+  execFileSync(bundler, ["--bundle", "--format=iife", "--define:import.meta.url=location.href"], {
+    input: `${asking(join(folder, entry))}\n${ANSWER}${SERVICE}`,
+    encoding: "utf-8",
+  });
 const TEXTS = {
   "/": `<!doctype html><title>package</title><link rel="icon" href="data:,">`,
-  "/ask.js": ASK,
-  "/worker.js": `${ANSWER} onmessage = async ({ data }) => postMessage(await answer(data));`,
-  "/service-worker.js": `${ANSWER}
-self.addEventListener("activate", (event) => event.waitUntil(clients.claim()));
-self.addEventListener("message", (event) => event.waitUntil(answer(event.data).then((found) => event.source.postMessage(found))));`,
+  "/ask.js": asking(`/package/${entry}`),
+  "/worker.js": `${IMPORT}${ANSWER} onmessage = async ({ data }) => postMessage(await answer(data));`,
+  "/service-worker.js": bundler ? bundled() : `${IMPORT}${ANSWER}${SERVICE}`,
 };
 const TYPES = { "": "text/html", ".js": "text/javascript" }; // .wasm has no type, as on many servers
 const ISOLATION = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
@@ -82,14 +90,16 @@ const inWorker = await page.evaluate(
     }),
   given,
 );
-const inServiceWorker = await page.evaluate(async (given) => {
-  await navigator.serviceWorker.register("/service-worker.js", { type: "module" });
+const service = bundler ? {} : { type: "module" };
+const place = bundler ? { wasm: `${address}/package/wasm/` } : {};
+const inServiceWorker = await page.evaluate(async (given, service) => {
+  await navigator.serviceWorker.register("/service-worker.js", service);
   const { active } = await navigator.serviceWorker.ready;
   return new Promise((resolve) => {
     navigator.serviceWorker.onmessage = ({ data }) => resolve(data);
     active.postMessage(given);
   });
-}, given);
+}, [url, calls, { ...options, ...place }], service);
 const version = await browser.version();
 await browser.close();
 server.close();

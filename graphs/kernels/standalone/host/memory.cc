@@ -87,7 +87,7 @@ Status allocate_elements(size_t count, size_t size, void** array) {
 
 Status out_of_memory(size_t bytes) {
   return fail(failure() << "no memory for " << static_cast<int64_t>(bytes / 1024)
-                        << " KB is left; expected a smaller model, or fewer texts in a run");
+                        << " KB is left; expected a smaller model or fewer texts");
 }
 
 }  // namespace mbert

@@ -39,8 +39,7 @@ Status Loader::read_branch(const NodeView& view, Scope scope, int depth) {
     View result;
     if (next_field(&results, GraphField::OUTPUT)) TRY(read_name(results.bytes, &result));
     const int32_t computed = names_.find(scope, result);
-    if (computed < 0)
-      return fail(about_node(view) << "its branch does not compute the output " << names.bytes << "; expected it");
+    TRY(check_computed(view, computed, names.bytes));
     if (names.bytes.size) TRY(define(scope, names.bytes, computed));
   }
   return nullptr;

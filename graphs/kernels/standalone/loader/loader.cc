@@ -242,6 +242,16 @@ Status Loader::refuse(const NodeView& view) const {
   return fail(about_node(view) << "this operator is not one that the runtime has" << ADVICE);
 }
 
+Status Loader::check_computed(const NodeView& view, int32_t value, const View& output) const {
+  if (value >= 0) return nullptr;
+  return fail(about_node(view) << "its body does not compute the output " << output << "; expected it");
+}
+
+// Refuses a node with more inputs or outputs than the function that it calls.
+static Status has_too_many(const NodeView& view, const char* what) {
+  return fail(about_node(view) << "it has more " << what << " than its function; expected as many");
+}
+
 Status Loader::call(const FunctionView& function, const NodeView& view, const View& bytes, Scope scope, int depth) {
   TRY(check_depth(view, depth));
   TRY(count(function.body.size));
@@ -256,20 +266,17 @@ Status Loader::call(const FunctionView& function, const NodeView& view, const Vi
       return fail(about_node(view) << "the input " << given.bytes << " is not computed before; expected a sorted graph");
     TRY(define(own, wanted.bytes, value));
   }
-  if (next_field(&given, NodeField::INPUT))
-    return fail(about_node(view) << "the node has more inputs than its function; expected as many");
+  if (next_field(&given, NodeField::INPUT)) return has_too_many(view, "inputs");
   const View outer = caller_;
   caller_ = view.name;
   TRY(read_nodes(function.body, FunctionField::NODE, own, depth + 1));
   caller_ = outer;
   Wire results(function.body), names(bytes);
   while (next_field(&names, NodeField::OUTPUT)) {
-    if (!next_field(&results, FunctionField::OUTPUT))
-      return fail(about_node(view) << "the node has more outputs than its function; expected as many");
+    if (!next_field(&results, FunctionField::OUTPUT)) return has_too_many(view, "outputs");
     if (!names.bytes.size) continue;
     const int32_t value = names_.find(own, results.bytes);
-    if (value < 0)
-      return fail(about_node(view) << "its function does not compute the output " << results.bytes << "; expected it");
+    TRY(check_computed(view, value, results.bytes));
     TRY(define(scope, names.bytes, value));
   }
   return nullptr;

@@ -48,6 +48,8 @@ class Loader {
   Status read_presence(const NodeView& view, Scope scope);
   Status read_branch(const NodeView& view, Scope scope, int depth);
   Status check_depth(const NodeView& view, int depth) const;
+  // Refuses a node whose body has no value for one of its outputs.
+  Status check_computed(const NodeView& view, int32_t value, const View& output) const;
   Status refuse(const NodeView& view) const;
   Status compute_constants(const GraphNode& node);
   Status keep_constants(const GraphNode& node, const bool* is_packed);

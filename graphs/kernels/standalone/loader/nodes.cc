@@ -106,7 +106,7 @@ Status read_value(const NodeView& view, Value* value) {
   constexpr size_t MOST = 4096;
   TRY(find_attribute(view.attributes, LIST, &attribute));
   if (attribute.kind != Attribute::INTEGERS || attribute.count > MOST)
-    return fail(about_node(view) << "its value has another form; expected a tensor, or a short list of integers");
+    return fail(about_node(view) << "its value has another form; expected a tensor or few integers");
   int64_t* numbers = nullptr;
   TRY(allocate_array(attribute.count, &numbers));
   value->memory = value->tensor.data = numbers;

@@ -69,7 +69,7 @@ constexpr uint32_t BOOLS = type_bit(BOOL);
 constexpr uint32_t STEPS = type_bit(UINT8) | type_bit(INT8) | type_bit(UINT16) | type_bit(INT16);
 
 constexpr Operator OPERATORS[] = {
-    plain("Abs", "T>T", NUMBERS, run_elementwise, ABS),
+    plain("Abs", "T>T", REALS, run_elementwise, ABS),
     plain("Add", "TT>T", NUMBERS, run_elementwise, ADD),
     plain("And", "TT>T", BOOLS, run_elementwise, AND),
     with(ARG_MAX, "ArgMax", "T>L", REALS, run_arg_max),

@@ -10,8 +10,7 @@ namespace {
 using Field = TensorField;
 
 Status external(const View& name) {
-  return fail(failure() << "the tensor " << name << " is in another file (external data); expected one file with all "
-                        << "weights: export it again, or run it with onnxruntime-web");
+  return fail(failure() << "the tensor " << name << " is in another file (external data); export one file" << ADVICE);
 }
 
 // Stores the low bytes of a number, which is all of it, or the bits of a float.

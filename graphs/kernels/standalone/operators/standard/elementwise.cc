@@ -8,6 +8,8 @@ namespace mbert {
 
 namespace {
 
+constexpr int64_t INFINITY_BITS = 0x7FF0000000000000;
+
 // Integers are added and multiplied as unsigned numbers, which wrap around.
 uint64_t unsigned_of(int64_t number) { return static_cast<uint64_t>(number); }
 
@@ -108,7 +110,6 @@ bool compute_integers(int code, const Strip* inputs, int count, int output_type,
       case MIN:
       case MAX: result[i] = is_chosen(code, a[i], b[i]) ? a[i] : b[i]; break;
       case RELU: result[i] = a[i] < 0 ? 0 : a[i]; break;
-      case ABS: result[i] = a[i] < 0 ? static_cast<int64_t>(0 - unsigned_of(a[i])) : a[i]; break;
       case AND: result[i] = a[i] && b[i]; break;
       case OR: result[i] = a[i] || b[i]; break;
       case NOT: result[i] = !a[i]; break;
@@ -142,14 +143,6 @@ Status broadcast_scales(const Tensor& x, int64_t axis, Tensor* scales) {
   scales->rank = x.rank - place;
   for (int i = 1; i < scales->rank; i++) scales->sizes[i] = 1;
   return nullptr;
-}
-
-// Makes a limit that no number exceeds.
-void fill_upper_limit(bool is_of_reals, Strip* limit) {
-  if (is_of_reals)
-    for (double& number : limit->reals) number = __builtin_inf();
-  else
-    for (int64_t& number : limit->integers) number = INT64_MAX;
 }
 
 }  // namespace
@@ -203,11 +196,9 @@ Status run_elementwise(NodeRun& node) {
   if (code == EXPAND || code == WHERE) output_type = bits_type(output_type);
   const double slope = code == LEAKY_RELU ? static_cast<double>(real_attribute(node.node, 0)) : 0.0;
   Strip strips[3], result;
-  if (code == CLIP && count < 3) {
-    fill_upper_limit(is_real(types[0]), &strips[2]);
-  } else {
-    for (int64_t& zero : strips[2].integers) zero = 0;
-  }
+  // What an absent third input is: zero, or the upper limit that no number exceeds.
+  const int64_t absent = code != CLIP ? 0 : is_real(types[0]) ? INFINITY_BITS : INT64_MAX;
+  for (int64_t& element : strips[2].integers) element = absent;
   for (BroadcastWalk walk(sizes, rank, inputs, count); walk.next();) {
     const int length = walk.length();
     for (int i = 0; i < count; i++)

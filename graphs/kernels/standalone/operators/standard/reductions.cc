@@ -87,7 +87,7 @@ Status run_reduction(NodeRun& node) {
   }
   const size_t total = results.count();
   if (code < REDUCE_SUM && total && !tensor.count())
-    return fail(failure() << "its input is " << tensor << "; expected one number at least for each of its output");
+    return fail(failure() << "its input is " << tensor << "; expected numbers for each of its output");
   void* data = nullptr;
   TRY(node.output(0, tensor.type, sizes, rank, &data));
   if (!data) return nullptr;

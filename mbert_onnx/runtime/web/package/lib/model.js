@@ -83,7 +83,7 @@ export function modelOf(session, { address }, { vocabulary, cache }) {
         const result = resultOf(asRows, place, row, record, options);
         const count = asRows.cut?.[place].at(-1);
         // A file of fixed length cuts what others read in windows. Results that are no list say so themselves.
-        if (count > 0 && isArray(result)) console.warn(`${count} tokens were not read: a row has ${limit} at most`);
+        if (count > 0 && isArray(result)) console.warn(`${count} tokens cut: a row has ${limit} at most`);
         found.push(result);
       });
     }
@@ -143,8 +143,8 @@ export function modelOf(session, { address }, { vocabulary, cache }) {
 
     choose(prompt, choices, options) {
       const most = record.choices;
-      const isRight = isArray(choices) && choices.length > 1 && !(choices.length > most);
-      check(isRight, `choices is no list of 2 ${most ? `to ${most}` : "or more"} texts`, TypeError);
+      const isRight = isArray(choices) && choices.length > 1 && !(most && choices.length > most);
+      check(isRight, `pass a list of 2 ${most ? `to ${most}` : "or more"} choices`, TypeError);
       choices.forEach((choice) => checkText("a choice", choice));
       const { bytes, splits } = encodeAll(choices);
       const others = { choices: vector(bytes), choice_splits: vector(splits) };

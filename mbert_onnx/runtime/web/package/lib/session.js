@@ -34,7 +34,7 @@ export async function openSession(wasm, readFile, { address, isCached: cached = 
   const memory = () => new Uint8Array(wasm.heap.buffer);
   const allocate = (size, before) => {
     const place = c.extend(before, size) >>> 0; // addresses beyond 2 GB are negative without this
-    check(place, `no memory for ${size} bytes; dispose of models or shorten texts`);
+    check(place, `no memory for ${size} bytes; dispose of models or cut texts`);
     return place;
   };
   const copyOf = (kind, place, length) => {

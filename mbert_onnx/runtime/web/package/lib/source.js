@@ -87,7 +87,7 @@ export const failure =
   (url, others = "") =>
   (cause) => {
     throw new Error(
-      `${url} cannot be loaded: ${cause.cause?.message ?? cause.message}; check address and connection${others}`,
+      `${url} cannot be loaded: ${cause.cause?.message ?? cause.message}; check address and network${others}`,
     );
   };
 

@@ -45,7 +45,7 @@ export async function instantiate({ threads = 1, relaxed = true, wasm }) {
       while (workers.length < threads - 1)
         workers.push(await startWorker(Worker, module, memory, c.allocate(STACK) + STACK));
     } catch ({ message }) {
-      note = message || "thread.js cannot be loaded"; // an event of a Worker has no message
+      note = message || "thread.js cannot load"; // an event of a Worker has no message
       close();
     }
   }

@@ -155,7 +155,7 @@ test("threads that cannot start leave a note", { skip }, async (context) => {
   };
   const { about } = await instance({ threads: 2 });
   globalThis.Worker = own;
-  assert.deepEqual([about.threads, about.note], [1, "thread.js cannot be loaded"]);
+  assert.deepEqual([about.threads, about.note], [1, "thread.js cannot load"]);
 });
 
 test("an abort in the last event of progress", { skip }, async () => {

@@ -230,7 +230,7 @@ def test_a_file_of_fixed_length_warns_of_what_it_does_not_read(task: str, text_b
     found = ask(file, [[*call, f"{MASKED} {LONG}"], [*call, "[MASK] ran"]])
     assert [list(outcome) for outcome in found["results"]] == [["result"], ["result"]]
     [warning] = found["warnings"]
-    assert re.fullmatch(r"\d+ tokens were not read: a row has 16 at most", warning)
+    assert re.fullmatch(r"\d+ tokens cut: a row has 16 at most", warning)
 
 
 @pytest.mark.full
@@ -238,4 +238,4 @@ def test_more_choices_than_a_file_for_phones_takes_are_refused(text_bundle: Call
     file = write_text_file(text_bundle("multiple-choice", target="mobile", seq_len=16))
     few, many = ask(file, [["choose", QUESTION, ["one", "two"]], ["choose", QUESTION, ["one"] * 5]])["results"]
     assert len(few["result"]["choices"]) == 2
-    assert many["error"] == "TypeError: choices is no list of 2 to 4 texts"
+    assert many["error"] == "TypeError: pass a list of 2 to 4 choices"
