@@ -17,6 +17,7 @@ from typing import Any
 from examples.experiments.fill_recipe import fill
 from examples.reference.choice import best_rate, rates
 from examples.reference.results import Figure, arm_difference, figure, sentiment_arms, standings
+from mbert_onnx.model.checkpoint_files.int8_weights import SCALE
 
 Table = Callable[[Path, Path], str]
 """Returns a table, given the folder of the results and that of the corpus."""
@@ -137,7 +138,8 @@ def sizes(folder: Path) -> dict[str, str]:
     """Returns the number of parameters and words of a packed model, as cards write them."""
     from safetensors.numpy import load_file
 
-    count = sum(tensor.size for tensor in load_file(folder / "model.safetensors").values())
+    tensors = load_file(folder / "model.safetensors")
+    count = sum(tensor.size for name, tensor in tensors.items() if not name.endswith(SCALE))
     words = json.loads((folder / "config.json").read_text(encoding="utf-8"))["vocab_size"]
     return {"parameters": f"{count / 1e6:.1f} M", "words": f"{words:,}"}
 

@@ -1,11 +1,12 @@
-"""Packs a trained checkpoint as a built-in model: weights in half precision, and a graph that reads them.
+"""Packs a trained checkpoint as a built-in model: matrices in int8, vectors in half precision, and a graph of both.
 
     python -m examples.reference.pack CHECKPOINT FOLDER
 
-The folder is a checkpoint of transformers, or of sentence-transformers for sentence similarity, and a bundle.
+The folder is a checkpoint that `mbert_onnx` reads, with the files of transformers, or of sentence-transformers for
+sentence similarity, and a bundle.
 
 The graph is not optimized: its initializers are the checkpoint's tensors, at their offsets in `model.safetensors`. One
-copy of the weights thus serves `export`, transformers, and onnxruntime without torch.
+copy of the weights thus serves `export`, and onnxruntime without torch.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ import tempfile
 from pathlib import Path
 
 import onnx_ir as ir
-import torch
 from safetensors.torch import load_file, save_file
 
 from mbert_onnx.bundles.inputs import Shapes
 from mbert_onnx.bundles.records import METADATA
 from mbert_onnx.conversion.tracing import trace
 from mbert_onnx.model.checkpoint import load_checkpoint, save_checkpoint
+from mbert_onnx.model.checkpoint_files.int8_weights import SCALE, quantize_rows
 from mbert_onnx.model.checkpoint_files.tensor_names import PREFIX
 from mbert_onnx.model.padding import zero_padding
 from mbert_onnx.model.tokenizer_files import COMPANIONS
@@ -32,6 +33,9 @@ from mbert_onnx.text.tasks import SENTENCE_SIMILARITY
 WEIGHTS, GRAPH = "model.safetensors", "model.onnx"
 
 MAX_BYTES = 8_000_000
+
+# safetensors' names of types.
+KINDS = {"I8": ir.DataType.INT8, "F16": ir.DataType.FLOAT16, "F32": ir.DataType.FLOAT}
 
 # Bytes before the header of a safetensors file: the size of the header.
 HEADER = 8
@@ -45,11 +49,10 @@ def main(checkpoint: Path, folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent) as beside:
         packed = Path(beside)
         save_checkpoint(loaded, packed)
-        halves = {name: tensor.half() for name, tensor in load_file(packed / WEIGHTS).items()}
-        save_file(halves, packed / WEIGHTS, metadata={"format": "pt"})
+        stored = quantize_rows(load_file(packed / WEIGHTS))
+        stored = {name: tensor.half() if tensor.dim() < 2 else tensor for name, tensor in stored.items()}
+        save_file(stored, packed / WEIGHTS, metadata={"format": "pt"})
         (packed / WEIGHTS).chmod(0o644)  # safetensors writes a file that only its owner can read
-        loaded.config.dtype = torch.float16
-        loaded.config.save_pretrained(packed)
         for name in COMPANIONS:
             if (checkpoint / name).is_file():
                 shutil.copyfile(checkpoint / name, packed / name)
@@ -72,7 +75,7 @@ def main(checkpoint: Path, folder: Path) -> None:
 
 
 def save_graph(model: ir.Model, folder: Path, prefix: str = "") -> None:
-    """Writes a graph that reads the weights beside it; onnxruntime casts them to float32 once, at loading.
+    """Writes a graph that reads the weights beside it; onnxruntime makes them float32 once, at loading.
 
     Args:
         model: The graph; its initializers have the names of the weights after `prefix`.
@@ -80,33 +83,43 @@ def save_graph(model: ir.Model, folder: Path, prefix: str = "") -> None:
         prefix: What the names in the graph have before those of the weights.
     """
     graph = model.graph
-    with (folder / WEIGHTS).open("rb") as file:
-        length = int.from_bytes(file.read(HEADER), "little")
-        header = json.loads(file.read(length))
-    for stored, place in header.items():
-        name = prefix + stored
-        if name not in graph.initializers:
-            continue  # `__metadata__`
-        begin, end = place["data_offsets"]
-        value = graph.initializers.pop(name)
-        half = ir.Value(name=f"{name}.half", shape=value.shape, type=ir.TensorType(ir.DataType.FLOAT16))
-        half.const_value = ir.ExternalTensor(
-            WEIGHTS,
-            HEADER + length + begin,
-            end - begin,
-            ir.DataType.FLOAT16,
-            shape=ir.Shape(place["shape"]),
-            name=f"{name}.half",
-            base_dir=folder,
-        )
-        graph.register_initializer(half)
-        cast = ir.node("Cast", [half], {"to": ir.DataType.FLOAT})
-        graph.insert_before(graph[0], cast)
-        ir.convenience.replace_all_uses_with(value, cast.outputs[0])
+    stored = _stored_tensors(folder)
+    nodes: list[ir.Node] = []
+    for name in [name for name in stored if prefix + name in graph.initializers]:
+        value = graph.initializers.pop(prefix + name)
+        matrix = _initializer(graph, stored[name])
+        nodes.append(ir.node("Cast", [matrix], {"to": ir.DataType.FLOAT}))
+        if name + SCALE in stored:
+            nodes.append(ir.node("Mul", [nodes[-1].outputs[0], _initializer(graph, stored[name + SCALE])]))
+        ir.convenience.replace_all_uses_with(value, nodes[-1].outputs[0])
+    graph.insert_before(graph[0], nodes)
     for node in graph:  # names and metadata of the tracer are a third of the file
         node.metadata_props.clear()
         node.name = None
     ir.save(model, folder / GRAPH)
+
+
+def _stored_tensors(folder: Path) -> dict[str, ir.ExternalTensor]:
+    """Returns the tensors of the weights, each at its place in the file."""
+    with (folder / WEIGHTS).open("rb") as file:
+        length = int.from_bytes(file.read(HEADER), "little")
+        header = json.loads(file.read(length))
+    header.pop("__metadata__", None)
+    tensors = {}
+    for name, place in header.items():
+        begin, end = place["data_offsets"]
+        offset, kind, shape = HEADER + length + begin, KINDS[place["dtype"]], ir.Shape(place["shape"])
+        tensors[name] = ir.ExternalTensor(
+            WEIGHTS, offset, end - begin, kind, shape=shape, name=f"{name}.stored", base_dir=folder
+        )
+    return tensors
+
+
+def _initializer(graph: ir.Graph, tensor: ir.ExternalTensor) -> ir.Value:
+    assert tensor.name is not None
+    value = ir.Value(name=tensor.name, shape=tensor.shape, type=ir.TensorType(tensor.dtype), const_value=tensor)
+    graph.register_initializer(value)
+    return value
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def fold_small_constants(model: ir.Model, largest: int = LARGEST_FOLDED) -> bool
 
 
 def _is_folded(node: ir.Node) -> bool | None:
-    return True if _is_small_filling(node) or _widens_weight(node) else None
+    return True if _is_small_filling(node) or _widens_weight(node) or _scales_weight(node) else None
 
 
 def _is_small_filling(node: ir.Node) -> bool:
@@ -45,7 +45,18 @@ def _is_small_filling(node: ir.Node) -> bool:
 
 
 def _widens_weight(node: ir.Node) -> bool:
-    """Returns whether a Cast widens a weight stored in half precision; unfolded, no pass would find the weight."""
+    """Returns whether a Cast widens a weight stored in half precision or int8.
+
+    Unfolded, no pass would find the weight.
+    """
     kept = node.inputs[0] if node.op_type == "Cast" else None
     wide = node.attributes.get_int("to", 0) == ir.DataType.FLOAT
-    return kept is not None and wide and constant(kept) is not None and kept.dtype in HALVES
+    return kept is not None and wide and constant(kept) is not None and kept.dtype in (*HALVES, ir.DataType.INT8)
+
+
+def _scales_weight(node: ir.Node) -> bool:
+    """Returns whether a Mul gives each row of a weight its scale, as after a Cast of int8."""
+    if node.op_type != "Mul" or any(value is None or constant(value) is None for value in node.inputs):
+        return False
+    weight, scale = (value.shape for value in node.inputs if value is not None)
+    return weight is not None and scale is not None and len(weight) == 2 and tuple(scale) == (weight[0], 1)

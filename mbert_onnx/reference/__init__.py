@@ -8,7 +8,7 @@ REFERENCE = "reference"
 EMBED = "reference:embed"
 
 FOLDER = Path(__file__).parent
-"""Folder of `reference`. `model.safetensors` has its weights in half precision; `model.onnx` reads the same file."""
+"""Folder of `reference`. `model.safetensors` has its matrices in int8; `model.onnx` reads the same file."""
 
 FOLDERS = {REFERENCE: FOLDER, EMBED: FOLDER / "embed"}
 """Folder of each built-in model, by name."""

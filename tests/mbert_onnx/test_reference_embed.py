@@ -18,6 +18,7 @@ import mbert_onnx
 from examples.reference import pack
 from mbert_onnx.bundles.model_file import find_file
 from mbert_onnx.model.checkpoint import load_checkpoint, save_checkpoint
+from mbert_onnx.model.padding import zero_padding
 from mbert_onnx.reference import EMBED, FOLDER, FOLDERS
 from mbert_onnx.runtime.loading import load
 from mbert_onnx.runtime.model import Model
@@ -48,7 +49,8 @@ def test_it_is_small_and_in_the_wheel() -> None:
     files = [path for path in INSTALLED.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= MAX_BYTES
     with safe_open(INSTALLED / "model.safetensors", "pt") as file:
-        assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.float16}  # noqa: SIM118
+        matrices = [name for name in file.keys() if name.endswith("dense.weight")]  # noqa: SIM118
+        assert {file.get_tensor(name).dtype for name in matrices} == {torch.int8}
     data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
     assert {path for pattern in data["mbert_onnx.reference"] for path in FOLDER.glob(pattern)} >= set(files)
 
@@ -75,15 +77,17 @@ def test_its_vectors_compare_texts(model: Model) -> None:
     np.testing.assert_allclose(model.embed([QUESTION])[0], vectors[0], atol=CLOSE)
 
 
-def test_graph_torch_and_transformers_agree(model: Model) -> None:
+def test_graph_torch_and_transformers_agree(model: Model, tmp_path: Path) -> None:
     ids = np.random.default_rng(0).integers(5, 5_000, (3, 21))
     mask = np.ones_like(ids)
     mask[1, 9:] = 0
     feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
     tensors = {name: torch.from_numpy(value) for name, value in feed.items()}
-    bare = MobileBertModel.from_pretrained(INSTALLED, dtype=torch.float32, add_pooling_layer=False).eval()
+    checkpoint = load_checkpoint(EMBED)
+    save_checkpoint(checkpoint, tmp_path)  # as the card says: transformers does not read int8
+    bare = MobileBertModel.from_pretrained(tmp_path, add_pooling_layer=False).eval()
     with torch.no_grad():
-        expected = load_checkpoint(EMBED).model(**tensors).sentence_embedding
+        expected = checkpoint.model(**tensors).sentence_embedding
         states = bare(**tensors).last_hidden_state
     pooled = (states * tensors["attention_mask"][..., None]).sum(1) / tensors["attention_mask"].sum(1, keepdim=True)
     theirs = torch.nn.functional.normalize(pooled, dim=1)
@@ -119,7 +123,7 @@ def test_it_is_exported_like_any_checkpoint(tmp_path: Path, model: Model) -> Non
 
 
 @pytest.mark.full
-def test_a_packed_checkpoint_is_a_bundle_in_half_precision(
+def test_a_packed_checkpoint_is_a_bundle_in_int8(
     tmp_path: Path, runtime_tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_small(tmp_path / "bare", "MobileBertModel", vocab_size=len(runtime_tokenizer))
@@ -128,9 +132,18 @@ def test_a_packed_checkpoint_is_a_bundle_in_half_precision(
     save_checkpoint(loaded, tmp_path / "checkpoint")
     runtime_tokenizer.save_pretrained(tmp_path / "checkpoint")
     pack.main(tmp_path / "checkpoint", tmp_path / "packed")
-    vectors = load(tmp_path / "packed").embed(["ada wrote it", "the fox"])
+    bundle = load(tmp_path / "packed")
+    vectors = bundle.embed(["ada wrote it", "the fox"])
     assert vectors.shape == (2, loaded.config.hidden_size)
-    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    stored = load_checkpoint(tmp_path / "packed").model
+    row = bundle.tokenizer.truncated("ada wrote it")[0].ids
+    np.testing.assert_allclose(vectors[:1], stored(torch.tensor([row])).sentence_embedding, atol=CLOSE)
+    # Each weight is off by half a step of its row at most, vectors by half precision.
+    zero_padding(loaded.model)
+    given = dict(loaded.model.named_parameters())
+    for name, weight in stored.named_parameters():
+        step = weight.abs().amax(-1, keepdim=True) / 127 if weight.dim() == 2 else weight.abs() / 2**10
+        assert bool(((weight - given[name]).abs() <= 0.51 * step).all()), name
     monkeypatch.setattr(pack, "MAX_BYTES", 1000)
     with pytest.raises(SystemExit, match="expected at most 1,000; train a smaller student"):
         pack.main(tmp_path / "checkpoint", tmp_path / "again")

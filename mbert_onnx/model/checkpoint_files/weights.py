@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers import MobileBertConfig
 
 from mbert_onnx.errors import CheckpointError
+from mbert_onnx.model.checkpoint_files.int8_weights import dequantize_rows
 from mbert_onnx.model.checkpoint_files.tensor_names import (
     PREFIX,
     SHOWN_TENSORS,
@@ -119,7 +120,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], list[str]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns about files of old versions
             if path.suffix == ".safetensors":
-                return load_file(path), []
+                return dequantize_rows(load_file(path)), []
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except MemoryError:
         raise  # the file may be fine

@@ -72,11 +72,18 @@ def test_large_constants_that_are_needed_as_they_are_are_not_folded() -> None:
     assert not fold_small_constants(before)
 
 
-@pytest.mark.parametrize("kept", ["float16", "bfloat16"])
-def test_weights_kept_in_half_precision_are_widened_whatever_their_size(kept: str) -> None:
+@pytest.mark.parametrize(
+    ("kept", "widened"),
+    [
+        ("float16[{rows}, 64] W", "V = Cast <to = 1> (W)"),
+        ("bfloat16[{rows}, 64] W", "V = Cast <to = 1> (W)"),
+        ("int8[{rows}, 64] W, float[{rows}, 1] S", "U = Cast <to = 1> (W) V = Mul(U, S)"),
+    ],
+)
+def test_weights_kept_in_fewer_bits_are_widened_whatever_their_size(kept: str, widened: str) -> None:
     rows = LARGEST_FOLDED // 64 + 1
-    before = graph(f"""(float[b, {rows}] x) => (float[b, 64] y) <{kept}[{rows}, 64] W>
-        {{ V = Cast <to = 1> (W) y = MatMul(x, V) }}""")
+    before = graph(f"""(float[b, {rows}] x) => (float[b, 64] y) <{kept.format(rows=rows)}>
+        {{ {widened} y = MatMul(x, V) }}""")
     after = cleaned(before)
     assert [node.op_type for node in after.graph] == ["MatMul"]
     [weight] = after.graph.initializers.values()
