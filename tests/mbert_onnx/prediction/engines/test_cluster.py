@@ -45,13 +45,16 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def nodes(cache: Path) -> Iterator[Nodes]:
     """A cluster of three nodes with one core each."""
-    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # the names of its sockets may not be longer
+    folder = tempfile.mkdtemp(prefix="", dir="/tmp")  # the names of its sockets may not be longer
     options = {"num_cpus": 1, "object_store_memory": OBJECTS}
-    cluster = Nodes(initialize_head=True, head_node_args={**options, "include_dashboard": False, "temp_dir": folder})
-    for _ in range(2):
-        cluster.add_node(**options)
-    yield cluster
-    cluster.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        # Ray writes the address of the cluster into the folder `ray` there, whatever its option `temp_dir` says.
+        patch.setenv("RAY_TMPDIR", folder)
+        cluster = Nodes(initialize_head=True, head_node_args={**options, "include_dashboard": False})
+        for _ in range(2):
+            cluster.add_node(**options)
+        yield cluster
+        cluster.shutdown()
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -62,10 +65,10 @@ def bundle(runtime_bundle: Callable[..., Any]) -> Path:
 
 @pytest.fixture
 def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """3,000 rows in chunks of 20, some of them without a text."""
+    """20,000 rows in chunks of 20, some of them without a text: more than a cluster answers before it misses a node."""
     monkeypatch.setattr(blocks, "MOST_ROWS", 20)
     path = tmp_path / "rows.csv"
-    texts = (" ".join(WORDS[place % 7 :][: place % 11]) for place in range(3_000))
+    texts = (" ".join(WORDS[place % 7 :][: place % 11]) for place in range(20_000))
     path.write_text("id,text\n" + "".join(f"{place},{text}\n" for place, text in enumerate(texts)))
     return path
 
