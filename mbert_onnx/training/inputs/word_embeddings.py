@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,10 +12,11 @@ from torch import Tensor
 
 from mbert_onnx.bundles.records import TOKENIZER
 from mbert_onnx.errors import CheckpointError
+from mbert_onnx.model.checkpoint import load_checkpoint, save_checkpoint
 from mbert_onnx.model.checkpoint_tokenizer.loading import without_warnings
 from mbert_onnx.model.student import MobileBertModel
 from mbert_onnx.model.tokenizer_files import SPECIAL
-from mbert_onnx.reference import located
+from mbert_onnx.reference import is_reference, located
 from mbert_onnx.text.tokenizer import PADDING_TOKENS
 
 # Standard deviation of the copied word embeddings relative to `initializer_range`, that of the random position
@@ -45,8 +48,15 @@ def copy_word_embeddings(model: MobileBertModel, vocabulary: dict[str, int], che
     folder = located(checkpoint)
     try:
         theirs = Tokenizer.from_file(str(folder / TOKENIZER)).get_vocab()
-        with without_warnings():  # warns that the head is not loaded, which is intended
-            other = AutoModel.from_pretrained(folder).eval()
+        with (
+            tempfile.TemporaryDirectory(prefix="mbert-onnx-", ignore_cleanup_errors=True) as temporary,
+            without_warnings(),  # warns that the head is not loaded, which is intended
+        ):
+            source = folder
+            if is_reference(checkpoint):  # in int8, which transformers does not read
+                source = Path(temporary)
+                save_checkpoint(load_checkpoint(checkpoint), source)
+            other = AutoModel.from_pretrained(source).eval()
     except (OSError, ValueError, SafetensorError) as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(f"word_embeddings {checkpoint} cannot be loaded ({reason})") from error

@@ -196,7 +196,7 @@ def test_the_report_comes_back_and_nothing_stays(server: Server, job: Job) -> No
 
 
 def test_what_the_other_side_complains_of_comes_through(server: Server, job: Job) -> None:
-    with pytest.raises(PerfUsageError, match=r"^box: --vocab-size is 0; expected whole numbers"):
+    with pytest.raises(PerfUsageError, match=r"^box: the vocabulary size of one is 0; expected at least 1"):
         bench(server.device(), replace(job, subjects=(replace(job.subjects[0], vocab_size=0),)))
     with pytest.raises(PerfUsageError, match=r"^box: the native kernels compute no block of one: it has no functions"):
         bench(server.device(), replace(job, subjects=job.subjects[:1], own_kernels={"one": "native"}))
